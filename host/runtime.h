@@ -1,0 +1,109 @@
+/* The runtime: one libuv loop, one main Lua state, and everything that lives on them.
+   There are no globals: several runtimes can live in one process, each on a thread of its own. */
+#ifndef ML_RUNTIME_H
+#define ML_RUNTIME_H
+
+#include "timer.h"
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+typedef struct Runtime Runtime;
+typedef struct Task Task;
+
+/* What runs when the runtime closes: cancels and closes every handle of one module. It runs with no
+   task left, may start uv_close, and must not enter Lua. */
+typedef struct CloseHook {
+  struct CloseHook *next;
+  void (*close)(struct CloseHook *hook, Runtime *rt);
+} CloseHook;
+
+/* What runs at the end of every pass of the loop, after the ready tasks have run. It is listed for
+   one pass at a time with runtime_at_pass_end. */
+typedef struct PassHook {
+  struct PassHook *next;
+  bool listed;
+  void (*run)(struct PassHook *hook, Runtime *rt);
+} PassHook;
+
+typedef struct TaskList {
+  Task *head, **tail;
+} TaskList;
+
+struct Runtime {
+  uv_loop_t loop;
+  lua_State *L; /* the main state; runs no Lua of the user's itself */
+
+  /* scheduler (task.c) */
+  Task *current;         /* the running task, or NULL */
+  lua_State *running;    /* the innermost coroutine resumed by the host or by coroutine.resume */
+  lua_State *barrier;    /* a coroutine below `running` that cannot be suspended, or NULL */
+  bool suspending;       /* a host suspension is on its way out through nested coroutines */
+  TaskList ready;        /* to be resumed, in order */
+  Task *free_tasks;      /* ended tasks with their threads, to be used again */
+  size_t free_count;     /* how many */
+  struct TaskSlab *slabs;
+  size_t live;           /* tasks started and not ended */
+  Task *roots;           /* live tasks without a parent */
+  uint64_t last_task_id;
+  struct Unawaited *unawaited, **unawaited_tail; /* failures that nobody has awaited yet */
+  Timer unawaited_timer;
+  struct SourceName *source_names; /* spawn sites' file names */
+
+  TimerHeap timers;
+  CloseHook *close_hooks;
+  PassHook *pass_hooks;
+
+  /* reporting */
+  void (*print_error)(Runtime *rt, const char *text); /* where reports go; stderr by default */
+  void *print_data;
+
+  /* life */
+  bool looping;  /* inside runtime_run */
+  bool stopping; /* os.exit or a signal: the tasks are being cancelled */
+  bool closing;  /* nothing enters Lua any more */
+  int exit_code; /* what os.exit asked for */
+  void *user;    /* the owner's: a worker keeps itself here */
+};
+
+/* Makes a runtime with the standard library, the host's coroutine functions, and `moonloop`
+   preloaded. Returns NULL when memory or descriptors are out. The caller closes it on the thread
+   that runs it. */
+Runtime *runtime_new(void);
+
+/* Closes every handle, the Lua state and the loop; cancels the tasks that are left. Returns what
+   uv_loop_close returned: 0, or UV_EBUSY when a handle was left open (fatal in debug builds). */
+int runtime_close(Runtime *rt);
+
+/* Runs the loop until `done(data)` is true (asked after each pass), or nothing is left that could
+   wake a task. Returns false in the latter case. Refuses (returns false) when it runs already. */
+bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data);
+
+/* Cancels all live tasks and runs the loop until they have ended, for `grace` seconds at most.
+   Returns how many are left. */
+size_t runtime_cancel_all(Runtime *rt, const char *reason, double grace);
+
+/* Lists `hook` to run once at the end of this pass. */
+static inline void runtime_at_pass_end(Runtime *rt, PassHook *hook) {
+  if (hook->listed) return;
+  hook->listed = true;
+  hook->next = rt->pass_hooks;
+  rt->pass_hooks = hook;
+}
+
+/* Adds a module's clean-up; they run in the reverse order of adding. The caller owns `hook`. */
+void runtime_on_close(Runtime *rt, CloseHook *hook);
+
+/* The runtime of any Lua state of it. The two low bits of the word are marks (coroutine.h). */
+#define STATE_WORD(L) (*(uintptr_t *)lua_getextraspace(L))
+static inline Runtime *runtime_of(lua_State *L) { return (Runtime *)(STATE_WORD(L) & ~(uintptr_t)7); }
+
+/* Monotonic clock in nanoseconds, live. */
+static inline uint64_t runtime_now(Runtime *rt) {
+  (void)rt;
+  return uv_hrtime();
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* Cancel scopes: regions of a task's execution that can be cancelled, nested. The task itself is
+   the outermost one. Cancelling is level-triggered: while a cancelled scope is open, every
+   suspension inside it raises. */
+#ifndef ML_SCOPE_H
+#define ML_SCOPE_H
+
+#include "timer.h"
+#include <lua.h>
+#include <stdbool.h>
+
+struct Task;
+struct Runtime;
+
+/* Why something was cancelled. The error object is made when it is first raised, once, so that
+   its identity tells whose cancel it is. */
+typedef struct CancelCause {
+  unsigned refs;
+  int reason_ref;         /* the reason as the script gave it, or LUA_NOREF */
+  int error_ref;          /* the error object, or LUA_NOREF */
+  const char *reason;     /* or the host's reason: a string literal, or NULL */
+  struct Runtime *rt;
+} CancelCause;
+
+typedef struct Scope {
+  struct Scope *outer;
+  struct Task *task;
+  CancelCause *cause; /* not NULL: cancelled */
+  Timer timer;
+} Scope;
+
+/* A new cause with one reference. `reason` is a literal, or NULL and the reason is the value on the
+   top of L (popped) where `from_lua` is true. NULL when memory is out. */
+CancelCause *cause_new(struct Runtime *rt, const char *reason);
+CancelCause *cause_new_from(lua_State *L);
+CancelCause *cause_hold(CancelCause *cause);
+void cause_drop(CancelCause *cause);
+
+/* Pushes the cause's error object. */
+void cause_push_error(lua_State *L, CancelCause *cause);
+
+/* Opens and closes a scope of `t`; they nest like blocks. Closing drops its cause and its timer. */
+void scope_open(Scope *scope, struct Task *t);
+void scope_close(Scope *scope);
+
+/* Cancels what runs in the scope. Takes over the reference to `cause`. Does not enter Lua. */
+void scope_cancel(Scope *scope, CancelCause *cause);
+
+/* The cause in force for `t` now (the outermost one wins), or NULL. */
+CancelCause *scope_pending(struct Task *t);
+
+/* Is the value at `index` the error object of a cancel that is in force for the running task? */
+bool scope_is_own_cancel(lua_State *L, int index);
+
+#endif

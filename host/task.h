@@ -1,0 +1,145 @@
+/* Tasks: Lua coroutines that the loop resumes.
+
+   A Task is the C record of a live task. It lives in memory that is never freed before the runtime
+   closes and is used again after the task has ended; its generation only grows, so a wake-up that
+   comes too late is recognised and dropped. A TaskHandle is the userdata that Lua code holds; it
+   keeps the results when the task has ended. */
+#ifndef ML_TASK_H
+#define ML_TASK_H
+
+#include "runtime.h"
+#include "scope.h"
+
+typedef enum TaskStatus {
+  TASK_PENDING,   /* started, its body has not run yet */
+  TASK_RUNNING,   /* it is rt->current */
+  TASK_SUSPENDED, /* it waits, or is on the ready queue */
+  TASK_DONE,      /* its body returned */
+  TASK_FAILED,    /* its body raised */
+  TASK_CANCELLED, /* its body raised its own cancel, or never ran */
+} TaskStatus;
+
+/* A kind of waiting: how to break it off, and how to hand over what came. */
+typedef struct WaitType {
+  const char *name; /* for people: "sleep", "http request" */
+  /* Breaks the operation off: frees its handle at once and makes sure that no wake-up follows.
+     It must not wake the task and must not enter Lua. */
+  void (*cancel)(Task *t, void *op);
+  /* Runs in the task when it was woken by wait_wake: pushes the results on L and returns their
+     number, or raises. The stack of L is as it was when wait_suspend was called. */
+  int (*finish)(lua_State *L, Task *t, void *op);
+} WaitType;
+
+/* Told when a task ends. The observer owns the memory. */
+typedef struct TaskObserver {
+  struct TaskObserver *next, **link; /* link is NULL when it observes nothing */
+  void (*ended)(struct TaskObserver *observer, Task *t);
+} TaskObserver;
+
+/* The C side that started a task and takes its end, instead of a TaskHandle. */
+typedef struct TaskOwner {
+  /* The task has ended with t->status. L is its thread; for TASK_DONE the results are L's whole
+     stack, for the others its top is the error value and `traceback` its text or NULL. Must not
+     run Lua code or raise. */
+  void (*ended)(struct TaskOwner *owner, Task *t, lua_State *L, const char *traceback);
+} TaskOwner;
+
+typedef struct TaskHandle {
+  Task *task; /* NULL when it has ended */
+  uint64_t id;
+  const struct SourceName *source; /* where it was spawned, or NULL */
+  int line;
+  uint8_t status;    /* a TaskStatus; valid when task is NULL */
+  bool observed;     /* somebody awaited it or was told of its failure */
+  uint8_t results;   /* how the results are kept (task.c) */
+  struct Unawaited *unawaited;
+} TaskHandle;
+
+#define TASK_HANDLE "moonloop.task" /* the metatable's name in the registry */
+
+struct Task {
+  lua_State *co; /* its thread; stays with the record */
+  int co_ref;    /* keeps the thread from the collector */
+  uint32_t generation;
+  Runtime *rt;
+  Task *next;             /* on the ready queue, or in the pool */
+  const WaitType *wait;   /* what it waits for, or NULL */
+  void *op;               /* the operation of `wait` */
+  Scope *scope;           /* innermost cancel scope, or NULL */
+  CancelCause *cancelled; /* the task itself was cancelled for this cause, or NULL */
+  Task *parent, *children, *sibling, **sibling_link;
+  TaskObserver *observers;
+  TaskOwner *owner;
+  TaskHandle *handle; /* or NULL when Lua has never seen it */
+  int handle_ref;
+  uint8_t status;         /* a TaskStatus */
+  bool ready;             /* on the ready queue */
+  bool woken_by_cancel;   /* the suspension ended because of a cancel */
+  bool cancel_pending;    /* a cancel is in force in the innermost scope */
+  bool ending;            /* the body is over; waits for its cancelled children */
+  const char *name;       /* for people, or NULL; the owner keeps it alive */
+  const char *traceback;  /* of the error in flight; anchored by the thread (task.c) */
+  uint64_t id;
+  const struct SourceName *source;
+  int line;
+  int nargs;              /* what the first resume passes */
+  union {
+    Timer timer;           /* while it sleeps */
+    TaskObserver observer; /* while it awaits a task */
+  };
+};
+
+/* --- starting and ending --- */
+
+/* Starts a task whose function and `nargs` arguments are on the top of L (popped). It becomes a
+   child of `parent` (NULL: a root) and first runs on the next pass. With `owner`, the end is told
+   there. May raise a memory error in L. */
+Task *task_start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner);
+
+/* Pushes the task's handle, made when first asked for. */
+TaskHandle *task_push_handle(lua_State *L, Task *t);
+
+/* Notes where the Lua code that runs in L spawned `t` (level as of lua_getstack). */
+void task_set_spawn_site(lua_State *L, Task *t, int level);
+
+/* Cancels `t` and all its live children for `cause` (takes its own references). False when it has
+   been cancelled or has ended before. Does not enter Lua: safe in libuv callbacks. */
+bool task_cancel(Task *t, CancelCause *cause);
+
+/* Calls observer->ended once when `t` ends. */
+void task_observe(Task *t, TaskObserver *observer);
+/* Stops observing; harmless when it observes nothing. */
+void task_unobserve(TaskObserver *observer);
+
+/* Runs the tasks that are ready now, each once: the one place that resumes tasks. */
+void tasks_run_ready(Runtime *rt);
+
+/* Frees the pool when the runtime closes. */
+void tasks_close(Runtime *rt);
+
+/* --- waiting: what every function that suspends uses, in this order --- */
+
+/* 1. May this call wait here? Raises the pending cancel, or an error that names `function` and the
+   frame that cannot be suspended. Call it before anything is started. Returns the running task. */
+Task *wait_enter(lua_State *L, const char *function);
+
+/* 2. Suspends: `return wait_suspend(L, t, &type, op);` after the operation has been started. */
+int wait_suspend(lua_State *L, Task *t, const WaitType *type, void *op);
+
+/* 3. Who is to be woken: taken between wait_enter and wait_suspend, kept by the operation. */
+typedef struct Waker {
+  Task *task;
+  uint32_t generation;
+} Waker;
+static inline Waker wait_waker(Task *t) { return (Waker){t, t->generation}; }
+
+/* 4. The operation is over: puts the task on the ready queue, from any libuv callback of the same
+   loop. False, and nothing happens, when that suspension is over already. */
+bool wait_wake(Waker waker);
+
+/* The running task, or NULL outside of one. */
+static inline Task *task_current(lua_State *L) { return runtime_of(L)->current; }
+
+const char *task_status_name(TaskStatus status);
+
+#endif

@@ -1,0 +1,51 @@
+/* All timers of a runtime: one heap under one uv_timer. */
+#ifndef ML_TIMER_H
+#define ML_TIMER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+typedef struct Timer Timer;
+typedef struct TimerHeap TimerHeap;
+
+/* Embedded in what waits; all zero is a timer that is not set. `fire` runs inside a libuv callback:
+   it may wake tasks and set timers, and never enters Lua. */
+struct Timer {
+  void (*fire)(Timer *timer);
+  uint32_t place; /* 1 + its index in the heap; 0: not set */
+};
+
+typedef struct TimerEntry {
+  uint64_t due; /* nanoseconds of uv_hrtime */
+  uint64_t order; /* equal times fire in the order they were set */
+  Timer *timer;
+} TimerEntry;
+
+struct TimerHeap {
+  uv_timer_t handle;
+  TimerEntry *entries;
+  uint32_t len, cap;
+  uint64_t armed_for; /* loop milliseconds the uv_timer is set for; UINT64_MAX: none */
+  uint64_t orders;
+};
+
+#define TIMER_NEVER UINT64_MAX
+
+/* Prepares the heap on `loop`. Returns 0 or a libuv error. */
+int timer_heap_open(TimerHeap *heap, uv_loop_t *loop);
+
+/* Forgets all timers and starts closing the handle. */
+void timer_heap_close(TimerHeap *heap);
+
+/* Sets `timer` to call `fire` at `due` (nanoseconds of uv_hrtime), never earlier. A timer that is
+   set is moved. Returns 0, or UV_ENOMEM: then it is not set. */
+int timer_set(TimerHeap *heap, Timer *timer, uint64_t due, void (*fire)(Timer *timer));
+
+/* Takes the timer out at once; harmless when it is not set. */
+void timer_clear(TimerHeap *heap, Timer *timer);
+
+/* `seconds` from `now` as nanoseconds of uv_hrtime; TIMER_NEVER where it is out of range. */
+uint64_t timer_due(uint64_t now, double seconds);
+
+#endif
