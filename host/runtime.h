@@ -37,20 +37,26 @@ struct Runtime {
   lua_State *L; /* the main state; runs no Lua of the user's itself */
 
   /* scheduler (task.c) */
-  Task *current;         /* the running task, or NULL */
-  lua_State *running;    /* the innermost coroutine resumed by the host or by coroutine.resume */
-  lua_State *barrier;    /* a coroutine below `running` that cannot be suspended, or NULL */
-  bool suspending;       /* a host suspension is on its way out through nested coroutines */
-  TaskList ready;        /* to be resumed, in order */
-  Task *free_tasks;      /* ended tasks with their threads, to be used again */
-  size_t free_count;     /* how many */
+  Task *current;      /* the running task, or NULL */
+  lua_State *running; /* the innermost coroutine resumed by the host or by coroutine.resume */
+  lua_State *barrier; /* a coroutine below `running` that cannot be suspended, or NULL */
+  bool suspending;    /* a host suspension is on its way out through nested coroutines */
+  TaskList ready;     /* to be resumed on the next pass, in order */
+  TaskList batch;     /* being resumed on this pass */
+  Task *free_tasks;   /* ended tasks with their threads, to be used again */
+  size_t free_count;  /* how many */
   struct TaskSlab *slabs;
-  size_t live;           /* tasks started and not ended */
-  Task *roots;           /* live tasks without a parent */
+  size_t live; /* tasks started and not ended */
+  Task *roots; /* live tasks without a parent */
   uint64_t last_task_id;
-  struct Unawaited *unawaited, **unawaited_tail; /* failures that nobody has awaited yet */
-  Timer unawaited_timer;
+  int handles_ref; /* registry table: live tasks' handles by Task.slot */
+  int origins_ref; /* registry table: error origins in flight by Task.slot (report.h) */
   struct SourceName *source_names; /* spawn sites' file names */
+
+  /* failures that nobody has awaited yet (report.c) */
+  struct Unawaited *unawaited, **unawaited_tail;
+  Timer unawaited_timer;
+  bool reports_due;
 
   TimerHeap timers;
   CloseHook *close_hooks;
@@ -98,7 +104,9 @@ void runtime_on_close(Runtime *rt, CloseHook *hook);
 
 /* The runtime of any Lua state of it. The two low bits of the word are marks (coroutine.h). */
 #define STATE_WORD(L) (*(uintptr_t *)lua_getextraspace(L))
-static inline Runtime *runtime_of(lua_State *L) { return (Runtime *)(STATE_WORD(L) & ~(uintptr_t)7); }
+static inline Runtime *runtime_of(lua_State *L) {
+  return (Runtime *)(STATE_WORD(L) & ~(uintptr_t)7);
+}
 
 /* Monotonic clock in nanoseconds, live. */
 static inline uint64_t runtime_now(Runtime *rt) {

@@ -15,9 +15,9 @@ struct Runtime;
    its identity tells whose cancel it is. */
 typedef struct CancelCause {
   unsigned refs;
-  int reason_ref;         /* the reason as the script gave it, or LUA_NOREF */
-  int error_ref;          /* the error object, or LUA_NOREF */
-  const char *reason;     /* or the host's reason: a string literal, or NULL */
+  int reason_ref;     /* the reason as the script gave it, or LUA_NOREF */
+  int error_ref;      /* the error object, or LUA_NOREF */
+  const char *reason; /* or the host's reason: a string literal, or NULL */
   struct Runtime *rt;
 } CancelCause;
 
@@ -28,9 +28,9 @@ typedef struct Scope {
   Timer timer;
 } Scope;
 
-/* A new cause with one reference. `reason` is a literal, or NULL and the reason is the value on the
-   top of L (popped) where `from_lua` is true. NULL when memory is out. */
+/* A new cause with one reference; NULL when memory is out. `reason` is a literal, or NULL. */
 CancelCause *cause_new(struct Runtime *rt, const char *reason);
+/* The same with the value on the top of L (popped) as the reason. */
 CancelCause *cause_new_from(lua_State *L);
 CancelCause *cause_hold(CancelCause *cause);
 void cause_drop(CancelCause *cause);

@@ -28,6 +28,9 @@ typedef struct WaitType {
   /* Runs in the task when it was woken by wait_wake: pushes the results on L and returns their
      number, or raises. The stack of L is as it was when wait_suspend was called. */
   int (*finish)(lua_State *L, Task *t, void *op);
+  /* Where this is true, `cancel` only asks: the operation still ends by itself and wakes the task,
+     `finish` runs in any case, and raises the pending cancel if it is to be raised there. */
+  bool cancel_is_deferred;
 } WaitType;
 
 /* Told when a task ends. The observer owns the memory. */
@@ -49,17 +52,17 @@ typedef struct TaskHandle {
   uint64_t id;
   const struct SourceName *source; /* where it was spawned, or NULL */
   int line;
-  uint8_t status;    /* a TaskStatus; valid when task is NULL */
-  bool observed;     /* somebody awaited it or was told of its failure */
-  uint8_t results;   /* how the results are kept (task.c) */
-  struct Unawaited *unawaited;
+  int results;         /* how many there are; they are the user value, more than one in a table */
+  uint8_t status;      /* a TaskStatus; valid when task is NULL */
+  bool observed;       /* somebody awaits it, or has been told of its failure */
+  bool returned_error; /* it returned nil and an error: done for itself, failed for a gather */
 } TaskHandle;
 
 #define TASK_HANDLE "moonloop.task" /* the metatable's name in the registry */
 
 struct Task {
   lua_State *co; /* its thread; stays with the record */
-  int co_ref;    /* keeps the thread from the collector */
+  int slot;      /* the registry reference that keeps the thread; also its place in rt's tables */
   uint32_t generation;
   Runtime *rt;
   Task *next;             /* on the ready queue, or in the pool */
@@ -70,19 +73,18 @@ struct Task {
   Task *parent, *children, *sibling, **sibling_link;
   TaskObserver *observers;
   TaskOwner *owner;
-  TaskHandle *handle; /* or NULL when Lua has never seen it */
-  int handle_ref;
-  uint8_t status;         /* a TaskStatus */
-  bool ready;             /* on the ready queue */
-  bool woken_by_cancel;   /* the suspension ended because of a cancel */
-  bool cancel_pending;    /* a cancel is in force in the innermost scope */
-  bool ending;            /* the body is over; waits for its cancelled children */
-  const char *name;       /* for people, or NULL; the owner keeps it alive */
-  const char *traceback;  /* of the error in flight; anchored by the thread (task.c) */
-  uint64_t id;
-  const struct SourceName *source;
+  TaskHandle *handle;   /* or NULL when Lua has never seen it */
+  uint8_t status;       /* a TaskStatus */
+  bool ready;           /* on the ready queue */
+  bool woken_by_cancel; /* the suspension ended because of a cancel */
+  bool cancel_pending;  /* a cancel is in force in the innermost scope */
+  bool ending;          /* the body is over; it waits for its cancelled children */
+  bool has_origin;      /* an error's origin is kept for it (report.h) */
+  int nargs;            /* what the first resume passes */
   int line;
-  int nargs;              /* what the first resume passes */
+  const struct SourceName *source; /* where it was spawned, or NULL */
+  const char *name;                /* for people, or NULL; the owner keeps it alive */
+  uint64_t id;
   union {
     Timer timer;           /* while it sleeps */
     TaskObserver observer; /* while it awaits a task */
@@ -99,12 +101,25 @@ Task *task_start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *
 /* Pushes the task's handle, made when first asked for. */
 TaskHandle *task_push_handle(lua_State *L, Task *t);
 
-/* Notes where the Lua code that runs in L spawned `t` (level as of lua_getstack). */
+/* Starts a task that runs in this very pass, after those that are ready already: for an owner that
+   bounds how often it does so. */
+Task *task_start_soon(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner);
+
+/* Notes where the Lua code that runs in L spawned `t`: the Lua function nearest to `level` (as of
+   lua_getstack). */
 void task_set_spawn_site(lua_State *L, Task *t, int level);
 
 /* Cancels `t` and all its live children for `cause` (takes its own references). False when it has
    been cancelled or has ended before. Does not enter Lua: safe in libuv callbacks. */
 bool task_cancel(Task *t, CancelCause *cause);
+
+/* Breaks off what `t` waits for if a cancel is in force for it now: what task_cancel and
+   scope_cancel have in common. */
+void task_interrupt(Task *t);
+
+/* Pushes the results of the ended task of the handle at `index`, or raises its error. Marks the
+   handle as observed. */
+int task_push_outcome(lua_State *L, int index);
 
 /* Calls observer->ended once when `t` ends. */
 void task_observe(Task *t, TaskObserver *observer);
@@ -139,6 +154,12 @@ bool wait_wake(Waker waker);
 
 /* The running task, or NULL outside of one. */
 static inline Task *task_current(lua_State *L) { return runtime_of(L)->current; }
+
+/* The handle at `index`, or an argument error. */
+TaskHandle *task_check_handle(lua_State *L, int index);
+
+/* Where a task was spawned, or "?": "app.lua:12" in `text`. Returns `text`. */
+const char *task_site(const struct SourceName *source, int line, char text[80]);
 
 const char *task_status_name(TaskStatus status);
 

@@ -17,7 +17,7 @@ struct Timer {
 };
 
 typedef struct TimerEntry {
-  uint64_t due; /* nanoseconds of uv_hrtime */
+  uint64_t due;   /* nanoseconds of uv_hrtime */
   uint64_t order; /* equal times fire in the order they were set */
   Timer *timer;
 } TimerEntry;
@@ -44,6 +44,9 @@ int timer_set(TimerHeap *heap, Timer *timer, uint64_t due, void (*fire)(Timer *t
 
 /* Takes the timer out at once; harmless when it is not set. */
 void timer_clear(TimerHeap *heap, Timer *timer);
+
+/* Sets the uv_timer for the earliest timer: called once before each wait for events. */
+void timer_heap_arm(TimerHeap *heap);
 
 /* `seconds` from `now` as nanoseconds of uv_hrtime; TIMER_NEVER where it is out of range. */
 uint64_t timer_due(uint64_t now, double seconds);

@@ -1,0 +1,20 @@
+/* Waiting for several tasks at once: what ml.gather is made of. */
+#ifndef ML_JOIN_H
+#define ML_JOIN_H
+
+#include <lua.h>
+
+/* join(tasks, n, fail_fast, owned) -> index of the first task that failed | nil
+   Waits until the n tasks have ended; with fail_fast only until one has failed (it raised, was
+   cancelled, or returned nil and an error). `owned[i]` is true for the tasks that the caller has
+   started: when it fails fast, or the caller is cancelled, these are cancelled, and join does not
+   come back before their clean-up is over. Raises the caller's own cancel. */
+int join_tasks(lua_State *L);
+
+/* first_results(tasks, n) -> {n = n, the first result of each} of tasks that are done */
+int join_first_results(lua_State *L);
+
+/* outcome(task) -> true, first result | false, error, traceback or nil */
+int join_outcome(lua_State *L);
+
+#endif

@@ -1,0 +1,204 @@
+#include "report.h"
+
+#include "buffer.h"
+#include "scope.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How long an awaiter may take to come before a failure is reported. */
+#define UNAWAITED_NS 1000000000ull
+
+typedef struct Unawaited {
+  struct Unawaited *next;
+  uint64_t due;
+  int ref; /* keeps the handle */
+} Unawaited;
+
+/* --- origins: origins[slot] = {error, text, text is this task's own traceback} --- */
+
+static void keep_origin(lua_State *L, Task *t, int error, int text, bool own) {
+  error = lua_absindex(L, error);
+  text = lua_absindex(L, text);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->origins_ref);
+  lua_createtable(L, 3, 0);
+  lua_pushvalue(L, error);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, text);
+  lua_rawseti(L, -2, 2);
+  lua_pushboolean(L, own);
+  lua_rawseti(L, -2, 3);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
+  t->has_origin = true;
+}
+
+/* Pushes the text kept for the error at `index`, or nil. */
+static void push_origin(lua_State *L, Task *t, int index, bool *own) {
+  index = lua_absindex(L, index);
+  int top = lua_gettop(L);
+  if (t->has_origin) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->origins_ref);
+    lua_rawgeti(L, -1, t->slot);
+    lua_rawgeti(L, -1, 1);
+    if (lua_rawequal(L, -1, index)) {
+      lua_rawgeti(L, -2, 3);
+      *own = lua_toboolean(L, -1);
+      lua_rawgeti(L, top + 2, 2);
+      lua_replace(L, top + 1);
+      lua_settop(L, top + 1);
+      return;
+    }
+  }
+  lua_settop(L, top);
+  lua_pushnil(L);
+}
+
+void report_note_origin(lua_State *L, int index) {
+  Task *t = task_current(L);
+  if (t) keep_origin(L, t, index, -1, false);
+  lua_pop(L, 1);
+}
+
+int report_raise_with_origin(lua_State *L) {
+  report_note_origin(L, -2);
+  return lua_error(L);
+}
+
+void report_forget_origin(Task *t) {
+  lua_State *L = t->rt->L;
+  if (!t->has_origin) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->origins_ref);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
+  t->has_origin = false;
+}
+
+/* The last line of a task's traceback is the host's own function under the body. */
+static void drop_host_frame(lua_State *L) {
+  static const char frame[] = "\n\t[C]: in ?";
+  size_t n;
+  const char *text = lua_tolstring(L, -1, &n);
+  if (n < sizeof frame || strcmp(text + n - (sizeof frame - 1), frame) != 0) return;
+  lua_pushlstring(L, text, n - (sizeof frame - 1));
+  lua_replace(L, -2);
+}
+
+int report_error_handler(lua_State *L) {
+  Task *t = task_current(L);
+  if (!t || scope_is_own_cancel(L, 1)) return 1;
+  bool own = false;
+  push_origin(L, t, 1, &own);
+  if (own) { /* raised again on its way out: the first traceback says more */
+    lua_settop(L, 1);
+    return 1;
+  }
+  luaL_traceback(L, L, NULL, 1);
+  drop_host_frame(L);
+  if (!lua_isnil(L, 2)) {
+    lua_pushfstring(L, "%s\n%s", lua_tostring(L, 3), lua_tostring(L, 2));
+    lua_replace(L, 3);
+  }
+  keep_origin(L, t, 1, 3, true);
+  lua_settop(L, 1);
+  return 1;
+}
+
+void report_push_traceback(lua_State *L, Task *t, int index) {
+  bool own;
+  push_origin(L, t, index, &own);
+}
+
+/* --- printing --- */
+
+void report_print(Runtime *rt, const char *text) {
+  if (rt->print_error) {
+    rt->print_error(rt, text);
+    return;
+  }
+  fputs(text, stderr);
+  fflush(stderr);
+}
+
+static int tostring_of(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+void report_error(lua_State *L, const char *headline, int index, const char *traceback,
+                  const char *place) {
+  index = lua_absindex(L, index);
+  lua_pushcfunction(L, tostring_of);
+  lua_pushvalue(L, index);
+  const char *message = "(an error whose __tostring failed)";
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) message = lua_tostring(L, -1);
+  Buffer text = {0};
+  bool whole = buffer_printf(&text, "%s: %s\n", headline, message) &&
+               (!traceback || buffer_printf(&text, "%s\n", traceback)) &&
+               (!place || buffer_printf(&text, "%s\n", place)) && buffer_add_char(&text, 0);
+  report_print(runtime_of(L), whole ? text.data : message);
+  buffer_free(&text);
+  lua_pop(L, 1);
+}
+
+/* --- failures that nobody awaits --- */
+
+static void on_due(Timer *timer) {
+  Runtime *rt = (Runtime *)(void *)((char *)timer - offsetof(Runtime, unawaited_timer));
+  rt->reports_due = true;
+}
+
+static int report_handle(lua_State *L) {
+  TaskHandle *handle = lua_touserdata(L, 1);
+  char headline[80], place[120], site[80];
+  handle->observed = true;
+  snprintf(headline, sizeof headline, "moonloop: task %d failed and nobody awaited it",
+           (int)handle->id);
+  snprintf(place, sizeof place, "spawned at %s", task_site(handle->source, handle->line, site));
+  lua_getiuservalue(L, 1, 1);
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  report_error(L, headline, -2, lua_tostring(L, -1), place);
+  return 0;
+}
+
+void report_unawaited(lua_State *L, int index) {
+  Runtime *rt = runtime_of(L);
+  Unawaited *u = malloc(sizeof *u);
+  if (!u) { /* no memory to wait with: say it now */
+    lua_pushvalue(L, index);
+    lua_pushcfunction(L, report_handle);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+    return;
+  }
+  lua_pushvalue(L, index);
+  *u = (Unawaited){.due = runtime_now(rt) + UNAWAITED_NS, .ref = luaL_ref(L, LUA_REGISTRYINDEX)};
+  if (!rt->unawaited) {
+    rt->unawaited_tail = &rt->unawaited;
+    timer_set(&rt->timers, &rt->unawaited_timer, u->due, on_due);
+  }
+  *rt->unawaited_tail = u;
+  rt->unawaited_tail = &u->next;
+}
+
+void report_flush(Runtime *rt, bool all) {
+  lua_State *L = rt->L;
+  uint64_t now = runtime_now(rt);
+  rt->reports_due = false;
+  for (Unawaited *u; (u = rt->unawaited) && (all || u->due <= now);) {
+    rt->unawaited = u->next;
+    lua_pushcfunction(L, report_handle);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, u->ref);
+    luaL_unref(L, LUA_REGISTRYINDEX, u->ref);
+    free(u);
+    TaskHandle *handle = lua_touserdata(L, -1);
+    if (handle->observed)
+      lua_pop(L, 2);
+    else if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+      lua_pop(L, 1);
+  }
+  if (rt->unawaited) timer_set(&rt->timers, &rt->unawaited_timer, rt->unawaited->due, on_due);
+}

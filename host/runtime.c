@@ -1,0 +1,156 @@
+#include "runtime.h"
+
+#include "error.h"
+#include "modules.h"
+#include "report.h"
+#include "task.h"
+
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* How long clean-up may take when the runtime is closed with tasks alive. */
+#define CLOSE_GRACE 5.0
+
+/* An error outside of any protected call: only memory errors can come here. */
+static int on_panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  fprintf(stderr, "moonloop: fatal: %s\n", message ? message : "an error outside of a task");
+  return 0; /* Lua aborts */
+}
+
+static int open_libraries(lua_State *L) {
+  luaL_openlibs(L);
+  error_open(L);
+  modules_open(L);
+  return 0;
+}
+
+Runtime *runtime_new(void) {
+  Runtime *rt = calloc(1, sizeof *rt);
+  if (!rt) return NULL;
+  rt->ready.tail = &rt->ready.head;
+  if (uv_loop_init(&rt->loop) != 0) {
+    free(rt);
+    return NULL;
+  }
+  rt->loop.data = rt;
+  timer_heap_open(&rt->timers, &rt->loop);
+  rt->L = luaL_newstate();
+  if (rt->L) {
+    lua_atpanic(rt->L, on_panic);
+    STATE_WORD(rt->L) = (uintptr_t)rt;
+    lua_newtable(rt->L);
+    rt->handles_ref = luaL_ref(rt->L, LUA_REGISTRYINDEX);
+    lua_newtable(rt->L);
+    rt->origins_ref = luaL_ref(rt->L, LUA_REGISTRYINDEX);
+    lua_pushcfunction(rt->L, open_libraries);
+    if (lua_pcall(rt->L, 0, 0, 0) == LUA_OK) return rt;
+    fprintf(stderr, "moonloop: %s\n", lua_tostring(rt->L, -1));
+  }
+  runtime_close(rt);
+  return NULL;
+}
+
+bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
+  if (rt->looping) return false;
+  rt->looping = true;
+  bool reached;
+  for (;;) {
+    tasks_run_ready(rt);
+    for (PassHook *hook; (hook = rt->pass_hooks);) {
+      rt->pass_hooks = hook->next;
+      hook->listed = false;
+      hook->run(hook, rt);
+    }
+    if ((reached = done(data))) break;
+    timer_heap_arm(&rt->timers);
+    if (rt->ready.head)
+      uv_run(&rt->loop, UV_RUN_NOWAIT);
+    else if (uv_loop_alive(&rt->loop))
+      uv_run(&rt->loop, UV_RUN_ONCE);
+    else
+      break;
+  }
+  rt->looping = false;
+  return reached;
+}
+
+typedef struct Grace {
+  Runtime *rt;
+  Timer timer;
+  bool over;
+} Grace;
+
+static void grace_over(Timer *timer) {
+  ((Grace *)(void *)((char *)timer - offsetof(Grace, timer)))->over = true;
+}
+
+static bool grace_done(void *data) {
+  Grace *grace = data;
+  return grace->over || grace->rt->live == 0;
+}
+
+size_t runtime_cancel_all(Runtime *rt, const char *reason, double grace) {
+  if (rt->live == 0) return 0;
+  Grace g = {.rt = rt};
+  CancelCause *cause = cause_new(rt, reason);
+  if (!cause) return rt->live;
+  for (Task *t = rt->roots; t; t = t->sibling) task_cancel(t, cause);
+  cause_drop(cause);
+  timer_set(&rt->timers, &g.timer, timer_due(runtime_now(rt), grace), grace_over);
+  runtime_run(rt, grace_done, &g);
+  timer_clear(&rt->timers, &g.timer);
+  return rt->live;
+}
+
+void runtime_on_close(Runtime *rt, CloseHook *hook) {
+  hook->next = rt->close_hooks;
+  rt->close_hooks = hook;
+}
+
+/* Tasks that would not end: their operations must not outlive the loop. */
+static void abandon_tasks(Runtime *rt) {
+  char text[120];
+  snprintf(text, sizeof text, "moonloop: %zu task(s) did not end when they were cancelled\n",
+           rt->live);
+  report_print(rt, text);
+  for (Task *t = rt->roots; t;) {
+    if (t->wait && !t->ready) t->wait->cancel(t, t->op);
+    t->wait = NULL;
+    t->generation++;
+    if (t->children) {
+      t = t->children;
+      continue;
+    }
+    while (t && !t->sibling) t = t->parent;
+    if (t) t = t->sibling;
+  }
+}
+
+int runtime_close(Runtime *rt) {
+  if (rt->L) {
+    if (runtime_cancel_all(rt, "the runtime is closing", CLOSE_GRACE) > 0) abandon_tasks(rt);
+    report_flush(rt, true);
+  }
+  rt->closing = true;
+  for (CloseHook *hook; (hook = rt->close_hooks);) {
+    rt->close_hooks = hook->next;
+    hook->close(hook, rt);
+  }
+  timer_heap_close(&rt->timers);
+  uv_run(&rt->loop, UV_RUN_DEFAULT);
+  if (rt->L) lua_close(rt->L);
+  uv_run(&rt->loop, UV_RUN_DEFAULT); /* what finalizers closed */
+  int rc = uv_loop_close(&rt->loop);
+  if (rc != 0) {
+    fprintf(stderr, "moonloop: handles were left open at exit:\n");
+    uv_print_all_handles(&rt->loop, stderr);
+#ifdef ML_DEBUG
+    abort();
+#endif
+  }
+  tasks_close(rt);
+  free(rt);
+  return rc;
+}

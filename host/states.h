@@ -1,0 +1,21 @@
+/* Marks on Lua states, and what can be said of the stack that a wait would have to suspend. */
+#ifndef ML_STATES_H
+#define ML_STATES_H
+
+#include "runtime.h"
+
+/* In the low bits of STATE_WORD. */
+#define STATE_OF_TASK 1u /* the thread of a task: only the scheduler resumes it */
+#define STATE_BUSY 2u    /* a coroutine that a host suspension went through: its task waits */
+
+static inline bool state_has(lua_State *L, uintptr_t mark) { return (STATE_WORD(L) & mark) != 0; }
+
+/* Raises why `function` cannot wait here: outside of a task, in a coroutine that the host did not
+   resume, or below a C function that Lua cannot suspend, which is named with the line it is on. */
+int states_raise_cannot_wait(lua_State *L, const char *function);
+
+/* The C functions of the host that can be suspended through, for the message above: registers the
+   function on the top of L (popped). */
+void states_note_transparent(lua_State *L);
+
+#endif

@@ -1,0 +1,519 @@
+#include "task.h"
+
+#include "error.h"
+#include "report.h"
+#include "states.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Records come in slabs that live as long as the runtime: a late Waker may look at one. */
+#define SLAB_TASKS 64
+/* Threads kept for the next tasks, about 1 kB each; more than that goes back to the collector. */
+#define POOL_MAX 16384
+
+typedef struct TaskSlab {
+  struct TaskSlab *next;
+  Task tasks[SLAB_TASKS];
+} TaskSlab;
+
+typedef struct SourceName {
+  struct SourceName *next;
+  char name[LUA_IDSIZE];
+} SourceName;
+
+/* --- lists --- */
+
+static void list_push(TaskList *list, Task *t) {
+  t->next = NULL;
+  *list->tail = t;
+  list->tail = &t->next;
+}
+
+static void make_ready(TaskList *list, Task *t) {
+  t->ready = true;
+  list_push(list, t);
+}
+
+static void link_to_parent(Task *t, Task *parent) {
+  Task **head = parent ? &parent->children : &t->rt->roots;
+  t->parent = parent;
+  t->sibling = *head;
+  t->sibling_link = head;
+  if (*head) (*head)->sibling_link = &t->sibling;
+  *head = t;
+}
+
+static void unlink_from_parent(Task *t) {
+  *t->sibling_link = t->sibling;
+  if (t->sibling) t->sibling->sibling_link = t->sibling_link;
+}
+
+/* --- the pool of records and threads --- */
+
+/* A record without a thread stays in its slab with slot LUA_NOREF. */
+static Task *take_record(lua_State *L, Runtime *rt) {
+  if (!rt->free_tasks) {
+    TaskSlab *slab = calloc(1, sizeof *slab);
+    if (!slab) luaL_error(L, "not enough memory");
+    slab->next = rt->slabs;
+    rt->slabs = slab;
+    for (int i = SLAB_TASKS - 1; i >= 0; i--) {
+      slab->tasks[i].rt = rt;
+      slab->tasks[i].slot = LUA_NOREF;
+      slab->tasks[i].next = rt->free_tasks;
+      rt->free_tasks = &slab->tasks[i];
+    }
+  }
+  Task *t = rt->free_tasks;
+  if (!t->co) { /* the record stays in the pool if this raises */
+    lua_State *co = lua_newthread(L);
+    STATE_WORD(co) = (uintptr_t)rt | STATE_OF_TASK;
+    t->slot = luaL_ref(L, LUA_REGISTRYINDEX);
+    t->co = co;
+  } else {
+    rt->free_count--;
+  }
+  rt->free_tasks = t->next;
+  return t;
+}
+
+static void put_record(Task *t) {
+  Runtime *rt = t->rt;
+  if (rt->free_count >= POOL_MAX) {
+    luaL_unref(rt->L, LUA_REGISTRYINDEX, t->slot);
+    t->slot = LUA_NOREF;
+    t->co = NULL;
+    t->next = rt->free_tasks; /* still usable, but the ones with threads should come first */
+    if (rt->free_tasks) {
+      t->next = rt->free_tasks->next;
+      rt->free_tasks->next = t;
+      return;
+    }
+  } else {
+    rt->free_count++;
+    t->next = rt->free_tasks;
+  }
+  rt->free_tasks = t;
+}
+
+void tasks_close(Runtime *rt) {
+  for (TaskSlab *slab = rt->slabs, *next; slab; slab = next) {
+    next = slab->next;
+    free(slab);
+  }
+  for (SourceName *s = rt->source_names, *next; s; s = next) {
+    next = s->next;
+    free(s);
+  }
+}
+
+/* --- spawn sites --- */
+
+/* File names are few and repeat: the one used last is nearly always the one wanted. */
+static const SourceName *intern_source(Runtime *rt, const char *name) {
+  SourceName **link = &rt->source_names;
+  int n = 0;
+  for (SourceName *s; (s = *link); link = &s->next, n++) {
+    if (strcmp(s->name, name) != 0) continue;
+    if (n > 0) {
+      *link = s->next;
+      s->next = rt->source_names;
+      rt->source_names = s;
+    }
+    return s;
+  }
+  if (n >= 1024) return NULL; /* chunk names made at run time: a site is not worth a leak */
+  SourceName *s = calloc(1, sizeof *s);
+  if (!s) return NULL;
+  snprintf(s->name, sizeof s->name, "%s", name);
+  s->next = rt->source_names;
+  rt->source_names = s;
+  return s;
+}
+
+void task_set_spawn_site(lua_State *L, Task *t, int level) {
+  lua_Debug ar;
+  while (lua_getstack(L, level++, &ar)) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    t->source = intern_source(t->rt, ar.short_src);
+    t->line = ar.currentline;
+    break;
+  }
+  if (t->handle) {
+    t->handle->source = t->source;
+    t->handle->line = t->line;
+  }
+}
+
+const char *task_site(const SourceName *source, int line, char text[80]) {
+  if (source)
+    snprintf(text, 80, "%s:%d", source->name, line);
+  else
+    snprintf(text, 80, "?");
+  return text;
+}
+
+/* --- handles --- */
+
+TaskHandle *task_check_handle(lua_State *L, int index) {
+  return luaL_checkudata(L, index, TASK_HANDLE);
+}
+
+TaskHandle *task_push_handle(lua_State *L, Task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->handles_ref);
+  if (t->handle) {
+    lua_rawgeti(L, -1, t->slot);
+    lua_remove(L, -2);
+    return t->handle;
+  }
+  TaskHandle *handle = lua_newuserdatauv(L, sizeof *handle, 1);
+  *handle = (TaskHandle){.task = t, .id = t->id, .source = t->source, .line = t->line};
+  luaL_setmetatable(L, TASK_HANDLE);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, -3, t->slot);
+  t->handle = handle;
+  lua_remove(L, -2);
+  return handle;
+}
+
+/* Runs in the task, where a memory error is caught: the results on the whole stack of L from
+   `first` on, or the error on its top, become the handle's. */
+static void keep_outcome(lua_State *L, Task *t, int first) {
+  TaskHandle *handle = t->handle;
+  int n = lua_gettop(L) - first + 1;
+  task_push_handle(L, t);
+  if (t->status != TASK_DONE) {
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, 1);
+    report_push_traceback(L, t, -3);
+    lua_rawseti(L, -2, 2);
+    handle->results = 1;
+  } else {
+    handle->results = n;
+    handle->returned_error = n >= 2 && lua_isnil(L, first) && !lua_isnil(L, first + 1);
+    if (n == 0)
+      lua_pushnil(L);
+    else if (n == 1)
+      lua_pushvalue(L, first);
+    else {
+      lua_createtable(L, n, 0);
+      for (int i = 0; i < n; i++) {
+        lua_pushvalue(L, first + i);
+        lua_rawseti(L, -2, i + 1);
+      }
+    }
+  }
+  lua_setiuservalue(L, -2, 1);
+  lua_pop(L, 1);
+}
+
+int task_push_outcome(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  TaskHandle *handle = lua_touserdata(L, index);
+  handle->observed = true;
+  lua_getiuservalue(L, index, 1);
+  if (handle->status == TASK_DONE) {
+    if (handle->results <= 1) return handle->results;
+    int n = handle->results, table = lua_gettop(L);
+    luaL_checkstack(L, n, "too many results");
+    for (int i = 1; i <= n; i++) lua_rawgeti(L, table, i);
+    return n;
+  }
+  char site[80];
+  lua_rawgeti(L, -1, 1);
+  lua_rawgeti(L, -2, 2);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return lua_error(L);
+  }
+  lua_pushfstring(L, "in task %d, spawned at %s:\n%s", (int)handle->id,
+                  task_site(handle->source, handle->line, site), lua_tostring(L, -1));
+  lua_remove(L, -2);
+  return report_raise_with_origin(L);
+}
+
+/* --- the body --- */
+
+/* The stack of a task's thread: message handler, then function and arguments; afterwards the
+   handler and the results, or the handler and the error. */
+static int body_over(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  Task *t = runtime_of(L)->current;
+  if (status == LUA_OK || status == LUA_YIELD)
+    t->status = TASK_DONE;
+  else
+    t->status = scope_is_own_cancel(L, -1) ? TASK_CANCELLED : TASK_FAILED;
+  if (t->handle) keep_outcome(L, t, t->status == TASK_DONE ? 2 : lua_gettop(L));
+  return t->status == TASK_DONE ? lua_gettop(L) - 1 : 1;
+}
+
+static int body_main(lua_State *L) {
+  Task *t = runtime_of(L)->current;
+  if (t->cancel_pending) { /* cancelled before its first step: the body never runs */
+    cause_push_error(L, scope_pending(t));
+    return body_over(L, LUA_ERRRUN, 0);
+  }
+  return body_over(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, body_over), 0);
+}
+
+/* --- starting --- */
+
+static Task *start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner,
+                   TaskList *list) {
+  Task *t = take_record(L, rt);
+  lua_State *co = t->co;
+  if (nargs > LUA_MINSTACK - 4 && !lua_checkstack(co, nargs + 4)) {
+    put_record(t);
+    luaL_error(L, "too many arguments for a task");
+  }
+  lua_pushcfunction(co, body_main);
+  lua_pushcfunction(co, report_error_handler);
+  lua_xmove(L, co, nargs + 1);
+  t->nargs = nargs + 2;
+  t->wait = NULL;
+  t->scope = NULL;
+  t->cancelled = parent && parent->cancelled ? cause_hold(parent->cancelled) : NULL;
+  t->cancel_pending = t->cancelled != NULL;
+  t->woken_by_cancel = t->ending = t->has_origin = false;
+  t->children = NULL;
+  t->observers = NULL;
+  t->owner = owner;
+  t->handle = NULL;
+  t->source = NULL;
+  t->line = 0;
+  t->name = NULL;
+  t->status = TASK_PENDING;
+  t->id = ++rt->last_task_id;
+  link_to_parent(t, parent);
+  rt->live++;
+  make_ready(list, t);
+  return t;
+}
+
+Task *task_start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner) {
+  return start(L, rt, parent, nargs, owner, &rt->ready);
+}
+
+Task *task_start_soon(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner) {
+  return start(L, rt, parent, nargs, owner, rt->batch.tail ? &rt->batch : &rt->ready);
+}
+
+/* --- ending --- */
+
+void task_observe(Task *t, TaskObserver *observer) {
+  TaskObserver **link = &t->observers;
+  while (*link) link = &(*link)->next; /* in the order they came */
+  observer->next = NULL;
+  observer->link = link;
+  *link = observer;
+}
+
+void task_unobserve(TaskObserver *observer) {
+  if (!observer->link) return;
+  *observer->link = observer->next;
+  if (observer->next) observer->next->link = observer->link;
+  observer->link = NULL;
+}
+
+static void adopt_children(Task *t) {
+  while (t->children) {
+    Task *child = t->children;
+    unlink_from_parent(child);
+    link_to_parent(child, t->parent);
+  }
+}
+
+/* Everything that a body left is handed over; the record goes back to the pool. */
+static void finish(Task *t) {
+  Runtime *rt = t->rt;
+  lua_State *co = t->co;
+  adopt_children(t);
+  unlink_from_parent(t);
+  t->generation++;
+  rt->live--;
+  if (t->handle) {
+    t->handle->status = t->status;
+    t->handle->task = NULL;
+    if (t->observers) t->handle->observed = true;
+  }
+  while (t->observers) {
+    TaskObserver *observer = t->observers;
+    task_unobserve(observer);
+    observer->ended(observer, t);
+  }
+  if (t->owner) {
+    const char *traceback = NULL;
+    if (t->status != TASK_DONE) { /* below the error, where it outlives the call */
+      report_push_traceback(co, t, -1);
+      traceback = lua_tostring(co, -1);
+      lua_insert(co, 1);
+    }
+    t->owner->ended(t->owner, t, co, traceback);
+  } else if (t->status == TASK_FAILED && t->handle && !t->handle->observed) {
+    task_push_handle(co, t);
+    report_unawaited(co, -1);
+  }
+  if (t->handle) {
+    lua_rawgeti(co, LUA_REGISTRYINDEX, rt->handles_ref);
+    lua_pushnil(co);
+    lua_rawseti(co, -2, t->slot);
+    t->handle = NULL;
+  }
+  if (t->has_origin) report_forget_origin(t);
+  cause_drop(t->cancelled);
+  t->cancelled = NULL;
+  lua_settop(co, 0);
+  put_record(t);
+}
+
+static void end_body(Task *t) {
+  t->scope = NULL;
+  t->wait = NULL;
+  if (t->cancelled && t->children) {
+    t->ending = true; /* a cancel is over when the children's clean-up is */
+    return;
+  }
+  for (Task *parent; t; t = parent) {
+    parent = t->parent;
+    finish(t);
+    if (!parent || !parent->ending || parent->children) break;
+  }
+}
+
+/* --- resuming --- */
+
+/* A C module yielded by itself: no one would ever resume it. */
+static void fail_foreign_yield(Task *t) {
+  lua_resetthread(t->co);
+  lua_settop(t->co, 0);
+  lua_pushliteral(t->co, "a C function yielded to moonloop's loop; only moonloop's own functions, "
+                         "or coroutine.yield inside a coroutine, can suspend here");
+  t->status = TASK_FAILED;
+}
+
+static void resume(Runtime *rt, Task *t) {
+  lua_State *co = t->co;
+  int nargs = t->status == TASK_PENDING ? t->nargs : 0, n;
+  t->ready = false;
+  t->status = TASK_RUNNING;
+  rt->current = t;
+  rt->running = co;
+  int rc = lua_resume(co, rt->L, nargs, &n);
+  rt->current = NULL;
+  rt->running = NULL;
+  if (rc == LUA_YIELD && rt->suspending) {
+    rt->suspending = false;
+    return;
+  }
+  rt->suspending = false;
+  if (rc == LUA_YIELD) {
+    fail_foreign_yield(t);
+  } else if (rc != LUA_OK) { /* memory ran out where the outcome was being kept */
+    lua_resetthread(co);
+    t->status = TASK_FAILED;
+  }
+  end_body(t);
+}
+
+void tasks_run_ready(Runtime *rt) {
+  if (rt->ready.head) {
+    rt->batch.head = rt->ready.head;
+    rt->batch.tail = rt->ready.tail;
+    rt->ready.head = NULL;
+    rt->ready.tail = &rt->ready.head;
+    while (rt->batch.head) {
+      Task *t = rt->batch.head;
+      rt->batch.head = t->next;
+      if (!t->next) rt->batch.tail = &rt->batch.head;
+      resume(rt, t);
+    }
+    rt->batch.tail = NULL;
+  }
+  if (rt->reports_due) report_flush(rt, false);
+}
+
+/* --- cancelling --- */
+
+void task_interrupt(Task *t) {
+  t->cancel_pending = scope_pending(t) != NULL;
+  if (!t->cancel_pending || !t->wait || t->ready || t->ending) return;
+  if (t->wait->cancel_is_deferred) {
+    t->wait->cancel(t, t->op);
+    return;
+  }
+  t->wait->cancel(t, t->op);
+  t->generation++;
+  t->woken_by_cancel = true;
+  make_ready(&t->rt->ready, t);
+}
+
+bool task_cancel(Task *t, CancelCause *cause) {
+  if (t->cancelled) return false;
+  for (Task *at = t;;) { /* the subtree, parents first */
+    if (!at->cancelled) {
+      at->cancelled = cause_hold(cause);
+      task_interrupt(at);
+    }
+    if (at->children) {
+      at = at->children;
+      continue;
+    }
+    while (at != t && !at->sibling) at = at->parent;
+    if (at == t) return true;
+    at = at->sibling;
+  }
+}
+
+/* --- waiting --- */
+
+Task *wait_enter(lua_State *L, const char *function) {
+  Runtime *rt = runtime_of(L);
+  Task *t = rt->current;
+  if (!t || L != rt->running || rt->barrier || !lua_isyieldable(L))
+    states_raise_cannot_wait(L, function);
+  if (t->cancel_pending) {
+    cause_push_error(L, scope_pending(t));
+    lua_error(L);
+  }
+  return t;
+}
+
+static int wait_over(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  Task *t = runtime_of(L)->current;
+  const WaitType *type = t->wait;
+  t->wait = NULL;
+  if (t->woken_by_cancel) {
+    t->woken_by_cancel = false;
+    cause_push_error(L, scope_pending(t));
+    return lua_error(L);
+  }
+  return type->finish(L, t, t->op);
+}
+
+int wait_suspend(lua_State *L, Task *t, const WaitType *type, void *op) {
+  t->wait = type;
+  t->op = op;
+  t->status = TASK_SUSPENDED;
+  t->rt->suspending = true;
+  return lua_yieldk(L, 0, 0, wait_over);
+}
+
+bool wait_wake(Waker waker) {
+  Task *t = waker.task;
+  if (!t || t->generation != waker.generation) return false;
+  t->generation++;
+  make_ready(&t->rt->ready, t);
+  return true;
+}
+
+const char *task_status_name(TaskStatus status) {
+  static const char *const names[] = {"pending", "running", "suspended",
+                                      "done",    "failed",  "cancelled"};
+  return names[status];
+}
