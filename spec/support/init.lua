@@ -1,0 +1,13 @@
+--- What the specs share: finds the test-only C modules beside the running binary.
+-- `local rawtcp = require "spec.support".rawtcp`
+local lfs = require "lfs"
+
+local binary = assert(lfs.symlinkattributes("/proc/self/exe")).target
+local folder = binary:match("^(.*)/[^/]+$")
+package.cpath = folder .. "/spec/?.so;" .. package.cpath
+
+return {
+  --- The path of the moonloop that runs the specs.
+  binary = binary,
+  rawtcp = require "rawtcp",
+}

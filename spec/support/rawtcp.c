@@ -1,0 +1,502 @@
+/* rawtcp: plain TCP for the specs, to play the clients and servers that HTTP libraries refuse to be.
+   Test-only: it is built beside the binary, is not installed, and takes the host's and Lua's symbols
+   from the executable that loads it. Every call that waits suspends the task.
+
+   Failures come back as nil and a word: "closed", "timeout", or the system's name for the error. */
+#include "runtime.h"
+#include "task.h"
+#include <lauxlib.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONN "rawtcp.conn"
+#define LISTENER "rawtcp.listener"
+#define DEFAULT_SECONDS 10 /* no spec hangs for ever on a peer that says nothing */
+
+typedef struct RawTcp RawTcp;
+
+/* A socket of either kind. It is freed when libuv has closed it and the userdata is gone. */
+typedef struct Socket {
+  uv_tcp_t tcp;
+  RawTcp *owner;
+  struct Socket *next, **link; /* among the open sockets of the runtime */
+  bool boxed, closed;
+
+  /* who waits: accept on a listener, receive or connect on a connection */
+  bool waiting, timed_out;
+  Waker waker;
+  Timer timer;
+  int status; /* 0, or the libuv error that ended the waiting */
+
+  /* a listener */
+  unsigned pending; /* connections libuv has told of and nobody has accepted */
+  struct Socket *accepted;
+
+  /* a connection */
+  uv_connect_t connect;
+  enum { UNTIL_ANY, UNTIL_COUNT, UNTIL_EOF, UNTIL_TEXT } until;
+  size_t count;
+  char *text;
+  char *data;
+  size_t len, cap;
+  bool eof;
+} Socket;
+
+/* All sockets of one runtime. */
+struct RawTcp {
+  CloseHook hook;
+  Runtime *rt;
+  Socket *open;
+};
+
+typedef struct Writing {
+  uv_write_t req;
+  uv_shutdown_t shutdown;
+  Waker waker;
+  int status;
+  char data[];
+} Writing;
+
+/* --- life --- */
+
+static void socket_free(Socket *s) {
+  free(s->text);
+  free(s->data);
+  free(s);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  Socket *s = (Socket *)handle;
+  s->closed = true;
+  if (!s->boxed) socket_free(s);
+}
+
+static Socket *socket_new(RawTcp *owner) {
+  Socket *s = calloc(1, sizeof *s);
+  if (!s) return NULL;
+  uv_tcp_init(&owner->rt->loop, &s->tcp);
+  s->owner = owner;
+  s->link = &owner->open;
+  s->next = owner->open;
+  if (s->next) s->next->link = &s->next;
+  owner->open = s;
+  return s;
+}
+
+/* Wakes whoever waits on the socket with `status`. */
+static void socket_wake(Socket *s, int status) {
+  if (!s->waiting) return;
+  s->waiting = false;
+  s->status = status;
+  timer_clear(&s->owner->rt->timers, &s->timer);
+  wait_wake(s->waker);
+}
+
+static void socket_close(Socket *s, bool reset) {
+  if (uv_is_closing((uv_handle_t *)&s->tcp)) return;
+  socket_wake(s, UV_ECANCELED);
+  timer_clear(&s->owner->rt->timers, &s->timer);
+  *s->link = s->next;
+  if (s->next) s->next->link = s->link;
+  if (!reset || uv_tcp_close_reset(&s->tcp, on_closed)) uv_close((uv_handle_t *)&s->tcp, on_closed);
+}
+
+static void close_all(CloseHook *hook, Runtime *rt) {
+  (void)rt;
+  RawTcp *r = (RawTcp *)hook;
+  while (r->open) socket_close(r->open, false);
+}
+
+static void socket_push(lua_State *L, Socket *s, const char *type) {
+  Socket **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = s;
+  s->boxed = true;
+  luaL_setmetatable(L, type);
+}
+
+static Socket *check_socket(lua_State *L, const char *type) {
+  return *(Socket **)luaL_checkudata(L, 1, type);
+}
+
+/* A socket that is still open, or an argument error. */
+static Socket *check_open(lua_State *L, const char *type) {
+  Socket *s = check_socket(L, type);
+  luaL_argcheck(L, !uv_is_closing((uv_handle_t *)&s->tcp), 1, "it is closed");
+  return s;
+}
+
+static int l_close(lua_State *L) {
+  socket_close(*(Socket **)lua_touserdata(L, 1), false);
+  return 0;
+}
+
+static int l_gc(lua_State *L) {
+  Socket *s = *(Socket **)lua_touserdata(L, 1);
+  s->boxed = false;
+  if (s->closed) socket_free(s);
+  else socket_close(s, false);
+  return 0;
+}
+
+static int fail(lua_State *L, int status) {
+  lua_pushnil(L);
+  lua_pushstring(L, status == UV_EOF || status == UV_ECANCELED ? "closed" : uv_err_name(status));
+  return 2;
+}
+
+static void on_time(Timer *timer) {
+  Socket *s = (Socket *)((char *)timer - offsetof(Socket, timer));
+  s->timed_out = true;
+  socket_wake(s, UV_ETIMEDOUT);
+}
+
+/* The task of L is going to wait on `s`, for the seconds at `index`. */
+static void socket_wait(lua_State *L, Socket *s, Task *t, int index) {
+  double seconds = luaL_optnumber(L, index, DEFAULT_SECONDS);
+  Runtime *rt = s->owner->rt;
+  s->waker = wait_waker(t);
+  s->waiting = true;
+  s->timed_out = false;
+  s->status = 0;
+  timer_set(&rt->timers, &s->timer, timer_due(runtime_now(rt), seconds), on_time);
+}
+
+/* --- listeners --- */
+
+/* Takes the connection libuv holds ready. */
+static int take(Socket *s) {
+  Socket *conn = socket_new(s->owner);
+  if (!conn) return UV_ENOMEM;
+  s->pending--;
+  int status = uv_accept((uv_stream_t *)&s->tcp, (uv_stream_t *)&conn->tcp);
+  if (status) socket_close(conn, false);
+  else s->accepted = conn;
+  return status;
+}
+
+static void on_connection(uv_stream_t *stream, int status) {
+  Socket *s = (Socket *)stream;
+  if (!status) s->pending++;
+  if (s->waiting) socket_wake(s, status ? status : take(s));
+}
+
+static RawTcp *owner_of(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+
+/* listen([backlog]) -> listener, on a free port of 127.0.0.1, which is `listener.port`. */
+static int l_listen(lua_State *L) {
+  int backlog = (int)luaL_optinteger(L, 1, 128);
+  Socket *s = socket_new(owner_of(L));
+  if (!s) return luaL_error(L, "not enough memory");
+  struct sockaddr_in address;
+  uv_ip4_addr("127.0.0.1", 0, &address);
+  int status = uv_tcp_bind(&s->tcp, (struct sockaddr *)&address, 0);
+  if (!status) status = uv_listen((uv_stream_t *)&s->tcp, backlog, on_connection);
+  socket_push(L, s, LISTENER);
+  if (status) {
+    socket_close(s, false);
+    return fail(L, status);
+  }
+  uv_unref((uv_handle_t *)&s->tcp); /* only an accept that waits keeps the loop alive */
+  return 1;
+}
+
+static void accept_cancel(Task *t, void *op) {
+  (void)t;
+  Socket *s = op;
+  s->waiting = false;
+  timer_clear(&s->owner->rt->timers, &s->timer);
+  uv_unref((uv_handle_t *)&s->tcp);
+}
+
+static int accept_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  Socket *s = op;
+  if (!uv_is_closing((uv_handle_t *)&s->tcp)) uv_unref((uv_handle_t *)&s->tcp);
+  if (s->timed_out) return lua_pushnil(L), lua_pushliteral(L, "timeout"), 2;
+  if (s->status) return fail(L, s->status);
+  socket_push(L, s->accepted, CONN);
+  s->accepted = NULL;
+  return 1;
+}
+
+static const WaitType accept_wait = {"rawtcp accept", accept_cancel, accept_finish};
+
+/* listener:accept([seconds]) -> conn */
+static int l_accept(lua_State *L) {
+  Socket *s = check_open(L, LISTENER);
+  luaL_argcheck(L, !s->waiting, 1, "another task accepts already");
+  if (s->pending) {
+    int status = take(s);
+    s->status = status;
+    s->timed_out = false;
+    if (status) return fail(L, status);
+    socket_push(L, s->accepted, CONN);
+    s->accepted = NULL;
+    return 1;
+  }
+  Task *t = wait_enter(L, "rawtcp.accept");
+  socket_wait(L, s, t, 2);
+  uv_ref((uv_handle_t *)&s->tcp);
+  return wait_suspend(L, t, &accept_wait, s);
+}
+
+/* `port`, or a method. */
+static int l_index(lua_State *L) {
+  Socket *s = *(Socket **)lua_touserdata(L, 1);
+  const char *key = luaL_checkstring(L, 2);
+  if (!strcmp(key, "port") && !uv_is_closing((uv_handle_t *)&s->tcp)) {
+    struct sockaddr_in address;
+    int size = sizeof address;
+    if (uv_tcp_getsockname(&s->tcp, (struct sockaddr *)&address, &size)) return 0;
+    lua_pushinteger(L, ntohs(address.sin_port));
+    return 1;
+  }
+  lua_getmetatable(L, 1);
+  lua_getfield(L, -1, key);
+  return 1;
+}
+
+/* --- connections --- */
+
+static void on_connect(uv_connect_t *req, int status) {
+  Socket *s = (Socket *)((char *)req - offsetof(Socket, connect));
+  if (status != UV_ECANCELED) socket_wake(s, status);
+}
+
+static void connect_cancel(Task *t, void *op) {
+  (void)t;
+  Socket *s = op;
+  s->waiting = false;
+  socket_close(s, false);
+}
+
+static int connect_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  Socket *s = op;
+  if (!s->status) return socket_push(L, s, CONN), 1;
+  bool late = s->timed_out;
+  int status = s->status;
+  socket_close(s, false);
+  if (late) return lua_pushnil(L), lua_pushliteral(L, "timeout"), 2;
+  return fail(L, status);
+}
+
+static const WaitType connect_wait = {"rawtcp connect", connect_cancel, connect_finish};
+
+/* connect(port [, seconds]) -> conn, to 127.0.0.1. */
+static int l_connect(lua_State *L) {
+  int port = (int)luaL_checkinteger(L, 1);
+  luaL_optnumber(L, 2, 0);
+  Task *t = wait_enter(L, "rawtcp.connect");
+  Socket *s = socket_new(owner_of(L));
+  if (!s) return luaL_error(L, "not enough memory");
+  struct sockaddr_in address;
+  uv_ip4_addr("127.0.0.1", port, &address);
+  int status = uv_tcp_connect(&s->connect, &s->tcp, (struct sockaddr *)&address, on_connect);
+  if (status) {
+    socket_close(s, false);
+    return fail(L, status);
+  }
+  uv_tcp_nodelay(&s->tcp, 1);
+  socket_wait(L, s, t, 2);
+  return wait_suspend(L, t, &connect_wait, s);
+}
+
+static void writing_cancel(Task *t, void *op) {
+  (void)t;
+  ((Writing *)op)->waker.task = NULL; /* libuv still owns it: its callback frees it */
+}
+
+static int writing_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  int status = ((Writing *)op)->status;
+  free(op);
+  if (status) return fail(L, status);
+  return lua_pushboolean(L, true), 1;
+}
+
+static const WaitType writing_wait = {"rawtcp send", writing_cancel, writing_finish};
+
+static void writing_end(Writing *w, int status) {
+  w->status = status;
+  if (w->waker.task) wait_wake(w->waker);
+  else free(w);
+}
+
+static void on_written(uv_write_t *req, int status) { writing_end(req->data, status); }
+static void on_shutdown(uv_shutdown_t *req, int status) { writing_end(req->data, status); }
+
+/* conn:send(text) -> true, when all of it has been handed to the system. */
+static int l_send(lua_State *L) {
+  Socket *s = check_open(L, CONN);
+  size_t len;
+  const char *text = luaL_checklstring(L, 2, &len);
+  Task *t = wait_enter(L, "rawtcp.send");
+  Writing *w = calloc(1, sizeof *w + len);
+  if (!w) return luaL_error(L, "not enough memory");
+  memcpy(w->data, text, len);
+  w->req.data = w;
+  w->waker = wait_waker(t);
+  uv_buf_t buf = uv_buf_init(w->data, (unsigned)len);
+  int status = uv_write(&w->req, (uv_stream_t *)&s->tcp, &buf, 1, on_written);
+  if (status) {
+    free(w);
+    return fail(L, status);
+  }
+  return wait_suspend(L, t, &writing_wait, w);
+}
+
+/* conn:shutdown() -> true: nothing more will be sent; what comes can still be received. */
+static int l_shutdown(lua_State *L) {
+  Socket *s = check_open(L, CONN);
+  Task *t = wait_enter(L, "rawtcp.shutdown");
+  Writing *w = calloc(1, sizeof *w);
+  if (!w) return luaL_error(L, "not enough memory");
+  w->shutdown.data = w;
+  w->waker = wait_waker(t);
+  int status = uv_shutdown(&w->shutdown, (uv_stream_t *)&s->tcp, on_shutdown);
+  if (status) {
+    free(w);
+    return fail(L, status);
+  }
+  return wait_suspend(L, t, &writing_wait, w);
+}
+
+/* How many of the bytes that have come answer the receive; 0: not enough yet. */
+static size_t received(Socket *s) {
+  char *found;
+  switch (s->until) {
+  case UNTIL_ANY: return s->len;
+  case UNTIL_COUNT: return s->len >= s->count ? s->count : 0;
+  case UNTIL_TEXT:
+    found = s->len ? memmem(s->data, s->len, s->text, strlen(s->text)) : NULL;
+    return found ? (size_t)(found - s->data) + strlen(s->text) : 0;
+  default: return 0;
+  }
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+  Socket *s = (Socket *)handle;
+  if (s->cap - s->len < suggested) {
+    char *data = realloc(s->data, s->len + suggested);
+    if (data) {
+      s->data = data;
+      s->cap = s->len + suggested;
+    }
+  }
+  *buf = uv_buf_init(s->data + s->len, (unsigned)(s->cap - s->len)); /* empty: UV_ENOBUFS */
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
+  (void)buf;
+  Socket *s = (Socket *)stream;
+  if (n > 0) s->len += (size_t)n;
+  if (n == UV_EOF) s->eof = true;
+  if (n >= 0 && !received(s)) return;
+  uv_read_stop(stream);
+  socket_wake(s, n < 0 ? (int)n : 0);
+}
+
+/* Pushes the first `n` bytes that have come and forgets them. */
+static void push_received(lua_State *L, Socket *s, size_t n) {
+  lua_pushlstring(L, s->data, n);
+  s->len -= n;
+  if (s->len) memmove(s->data, s->data + n, s->len);
+}
+
+static void receive_cancel(Task *t, void *op) {
+  (void)t;
+  Socket *s = op;
+  s->waiting = false;
+  timer_clear(&s->owner->rt->timers, &s->timer);
+  uv_read_stop((uv_stream_t *)&s->tcp);
+}
+
+static int receive_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  Socket *s = op;
+  if (!uv_is_closing((uv_handle_t *)&s->tcp)) uv_read_stop((uv_stream_t *)&s->tcp);
+  size_t n = received(s);
+  if (n || (s->until == UNTIL_EOF && s->eof)) {
+    push_received(L, s, n ? n : s->len);
+    return 1;
+  }
+  if (s->timed_out) lua_pushnil(L), lua_pushliteral(L, "timeout");
+  else fail(L, s->status);
+  push_received(L, s, s->len);
+  return 3;
+}
+
+static const WaitType receive_wait = {"rawtcp receive", receive_cancel, receive_finish};
+
+/* conn:receive([what [, seconds = 10]]) -> text | nil, word, what came until then
+
+   `what` is a number of bytes, "*a" for all until the peer closes, any other text for everything up
+   to and including that text, and nil for whatever comes. */
+static int l_receive(lua_State *L) {
+  Socket *s = check_open(L, CONN);
+  luaL_argcheck(L, !s->waiting, 1, "another task receives already");
+  free(s->text);
+  s->text = NULL;
+  s->until = UNTIL_ANY;
+  if (lua_type(L, 2) == LUA_TNUMBER) {
+    s->until = UNTIL_COUNT;
+    s->count = (size_t)luaL_checkinteger(L, 2);
+    luaL_argcheck(L, s->count > 0, 2, "more than 0 bytes expected");
+  } else if (!lua_isnoneornil(L, 2)) {
+    const char *text = luaL_checkstring(L, 2);
+    s->until = strcmp(text, "*a") ? UNTIL_TEXT : UNTIL_EOF;
+    s->text = strdup(text);
+  }
+  Task *t = wait_enter(L, "rawtcp.receive");
+  if (received(s)) return push_received(L, s, received(s)), 1;
+  int status = uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
+  if (status) return fail(L, status);
+  socket_wait(L, s, t, 3);
+  return wait_suspend(L, t, &receive_wait, s);
+}
+
+/* conn:reset(): closes with a RST. */
+static int l_reset(lua_State *L) {
+  socket_close(check_socket(L, CONN), true);
+  return 0;
+}
+
+static const luaL_Reg conn_methods[] = {{"send", l_send},         {"receive", l_receive},
+                                        {"shutdown", l_shutdown}, {"close", l_close},
+                                        {"reset", l_reset},       {"__gc", l_gc},
+                                        {"__close", l_close},     {NULL, NULL}};
+static const luaL_Reg listener_methods[] = {
+    {"accept", l_accept}, {"close", l_close}, {"__gc", l_gc}, {"__close", l_close}, {NULL, NULL}};
+
+static void make_type(lua_State *L, const char *name, const luaL_Reg *methods) {
+  luaL_newmetatable(L, name);
+  luaL_setfuncs(L, methods, 0);
+  lua_pushcfunction(L, l_index);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+__attribute__((visibility("default"))) int luaopen_rawtcp(lua_State *L);
+
+int luaopen_rawtcp(lua_State *L) {
+  make_type(L, CONN, conn_methods);
+  make_type(L, LISTENER, listener_methods);
+  /* The module's functions keep `r` as an upvalue; the registry keeps it until the state closes. */
+  RawTcp *r = lua_newuserdatauv(L, sizeof *r, 0);
+  memset(r, 0, sizeof *r);
+  r->rt = runtime_of(L);
+  r->hook.close = close_all;
+  runtime_on_close(r->rt, &r->hook);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, r);
+  lua_newtable(L);
+  lua_pushlightuserdata(L, r);
+  lua_pushcclosure(L, l_listen, 1);
+  lua_setfield(L, -2, "listen");
+  lua_pushlightuserdata(L, r);
+  lua_pushcclosure(L, l_connect, 1);
+  lua_setfield(L, -2, "connect");
+  return 1;
+}
