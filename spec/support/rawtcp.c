@@ -1,6 +1,6 @@
-/* rawtcp: plain TCP for the specs, to play the clients and servers that HTTP libraries refuse to be.
-   Test-only: it is built beside the binary, is not installed, and takes the host's and Lua's symbols
-   from the executable that loads it. Every call that waits suspends the task.
+/* rawtcp: plain TCP for the specs, to play the clients and servers that HTTP libraries refuse to
+   be. Test-only: it is built beside the binary, is not installed, and takes the host's and Lua's
+   symbols from the executable that loads it. Every call that waits suspends the task.
 
    Failures come back as nil and a word: "closed", "timeout", or the system's name for the error. */
 #include "runtime.h"
@@ -135,8 +135,10 @@ static int l_close(lua_State *L) {
 static int l_gc(lua_State *L) {
   Socket *s = *(Socket **)lua_touserdata(L, 1);
   s->boxed = false;
-  if (s->closed) socket_free(s);
-  else socket_close(s, false);
+  if (s->closed)
+    socket_free(s);
+  else
+    socket_close(s, false);
   return 0;
 }
 
@@ -171,8 +173,10 @@ static int take(Socket *s) {
   if (!conn) return UV_ENOMEM;
   s->pending--;
   int status = uv_accept((uv_stream_t *)&s->tcp, (uv_stream_t *)&conn->tcp);
-  if (status) socket_close(conn, false);
-  else s->accepted = conn;
+  if (status)
+    socket_close(conn, false);
+  else
+    s->accepted = conn;
   return status;
 }
 
@@ -221,7 +225,7 @@ static int accept_finish(lua_State *L, Task *t, void *op) {
   return 1;
 }
 
-static const WaitType accept_wait = {"rawtcp accept", accept_cancel, accept_finish};
+static const WaitType accept_wait = {"rawtcp accept", accept_cancel, accept_finish, false};
 
 /* listener:accept([seconds]) -> conn */
 static int l_accept(lua_State *L) {
@@ -283,7 +287,7 @@ static int connect_finish(lua_State *L, Task *t, void *op) {
   return fail(L, status);
 }
 
-static const WaitType connect_wait = {"rawtcp connect", connect_cancel, connect_finish};
+static const WaitType connect_wait = {"rawtcp connect", connect_cancel, connect_finish, false};
 
 /* connect(port [, seconds]) -> conn, to 127.0.0.1. */
 static int l_connect(lua_State *L) {
@@ -317,12 +321,14 @@ static int writing_finish(lua_State *L, Task *t, void *op) {
   return lua_pushboolean(L, true), 1;
 }
 
-static const WaitType writing_wait = {"rawtcp send", writing_cancel, writing_finish};
+static const WaitType writing_wait = {"rawtcp send", writing_cancel, writing_finish, false};
 
 static void writing_end(Writing *w, int status) {
   w->status = status;
-  if (w->waker.task) wait_wake(w->waker);
-  else free(w);
+  if (w->waker.task)
+    wait_wake(w->waker);
+  else
+    free(w);
 }
 
 static void on_written(uv_write_t *req, int status) { writing_end(req->data, status); }
@@ -368,12 +374,15 @@ static int l_shutdown(lua_State *L) {
 static size_t received(Socket *s) {
   char *found;
   switch (s->until) {
-  case UNTIL_ANY: return s->len;
-  case UNTIL_COUNT: return s->len >= s->count ? s->count : 0;
+  case UNTIL_ANY:
+    return s->len;
+  case UNTIL_COUNT:
+    return s->len >= s->count ? s->count : 0;
   case UNTIL_TEXT:
     found = s->len ? memmem(s->data, s->len, s->text, strlen(s->text)) : NULL;
     return found ? (size_t)(found - s->data) + strlen(s->text) : 0;
-  default: return 0;
+  default:
+    return 0;
   }
 }
 
@@ -423,13 +432,15 @@ static int receive_finish(lua_State *L, Task *t, void *op) {
     push_received(L, s, n ? n : s->len);
     return 1;
   }
-  if (s->timed_out) lua_pushnil(L), lua_pushliteral(L, "timeout");
-  else fail(L, s->status);
+  if (s->timed_out)
+    lua_pushnil(L), lua_pushliteral(L, "timeout");
+  else
+    fail(L, s->status);
   push_received(L, s, s->len);
   return 3;
 }
 
-static const WaitType receive_wait = {"rawtcp receive", receive_cancel, receive_finish};
+static const WaitType receive_wait = {"rawtcp receive", receive_cancel, receive_finish, false};
 
 /* conn:receive([what [, seconds = 10]]) -> text | nil, word, what came until then
 
@@ -464,10 +475,9 @@ static int l_reset(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg conn_methods[] = {{"send", l_send},         {"receive", l_receive},
-                                        {"shutdown", l_shutdown}, {"close", l_close},
-                                        {"reset", l_reset},       {"__gc", l_gc},
-                                        {"__close", l_close},     {NULL, NULL}};
+static const luaL_Reg conn_methods[] = {
+    {"send", l_send},   {"receive", l_receive}, {"shutdown", l_shutdown}, {"close", l_close},
+    {"reset", l_reset}, {"__gc", l_gc},         {"__close", l_close},     {NULL, NULL}};
 static const luaL_Reg listener_methods[] = {
     {"accept", l_accept}, {"close", l_close}, {"__gc", l_gc}, {"__close", l_close}, {NULL, NULL}};
 
