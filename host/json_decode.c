@@ -1,0 +1,449 @@
+/* JSON text to Lua values. */
+#include "error.h"
+#include "json.h"
+#include "json_number.h"
+#include "utf8.h"
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Elements (or members) that wait on the Lua stack for their number to be known, so that their
+   table is made in its final size. */
+#define PENDING_MAX 256
+
+typedef struct Decoder {
+  lua_State *L;
+  const char *start, *p, *end;
+  int array_mark; /* stack index of the metatable of arrays */
+  int depth;
+  JsonError *error;
+} Decoder;
+
+static bool decode_value(Decoder *d);
+
+/* Fails at the byte `at`, which gives line and column. */
+__attribute__((format(printf, 3, 4))) static bool fail(Decoder *d, const char *at,
+                                                       const char *format, ...) {
+  JsonError *error = d->error;
+  error->line = error->column = 1;
+  for (const char *p = d->start; p < at; p++) {
+    if (*p == '\n')
+      error->line++, error->column = 1;
+    else if (((unsigned char)*p & 0xC0) != 0x80)
+      error->column++;
+  }
+  int n = snprintf(error->message, sizeof error->message,
+                   "invalid JSON at line %zu, column %zu: ", error->line, error->column);
+  va_list args;
+  va_start(args, format);
+  vsnprintf(error->message + n, sizeof error->message - (size_t)n, format, args);
+  va_end(args);
+  return false;
+}
+
+static bool out_of_memory(Decoder *d) { return fail(d, d->p, "out of memory"); }
+
+/* Fails because of what stands at `at` where `wanted` should. */
+static bool unexpected(Decoder *d, const char *at, const char *wanted) {
+  if (at >= d->end) return fail(d, at, "the text ends where %s should be", wanted);
+  const unsigned char *p = (const unsigned char *)at;
+  unsigned length = utf8_length(p, (size_t)(d->end - at));
+  if (length == 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0)
+    return fail(d, at, "a byte order mark is not allowed");
+  if (length == 0) return fail(d, at, "byte 0x%02X is not valid UTF-8", *p);
+  if (*p < 0x20 || *p == 0x7F)
+    return fail(d, at, "unexpected control character 0x%02X, %s should be here", *p, wanted);
+  return fail(d, at, "unexpected '%.*s', %s should be here", (int)length, at, wanted);
+}
+
+static inline const char *skip_space(const char *p, const char *end) {
+  while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) p++;
+  return p;
+}
+
+static inline bool is_digit(const char *p, const char *end) {
+  return p < end && *p >= '0' && *p <= '9';
+}
+
+/* At a digit or a minus sign. */
+static bool decode_number(Decoder *d) {
+  const char *start = d->p, *p = start, *end = d->end;
+  bool negative = *p == '-';
+  if (negative) p++;
+  if (!is_digit(p, end)) return unexpected(d, p, "a digit");
+  const char *digits = p;
+  uint64_t m = 0; /* the first 19 digits, which always fit */
+  bool all = true;
+  for (; is_digit(p, end); p++) m = m * 10 + (unsigned)(*p - '0');
+  if (*digits == '0' && p - digits > 1)
+    return fail(d, digits, "a number must not start with a superfluous 0");
+  bool fraction = p < end && *p == '.', exponent_part = p < end && (*p | 0x20) == 'e';
+  if (!fraction && !exponent_part) {
+    d->p = p;
+    size_t count = (size_t)(p - digits);
+    /* 19 digits fit in 64 unsigned bits; 2^63 itself is good for the negative ones. */
+    if (count < 19 || (count == 19 && m < (UINT64_C(1) << 63) + negative)) {
+      lua_pushinteger(d->L, (lua_Integer)(negative ? 0 - m : m));
+      return true;
+    }
+  }
+  int64_t exponent = 0;
+  if (p - digits > 19) all = false;
+  if (fraction) {
+    const char *first = ++p;
+    if (!is_digit(p, end)) return unexpected(d, p, "a digit");
+    for (; is_digit(p, end); p++) m = m * 10 + (unsigned)(*p - '0');
+    exponent = -(p - first);
+    /* Zeros in front do not count: 0.001 is one digit. */
+    const char *significant = digits;
+    while (significant < p && (*significant == '0' || *significant == '.')) significant++;
+    if (p - significant > 19) all = false;
+    exponent_part = p < end && (*p | 0x20) == 'e';
+  }
+  const char *digits_end = p;
+  if (exponent_part) {
+    p++;
+    bool down = p < end && *p == '-';
+    if (p < end && (*p == '-' || *p == '+')) p++;
+    if (!is_digit(p, end)) return unexpected(d, p, "a digit");
+    int64_t e = 0;
+    for (; is_digit(p, end); p++)
+      if (e < INT64_C(1) << 48) e = e * 10 + (*p - '0'); /* texts are shorter than that */
+    exponent += down ? -e : e;
+  }
+  d->p = p;
+  double value;
+  if (!(all && number_from_decimal(m, exponent, &value)) &&
+      !number_from_digits(digits, digits_end, exponent, &value))
+    return out_of_memory(d);
+  if (isinf(value)) return fail(d, start, "a number beyond the range of a double");
+  lua_pushnumber(d->L, negative ? -value : value);
+  return true;
+}
+
+/* Reads four hexadecimal digits at `p`. */
+static bool hex4(Decoder *d, const char *p, unsigned *value) {
+  unsigned v = 0;
+  for (int i = 0; i < 4; i++, p++) {
+    unsigned c = p < d->end ? (unsigned char)*p : 0;
+    if (c >= '0' && c <= '9')
+      v = v << 4 | (c - '0');
+    else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+      v = v << 4 | ((c | 0x20) - 'a' + 10);
+    else
+      return unexpected(d, p, "a hexadecimal digit");
+  }
+  *value = v;
+  return true;
+}
+
+/* At a backslash: writes what the escape stands for to *o and moves both on. */
+static bool decode_escape(Decoder *d, const char **at, char **o) {
+  const char *p = *at + 1;
+  unsigned char c = p < d->end ? (unsigned char)*p : 0;
+  switch (c) {
+  case '"':
+  case '\\':
+  case '/':
+    break;
+  case 'b':
+    c = '\b';
+    break;
+  case 'f':
+    c = '\f';
+    break;
+  case 'n':
+    c = '\n';
+    break;
+  case 'r':
+    c = '\r';
+    break;
+  case 't':
+    c = '\t';
+    break;
+  case 'u': {
+    unsigned unit, low;
+    if (!hex4(d, p + 1, &unit)) return false;
+    p += 5;
+    if (unit >= 0xDC00 && unit <= 0xDFFF)
+      return fail(d, *at, "\\u%04X is the second half of a surrogate pair without a first", unit);
+    if (unit >= 0xD800 && unit <= 0xDBFF) {
+      low = 0;
+      if (d->end - p >= 2 && p[0] == '\\' && p[1] == 'u' && !hex4(d, p + 2, &low)) return false;
+      if (low < 0xDC00 || low > 0xDFFF)
+        return fail(d, *at, "\\u%04X is the first half of a surrogate pair without a second", unit);
+      p += 6;
+      unit = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+    }
+    *o += utf8_put(*o, unit);
+    *at = p;
+    return true;
+  }
+  default:
+    return unexpected(d, p, "one of \"\\/bfnrtu after a backslash");
+  }
+  *(*o)++ = (char)c;
+  *at = p + 1;
+  return true;
+}
+
+/* What a byte means in a string. */
+enum { PLAIN, QUOTE, BACKSLASH, CONTROL, WIDE };
+
+static inline int classify(unsigned char c) {
+  return c >= 0x80 ? WIDE : c == '"' ? QUOTE : c == '\\' ? BACKSLASH : c < 0x20 ? CONTROL : PLAIN;
+}
+
+#define ONES UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+/* Moves over characters that stand for themselves. NULL after a failure, else at a quote, a
+   backslash, or the end of the text. */
+static const char *skip_plain(Decoder *d, const char *p) {
+  const char *end = d->end;
+  for (;;) {
+    for (; end - p >= 8; p += 8) {
+      uint64_t w;
+      memcpy(&w, p, 8);
+      uint64_t quote = w ^ (ONES * '"'), backslash = w ^ (ONES * '\\');
+      if ((w | (w - ONES * 0x20) | (quote - ONES) | (backslash - ONES)) & HIGHS) break;
+    }
+    while (p < end && classify((unsigned char)*p) == PLAIN) p++;
+    if (p == end) return p;
+    int class = classify((unsigned char)*p);
+    if (class == CONTROL) {
+      fail(d, p, "control character 0x%02X in a string must be written as an escape",
+           (unsigned char)*p);
+      return NULL;
+    }
+    if (class != WIDE) return p;
+    while (p < end && (unsigned char)*p >= 0x80) {
+      unsigned length = utf8_length((const unsigned char *)p, (size_t)(end - p));
+      if (!length) {
+        fail(d, p, "byte 0x%02X is not valid UTF-8", (unsigned char)*p);
+        return NULL;
+      }
+      p += length;
+    }
+  }
+}
+
+/* The rest of decode_string for a string with an escape at `p`. */
+static bool decode_escaped_string(Decoder *d, const char *start, const char *p) {
+  const char *quote = p; /* escapes only ever get shorter: the raw length is room enough */
+  while (quote < d->end && *quote != '"') quote += *quote == '\\' ? 2 : 1;
+  if (quote >= d->end) quote = d->end;
+  char small[512], *text = small;
+  size_t room = (size_t)(quote - start);
+  if (room > sizeof small) text = lua_newuserdatauv(d->L, room, 0);
+  char *o = text;
+  for (;;) {
+    memcpy(o, start, (size_t)(p - start));
+    o += p - start;
+    if (p == d->end) return fail(d, p, "the text ends inside a string");
+    if (*p == '"') break;
+    if (!decode_escape(d, &p, &o)) return false;
+    start = p;
+    p = skip_plain(d, p);
+    if (!p) return false;
+  }
+  d->p = p + 1;
+  lua_pushlstring(d->L, text, (size_t)(o - text));
+  if (text != small) lua_remove(d->L, -2);
+  return true;
+}
+
+/* At the opening quote. */
+static bool decode_string(Decoder *d) {
+  const char *start = d->p + 1, *p = skip_plain(d, start);
+  if (!p) return false;
+  if (p == d->end) return fail(d, p, "the text ends inside a string");
+  if (*p == '\\') return decode_escaped_string(d, start, p);
+  d->p = p + 1;
+  lua_pushlstring(d->L, start, (size_t)(p - start));
+  return true;
+}
+
+/* At an opening bracket or brace: checks the depth, makes room, and moves to what follows. A slot
+   of the stack is taken for the table. */
+static bool enter(Decoder *d) {
+  if (++d->depth > JSON_MAX_DEPTH)
+    return fail(d, d->p, "nested deeper than %d levels", JSON_MAX_DEPTH);
+  if (!lua_checkstack(d->L, 8)) return out_of_memory(d);
+  lua_pushnil(d->L);
+  d->p = skip_space(d->p + 1, d->end);
+  return true;
+}
+
+/* After an element: 1 at a comma (moved to the next element), 0 at `close` (moved behind), or -1.
+ */
+static inline int next_element(Decoder *d, char close) {
+  const char *p = skip_space(d->p, d->end);
+  if (p < d->end && *p == ',') {
+    d->p = skip_space(p + 1, d->end);
+    return 1;
+  }
+  if (p < d->end && *p == close) {
+    d->p = p + 1;
+    d->depth--;
+    return 0;
+  }
+  unexpected(d, p, close == ']' ? "',' or ']'" : "',' or '}'");
+  return -1;
+}
+
+/* Replaces the slot `table` by an array of the `count` values above it. */
+static void collect_array(lua_State *L, int table, int count, int room) {
+  lua_createtable(L, room, 0);
+  lua_replace(L, table);
+  for (; count > 0; count--) lua_rawseti(L, table, count);
+}
+
+static bool decode_array(Decoder *d) {
+  lua_State *L = d->L;
+  if (!enter(d)) return false;
+  int table = lua_gettop(L), more = 1;
+  lua_Integer count = 0;
+  if (d->p < d->end && *d->p == ']') {
+    d->p++;
+    d->depth--;
+    more = 0;
+  }
+  while (more) {
+    if (!decode_value(d)) return false;
+    count++;
+    if (count > PENDING_MAX)
+      lua_rawseti(L, table, count);
+    else if (count == PENDING_MAX)
+      collect_array(L, table, PENDING_MAX, PENDING_MAX * 2);
+    more = next_element(d, ']');
+    if (more < 0) return false;
+  }
+  if (count < PENDING_MAX) collect_array(L, table, (int)count, (int)count);
+  lua_pushvalue(L, d->array_mark);
+  lua_setmetatable(L, table);
+  return true;
+}
+
+/* Replaces the slot `table` by an object of the `count` keys and values above it, in their order,
+   so that of equal keys the last wins. */
+static void collect_object(lua_State *L, int table, int count, int room) {
+  lua_createtable(L, 0, room);
+  lua_replace(L, table);
+  for (int i = 0; i < count; i++) {
+    lua_pushvalue(L, table + 1 + i * 2);
+    lua_pushvalue(L, table + 2 + i * 2);
+    lua_rawset(L, table);
+  }
+  lua_settop(L, table);
+}
+
+static bool decode_object(Decoder *d) {
+  lua_State *L = d->L;
+  if (!enter(d)) return false;
+  int table = lua_gettop(L), more = 1;
+  size_t count = 0;
+  if (d->p < d->end && *d->p == '}') {
+    d->p++;
+    d->depth--;
+    more = 0;
+  }
+  while (more) {
+    if (d->p >= d->end || *d->p != '"')
+      return unexpected(d, d->p, count ? "a key in quotes" : "a key in quotes or '}'");
+    if (!lua_checkstack(L, 8)) return out_of_memory(d);
+    if (!decode_string(d)) return false;
+    d->p = skip_space(d->p, d->end);
+    if (d->p >= d->end || *d->p != ':') return unexpected(d, d->p, "':'");
+    d->p = skip_space(d->p + 1, d->end);
+    if (!decode_value(d)) return false;
+    count++;
+    if (count > PENDING_MAX / 2)
+      lua_rawset(L, table);
+    else if (count == PENDING_MAX / 2)
+      collect_object(L, table, PENDING_MAX / 2, PENDING_MAX);
+    more = next_element(d, '}');
+    if (more < 0) return false;
+  }
+  if (count < PENDING_MAX / 2) collect_object(L, table, (int)count, (int)count);
+  return true;
+}
+
+static bool decode_word(Decoder *d, const char *word, size_t size) {
+  if ((size_t)(d->end - d->p) < size || memcmp(d->p, word, size) != 0)
+    return unexpected(d, d->p, "a value");
+  d->p += size;
+  return true;
+}
+
+/* At the first character of a value: pushes it and moves behind it. On failure whatever has been
+   pushed stays for json_decode to remove. */
+static bool decode_value(Decoder *d) {
+  lua_State *L = d->L;
+  if (!lua_checkstack(L, 8)) return out_of_memory(d);
+  if (d->p >= d->end) return unexpected(d, d->p, "a value");
+  switch (*d->p) {
+  case '{':
+    return decode_object(d);
+  case '[':
+    return decode_array(d);
+  case '"':
+    return decode_string(d);
+  case '-':
+  case '0':
+  case '1':
+  case '2':
+  case '3':
+  case '4':
+  case '5':
+  case '6':
+  case '7':
+  case '8':
+  case '9':
+    return decode_number(d);
+  case 't':
+    if (!decode_word(d, "true", 4)) return false;
+    lua_pushboolean(L, 1);
+    return true;
+  case 'f':
+    if (!decode_word(d, "false", 5)) return false;
+    lua_pushboolean(L, 0);
+    return true;
+  case 'n':
+    if (!decode_word(d, "null", 4)) return false;
+    json_push_null(L);
+    return true;
+  default:
+    return unexpected(d, d->p, "a value");
+  }
+}
+
+bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) {
+  int top = lua_gettop(L);
+  Decoder d = {.L = L, .start = text, .end = text + size, .error = error, .array_mark = top + 1};
+  d.p = skip_space(text, d.end);
+  if (!lua_checkstack(L, 8)) return out_of_memory(&d);
+  json_push_mark(L, JSON_ARRAY);
+  bool ok = decode_value(&d);
+  if (ok) {
+    d.p = skip_space(d.p, d.end);
+    if (d.p < d.end) ok = unexpected(&d, d.p, "the end of the text");
+  }
+  if (ok)
+    lua_replace(L, top + 1);
+  else
+    lua_settop(L, top);
+  return ok;
+}
+
+int json_decode_return(lua_State *L, const char *text, size_t size) {
+  JsonError error;
+  if (json_decode(L, text, size, &error)) return 1;
+  error_return(L, "json", NULL, "%s", error.message);
+  lua_pushinteger(L, (lua_Integer)error.line);
+  lua_setfield(L, -2, "line");
+  lua_pushinteger(L, (lua_Integer)error.column);
+  lua_setfield(L, -2, "column");
+  return 2;
+}

@@ -1,0 +1,28 @@
+/* Numbers to text and back, exactly and whatever the locale says. */
+#ifndef ML_JSON_NUMBER_H
+#define ML_JSON_NUMBER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The longest text of either kind fits, with room to spare. */
+#define NUMBER_TEXT_MAX 32
+
+/* Writes a 64-bit integer in decimal; returns its length. */
+size_t number_put_integer(char *out, int64_t value);
+
+/* Writes the shortest text that reads back as this very finite double. There is always a point or
+   an exponent in it ("1.0", "1e300"), so that it reads back as a float. Returns its length. */
+size_t number_put_double(char *out, double value);
+
+/* The double nearest to significand * 10^exponent (ties to even), where that can be had quickly.
+   False: not decided, use number_from_digits. */
+bool number_from_decimal(uint64_t significand, int64_t exponent, double *value);
+
+/* The same for any decimal: `text` starts with digits, of which a point may be one; it ends at the
+   first other character or at `end`. The value is the digits (without the point) * 10^exponent.
+   Infinite when too large. False when memory is out. */
+bool number_from_digits(const char *text, const char *end, int64_t exponent, double *value);
+
+#endif
