@@ -1,0 +1,21 @@
+# One libFuzzer program for each spec/fuzz/*_fuzz.c, with the whole host built for it. Needs clang:
+#   cmake -B build/fuzz -DMOONLOOP_FUZZ=ON -DCMAKE_C_COMPILER=clang && cmake --build build/fuzz
+#   build/fuzz/json_fuzz -max_total_time=180 -dict=JSON.dict CORPUS_FOLDER
+option(MOONLOOP_FUZZ "Build the fuzzers of spec/fuzz (with clang)" OFF)
+
+if(MOONLOOP_FUZZ)
+  if(NOT CMAKE_C_COMPILER_ID MATCHES Clang)
+    message(FATAL_ERROR "MOONLOOP_FUZZ needs clang: -DCMAKE_C_COMPILER=clang")
+  endif()
+  set(FUZZ_FLAGS -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  target_compile_options(moonloop_host PUBLIC ${FUZZ_FLAGS}
+    -fsanitize=fuzzer-no-link,address,undefined)
+  target_link_options(moonloop_host PUBLIC -fsanitize=address,undefined)
+  file(GLOB FUZZERS CONFIGURE_DEPENDS spec/fuzz/*_fuzz.c)
+  foreach(source ${FUZZERS})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE moonloop_host)
+  endforeach()
+endif()
