@@ -467,7 +467,7 @@ describe("json against cjson", function()
       for c in text:gmatch "." do
         if not in_string and c:find "[%[%]{},:]" then
           c = space[math.random(#space)] .. c .. space[math.random(#space)]
-        elseif in_string and not escaped and c:find "[%a ]" and math.random() < 0.3 then
+        elseif in_string and not escaped and c:find "[aZ ]" and math.random() < 0.3 then
           c = ("\\u%04X"):format(c:byte())
         end
         parts[#parts + 1] = c
