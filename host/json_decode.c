@@ -12,6 +12,9 @@
    table is made in its final size. */
 #define PENDING_MAX 256
 
+/* Stack slots asked for every eight elements: eight keys and values, and what collecting needs. */
+#define STACK_ROOM 24
+
 typedef struct Decoder {
   lua_State *L;
   const char *start, *p, *end;
@@ -270,7 +273,7 @@ static bool decode_string(Decoder *d) {
 static bool enter(Decoder *d) {
   if (++d->depth > JSON_MAX_DEPTH)
     return fail(d, d->p, "nested deeper than %d levels", JSON_MAX_DEPTH);
-  if (!lua_checkstack(d->L, 8)) return out_of_memory(d);
+  if (!lua_checkstack(d->L, STACK_ROOM)) return out_of_memory(d);
   lua_pushnil(d->L);
   d->p = skip_space(d->p + 1, d->end);
   return true;
@@ -311,6 +314,7 @@ static bool decode_array(Decoder *d) {
     more = 0;
   }
   while (more) {
+    if (count % 8 == 0 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
     if (!decode_value(d)) return false;
     count++;
     if (count > PENDING_MAX)
@@ -352,7 +356,7 @@ static bool decode_object(Decoder *d) {
   while (more) {
     if (d->p >= d->end || *d->p != '"')
       return unexpected(d, d->p, count ? "a key in quotes" : "a key in quotes or '}'");
-    if (!lua_checkstack(L, 8)) return out_of_memory(d);
+    if (count % 8 == 0 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
     if (!decode_string(d)) return false;
     d->p = skip_space(d->p, d->end);
     if (d->p >= d->end || *d->p != ':') return unexpected(d, d->p, "':'");
@@ -381,7 +385,6 @@ static bool decode_word(Decoder *d, const char *word, size_t size) {
    pushed stays for json_decode to remove. */
 static bool decode_value(Decoder *d) {
   lua_State *L = d->L;
-  if (!lua_checkstack(L, 8)) return out_of_memory(d);
   if (d->p >= d->end) return unexpected(d, d->p, "a value");
   switch (*d->p) {
   case '{':
@@ -423,7 +426,7 @@ bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) 
   int top = lua_gettop(L);
   Decoder d = {.L = L, .start = text, .end = text + size, .error = error, .array_mark = top + 1};
   d.p = skip_space(text, d.end);
-  if (!lua_checkstack(L, 8)) return out_of_memory(&d);
+  if (!lua_checkstack(L, STACK_ROOM)) return out_of_memory(&d);
   json_push_mark(L, JSON_ARRAY);
   bool ok = decode_value(&d);
   if (ok) {

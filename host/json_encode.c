@@ -169,18 +169,19 @@ static bool encode_string(Encoder *e, const char *s, size_t size) {
   return true;
 }
 
-static bool encode_number(Encoder *e, int index) {
+static bool encode_integer(Encoder *e, int index) {
   Buffer *out = e->out;
   if (!buffer_reserve(out, NUMBER_TEXT_MAX)) return out_of_memory(e);
-  int is_integer;
-  lua_Integer i = lua_tointegerx(e->L, index, &is_integer);
-  if (is_integer && lua_isinteger(e->L, index)) {
-    out->len += number_put_integer(out->data + out->len, i);
-    return true;
-  }
+  out->len += number_put_integer(out->data + out->len, lua_tointeger(e->L, index));
+  return true;
+}
+
+static bool encode_double(Encoder *e, int index) {
+  Buffer *out = e->out;
   lua_Number d = lua_tonumber(e->L, index);
   if (isnan(d)) return fail(e, "cannot encode NaN");
   if (isinf(d)) return fail(e, "cannot encode infinity");
+  if (!buffer_reserve(out, NUMBER_TEXT_MAX)) return out_of_memory(e);
   out->len += number_put_double(out->data + out->len, d);
   return true;
 }
@@ -241,7 +242,8 @@ static bool encode_array(Encoder *e, int table, const Frame *frame) {
     i++;
     if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != i) goto unordered;
     if (!separate(e, i == 1, frame->depth)) return false;
-    if (!encode_value(e, value, frame)) return path_prepend_index(e, i);
+    if (lua_isinteger(L, value) ? !encode_integer(e, value) : !encode_value(e, value, frame))
+      return path_prepend_index(e, i);
     lua_pop(L, 1);
   } while (lua_next(L, table));
   return close_with(e, ']', frame->depth);
@@ -379,7 +381,7 @@ static bool encode_value(Encoder *e, int index, const Frame *up) {
                                     : buffer_add(e->out, "false", 5)) ||
            out_of_memory(e);
   case LUA_TNUMBER:
-    return encode_number(e, index);
+    return lua_isinteger(L, index) ? encode_integer(e, index) : encode_double(e, index);
   case LUA_TSTRING: {
     size_t size;
     const char *s = lua_tolstring(L, index, &size);
