@@ -7,6 +7,7 @@
 
 static const luaL_Reg c_modules[] = {
     {"moonloop.core", luaopen_moonloop_core},
+    {"moonloop.json", luaopen_moonloop_json},
     {NULL, NULL},
 };
 

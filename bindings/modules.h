@@ -19,5 +19,6 @@ void task_open(lua_State *L);
 int gate_new(lua_State *L);
 
 int luaopen_moonloop_core(lua_State *L);
+int luaopen_moonloop_json(lua_State *L);
 
 #endif

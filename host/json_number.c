@@ -148,8 +148,9 @@ size_t number_put_double(char *out, double value) {
     memcpy(out, "0.0", 3);
     return (size_t)(out + 3 - start);
   }
-  int exponent;
-  uint64_t decimal = shortest_decimal(value, &exponent);
+  int exponent = 0;
+  bool whole = value < (double)MAX_EXACT_INTEGER && (double)(uint64_t)value == value;
+  uint64_t decimal = whole ? (uint64_t)value : shortest_decimal(value, &exponent);
   char text[20], *end = text + sizeof text, *digits = put_backwards(end, decimal);
   while (end[-1] == '0') end--, exponent++;
   return (size_t)(out - start) + lay_out(out, digits, (int)(end - digits), exponent);
