@@ -1,0 +1,39 @@
+/* Values that cross to another Lua state: packed into bytes there, unpacked from them here. Nothing
+   is shared between the two states, so they may belong to different threads.
+
+   What crosses: nil, booleans, integers, floats, strings, ml.json.null, tables (nested, shared and
+   cyclic: identity is kept inside one message; error objects and JSON marks keep their metatable),
+   Lua functions (code with its debug information, upvalues copied, shared upvalues shared again,
+   `_ENV` becomes the receiver's globals), the functions and tables of the standard library and of
+   moonloop (by name), C functions of any loaded module (by name), and registered userdata.
+
+   A message is trusted as far as code goes: Lua does not check bytecode. Everything else in it is
+   checked. It holds for the process that made it only (byte order, Lua version). */
+#ifndef ML_TRANSFER_H
+#define ML_TRANSFER_H
+
+#include "buffer.h"
+#include <lua.h>
+#include <stdbool.h>
+
+/* Appends a message with the `count` values at L's stack from `first` on. No Lua code of the user's
+   runs and metamethods are not called. Never raises: on failure it returns false, `out` is as long
+   as before, and a string is pushed on L that names the variable: "cannot send argument
+   #2.items[3]: a coroutine". `what` names the values for it: "argument #" (a number follows what
+   ends in #) or "the error". The caller owns `out`. */
+bool transfer_pack(lua_State *L, int first, int count, const char *what, Buffer *out);
+
+/* Pushes the values of a message and returns their number. Never raises: on failure it returns -1
+   and pushes one string that says why (memory, bytes that are no message, a module that cannot be
+   loaded here). Loading a module that a value names may run its code. */
+int transfer_unpack(lua_State *L, const char *data, size_t size);
+
+/* Lets full userdata with the registered metatable `metatable` (luaL_newmetatable's name) cross.
+   `pack` is called with the userdata and returns one value that can cross and stands for it;
+   `unpack` is called with that value in the other state and returns the userdata. Both may raise
+   and must not yield. Each state registers for itself, when the module whose name `metatable`
+   begins with is loaded: a receiver loads that module on its own. */
+void transfer_register(lua_State *L, const char *metatable, lua_CFunction pack,
+                       lua_CFunction unpack);
+
+#endif

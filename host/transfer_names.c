@@ -1,0 +1,182 @@
+/* What crosses by name: library functions and modules, and registered userdata types. */
+#include "transfer.h"
+#include "transfer_format.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+/* The modules that cross as a whole. */
+static const char *const library[] = {
+    "_G",
+    "string",
+    "table",
+    "math",
+    "io",
+    "os",
+    "utf8",
+    "coroutine",
+    "debug",
+    "package",
+    "moonloop",
+    "moonloop.core",
+    "moonloop.json",
+    "moonloop.http",
+    "moonloop.http.core",
+    "moonloop.web",
+    "moonloop.web.core",
+    "moonloop.executor",
+    "moonloop.executor.core",
+};
+#define LIBRARY_COUNT ((int)(sizeof library / sizeof *library))
+
+static const char names_key; /* its address is the registry's key */
+
+/* Pushes "module\0field". */
+static void push_name(lua_State *L, const char *module, const char *field, size_t field_len) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addlstring(&b, module, strlen(module) + 1);
+  luaL_addlstring(&b, field, field_len);
+  luaL_pushresult(&b);
+}
+
+/* Names the fields of the module on the top of L that can only cross by name. A value that has a
+   name keeps it. */
+static void add_fields(lua_State *L, int names, const char *module, bool lua_functions) {
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    int type = lua_type(L, -1);
+    bool wanted =
+        type == LUA_TFUNCTION ? lua_functions || lua_iscfunction(L, -1) : type == LUA_TUSERDATA;
+    if (wanted && lua_type(L, -2) == LUA_TSTRING) {
+      lua_pushvalue(L, -1);
+      if (lua_rawget(L, names) == LUA_TNIL) {
+        size_t len;
+        const char *field = lua_tolstring(L, -3, &len);
+        lua_pushvalue(L, -2);
+        push_name(L, module, field, len);
+        lua_rawset(L, names);
+      }
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+}
+
+void transfer_refresh_names(lua_State *L, int names, bool all) {
+  luaL_checkstack(L, 12, NULL);
+  int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  int loaded = top + 1;
+  for (int i = 1; i <= LIBRARY_COUNT; i++) { /* names[i] is the module's name until it is loaded */
+    if (lua_rawgeti(L, names, i) == LUA_TSTRING && lua_rawget(L, loaded) == LUA_TTABLE) {
+      const char *module = library[i - 1];
+      lua_pushvalue(L, -1);
+      push_name(L, module, "", 0);
+      lua_rawset(L, names);
+      add_fields(L, names, module, strncmp(module, "moonloop", 8) == 0);
+      lua_pushboolean(L, false);
+      lua_rawseti(L, names, i);
+    }
+    lua_settop(L, loaded);
+  }
+  if (all) {
+    lua_pushnil(L);
+    while (lua_next(L, loaded)) {
+      if (lua_type(L, -2) == LUA_TSTRING) {
+        const char *module = lua_tostring(L, -2);
+        if (lua_istable(L, -1)) {
+          add_fields(L, names, module, false);
+        } else if (lua_iscfunction(L, -1)) {
+          push_name(L, module, "", 0);
+          lua_rawset(L, names);
+          lua_pushnil(L);
+        }
+      }
+      lua_pop(L, 1);
+    }
+  }
+  lua_settop(L, top);
+}
+
+void transfer_push_names(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_createtable(L, LIBRARY_COUNT, 300);
+  for (int i = 1; i <= LIBRARY_COUNT; i++) {
+    lua_pushstring(L, library[i - 1]);
+    lua_rawseti(L, -2, i);
+  }
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &names_key);
+}
+
+bool transfer_push_named(lua_State *L, const char *name, size_t len) {
+  const char *end = memchr(name, 0, len);
+  if (!end) return false;
+  luaL_checkstack(L, 4, NULL);
+  size_t field_len = (size_t)(name + len - end - 1);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushlstring(L, name, (size_t)(end - name));
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pop(L, 1);
+    if (lua_getglobal(L, "require") != LUA_TFUNCTION) {
+      lua_pop(L, 2);
+      return false;
+    }
+    lua_pushlstring(L, name, (size_t)(end - name));
+    lua_call(L, 1, 1);
+  }
+  lua_remove(L, -2);
+  if (!field_len) return true;
+  if (lua_istable(L, -1)) {
+    lua_pushlstring(L, end + 1, field_len);
+    if (lua_rawget(L, -2) != LUA_TNIL) {
+      lua_remove(L, -2);
+      return true;
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Pushes the {pack, unpack} registered so far, or returns false. */
+static bool push_registered(lua_State *L, const char *metatable) {
+  if (lua_getfield(L, LUA_REGISTRYINDEX, TRANSFER_TYPES) == LUA_TTABLE) {
+    lua_pushstring(L, metatable);
+    if (lua_rawget(L, -2) == LUA_TTABLE) {
+      lua_remove(L, -2);
+      return true;
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+bool transfer_push_type(lua_State *L, const char *metatable) {
+  luaL_checkstack(L, 6, NULL);
+  if (push_registered(L, metatable)) return true;
+  /* "moonloop.web.request" is registered by "moonloop.web" */
+  const char *dot = strrchr(metatable, '.');
+  if (!dot || lua_getglobal(L, "require") != LUA_TFUNCTION) {
+    lua_settop(L, dot ? -2 : -1);
+    return false;
+  }
+  lua_pushlstring(L, metatable, (size_t)(dot - metatable));
+  lua_call(L, 1, 0);
+  return push_registered(L, metatable);
+}
+
+void transfer_register(lua_State *L, const char *metatable, lua_CFunction pack,
+                       lua_CFunction unpack) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, TRANSFER_TYPES);
+  lua_createtable(L, 2, 0);
+  lua_pushcfunction(L, pack);
+  lua_rawseti(L, -2, 1);
+  lua_pushcfunction(L, unpack);
+  lua_rawseti(L, -2, 2);
+  lua_setfield(L, -2, metatable);
+  lua_pop(L, 1);
+}
