@@ -63,6 +63,16 @@ static void add_fields(lua_State *L, int names, const char *module, bool lua_fun
   }
 }
 
+/* The one global function that the host wrote in Lua. _G is on the top of L. */
+static void add_require(lua_State *L, int names) {
+  if (lua_getfield(L, -1, "require") == LUA_TFUNCTION) {
+    push_name(L, "_G", "require", strlen("require"));
+    lua_rawset(L, names);
+  } else {
+    lua_pop(L, 1);
+  }
+}
+
 void transfer_refresh_names(lua_State *L, int names, bool all) {
   luaL_checkstack(L, 12, NULL);
   int top = lua_gettop(L);
@@ -74,7 +84,9 @@ void transfer_refresh_names(lua_State *L, int names, bool all) {
       lua_pushvalue(L, -1);
       push_name(L, module, "", 0);
       lua_rawset(L, names);
-      add_fields(L, names, module, strncmp(module, "moonloop", 8) == 0);
+      bool ours = strncmp(module, "moonloop", 8) == 0;
+      add_fields(L, names, module, ours);
+      if (i == 1) add_require(L, names);
       lua_pushboolean(L, false);
       lua_rawseti(L, names, i);
     }
@@ -161,7 +173,7 @@ bool transfer_push_type(lua_State *L, const char *metatable) {
   /* "moonloop.web.request" is registered by "moonloop.web" */
   const char *dot = strrchr(metatable, '.');
   if (!dot || lua_getglobal(L, "require") != LUA_TFUNCTION) {
-    lua_settop(L, dot ? -2 : -1);
+    if (dot) lua_pop(L, 1);
     return false;
   }
   lua_pushlstring(L, metatable, (size_t)(dot - metatable));
