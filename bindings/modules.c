@@ -8,6 +8,8 @@
 static const luaL_Reg c_modules[] = {
     {"moonloop.core", luaopen_moonloop_core},
     {"moonloop.json", luaopen_moonloop_json},
+    {"moonloop.inspect", luaopen_moonloop_inspect},
+    {"moonloop.signals", luaopen_moonloop_signals},
     {NULL, NULL},
 };
 

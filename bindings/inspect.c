@@ -1,0 +1,139 @@
+/* moonloop.inspect: what is alive on this runtime, for the test runner. */
+#include "modules.h"
+#include "task.h"
+
+#include <netdb.h>
+#include <stdio.h>
+
+static void set_string(lua_State *L, const char *key, const char *value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, key);
+}
+
+static void push_task(lua_State *L, Task *t) {
+  char place[80];
+  lua_createtable(L, 0, 7);
+  lua_pushinteger(L, (lua_Integer)t->id);
+  lua_setfield(L, -2, "id");
+  if (t->parent) {
+    lua_pushinteger(L, (lua_Integer)t->parent->id);
+    lua_setfield(L, -2, "parent");
+  }
+  set_string(L, "status", task_status_name((TaskStatus)t->status));
+  if (t->name) set_string(L, "name", t->name);
+  if (t->wait) set_string(L, "waiting_for", t->wait->name);
+  if (t->source) set_string(L, "place", task_site(t->source, t->line, place));
+  lua_pushboolean(L, t->cancelled != NULL);
+  lua_setfield(L, -2, "cancelled");
+}
+
+/* Calls `visit` for each live task, parents first, until it returns false. */
+static void each_task(Runtime *rt, bool (*visit)(Task *t, void *data), void *data) {
+  for (Task *t = rt->roots; t;) {
+    if (!visit(t, data)) return;
+    if (t->children) {
+      t = t->children;
+      continue;
+    }
+    while (t && !t->sibling) t = t->parent;
+    if (t) t = t->sibling;
+  }
+}
+
+static bool add_task(Task *t, void *data) {
+  lua_State *L = data;
+  if (t == t->rt->current) return true;
+  push_task(L, t);
+  lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+  return true;
+}
+
+/* tasks() -> list of {id, parent, name, status, waiting_for, place, cancelled}, without the caller
+ */
+static int l_tasks(lua_State *L) {
+  lua_newtable(L);
+  each_task(runtime_of(L), add_task, L);
+  return 1;
+}
+
+typedef struct Search {
+  uint64_t id;
+  Task *found;
+} Search;
+
+static bool find_task(Task *t, void *data) {
+  Search *search = data;
+  if (t->id == search->id) search->found = t;
+  return !search->found;
+}
+
+/* cancel(id, reason) -> true if that task was alive and is cancelled now */
+static int l_cancel(lua_State *L) {
+  Search search = {.id = (uint64_t)luaL_checkinteger(L, 1)};
+  luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  each_task(runtime_of(L), find_task, &search);
+  if (!search.found) return 0;
+  CancelCause *cause = cause_new_from(L);
+  if (!cause) return luaL_error(L, "not enough memory");
+  lua_pushboolean(L, task_cancel(search.found, cause));
+  cause_drop(cause);
+  return 1;
+}
+
+/* "127.0.0.1:8000" of one side of a socket; false where it has none. */
+static bool address_text(uv_handle_t *handle, bool peer, char *text, size_t size) {
+  struct sockaddr_storage address;
+  int length = sizeof address;
+  int rc = peer ? uv_tcp_getpeername((uv_tcp_t *)handle, (struct sockaddr *)&address, &length)
+                : uv_tcp_getsockname((uv_tcp_t *)handle, (struct sockaddr *)&address, &length);
+  char host[64], port[16];
+  if (rc || getnameinfo((struct sockaddr *)&address, (socklen_t)length, host, sizeof host, port,
+                        sizeof port, NI_NUMERICHOST | NI_NUMERICSERV))
+    return false;
+  snprintf(text, size, "%s:%s", host, port);
+  return true;
+}
+
+/* A socket is somebody's as long as it is open. Of the other handles those count that keep the loop
+   alive: the rest is the host's own. */
+static bool counts(const uv_handle_t *handle) {
+  if (uv_is_closing(handle)) return false;
+  switch (handle->type) {
+  case UV_TCP:
+  case UV_NAMED_PIPE:
+  case UV_UDP: return true;
+  default: return uv_is_active(handle) && uv_has_ref(handle);
+  }
+}
+
+static void add_handle(uv_handle_t *handle, void *data) {
+  lua_State *L = data;
+  if (!counts(handle)) return;
+  if (handle == (uv_handle_t *)&runtime_of(L)->timers.handle) return; /* all tasks' timers */
+  lua_createtable(L, 0, 4);
+  lua_pushlightuserdata(L, handle);
+  lua_setfield(L, -2, "key");
+  set_string(L, "type", uv_handle_type_name(handle->type));
+  char address[96];
+  if (handle->type == UV_TCP) {
+    if (address_text(handle, false, address, sizeof address)) set_string(L, "address", address);
+    if (address_text(handle, true, address, sizeof address)) set_string(L, "peer", address);
+  }
+  lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+}
+
+/* handles() -> list of {key, type, address, peer}: the open handles that scripts can have made */
+static int l_handles(lua_State *L) {
+  luaL_checkstack(L, 8, NULL);
+  lua_newtable(L);
+  uv_walk(&runtime_of(L)->loop, add_handle, L);
+  return 1;
+}
+
+int luaopen_moonloop_inspect(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"tasks", l_tasks}, {"handles", l_handles}, {"cancel", l_cancel}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,53 @@
+/* moonloop.signals: for the host's own commands. */
+#include "signals.h"
+#include "modules.h"
+
+#include <signal.h>
+#include <string.h>
+
+static Signals *check_signals(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, SIGNALS_KEY);
+  Signals *s = lua_touserdata(L, -1);
+  if (!s) luaL_error(L, "signals are caught in the main runtime of the process only");
+  return s;
+}
+
+static void wait_cancel(Task *t, void *op) {
+  (void)t;
+  ((Signals *)op)->waiter.task = NULL;
+}
+
+static int wait_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  Signals *s = op;
+  s->waiter.task = NULL;
+  lua_pushstring(L, s->last == SIGINT ? "SIGINT" : "SIGTERM");
+  return 1;
+}
+
+static const WaitType signal_wait = {
+    .name = "signal", .cancel = wait_cancel, .finish = wait_finish};
+
+/* wait() -> "SIGINT" or "SIGTERM": suspends until the next signal, which then does nothing else.
+   One task at a time. */
+static int l_wait(lua_State *L) {
+  Signals *s = check_signals(L);
+  Task *t = wait_enter(L, "signals.wait");
+  if (s->waiter.task) return luaL_error(L, "another task waits for signals");
+  s->waiter = wait_waker(t);
+  return wait_suspend(L, t, &signal_wait, s);
+}
+
+/* last() -> the number of the signal that came last, or nil */
+static int l_last(lua_State *L) {
+  Signals *s = check_signals(L);
+  if (!s->last) return 0;
+  lua_pushinteger(L, s->last);
+  return 1;
+}
+
+int luaopen_moonloop_signals(lua_State *L) {
+  static const luaL_Reg functions[] = {{"wait", l_wait}, {"last", l_last}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,181 @@
+#include "cli.h"
+
+#include <curl/curl.h>
+#include <llhttp.h>
+#include <lua.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "script.h"
+
+static const char usage[] =
+    "Usage:\n"
+    "  moonloop run SCRIPT [ARGS]     run a Lua script (also: moonloop SCRIPT; - is standard "
+    "input)\n"
+    "  moonloop -e CODE [ARGS]        run a piece of code\n"
+    "  moonloop serve APP.lua         serve the web app that the file returns\n"
+    "      --host ADDRESS             address to listen on (127.0.0.1)\n"
+    "      --port NUMBER              port to listen on (8000); 0: any free one\n"
+    "      --drain SECONDS            time for running requests when it stops (10)\n"
+    "  moonloop repl                  live prompt (also: bare moonloop on a terminal)\n"
+    "  moonloop test [PATH...]        run busted specs in the loop (default: spec);\n"
+    "                                 busted's own options work too, see moonloop test --help\n"
+    "  moonloop --version             versions of moonloop and its libraries\n"
+    "  moonloop --help                this text\n"
+    "\n"
+    "Exit status: 0, or what os.exit was given; 1 after an error; 2 for wrong usage;\n"
+    "130 after SIGINT and 143 after SIGTERM (serve: 0).\n";
+
+static const char *wrong(char *message, int size, const char *format, const char *what) {
+  snprintf(message, (size_t)size, format, what);
+  return message;
+}
+
+/* Splits "--name=value", or takes the next argument. NULL when there is none. */
+static const char *option_value(int argc, char **argv, int *i, size_t name_length) {
+  const char *option = argv[*i];
+  if (option[name_length] == '=') return option + name_length + 1;
+  if (*i + 1 >= argc) return NULL;
+  return argv[++*i];
+}
+
+static bool is_option(const char *arg, const char *name) {
+  size_t n = strlen(name);
+  return strncmp(arg, name, n) == 0 && (arg[n] == 0 || arg[n] == '=');
+}
+
+static const char *parse_serve(int argc, char **argv, CliRequest *r, char *message, int size) {
+  r->command = CLI_SERVE;
+  r->host = "127.0.0.1";
+  r->port = 8000;
+  r->drain = 10;
+  for (int i = 2; i < argc; i++) {
+    const char *a = argv[i], *v, *name;
+    char *end;
+    if (is_option(a, "--workers") || is_option(a, "--reload"))
+      return wrong(message, size, "serve: %s is not in this version", a);
+    if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
+      r->command = CLI_HELP;
+      return NULL;
+    }
+    if (is_option(a, name = "--host") || is_option(a, name = "--port") ||
+        is_option(a, name = "--drain")) {
+      v = option_value(argc, argv, &i, strlen(name));
+      if (!v || !*v) return wrong(message, size, "serve: %s needs a value", name);
+      if (name[2] == 'h') r->host = v;
+      if (name[2] == 'p') {
+        long port = strtol(v, &end, 10);
+        if (*end || port < 0 || port > 65535)
+          return wrong(message, size, "serve: --port must be a number from 0 to 65535, not '%s'",
+                       v);
+        r->port = (int)port;
+      }
+      if (name[2] == 'd') {
+        r->drain = strtod(v, &end);
+        if (*end || !(r->drain >= 0 && r->drain <= 1e9))
+          return wrong(message, size, "serve: --drain must be a number of seconds, not '%s'", v);
+      }
+    } else if (a[0] == '-') {
+      return wrong(message, size, "serve: unknown option '%s'", a);
+    } else if (r->target) {
+      return wrong(message, size, "serve: one app file, please; '%s' is too many", a);
+    } else {
+      r->target = a;
+      r->first = i;
+    }
+  }
+  return r->target ? NULL : wrong(message, size, "%s: the app file is missing", "serve");
+}
+
+static void take_rest(int argc, char **argv, int from, CliRequest *r) {
+  if (from > argc) from = argc;
+  r->args = argv + from;
+  r->nargs = argc - from;
+}
+
+const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char *message,
+                      int size) {
+  *r = (CliRequest){.command = CLI_RUN};
+  if (argc < 2) {
+    r->command = terminal ? CLI_REPL : CLI_RUN;
+    r->target = "-";
+    take_rest(argc, argv, 1, r);
+    return NULL;
+  }
+  const char *a = argv[1];
+  if (strcmp(a, "--version") == 0 || strcmp(a, "-v") == 0) {
+    r->command = CLI_VERSION;
+  } else if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0 || strcmp(a, "help") == 0) {
+    r->command = CLI_HELP;
+  } else if (strcmp(a, "serve") == 0) {
+    return parse_serve(argc, argv, r, message, size);
+  } else if (strcmp(a, "test") == 0) {
+    r->command = CLI_TEST;
+    r->first = 1;
+    take_rest(argc, argv, 2, r);
+  } else if (strcmp(a, "repl") == 0) {
+    if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+      r->command = CLI_HELP;
+      return NULL;
+    }
+    if (argc > 2) return wrong(message, size, "repl: takes no arguments, not '%s'", argv[2]);
+    r->command = CLI_REPL;
+    r->first = 1;
+  } else if (strcmp(a, "-e") == 0) {
+    if (argc < 3) return wrong(message, size, "%s: the code is missing", "-e");
+    r->command = CLI_EVAL;
+    r->target = argv[2];
+    r->first = 1;
+    take_rest(argc, argv, 3, r);
+  } else if (strcmp(a, "ps") == 0) {
+    return wrong(message, size, "%s: not in this version", "ps");
+  } else if (strcmp(a, "run") == 0) {
+    if (argc < 3) return wrong(message, size, "%s: the script is missing", "run");
+    if (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0) {
+      r->command = CLI_HELP;
+      return NULL;
+    }
+    if (argv[2][0] == '-' && argv[2][1])
+      return wrong(message, size, "run: unknown option '%s'", argv[2]);
+    r->target = argv[2];
+    r->first = 2;
+    take_rest(argc, argv, 3, r);
+  } else if (a[0] == '-' && a[1]) {
+    return wrong(message, size, "unknown option '%s'", a);
+  } else {
+    r->target = a;
+    r->first = 1;
+    take_rest(argc, argv, 2, r);
+  }
+  return NULL;
+}
+
+static void print_version(void) {
+  const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+  printf("moonloop %s\n%s, libuv %s, libcurl %s, llhttp %d.%d.%d\n", ML_VERSION, LUA_RELEASE,
+         uv_version_string(), curl->version, LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR,
+         LLHTTP_VERSION_PATCH);
+}
+
+int cli_main(int argc, char **argv) {
+  CliRequest request;
+  char message[512];
+  const char *bad = cli_parse(argc, argv, isatty(STDIN_FILENO), &request, message, sizeof message);
+  if (bad) {
+    fprintf(stderr, "moonloop: %s\nTry 'moonloop --help'.\n", bad);
+    return 2;
+  }
+  switch (request.command) {
+  case CLI_HELP:
+    fputs(usage, stdout);
+    return 0;
+  case CLI_VERSION:
+    print_version();
+    return 0;
+  default:
+    return script_main(&request, argc, argv);
+  }
+}

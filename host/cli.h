@@ -1,0 +1,37 @@
+/* The command line: what was asked for, and the way to it. */
+#ifndef ML_CLI_H
+#define ML_CLI_H
+
+#include <stdbool.h>
+
+typedef enum CliCommand {
+  CLI_RUN,     /* a script file, or standard input */
+  CLI_EVAL,    /* -e CODE */
+  CLI_SERVE,   /* an app file */
+  CLI_REPL,    /* the prompt */
+  CLI_TEST,    /* busted in the loop */
+  CLI_VERSION, /* --version */
+  CLI_HELP,    /* --help */
+} CliCommand;
+
+/* What the arguments ask for. All strings point into argv. */
+typedef struct CliRequest {
+  CliCommand command;
+  const char *target; /* the script ("-": standard input), the code, or the app file */
+  char **args;        /* what follows, for the script or for busted */
+  int nargs;
+  int first; /* index in argv of what becomes arg[0] */
+  const char *host;
+  int port;
+  double drain; /* seconds that running requests get when the server stops */
+} CliRequest;
+
+/* Reads argv. `terminal`: standard input is a terminal, so that no arguments at all mean the
+   prompt. Returns NULL, or a message (in `message`, of `size` bytes) saying what is wrong. */
+const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *request, char *message,
+                      int size);
+
+/* Does what argv asks for. Returns the exit status: 2 for bad usage. */
+int cli_main(int argc, char **argv);
+
+#endif

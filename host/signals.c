@@ -1,0 +1,108 @@
+#include "signals.h"
+
+#include "scope.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+/* The only state of the process: a signal handler gets no argument of ours. */
+static struct {
+  Signals *signals;
+  pthread_t thread;
+  void (*loop_handler)(int signum); /* libuv's, which wakes the loop */
+  volatile sig_atomic_t unseen;     /* a signal the loop has not been told of */
+  volatile sig_atomic_t count;
+} caught;
+
+static void deliver(Signals *s, int signum) {
+  caught.unseen = 0;
+  s->last = signum;
+  s->on_signal(s, signum);
+}
+
+/* Runs in the task that was running when the signal came, before its next instruction: breaks it
+   off if the signal cancelled it. */
+static void on_hook(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  Signals *s = caught.signals;
+  if (!s || !caught.unseen) return; /* the loop was faster */
+  deliver(s, caught.unseen);
+  Task *t = s->rt->current;
+  if (!t || !t->cancel_pending) return;
+  cause_push_error(L, scope_pending(t));
+  lua_error(L);
+}
+
+static void on_os_signal(int signum) {
+  if (!pthread_equal(pthread_self(), caught.thread)) { /* hooks are set on the loop's thread only */
+    pthread_kill(caught.thread, signum);
+    return;
+  }
+  Signals *s = caught.signals;
+  if (!s) return;
+  if (s->second_ends && caught.count++ > 0) _exit(128 + signum);
+  caught.unseen = signum;
+  caught.loop_handler(signum);
+  /* As lua.c does: a task that computes would keep the loop from seeing the signal. */
+  if (s->rt->current && s->rt->running)
+    lua_sethook(s->rt->running, on_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT,
+                1);
+}
+
+static void on_loop_signal(uv_signal_t *handle, int signum) {
+  if (caught.unseen) deliver(handle->data, signum);
+}
+
+static void close_signals(CloseHook *hook, Runtime *rt) {
+  (void)rt;
+  Signals *s = (Signals *)(void *)((char *)hook - offsetof(Signals, close));
+  caught.signals = NULL;
+  for (int i = 0; i < 2; i++) uv_close((uv_handle_t *)&s->handles[i], NULL);
+}
+
+int signals_open(Signals *s, Runtime *rt, void (*on_signal)(Signals *, int)) {
+  static const int signums[2] = {SIGINT, SIGTERM};
+  *s = (Signals){.rt = rt, .on_signal = on_signal, .close = {.close = close_signals}};
+  for (int i = 0; i < 2; i++) {
+    int rc = uv_signal_init(&rt->loop, &s->handles[i]);
+    if (rc) {
+      if (i) uv_close((uv_handle_t *)&s->handles[0], NULL);
+      return rc;
+    }
+    s->handles[i].data = s;
+    uv_unref((uv_handle_t *)&s->handles[i]);
+  }
+  runtime_on_close(rt, &s->close);
+  caught.thread = pthread_self();
+  caught.unseen = caught.count = 0;
+  caught.signals = s;
+  for (int i = 0; i < 2; i++) {
+    struct sigaction action;
+    int rc = uv_signal_start(&s->handles[i], on_loop_signal, signums[i]);
+    if (rc) return rc;
+    sigaction(signums[i], NULL, &action);
+    caught.loop_handler = action.sa_handler;
+    action.sa_handler = on_os_signal;
+    sigaction(signums[i], &action, NULL);
+  }
+  return 0;
+}
+
+static void on_pipe(int signum) {
+  struct pollfd out = {.fd = STDOUT_FILENO};
+  if (poll(&out, 1, 0) != 1 || !(out.revents & POLLERR)) return;
+  signal(signum, SIG_DFL);
+  raise(signum);
+}
+
+static void on_any_pipe(int signum) { (void)signum; }
+
+void signals_ignore_pipe(bool quit_with_stdout) {
+  /* Handlers, not SIG_IGN: programs that a script starts would inherit that. */
+  struct sigaction action = {.sa_handler = quit_with_stdout ? on_pipe : on_any_pipe,
+                             .sa_flags = SA_RESTART};
+  sigaction(SIGPIPE, &action, NULL);
+}

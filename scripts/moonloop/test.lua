@@ -1,0 +1,211 @@
+-- `moonloop test`: busted's own runner inside a task of the loop, so that `it` bodies and everything
+-- round them may wait. A spec that leaves something behind fails.
+--
+-- busted finds out by itself where it stands, through three seams that this file uses:
+--   busted.core     is a function that makes a runner's instance: ours wraps it
+--   busted.register is given the function that runs each `it`: ours surrounds it with the check
+--   busted.publish, busted.safe_publish are looked up at each call: ours holds back the end of a test
+--     until its after_each blocks have run
+
+local inspect = require "moonloop.inspect"
+local ml = require "moonloop"
+
+local SETTLE_PASSES = 3 -- passes of the loop after a spec, for what is ending already
+local SETTLE_SECONDS = 1 -- for cleanups of cancelled tasks and sockets that are being closed
+local CANCEL_SECONDS = 5 -- for the cleanup of tasks that a spec left behind
+
+local function port_of(address) return address and address:match(":(%d+)$") end
+
+-- What is alive now, by identity, and the ports that are listened on.
+local function snapshot()
+  local seen = {ports = {}}
+  for _, task in ipairs(inspect.tasks()) do seen[task.id] = true end
+  for _, handle in ipairs(inspect.handles()) do
+    seen[handle.key] = true
+    if handle.address and not handle.peer then seen.ports[port_of(handle.address)] = true end
+  end
+  return seen
+end
+
+-- Is the handle a connection that a server which was there before has accepted?
+local function is_servers(handle, seen)
+  return handle.peer ~= nil and seen.ports[port_of(handle.address)] == true
+end
+
+-- Is an ancestor of `task` in the snapshot? Then its owner answers for it.
+local function belongs(task, by_id, seen)
+  local parent = by_id[task.parent]
+  while parent do
+    if seen[parent.id] then return true end
+    parent = by_id[parent.parent]
+  end
+  return false
+end
+
+-- Tasks and handles that were not there in `seen`.
+local function left_over(seen)
+  local tasks, handles, by_id = {}, {}, {}
+  local all = inspect.tasks()
+  for _, task in ipairs(all) do by_id[task.id] = task end
+  for _, task in ipairs(all) do
+    if not seen[task.id] and not belongs(task, by_id, seen) then tasks[#tasks + 1] = task end
+  end
+  for _, handle in ipairs(inspect.handles()) do
+    if not seen[handle.key] and not is_servers(handle, seen) then handles[#handles + 1] = handle end
+  end
+  return tasks, handles
+end
+
+-- The same after everything that is about to end has ended.
+local function settle(seen)
+  local tasks, handles = left_over(seen)
+  for _ = 1, SETTLE_PASSES do
+    if #tasks == 0 and #handles == 0 then return tasks, handles end
+    ml.sleep(0)
+    tasks, handles = left_over(seen)
+  end
+  if #handles > 0 then collectgarbage() end -- a handle nobody can reach any more is closed by that
+  local limit = ml.now() + SETTLE_SECONDS
+  while ml.now() < limit do
+    local ending = #handles > 0
+    for _, task in ipairs(tasks) do
+      if not task.cancelled then return tasks, handles end
+      ending = true
+    end
+    if not ending then break end
+    ml.sleep(0.002)
+    tasks, handles = left_over(seen)
+  end
+  return tasks, handles
+end
+
+local function describe_task(task)
+  local words = {"task " .. task.id}
+  if task.name then words[#words + 1] = "'" .. task.name .. "'" end
+  if task.place then words[#words + 1] = "spawned at " .. task.place end
+  if task.waiting_for then words[#words + 1] = "waiting for " .. task.waiting_for end
+  return table.concat(words, ", ")
+end
+
+local function describe_handle(handle)
+  return handle.type .. " handle" .. (handle.address and " on " .. handle.address or "")
+    .. (handle.peer and " from " .. handle.peer or "")
+end
+
+-- Cancels what a spec left, so that the next one starts clean, and says what it was; nil if nothing.
+local function clear(seen)
+  local tasks, handles = settle(seen)
+  if #tasks == 0 and #handles == 0 then return nil end
+  local lines = {}
+  for _, task in ipairs(tasks) do
+    lines[#lines + 1] = describe_task(task)
+    inspect.cancel(task.id, "left behind by a spec")
+  end
+  local limit = ml.now() + CANCEL_SECONDS
+  while #tasks > 0 and ml.now() < limit do
+    ml.sleep(0)
+    tasks = left_over(seen)
+  end
+  for _, handle in ipairs(handles) do lines[#lines + 1] = describe_handle(handle) end
+  return "left behind: " .. table.concat(lines, "; ")
+end
+
+-- Surrounds busted's executor of `it` with the check.
+local function guard_it(busted, run)
+  return function(element)
+    local seen = snapshot()
+    local held, failed
+    local publish, safe, safe_publish = busted.publish, busted.safe, busted.safe_publish
+
+    local function release(status)
+      local call = held
+      held = nil
+      if call then return safe_publish(call[1], call[2], call[3], call[4], status or call[5]) end
+    end
+
+    -- lazy_setup runs inside the first `it` of its block, and what it makes lives longer
+    function busted.safe(descriptor, ...)
+      local results = table.pack(safe(descriptor, ...))
+      if descriptor == "lazy_setup" then seen = snapshot() end
+      return table.unpack(results, 1, results.n)
+    end
+
+    function busted.publish(channel, ...)
+      if channel[1] == "failure" or channel[1] == "error" then
+        failed = true
+        release() -- an after_each failed: the test itself is over
+      end
+      return publish(channel, ...)
+    end
+
+    function busted.safe_publish(descriptor, channel, from, ...)
+      if channel[1] == "test" and channel[2] == "end" then
+        held = table.pack(descriptor, channel, from, ...)
+        return true
+      end
+      return safe_publish(descriptor, channel, from, ...)
+    end
+
+    run(element)
+    busted.publish, busted.safe, busted.safe_publish = publish, safe, safe_publish
+    local message = clear(seen)
+    if message and not failed then
+      local trace = element.trace
+      local place = trace and trace.short_src and ("%s:%d: "):format(trace.short_src, trace.currentline)
+      publish({"failure", "it"}, element, busted.context.parent(element), (place or "") .. message, trace)
+      release("failure")
+    else
+      release()
+    end
+  end
+end
+
+-- The same for a file: what its setup made, its teardown has to end.
+local function guard_file(busted, run)
+  return function(element)
+    local seen = snapshot()
+    run(element)
+    local message = clear(seen)
+    if message then
+      busted.publish({"error", "file"}, element, busted.context.parent(element),
+        element.name .. ": " .. message, {traceback = "", short_src = element.name, currentline = 0})
+    end
+  end
+end
+
+local guards = {it = guard_it, file = guard_file}
+
+local function guarded(make_core)
+  return function()
+    local busted = make_core()
+    local register = busted.register
+    function busted.register(descriptor, executor, attributes)
+      local guard = guards[descriptor]
+      if guard and type(executor) == "function" then executor = guard(busted, executor) end
+      return register(descriptor, executor, attributes)
+    end
+    return busted
+  end
+end
+
+--- Runs busted with the arguments in the global `arg`, as the program `busted` would, and ends the
+--- process with busted's status.
+return function()
+  local ok, make_core = pcall(require, "busted.core")
+  if not ok then
+    if not tostring(make_core):find("busted.core", 1, true) then error(make_core, 0) end
+    io.stderr:write("moonloop test: busted is not installed for Lua 5.4: install the package ",
+      "lua-busted (on Debian: apt install lua-busted)\n")
+    os.exit(1)
+  end
+  -- busted unloads the modules that a file loaded; ours stay, so that there is one of each
+  for _, name in ipairs {"http", "json", "executor", "web"} do
+    pcall(function() return ml[name] end)
+  end
+  package.loaded["busted.core"] = guarded(make_core)
+  table.insert(arg, 1, "--ignore-lua") -- a .busted file may name an interpreter: it is this one
+  -- busted takes the program's name for its messages from the chunk that calls it
+  local runner = load("require 'busted.runner'({standalone = false})", "@moonloop test")
+  runner()
+  os.exit(0)
+end
