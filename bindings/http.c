@@ -42,6 +42,7 @@ static const char *normalise_url(lua_State *L, const CurlLibrary *curl, int inde
   const char *url = lua_tolstring(L, index, &len);
   *code = "CURLE_URL_MALFORMAT";
   if (strlen(url) != len) return "malformed URL: it has a NUL byte";
+  if (!strstr(url, "://")) return "malformed URL: it does not begin with http:// or https://";
   CURLU *parts = curl->url();
   if (!parts) return "not enough memory";
   const char *wrong = NULL;
