@@ -27,6 +27,7 @@
   X(url_set)                                                                                       \
   X(url_get)                                                                                       \
   X(url_strerror)                                                                                  \
+  X(version_info)                                                                                  \
   X(url_cleanup)                                                                                   \
   X(free)
 
