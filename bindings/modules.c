@@ -10,7 +10,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.json", luaopen_moonloop_json},
     {"moonloop.inspect", luaopen_moonloop_inspect},
     {"moonloop.signals", luaopen_moonloop_signals},
-    {"moonloop.http.core", luaopen_moonloop_http_core},
+    {"moonloop.web.core", luaopen_moonloop_web_core},
     {NULL, NULL},
 };
 

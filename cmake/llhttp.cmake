@@ -11,6 +11,7 @@ elseif(EXISTS ${LLHTTP_SOURCES}/llhttp/llhttp.c)
   add_library(llhttp STATIC ${LLHTTP_SOURCES}/llhttp/llhttp.c ${LLHTTP_SOURCES}/llhttp/http.c
     ${LLHTTP_SOURCES}/llhttp/api.c)
   target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_SOURCES}/include/llhttp)
+  target_compile_definitions(llhttp PRIVATE LLHTTP_STRICT_MODE=1)
 else()
   message(FATAL_ERROR "llhttp was not found: install libllhttp-dev, or run scripts/setup.sh once")
 endif()

@@ -1,0 +1,352 @@
+/* moonloop.web.core: routers, servers, and the task that runs a handler. The API on top of it is
+   scripts/moonloop/web.lua. */
+#include "web.h"
+
+#include "error.h"
+#include "modules.h"
+#include "report.h"
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define container_of(pointer, type, member)                                                        \
+  ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* A task that waits for the server to stop. */
+typedef struct StopWait {
+  struct StopWait *next, **link;
+  Waker waker;
+} StopWait;
+
+typedef struct WebServer {
+  HttpServer http;
+  Web *web;
+  struct WebServer *next, **link; /* in web->servers */
+  StopWait *waits;
+  int self;   /* registry reference: the userdata, until it has stopped */
+  int router; /* the same for its router */
+} WebServer;
+
+/* --- the task of a request --- */
+
+static int request_returned(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  HttpConnection *c = (HttpConnection *)ctx;
+  WebServer *server = (WebServer *)c->server;
+  if (!c->closing) web_respond(L, server->web, c, 2);
+  return 0;
+}
+
+static int request_main(lua_State *L) {
+  HttpConnection *c = lua_touserdata(L, 1);
+  WebServer *server = (WebServer *)c->server;
+  http_connection_running(c);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, c->match.route->handler_ref);
+  web_request_push(L, server->web, c);
+  lua_callk(L, 1, LUA_MULTRET, (lua_KContext)c, request_returned);
+  return request_returned(L, LUA_OK, (lua_KContext)c);
+}
+
+/* fail(connection, error, traceback, cancelled): answers in the place of a handler that failed, and
+   reports what is nobody's answer. */
+static int fail_request(lua_State *L) {
+  HttpConnection *c = lua_touserdata(L, 1);
+  WebServer *server = (WebServer *)c->server;
+  bool cancelled = lua_toboolean(L, 4);
+  if (!cancelled && !c->closing && !c->answered && web_respond_error(L, server->web, c, 2))
+    return 0;
+  if (!cancelled) {
+    const HttpRequest *r = &c->request;
+    char headline[160];
+    snprintf(headline, sizeof headline, "moonloop: %s %.*s failed",
+             llhttp_method_name((llhttp_method_t)r->method),
+             (int)(r->path.len < 120 ? r->path.len : 120), http_request_head(r) + r->path.at);
+    report_error(L, headline, 2, lua_tostring(L, 3), NULL);
+  }
+  if (c->closing || c->answered) return 0;
+  if (cancelled && c->server->stopping)
+    http_connection_detail(c, 503, "Service Unavailable", "");
+  else
+    http_connection_detail(c, 500, "Internal Server Error", "");
+  return 0;
+}
+
+static void request_ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback) {
+  HttpConnection *c = container_of(owner, HttpConnection, owner);
+  if (t->status != TASK_DONE) {
+    lua_pushcfunction(L, fail_request);
+    lua_pushlightuserdata(L, c);
+    lua_pushvalue(L, -3);
+    lua_pushstring(L, traceback);
+    lua_pushboolean(L, t->status == TASK_CANCELLED);
+    if (lua_pcall(L, 4, 0, 0) != LUA_OK) {
+      report_error(L, "moonloop: a failure could not be answered", -1, NULL, NULL);
+      if (!c->closing && !c->answered) http_connection_detail(c, 500, "Internal Server Error", "");
+    }
+  }
+  http_connection_responded(c);
+}
+
+static void start_request(HttpConnection *c) {
+  Runtime *rt = c->server->rt;
+  lua_pushcfunction(rt->L, request_main);
+  lua_pushlightuserdata(rt->L, c);
+  c->owner.ended = request_ended;
+  c->task = task_start_soon(rt->L, rt, NULL, 1, &c->owner);
+  c->task->name = c->match.route->name;
+}
+
+/* --- routers --- */
+
+typedef struct WebRouter {
+  HttpRouter *router;
+} WebRouter;
+
+static int router_gc(lua_State *L) {
+  WebRouter *r = lua_touserdata(L, 1);
+  router_free(r->router);
+  r->router = NULL;
+  return 0;
+}
+
+/* router() -> router */
+static int l_router(lua_State *L) {
+  WebRouter *r = lua_newuserdatauv(L, sizeof *r, 1);
+  r->router = NULL;
+  luaL_setmetatable(L, WEB_ROUTER);
+  r->router = router_new();
+  if (!r->router) return luaL_error(L, "not enough memory");
+  return 1;
+}
+
+/* router:add(method, pattern, handler, max_body | nil) -> true | nil, what is wrong */
+static int l_router_add(lua_State *L) {
+  WebRouter *r = luaL_checkudata(L, 1, WEB_ROUTER);
+  RouteMethod method = router_method(luaL_checkstring(L, 2));
+  const char *pattern = luaL_checkstring(L, 3);
+  luaL_argcheck(L, method < ROUTE_METHODS, 2, "unknown method");
+  luaL_checkany(L, 4);
+  lua_Integer max_body = luaL_optinteger(L, 5, HTTP_DEFAULT_MAX_BODY);
+  char error[400];
+  lua_settop(L, 4);
+  int handler = luaL_ref(L, LUA_REGISTRYINDEX);
+  Route *route = router_add(r->router, method, pattern, error, sizeof error);
+  if (!route) {
+    luaL_unref(L, LUA_REGISTRYINDEX, handler);
+    lua_pushnil(L);
+    lua_pushstring(L, error);
+    return 2;
+  }
+  route->handler_ref = handler;
+  route->max_body = (size_t)max_body;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* --- servers --- */
+
+static WebServer *check_server(lua_State *L) {
+  return *(WebServer **)luaL_checkudata(L, 1, WEB_SERVER);
+}
+
+static void server_stopped(HttpServer *http) {
+  WebServer *server = (WebServer *)http;
+  Runtime *rt = http->rt;
+  *server->link = server->next;
+  if (server->next) server->next->link = server->link;
+  for (StopWait *wait = server->waits; wait; wait = wait->next) wait_wake(wait->waker);
+  if (rt->closing) return; /* the state is on its way out with all its references */
+  luaL_unref(rt->L, LUA_REGISTRYINDEX, server->self);
+  luaL_unref(rt->L, LUA_REGISTRYINDEX, server->router);
+}
+
+static int server_gc(lua_State *L) {
+  WebServer **server = lua_touserdata(L, 1);
+  free(*server);
+  *server = NULL;
+  return 0;
+}
+
+/* listen(router, host, port) -> server | nil, err: serves until it is stopped. */
+static int l_listen(lua_State *L) {
+  WebRouter *router = luaL_checkudata(L, 1, WEB_ROUTER);
+  const char *host = luaL_checkstring(L, 2);
+  lua_Integer port = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, port >= 0 && port <= 65535, 3, "a port is 0 to 65535");
+  Web *web = lua_touserdata(L, lua_upvalueindex(1));
+  Runtime *rt = runtime_of(L);
+  lua_settop(L, 3);
+  WebServer **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, WEB_SERVER);
+  WebServer *server = calloc(1, sizeof *server);
+  if (!server) return luaL_error(L, "not enough memory");
+  *box = server;
+  server->web = web;
+  server->http.rt = rt;
+  server->http.router = router->router;
+  server->http.start = start_request;
+  server->http.stopped = server_stopped;
+  lua_pushvalue(L, 4);
+  server->self = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_pushvalue(L, 1);
+  server->router = luaL_ref(L, LUA_REGISTRYINDEX);
+  int rc = http_server_listen(&server->http, host, (uint16_t)port);
+  if (rc) {
+    luaL_unref(L, LUA_REGISTRYINDEX, server->self);
+    luaL_unref(L, LUA_REGISTRYINDEX, server->router);
+    return error_return(L, "network", uv_err_name(rc), "cannot listen on %s port %d: %s", host,
+                        (int)port, uv_strerror(rc));
+  }
+  server->next = web->servers;
+  server->link = &web->servers;
+  if (server->next) server->next->link = &server->next;
+  web->servers = server;
+  return 1;
+}
+
+static void stop_wait_end(StopWait *wait) {
+  *wait->link = wait->next;
+  if (wait->next) wait->next->link = wait->link;
+  free(wait);
+}
+
+static void stop_wait_cancel(Task *t, void *op) {
+  (void)t;
+  stop_wait_end(op);
+}
+
+static int stop_wait_finish(lua_State *L, Task *t, void *op) {
+  (void)L;
+  (void)t;
+  stop_wait_end(op);
+  return 0;
+}
+
+static const WaitType stop_wait = {"server", stop_wait_cancel, stop_wait_finish, false};
+
+static int wait_until_stopped(lua_State *L, WebServer *server, const char *name) {
+  if (server->http.is_stopped) return 0;
+  Task *t = wait_enter(L, name);
+  StopWait *wait = calloc(1, sizeof *wait);
+  if (!wait) return luaL_error(L, "not enough memory");
+  wait->waker = wait_waker(t);
+  wait->next = server->waits;
+  wait->link = &server->waits;
+  if (wait->next) wait->next->link = &wait->next;
+  server->waits = wait;
+  return wait_suspend(L, t, &stop_wait, wait);
+}
+
+/* server:wait(): suspends until the server has stopped. */
+static int l_server_wait(lua_State *L) {
+  return wait_until_stopped(L, check_server(L), "server:wait");
+}
+
+/* server:stop([grace = 10]): stops accepting, lets running requests end for `grace` seconds, then
+   cancels them; suspends until all is over. */
+static int l_server_stop(lua_State *L) {
+  WebServer *server = check_server(L);
+  lua_Number grace = luaL_optnumber(L, 2, 10);
+  luaL_argcheck(L, grace >= 0, 2, "a time is not negative");
+  http_server_stop(&server->http, grace);
+  return wait_until_stopped(L, server, "server:stop");
+}
+
+/* server.port; server.connections, server.requests: counts. */
+static int l_server_index(lua_State *L) {
+  const WebServer *server = check_server(L);
+  const char *key = luaL_checkstring(L, 2);
+  if (!strcmp(key, "port")) {
+    lua_pushinteger(L, server->http.port);
+  } else if (!strcmp(key, "connections")) {
+    lua_pushinteger(L, (lua_Integer)server->http.n_connections);
+  } else if (!strcmp(key, "requests")) {
+    lua_pushinteger(L, (lua_Integer)server->http.n_requests);
+  } else {
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+  }
+  return 1;
+}
+
+static void close_servers(CloseHook *hook, Runtime *rt) {
+  (void)rt;
+  Web *web = container_of(hook, Web, on_close);
+  for (WebServer *server = web->servers, *next; server; server = next) {
+    next = server->next;
+    http_server_abort(&server->http);
+  }
+}
+
+static int web_gc(lua_State *L) {
+  Web *web = lua_touserdata(L, 1);
+  buffer_free(&web->body);
+  buffer_free(&web->lines);
+  return 0;
+}
+
+/* reason(status) -> "Not Found" */
+static int l_reason(lua_State *L) {
+  lua_pushstring(L, http_reason((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
+/* abort(status, detail) -> the error object that makes web_respond_error answer so */
+static int l_abort(lua_State *L) {
+  int status = (int)luaL_checkinteger(L, 1);
+  lua_settop(L, 2);
+  const char *text = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : http_reason(status);
+  error_push(L, "http", NULL, "%d %s", status, text);
+  lua_pushvalue(L, 1);
+  lua_setfield(L, 3, "status");
+  lua_pushvalue(L, 2);
+  lua_setfield(L, 3, "detail");
+  return 1;
+}
+
+/* --- the module --- */
+
+static void make_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction index,
+                       lua_CFunction gc) {
+  luaL_newmetatable(L, name);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  if (index) lua_pushcclosure(L, index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+}
+
+int luaopen_moonloop_web_core(lua_State *L) {
+  static const luaL_Reg router_methods[] = {{"add", l_router_add}, {NULL, NULL}};
+  static const luaL_Reg server_methods[] = {
+      {"wait", l_server_wait}, {"stop", l_server_stop}, {NULL, NULL}};
+  lua_settop(L, 0);
+  lua_newtable(L);
+  Web *web = lua_newuserdatauv(L, sizeof *web, 0);
+  memset(web, 0, sizeof *web);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, web_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  luaL_ref(L, LUA_REGISTRYINDEX); /* the close hook needs it to the end */
+  web->on_close.close = close_servers;
+  web_request_open(L);
+  luaL_getmetatable(L, WEB_REQUEST);
+  web->request_metatable = luaL_ref(L, LUA_REGISTRYINDEX);
+  make_class(L, WEB_ROUTER, router_methods, NULL, router_gc);
+  make_class(L, WEB_SERVER, server_methods, l_server_index, server_gc);
+  luaL_newmetatable(L, WEB_RESPONSE);
+  web->response_metatable = lua_topointer(L, -1);
+  lua_setfield(L, 1, "response");
+  runtime_on_close(runtime_of(L), &web->on_close);
+  lua_pushcclosure(L, l_listen, 1);
+  lua_setfield(L, 1, "listen");
+  static const luaL_Reg functions[] = {
+      {"router", l_router}, {"reason", l_reason}, {"abort", l_abort}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+  return 1;
+}

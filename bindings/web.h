@@ -1,0 +1,37 @@
+/* What the files of moonloop.web.core share. */
+#ifndef ML_WEB_H
+#define ML_WEB_H
+
+#include "http_server.h"
+#include <lua.h>
+
+#define WEB_REQUEST "moonloop.web.core.request"
+#define WEB_RESPONSE "moonloop.web.core.response"
+#define WEB_ROUTER "moonloop.web.core.router"
+#define WEB_SERVER "moonloop.web.core.server"
+
+/* One a Lua state, in the registry. */
+typedef struct Web {
+  CloseHook on_close;
+  struct WebServer *servers;      /* that are not stopped */
+  int request_metatable;          /* registry references */
+  const void *response_metatable; /* its address */
+  Buffer body;                    /* scratch: a JSON body */
+  Buffer lines;                   /* scratch: header lines */
+} Web;
+
+/* Creates the metatable of requests and lets them cross to executors. */
+void web_request_open(lua_State *L);
+
+/* Pushes the request object for the connection's current request, its own copy of everything. */
+void web_request_push(lua_State *L, const Web *web, HttpConnection *c);
+
+/* Writes the response for what a handler returned: the values of L from `first` on. Raises an error
+   that says what is wrong with them; then nothing is written. */
+void web_respond(lua_State *L, Web *web, HttpConnection *c, int first);
+
+/* Writes the response for the error value at `index`: its own status and detail where it was made
+   by abort or by a bad request, else false. */
+bool web_respond_error(lua_State *L, Web *web, HttpConnection *c, int index);
+
+#endif

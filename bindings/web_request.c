@@ -1,0 +1,355 @@
+/* The request object that handlers get. It owns a copy of the request's head, so it stays valid for
+   as long as a script keeps it, and makes its fields when they are first asked for. */
+#include "web.h"
+
+#include "json.h"
+#include "transfer.h"
+#include "url.h"
+#include <arpa/inet.h>
+#include <lauxlib.h>
+#include <string.h>
+
+typedef struct WebRequest {
+  uint64_t number;
+  HttpPeer peer;
+  HttpSpan path, query, headers; /* in `head` */
+  uint8_t method;
+  bool path_escaped;
+  char head[];
+} WebRequest;
+
+enum { VALUE_BODY = 1, VALUE_PARAMS, VALUE_FIELDS, VALUES = VALUE_FIELDS };
+
+static WebRequest *check_request(lua_State *L) { return luaL_checkudata(L, 1, WEB_REQUEST); }
+
+/* --- making it --- */
+
+static void push_decoded(lua_State *L, const char *text, size_t n, bool plus) {
+  if (!memchr(text, '%', n) && !(plus && memchr(text, '+', n))) {
+    lua_pushlstring(L, text, n);
+    return;
+  }
+  luaL_Buffer b;
+  char *out = luaL_buffinitsize(L, &b, n);
+  long decoded = url_decode(out, text, n, plus);
+  luaL_pushresultsize(&b, decoded < 0 ? 0 : (size_t)decoded); /* was checked: never negative */
+}
+
+static void push_param(lua_State *L, ParamKind kind, const char *text, size_t n) {
+  push_decoded(L, text, n, false);
+  if (kind != PARAM_INT && kind != PARAM_NUMBER) return;
+  lua_stringtonumber(L, lua_tostring(L, -1)); /* the router has checked its form */
+  if (kind == PARAM_NUMBER) {
+    lua_pushnumber(L, lua_tonumber(L, -1));
+    lua_replace(L, -2);
+  }
+  lua_replace(L, -2);
+}
+
+static void push_params(lua_State *L, const HttpConnection *c) {
+  const Route *route = c->match.route;
+  const char *path = http_request_head(&c->request) + c->request.path.at;
+  lua_createtable(L, 0, (int)route->n_params);
+  for (unsigned i = 0; i < route->n_params; i++) {
+    const RouteCapture *capture = &c->match.captures[i];
+    push_param(L, route->params[i].kind, path + capture->at, capture->len);
+    lua_setfield(L, -2, route->params[i].name);
+  }
+}
+
+void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
+  const HttpRequest *r = &c->request;
+  uint32_t from = r->target.at, size = r->headers.at + r->headers.len - from;
+  WebRequest *req = lua_newuserdatauv(L, sizeof *req + size, VALUES);
+  req->number = c->number;
+  req->peer = c->peer;
+  req->path = (HttpSpan){r->path.at - from, r->path.len};
+  req->query = (HttpSpan){r->query.at - from, r->query.len};
+  req->headers = (HttpSpan){r->headers.at - from, r->headers.len};
+  req->method = r->method;
+  req->path_escaped = r->path_escaped;
+  memcpy(req->head, http_request_head(r) + from, size);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, web->request_metatable);
+  lua_setmetatable(L, -2);
+  if (r->body.len) {
+    lua_pushlstring(L, r->body.data, r->body.len);
+    lua_setiuservalue(L, -2, VALUE_BODY);
+  }
+  if (c->match.route->n_params) {
+    push_params(L, c);
+    lua_setiuservalue(L, -2, VALUE_PARAMS);
+  }
+}
+
+/* --- its fields --- */
+
+static void push_query(lua_State *L, const WebRequest *req) {
+  const char *query = req->head + req->query.at;
+  size_t n = req->query.len;
+  UrlPair pair;
+  lua_newtable(L);
+  while (url_query_next(&query, &n, &pair)) { /* of equal names the last one stands */
+    push_decoded(L, pair.name, pair.name_len, true);
+    push_decoded(L, pair.value, pair.value_len, true);
+    lua_rawset(L, -3);
+  }
+}
+
+/* Pushes the text in lower case. */
+static void push_lower(lua_State *L, const char *text, size_t n) {
+  luaL_Buffer b;
+  char *out = luaL_buffinitsize(L, &b, n);
+  for (size_t i = 0; i < n; i++) {
+    char c = text[i];
+    out[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+  }
+  luaL_pushresultsize(&b, n);
+}
+
+/* headers[name], whatever the case of the name. */
+static int headers_index(lua_State *L) {
+  size_t n;
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  const char *name = lua_tolstring(L, 2, &n);
+  push_lower(L, name, n);
+  lua_rawget(L, 1);
+  return 1;
+}
+
+static void set_headers_metatable(lua_State *L) {
+  if (luaL_newmetatable(L, "moonloop.web.core.headers")) {
+    lua_pushcfunction(L, headers_index);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_setmetatable(L, -2);
+}
+
+/* Names in lower case; lines of one name are joined (RFC 9110 section 5.3). */
+static void push_headers(lua_State *L, const WebRequest *req) {
+  const char *lines = req->head + req->headers.at;
+  size_t n = req->headers.len;
+  HttpHeader h;
+  lua_createtable(L, 0, 8);
+  while (http_header_next(&lines, &n, &h)) {
+    push_lower(L, h.name, h.name_len);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) {
+      lua_pop(L, 1);
+      lua_pushlstring(L, h.value, h.value_len);
+    } else {
+      lua_pushstring(L, http_name_is(h.name, h.name_len, "cookie") ? "; " : ", ");
+      lua_pushlstring(L, h.value, h.value_len);
+      lua_concat(L, 3);
+    }
+    lua_rawset(L, -3);
+  }
+  set_headers_metatable(L);
+}
+
+static int client_tostring(lua_State *L) {
+  lua_getfield(L, 1, "host");
+  lua_getfield(L, 1, "port");
+  lua_pushfstring(L, "%s:%s", luaL_checkstring(L, -2), luaL_checkstring(L, -1));
+  return 1;
+}
+
+static void set_client_metatable(lua_State *L) {
+  if (luaL_newmetatable(L, "moonloop.web.core.client")) {
+    lua_pushcfunction(L, client_tostring);
+    lua_setfield(L, -2, "__tostring");
+  }
+  lua_setmetatable(L, -2);
+}
+
+/* {host = "127.0.0.1", port = 54321} */
+static void push_client(lua_State *L, const WebRequest *req) {
+  char host[INET6_ADDRSTRLEN] = "";
+  bool v6 = req->peer.any.sa_family == AF_INET6;
+  if (v6)
+    inet_ntop(AF_INET6, &req->peer.v6.sin6_addr, host, sizeof host);
+  else
+    inet_ntop(AF_INET, &req->peer.v4.sin_addr, host, sizeof host);
+  lua_createtable(L, 0, 2);
+  lua_pushstring(L, host);
+  lua_setfield(L, -2, "host");
+  lua_pushinteger(L, ntohs(v6 ? req->peer.v6.sin6_port : req->peer.v4.sin_port));
+  lua_setfield(L, -2, "port");
+  set_client_metatable(L);
+}
+
+static void push_path(lua_State *L, const WebRequest *req) {
+  push_decoded(L, req->head + req->path.at, req->path.len, false);
+}
+
+static void push_body(lua_State *L) {
+  if (lua_getiuservalue(L, 1, VALUE_BODY) != LUA_TNIL) return;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "");
+}
+
+/* What the script set, or what was made before. False: nothing is pushed. */
+static bool push_kept(lua_State *L, int key) {
+  if (lua_getiuservalue(L, 1, VALUE_FIELDS) == LUA_TTABLE) {
+    lua_pushvalue(L, key);
+    if (lua_rawget(L, -2) != LUA_TNIL) return true;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Keeps the value on the top under the key at `key`. */
+static void keep(lua_State *L, int key) {
+  if (lua_getiuservalue(L, 1, VALUE_FIELDS) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, VALUE_FIELDS);
+  }
+  lua_pushvalue(L, key);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Pushes the field that the request itself has, or nil. Tables are kept: what a script writes into
+   them stays. Upvalue 1: the methods. */
+static void push_own(lua_State *L, const WebRequest *req, int key) {
+  const char *name = lua_tostring(L, key);
+  if (!strcmp(name, "params")) {
+    if (lua_getiuservalue(L, 1, VALUE_PARAMS) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, 1, VALUE_PARAMS);
+  } else if (!strcmp(name, "method")) {
+    lua_pushstring(L, llhttp_method_name((llhttp_method_t)req->method));
+  } else if (!strcmp(name, "path")) {
+    push_path(L, req);
+  } else if (!strcmp(name, "body")) {
+    push_body(L);
+  } else if (!strcmp(name, "query")) {
+    push_query(L, req);
+    keep(L, key);
+  } else if (!strcmp(name, "headers")) {
+    push_headers(L, req);
+    keep(L, key);
+  } else if (!strcmp(name, "client")) {
+    push_client(L, req);
+    keep(L, key);
+  } else if (!strcmp(name, "id")) {
+    lua_pushinteger(L, (lua_Integer)req->number);
+  } else {
+    lua_pushvalue(L, key);
+    lua_rawget(L, lua_upvalueindex(1));
+  }
+}
+
+static int request_index(lua_State *L) {
+  const WebRequest *req = check_request(L);
+  if (push_kept(L, 2)) return 1;
+  if (lua_type(L, 2) != LUA_TSTRING) return 0;
+  push_own(L, req, 2);
+  return 1;
+}
+
+/* Scripts may add fields, and replace those that are there. */
+static int request_newindex(lua_State *L) {
+  check_request(L);
+  luaL_argcheck(L, !lua_isnil(L, 2), 2, "the key is nil");
+  lua_settop(L, 3);
+  keep(L, 2);
+  return 0;
+}
+
+static int request_tostring(lua_State *L) {
+  const WebRequest *req = check_request(L);
+  push_path(L, req);
+  lua_pushfstring(L, "request %I: %s %s", (LUAI_UACINT)req->number,
+                  llhttp_method_name((llhttp_method_t)req->method), lua_tostring(L, -1));
+  return 1;
+}
+
+/* req:json() -> value | nil, err. The error carries the status 400, so that a handler that raises
+   or returns it blames the client. */
+static int request_json(lua_State *L) {
+  check_request(L);
+  lua_settop(L, 1);
+  lua_getfield(L, 1, "body");
+  size_t n;
+  const char *text = luaL_checklstring(L, 2, &n);
+  int results = json_decode_return(L, text, n);
+  if (results == 2) {
+    lua_pushinteger(L, 400);
+    lua_setfield(L, -2, "status");
+  }
+  return results;
+}
+
+/* --- crossing to an executor: as a table of its fields --- */
+
+/* Copies the table on the top without its metatable. */
+static void flatten(lua_State *L) {
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, -3)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -4);
+  }
+  lua_replace(L, -2);
+}
+
+static int request_pack(lua_State *L) {
+  static const char *const names[] = {"method", "path",   "params", "query", "headers",
+                                      "body",   "client", "id",     NULL};
+  check_request(L);
+  lua_settop(L, 1);
+  lua_newtable(L);
+  for (int i = 0; names[i]; i++) {
+    lua_getfield(L, 1, names[i]);
+    if (!strcmp(names[i], "headers") || !strcmp(names[i], "client")) flatten(L);
+    lua_setfield(L, 2, names[i]);
+  }
+  if (lua_getiuservalue(L, 1, VALUE_FIELDS) == LUA_TTABLE) { /* and what the script added */
+    lua_pushnil(L);
+    while (lua_next(L, 3)) {
+      lua_pushvalue(L, -2);
+      if (lua_rawget(L, 2) == LUA_TNIL) {
+        lua_pushvalue(L, -3);
+        lua_pushvalue(L, -3);
+        lua_rawset(L, 2);
+      }
+      lua_pop(L, 2);
+    }
+  }
+  lua_settop(L, 2);
+  return 1;
+}
+
+static int request_unpack(lua_State *L) {
+  lua_settop(L, 1);
+  WebRequest *req = lua_newuserdatauv(L, sizeof *req, VALUES);
+  memset(req, 0, sizeof *req);
+  luaL_setmetatable(L, WEB_REQUEST);
+  if (lua_getfield(L, 1, "headers") == LUA_TTABLE) set_headers_metatable(L);
+  if (lua_getfield(L, 1, "client") == LUA_TTABLE) set_client_metatable(L);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, 2, VALUE_FIELDS);
+  return 1;
+}
+
+void web_request_open(lua_State *L) {
+  static const luaL_Reg methods[] = {{"json", request_json}, {NULL, NULL}};
+  luaL_newmetatable(L, WEB_REQUEST);
+  luaL_newlib(L, methods);
+  lua_pushcclosure(L, request_index, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, request_newindex);
+  lua_setfield(L, -2, "__newindex");
+  lua_pushcfunction(L, request_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pop(L, 1);
+  transfer_register(L, WEB_REQUEST, request_pack, request_unpack);
+}

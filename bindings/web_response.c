@@ -1,0 +1,233 @@
+/* From what a handler returned, or raised, to the bytes of a response. Everything is checked before
+   the first byte is written. */
+#include "web.h"
+
+#include "error.h"
+#include "json.h"
+#include <lauxlib.h>
+
+/* A response being put together. The header lines and a JSON body are in the scratch buffers. */
+typedef struct Reply {
+  lua_State *L;
+  Web *web;
+  HttpConnection *c;
+  int status;
+  const char *type; /* default Content-Type line, or NULL */
+  size_t type_len;
+  const char *body;
+  size_t body_len;
+  bool has_date;
+} Reply;
+
+static void check_memory(lua_State *L, bool ok) {
+  if (!ok) luaL_error(L, "not enough memory for the response");
+}
+
+/* --- headers --- */
+
+/* Headers that decide how the message is framed are the server's business. */
+static void note_header(Reply *reply, const char *name, size_t n, const char *value,
+                        size_t value_len) {
+  if (http_name_is(name, n, "content-type")) {
+    reply->type = NULL;
+    reply->type_len = 0;
+  } else if (http_name_is(name, n, "date")) {
+    reply->has_date = true;
+  } else if (http_name_is(name, n, "connection") && http_name_is(value, value_len, "close")) {
+    reply->c->close_after = true;
+  } else if (http_name_is(name, n, "content-length") || http_name_is(name, n, "connection") ||
+             http_name_is(name, n, "transfer-encoding")) {
+    luaL_error(reply->L, "header '%s' is set by the server itself", name);
+  }
+}
+
+/* One line with the value at `index`. */
+static void add_header(Reply *reply, const char *name, size_t n, int index) {
+  lua_State *L = reply->L;
+  int type = lua_type(L, index);
+  if (type != LUA_TSTRING && type != LUA_TNUMBER)
+    luaL_error(L, "header '%s': the value is a %s (expected a string or a number)", name,
+               lua_typename(L, type));
+  lua_pushvalue(L, index);
+  size_t value_len;
+  const char *value = lua_tolstring(L, -1, &value_len);
+  if (!http_header_value_ok(value, value_len))
+    luaL_error(L, "header '%s': the value has a control character such as CR, LF or NUL", name);
+  size_t before = reply->web->lines.len;
+  note_header(reply, name, n, value, value_len);
+  if (!http_name_is(name, n, "connection") &&
+      !http_response_header(&reply->web->lines, name, n, value, value_len)) {
+    reply->web->lines.len = before;
+    check_memory(L, false);
+  }
+  lua_pop(L, 1);
+}
+
+/* The table at `index`: name to value, or to a list of values. */
+static void add_headers(Reply *reply, int index) {
+  lua_State *L = reply->L;
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 6, NULL);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    if (lua_type(L, -2) != LUA_TSTRING)
+      luaL_error(L, "the headers have a key that is a %s (expected header names)",
+                 luaL_typename(L, -2));
+    size_t n;
+    const char *name = lua_tolstring(L, -2, &n);
+    if (!http_header_name_ok(name, n))
+      luaL_error(L, "header '%s': the name is not a token (RFC 9110 section 5.1)", name);
+    if (lua_istable(L, -1)) {
+      lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+      for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        add_header(reply, name, n, lua_gettop(L));
+        lua_pop(L, 1);
+      }
+    } else {
+      add_header(reply, name, n, lua_gettop(L));
+    }
+    lua_pop(L, 1);
+  }
+}
+
+/* --- bodies --- */
+
+static void set_text(Reply *reply, int index) {
+  static const char type[] = "Content-Type: text/plain; charset=utf-8\r\n";
+  reply->body = lua_tolstring(reply->L, index, &reply->body_len);
+  reply->type = type;
+  reply->type_len = sizeof type - 1;
+}
+
+static void set_json(Reply *reply, int index) {
+  static const char type[] = "Content-Type: application/json\r\n";
+  Buffer *body = &reply->web->body;
+  JsonError error;
+  body->len = 0;
+  if (!json_encode(reply->L, index, body, 0, &error))
+    luaL_error(reply->L, "the response of %s: %s", reply->c->match.route->name, error.message);
+  reply->body = body->data;
+  reply->body_len = body->len;
+  reply->type = type;
+  reply->type_len = sizeof type - 1;
+}
+
+/* --- writing --- */
+
+static void check_status(Reply *reply, int index) {
+  lua_State *L = reply->L;
+  int is_integer;
+  lua_Integer status = lua_tointegerx(L, index, &is_integer);
+  if (lua_type(L, index) != LUA_TNUMBER || !is_integer || status < 200 || status > 599)
+    luaL_error(L, "the handler of %s returned the status %s (expected 200 to 599)",
+               reply->c->match.route->name, luaL_tolstring(L, index, NULL));
+  reply->status = (int)status;
+}
+
+static void write_reply(Reply *reply) {
+  HttpConnection *c = reply->c;
+  Buffer *out = &c->out, *lines = &reply->web->lines;
+  size_t before = out->len;
+  HttpFraming framing = http_connection_framing(c, reply->status);
+  bool ok = http_response_begin(out, reply->has_date ? NULL : &c->server->date, reply->status);
+  if (ok && lines->len) ok = buffer_add(out, lines->data, lines->len);
+  if (ok && reply->body && http_has_body(reply->status))
+    ok = buffer_add(out, reply->type, reply->type_len);
+  if (ok) ok = http_response_end(out, &framing, reply->body, reply->body_len);
+  if (!ok) out->len = before;
+  if (reply->web->body.cap > HTTP_READ_BUFFER) buffer_free(&reply->web->body);
+  check_memory(reply->L, ok);
+  c->answered = true;
+}
+
+/* ml.web.response{status =, headers =, body =, json =}, checked when it was made. */
+static void set_response(Reply *reply, int index) {
+  lua_State *L = reply->L;
+  index = lua_absindex(L, index);
+  if (lua_getfield(L, index, "status") != LUA_TNIL) check_status(reply, -1);
+  if (lua_getfield(L, index, "json") != LUA_TNIL)
+    set_json(reply, -1);
+  else if (lua_getfield(L, index, "body") == LUA_TSTRING) /* kept by the response */
+    set_text(reply, -1);
+  if (lua_getfield(L, index, "headers") == LUA_TTABLE) add_headers(reply, -1);
+}
+
+/* Sets the body for a table. */
+static void set_table(Reply *reply, int index) {
+  lua_State *L = reply->L;
+  if (lua_getmetatable(L, index)) {
+    const void *metatable = lua_topointer(L, -1);
+    lua_pop(L, 1);
+    if (metatable == reply->web->response_metatable) {
+      set_response(reply, index);
+      return;
+    }
+    if (error_is(L, index))
+      luaL_error(L, "the handler of %s returned an error object (raise it, or return nil, err)",
+                 reply->c->match.route->name);
+  }
+  set_json(reply, index);
+}
+
+void web_respond(lua_State *L, Web *web, HttpConnection *c, int first) {
+  Reply reply = {.L = L, .web = web, .c = c, .status = 200};
+  int top = lua_gettop(L);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  web->lines.len = 0;
+  int type = first > top ? LUA_TNIL : lua_type(L, first);
+  switch (type) {
+  case LUA_TTABLE:
+    set_table(&reply, first);
+    break;
+  case LUA_TSTRING:
+    set_text(&reply, first);
+    break;
+  case LUA_TNIL:
+    reply.status = 204;
+    if (first + 1 <= top && !lua_isnil(L, first + 1) && lua_type(L, first + 1) != LUA_TNUMBER) {
+      lua_pushvalue(L, first + 1); /* nil, err: it failed */
+      lua_error(L);
+    }
+    break;
+  default:
+    if (json_is_null(L, first)) {
+      set_json(&reply, first);
+      break;
+    }
+    luaL_error(L, "the handler of %s returned a %s (expected a table, a string, nil or a response)",
+               c->match.route->name, lua_typename(L, type));
+  }
+  if (top > first && !lua_isnil(L, first + 1)) check_status(&reply, first + 1);
+  if (top > first + 1 && !lua_isnil(L, first + 2)) {
+    if (!lua_istable(L, first + 2))
+      luaL_error(L, "the handler of %s returned headers that are a %s (expected a table)",
+                 c->match.route->name, luaL_typename(L, first + 2));
+    add_headers(&reply, first + 2);
+  }
+  write_reply(&reply);
+}
+
+bool web_respond_error(lua_State *L, Web *web, HttpConnection *c, int index) {
+  if (!error_is(L, index)) return false;
+  index = lua_absindex(L, index);
+  lua_pushliteral(L, "status");
+  lua_rawget(L, index);
+  int is_integer;
+  lua_Integer status = lua_tointegerx(L, -1, &is_integer);
+  if (!is_integer || status < 300 || status > 599) return false;
+  Reply reply = {.L = L, .web = web, .c = c, .status = (int)status};
+  web->lines.len = 0;
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "detail");
+  lua_rawget(L, index);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "message");
+    lua_rawget(L, index);
+  }
+  lua_setfield(L, -2, "detail");
+  set_json(&reply, -1);
+  write_reply(&reply);
+  return true;
+}

@@ -1,0 +1,417 @@
+#include "http_connection.h"
+
+#include "http_server.h"
+#include "runtime.h"
+#include <netinet/tcp.h>
+#include <stdlib.h>
+
+enum {                            /* milliseconds */
+       IDLE_TIMEOUT = 75 * 1000,  /* between requests */
+       HEAD_TIMEOUT = 30 * 1000,  /* for a head, from its first byte */
+       BODY_TIMEOUT = 60 * 1000,  /* between two pieces of a body */
+       WRITE_TIMEOUT = 60 * 1000, /* for the client to take what was written */
+       LINGER_TIMEOUT = 2 * 1000, /* for the client to end its side after an error */
+};
+enum {
+  MAX_PENDING = 64 * 1024, /* bytes read ahead while a handler runs */
+  MAX_IN_A_ROW = 32,       /* pipelined requests of one connection in one pass */
+};
+
+static void set_deadline(HttpConnection *c, uint64_t ms) {
+  c->deadline = ms ? uv_now(&c->server->rt->loop) + ms : 0;
+}
+
+static RouteMethod route_method(uint8_t method) {
+  switch (method) {
+  case HTTP_GET:
+    return ROUTE_GET;
+  case HTTP_POST:
+    return ROUTE_POST;
+  case HTTP_PUT:
+    return ROUTE_PUT;
+  case HTTP_PATCH:
+    return ROUTE_PATCH;
+  case HTTP_DELETE:
+    return ROUTE_DELETE;
+  case HTTP_HEAD:
+    return ROUTE_HEAD;
+  case HTTP_OPTIONS:
+    return ROUTE_OPTIONS;
+  default:
+    return ROUTE_METHODS;
+  }
+}
+
+/* --- closing --- */
+
+static void release(HttpConnection *c) {
+  if (!c->closed || c->task) return;
+  http_server_forget(c->server, c);
+  http_request_close(&c->request);
+  buffer_free(&c->out);
+  free(c);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  HttpConnection *c = handle->data;
+  c->closed = true;
+  release(c);
+}
+
+static void close_socket(HttpConnection *c) {
+  if (c->closing) return;
+  c->closing = true;
+  c->deadline = 0;
+  uv_close((uv_handle_t *)&c->tcp, on_closed);
+}
+
+static void cancel_handler(HttpConnection *c, const char *why) {
+  if (!c->task || c->cancelled) return;
+  c->cancelled = true;
+  CancelCause *cause = cause_new(c->server->rt, why);
+  task_cancel(c->task, cause);
+  cause_drop(cause);
+}
+
+void http_connection_abort(HttpConnection *c) {
+  cancel_handler(c, "client disconnected");
+  close_socket(c);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status) {
+  HttpConnection *c = request->handle->data;
+  if (status < 0) close_socket(c);
+}
+
+/* Everything is written. A client that may still be sending would lose the response to a reset if
+   the socket were closed now (RFC 9112 section 9.6): shut our side and wait for its end. */
+static void finish(HttpConnection *c) {
+  if (!c->linger || c->eof) {
+    close_socket(c);
+  } else if (!c->shut) {
+    c->shut = true;
+    set_deadline(c, LINGER_TIMEOUT);
+    if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown)) close_socket(c);
+  }
+}
+
+/* --- writing --- */
+
+typedef struct Write {
+  uv_write_t request;
+  HttpConnection *connection;
+  Buffer data;
+} Write;
+
+static void on_written(uv_write_t *request, int status) {
+  Write *w = (Write *)request;
+  HttpConnection *c = w->connection;
+  buffer_free(&w->data);
+  free(w);
+  c->writing = false;
+  if (c->closing) return;
+  if (status < 0) {
+    http_connection_abort(c);
+    return;
+  }
+  if (!c->task) set_deadline(c, IDLE_TIMEOUT);
+  http_server_due(c->server, c);
+}
+
+/* Hands the rest of `out` from `sent` on to libuv. */
+static void write_rest(HttpConnection *c, size_t sent) {
+  Write *w = malloc(sizeof *w);
+  if (!w) {
+    http_connection_abort(c);
+    return;
+  }
+  w->connection = c;
+  w->data = c->out;
+  c->out = (Buffer){0};
+  uv_buf_t piece = uv_buf_init(w->data.data + sent, (unsigned)(w->data.len - sent));
+  if (uv_write(&w->request, (uv_stream_t *)&c->tcp, &piece, 1, on_written)) {
+    buffer_free(&w->data);
+    free(w);
+    http_connection_abort(c);
+    return;
+  }
+  c->writing = true;
+  set_deadline(c, WRITE_TIMEOUT);
+}
+
+static void flush(HttpConnection *c) {
+  if (!c->out.len || c->writing) return;
+  uv_buf_t all = uv_buf_init(c->out.data, (unsigned)c->out.len);
+  int sent = uv_try_write((uv_stream_t *)&c->tcp, &all, 1);
+  if (sent < 0 && sent != UV_EAGAIN) {
+    http_connection_abort(c);
+  } else if (sent > 0 && (size_t)sent == c->out.len) {
+    c->out.len = 0;
+    if (c->out.cap > HTTP_KEPT_BUFFER) buffer_free(&c->out);
+  } else {
+    write_rest(c, sent > 0 ? (size_t)sent : 0);
+  }
+}
+
+/* --- requests --- */
+
+HttpFraming http_connection_framing(HttpConnection *c, int status) {
+  const HttpRequest *r = &c->request;
+  /* Nothing more is read from a connection that is to be closed. */
+  if (!r->keep_alive || c->server->stopping) c->close_after = true;
+  return (HttpFraming){
+      .status = status,
+      .head = r->method == HTTP_HEAD,
+      .close = c->close_after,
+      .say_keep_alive = r->minor == 0,
+  };
+}
+
+void http_connection_detail(HttpConnection *c, int status, const char *detail,
+                            const char *headers) {
+  HttpFraming framing = http_connection_framing(c, status);
+  size_t before = c->out.len;
+  if (!http_response_detail(&c->out, &c->server->date, &framing, detail, headers)) {
+    c->out.len = before;
+    c->close_after = true;
+  }
+  http_server_due(c->server, c);
+}
+
+/* The framing is in doubt, or the rest of the request is not wanted: answers and closes. */
+static void refuse(HttpConnection *c, int status, const char *detail) {
+  c->close_after = c->discard = c->linger = true;
+  http_connection_detail(c, status, detail, "");
+}
+
+static void find_route(HttpConnection *c) {
+  const HttpRequest *r = &c->request;
+  c->routed = true;
+  router_find(c->server->router, route_method(r->method), http_request_head(r) + r->path.at,
+              r->path.len, r->path_escaped, &c->match);
+}
+
+static void answer_without_route(HttpConnection *c) {
+  char allow[80], headers[100];
+  if (c->request.asterisk) { /* RFC 9110 section 9.3.7: about the server as a whole */
+    router_allow((1u << ROUTE_ANY) - 1, allow);
+    snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
+    http_connection_detail(c, 204, "", headers);
+  } else if (c->match.allowed) {
+    router_allow(c->match.allowed, allow);
+    snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
+    http_connection_detail(c, 405, "Method Not Allowed", headers);
+  } else {
+    http_connection_detail(c, 404, "Not Found", "");
+  }
+}
+
+/* The head of a request with a body has been read. False: it was refused. */
+static bool admit_body(HttpConnection *c) {
+  HttpRequest *r = &c->request;
+  find_route(c);
+  if (c->match.route) r->max_body = c->match.route->max_body;
+  if (!r->chunked && r->content_length > r->max_body) {
+    refuse(c, 413, "Content Too Large");
+    return false;
+  }
+  if (!r->expects) return true;
+  if (!c->match.route) { /* the client has not sent the body yet, and need not */
+    c->close_after = c->discard = c->linger = true;
+    answer_without_route(c);
+    return false;
+  }
+  static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+  if (!buffer_add(&c->out, interim, sizeof interim - 1)) {
+    http_connection_abort(c);
+    return false;
+  }
+  http_server_due(c->server, c);
+  return true;
+}
+
+static void wait_for_client(HttpConnection *c) {
+  const HttpRequest *r = &c->request;
+  if (c->eof || c->server->stopping) { /* no request can follow any more, or none is wanted */
+    if (c->eof || r->state == REQUEST_IDLE) c->close_after = c->discard = true;
+    http_server_due(c->server, c);
+  }
+  if (r->state == REQUEST_IN_BODY)
+    set_deadline(c, BODY_TIMEOUT);
+  else if (r->state == REQUEST_IDLE)
+    set_deadline(c, IDLE_TIMEOUT);
+  else if (!r->parsed || c->routed) /* a head's time counts from its first byte */
+    set_deadline(c, HEAD_TIMEOUT);
+}
+
+static void end_request(HttpConnection *c) {
+  http_request_next(&c->request);
+  c->routed = false;
+}
+
+static void advance(HttpConnection *c, HttpProgress progress) {
+  for (;;) {
+    switch (progress) {
+    case HTTP_MORE:
+      wait_for_client(c);
+      return;
+    case HTTP_HEAD_READ:
+      if (!admit_body(c)) return;
+      break;
+    case HTTP_BAD:
+      refuse(c, c->request.error_status, c->request.error_detail);
+      return;
+    case HTTP_COMPLETE:
+      if (!c->routed) find_route(c);
+      if (c->match.route) {
+        c->deadline = 0;
+        c->cancelled = c->answered = false;
+        c->number = ++c->server->n_requests;
+        c->in_a_row++;
+        c->server->start(c);
+        return;
+      }
+      answer_without_route(c);
+      if (c->close_after) return;
+      end_request(c);
+      break;
+    }
+    progress = http_request_parse(&c->request);
+  }
+}
+
+static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
+  (void)suggested;
+  HttpConnection *c = handle->data;
+  *buffer = uv_buf_init(c->server->read_buffer, HTTP_READ_BUFFER);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
+  HttpConnection *c = stream->data;
+  if (n == 0) return;
+  if (n < 0) {
+    c->eof = true;
+    if (n != UV_EOF || c->shut) {
+      http_connection_abort(c);
+      return;
+    }
+    /* A client that ends its side right after the request still gets the answer of a handler that
+       does not wait: this is looked at when the pass is over. */
+    if (!c->task && !c->postponed) wait_for_client(c);
+    http_server_due(c->server, c);
+    return;
+  }
+  if (c->discard || c->close_after) return;
+  if (!c->task && c->writing) c->postponed = true;
+  if (!c->task && !c->postponed) {
+    bool first = c->request.state == REQUEST_IDLE;
+    HttpProgress progress = http_request_feed(&c->request, buffer->base, (size_t)n);
+    if (first && progress == HTTP_MORE) set_deadline(c, HEAD_TIMEOUT);
+    advance(c, progress);
+    return;
+  }
+  if (!http_request_keep(&c->request, buffer->base, (size_t)n)) {
+    http_connection_abort(c);
+  } else if (http_request_pending(&c->request) > MAX_PENDING) {
+    c->paused = true;
+    uv_read_stop(stream);
+  }
+}
+
+static void go_on(HttpConnection *c) {
+  if (http_request_pending(&c->request))
+    advance(c, http_request_parse(&c->request));
+  else
+    wait_for_client(c);
+  if (c->paused && !c->closing && http_request_pending(&c->request) <= MAX_PENDING) {
+    c->paused = false;
+    uv_read_start((uv_stream_t *)&c->tcp, alloc_read, on_read);
+  }
+}
+
+void http_connection_responded(HttpConnection *c) {
+  c->task = NULL;
+  if (c->closing) {
+    release(c);
+    return;
+  }
+  http_server_due(c->server, c);
+  if (c->close_after) {
+    c->discard = true;
+    return;
+  }
+  end_request(c);
+  /* The rest of a long pipeline, or of a client that does not read, waits for a later pass. */
+  if (c->writing || c->in_a_row >= MAX_IN_A_ROW)
+    c->postponed = true;
+  else
+    go_on(c);
+}
+
+void http_connection_pass(HttpConnection *c) {
+  c->in_a_row = 0;
+  if (c->closing) return;
+  flush(c);
+  if (c->closing) return;
+  if (c->task) {
+    if (!c->eof) return;
+    /* It may run once before: see http_connection_running. */
+    if (c->task->status != TASK_PENDING) cancel_handler(c, "client disconnected");
+    return;
+  }
+  if (c->writing) return;
+  if (c->close_after) {
+    finish(c);
+  } else if (c->postponed) {
+    c->postponed = false;
+    go_on(c);
+  }
+}
+
+void http_connection_running(HttpConnection *c) {
+  if (c->eof) http_server_due(c->server, c);
+}
+
+void http_connection_retire(HttpConnection *c) {
+  if (c->closing || c->task) return; /* the response will say so */
+  if (c->request.state == REQUEST_IDLE) c->close_after = c->discard = true;
+  http_server_due(c->server, c);
+}
+
+void http_connection_expire(HttpConnection *c) {
+  if (c->writing || c->close_after || c->request.state == REQUEST_IDLE)
+    close_socket(c);
+  else
+    refuse(c, 408, "Request Timeout");
+}
+
+void http_connection_open(HttpServer *server, int fd) {
+  HttpConnection *c = calloc(1, sizeof *c);
+  if (!c) {
+    close(fd);
+    return;
+  }
+  c->server = server;
+  if (uv_tcp_init(&server->rt->loop, &c->tcp)) {
+    close(fd);
+    free(c);
+    return;
+  }
+  c->tcp.data = c;
+  c->next = server->connections;
+  c->link = &server->connections;
+  if (c->next) c->next->link = &c->next;
+  server->connections = c;
+  server->n_connections++;
+  http_request_open(&c->request);
+  if (uv_tcp_open(&c->tcp, fd)) {
+    close(fd);
+    close_socket(c);
+    return;
+  }
+  int size = sizeof c->peer;
+  uv_tcp_getpeername(&c->tcp, &c->peer.any, &size);
+  uv_tcp_nodelay(&c->tcp, 1);
+  set_deadline(c, IDLE_TIMEOUT);
+  if (uv_read_start((uv_stream_t *)&c->tcp, alloc_read, on_read)) close_socket(c);
+}

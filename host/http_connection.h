@@ -1,0 +1,82 @@
+/* One TCP connection of a server: reads requests, runs one handler at a time, writes the responses
+   of a pass together.
+
+   It has two owners: the socket, and the handler that runs. Its memory is freed when the socket is
+   closed and no handler runs. */
+#ifndef ML_HTTP_CONNECTION_H
+#define ML_HTTP_CONNECTION_H
+
+#include "http_request.h"
+#include "http_response.h"
+#include "http_router.h"
+#include "task.h"
+#include <netinet/in.h>
+
+typedef struct HttpServer HttpServer;
+
+typedef union HttpPeer {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+} HttpPeer;
+
+typedef struct HttpConnection {
+  uv_tcp_t tcp;
+  HttpServer *server;
+  struct HttpConnection *next, **link; /* in the server's list */
+  struct HttpConnection *next_due;     /* in the list of this pass */
+  HttpRequest request;
+  RouteMatch match;  /* the current request's */
+  TaskOwner owner;   /* of `task`; the server's `start` sets both */
+  Task *task;        /* the handler, or NULL */
+  uint64_t number;   /* of the current request, over the server's life */
+  Buffer out;        /* to be written at the end of the pass */
+  uint64_t deadline; /* loop milliseconds until which the client has to move */
+  HttpPeer peer;
+  uint8_t in_a_row; /* requests started in this pass */
+  bool due;         /* in the list of this pass */
+  bool routed;      /* `match` is valid */
+  bool answered;    /* the current request's response is in `out` */
+  bool close_after; /* to be closed when everything is written */
+  bool discard;     /* what still comes is thrown away */
+  bool linger;      /* the client may still be sending: close only after it has ended */
+  bool shut;        /* our side of the stream is shut */
+  bool writing;     /* a write is under way in libuv */
+  bool postponed;   /* the next request is looked at when the pass is over */
+  bool paused;      /* reading is paused: too much waits */
+  bool eof;         /* the client has ended its side */
+  bool closing;     /* uv_close was called */
+  bool closed;      /* the socket is closed */
+  bool cancelled;   /* the handler was told that the client has gone */
+  uv_shutdown_t shutdown;
+} HttpConnection;
+
+/* Takes over an accepted socket. On failure the socket is closed. */
+void http_connection_open(HttpServer *server, int fd);
+
+/* Answers with {"detail": detail} in the place of a handler. `headers`: whole lines, or "". */
+void http_connection_detail(HttpConnection *c, int status, const char *detail, const char *headers);
+
+/* How the response to the current request is framed. */
+HttpFraming http_connection_framing(HttpConnection *c, int status);
+
+/* The handler's task has ended and its response is in `out`: goes on with the next request.
+   `c` may be freed. */
+void http_connection_responded(HttpConnection *c);
+
+/* The handler's task has its first run. */
+void http_connection_running(HttpConnection *c);
+
+/* No further request after the current one: closes at once when there is none. */
+void http_connection_retire(HttpConnection *c);
+
+/* Closes the socket at once; cancels the handler. */
+void http_connection_abort(HttpConnection *c);
+
+/* What is due at the end of a pass: writing, noticing that the client has gone, closing. */
+void http_connection_pass(HttpConnection *c);
+
+/* The client did not move in time. */
+void http_connection_expire(HttpConnection *c);
+
+#endif

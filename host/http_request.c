@@ -1,0 +1,357 @@
+#include "http_request.h"
+
+#include "url.h"
+
+static HttpProgress bad(HttpRequest *r, unsigned status, const char *detail) {
+  /* The first reason stands: llhttp reports the callback's refusal once more. */
+  if (!r->error_status) {
+    r->error_status = (uint16_t)status;
+    r->error_detail = detail;
+  }
+  return HTTP_BAD;
+}
+
+static int refuse(HttpRequest *r, unsigned status, const char *detail) {
+  bad(r, status, detail);
+  return -1;
+}
+
+bool http_name_is(const char *name, size_t n, const char *lower) {
+  for (size_t i = 0; i < n; i++) {
+    char c = name[i];
+    if (c >= 'A' && c <= 'Z') c = (char)(c + 32);
+    if (c != lower[i]) return false; /* also at the end of a shorter `lower` */
+  }
+  return lower[n] == 0;
+}
+
+bool http_header_next(const char **lines, size_t *n, HttpHeader *header) {
+  if (!*n) return false;
+  const char *p = *lines, *end = p + *n;
+  const char *colon = memchr(p, ':', *n);
+  const char *line_end = memchr(colon, '\n', (size_t)(end - colon));
+  header->name = p;
+  header->name_len = (size_t)(colon - p);
+  const char *value = colon + 1, *value_end = line_end - 1;
+  while (value < value_end && (*value == ' ' || *value == '\t')) value++;
+  while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t')) value_end--;
+  header->value = value;
+  header->value_len = (size_t)(value_end - value);
+  *lines = line_end + 1;
+  *n = (size_t)(end - line_end - 1);
+  return true;
+}
+
+/* --- the request target, RFC 9112 section 3.2 --- */
+
+enum { T_BAD = 1, T_QUERY = 2, T_PERCENT = 4 };
+
+static inline unsigned target_class(unsigned char c) {
+  if (c == '?') return T_QUERY;
+  if (c == '%') return T_PERCENT;
+  return c <= ' ' || c >= 0x7f || c == '#' || c == '\\' ? T_BAD : 0;
+}
+
+static int check_target(HttpRequest *r) {
+  const char *head = http_request_head(r);
+  const char *t = head + r->target.at;
+  size_t n = r->target.len, i = 0;
+  if (n > HTTP_MAX_TARGET) return refuse(r, 414, "the request target is too long");
+  r->asterisk = false;
+  if (r->method == HTTP_CONNECT) return refuse(r, 501, "CONNECT is not supported");
+  if (n == 1 && t[0] == '*') {
+    if (r->method != HTTP_OPTIONS) return refuse(r, 400, "'*' is a target of OPTIONS only");
+    r->asterisk = true;
+  } else if (n && t[0] != '/') { /* absolute-form: the authority is Host's business */
+    size_t scheme = n > 7 && http_name_is(t, 7, "http://")    ? 7
+                    : n > 8 && http_name_is(t, 8, "https://") ? 8
+                                                              : 0;
+    if (!scheme) return refuse(r, 400, "the request target is not a path");
+    for (i = scheme; i < n && t[i] != '/' && t[i] != '?'; i++)
+      if (target_class((unsigned char)t[i]) & T_BAD)
+        return refuse(r, 400, "invalid character in the request target");
+    if (i == scheme) return refuse(r, 400, "the request target has no host");
+  }
+  size_t path = i, query = n, path_end = n;
+  unsigned seen = 0;
+  for (; i < n; i++) {
+    unsigned c = target_class((unsigned char)t[i]);
+    if (!c) continue;
+    if (c == T_BAD) return refuse(r, 400, "invalid character in the request target");
+    if (c == T_QUERY && query == n) {
+      path_end = i;
+      query = i + 1;
+      r->path_escaped = (seen & T_PERCENT) != 0;
+    }
+    seen |= c;
+  }
+  if (path_end == n) r->path_escaped = (seen & T_PERCENT) != 0;
+  if ((seen & T_PERCENT) && !url_percent_ok(t + path, n - path))
+    return refuse(r, 400, "malformed percent-encoding in the request target");
+  r->path = (HttpSpan){r->target.at + (uint32_t)path, (uint32_t)(path_end - path)};
+  r->query = (HttpSpan){r->target.at + (uint32_t)query, (uint32_t)(n - query)};
+  return 0;
+}
+
+/* --- the header lines --- */
+
+/* RFC 9110 section 7.2: uri-host [ ":" port ], nothing else. */
+static bool host_ok(const char *v, size_t n) {
+  if (!n) return false;
+  for (size_t i = 0; i < n; i++) {
+    unsigned char c = (unsigned char)v[i];
+    if (c <= ' ' || c >= 0x7f || strchr("@/\\,?#\"<>^`{|}", c)) return false;
+  }
+  return true;
+}
+
+typedef struct Seen {
+  unsigned count, hosts, encodings, lengths;
+} Seen;
+
+/* A header line that decides how the request is framed or routed. */
+static int check_header(HttpRequest *r, const HttpHeader *h, Seen *seen) {
+  switch (h->name_len) {
+  case 4:
+    if (!http_name_is(h->name, 4, "host")) break;
+    if (seen->hosts++) return refuse(r, 400, "more than one Host header");
+    if (!host_ok(h->value, h->value_len)) return refuse(r, 400, "invalid Host header");
+    break;
+  case 6:
+    if (!http_name_is(h->name, 6, "expect")) break;
+    if (!http_name_is(h->value, h->value_len, "100-continue"))
+      return refuse(r, 417, "only the expectation 100-continue is supported");
+    r->expects = r->minor >= 1; /* HTTP/1.0 knows no interim responses */
+    break;
+  case 14:
+    if (!http_name_is(h->name, 14, "content-length")) break;
+    if (seen->lengths++) return refuse(r, 400, "more than one Content-Length header");
+    if (h->value_len > 1 && h->value[0] == '0')
+      return refuse(r, 400, "Content-Length with leading zeros");
+    for (size_t i = 0; i < h->value_len; i++)
+      if (h->value[i] < '0' || h->value[i] > '9')
+        return refuse(r, 400, "invalid Content-Length header");
+    break;
+  case 17:
+    if (!http_name_is(h->name, 17, "transfer-encoding")) break;
+    if (seen->encodings++ || !http_name_is(h->value, h->value_len, "chunked"))
+      return refuse(r, 400, "the only supported Transfer-Encoding is chunked");
+    if (r->minor == 0) return refuse(r, 400, "Transfer-Encoding in HTTP/1.0");
+    break;
+  }
+  return 0;
+}
+
+/* Checks what lies between the target and the end of the head: strict line ends, no folding, no
+   space around names (RFC 9112 sections 2.2, 3 and 5). */
+static int check_head(HttpRequest *r) {
+  const char *head = http_request_head(r), *end = r->in.data + r->in.len;
+  const char *p = head + r->target.at + r->target.len;
+  if (r->target.at < 2 || p[-(long)r->target.len - 1] != ' ' || p[-(long)r->target.len - 2] <= ' ')
+    return refuse(r, 400, "malformed request line");
+  if (end - p < 13 || memcmp(p, " HTTP/1.", 8) || p[9] != '\r' || p[10] != '\n')
+    return refuse(r, 400, "malformed request line");
+  p += 11;
+  r->headers.at = (uint32_t)(p - head);
+  Seen seen = {0};
+  while (!(p[0] == '\r' && p[1] == '\n')) {
+    const char *eol = memchr(p, '\n', (size_t)(end - p));
+    if (!eol || eol == p || eol[-1] != '\r' || end - eol < 3)
+      return refuse(r, 400, "malformed header line");
+    const char *colon = memchr(p, ':', (size_t)(eol - p));
+    if (!colon || colon == p || colon[-1] <= ' ' || p[0] <= ' ')
+      return refuse(r, 400, "malformed header line");
+    if (++seen.count > HTTP_MAX_HEADERS) return refuse(r, 431, "too many headers");
+    size_t name_len = (size_t)(colon - p);
+    if (name_len == 4 || name_len == 6 || name_len == 14 || name_len == 17) {
+      HttpHeader h;
+      const char *line = p;
+      size_t n = (size_t)(eol + 1 - p);
+      http_header_next(&line, &n, &h);
+      if (check_header(r, &h, &seen)) return -1;
+    }
+    p = eol + 1;
+  }
+  r->headers.len = (uint32_t)(p - head) - r->headers.at;
+  if (p + 2 - head > HTTP_MAX_HEAD) return refuse(r, 431, "the headers are too large");
+  if (!seen.hosts && r->minor >= 1) return refuse(r, 400, "no Host header");
+  if (seen.lengths && seen.encodings)
+    return refuse(r, 400, "both Content-Length and Transfer-Encoding");
+  return 0;
+}
+
+/* --- llhttp's callbacks --- */
+
+static int on_message_begin(llhttp_t *parser) {
+  HttpRequest *r = parser->data;
+  r->state = REQUEST_IN_HEAD;
+  return 0;
+}
+
+static int on_url(llhttp_t *parser, const char *at, size_t n) {
+  HttpRequest *r = parser->data;
+  if (!r->target.len) r->target.at = (uint32_t)(at - http_request_head(r));
+  r->target.len += (uint32_t)n;
+  return 0;
+}
+
+static int on_headers_complete(llhttp_t *parser) {
+  HttpRequest *r = parser->data;
+  r->method = parser->method;
+  r->minor = parser->http_minor;
+  if (parser->http_major != 1) return refuse(r, 505, "HTTP Version Not Supported");
+  if (check_target(r) || check_head(r)) return -1;
+  r->keep_alive = llhttp_should_keep_alive(parser);
+  r->chunked = (parser->flags & F_CHUNKED) != 0;
+  r->content_length = parser->content_length;
+  r->state = REQUEST_IN_BODY;
+  parser->upgrade = 0; /* an upgrade that nobody offered: an ordinary request, RFC 9110 7.8 */
+  return r->chunked || r->content_length ? HPE_PAUSED : 0;
+}
+
+static int on_body(llhttp_t *parser, const char *at, size_t n) {
+  HttpRequest *r = parser->data;
+  if (r->body.len + n > r->max_body) return refuse(r, 413, "Content Too Large");
+  return buffer_add(&r->body, at, n) ? 0 : refuse(r, 503, "out of memory");
+}
+
+static int on_message_complete(llhttp_t *parser) {
+  HttpRequest *r = parser->data;
+  r->state = REQUEST_COMPLETE;
+  return HPE_PAUSED;
+}
+
+static const llhttp_settings_t settings = {
+    .on_message_begin = on_message_begin,
+    .on_url = on_url,
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_message_complete = on_message_complete,
+};
+
+/* --- feeding --- */
+
+void http_request_open(HttpRequest *r) {
+  llhttp_init(&r->parser, HTTP_REQUEST, &settings);
+  r->parser.data = r;
+  r->max_body = HTTP_DEFAULT_MAX_BODY;
+}
+
+void http_request_close(HttpRequest *r) {
+  buffer_free(&r->in);
+  buffer_free(&r->body);
+}
+
+static HttpProgress parser_failed(HttpRequest *r, llhttp_errno_t error) {
+  switch (error) {
+  case HPE_INVALID_METHOD:
+    return bad(r, 400, "unknown method");
+  case HPE_INVALID_VERSION:
+    return bad(r, 505, "HTTP Version Not Supported");
+  case HPE_INVALID_URL:
+    return bad(r, 400, "malformed request target");
+  case HPE_INVALID_HEADER_TOKEN:
+    return bad(r, 400, "malformed header line");
+  case HPE_INVALID_CONTENT_LENGTH:
+  case HPE_UNEXPECTED_CONTENT_LENGTH:
+    return bad(r, 400, "invalid Content-Length header");
+  case HPE_INVALID_CHUNK_SIZE:
+    return bad(r, 400, "malformed chunk");
+  case HPE_INVALID_TRANSFER_ENCODING:
+    return bad(r, 400, "the only supported Transfer-Encoding is chunked");
+  default:
+    return bad(r, 400, "malformed request");
+  }
+}
+
+/* A head that has not ended yet may not grow for ever. */
+static HttpProgress check_unfinished_head(HttpRequest *r) {
+  if (r->target.len > HTTP_MAX_TARGET) return bad(r, 414, "the request target is too long");
+  if (r->parsed > HTTP_MAX_HEAD) return bad(r, 431, "the headers are too large");
+  return HTTP_MORE;
+}
+
+/* Chunk framing and trailers are bounded by what they carry: a body of one-byte chunks is fine,
+   a 64 kB extension is not. */
+static HttpProgress check_framing(HttpRequest *r) {
+  if (r->chunked && r->body_raw > 8 * r->body.len + 16 * 1024)
+    return bad(r, 400, "too much chunk framing");
+  return HTTP_MORE;
+}
+
+/* Runs the parser over bytes; `*used` is how many it took. */
+static HttpProgress execute(HttpRequest *r, const char *bytes, size_t n, size_t *used) {
+  bool body = r->state == REQUEST_IN_BODY;
+  llhttp_errno_t error = llhttp_execute(&r->parser, bytes, n);
+  *used = n;
+  if (error == HPE_OK) {
+    if (r->state == REQUEST_IN_HEAD) return check_unfinished_head(r);
+    if (body) r->body_raw += n;
+    return check_framing(r);
+  }
+  if (error != HPE_PAUSED) return parser_failed(r, error);
+  *used = (size_t)(llhttp_get_error_pos(&r->parser) - bytes);
+  llhttp_resume(&r->parser);
+  if (body) r->body_raw += *used;
+  return r->state == REQUEST_COMPLETE ? HTTP_COMPLETE : HTTP_HEAD_READ;
+}
+
+bool http_request_keep(HttpRequest *r, const char *bytes, size_t n) {
+  if (r->start && r->in.cap - r->in.len < n) { /* make room at the front before growing */
+    r->in.len -= r->start;
+    memmove(r->in.data, r->in.data + r->start, r->in.len);
+    r->start = 0;
+  }
+  return buffer_add(&r->in, bytes, n);
+}
+
+HttpProgress http_request_parse(HttpRequest *r) {
+  if (r->error_status) return HTTP_BAD;
+  size_t n = http_request_pending(r), used;
+  bool body = r->state == REQUEST_IN_BODY;
+  const char *from = r->in.data + r->start + r->parsed;
+  /* Counted before the limits are checked. */
+  r->parsed += n;
+  HttpProgress progress = execute(r, n ? from : "", n, &used);
+  r->parsed -= n - used;
+  if (r->state == REQUEST_IDLE) { /* nothing but empty lines before a request, RFC 9112 2.2 */
+    r->in.len = r->start;
+    r->parsed = 0;
+  }
+  if (body && progress == HTTP_MORE) { /* the body has been copied: keep only the head */
+    r->parsed = r->headers.at + r->headers.len + 2;
+    r->in.len = r->start + r->parsed;
+  }
+  return progress;
+}
+
+HttpProgress http_request_feed(HttpRequest *r, const char *bytes, size_t n) {
+  if (r->error_status) return HTTP_BAD;
+  if (r->state == REQUEST_IN_BODY && !http_request_pending(r)) {
+    size_t used;
+    HttpProgress progress = execute(r, bytes, n, &used);
+    if (progress == HTTP_COMPLETE && !http_request_keep(r, bytes + used, n - used))
+      return bad(r, 503, "out of memory");
+    return progress;
+  }
+  if (!http_request_keep(r, bytes, n)) return bad(r, 503, "out of memory");
+  if (r->state == REQUEST_COMPLETE) return HTTP_COMPLETE;
+  return http_request_parse(r);
+}
+
+void http_request_next(HttpRequest *r) {
+  r->start += r->parsed;
+  r->parsed = 0;
+  if (r->start == r->in.len) {
+    r->start = r->in.len = 0;
+    if (r->in.cap > HTTP_KEPT_BUFFER) buffer_free(&r->in);
+  }
+  r->target.len = 0;
+  r->method = HTTP_GET;
+  r->expects = false;
+  r->body_raw = 0;
+  r->body.len = 0;
+  if (r->body.cap > HTTP_KEPT_BUFFER) buffer_free(&r->body);
+  r->max_body = HTTP_DEFAULT_MAX_BODY;
+  r->state = REQUEST_IDLE;
+}

@@ -1,0 +1,229 @@
+#include "http_response.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+#define LITERAL(text) (text), sizeof(text) - 1
+
+const char *http_reason(int status) {
+  switch (status) {
+  case 200:
+    return "OK";
+  case 201:
+    return "Created";
+  case 202:
+    return "Accepted";
+  case 203:
+    return "Non-Authoritative Information";
+  case 204:
+    return "No Content";
+  case 205:
+    return "Reset Content";
+  case 206:
+    return "Partial Content";
+  case 207:
+    return "Multi-Status";
+  case 208:
+    return "Already Reported";
+  case 226:
+    return "IM Used";
+  case 300:
+    return "Multiple Choices";
+  case 301:
+    return "Moved Permanently";
+  case 302:
+    return "Found";
+  case 303:
+    return "See Other";
+  case 304:
+    return "Not Modified";
+  case 307:
+    return "Temporary Redirect";
+  case 308:
+    return "Permanent Redirect";
+  case 400:
+    return "Bad Request";
+  case 401:
+    return "Unauthorized";
+  case 402:
+    return "Payment Required";
+  case 403:
+    return "Forbidden";
+  case 404:
+    return "Not Found";
+  case 405:
+    return "Method Not Allowed";
+  case 406:
+    return "Not Acceptable";
+  case 407:
+    return "Proxy Authentication Required";
+  case 408:
+    return "Request Timeout";
+  case 409:
+    return "Conflict";
+  case 410:
+    return "Gone";
+  case 411:
+    return "Length Required";
+  case 412:
+    return "Precondition Failed";
+  case 413:
+    return "Content Too Large";
+  case 414:
+    return "URI Too Long";
+  case 415:
+    return "Unsupported Media Type";
+  case 416:
+    return "Range Not Satisfiable";
+  case 417:
+    return "Expectation Failed";
+  case 418:
+    return "I'm a Teapot";
+  case 421:
+    return "Misdirected Request";
+  case 422:
+    return "Unprocessable Content";
+  case 423:
+    return "Locked";
+  case 424:
+    return "Failed Dependency";
+  case 425:
+    return "Too Early";
+  case 426:
+    return "Upgrade Required";
+  case 428:
+    return "Precondition Required";
+  case 429:
+    return "Too Many Requests";
+  case 431:
+    return "Request Header Fields Too Large";
+  case 451:
+    return "Unavailable For Legal Reasons";
+  case 500:
+    return "Internal Server Error";
+  case 501:
+    return "Not Implemented";
+  case 502:
+    return "Bad Gateway";
+  case 503:
+    return "Service Unavailable";
+  case 504:
+    return "Gateway Timeout";
+  case 505:
+    return "HTTP Version Not Supported";
+  case 507:
+    return "Insufficient Storage";
+  case 508:
+    return "Loop Detected";
+  case 511:
+    return "Network Authentication Required";
+  default:
+    return "Unknown";
+  }
+}
+
+bool http_header_name_ok(const char *name, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    unsigned char c = (unsigned char)name[i];
+    bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+    bool digit = c >= '0' && c <= '9';
+    if (!letter && !digit && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c))) return false;
+  }
+  return n > 0;
+}
+
+bool http_header_value_ok(const char *value, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    unsigned char c = (unsigned char)value[i];
+    if ((c < ' ' && c != '\t') || c == 0x7f) return false;
+  }
+  return true;
+}
+
+/* IMF-fixdate, RFC 9110 section 5.6.7; by hand because strftime follows the locale. */
+static void make_date(HttpDate *date, time_t now) {
+  static const char days[] = "SunMonTueWedThuFriSat";
+  static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  struct tm tm;
+  gmtime_r(&now, &tm);
+  char line[80];
+  snprintf(line, sizeof line, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
+           days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, 1900 + tm.tm_year, tm.tm_hour,
+           tm.tm_min, tm.tm_sec);
+  memcpy(date->line, line, HTTP_DATE_LINE);
+  date->second = now;
+}
+
+/* The caller has reserved the room. */
+static inline void put(Buffer *out, const char *text, size_t n) {
+  memcpy(out->data + out->len, text, n);
+  out->len += n;
+}
+
+static inline void put_number(Buffer *out, size_t value) {
+  char digits[20];
+  int i = sizeof digits;
+  do digits[--i] = (char)('0' + value % 10);
+  while (value /= 10);
+  put(out, digits + i, sizeof digits - (size_t)i);
+}
+
+bool http_response_begin(Buffer *out, HttpDate *date, int status) {
+  if (!buffer_reserve(out, 128)) return false;
+  if (status == 200) {
+    put(out, LITERAL("HTTP/1.1 200 OK\r\n"));
+  } else {
+    const char *reason = http_reason(status);
+    put(out, LITERAL("HTTP/1.1 "));
+    put_number(out, (size_t)status);
+    put(out, LITERAL(" "));
+    put(out, reason, strlen(reason));
+    put(out, LITERAL("\r\n"));
+  }
+  if (date) {
+    time_t now = time(NULL);
+    if (now != date->second) make_date(date, now);
+    put(out, date->line, HTTP_DATE_LINE);
+  }
+  return true;
+}
+
+bool http_response_header(Buffer *out, const char *name, size_t name_len, const char *value,
+                          size_t value_len) {
+  if (!buffer_reserve(out, name_len + value_len + 4)) return false;
+  put(out, name, name_len);
+  put(out, LITERAL(": "));
+  put(out, value, value_len);
+  put(out, LITERAL("\r\n"));
+  return true;
+}
+
+bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body, size_t n) {
+  bool with_body = http_has_body(framing->status);
+  size_t sent = with_body && !framing->head ? n : 0;
+  if (!buffer_reserve(out, sent + 128)) return false;
+  if (framing->close)
+    put(out, LITERAL("Connection: close\r\n"));
+  else if (framing->say_keep_alive)
+    put(out, LITERAL("Connection: keep-alive\r\n"));
+  if (with_body) {
+    put(out, LITERAL("Content-Length: "));
+    put_number(out, n);
+    put(out, LITERAL("\r\n\r\n"));
+  } else {
+    put(out, LITERAL("\r\n"));
+  }
+  if (sent) put(out, body, sent);
+  return true;
+}
+
+bool http_response_detail(Buffer *out, HttpDate *date, const HttpFraming *framing,
+                          const char *detail, const char *headers) {
+  char body[256];
+  int n = snprintf(body, sizeof body, "{\"detail\":\"%.200s\"}", detail);
+  return http_response_begin(out, date, framing->status) &&
+         buffer_add(out, headers, strlen(headers)) &&
+         (!http_has_body(framing->status) ||
+          buffer_add(out, LITERAL("Content-Type: application/json\r\n"))) &&
+         http_response_end(out, framing, body, (size_t)n);
+}

@@ -1,0 +1,52 @@
+/* Writing HTTP/1.1 responses into a buffer (RFC 9112). Every function returns false when memory is
+   out; the caller then cuts the buffer back. */
+#ifndef ML_HTTP_RESPONSE_H
+#define ML_HTTP_RESPONSE_H
+
+#include "buffer.h"
+#include <time.h>
+
+/* "Date: Mon, 23 Nov 2026 06:12:16 GMT\r\n", made once a second. */
+enum { HTTP_DATE_LINE = 37 };
+typedef struct HttpDate {
+  time_t second;
+  char line[HTTP_DATE_LINE + 1];
+} HttpDate;
+
+/* How a response is framed and what becomes of the connection. */
+typedef struct HttpFraming {
+  int status;
+  bool head;           /* answers HEAD: no body, the same headers */
+  bool close;          /* says that the connection will be closed */
+  bool say_keep_alive; /* HTTP/1.0 wants to be told */
+} HttpFraming;
+
+/* "OK" for 200; "Unknown" for a status without a name. */
+const char *http_reason(int status);
+
+/* May a response with this status carry a body? */
+static inline bool http_has_body(int status) {
+  return status >= 200 && status != 204 && status != 304;
+}
+
+/* Header names are tokens; values have no CR, LF, NUL or other control characters but tab
+   (RFC 9110 section 5.5). */
+bool http_header_name_ok(const char *name, size_t n);
+bool http_header_value_ok(const char *value, size_t n);
+
+/* The status line and, with `date`, the Date header. */
+bool http_response_begin(Buffer *out, HttpDate *date, int status);
+
+/* One header; name and value have been checked. */
+bool http_response_header(Buffer *out, const char *name, size_t name_len, const char *value,
+                          size_t value_len);
+
+/* The framing headers, the end of the head, and the body. */
+bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body, size_t n);
+
+/* A whole response {"detail": detail}; `detail` is plain ASCII without quotes. `headers` are whole
+   lines, or "". */
+bool http_response_detail(Buffer *out, HttpDate *date, const HttpFraming *framing,
+                          const char *detail, const char *headers);
+
+#endif

@@ -1,0 +1,78 @@
+/* Routing: paths compiled at registration into a tree of segments, searched without allocation.
+
+   A segment of a pattern is text, or one of `{name}`, `{name:int}`, `{name:number}`, and at the
+   end of the pattern `{name:path}`. Where several match, text is preferred to int, int to number,
+   number to any text, and that to a path. A request's path is split at '/' before its segments are
+   percent-decoded, so an encoded slash is data. */
+#ifndef ML_HTTP_ROUTER_H
+#define ML_HTTP_ROUTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ROUTER_MAX_PARAMS = 16 };
+
+typedef enum ParamKind { PARAM_INT, PARAM_NUMBER, PARAM_TEXT, PARAM_PATH, PARAM_KINDS } ParamKind;
+
+typedef struct RouteParam {
+  char *name;
+  ParamKind kind;
+} RouteParam;
+
+/* The methods of the API; ROUTE_ANY answers whatever has no route of its own. */
+typedef enum RouteMethod {
+  ROUTE_GET,
+  ROUTE_POST,
+  ROUTE_PUT,
+  ROUTE_PATCH,
+  ROUTE_DELETE,
+  ROUTE_HEAD,
+  ROUTE_OPTIONS,
+  ROUTE_ANY,
+  ROUTE_METHODS,
+} RouteMethod;
+
+typedef struct Route {
+  struct Route *next; /* in the router's list */
+  char *name;         /* "GET /users/{id}", for people */
+  RouteParam params[ROUTER_MAX_PARAMS];
+  unsigned n_params;
+  /* The owner's. */
+  int handler_ref;
+  size_t max_body; /* bytes */
+} Route;
+
+typedef struct HttpRouter HttpRouter;
+
+HttpRouter *router_new(void);
+void router_free(HttpRouter *router);
+
+/* "GET" to ROUTE_GET; ROUTE_METHODS when unknown. The name is in upper case. */
+RouteMethod router_method(const char *name);
+
+/* Adds a route; the router owns it. On failure NULL, and `error` (of `error_size` bytes) says what
+   is wrong with the pattern. */
+Route *router_add(HttpRouter *router, RouteMethod method, const char *pattern, char *error,
+                  size_t error_size);
+
+/* A parameter's place in the path that was matched, still encoded. */
+typedef struct RouteCapture {
+  uint32_t at, len;
+} RouteCapture;
+
+typedef struct RouteMatch {
+  const Route *route; /* NULL: not found */
+  unsigned allowed;   /* when not found: bits of the methods that the path has */
+  RouteCapture captures[ROUTER_MAX_PARAMS];
+} RouteMatch;
+
+/* Finds the route for `method` (ROUTE_METHODS: one that only ROUTE_ANY answers). HEAD is answered
+   by a GET route where it has none of its own. `escaped`: the path has a '%', all well-formed. */
+void router_find(const HttpRouter *router, RouteMethod method, const char *path, size_t n,
+                 bool escaped, RouteMatch *match);
+
+/* Writes the Allow header's value for `allowed` into `out`: at least 64 bytes. */
+void router_allow(unsigned allowed, char *out);
+
+#endif

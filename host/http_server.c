@@ -1,0 +1,206 @@
+#include "http_server.h"
+
+#include "runtime.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BACKLOG 4096
+#define SWEEP_SECONDS 2.0
+#define ACCEPT_PAUSE_SECONDS 0.1 /* between tries while no descriptors are left */
+#define ACCEPTS_A_PASS 64
+
+#define container_of(pointer, type, member)                                                        \
+  ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+static void set_timer(HttpServer *s, Timer *timer, double seconds, void (*fire)(Timer *)) {
+  timer_set(&s->rt->timers, timer, timer_due(runtime_now(s->rt), seconds), fire);
+}
+
+/* --- the end of a pass --- */
+
+static void check_stopped(HttpServer *server) {
+  if (!server->stopping || server->listener_open || server->connections || server->pass.listed ||
+      server->is_stopped)
+    return;
+  server->is_stopped = true;
+  timer_clear(&server->rt->timers, &server->sweep);
+  timer_clear(&server->rt->timers, &server->accept_pause);
+  timer_clear(&server->rt->timers, &server->grace);
+  free(server->read_buffer);
+  server->read_buffer = NULL;
+  server->stopped(server);
+}
+
+void http_server_due(HttpServer *server, HttpConnection *c) {
+  if (c->due) return;
+  c->due = true;
+  c->next_due = server->due;
+  server->due = c;
+  runtime_at_pass_end(server->rt, &server->pass);
+}
+
+static void end_pass(PassHook *hook, Runtime *rt) {
+  (void)rt;
+  HttpServer *server = container_of(hook, HttpServer, pass);
+  for (HttpConnection *c; (c = server->due);) {
+    server->due = c->next_due;
+    c->due = false;
+    http_connection_pass(c);
+  }
+  check_stopped(server);
+}
+
+/* --- the list of connections --- */
+
+static void sweep(Timer *timer) {
+  HttpServer *server = container_of(timer, HttpServer, sweep);
+  uint64_t now = uv_now(&server->rt->loop);
+  for (HttpConnection *c = server->connections, *next; c; c = next) {
+    next = c->next;
+    if (c->deadline && c->deadline <= now) http_connection_expire(c);
+  }
+  if (server->connections) set_timer(server, &server->sweep, SWEEP_SECONDS, sweep);
+}
+
+void http_server_forget(HttpServer *server, HttpConnection *c) {
+  *c->link = c->next;
+  if (c->next) c->next->link = c->link;
+  server->n_connections--;
+  if (c->due) {
+    HttpConnection **link = &server->due;
+    while (*link != c) link = &(*link)->next_due;
+    *link = c->next_due;
+  }
+  check_stopped(server);
+}
+
+/* --- accepting --- */
+
+static void on_connectable(uv_poll_t *poll, int status, int events);
+
+static void resume_accepting(Timer *timer) {
+  HttpServer *server = container_of(timer, HttpServer, accept_pause);
+  if (!server->stopping) uv_poll_start(&server->listener, UV_READABLE, on_connectable);
+}
+
+/* libuv's own accept would take connections only to close them, or spin, when no descriptors are
+   left; here they wait in the backlog until there are some again. */
+static void on_connectable(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  HttpServer *server = poll->data;
+  for (int i = 0; i < ACCEPTS_A_PASS; i++) {
+    int fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno != EAGAIN) {
+        uv_poll_stop(poll);
+        set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, resume_accepting);
+      }
+      return;
+    }
+    http_connection_open(server, fd);
+    if (!server->sweep.place) set_timer(server, &server->sweep, SWEEP_SECONDS, sweep);
+  }
+}
+
+/* A bound and listening socket of `address`, or a negative libuv error. */
+static int listen_on(const struct addrinfo *address) {
+  int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return uv_translate_sys_error(errno);
+  int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, BACKLOG)) {
+    int error = uv_translate_sys_error(errno);
+    close(fd);
+    return error;
+  }
+  return fd;
+}
+
+static void on_listener_closed(uv_handle_t *handle) {
+  HttpServer *server = handle->data;
+  server->listener_open = false;
+  check_stopped(server);
+}
+
+static void stop_listening(HttpServer *server) {
+  if (server->fd < 0) return;
+  uv_close((uv_handle_t *)&server->listener, on_listener_closed);
+  close(server->fd);
+  server->fd = -1;
+}
+
+int http_server_listen(HttpServer *server, const char *host, uint16_t port) {
+  uv_loop_t *loop = &server->rt->loop;
+  server->fd = -1;
+  server->pass.run = end_pass;
+  char service[8];
+  snprintf(service, sizeof service, "%u", port);
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+  uv_getaddrinfo_t request; /* blocks: nothing is served yet */
+  int rc = uv_getaddrinfo(loop, &request, NULL, host, service, &hints);
+  if (rc) return rc;
+  int fd = listen_on(request.addrinfo);
+  uv_freeaddrinfo(request.addrinfo);
+  if (fd < 0) return fd;
+  HttpPeer bound;
+  socklen_t size = sizeof bound;
+  if (getsockname(fd, &bound.any, &size)) {
+    close(fd);
+    return uv_translate_sys_error(errno);
+  }
+  server->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
+  server->read_buffer = malloc(HTTP_READ_BUFFER);
+  rc = server->read_buffer ? uv_poll_init_socket(loop, &server->listener, fd) : UV_ENOMEM;
+  if (rc) {
+    close(fd);
+    free(server->read_buffer);
+    return rc;
+  }
+  server->fd = fd;
+  server->listener.data = server;
+  server->listener_open = true;
+  return uv_poll_start(&server->listener, UV_READABLE, on_connectable);
+}
+
+/* --- stopping --- */
+
+static void force(Timer *timer) { http_server_abort(container_of(timer, HttpServer, grace)); }
+
+static void cancel_running(Timer *timer) {
+  HttpServer *server = container_of(timer, HttpServer, grace);
+  CancelCause *cause = cause_new(server->rt, "the server is stopping");
+  for (HttpConnection *c = server->connections; c; c = c->next) {
+    if (!c->task)
+      http_connection_retire(c);
+    else if (cause)
+      task_cancel(c->task, cause);
+  }
+  if (cause) cause_drop(cause);
+  /* Their clients still get an answer if they take it at once. */
+  set_timer(server, &server->grace, 1.0, force);
+}
+
+void http_server_stop(HttpServer *server, double grace) {
+  if (server->stopping) return;
+  server->stopping = true;
+  stop_listening(server);
+  for (HttpConnection *c = server->connections, *next; c; c = next) {
+    next = c->next;
+    http_connection_retire(c);
+  }
+  if (server->connections) set_timer(server, &server->grace, grace, cancel_running);
+  check_stopped(server);
+}
+
+void http_server_abort(HttpServer *server) {
+  server->stopping = true;
+  stop_listening(server);
+  for (HttpConnection *c = server->connections, *next; c; c = next) {
+    next = c->next;
+    http_connection_abort(c);
+  }
+  check_stopped(server);
+}

@@ -1,0 +1,54 @@
+/* An HTTP server: a listening socket, its connections, and an orderly end. */
+#ifndef ML_HTTP_SERVER_H
+#define ML_HTTP_SERVER_H
+
+#include "http_connection.h"
+
+enum { HTTP_READ_BUFFER = 64 * 1024 };
+
+struct HttpServer {
+  Runtime *rt;
+  const HttpRouter *router;
+  /* Starts the handler of a complete request that has a route: sets c->task. */
+  void (*start)(HttpConnection *c);
+  /* The last connection of a stopped server is gone, and its handles are closed; the owner may free
+     the server. */
+  void (*stopped)(HttpServer *server);
+  void *user;
+
+  uv_poll_t listener;
+  int fd; /* the listening socket, or -1 */
+  uint16_t port;
+  bool stopping, is_stopped;
+  bool listener_open; /* the handle is not closed yet */
+
+  HttpConnection *connections;
+  size_t n_connections;
+  uint64_t n_requests;
+  HttpConnection *due; /* to be looked after at the end of the pass */
+  PassHook pass;
+  Timer sweep;        /* looks for clients that do not move */
+  Timer accept_pause; /* no descriptors left: try again */
+  Timer grace;        /* running requests may end until then */
+  HttpDate date;
+  char *read_buffer;
+};
+
+/* Listens on `host` (a name or an address) and `port` (0: any; see server->port). Returns 0 or a
+   libuv error. `server` is all zero but rt, router, start, stopped and user. */
+int http_server_listen(HttpServer *server, const char *host, uint16_t port);
+
+/* Stops accepting, closes idle connections, lets running requests end for `grace` seconds, then
+   cancels them. `stopped` is called when all is over. */
+void http_server_stop(HttpServer *server, double grace);
+
+/* Closes everything at once (the runtime closes). */
+void http_server_abort(HttpServer *server);
+
+/* Lists `c` for the end of the pass. */
+void http_server_due(HttpServer *server, HttpConnection *c);
+
+/* A connection's memory is about to go. */
+void http_server_forget(HttpServer *server, HttpConnection *c);
+
+#endif
