@@ -27,7 +27,10 @@ static int l_encode(lua_State *L) {
   Buffer *scratch = lua_touserdata(L, lua_upvalueindex(1));
   JsonError error;
   scratch->len = 0;
-  if (!json_encode(L, 1, scratch, flags, &error)) return luaL_error(L, "%s", error.message);
+  if (!json_encode(L, 1, scratch, flags, &error)) {
+    buffer_free(scratch);
+    return luaL_error(L, "%s", error.message);
+  }
   lua_pushlstring(L, scratch->data, scratch->len);
   if (scratch->cap > SCRATCH_KEPT) buffer_free(scratch);
   return 1;

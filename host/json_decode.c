@@ -232,8 +232,10 @@ static const char *skip_plain(Decoder *d, const char *p) {
   }
 }
 
-/* The rest of decode_string for a string with an escape at `p`. */
-static bool decode_escaped_string(Decoder *d, const char *start, const char *p) {
+/* The rest of decode_string for a string with an escape at `p`. Not inlined: decode_value recurses,
+   and would have this buffer in each of its frames. */
+__attribute__((noinline)) static bool decode_escaped_string(Decoder *d, const char *start,
+                                                            const char *p) {
   const char *quote = p; /* escapes only ever get shorter: the raw length is room enough */
   while (quote < d->end && *quote != '"') quote += *quote == '\\' ? 2 : 1;
   if (quote >= d->end) quote = d->end;
@@ -424,6 +426,7 @@ static bool decode_value(Decoder *d) {
 
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) {
   int top = lua_gettop(L);
+  if (!text) text = ""; /* an empty buffer's */
   Decoder d = {.L = L, .start = text, .end = text + size, .error = error, .array_mark = top + 1};
   d.p = skip_space(text, d.end);
   if (!lua_checkstack(L, STACK_ROOM)) return out_of_memory(&d);

@@ -226,7 +226,7 @@ static lua_Integer count_elements(Encoder *e, int table) {
     return 0;
   }
   if (count != largest) {
-    fail(e, "cannot encode a sparse array (nil among its elements)");
+    fail(e, "cannot encode a sparse array, with nil among its elements");
     return 0;
   }
   return count;

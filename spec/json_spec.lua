@@ -1,11 +1,13 @@
-local json = require "moonloop.json"
+local ml = require "moonloop"
 local cjson = require "cjson"
 
+local json = ml.json
 local encode, decode, null = json.encode, json.decode, json.null
 
 local function refuses(text, pattern, line, column)
   local value, err = decode(text)
   assert.is_nil(value, "accepted: " .. text)
+  assert.is_true(ml.is_error(err))
   assert.equal("json", err.kind)
   assert.matches(pattern, err.message, 1, true)
   assert.matches(pattern, tostring(err), 1, true)
@@ -121,7 +123,7 @@ describe("json.encode", function()
     raises({f = io.stdout}, "cannot encode a userdata (at f)")
     raises({a = "\xff"}, "cannot encode a string that is not valid UTF-8 (at a)")
     raises({a = {["\xff"] = 1}}, 'cannot encode a key that is not valid UTF-8 (at a["?"])')
-    raises({a = {1, nil, 3}}, "cannot encode a sparse array (nil among its elements) (at a)")
+    raises({a = {1, nil, 3}}, "cannot encode a sparse array, with nil among its elements (at a)")
     raises({a = {[2] = 1}}, "cannot encode a sparse array")
     raises({a = {1, 2, b = 3}}, "cannot encode a table with both array elements and other keys (at a)")
     raises({[true] = 1}, "cannot encode a table with keys that are not strings")
@@ -339,14 +341,17 @@ describe("json.decode", function()
   end)
 
   it("reads and writes the same in a locale with a decimal comma", function()
-    for _, name in ipairs {"de_DE.UTF-8", "fr_FR.UTF-8", "C.UTF-8"} do
-      if os.setlocale(name, "numeric") then
-        local text, value = encode(math.pi), decode "123456789.123456789123456789"
-        os.setlocale("C", "numeric")
-        assert.equal("3.141592653589793", text)
-        assert.equal(123456789.12345679, value)
-      end
+    local old = os.setlocale(nil, "numeric")
+    local found
+    for _, name in ipairs {"de_DE.UTF-8", "de_DE", "fr_FR.UTF-8", "fr_FR", "pt_BR.UTF-8", "ru_RU.UTF-8"} do
+      found = found or os.setlocale(name, "numeric")
     end
+    if not found then return pending "no locale with a decimal comma is installed" end
+    local text = encode {math.pi, 1e-300}
+    local short, long = decode "1.5", decode "1234567890.1234567890123456789"
+    os.setlocale(old, "numeric")
+    assert.equal("[3.141592653589793,1e-300]", text)
+    assert.same({1.5, 1234567890.1234567}, {short, long})
   end)
 end)
 
