@@ -11,6 +11,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.inspect", luaopen_moonloop_inspect},
     {"moonloop.signals", luaopen_moonloop_signals},
     {"moonloop.web.core", luaopen_moonloop_web_core},
+    {"moonloop.terminal", luaopen_moonloop_terminal},
     {NULL, NULL},
 };
 

@@ -21,7 +21,7 @@ static int wait_finish(lua_State *L, Task *t, void *op) {
   (void)t;
   Signals *s = op;
   s->waiter.task = NULL;
-  lua_pushstring(L, s->last == SIGINT ? "SIGINT" : "SIGTERM");
+  lua_pushstring(L, s->woke == SIGINT ? "SIGINT" : "SIGTERM");
   return 1;
 }
 
@@ -38,16 +38,8 @@ static int l_wait(lua_State *L) {
   return wait_suspend(L, t, &signal_wait, s);
 }
 
-/* last() -> the number of the signal that came last, or nil */
-static int l_last(lua_State *L) {
-  Signals *s = check_signals(L);
-  if (!s->last) return 0;
-  lua_pushinteger(L, s->last);
-  return 1;
-}
-
 int luaopen_moonloop_signals(lua_State *L) {
-  static const luaL_Reg functions[] = {{"wait", l_wait}, {"last", l_last}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"wait", l_wait}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

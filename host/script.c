@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How the host's own commands start: they are modules that return a function. */
 static const char command_chunk[] = "local name = ...\n"
@@ -21,6 +22,7 @@ typedef struct Script {
   char **argv;
   int signum; /* the signal that cancelled the tasks, or 0 */
   bool ended;
+  int result; /* the exit status that the prompt returned */
   TaskStatus status;
 } Script;
 
@@ -100,7 +102,10 @@ static void main_ended(TaskOwner *owner, Task *t, lua_State *L, const char *trac
   Script *s = (Script *)owner;
   s->ended = true;
   s->status = t->status;
-  if (t->status == TASK_DONE) return;
+  if (t->status == TASK_DONE) {
+    if (s->request->command == CLI_REPL) s->result = (int)lua_tointeger(L, -1);
+    return;
+  }
   lua_pushstring(L, traceback);
   lua_xmove(L, s->rt->L, 2);
 }
@@ -114,11 +119,14 @@ static bool is_done(void *data) {
 
 static void on_signal(Signals *signals, int signum) {
   Script *s = (Script *)(void *)((char *)signals - offsetof(Script, signals));
-  if (wait_wake(signals->waiter)) return;
-  s->signum = signum;
   CancelCause *cause = cause_new(s->rt, signum == SIGINT ? "SIGINT" : "SIGTERM");
   if (!cause) return;
-  for (Task *t = s->rt->roots; t; t = t->sibling) task_cancel(t, cause);
+  if (signum == SIGINT && signals->foreground) {
+    if (signals->foreground->task) task_cancel(signals->foreground->task, cause);
+  } else {
+    s->signum = signum;
+    for (Task *t = s->rt->roots; t; t = t->sibling) task_cancel(t, cause);
+  }
   cause_drop(cause);
 }
 
@@ -127,7 +135,7 @@ static int main_status(Script *s) {
   if (s->signum) return 128 + s->signum;
   switch (s->status) {
   case TASK_DONE:
-    return 0;
+    return s->result;
   case TASK_CANCELLED:
     report_print(s->rt, "moonloop: the main task was cancelled\n");
     return 1;
@@ -168,7 +176,7 @@ int script_main(const CliRequest *request, int argc, char **argv) {
   }
   int rc = signals_open(&script.signals, script.rt, on_signal);
   if (rc) fprintf(stderr, "moonloop: cannot catch signals: %s\n", uv_strerror(rc));
-  script.signals.second_ends = request->command != CLI_REPL;
+  script.signals.second_ends = request->command != CLI_REPL || !isatty(STDIN_FILENO);
   int status = run(&script);
   return runtime_close(script.rt) == 0 ? status : 70; /* EX_SOFTWARE: a handle was left open */
 }

@@ -13,8 +13,9 @@ typedef struct Signals {
   void (*on_signal)(struct Signals *signals, int signum);
   /* A second SIGINT or SIGTERM ends the process at once, even when the loop is busy. */
   bool second_ends;
-  int last;     /* the signal that came last, or 0 */
-  Waker waiter; /* a task that waits for the next signal (bindings/signals.c), or none */
+  Waker waiter; /* a task that waits for the next signal, or none */
+  int woke;     /* the signal that woke it */
+  TaskHandle *foreground; /* what SIGINT cancels, instead of everything; or NULL */
 } Signals;
 
 /* The name under which the main runtime's registry keeps its Signals, a light userdata. */

@@ -1,0 +1,233 @@
+/* moonloop.terminal: standard input and the line editor, for the prompt
+ * (scripts/moonloop/repl.lua). */
+#include "terminal.h"
+
+#include "modules.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Standard input as the one task of the prompt waits for it. It lives until the loop is closed. */
+typedef struct Input {
+  Runtime *rt;
+  Signals *signals;
+  Terminal *terminal; /* NULL: input is no terminal, or output is none */
+  uv_poll_t poll;
+  bool polled; /* false: a file, which is always ready */
+  bool signalled;
+  Waker waker;
+  CloseHook close;
+} Input;
+
+static Input *input_of(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+
+static Terminal *check_terminal(lua_State *L) {
+  Terminal *t = input_of(L)->terminal;
+  if (!t) luaL_error(L, "there is no terminal to edit on");
+  return t;
+}
+
+/* --- waiting --- */
+
+static void on_readable(uv_poll_t *poll, int status, int events) {
+  Input *in = poll->data;
+  (void)status; /* an error, too, is something that read() tells of */
+  (void)events;
+  uv_poll_stop(poll);
+  wait_wake(in->waker);
+}
+
+static void stop_waiting(Input *in) {
+  if (in->polled) uv_poll_stop(&in->poll);
+  if (in->signals) in->signals->waiter.task = NULL;
+  in->waker.task = NULL;
+}
+
+static void wait_cancel(Task *t, void *op) {
+  (void)t;
+  stop_waiting(op);
+}
+
+static int wait_finish(lua_State *L, Task *t, void *op) {
+  Input *in = op;
+  int signum = in->signals ? in->signals->woke : 0;
+  (void)t;
+  stop_waiting(in);
+  if (signum == 0)
+    lua_pushliteral(L, "input");
+  else
+    lua_pushstring(L, signum == SIGINT ? "SIGINT" : "SIGTERM");
+  if (in->signals) in->signals->woke = 0;
+  return 1;
+}
+
+static const WaitType input_wait = {
+    .name = "input", .cancel = wait_cancel, .finish = wait_finish, .cancel_is_deferred = false};
+
+/* wait() -> "input" when there is something to read, or "SIGINT" or "SIGTERM" when that came. */
+static int l_wait(lua_State *L) {
+  Input *in = input_of(L);
+  Task *t = wait_enter(L, "terminal.wait");
+  if (in->waker.task) return luaL_error(L, "another task waits for input");
+  if (!in->polled) {
+    lua_pushliteral(L, "input");
+    return 1;
+  }
+  int rc = uv_poll_start(&in->poll, UV_READABLE, on_readable);
+  if (rc) return luaL_error(L, "cannot wait for input: %s", uv_strerror(rc));
+  in->waker = wait_waker(t);
+  if (in->signals) {
+    in->signals->woke = 0;
+    in->signals->waiter = in->waker;
+  }
+  return wait_suspend(L, t, &input_wait, in);
+}
+
+/* read() -> what there is to read, or nil at the end. Waits for nothing but a file. */
+static int l_read(lua_State *L) {
+  luaL_Buffer b;
+  char *data = luaL_buffinitsize(L, &b, LUAL_BUFFERSIZE);
+  ssize_t n;
+  do n = read(STDIN_FILENO, data, LUAL_BUFFERSIZE);
+  while (n < 0 && errno == EINTR);
+  if (n <= 0) return 0;
+  luaL_pushresultsize(&b, (size_t)n);
+  return 1;
+}
+
+/* --- editing --- */
+
+/* fresh_line(): ends a line of output that has been left open */
+static int l_fresh_line(lua_State *L) {
+  terminal_fresh_line(check_terminal(L));
+  return 0;
+}
+
+/* begin(prompt): shows it and starts a line */
+static int l_begin(lua_State *L) {
+  terminal_begin(check_terminal(L), luaL_checkstring(L, 1));
+  return 0;
+}
+
+/* feed() -> "more" | "line", text | "eof" | "interrupt" | "complete", text before the cursor */
+static int l_feed(lua_State *L) {
+  static const char *const names[] = {"more", "line", "eof", "interrupt", "complete"};
+  const char *text = NULL;
+  size_t length = 0;
+  TerminalEvent event = terminal_feed(check_terminal(L), &text, &length);
+  lua_pushstring(L, names[event]);
+  if (!text) return 1;
+  lua_pushlstring(L, text, length);
+  return 2;
+}
+
+/* abandon(): gives the line up */
+static int l_abandon(lua_State *L) {
+  terminal_abandon(check_terminal(L));
+  return 0;
+}
+
+/* insert(text): at the cursor */
+static int l_insert(lua_State *L) {
+  terminal_insert(check_terminal(L), luaL_checkstring(L, 1));
+  return 0;
+}
+
+/* beep() */
+static int l_beep(lua_State *L) {
+  terminal_beep(check_terminal(L));
+  return 0;
+}
+
+/* remember(line): for the arrow keys */
+static int l_remember(lua_State *L) {
+  terminal_add_history(check_terminal(L), luaL_checkstring(L, 1));
+  return 0;
+}
+
+/* width() -> columns */
+static int l_width(lua_State *L) {
+  lua_pushinteger(L, terminal_width(check_terminal(L)));
+  return 1;
+}
+
+/* foreground(task | nil): SIGINT cancels this task, instead of all. */
+static int l_foreground(lua_State *L) {
+  Input *in = input_of(L);
+  if (!in->signals) return 0;
+  TaskHandle *handle = lua_isnoneornil(L, 1) ? NULL : task_check_handle(L, 1);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &in->signals->foreground); /* keeps it alive */
+  in->signals->foreground = handle;
+  return 0;
+}
+
+/* --- opening --- */
+
+static void on_closed(uv_handle_t *handle) { free(handle->data); }
+
+static void close_input(CloseHook *hook, Runtime *rt) {
+  Input *in = (Input *)(void *)((char *)hook - offsetof(Input, close));
+  (void)rt;
+  if (in->signals) in->signals->foreground = NULL;
+  if (in->polled)
+    uv_close((uv_handle_t *)&in->poll, on_closed);
+  else
+    free(in);
+}
+
+static Input *open_input(lua_State *L) {
+  Runtime *rt = runtime_of(L);
+  Input *in = calloc(1, sizeof *in);
+  if (!in) luaL_error(L, "not enough memory");
+  in->rt = rt;
+  lua_getfield(L, LUA_REGISTRYINDEX, SIGNALS_KEY);
+  in->signals = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) in->terminal = terminal_open(rt);
+  /* libuv makes what it polls non-blocking, which is for all that share it: the shell, and our own
+     standard output on the same terminal. */
+  int flags = fcntl(STDIN_FILENO, F_GETFL);
+  in->polled = uv_poll_init(&rt->loop, &in->poll, STDIN_FILENO) == 0;
+  if (flags >= 0) fcntl(STDIN_FILENO, F_SETFL, flags);
+  in->poll.data = in;
+  in->close.close = close_input;
+  runtime_on_close(rt, &in->close);
+  return in;
+}
+
+/* The module: one a process. */
+int luaopen_moonloop_terminal(lua_State *L) {
+  static const luaL_Reg functions[] = {{"wait", l_wait},
+                                       {"read", l_read},
+                                       {"begin", l_begin},
+                                       {"feed", l_feed},
+                                       {"insert", l_insert},
+                                       {"abandon", l_abandon},
+                                       {"beep", l_beep},
+                                       {"width", l_width},
+                                       {"remember", l_remember},
+                                       {"fresh_line", l_fresh_line},
+                                       {"foreground", l_foreground},
+                                       {NULL, NULL}};
+  Input *in = open_input(L);
+  luaL_newlibtable(L, functions);
+  lua_pushlightuserdata(L, in);
+  luaL_setfuncs(L, functions, 1);
+  lua_pushboolean(L, in->terminal != NULL);
+  lua_setfield(L, -2, "interactive");
+  if (in->terminal) {
+    lua_getglobal(L, "io");
+    lua_getfield(L, -1, "stdout");
+    terminal_take_stream(in->terminal, L, -1);
+    lua_getfield(L, -2, "stderr");
+    terminal_take_stream(in->terminal, L, -1);
+    lua_pop(L, 3);
+  }
+  return 1;
+}

@@ -1,0 +1,452 @@
+#include "terminal.h"
+
+#include <errno.h>
+#include <histedit.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+/* The rest of a key's escape sequence comes at once, or it was the escape key itself. */
+#define ESCAPE_MS 50
+/* Keys taken at once, so that a big paste does not keep the tasks from running. */
+#define FEED_MAX 4096
+#define HISTORY_MAX 2000
+
+typedef struct Stream {
+  Terminal *terminal;
+  FILE *file;       /* what is written to */
+  luaL_Stream *lua; /* the Lua file that writes there, or NULL */
+  FILE *lua_before; /* what it wrote to */
+} Stream;
+
+struct Terminal {
+  Runtime *rt;
+  EditLine *el;
+  History *history;
+  FILE *stdout_before, *stderr_before;
+  Stream out, err;
+  uv_signal_t resized, continued;
+  CloseHook close;
+  PassHook redraw;
+  char *line; /* the last one */
+  char prompt[32];
+  bool plain;   /* the terminal has no cursor movement */
+  bool editing; /* the prompt and a line are visible, or hidden */
+  bool hidden;  /* taken off the screen for output; drawn again at the end of the pass */
+  bool eof, interrupt, complete; /* what the last key asked for */
+  int column;                    /* where output left the cursor */
+  int escape;                    /* progress in an escape sequence of the output */
+  mbstate_t output_state;
+};
+
+/* --- the screen --- */
+
+static void screen_write(const char *data, size_t n) {
+  while (n > 0) {
+    ssize_t written = write(STDOUT_FILENO, data, n);
+    if (written < 0 && errno == EAGAIN) {
+      struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+      poll(&p, 1, -1);
+      continue;
+    }
+    if (written < 0 && errno != EINTR) return;
+    if (written > 0) {
+      data += written;
+      n -= (size_t)written;
+    }
+  }
+}
+
+static void screen_print(const char *text) { screen_write(text, strlen(text)); }
+
+static void screen_move(int n, char direction) {
+  char sequence[24];
+  if (n <= 0) return;
+  snprintf(sequence, sizeof sequence, "\033[%d%c", n, direction);
+  screen_print(sequence);
+}
+
+int terminal_width(const Terminal *t) {
+  struct winsize size;
+  (void)t;
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* The row, counted from the prompt's, on which the text from `from` to `to` ends. */
+static int row_of(const Terminal *t, const wchar_t *from, const wchar_t *to) {
+  int width = terminal_width(t), row = 0, column = (int)strlen(t->prompt);
+  for (; from < to; from++) {
+    int w = *from == L'\t' ? 8 - column % 8 : wcwidth(*from);
+    if (w < 0) w = *from < 32 || *from == 127 ? 2 : 8; /* ^X, or \U+12345 */
+    if (column + w > width) {
+      row++;
+      column = 0;
+    }
+    column += w;
+    if (column >= width) {
+      row++;
+      column -= width;
+    }
+  }
+  return row;
+}
+
+/* Takes prompt and line off the screen, and goes to where the output stopped. */
+static void hide(Terminal *t) {
+  const LineInfoW *line = el_wline(t->el);
+  t->hidden = true;
+  runtime_at_pass_end(t->rt, &t->redraw);
+  if (t->plain) {
+    screen_print("\n");
+    t->column = 0;
+    return;
+  }
+  screen_move(row_of(t, line->buffer, line->cursor), 'A');
+  screen_print("\r\033[J");
+  if (t->column > 0) {
+    screen_move(1, 'A');
+    screen_move(t->column, 'C');
+  }
+}
+
+static void show(Terminal *t) {
+  if (!t->hidden) return;
+  t->hidden = false;
+  if (t->column > 0) screen_print("\n"); /* its column is kept: hide returns there */
+  el_set(t->el, EL_REFRESH);
+}
+
+static void redraw(PassHook *hook, Runtime *rt) {
+  (void)rt;
+  show((Terminal *)(void *)((char *)hook - offsetof(Terminal, redraw)));
+}
+
+/* --- output of scripts --- */
+
+/* Follows the cursor through what is written, well enough for text and colours. */
+static void track_column(Terminal *t, const char *data, size_t n) {
+  int width = terminal_width(t);
+  for (size_t i = 0; i < n;) {
+    unsigned char c = (unsigned char)data[i];
+    if (t->escape) {
+      if (t->escape == 1)
+        t->escape = c == '[' ? 2 : 0;
+      else if (c >= '@')
+        t->escape = 0;
+      i++;
+    } else if (c < 32 || c == 127) {
+      if (c == '\n' || c == '\r')
+        t->column = 0;
+      else if (c == '\t')
+        t->column += 8 - t->column % 8;
+      else if (c == '\b' && t->column > 0)
+        t->column--;
+      else if (c == 27)
+        t->escape = 1;
+      i++;
+    } else {
+      wchar_t wc;
+      size_t used = mbrtowc(&wc, data + i, n - i, &t->output_state);
+      if (used == (size_t)-2) return;
+      int w = used == (size_t)-1 || used == 0 ? 1 : wcwidth(wc);
+      if (used == (size_t)-1 || used == 0) {
+        memset(&t->output_state, 0, sizeof t->output_state);
+        used = 1;
+      }
+      t->column += w > 0 ? w : 0;
+      i += used;
+    }
+    if (t->column > width) t->column -= width;
+  }
+}
+
+static ssize_t write_output(void *cookie, const char *data, size_t n) {
+  Stream *s = cookie;
+  Terminal *t = s->terminal;
+  if (t->editing && !t->hidden) hide(t);
+  screen_write(data, n);
+  track_column(t, data, n);
+  return (ssize_t)n;
+}
+
+static bool open_stream(Terminal *t, Stream *s, int buffering) {
+  cookie_io_functions_t functions = {.write = write_output};
+  *s = (Stream){.terminal = t};
+  s->file = fopencookie(s, "w", functions);
+  if (!s->file) return false;
+  setvbuf(s->file, NULL, buffering, BUFSIZ);
+  return true;
+}
+
+static void close_stream(Stream *s) {
+  if (s->lua) s->lua->f = s->lua_before;
+  if (s->file) fclose(s->file);
+}
+
+void terminal_take_stream(Terminal *t, lua_State *L, int index) {
+  luaL_Stream *lua = luaL_checkudata(L, index, LUA_FILEHANDLE);
+  Stream *s = lua->f == t->stdout_before ? &t->out : lua->f == t->stderr_before ? &t->err : NULL;
+  if (!s || !s->file || s->lua) return;
+  lua_pushvalue(L, index);
+  luaL_ref(L, LUA_REGISTRYINDEX); /* for good: it is given its own file back at the end */
+  s->lua = lua;
+  s->lua_before = lua->f;
+  lua->f = s->file;
+}
+
+/* --- keys --- */
+
+static Terminal *terminal_of(EditLine *el) {
+  void *data = NULL;
+  el_get(el, EL_CLIENTDATA, &data);
+  return data;
+}
+
+static char *prompt_text(EditLine *el) { return terminal_of(el)->prompt; }
+
+static bool readable(int timeout_ms) {
+  struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+  return poll(&p, 1, timeout_ms) == 1;
+}
+
+static int read_key(EditLine *el, wchar_t *key) {
+  Terminal *t = terminal_of(el);
+  mbstate_t state = {0};
+  for (;;) {
+    char c;
+    if (!readable(ESCAPE_MS)) return 0;
+    ssize_t n = read(STDIN_FILENO, &c, 1);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n <= 0) {
+      t->eof = true;
+      return 0;
+    }
+    size_t used = mbrtowc(key, &c, 1, &state);
+    if (used == (size_t)-2) continue; /* the character goes on */
+    if (used == (size_t)-1) *key = L'\uFFFD';
+    return 1;
+  }
+}
+
+static unsigned char on_tab(EditLine *el, int key) {
+  (void)key;
+  terminal_of(el)->complete = true;
+  return CC_NORM;
+}
+
+static unsigned char on_interrupt(EditLine *el, int key) {
+  (void)key;
+  terminal_of(el)->interrupt = true;
+  return CC_NORM;
+}
+
+/* Ctrl-D deletes the character under the cursor, and leaves where there is nothing at all. */
+static unsigned char on_end(EditLine *el, int key) {
+  const LineInfo *line = el_line(el);
+  (void)key;
+  if (line->buffer == line->lastchar) {
+    terminal_of(el)->eof = true;
+    return CC_NORM;
+  }
+  if (line->cursor == line->lastchar) return CC_ERROR;
+  el_cursor(el, 1);
+  el_deletestr(el, 1);
+  return CC_REFRESH;
+}
+
+static void stop_editing(Terminal *t) {
+  if (!t->editing) return;
+  t->editing = t->hidden = false;
+  el_set(t->el, EL_UNBUFFERED, 0);
+}
+
+void terminal_fresh_line(Terminal *t) {
+  fflush(t->out.file);
+  if (t->column > 0) screen_print("\n");
+  t->column = 0;
+}
+
+void terminal_begin(Terminal *t, const char *prompt) {
+  terminal_fresh_line(t);
+  snprintf(t->prompt, sizeof t->prompt, "%s", prompt);
+  t->eof = t->interrupt = t->complete = false;
+  t->editing = true;
+  el_set(t->el, EL_UNBUFFERED, 1);
+}
+
+void terminal_abandon(Terminal *t) {
+  if (!t->editing) return;
+  show(t);
+  const LineInfoW *line = el_wline(t->el);
+  if (t->plain) {
+    screen_print("^C\n");
+  } else {
+    int end = row_of(t, line->buffer, line->lastchar);
+    screen_move(end - row_of(t, line->buffer, line->cursor), 'B');
+    int column = 0, width = terminal_width(t);
+    for (const wchar_t *c = line->buffer; c < line->lastchar; c++)
+      column += wcwidth(*c) > 0 ? wcwidth(*c) : 0;
+    column = (column + (int)strlen(t->prompt)) % width;
+    screen_print("\r");
+    screen_move(column, 'C');
+    screen_print("^C\n");
+  }
+  stop_editing(t);
+}
+
+TerminalEvent terminal_feed(Terminal *t, const char **text, size_t *length) {
+  if (!t->editing) return TERMINAL_EOF;
+  show(t);
+  for (int i = 0; i < FEED_MAX && readable(0); i++) {
+    int n = 0;
+    const char *line = el_gets(t->el, &n);
+    if (t->interrupt) {
+      t->interrupt = false;
+      return TERMINAL_INTERRUPT;
+    }
+    if (t->eof) {
+      screen_print("\n");
+      stop_editing(t);
+      return TERMINAL_EOF;
+    }
+    if (t->complete) {
+      const LineInfo *info = el_line(t->el);
+      t->complete = false;
+      *text = info->buffer;
+      *length = (size_t)(info->cursor - info->buffer);
+      return TERMINAL_COMPLETE;
+    }
+    if (line && n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r')) {
+      free(t->line);
+      t->line = strndup(line, (size_t)n - 1);
+      stop_editing(t);
+      *text = t->line ? t->line : "";
+      *length = strlen(*text);
+      return TERMINAL_LINE;
+    }
+  }
+  return TERMINAL_MORE;
+}
+
+void terminal_insert(Terminal *t, const char *text) {
+  el_insertstr(t->el, text);
+  if (!t->hidden) {
+    hide(t);
+    show(t);
+  }
+}
+
+void terminal_add_history(Terminal *t, const char *line) {
+  HistEvent event;
+  history(t->history, &event, H_ENTER, line);
+}
+
+void terminal_beep(Terminal *t) {
+  (void)t;
+  screen_print("\a");
+}
+
+/* --- the terminal's signals --- */
+
+static void on_resize(uv_signal_t *handle, int signum) {
+  (void)signum;
+  el_resize(((Terminal *)handle->data)->el);
+}
+
+/* After Ctrl-Z and fg: the shell has set the terminal to its own ways. */
+static void on_continue(uv_signal_t *handle, int signum) {
+  Terminal *t = handle->data;
+  (void)signum;
+  if (!t->editing) return;
+  el_set(t->el, EL_PREP_TERM, 1);
+  t->column = 0;
+  el_set(t->el, EL_REFRESH);
+}
+
+static void start_signal(Terminal *t, uv_signal_t *handle, uv_signal_cb callback, int signum) {
+  uv_signal_init(&t->rt->loop, handle);
+  handle->data = t;
+  uv_signal_start(handle, callback, signum);
+  uv_unref((uv_handle_t *)handle);
+}
+
+/* --- opening and closing --- */
+
+static void on_closed(uv_handle_t *handle) { free(handle->data); }
+
+static void close_terminal(CloseHook *hook, Runtime *rt) {
+  Terminal *t = (Terminal *)(void *)((char *)hook - offsetof(Terminal, close));
+  (void)rt;
+  fflush(t->out.file);
+  stop_editing(t);
+  if (t->column > 0) screen_print("\n");
+  stdout = t->stdout_before;
+  stderr = t->stderr_before;
+  close_stream(&t->out);
+  close_stream(&t->err);
+  el_end(t->el);
+  history_end(t->history);
+  free(t->line);
+  uv_close((uv_handle_t *)&t->resized, NULL);
+  uv_close((uv_handle_t *)&t->continued, on_closed);
+}
+
+static void bind_keys(EditLine *el) {
+  el_set(el, EL_EDITOR, "emacs");
+  el_set(el, EL_ADDFN, "moonloop-complete", "Complete a name", on_tab);
+  el_set(el, EL_ADDFN, "moonloop-interrupt", "Give the line up", on_interrupt);
+  el_set(el, EL_ADDFN, "moonloop-end", "Delete a character, or leave", on_end);
+  el_set(el, EL_BIND, "^R", "ed-search-prev-history", NULL); /* the editor's own search blocks */
+  el_set(el, EL_BIND, "^S", "ed-search-next-history", NULL);
+  el_set(el, EL_BIND, "\\e[3~", "ed-delete-next-char", NULL);
+  el_set(el, EL_BIND, "\\e[H", "ed-move-to-beg", NULL);
+  el_set(el, EL_BIND, "\\e[F", "ed-move-to-end", NULL);
+  el_set(el, EL_BIND, "\\e[1;5C", "em-next-word", NULL);
+  el_set(el, EL_BIND, "\\e[1;5D", "ed-prev-word", NULL);
+  el_source(el, NULL); /* the user's ~/.editrc */
+  el_set(el, EL_BIND, "^I", "moonloop-complete", NULL);
+  el_set(el, EL_BIND, "^C", "moonloop-interrupt", NULL);
+  el_set(el, EL_BIND, "^D", "moonloop-end", NULL);
+}
+
+Terminal *terminal_open(Runtime *rt) {
+  const char *kind = getenv("TERM");
+  Terminal *t = calloc(1, sizeof *t);
+  if (!t) return NULL;
+  setlocale(LC_CTYPE, ""); /* names and strings may hold any language's letters */
+  t->rt = rt;
+  t->plain = !kind || !*kind || strcmp(kind, "dumb") == 0;
+  t->el = el_init("moonloop", stdin, stdout, stderr);
+  t->history = history_init();
+  if (!t->el || !t->history || !open_stream(t, &t->out, _IOLBF) ||
+      (isatty(STDERR_FILENO) && !open_stream(t, &t->err, _IONBF))) {
+    if (t->el) el_end(t->el);
+    if (t->history) history_end(t->history);
+    close_stream(&t->out);
+    free(t);
+    return NULL;
+  }
+  HistEvent event;
+  history(t->history, &event, H_SETSIZE, HISTORY_MAX);
+  history(t->history, &event, H_SETUNIQUE, 1);
+  el_set(t->el, EL_CLIENTDATA, t);
+  el_set(t->el, EL_PROMPT, prompt_text);
+  el_set(t->el, EL_HIST, history, t->history);
+  el_set(t->el, EL_GETCFN, read_key);
+  bind_keys(t->el);
+  t->stdout_before = stdout;
+  t->stderr_before = stderr;
+  stdout = t->out.file;
+  if (t->err.file) stderr = t->err.file;
+  start_signal(t, &t->resized, on_resize, SIGWINCH);
+  start_signal(t, &t->continued, on_continue, SIGCONT);
+  t->redraw.run = redraw;
+  t->close.close = close_terminal;
+  runtime_on_close(rt, &t->close);
+  return t;
+}

@@ -1,0 +1,56 @@
+-- The prompt's history: one line of input a line, in $XDG_STATE_HOME/moonloop/history. A history
+-- that cannot be read or written is no error: the prompt works without.
+
+local history = {}
+
+local LINES = 1000 -- kept when the file is cut
+local CUT_AT = 2000
+
+local path
+
+local function folder()
+  local state = os.getenv("XDG_STATE_HOME")
+  if state and state:sub(1, 1) == "/" then return state .. "/moonloop" end -- relative ones are invalid
+  local home = os.getenv("HOME")
+  return home and home ~= "" and home .. "/.local/state/moonloop" or nil
+end
+
+local function write(lines)
+  local file = io.open(path, "w")
+  if not file then return end
+  file:write(table.concat(lines, "\n"), "\n")
+  file:close()
+end
+
+--- Opens the history, creating its folder if need be.
+--- @return table lines, the oldest first
+function history.load()
+  local dir = folder()
+  local lines = {}
+  if not dir then return lines end
+  path = dir .. "/history"
+  local file = io.open(path)
+  if not file then
+    -- what was typed may be secret: the folder is the user's alone
+    os.execute(("umask 077 && mkdir -p -- '%s' 2>/dev/null"):format(dir:gsub("'", "'\\''")))
+    return lines
+  end
+  for line in file:lines() do lines[#lines + 1] = line end
+  file:close()
+  if #lines > CUT_AT then
+    lines = table.move(lines, #lines - LINES + 1, #lines, 1, {})
+    write(lines)
+  end
+  return lines
+end
+
+--- Appends a line at once: several prompts share the file, and none loses it in a crash.
+--- @param line string
+function history.add(line)
+  local file = path and io.open(path, "a")
+  if not file then return end
+  file:write(line, "\n")
+  file:close()
+end
+
+return history
