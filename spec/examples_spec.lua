@@ -1,4 +1,5 @@
 -- The examples, run as a reader would run them.
+local ml = require "moonloop"
 local support = require "spec.support"
 
 --- Runs an example to its end: what it printed, errors included.
@@ -48,5 +49,65 @@ nil	timeout
 primes up to 200,000: 17984
 the loop was free meanwhile: true
 ]], run "offload.lua")
+  end)
+
+  describe("app.lua", function()
+    local server, url
+
+    lazy_setup(function()
+      local app = dofile "scripts/examples/app.lua"
+      server = assert(ml.web.listen(app, { port = 0 }))
+      url = "http://127.0.0.1:" .. server.port
+    end)
+
+    lazy_teardown(function() server:stop() end)
+
+    local function get(path)
+      local res = assert(ml.http.get(url .. path))
+      assert.equal(200, res.status)
+      return res
+    end
+
+    it("answers in text and in JSON", function()
+      assert.equal("Hello, World!", get("/plaintext").body)
+      assert.same({ message = "Hello, World!", n = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } }, get("/json"):json())
+      assert.same({ id = "42", q = "a b" }, get("/users/42?q=a%20b"):json())
+    end)
+
+    it("sums a list, and says what is wrong with another body", function()
+      local function post(body) return assert(ml.http.post(url .. "/sum", { body = body })) end
+      assert.same({ sum = 42 }, post('{"items": [1, 2, 39]}'):json())
+      local function refused(status, message, body)
+        local res = post(body)
+        assert.equal(status, res.status)
+        assert.matches(message, res:json().detail)
+      end
+      refused(400, "column", '{"items": [1,')
+      refused(422, "a list called items", "[]")
+      refused(422, "item 2 is not a number", '{"items": [1, "2"]}')
+    end)
+
+    it("spends its tenth of a second in three ways", function()
+      for _, way in ipairs { "blocking", "offload", "async" } do
+        assert.same({ done = true }, get("/test/" .. way):json())
+      end
+    end)
+  end)
+
+  it("benchmark.lua gets all its answers from app.lua as it is served", function()
+    -- A shell that becomes the server: its process id, then what the server prints.
+    local served = assert(io.popen(
+      ("echo $$; exec %s serve scripts/examples/app.lua --port 0 2>&1"):format(support.binary)))
+    local pid = served:read("l")
+    local line = served:read("l")
+    local url = line and line:match("http://[%d.]+:%d+")
+    local output = url and run("benchmark.lua", url .. " 4")
+    os.execute("kill -TERM " .. pid)
+    local rest = served:read("a")
+    assert.is_true(served:close(), rest)
+    assert.is_string(url, line)
+    for _, way in ipairs { "blocking", "offload", "async" } do
+      assert.matches("/test/" .. way .. " +[%d.]+ +[%d.]+ +4/4\n", output)
+    end
   end)
 end)

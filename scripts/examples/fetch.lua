@@ -7,10 +7,11 @@ upstream:get("/items/{id:int}", function(req)
   ml.sleep(0.1)
   return { id = req.params.id }
 end)
-local server = upstream:listen { port = 0 }
+local server = assert(ml.web.listen(upstream, { port = 0 }))
+local url = ("http://127.0.0.1:%d/items/"):format(server.port)
 
 local function fetch(id)
-  local res = assert(ml.http.get(server.url .. "/items/" .. id))
+  local res = assert(ml.http.get(url .. id))
   return res:json().id
 end
 
