@@ -12,6 +12,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.signals", luaopen_moonloop_signals},
     {"moonloop.web.core", luaopen_moonloop_web_core},
     {"moonloop.terminal", luaopen_moonloop_terminal},
+    {"moonloop.http.core", luaopen_moonloop_http_core},
     {NULL, NULL},
 };
 

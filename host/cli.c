@@ -1,6 +1,6 @@
 #include "cli.h"
+#include "curl_library.h"
 
-#include <curl/curl.h>
 #include <llhttp.h>
 #include <lua.h>
 #include <stdio.h>
@@ -154,10 +154,11 @@ const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char 
 }
 
 static void print_version(void) {
-  const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
+  const char *why;
+  const CurlLibrary *curl = curl_library(&why);
   printf("moonloop %s\n%s, libuv %s, libcurl %s, llhttp %d.%d.%d\n", ML_VERSION, LUA_RELEASE,
-         uv_version_string(), curl->version, LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR,
-         LLHTTP_VERSION_PATCH);
+         uv_version_string(), curl ? curl->version_info(CURLVERSION_NOW)->version : "(missing)",
+         LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
 }
 
 int cli_main(int argc, char **argv) {

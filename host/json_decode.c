@@ -2,6 +2,7 @@
 #include "error.h"
 #include "json.h"
 #include "json_number.h"
+#include "json_scan.h"
 #include "utf8.h"
 #include <math.h>
 #include <stdarg.h>
@@ -191,44 +192,23 @@ static bool decode_escape(Decoder *d, const char **at, char **o) {
   return true;
 }
 
-/* What a byte means in a string. */
-enum { PLAIN, QUOTE, BACKSLASH, CONTROL, WIDE };
-
-static inline int classify(unsigned char c) {
-  return c >= 0x80 ? WIDE : c == '"' ? QUOTE : c == '\\' ? BACKSLASH : c < 0x20 ? CONTROL : PLAIN;
-}
-
-#define ONES UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
-
 /* Moves over characters that stand for themselves. NULL after a failure, else at a quote, a
    backslash, or the end of the text. */
-static const char *skip_plain(Decoder *d, const char *p) {
-  const char *end = d->end;
+static const char *skip_unescaped(Decoder *d, const char *p) {
   for (;;) {
-    for (; end - p >= 8; p += 8) {
-      uint64_t w;
-      memcpy(&w, p, 8);
-      uint64_t quote = w ^ (ONES * '"'), backslash = w ^ (ONES * '\\');
-      if ((w | (w - ONES * 0x20) | (quote - ONES) | (backslash - ONES)) & HIGHS) break;
-    }
-    while (p < end && classify((unsigned char)*p) == PLAIN) p++;
-    if (p == end) return p;
-    int class = classify((unsigned char)*p);
-    if (class == CONTROL) {
-      fail(d, p, "control character 0x%02X in a string must be written as an escape",
-           (unsigned char)*p);
+    p = json_skip_plain(p, d->end);
+    if (p == d->end || *p == '"' || *p == '\\') return p;
+    unsigned char c = (unsigned char)*p;
+    if (c < 0x20) {
+      fail(d, p, "control character 0x%02X in a string must be written as an escape", c);
       return NULL;
     }
-    if (class != WIDE) return p;
-    while (p < end && (unsigned char)*p >= 0x80) {
-      unsigned length = utf8_length((const unsigned char *)p, (size_t)(end - p));
-      if (!length) {
-        fail(d, p, "byte 0x%02X is not valid UTF-8", (unsigned char)*p);
-        return NULL;
-      }
-      p += length;
+    unsigned length = utf8_length((const unsigned char *)p, (size_t)(d->end - p));
+    if (!length) {
+      fail(d, p, "byte 0x%02X is not valid UTF-8", c);
+      return NULL;
     }
+    p += length;
   }
 }
 
@@ -250,7 +230,7 @@ __attribute__((noinline)) static bool decode_escaped_string(Decoder *d, const ch
     if (*p == '"') break;
     if (!decode_escape(d, &p, &o)) return false;
     start = p;
-    p = skip_plain(d, p);
+    p = skip_unescaped(d, p);
     if (!p) return false;
   }
   d->p = p + 1;
@@ -261,7 +241,7 @@ __attribute__((noinline)) static bool decode_escaped_string(Decoder *d, const ch
 
 /* At the opening quote. */
 static bool decode_string(Decoder *d) {
-  const char *start = d->p + 1, *p = skip_plain(d, start);
+  const char *start = d->p + 1, *p = skip_unescaped(d, start);
   if (!p) return false;
   if (p == d->end) return fail(d, p, "the text ends inside a string");
   if (*p == '\\') return decode_escaped_string(d, start, p);

@@ -1,6 +1,7 @@
 /* Lua values to JSON text. */
 #include "json.h"
 #include "json_number.h"
+#include "json_scan.h"
 #include "utf8.h"
 #include <math.h>
 #include <stdint.h>
@@ -18,7 +19,7 @@ typedef struct Encoder {
   lua_State *L;
   Buffer *out;
   unsigned flags;
-  const char *what; /* static: what is wrong, once something is; NULL before */
+  const char *what; /* static: what is wrong; NULL until something is */
   char *path;       /* where, filled from the end of path_text as the recursion unwinds */
   bool path_cut;
   char path_text[200];
@@ -81,33 +82,17 @@ static bool path_prepend_key(Encoder *e, const char *key, size_t size) {
   return path_prepend(e, step, n + 2);
 }
 
-/* 1 where a byte stands for itself in a string. */
-static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
-
-#define ONES UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
-
-/* Is one of the eight bytes a control character, a quote, a backslash, or not ASCII? (A borrow can
-   only raise a false alarm above a true one.) */
-static inline bool any_special(uint64_t w) {
-  uint64_t quote = w ^ (ONES * '"'), backslash = w ^ (ONES * '\\');
-  return ((w | (w - ONES * 0x20) | (quote - ONES) | (backslash - ONES)) & HIGHS) != 0;
-}
-
 /* Writes the string's rest after its plain start of `done` bytes, which are in the buffer. */
 static bool encode_special_string(Encoder *e, const char *s, size_t size, size_t done) {
   static const char hex[] = "0123456789abcdef";
   Buffer *out = e->out;
-  const unsigned char *p = (const unsigned char *)s + done, *end = (const unsigned char *)s + size;
+  const char *p = s + done, *end = s + size;
   while (p < end) {
-    const unsigned char *run = p;
-    while (p < end) {
-      if (is_plain(*p)) {
-        p++;
-        continue;
-      }
-      if (*p < 0x80) break;
-      unsigned length = utf8_length(p, (size_t)(end - p));
+    const char *run = p;
+    for (;;) {
+      p = json_skip_plain(p, end);
+      if (p == end || (unsigned char)*p < 0x80) break;
+      unsigned length = utf8_length((const unsigned char *)p, (size_t)(end - p));
       if (!length) return fail(e, "cannot encode a string that is not valid UTF-8");
       p += length;
     }
@@ -116,7 +101,7 @@ static bool encode_special_string(Encoder *e, const char *s, size_t size, size_t
     out->len += (size_t)(p - run);
     if (p == end) break;
     char *o = out->data + out->len;
-    unsigned char c = *p++;
+    unsigned char c = (unsigned char)*p++;
     *o++ = '\\';
     switch (c) {
     case '"':
@@ -155,13 +140,20 @@ static bool encode_string(Encoder *e, const char *s, size_t size) {
   char *o = out->data + out->len;
   *o++ = '"';
   size_t i = 0;
-  for (; size - i >= 8; i += 8) {
-    uint64_t w;
-    memcpy(&w, s + i, 8);
-    if (any_special(w)) break;
-    memcpy(o + i, &w, 8);
+  if (size < 8) {
+    for (; i < size && json_is_plain(s[i]); i++) o[i] = s[i];
+  } else {
+    while (i < size) {
+      if (size - i < 8) i = size - 8; /* the last eight may be partly done */
+      uint64_t special = json_special8(json_load8(s + i));
+      memcpy(o + i, s + i, 8);
+      if (special) {
+        i += json_before_special(special);
+        break;
+      }
+      i += 8;
+    }
   }
-  for (; i < size && is_plain((unsigned char)s[i]); i++) o[i] = s[i];
   out->len += i + 1;
   if (i < size) return encode_special_string(e, s, size, i);
   o[i] = '"';
@@ -402,7 +394,12 @@ static bool encode_value(Encoder *e, int index, const Frame *up) {
 }
 
 bool json_encode(lua_State *L, int index, Buffer *out, unsigned flags, JsonError *error) {
-  Encoder e = {.L = L, .out = out, .flags = flags};
+  Encoder e; /* not cleared as a whole: path_text would cost more than a small value */
+  e.L = L;
+  e.out = out;
+  e.flags = flags;
+  e.what = NULL;
+  e.path_cut = false;
   size_t start = out->len;
   int top = lua_gettop(L);
   e.path = e.path_text + sizeof e.path_text;
