@@ -77,6 +77,7 @@ static int load_main(lua_State *L) {
     lua_pushstring(L, r->host);
     lua_pushinteger(L, r->port);
     lua_pushnumber(L, r->drain);
+    lua_pushliteral(L, ML_VERSION);
     return lua_gettop(L);
   case CLI_REPL:
     load_command(L, "moonloop.repl");
