@@ -75,9 +75,8 @@ static Task *require_task(lua_State *L, const char *function) {
 
 static int start_child(lua_State *L, int level, int nargs) {
   Task *parent = require_task(L, "ml.spawn");
-  Task *child = task_start(L, parent->rt, parent, nargs, NULL);
+  Task *child = task_spawn(L, parent->rt, parent, nargs);
   task_set_spawn_site(L, child, level);
-  task_push_handle(L, child);
   return 1;
 }
 

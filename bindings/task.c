@@ -140,7 +140,11 @@ void task_open(lua_State *L) {
                                      {"status", task_status},
                                      {"traceback", task_traceback},
                                      {NULL, NULL}};
+  Runtime *rt = runtime_of(L);
   luaL_newmetatable(L, TASK_HANDLE);
+  rt->handle_meta = lua_topointer(L, -1);
+  lua_pushvalue(L, -1);
+  rt->handle_meta_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   luaL_newlib(L, methods);
   lua_pushcclosure(L, task_index, 1);
   lua_setfield(L, -2, "__index");

@@ -8,9 +8,17 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* How long clean-up may take when the runtime is closed with tasks alive. */
 #define CLOSE_GRACE 5.0
+
+/* The collector waits until memory is this many percent of what the last cycle left. */
+#define GC_PAUSE 300
+
+/* While tasks are ready, events are looked for after the first pass that ends this much later than
+   the last look: short passes need not pay for one each, and long ones do not delay it. */
+#define POLL_EVERY_NS 50000
 
 /* An error outside of any protected call: only memory errors can come here. */
 static int on_panic(lua_State *L) {
@@ -19,8 +27,26 @@ static int on_panic(lua_State *L) {
   return 0; /* Lua aborts */
 }
 
+/* warn(...), and errors in __gc: printed unless a script says warn("@off"). */
+static void on_warning(void *data, const char *message, int to_be_continued) {
+  Runtime *rt = data;
+  if (!rt->warning_continues && !to_be_continued && *message == '@') {
+    if (strcmp(message, "@off") == 0) rt->warnings_off = true;
+    if (strcmp(message, "@on") == 0) rt->warnings_off = false;
+    return;
+  }
+  if (!rt->warnings_off) {
+    if (!rt->warning_continues) report_print(rt, "Lua warning: ");
+    report_print(rt, message);
+    if (!to_be_continued) report_print(rt, "\n");
+  }
+  rt->warning_continues = to_be_continued;
+}
+
 static int open_libraries(lua_State *L) {
   luaL_openlibs(L);
+  /* A cycle looks at every suspended task's stack; with many of them, fewer cycles pay. */
+  lua_gc(L, LUA_GCINC, GC_PAUSE, 0, 0);
   error_open(L);
   modules_open(L);
   return 0;
@@ -36,9 +62,10 @@ Runtime *runtime_new(void) {
   }
   rt->loop.data = rt;
   timer_heap_open(&rt->timers, &rt->loop);
-  rt->L = luaL_newstate();
+  rt->L = lua_newstate(memory_alloc, &rt->memory);
   if (rt->L) {
     lua_atpanic(rt->L, on_panic);
+    lua_setwarnf(rt->L, on_warning, rt);
     STATE_WORD(rt->L) = (uintptr_t)rt;
     lua_newtable(rt->L);
     rt->handles_ref = luaL_ref(rt->L, LUA_REGISTRYINDEX);
@@ -55,6 +82,7 @@ Runtime *runtime_new(void) {
 bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
   if (rt->looping) return false;
   rt->looping = true;
+  uint64_t polled_at = 0;
   bool reached;
   for (;;) {
     tasks_run_ready(rt);
@@ -64,6 +92,11 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       hook->run(hook, rt);
     }
     if ((reached = done(data))) break;
+    if (rt->ready.head) {
+      uint64_t now = uv_hrtime();
+      if (now - polled_at < POLL_EVERY_NS) continue;
+      polled_at = now;
+    }
     timer_heap_arm(&rt->timers);
     if (rt->ready.head)
       uv_run(&rt->loop, UV_RUN_NOWAIT);
@@ -151,6 +184,7 @@ int runtime_close(Runtime *rt) {
 #endif
   }
   tasks_close(rt);
+  memory_close(&rt->memory);
   free(rt);
   return rc;
 }

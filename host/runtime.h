@@ -3,6 +3,7 @@
 #ifndef ML_RUNTIME_H
 #define ML_RUNTIME_H
 
+#include "memory.h"
 #include "timer.h"
 #include <lauxlib.h>
 #include <lua.h>
@@ -35,6 +36,7 @@ typedef struct TaskList {
 struct Runtime {
   uv_loop_t loop;
   lua_State *L; /* the main state; runs no Lua of the user's itself */
+  Memory memory;
 
   /* scheduler (task.c) */
   Task *current;      /* the running task, or NULL */
@@ -49,8 +51,11 @@ struct Runtime {
   size_t live; /* tasks started and not ended */
   Task *roots; /* live tasks without a parent */
   uint64_t last_task_id;
-  int handles_ref; /* registry table: live tasks' handles by Task.slot */
-  int origins_ref; /* registry table: error origins in flight by Task.slot (report.h) */
+  bool ending;             /* a task is ending: those that awaited it run in this pass */
+  int handle_meta_ref;     /* the registry's reference to the metatable of handles */
+  const void *handle_meta; /* the same as a pointer, to tell handles fast */
+  int handles_ref;         /* registry table: handles by Task.slot, where Task.handle_kept */
+  int origins_ref;         /* registry table: error origins in flight by Task.slot (report.h) */
   struct SourceName *source_names; /* spawn sites' file names */
 
   /* failures that nobody has awaited yet (report.c) */
@@ -65,6 +70,7 @@ struct Runtime {
   /* reporting */
   void (*print_error)(Runtime *rt, const char *text); /* where reports go; stderr by default */
   void *print_data;
+  bool warnings_off, warning_continues;
 
   /* life */
   bool looping;  /* inside runtime_run */

@@ -159,47 +159,96 @@ const char *task_site(const SourceName *source, int line, char text[80]) {
 /* --- handles --- */
 
 TaskHandle *task_check_handle(lua_State *L, int index) {
-  return luaL_checkudata(L, index, TASK_HANDLE);
+  if (lua_getmetatable(L, index)) {
+    bool is_handle = lua_topointer(L, -1) == runtime_of(L)->handle_meta;
+    lua_pop(L, 1);
+    if (is_handle) return lua_touserdata(L, index);
+  }
+  return luaL_checkudata(L, index, TASK_HANDLE); /* for its message */
 }
 
-TaskHandle *task_push_handle(lua_State *L, Task *t) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->handles_ref);
-  if (t->handle) {
-    lua_rawgeti(L, -1, t->slot);
-    lua_remove(L, -2);
-    return t->handle;
-  }
+/* Pushes a handle that belongs to no task yet. */
+static TaskHandle *new_handle(lua_State *L, Runtime *rt) {
   TaskHandle *handle = lua_newuserdatauv(L, sizeof *handle, 1);
-  *handle = (TaskHandle){.task = t, .id = t->id, .source = t->source, .line = t->line};
-  luaL_setmetatable(L, TASK_HANDLE);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, -3, t->slot);
-  t->handle = handle;
-  lua_remove(L, -2);
+  *handle = (TaskHandle){0};
+  lua_rawgeti(L, LUA_REGISTRYINDEX, rt->handle_meta_ref);
+  lua_setmetatable(L, -2);
   return handle;
 }
 
-/* Runs in the task, where a memory error is caught: the results on the whole stack of L from
-   `first` on, or the error on its top, become the handle's. */
+static void bind_handle(TaskHandle *handle, Task *t) {
+  handle->task = t;
+  handle->id = t->id;
+  handle->source = t->source;
+  handle->line = t->line;
+  t->handle = handle;
+}
+
+/* Keeps the handle on the top of L in the runtime's table, where it outlives the thread's stack. */
+static void keep_handle(lua_State *L, Task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->handles_ref);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
+  t->handle_kept = true;
+}
+
+static void drop_handle(lua_State *L, Task *t) {
+  if (t->handle_kept) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->handles_ref);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, t->slot);
+    lua_pop(L, 1);
+  }
+  t->handle = NULL;
+  t->handle_kept = false;
+}
+
+TaskHandle *task_push_handle(lua_State *L, Task *t) {
+  if (!t->handle) {
+    TaskHandle *handle = new_handle(L, t->rt);
+    keep_handle(L, t);
+    bind_handle(handle, t);
+    return handle;
+  }
+  if (!t->handle_kept) { /* the first argument of body_main, the outermost frame */
+    lua_Debug ar, outermost;
+    if (!lua_checkstack(t->co, 2)) luaL_error(L, "not enough memory");
+    if (t->status == TASK_PENDING) {
+      lua_pushvalue(t->co, 2);
+    } else {
+      for (int level = 0; lua_getstack(t->co, level, &ar); level++) outermost = ar;
+      lua_getlocal(t->co, &outermost, 1);
+    }
+    if (t->co != L) lua_xmove(t->co, L, 1);
+    keep_handle(L, t); /* the next time it is found at once */
+    return t->handle;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->handles_ref);
+  lua_rawgeti(L, -1, t->slot);
+  lua_remove(L, -2);
+  return t->handle;
+}
+
+/* Runs in the task, where a memory error is caught: the results from `first` to the top of L, or
+   the error on its top, become the handle's, which is at index 1. */
 static void keep_outcome(lua_State *L, Task *t, int first) {
   TaskHandle *handle = t->handle;
   int n = lua_gettop(L) - first + 1;
-  task_push_handle(L, t);
   if (t->status != TASK_DONE) {
     lua_createtable(L, 2, 0);
-    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -2);
     lua_rawseti(L, -2, 1);
-    report_push_traceback(L, t, -3);
+    report_push_traceback(L, t, -2);
     lua_rawseti(L, -2, 2);
     handle->results = 1;
   } else {
     handle->results = n;
-    handle->returned_error = n >= 2 && lua_isnil(L, first) && !lua_isnil(L, first + 1);
-    if (n == 0)
-      lua_pushnil(L);
-    else if (n == 1)
+    if (n == 0) return;
+    if (n == 1) {
       lua_pushvalue(L, first);
-    else {
+    } else {
+      handle->returned_error = lua_isnil(L, first) && !lua_isnil(L, first + 1);
       lua_createtable(L, n, 0);
       for (int i = 0; i < n; i++) {
         lua_pushvalue(L, first + i);
@@ -207,8 +256,7 @@ static void keep_outcome(lua_State *L, Task *t, int first) {
       }
     }
   }
-  lua_setiuservalue(L, -2, 1);
-  lua_pop(L, 1);
+  lua_setiuservalue(L, 1, 1);
 }
 
 int task_push_outcome(lua_State *L, int index) {
@@ -224,6 +272,7 @@ int task_push_outcome(lua_State *L, int index) {
     return n;
   }
   char site[80];
+  if (!lua_istable(L, -1)) return luaL_error(L, "not enough memory");
   lua_rawgeti(L, -1, 1);
   lua_rawgeti(L, -2, 2);
   if (lua_isnil(L, -1)) {
@@ -238,8 +287,12 @@ int task_push_outcome(lua_State *L, int index) {
 
 /* --- the body --- */
 
-/* The stack of a task's thread: message handler, then function and arguments; afterwards the
-   handler and the results, or the handler and the error. */
+/* The stack of body_main: the handle or nil, the message handler, then function and arguments, and
+   when the body is over its results or its error. */
+#define BODY_HANDLE 1
+#define BODY_HANDLER 2
+#define BODY_FIRST 3
+
 static int body_over(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   Task *t = runtime_of(L)->current;
@@ -247,8 +300,20 @@ static int body_over(lua_State *L, int status, lua_KContext ctx) {
     t->status = TASK_DONE;
   else
     t->status = scope_is_own_cancel(L, -1) ? TASK_CANCELLED : TASK_FAILED;
-  if (t->handle) keep_outcome(L, t, t->status == TASK_DONE ? 2 : lua_gettop(L));
-  return t->status == TASK_DONE ? lua_gettop(L) - 1 : 1;
+  if (t->handle) {
+    if (t->handle_kept) {
+      task_push_handle(L, t);
+      lua_replace(L, BODY_HANDLE);
+    }
+    keep_outcome(L, t, t->status == TASK_DONE ? BODY_FIRST : lua_gettop(L));
+    /* Where it is needed after this frame is gone: to be reported, or while children end. */
+    if (!t->handle_kept && (t->status != TASK_DONE || t->cancelled)) {
+      lua_pushvalue(L, BODY_HANDLE);
+      keep_handle(L, t);
+      lua_pop(L, 1);
+    }
+  }
+  return t->status == TASK_DONE ? lua_gettop(L) - BODY_HANDLER : 1;
 }
 
 static int body_main(lua_State *L) {
@@ -257,28 +322,24 @@ static int body_main(lua_State *L) {
     cause_push_error(L, scope_pending(t));
     return body_over(L, LUA_ERRRUN, 0);
   }
-  return body_over(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, body_over), 0);
+  int nargs = lua_gettop(L) - BODY_FIRST;
+  return body_over(L, lua_pcallk(L, nargs, LUA_MULTRET, BODY_HANDLER, 0, body_over), 0);
 }
 
 /* --- starting --- */
 
-static Task *start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner,
-                   TaskList *list) {
+/* The record of a new task; its thread is empty and has room for the arguments. */
+static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner) {
   Task *t = take_record(L, rt);
-  lua_State *co = t->co;
-  if (nargs > LUA_MINSTACK - 4 && !lua_checkstack(co, nargs + 4)) {
+  if (nargs > LUA_MINSTACK - 5 && !lua_checkstack(t->co, nargs + 5)) {
     put_record(t);
     luaL_error(L, "too many arguments for a task");
   }
-  lua_pushcfunction(co, body_main);
-  lua_pushcfunction(co, report_error_handler);
-  lua_xmove(L, co, nargs + 1);
-  t->nargs = nargs + 2;
   t->wait = NULL;
   t->scope = NULL;
   t->cancelled = parent && parent->cancelled ? cause_hold(parent->cancelled) : NULL;
   t->cancel_pending = t->cancelled != NULL;
-  t->woken_by_cancel = t->ending = t->has_origin = false;
+  t->woken_by_cancel = t->ending = t->has_origin = t->handle_kept = false;
   t->children = NULL;
   t->observers = NULL;
   t->owner = owner;
@@ -288,18 +349,44 @@ static Task *start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner
   t->name = NULL;
   t->status = TASK_PENDING;
   t->id = ++rt->last_task_id;
+  return t;
+}
+
+/* Puts the function and its arguments, on the top of L, into the thread; the handle, where there is
+   one, is the value below them. */
+static Task *start(lua_State *L, Task *t, Task *parent, int nargs, TaskList *list) {
+  lua_State *co = t->co;
+  lua_pushcfunction(co, body_main);
+  if (t->handle) {
+    lua_pushvalue(L, -(nargs + 2));
+    lua_xmove(L, co, 1);
+  } else {
+    lua_pushnil(co);
+  }
+  lua_pushcfunction(co, report_error_handler);
+  lua_xmove(L, co, nargs + 1);
+  t->nargs = nargs + BODY_FIRST;
   link_to_parent(t, parent);
-  rt->live++;
+  t->rt->live++;
   make_ready(list, t);
   return t;
 }
 
 Task *task_start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner) {
-  return start(L, rt, parent, nargs, owner, &rt->ready);
+  return start(L, new_task(L, rt, parent, nargs, owner), parent, nargs, &rt->ready);
 }
 
 Task *task_start_soon(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner) {
-  return start(L, rt, parent, nargs, owner, rt->batch.tail ? &rt->batch : &rt->ready);
+  TaskList *list = rt->batch.tail ? &rt->batch : &rt->ready;
+  return start(L, new_task(L, rt, parent, nargs, owner), parent, nargs, list);
+}
+
+Task *task_spawn(lua_State *L, Runtime *rt, Task *parent, int nargs) {
+  TaskHandle *handle = new_handle(L, rt); /* what can raise comes before a record is taken */
+  lua_insert(L, -(nargs + 2));
+  Task *t = new_task(L, rt, parent, nargs, NULL);
+  bind_handle(handle, t);
+  return start(L, t, parent, nargs, &rt->ready);
 }
 
 /* --- ending --- */
@@ -340,11 +427,13 @@ static void finish(Task *t) {
     t->handle->task = NULL;
     if (t->observers) t->handle->observed = true;
   }
+  rt->ending = true;
   while (t->observers) {
     TaskObserver *observer = t->observers;
     task_unobserve(observer);
     observer->ended(observer, t);
   }
+  rt->ending = false;
   if (t->owner) {
     const char *traceback = NULL;
     if (t->status != TASK_DONE) { /* below the error, where it outlives the call */
@@ -357,12 +446,7 @@ static void finish(Task *t) {
     task_push_handle(co, t);
     report_unawaited(co, -1);
   }
-  if (t->handle) {
-    lua_rawgeti(co, LUA_REGISTRYINDEX, rt->handles_ref);
-    lua_pushnil(co);
-    lua_rawseti(co, -2, t->slot);
-    t->handle = NULL;
-  }
+  if (t->handle) drop_handle(co, t);
   if (t->has_origin) report_forget_origin(t);
   cause_drop(t->cancelled);
   t->cancelled = NULL;
@@ -395,6 +479,18 @@ static void fail_foreign_yield(Task *t) {
   t->status = TASK_FAILED;
 }
 
+/* Memory ran out outside of the body, where its outcome was being kept. */
+static void fail_out_of_memory(Task *t) {
+  lua_resetthread(t->co);
+  t->status = TASK_FAILED;
+  report_print(t->rt, "moonloop: not enough memory to keep the outcome of a task\n");
+  if (!t->handle) return;
+  t->handle->task = NULL; /* without a value: whoever awaits it gets a memory error */
+  t->handle->status = TASK_FAILED;
+  t->handle->observed = true;
+  drop_handle(t->co, t);
+}
+
 static void resume(Runtime *rt, Task *t) {
   lua_State *co = t->co;
   int nargs = t->status == TASK_PENDING ? t->nargs : 0, n;
@@ -412,9 +508,8 @@ static void resume(Runtime *rt, Task *t) {
   rt->suspending = false;
   if (rc == LUA_YIELD) {
     fail_foreign_yield(t);
-  } else if (rc != LUA_OK) { /* memory ran out where the outcome was being kept */
-    lua_resetthread(co);
-    t->status = TASK_FAILED;
+  } else if (rc != LUA_OK) {
+    fail_out_of_memory(t);
   }
   end_body(t);
 }
@@ -507,8 +602,11 @@ int wait_suspend(lua_State *L, Task *t, const WaitType *type, void *op) {
 bool wait_wake(Waker waker) {
   Task *t = waker.task;
   if (!t || t->generation != waker.generation) return false;
+  Runtime *rt = t->rt;
   t->generation++;
-  make_ready(&t->rt->ready, t);
+  /* Who awaited a task goes on in the pass in which it ended. Each task ends once and new ones
+     start on the next pass, so this cannot keep the loop from its events. */
+  make_ready(rt->ending && rt->batch.tail ? &rt->batch : &rt->ready, t);
   return true;
 }
 

@@ -80,6 +80,7 @@ struct Task {
   bool cancel_pending;  /* a cancel is in force in the innermost scope */
   bool ending;          /* the body is over; it waits for its cancelled children */
   bool has_origin;      /* an error's origin is kept for it (report.h) */
+  bool handle_kept;     /* the handle is in the runtime's table; else it is on the thread's stack */
   int nargs;            /* what the first resume passes */
   int line;
   const struct SourceName *source; /* where it was spawned, or NULL */
@@ -100,6 +101,9 @@ Task *task_start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *
 
 /* Pushes the task's handle, made when first asked for. */
 TaskHandle *task_push_handle(lua_State *L, Task *t);
+
+/* The same with a handle, which is pushed on L: what ml.spawn does. */
+Task *task_spawn(lua_State *L, Runtime *rt, Task *parent, int nargs);
 
 /* Starts a task that runs in this very pass, after those that are ready already: for an owner that
    bounds how often it does so. */
