@@ -1,0 +1,873 @@
+-- ml.http: what it sends, what it gives back, and how it fails. The servers are plain TCP, so that each
+-- spec decides on every byte.
+local ml = require "moonloop"
+local rawtcp = require("spec.support").rawtcp
+local http = ml.http
+
+local servers = {}
+
+-- Reads one request: its head, and its body by Content-Length. nil when the client has closed.
+local function read_request(conn)
+  local head = conn:receive("\r\n\r\n", 60)
+  if not head then return nil end
+  local length = tonumber(head:match("\r\n[Cc]ontent%-[Ll]ength: (%d+)"))
+  return head, length and length > 0 and assert(conn:receive(length)) or ""
+end
+
+-- Answers every request of a connection with `reply`, a text or a function of the head and the body.
+local function answering(reply)
+  return function(conn)
+    for head, body in read_request, conn do
+      local text = type(reply) == "string" and reply or reply(head, body)
+      if not conn:send(text) then return end
+    end
+  end
+end
+
+-- A server whose connections are given to `talk(conn, n)`, each in a task of its own, and closed when
+-- that returns. `connections` counts them.
+local function serve(talk)
+  local server = { listener = rawtcp.listen(), connections = 0 }
+  server.url = "http://127.0.0.1:" .. server.listener.port
+  server.task = ml.spawn(function()
+    while true do
+      local conn = server.listener:accept(60)
+      if not conn then return end
+      server.connections = server.connections + 1
+      local n = server.connections
+      ml.spawn(function()
+        local _ <close> = conn
+        talk(conn, n)
+      end)
+    end
+  end)
+  servers[#servers + 1] = server
+  return server
+end
+
+local function ok(body, headers)
+  return ("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s"):format(headers or "", #body, body)
+end
+
+-- A server that answers 200 with the request it got as the body.
+local function serve_echo()
+  return serve(answering(function(head, body) return ok(head .. body) end))
+end
+
+-- The request's header line `name`, without the name; all of them where there are several.
+local function header(head, name)
+  local found = {}
+  for line_name, value in head:gmatch("\r\n([^:\r\n]+):[ \t]*([^\r\n]*)") do
+    if line_name:lower() == name:lower() then found[#found + 1] = value end
+  end
+  return table.unpack(found)
+end
+
+-- Checks an error object.
+local function assert_error(kind, code, response, err)
+  assert.is_nil(response)
+  assert.is_true(ml.is_error(err))
+  assert.equal(kind .. " " .. code, err.kind .. " " .. tostring(err.code))
+  return err
+end
+
+describe("ml.http", function()
+  after_each(function()
+    for _, server in ipairs(servers) do
+      server.task:cancel()
+      server.listener:close()
+    end
+    servers = {}
+  end)
+
+  describe("request", function()
+    it("get sends a GET and gives back status, headers, body and URL", function()
+      local server = serve_echo()
+      local res = assert(http.get(server.url .. "/path?x=1"))
+      assert.equal(200, res.status)
+      assert.is_true(res.ok)
+      assert.equal(server.url .. "/path?x=1", res.url)
+      assert.equal("GET /path?x=1 HTTP/1.1", res.body:match("^[^\r]+"))
+      assert.equal("127.0.0.1:" .. server.listener.port, header(res.body, "Host"))
+      assert.equal(#res.body, tonumber(res.headers["content-length"]))
+      assert.matches("^moonloop/", header(res.body, "User-Agent"))
+    end)
+
+    it("each verb sends its method", function()
+      local server = serve_echo()
+      for _, verb in ipairs { "get", "post", "put", "patch", "delete", "options" } do
+        local res = assert(http[verb](server.url))
+        assert.equal(verb:upper() .. " / HTTP/1.1", res.body:match("^[^\r]+"))
+      end
+    end)
+
+    it("head gives the headers and no body", function()
+      local head
+      local server = serve(answering(function(text)
+        head = text
+        return "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nX-Here: yes\r\n\r\n"
+      end))
+      local res = assert(http.head(server.url))
+      assert.equal("HEAD / HTTP/1.1", head:match("^[^\r]+"))
+      assert.equal("yes", res.headers["X-Here"])
+      assert.equal("1000", res.headers["Content-Length"])
+      assert.equal("", res.body)
+      assert.equal(200, assert(http.head(server.url)).status)
+      assert.equal(1, server.connections)
+    end)
+
+    it("request takes the method and the URL in its table", function()
+      local server = serve_echo()
+      assert.equal("GET /a HTTP/1.1", assert(http.request { url = server.url .. "/a" }).body:match("^[^\r]+"))
+      local res = assert(http.request { method = "report", url = server.url, body = "abc" })
+      assert.equal("REPORT / HTTP/1.1", res.body:match("^[^\r]+"))
+      assert.equal("abc", res.body:sub(-3))
+    end)
+
+    it("a body is sent byte for byte, with its length and no type of curl's choice", function()
+      local server = serve_echo()
+      local body = "a\0b\r\n\r\nc\255"
+      for _, verb in ipairs { "post", "put", "patch", "delete" } do
+        local res = assert(http[verb](server.url, { body = body }))
+        assert.equal(body, res.body:sub(-#body))
+        assert.equal(tostring(#body), header(res.body, "Content-Length"))
+        assert.is_nil(header(res.body, "Content-Type"))
+      end
+    end)
+
+    it("post, put and patch without a body say that its length is 0; get and delete say nothing", function()
+      local server = serve_echo()
+      for _, verb in ipairs { "post", "put", "patch" } do
+        assert.equal("0", header(assert(http[verb](server.url)).body, "Content-Length"))
+      end
+      for _, verb in ipairs { "get", "delete" } do
+        assert.is_nil(header(assert(http[verb](server.url)).body, "Content-Length"))
+      end
+    end)
+
+    it("a large body is sent without waiting for 100-continue", function()
+      local got
+      local server = serve(answering(function(head, body)
+        got = #body
+        return ok(header(head, "Expect") or "nothing")
+      end))
+      assert.equal("nothing", assert(http.post(server.url, { body = ("x"):rep(3000000) })).body)
+      assert.equal(3000000, got)
+    end)
+
+    it("json is encoded, with its content type", function()
+      local server = serve(answering(function(head, body) return ok(header(head, "Content-Type") .. " " .. body) end))
+      assert.equal('application/json {"n":1}', assert(http.post(server.url, { json = { n = 1 } })).body)
+      assert.equal("application/json false", assert(http.put(server.url, { json = false })).body)
+      local res = assert(http.post(server.url, { json = {}, headers = { ["content-type"] = "application/x" } }))
+      assert.equal("application/x {}", res.body)
+    end)
+
+    it("query is encoded, sorted, and added to what the URL has", function()
+      local server = serve_echo()
+      local function target(url, query)
+        return assert(http.get(server.url .. url, { query = query })).body:match("^GET (%S+)")
+      end
+      assert.equal("/?a=1&b=x%20%26%3D%2F&c=true", target("/", { b = "x &=/", a = 1, c = true }))
+      assert.equal("/?k=1&k=2", target("", { k = { 1, 2 } }))
+      assert.equal("/?x=0&%C3%A4=%C3%B6", target("/?x=0", { ["ä"] = "ö" }))
+      assert.equal("/?q=1", target("/?#part", { q = 1 }))
+      assert.equal("/?raw+text", target("/", "raw+text"))
+      assert.equal("/p", target("/p", {}))
+    end)
+
+    it("headers are sent as given, lists as several, and take the place of the client's own", function()
+      local server = serve_echo()
+      local res = assert(http.get(server.url, {
+        headers = {
+          ["X-One"] = "a: b;",
+          ["X-Many"] = { "1", "2" },
+          ["X-Empty"] = "",
+          ["X-N"] = 5,
+          ["user-agent"] = "me",
+        },
+      }))
+      assert.equal("a: b;", header(res.body, "X-One"))
+      assert.same({ "1", "2" }, { header(res.body, "X-Many") })
+      assert.equal("", header(res.body, "X-Empty"))
+      assert.equal("5", header(res.body, "X-N"))
+      assert.same({ "me" }, { header(res.body, "User-Agent") })
+    end)
+
+    it("a user and password in the URL are sent as Basic credentials, and not shown in res.url", function()
+      local server = serve_echo()
+      local res = assert(http.get((server.url:gsub("//", "//Aladdin:open%%20sesame@"))))
+      assert.equal("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", header(res.body, "Authorization"))
+      assert.equal(server.url .. "/", res.url)
+    end)
+  end)
+
+  describe("arguments", function()
+    local function refused(pattern, f, ...)
+      local good, message = pcall(f, ...)
+      assert.is_false(good)
+      assert.matches(pattern, tostring(message))
+    end
+
+    it("a header with CR, LF or NUL is an error, never sent", function()
+      local server = serve_echo()
+      for _, bad in ipairs { "a\rb", "a\nb", "a\0b", "x\r\nEvil: 1", "\n" } do
+        refused("X%-Bad", http.get, server.url, { headers = { ["X-Bad"] = bad } })
+        refused("X%-Bad", http.get, server.url, { headers = { ["X-Bad"] = { "good", bad } } })
+        refused("no header name", http.get, server.url, { headers = { [bad] = "x" } })
+        refused("X%-Bad", http.client, { headers = { ["X-Bad"] = bad } })
+      end
+      refused("no header name", http.get, server.url, { headers = { ["X Y"] = "x" } })
+      refused("no header name", http.get, server.url, { headers = { ["X:"] = "x" } })
+      refused("no header name", http.get, server.url, { headers = { "x" } })
+      refused("the value of 'X' is a boolean", http.get, server.url, { headers = { X = true } })
+      assert.equal(0, server.connections)
+    end)
+
+    it("a method that is no token is an error, never sent", function()
+      for _, bad in ipairs { "GET / HTTP/1.1\r\nX: 1\r\n\r\n", "G T", "", "A\0" } do
+        refused("method", http.request, { method = bad, url = "http://127.0.0.1:1" })
+      end
+      refused("CONNECT", http.request, { method = "connect", url = "http://127.0.0.1:1" })
+    end)
+
+    it("Content-Length and Transfer-Encoding are the client's own", function()
+      for _, name in ipairs { "Content-Length", "transfer-encoding" } do
+        refused(name:gsub("-", "%%-"), http.post, "http://127.0.0.1:1", { headers = { [name] = "5" }, body = "x" })
+      end
+    end)
+
+    it("unknown options and those that are not there yet are named", function()
+      refused("unknown option 'timout'", http.get, "http://127.0.0.1:1", { timout = 1 })
+      refused("unknown option 'method'", http.get, "http://127.0.0.1:1", { method = "POST" })
+      refused("unknown option 'verify'", http.client, { verify = false })
+      for _, later in ipairs { "form", "retries", "stream" } do
+        refused("option '" .. later .. "' is not supported yet", http.get, "http://127.0.0.1:1", { [later] = 1 })
+      end
+      refused("option 'retries' is not supported yet", http.client, { retries = 1 })
+    end)
+
+    it("a URL that is no string, a negative or NaN limit and wrong types are errors", function()
+      refused("bad URL: string expected, got nil", http.get)
+      refused("bad URL: string expected, got table", http.get, {})
+      refused("timeout: a negative number or NaN", http.get, "http://127.0.0.1:1", { timeout = -1 })
+      refused("timeout: a negative number or NaN", http.get, "http://127.0.0.1:1", { timeout = 0 / 0 })
+      refused("timeout: a negative number or NaN", http.client, { timeout = -1 })
+      refused("timeout: number expected", http.get, "http://127.0.0.1:1", { timeout = "5" })
+      refused("max_body: a negative", http.get, "http://127.0.0.1:1", { max_body = -1 })
+      refused("verify: boolean expected", http.get, "http://127.0.0.1:1", { verify = 0 })
+      refused("body: string expected", http.post, "http://127.0.0.1:1", { body = {} })
+      refused("exclude each other", http.post, "http://127.0.0.1:1", { body = "x", json = 1 })
+      refused("HEAD", http.head, "http://127.0.0.1:1", { body = "x" })
+      refused("query: the value of 'a' is a function", http.get, "http://127.0.0.1:1", { query = { a = print } })
+      refused("max_connections", http.client, { max_connections = 0 })
+      refused("with a colon", http.client().get, "http://127.0.0.1:1")
+      refused("options: table expected", http.get, "http://127.0.0.1:1", 5)
+    end)
+
+    it("such an error has the line of the script's call", function()
+      local line
+      local good, message = pcall(function()
+        line = debug.getinfo(1, "l").currentline + 1
+        local res = http.get("http://127.0.0.1:1", { headers = { A = "\n" } })
+        return res
+      end)
+      assert.is_false(good)
+      assert.matches("http_client_spec%.lua:" .. line .. ":", message)
+    end)
+
+    it("a malformed URL is an error of kind http that does not show the password", function()
+      for _, url in ipairs { "", "http://", "no-scheme.example/x", "/path", "http://a b/", "http://u:secret@h:port/",
+        "http://u:se/cret@ho st/", "http://127.0.0.1:99999/", "http://x\0y/", "http://[::1/", "http://x/\r\nEvil: 1" } do
+        local err = assert_error("http", "CURLE_URL_MALFORMAT", http.get(url))
+        assert.matches("^GET ", err.message)
+        assert.matches("malformed URL", err.message)
+        assert.not_matches("cret", err.message)
+      end
+    end)
+
+    it("only http and https are spoken", function()
+      for _, url in ipairs { "ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://h/x", "ws://127.0.0.1/" } do
+        local err = assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", http.get(url))
+        assert.matches("neither http nor https", err.message)
+      end
+    end)
+  end)
+
+  describe("response", function()
+    it("headers are found in any case; repeated ones are joined, set-cookie is a list", function()
+      local server = serve(answering(ok("", "X-Thing: a\r\nx-thing:b \r\nSet-Cookie: c=1, d\r\nset-cookie: e=2\r\n"
+        .. "X-Folded: one\r\n  two\r\nEmpty:\r\n")))
+      local headers = assert(http.get(server.url)).headers
+      assert.equal("a, b", headers["X-THING"])
+      assert.equal("a, b", headers["x-thing"])
+      assert.same({ "c=1, d", "e=2" }, headers["Set-Cookie"])
+      assert.equal("", headers.Empty)
+      assert.matches("^one%s+two$", headers["X-Folded"])
+      assert.is_nil(headers["X-Missing"])
+      assert.is_nil(headers[1])
+    end)
+
+    it("json decodes the body, and gives nil and an error for what is none", function()
+      local server = serve(answering(function(head)
+        return ok(head:find("/bad", 1, true) and "{" or '{"n":[1,2.5]}')
+      end))
+      assert.same({ n = { 1, 2.5 } }, assert(http.get(server.url)):json())
+      local value, err = assert(http.get(server.url .. "/bad")):json()
+      assert.is_nil(value)
+      assert.equal("json", err.kind)
+    end)
+
+    it("a status of 404 or 500 is a response that is not ok", function()
+      local server = serve(answering(function(head)
+        return ("HTTP/1.1 %s Word\r\nContent-Length: 4\r\n\r\nbody"):format(head:match("/(%d+)"))
+      end))
+      for status, good in pairs { [200] = true, [201] = true, [299] = true, [400] = false, [500] = false } do
+        local res = assert(http.get(server.url .. "/" .. status))
+        assert.equal(status, res.status)
+        assert.equal(good, res.ok)
+        assert.equal("body", res.body)
+      end
+    end)
+
+    it("responses without a body end at once", function()
+      local server = serve(answering(function(head) return ("HTTP/1.1 %s X\r\n\r\n"):format(head:match("/(%d+)")) end))
+      assert.equal("", assert(http.get(server.url .. "/204")).body)
+      assert.equal("", assert(http.get(server.url .. "/304")).body)
+      assert.equal(1, server.connections)
+    end)
+
+    it("a chunked body is put together, and its trailers are no headers", function()
+      local server = serve(answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        .. "5\r\nhello\r\n7;ext=1\r\n chunks\r\n0\r\nX-Trailer: 1\r\n\r\n"))
+      for _ = 1, 2 do
+        local res = assert(http.get(server.url))
+        assert.equal("hello chunks", res.body)
+        assert.is_nil(res.headers["X-Trailer"])
+      end
+      assert.equal(1, server.connections)
+    end)
+
+    it("the headers of interim responses are dropped", function()
+      local server = serve(answering("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" .. ok("done")))
+      local res = assert(http.get(server.url))
+      assert.equal("done", res.body)
+      assert.equal(200, res.status)
+      assert.is_nil(res.headers.link)
+    end)
+
+    it("gzip and brotli are asked for and decoded", function()
+      local gzip = ("1f8b0800000000000203cb48cdc9c95748afca2c0000196ad2df0a000000"):gsub("%x%x", function(hex)
+        return string.char(tonumber(hex, 16))
+      end)
+      -- RFC 7932 9: a window of 16 bits, an uncompressed block of 12 bytes, the empty last block
+      local brotli = "\xB0\x00\x10hello brotli\x03"
+      local accept
+      local server = serve(answering(function(head)
+        accept = header(head, "Accept-Encoding")
+        if head:find("/gzip", 1, true) then return ok(gzip, "Content-Encoding: gzip\r\n") end
+        return ok(brotli, "Content-Encoding: br\r\n")
+      end))
+      assert.equal("hello gzip", assert(http.get(server.url .. "/gzip")).body)
+      assert.equal("hello brotli", assert(http.get(server.url .. "/br")).body)
+      assert.matches("gzip", accept)
+      assert.matches("br", accept)
+    end)
+
+    it("a body that ends with the connection is whole", function()
+      local server = serve(function(conn)
+        read_request(conn)
+        conn:send("HTTP/1.0 200 OK\r\n\r\nuntil the end")
+      end)
+      assert.equal("until the end", assert(http.get(server.url)).body)
+    end)
+
+    it("a large body comes whole", function()
+      local body = ("0123456789abcdef"):rep(300000)
+      local server = serve(answering(ok(body)))
+      assert.is_true(assert(http.get(server.url)).body == body)
+    end)
+  end)
+
+  describe("limits", function()
+    it("a body over max_body is an error, announced or not", function()
+      local server = serve(answering(function(head)
+        if head:find("/length", 1, true) then return ok(("x"):rep(1001)) end
+        return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3E9\r\n" .. ("x"):rep(1001) .. "\r\n0\r\n\r\n"
+      end))
+      for _, path in ipairs { "/length", "/chunked" } do
+        local err = assert_error("http", "too_large", http.get(server.url .. path, { max_body = 1000 }))
+        assert.matches("over the limit of 1000 bytes", err.message)
+        assert.equal(1001, #assert(http.get(server.url .. path, { max_body = 1001 })).body)
+        assert.equal(1001, #assert(http.get(server.url .. path, { max_body = math.huge })).body)
+      end
+    end)
+
+    it("max_body counts decoded bytes", function()
+      local pipe = assert(io.popen("head -c 2000000 /dev/zero | gzip -9"))
+      local bomb = pipe:read("a")
+      pipe:close()
+      assert.is_true(#bomb < 10000)
+      local server = serve(answering(ok(bomb, "Content-Encoding: gzip\r\n")))
+      assert_error("http", "too_large", http.get(server.url, { max_body = 100000 }))
+      assert.equal(2000000, #assert(http.get(server.url)).body)
+    end)
+
+    it("endless headers are an error", function()
+      local server = serve(function(conn)
+        read_request(conn)
+        conn:send("HTTP/1.1 200 OK\r\n")
+        for i = 1, 100000 do
+          if not conn:send(("X-%d: %s\r\n"):format(i, ("y"):rep(1000))) then return end
+        end
+      end)
+      assert_error("http", "too_large", http.get(server.url))
+    end)
+  end)
+
+  describe("failures", function()
+    it("a refused connection is an error of kind network that names method and URL", function()
+      local listener = rawtcp.listen()
+      local port = listener.port
+      listener:close()
+      local err = assert_error("network", "ECONNREFUSED", http.post(("http://u:secret@127.0.0.1:%d/x"):format(port)))
+      assert.matches(("POST http://127.0.0.1:%d/x: "):format(port), err.message, 1, true)
+      assert.not_matches("secret", tostring(err))
+    end)
+
+    it("a name that does not exist is an error of kind dns", function()
+      assert_error("dns", "CURLE_COULDNT_RESOLVE_HOST", http.get("http://nothing.invalid/"))
+    end)
+
+    it("the loop runs on while a name is looked up", function()
+      local passes = 0
+      local ticker = ml.spawn(function()
+        while true do
+          ml.sleep(0)
+          passes = passes + 1
+        end
+      end)
+      http.get("http://nobody.invalid/")
+      ticker:cancel()
+      assert.is_true(passes > 0)
+    end)
+
+    it("a body cut short, no response, a reset and nonsense are errors", function()
+      local server = serve(function(conn)
+        local path = read_request(conn):match("/(%a*)")
+        if path == "short" then conn:send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this") end
+        if path == "chunk" then conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nonly this") end
+        if path == "reset" then conn:reset() end
+        if path == "nonsense" then conn:send("SSH-2.0-server\r\n") end
+      end)
+      assert_error("network", "CURLE_PARTIAL_FILE", http.get(server.url .. "/short"))
+      assert_error("network", "CURLE_PARTIAL_FILE", http.get(server.url .. "/chunk"))
+      assert_error("network", "CURLE_GOT_NOTHING", http.get(server.url .. "/nothing"))
+      assert_error("network", "ECONNRESET", http.get(server.url .. "/reset"))
+      assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", http.get(server.url .. "/nonsense"))
+    end)
+
+    it("a server that does not speak TLS is an error of kind tls", function()
+      local server = serve(function(conn)
+        conn:receive()
+        conn:send("HTTP/1.1 400 Bad Request\r\n\r\n")
+      end)
+      assert_error("tls", "CURLE_SSL_CONNECT_ERROR", http.get((server.url:gsub("^http", "https"))))
+    end)
+
+    it("a certificate nobody has signed is refused, unless verify is false", function()
+      if not os.execute("command -v openssl >/dev/null") then return pending("openssl is not installed") end
+      local folder = os.tmpname()
+      os.remove(folder)
+      finally(function() os.execute(("kill $(cat %s/pid); rm -r %s"):format(folder, folder)) end)
+      local listener = rawtcp.listen()
+      local port = listener.port
+      listener:close()
+      assert(os.execute((([[mkdir D && cd D && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes
+        -keyout key -out cert -days 2 -subj /CN=localhost 2>/dev/null && {
+        openssl s_server -accept 127.0.0.1:P -key key -cert cert -www >/dev/null 2>&1 & echo $! >pid; }]])
+        :gsub("%s+", " "):gsub("%f[%u]D%f[%U]", folder):gsub(":P ", ":" .. port .. " "))))
+      local url = ("https://localhost:%d/"):format(port)
+      local res, err = http.get(url)
+      while err.code == "ECONNREFUSED" do -- it is still starting
+        ml.sleep(0.01)
+        res, err = http.get(url)
+      end
+      assert_error("tls", "CURLE_PEER_FAILED_VERIFICATION", res, err)
+      assert.equal(200, assert(http.get(url, { verify = false })).status)
+      assert_error("tls", "CURLE_PEER_FAILED_VERIFICATION", http.get(url)) -- nor on the connection just made
+    end)
+  end)
+
+  describe("timeout", function()
+    it("ends a request that gets no response, and closes its connection", function()
+      local closed
+      local server = serve(function(conn)
+        read_request(conn)
+        closed = conn:receive("*a")
+      end)
+      local err = assert_error("timeout", "CURLE_OPERATION_TIMEDOUT", http.get(server.url, { timeout = 0.05 }))
+      assert.matches("^GET http://127", err.message)
+      ml.timeout(5, function() while not closed do ml.sleep(0.001) end end)
+      assert.equal("", closed)
+    end)
+
+    it("counts for the whole request, not from byte to byte", function()
+      local server = serve(function(conn)
+        read_request(conn)
+        conn:send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while conn:send("x") do ml.sleep(0.01) end
+      end)
+      assert_error("timeout", "CURLE_OPERATION_TIMEDOUT", http.get(server.url, { timeout = 0.1 }))
+    end)
+
+    it("is the client's where the request has none", function()
+      local server = serve(function(conn) conn:receive("*a") end)
+      local client = http.client { timeout = 0.05 }
+      assert_error("timeout", "CURLE_OPERATION_TIMEDOUT", client:get(server.url))
+    end)
+
+    it("0 is over at once, math.huge is never", function()
+      local server = serve(function(conn) conn:receive("*a") end)
+      assert_error("timeout", "CURLE_OPERATION_TIMEDOUT", http.get(server.url, { timeout = 0 }))
+      local echo = serve_echo()
+      assert.equal(200, assert(http.get(echo.url, { timeout = math.huge })).status)
+    end)
+
+    it("ml.timeout cuts a request off, too", function()
+      local closed
+      local server = serve(function(conn)
+        read_request(conn)
+        closed = conn:receive("*a")
+      end)
+      local res, err = ml.timeout(0.05, http.get, server.url)
+      assert.is_nil(res)
+      assert.equal("timeout", err.kind)
+      ml.timeout(5, function() while not closed do ml.sleep(0.001) end end)
+      assert.equal("", closed)
+    end)
+  end)
+
+  describe("connections", function()
+    it("are kept alive and used again", function()
+      local server = serve_echo()
+      for _ = 1, 10 do assert(http.get(server.url)) end
+      assert.equal(1, server.connections)
+    end)
+
+    it("a new one is made when the server has closed the old one", function()
+      local server = serve(function(conn)
+        read_request(conn)
+        conn:send(ok("hello"))
+      end)
+      for n = 1, 3 do
+        assert.equal("hello", assert(http.post(server.url, { body = "x" })).body)
+        assert.equal(n, server.connections)
+      end
+    end)
+
+    it("a request on a connection that dies under it is sent again on a new one", function()
+      local server = serve(function(conn, n)
+        read_request(conn)
+        conn:send(ok("first"))
+        if n == 1 then
+          read_request(conn)
+          return -- closed without a word
+        end
+        answering(ok("again"))(conn)
+      end)
+      assert(http.get(server.url))
+      assert.equal("first", assert(http.get(server.url)).body)
+      assert.equal(2, server.connections)
+    end)
+
+    it("requests that are gathered run at the same time", function()
+      local here = 0
+      local server = serve(answering(function()
+        here = here + 1
+        while here < 20 do ml.sleep(0.001) end -- nobody is answered before all are there
+        return ok("all here")
+      end))
+      local items = {}
+      for i = 1, 20 do items[i] = { http.get, server.url } end
+      for _, res in ipairs(ml.gather(items)) do assert.equal("all here", res.body) end
+    end)
+
+    it("max_connections bounds them; the others wait their turn", function()
+      local now, most = 0, 0
+      local server = serve(answering(function()
+        now = now + 1
+        most = math.max(most, now)
+        ml.sleep(0.005)
+        now = now - 1
+        return ok("x")
+      end))
+      local client = http.client { max_connections = 2 }
+      local items = {}
+      for i = 1, 8 do items[i] = function() return assert(client:get(server.url)) end end
+      assert.equal(8, ml.gather(items).n)
+      assert.equal(2, most)
+      assert.equal(2, server.connections)
+    end)
+
+    it("each client has its own", function()
+      local server = serve_echo()
+      local a, b = http.client(), http.client()
+      for _ = 1, 2 do
+        assert(a:get(server.url))
+        assert(b:get(server.url))
+      end
+      assert.equal(2, server.connections)
+    end)
+
+    it("those of a client that is collected are closed", function()
+      local closed = false
+      local server = serve(function(conn)
+        answering(ok("x"))(conn)
+        closed = true
+      end)
+      do
+        local client = http.client()
+        assert(client:get(server.url))
+      end
+      ml.timeout(5, function()
+        while not closed do
+          collectgarbage()
+          ml.sleep(0.001)
+        end
+      end)
+      assert.is_true(closed)
+    end)
+
+    it("a client that is collected while it has a request is no harm", function()
+      local server = serve(answering(function()
+        for _ = 1, 5 do
+          collectgarbage()
+          ml.sleep(0.001)
+        end
+        return ok("alive")
+      end))
+      assert.equal("alive", assert(http.client():get(server.url)).body)
+    end)
+  end)
+
+  describe("cancelling", function()
+    it("aborts the transfer and closes its connection at once", function()
+      local asked, closed
+      local server = serve(function(conn)
+        asked = read_request(conn)
+        closed = conn:receive("*a")
+      end)
+      local task = ml.spawn(http.get, server.url)
+      while not asked do ml.sleep(0.001) end
+      assert.is_true(task:cancel())
+      local good, err = pcall(task.await, task)
+      assert.is_false(good)
+      assert.equal("cancelled", err.kind)
+      ml.timeout(5, function() while not closed do ml.sleep(0.001) end end)
+      assert.equal("", closed)
+    end)
+
+    it("in the pass that started the request leaves nothing behind", function()
+      local server = serve_echo()
+      local task = ml.spawn(http.get, server.url)
+      ml.spawn(function() task:cancel() end):await()
+      assert.is_false(pcall(task.await, task))
+      assert.equal("cancelled", task:status())
+      assert.equal(200, assert(http.get(server.url)).status)
+    end)
+
+    it("a request in the middle of its body leaves the others alone", function()
+      local half
+      local server = serve(function(conn)
+        if read_request(conn):find("/half", 1, true) then
+          conn:send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+          half = true
+          conn:receive("*a")
+        else
+          while not half do ml.sleep(0.001) end
+          ml.sleep(0.005)
+          conn:send(ok("whole"))
+        end
+      end)
+      local cut = ml.spawn(http.get, server.url .. "/half")
+      local whole = ml.spawn(http.get, server.url)
+      while not half do ml.sleep(0.001) end
+      cut:cancel()
+      assert.equal("whole", assert(whole:await()).body)
+      assert.is_false(pcall(cut.await, cut))
+    end)
+
+    it("a request that waits for a connection leaves the queue, and the next has its turn", function()
+      local release = false
+      local server = serve(answering(function(head)
+        while not release do ml.sleep(0.001) end
+        return ok(head:match("/(%a+)"))
+      end))
+      local client = http.client { max_connections = 1 }
+      local first = ml.spawn(client.get, client, server.url .. "/first")
+      ml.sleep(0.005)
+      local second = ml.spawn(client.get, client, server.url .. "/second")
+      local third = ml.spawn(client.get, client, server.url .. "/third")
+      ml.sleep(0.005)
+      second:cancel()
+      release = true
+      assert.equal("first", first:await().body)
+      assert.equal("third", third:await().body)
+      assert.is_false(pcall(second.await, second))
+    end)
+
+    it("the request that holds the only connection gives way to the next", function()
+      local server = serve(function(conn)
+        local head = read_request(conn)
+        if head and head:find("/next", 1, true) then conn:send(ok("next")) else conn:receive("*a") end
+      end)
+      local client = http.client { max_connections = 1 }
+      local first = ml.spawn(client.get, client, server.url)
+      ml.sleep(0.005)
+      local second = ml.spawn(client.get, client, server.url .. "/next")
+      ml.sleep(0.005)
+      first:cancel()
+      assert.equal("next", assert(second:await()).body)
+      assert.is_false(pcall(first.await, first))
+    end)
+
+    it("does not wait for a name that is being looked up", function()
+      local task = ml.spawn(http.get, "http://somebody.invalid/")
+      ml.sleep(0)
+      task:cancel()
+      local good, err = pcall(task.await, task)
+      assert.is_false(good)
+      assert.equal("cancelled", err.kind)
+    end)
+
+    it("gather's failure aborts the requests that still run", function()
+      local closed
+      local server = serve(function(conn)
+        read_request(conn)
+        closed = conn:receive("*a")
+      end)
+      local good, err = pcall(ml.gather, { http.get, server.url }, { http.get, "http://127.0.0.1:1/" })
+      assert.is_false(good)
+      assert.equal("ECONNREFUSED", err.code)
+      ml.timeout(5, function() while not closed do ml.sleep(0.001) end end)
+      assert.equal("", closed)
+    end)
+  end)
+
+  describe("redirects", function()
+    -- A server that answers /NNN/rest with status NNN and the location /rest, and anything else with itself.
+    local function serve_redirects()
+      return serve(answering(function(head, body)
+        local status, location = head:match("^%S+ /(3%d%d)(%S*)")
+        if status then
+          return ("HTTP/1.1 %s X\r\nLocation: %s\r\nX-From: redirect\r\nContent-Length: 3\r\n\r\nbye")
+            :format(status, location)
+        end
+        return ok(head .. body)
+      end))
+    end
+
+    it("are followed, and res is the last response", function()
+      local server = serve_redirects()
+      local res = assert(http.get(server.url .. "/302/301/307/end"))
+      assert.equal("GET /end HTTP/1.1", res.body:match("^[^\r]+"))
+      assert.equal(server.url .. "/end", res.url)
+      assert.is_nil(res.headers["X-From"])
+      assert.equal(1, server.connections)
+    end)
+
+    it("follow_redirects = false gives the redirect itself", function()
+      local server = serve_redirects()
+      local res = assert(http.get(server.url .. "/302/end", { follow_redirects = false }))
+      assert.equal(302, res.status)
+      assert.equal("/end", res.headers.location)
+      assert.equal("bye", res.body)
+    end)
+
+    it("after 301, 302 and 303 a POST becomes a GET; after 307 and 308 it is sent again", function()
+      local server = serve_redirects()
+      for status, line in pairs { [301] = "GET", [302] = "GET", [303] = "GET", [307] = "POST", [308] = "POST" } do
+        local res = assert(http.post(("%s/%d/end"):format(server.url, status), { body = "data" }))
+        assert.equal(line .. " /end HTTP/1.1", res.body:match("^[^\r]+"))
+        assert.equal(line == "POST", res.body:sub(-4) == "data")
+      end
+    end)
+
+    it("after 303 every method becomes a GET without a body (RFC 9110 15.4.4)", function()
+      local server = serve_redirects()
+      for _, verb in ipairs { "put", "patch", "delete" } do
+        local res = assert(http[verb](server.url .. "/303/end", { body = "data" }))
+        assert.equal("GET /end HTTP/1.1", res.body:match("^[^\r]+"))
+        assert.equal("\r\n\r\n", res.body:sub(-4))
+        res = assert(http[verb](server.url .. "/307/end", { body = "data" }))
+        assert.equal(verb:upper() .. " /end HTTP/1.1", res.body:match("^[^\r]+"))
+        assert.equal("data", res.body:sub(-4))
+      end
+    end)
+
+    it("ten are followed, and a circle is an error", function()
+      local server = serve_redirects()
+      assert.equal(200, assert(http.get(server.url .. ("/302"):rep(10) .. "/end")).status)
+      assert_error("http", "CURLE_TOO_MANY_REDIRECTS", http.get(server.url .. ("/302"):rep(11) .. "/end"))
+      local circle = serve(answering("HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"))
+      assert_error("http", "CURLE_TOO_MANY_REDIRECTS", http.get(circle.url))
+    end)
+
+    it("credentials are not sent on to another host", function()
+      local other = serve_echo()
+      local server = serve(answering("HTTP/1.1 302 X\r\nLocation: " .. other.url:gsub("127.0.0.1", "localhost")
+        .. "/\r\nContent-Length: 0\r\n\r\n"))
+      local url = server.url:gsub("//", "//user:pass@")
+      local res = assert(http.get(url, { headers = { Cookie = "session=1", ["X-Other"] = "stays" } }))
+      assert.is_nil(header(res.body, "Authorization"))
+      assert.is_nil(header(res.body, "Cookie"))
+      assert.equal("stays", header(res.body, "X-Other"))
+      res = assert(http.get(server.url, { headers = { Authorization = "Bearer secret" } }))
+      assert.is_nil(header(res.body, "Authorization"))
+    end)
+
+    it("to other schemes are refused", function()
+      for _, location in ipairs { "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1:1/" } do
+        local server = serve(answering("HTTP/1.1 302 X\r\nLocation: " .. location .. "\r\nContent-Length: 0\r\n\r\n"))
+        assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", http.get(server.url))
+      end
+    end)
+  end)
+
+  describe("client", function()
+    it("base_url is before every URL that is not whole", function()
+      local server = serve_echo()
+      local client = http.client { base_url = server.url .. "/v1/" }
+      local function target(url) return assert(client:get(url)).url:sub(#server.url + 1) end
+      assert.equal("/v1/users", target("users"))
+      assert.equal("/v1/users", target("/users"))
+      assert.equal("/v1/", target(""))
+      assert.equal("/users", target(server.url .. "/users"))
+    end)
+
+    it("headers go with every request, below its own", function()
+      local server = serve_echo()
+      local headers = { ["X-Key"] = "k", Accept = "text/plain" }
+      local client = http.client { headers = headers }
+      headers["X-Key"] = "changed later"
+      for _ = 1, 2 do assert.equal("k", header(assert(client:get(server.url)).body, "X-Key")) end
+      local res = assert(client:post(server.url, { headers = { accept = "text/html" }, json = 1 }))
+      assert.equal("k", header(res.body, "X-Key"))
+      assert.same({ "text/html" }, { header(res.body, "Accept") })
+      assert.equal("application/json", header(res.body, "Content-Type"))
+    end)
+
+    it("has all verbs and request", function()
+      local server = serve_echo()
+      local client = http.client { base_url = server.url }
+      for _, verb in ipairs { "get", "post", "put", "patch", "delete", "options" } do
+        assert.equal(verb:upper() .. " /x HTTP/1.1", assert(client[verb](client, "/x")).body:match("^[^\r]+"))
+      end
+      assert.equal(200, assert(client:head("/x")).status)
+      local res = assert(client:request { method = "PUT", url = "/y", json = { 1 } })
+      assert.equal("PUT /y HTTP/1.1", res.body:match("^[^\r]+"))
+      assert.equal("[1]", res.body:sub(-3))
+    end)
+  end)
+end)
