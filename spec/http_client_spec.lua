@@ -278,7 +278,7 @@ describe("ml.http", function()
 
     it("a malformed URL is an error of kind http that does not show the password", function()
       for _, url in ipairs { "", "http://", "no-scheme.example/x", "/path", "http://a b/", "http://u:secret@h:port/",
-        "http://u:se/cret@ho st/", "http://127.0.0.1:99999/", "http://x\0y/", "http://[::1/", "http://x/\r\nEvil: 1" } do
+        "http://u:se/cret@ho st/", "http://127.0.0.1:99999/", "http://x\0y/", "http://[::1/", "http://x/\r\nX: 1" } do
         local err = assert_error("http", "CURLE_URL_MALFORMAT", http.get(url))
         assert.matches("^GET ", err.message)
         assert.matches("malformed URL", err.message)
