@@ -84,12 +84,13 @@ static int l_cancel(lua_State *L) {
 /* "127.0.0.1:8000" of one side of a socket; false where it has none. */
 static bool address_text(uv_handle_t *handle, bool peer, char *text, size_t size) {
   struct sockaddr_storage address;
-  int length = sizeof address;
-  int rc = peer ? uv_tcp_getpeername((uv_tcp_t *)handle, (struct sockaddr *)&address, &length)
-                : uv_tcp_getsockname((uv_tcp_t *)handle, (struct sockaddr *)&address, &length);
+  socklen_t length = sizeof address;
+  int (*name_of)(int, struct sockaddr *, socklen_t *) = peer ? getpeername : getsockname;
+  uv_os_fd_t fd;
   char host[64], port[16];
-  if (rc || getnameinfo((struct sockaddr *)&address, (socklen_t)length, host, sizeof host, port,
-                        sizeof port, NI_NUMERICHOST | NI_NUMERICSERV))
+  if (uv_fileno(handle, &fd) || name_of(fd, (struct sockaddr *)&address, &length) ||
+      getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port,
+                  NI_NUMERICHOST | NI_NUMERICSERV))
     return false;
   snprintf(text, size, "%s:%s", host, port);
   return true;
@@ -102,8 +103,10 @@ static bool counts(const uv_handle_t *handle) {
   switch (handle->type) {
   case UV_TCP:
   case UV_NAMED_PIPE:
-  case UV_UDP: return true;
-  default: return uv_is_active(handle) && uv_has_ref(handle);
+  case UV_UDP:
+    return true;
+  default:
+    return uv_is_active(handle) && uv_has_ref(handle);
   }
 }
 
@@ -116,7 +119,7 @@ static void add_handle(uv_handle_t *handle, void *data) {
   lua_setfield(L, -2, "key");
   set_string(L, "type", uv_handle_type_name(handle->type));
   char address[96];
-  if (handle->type == UV_TCP) {
+  if (handle->type == UV_TCP || handle->type == UV_POLL) { /* the server polls its listener */
     if (address_text(handle, false, address, sizeof address)) set_string(L, "address", address);
     if (address_text(handle, true, address, sizeof address)) set_string(L, "peer", address);
   }
