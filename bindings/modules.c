@@ -8,6 +8,7 @@
 static const luaL_Reg c_modules[] = {
     {"moonloop.core", luaopen_moonloop_core},
     {"moonloop.json", luaopen_moonloop_json},
+    {"moonloop.executor.core", luaopen_moonloop_executor_core},
     {"moonloop.inspect", luaopen_moonloop_inspect},
     {"moonloop.signals", luaopen_moonloop_signals},
     {"moonloop.web.core", luaopen_moonloop_web_core},

@@ -1,0 +1,401 @@
+/* The owner's side of a pool: everything here runs on the owner's thread. */
+#include "executor.h"
+
+#include "worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* How often a worker is told to stop that has not stopped yet. */
+#define INTERRUPT_AGAIN_NS 10000000u
+/* Jobs that are over so soon are worth a busy wait: waking a thread takes longer. */
+#define SHORT_JOB_NS 20000u
+#define SPIN_NS 30000u
+
+#define POOL_OF(member, pointer) ((Pool *)(void *)((char *)(pointer)-offsetof(Pool, member)))
+
+/* --- lists --- */
+
+void job_list_add(JobList *list, Job *job) {
+  job->next = NULL;
+  job->link = list->tail;
+  *list->tail = job;
+  list->tail = &job->next;
+}
+
+static void job_list_remove(JobList *list, Job *job) {
+  *job->link = job->next;
+  if (job->next)
+    job->next->link = job->link;
+  else
+    list->tail = job->link;
+}
+
+Job *job_list_take(JobList *list) {
+  Job *job = list->head;
+  if (job) job_list_remove(list, job);
+  return job;
+}
+
+void job_free(Job *job) {
+  buffer_free(&job->message);
+  free(job);
+}
+
+static void waits_add(PoolWaits *waits, PoolWait *wait) {
+  wait->list = waits;
+  wait->next = NULL;
+  wait->link = waits->tail;
+  *waits->tail = wait;
+  waits->tail = &wait->next;
+}
+
+static void waits_remove(PoolWait *wait) {
+  *wait->link = wait->next;
+  if (wait->next)
+    wait->next->link = wait->link;
+  else
+    wait->list->tail = wait->link;
+}
+
+/* --- what keeps the loop alive --- */
+
+static void update_ref(Pool *pool) {
+  if (pool->closed) return;
+  if (pool->outstanding || pool->close_waits.head)
+    uv_ref((uv_handle_t *)&pool->async);
+  else
+    uv_unref((uv_handle_t *)&pool->async);
+}
+
+/* --- room in the queue --- */
+
+bool pool_is_full(Pool *pool) {
+  if (pool->room_waits.head) return true; /* they come first */
+  uv_mutex_lock(&pool->lock);
+  bool full = pool->stats.queued + pool->reserved >= pool->max_queued;
+  uv_mutex_unlock(&pool->lock);
+  return full;
+}
+
+/* Wakes as many tasks as there is room for. */
+static void grant_room(Pool *pool) {
+  if (!pool->room_waits.head) return;
+  uv_mutex_lock(&pool->lock);
+  size_t queued = pool->stats.queued;
+  uv_mutex_unlock(&pool->lock);
+  for (PoolWait *wait; (wait = pool->room_waits.head);) {
+    if (queued + pool->reserved >= pool->max_queued) return;
+    pool->reserved++;
+    waits_remove(wait);
+    wait_wake(wait->waker);
+  }
+}
+
+void pool_wait_for_room(Pool *pool, PoolWait *wait) {
+  waits_add(&pool->room_waits, wait);
+  pool->outstanding++;
+  update_ref(pool);
+}
+
+static void stop_if_idle(Pool *pool);
+
+void pool_take_reserved(Pool *pool) {
+  pool->reserved--;
+  pool->outstanding--;
+  update_ref(pool);
+  if (pool->rt->current->cancel_pending) { /* it will not be used */
+    grant_room(pool);
+    stop_if_idle(pool);
+  }
+}
+
+void pool_stop_waiting(PoolWait *wait) {
+  Pool *pool = wait->pool;
+  waits_remove(wait);
+  if (wait->list == &pool->room_waits) pool->outstanding--;
+  update_ref(pool);
+  stop_if_idle(pool);
+}
+
+/* --- what comes back --- */
+
+/* Hands the finished jobs to those who wait for them. */
+static void settle(Pool *pool, Job *job) {
+  for (Job *next; job; job = next) {
+    next = job->next;
+    if (job->waker.task) {
+      pool->outstanding--;
+      wait_wake(job->waker);
+    } else {
+      job_free(job);
+    }
+  }
+  update_ref(pool);
+  grant_room(pool);
+}
+
+/* The lock is held. */
+static Job *take_finished(Pool *pool) {
+  Job *jobs = pool->finished.head;
+  pool->finished.head = NULL;
+  pool->finished.tail = &pool->finished.head;
+  atomic_store_explicit(&pool->has_finished, false, memory_order_relaxed);
+  return jobs;
+}
+
+static void on_async_closed(uv_handle_t *handle) { pool_release(POOL_OF(async, handle)); }
+
+/* The threads have left: nothing of the pool is left on the loop. */
+static void close_handles(Pool *pool) {
+  for (int i = 0; i < pool->stats.threads; i++) worker_join(pool->workers[i]);
+  pool->closed = true;
+  timer_clear(&pool->rt->timers, &pool->interrupt_timer);
+  for (PoolWait *wait; (wait = pool->close_waits.head);) {
+    waits_remove(wait);
+    wait_wake(wait->waker);
+  }
+  uv_close((uv_handle_t *)&pool->async, on_async_closed);
+}
+
+static void unlist_close_hook(Pool *pool) {
+  for (CloseHook **link = &pool->rt->close_hooks; *link; link = &(*link)->next) {
+    if (*link != &pool->close_hook) continue;
+    *link = pool->close_hook.next;
+    return;
+  }
+}
+
+static void close_if_left(Pool *pool) {
+  uv_mutex_lock(&pool->lock);
+  bool over = pool->stopping && pool->alive == 0 && !pool->closed;
+  uv_mutex_unlock(&pool->lock);
+  if (!over) return;
+  unlist_close_hook(pool);
+  close_handles(pool);
+}
+
+static void on_async(uv_async_t *async) {
+  Pool *pool = POOL_OF(async, async);
+  uv_mutex_lock(&pool->lock);
+  Job *jobs = take_finished(pool);
+  uv_mutex_unlock(&pool->lock);
+  settle(pool, jobs);
+  close_if_left(pool);
+}
+
+/* At the end of a pass in which a job was submitted: if jobs have been short, waits for one for
+   about as long as it takes to fall asleep and be woken. */
+static void spin(PassHook *hook, Runtime *rt) {
+  Pool *pool = POOL_OF(spin_hook, hook);
+  if (rt->ready.head || !pool->outstanding) return;
+  uv_mutex_lock(&pool->lock);
+  bool worthwhile = pool->mean_run_ns < SHORT_JOB_NS;
+  pool->owner_spins = worthwhile;
+  uv_mutex_unlock(&pool->lock);
+  if (!worthwhile) return;
+  uint64_t end = uv_hrtime() + SPIN_NS;
+  while (!atomic_load_explicit(&pool->has_finished, memory_order_acquire) && uv_hrtime() < end) {
+  }
+  uv_mutex_lock(&pool->lock);
+  pool->owner_spins = false;
+  Job *jobs = take_finished(pool);
+  uv_mutex_unlock(&pool->lock);
+  settle(pool, jobs);
+}
+
+/* --- submitting and cancelling --- */
+
+int pool_submit(Pool *pool, Job *job) {
+  int rc = 0;
+  job->queued_at = uv_hrtime();
+  uv_mutex_lock(&pool->lock);
+  Worker *w = pool->idle;
+  if (w) {
+    job->state = JOB_RUNNING;
+    job->worker = w;
+    atomic_store_explicit(&w->job, job, memory_order_release);
+    worker_wake(w);
+  } else if (pool->stats.threads < pool->max_threads) {
+    job->state = JOB_RUNNING;
+    rc = worker_start(pool, job, &job->worker);
+    if (rc == 0) pool->workers[pool->stats.threads++] = job->worker;
+  }
+  if (!job->worker && pool->stats.threads > 0) { /* another thread cannot be had: wait */
+    rc = 0;
+    job->state = JOB_QUEUED;
+    job_list_add(&pool->queue, job);
+    pool->stats.queued++;
+  } else if (rc == 0) {
+    pool->stats.running++;
+  }
+  uv_mutex_unlock(&pool->lock);
+  if (rc != 0) return rc;
+  pool->outstanding++;
+  update_ref(pool);
+  if (pool->may_spin) runtime_at_pass_end(pool->rt, &pool->spin_hook);
+  stop_if_idle(pool);
+  return 0;
+}
+
+/* Interrupts what was cancelled and runs still. False: nothing. The lock is held. */
+static bool interrupt_cancelled(Pool *pool) {
+  bool any = false;
+  for (int i = 0; i < pool->stats.threads; i++) {
+    Worker *w = pool->workers[i];
+    Job *job = atomic_load(&w->job);
+    if (w->state != WORKER_BUSY || !job || !atomic_load(&job->cancelled)) continue;
+    worker_interrupt(w);
+    any = true;
+  }
+  return any;
+}
+
+static void on_interrupt_timer(Timer *timer) {
+  Pool *pool = POOL_OF(interrupt_timer, timer);
+  uv_mutex_lock(&pool->lock);
+  bool again = interrupt_cancelled(pool);
+  uv_mutex_unlock(&pool->lock);
+  if (again) timer_set(&pool->rt->timers, timer, uv_hrtime() + INTERRUPT_AGAIN_NS, timer->fire);
+}
+
+void pool_cancel(Pool *pool, Job *job) {
+  uv_mutex_lock(&pool->lock);
+  uint8_t state = job->state;
+  if (state == JOB_QUEUED) {
+    job_list_remove(&pool->queue, job);
+    pool->stats.queued--;
+  } else if (state == JOB_RUNNING) {
+    atomic_store(&job->cancelled, true);
+    worker_interrupt(job->worker);
+  }
+  if (state != JOB_FINISHED) pool->stats.cancelled++;
+  uv_mutex_unlock(&pool->lock);
+  job->waker = (Waker){0};
+  pool->outstanding--;
+  update_ref(pool);
+  if (state == JOB_QUEUED) {
+    job_free(job);
+    grant_room(pool);
+    stop_if_idle(pool);
+  } else if (state == JOB_RUNNING) {
+    timer_set(&pool->rt->timers, &pool->interrupt_timer, uv_hrtime() + INTERRUPT_AGAIN_NS,
+              on_interrupt_timer);
+  }
+}
+
+/* --- closing --- */
+
+/* Lets the threads go when the pool is closing and no task is about to submit. */
+static void stop_if_idle(Pool *pool) {
+  if (!pool->closing || pool->closed || pool->room_waits.head || pool->reserved) return;
+  uv_mutex_lock(&pool->lock);
+  if (!pool->stopping) {
+    pool->stopping = true;
+    while (pool->idle) worker_wake(pool->idle);
+  }
+  bool none = pool->alive == 0;
+  uv_mutex_unlock(&pool->lock);
+  if (none) uv_async_send(&pool->async); /* no thread will tell */
+}
+
+void pool_close(Pool *pool) {
+  pool->closing = true;
+  stop_if_idle(pool);
+}
+
+void pool_wait_for_close(Pool *pool, PoolWait *wait) {
+  waits_add(&pool->close_waits, wait);
+  update_ref(pool);
+}
+
+/* The runtime closes: nothing is waited for but the threads themselves. */
+static void on_runtime_close(CloseHook *hook, Runtime *rt) {
+  Pool *pool = POOL_OF(close_hook, hook);
+  (void)rt;
+  pool->closing = true;
+  uv_mutex_lock(&pool->lock);
+  for (Job *job; (job = job_list_take(&pool->queue));) job_free(job);
+  pool->stats.queued = 0;
+  pool->stopping = true;
+  for (int i = 0; i < pool->stats.threads; i++) {
+    Job *job = atomic_load(&pool->workers[i]->job);
+    if (job) atomic_store(&job->cancelled, true);
+    atomic_store(&pool->workers[i]->abort, true);
+  }
+  while (pool->idle) worker_wake(pool->idle);
+  while (pool->alive > 0) {
+    for (int i = 0; i < pool->stats.threads; i++) worker_interrupt(pool->workers[i]);
+    uv_cond_timedwait(&pool->left, &pool->lock, INTERRUPT_AGAIN_NS);
+  }
+  Job *jobs = take_finished(pool);
+  uv_mutex_unlock(&pool->lock);
+  for (Job *next; jobs; jobs = next) {
+    next = jobs->next;
+    job_free(jobs);
+  }
+  close_handles(pool);
+}
+
+/* --- life --- */
+
+static void pool_free(Pool *pool) {
+  uv_mutex_destroy(&pool->lock);
+  uv_cond_destroy(&pool->left);
+  free(pool->workers);
+  free(pool->path);
+  free(pool->cpath);
+  free(pool);
+}
+
+Pool *pool_new(Runtime *rt, int threads, size_t queue, const char *path, const char *cpath) {
+  Pool *pool = calloc(1, sizeof *pool);
+  if (!pool) return NULL;
+  if (uv_mutex_init(&pool->lock) != 0) {
+    free(pool);
+    return NULL;
+  }
+  if (uv_cond_init(&pool->left) != 0) {
+    uv_mutex_destroy(&pool->lock);
+    free(pool);
+    return NULL;
+  }
+  pool->rt = rt;
+  pool->max_threads = threads;
+  pool->max_queued = queue;
+  pool->may_spin = uv_available_parallelism() > 1;
+  pool->queue.tail = &pool->queue.head;
+  pool->finished.tail = &pool->finished.head;
+  pool->room_waits.tail = &pool->room_waits.head;
+  pool->close_waits.tail = &pool->close_waits.head;
+  pool->path = strdup(path);
+  pool->cpath = strdup(cpath);
+  pool->workers = calloc((size_t)threads, sizeof *pool->workers);
+  if (!pool->path || !pool->cpath || !pool->workers ||
+      uv_async_init(&rt->loop, &pool->async, on_async) != 0) {
+    pool_free(pool);
+    return NULL;
+  }
+  uv_unref((uv_handle_t *)&pool->async);
+  pool->refs = 2;
+  pool->spin_hook.run = spin;
+  pool->close_hook.close = on_runtime_close;
+  runtime_on_close(rt, &pool->close_hook);
+  return pool;
+}
+
+void pool_release(Pool *pool) {
+  if (--pool->refs == 0)
+    pool_free(pool);
+  else if (!pool->closing)
+    pool_close(pool);
+}
+
+PoolStats pool_stats(Pool *pool) {
+  uv_mutex_lock(&pool->lock);
+  PoolStats stats = pool->stats;
+  uv_mutex_unlock(&pool->lock);
+  stats.queued += pool->reserved;
+  for (PoolWait *wait = pool->room_waits.head; wait; wait = wait->next) stats.queued++;
+  return stats;
+}

@@ -1,0 +1,144 @@
+/* A pool of worker threads, each with a runtime of its own, that run jobs for the tasks of one
+   runtime, the owner.
+
+   A job is a packed call (transfer.h). It waits in the pool's queue, runs as a task in a worker,
+   and comes back as packed results or a packed error. Jobs start in the order they were submitted;
+   a worker runs one at a time. Threads are started when they are first needed.
+
+   When the owner's runtime closes, queued jobs are dropped, running ones are interrupted, and the
+   threads are joined: a job that is inside a long C call holds that up until the call returns. */
+#ifndef ML_EXECUTOR_H
+#define ML_EXECUTOR_H
+
+#include "buffer.h"
+#include "task.h"
+
+#include <stdatomic.h>
+
+typedef struct Pool Pool;
+typedef struct Worker Worker;
+
+typedef enum JobState { JOB_QUEUED, JOB_RUNNING, JOB_FINISHED } JobState;
+
+typedef enum JobOutcome {
+  JOB_RETURNED, /* `message` has the results */
+  JOB_RAISED,   /* `message` has the error value and the worker's traceback or nil */
+  JOB_LOST,     /* the worker had no memory for either */
+} JobOutcome;
+
+/* One job. Whoever has it owns it: the queue, the worker, the list of finished ones, the task. */
+typedef struct Job {
+  struct Job *next, **link; /* in the queue or the list of finished ones; under the lock */
+  Pool *pool;
+  Waker waker;        /* who waits for it: the owner's thread only; no task: nobody any more */
+  Buffer message;     /* the call, later the outcome */
+  uint64_t queued_at; /* nanoseconds of uv_hrtime */
+  uint64_t started_at;
+  Worker *worker; /* who runs it; under the lock */
+  atomic_bool cancelled;
+  uint8_t state;   /* a JobState; under the lock */
+  uint8_t outcome; /* a JobOutcome */
+} Job;
+
+typedef struct JobList {
+  Job *head, **tail;
+} JobList;
+
+typedef struct PoolStats {
+  uint64_t done, failed, cancelled;
+  size_t queued, running;
+  int threads;         /* started so far */
+  double wait_seconds; /* that all jobs together have waited for a worker */
+} PoolStats;
+
+/* A task that waits until the queue has room, or until the pool has closed. It lies in memory that
+   the task's stack keeps. */
+typedef struct PoolWait {
+  struct PoolWait *next, **link;
+  struct PoolWaits *list;
+  Waker waker;
+  Pool *pool;
+} PoolWait;
+
+typedef struct PoolWaits {
+  PoolWait *head, **tail;
+} PoolWaits;
+
+struct Pool {
+  /* set once */
+  Runtime *rt;
+  int max_threads;
+  size_t max_queued;
+  bool may_spin;      /* there is a core to spare */
+  char *path, *cpath; /* package.path and .cpath for the workers */
+
+  uv_mutex_t lock; /* for what follows */
+  JobList queue, finished;
+  Worker *idle;         /* the one that became idle last comes first: its caches are warm */
+  Worker **workers;     /* max_threads of them */
+  int alive;            /* threads that have not left yet */
+  uv_cond_t left;       /* a thread has left */
+  bool stopping;        /* threads leave when the queue is empty */
+  bool owner_spins;     /* the owner looks at has_finished: it need not be woken */
+  uint64_t mean_run_ns; /* recent jobs, smoothed */
+  PoolStats stats;
+
+  atomic_bool has_finished; /* `finished` is not empty; written under the lock */
+
+  /* the owner's thread only */
+  int refs; /* the userdata, and the loop */
+  CloseHook close_hook;
+  PassHook spin_hook;
+  uv_async_t async;      /* something has finished, or a thread has left */
+  Timer interrupt_timer; /* until what was cancelled has ended */
+  size_t outstanding;    /* jobs that somebody waits for; they keep the loop alive */
+  size_t reserved;       /* places in the queue for tasks that were woken to take them */
+  PoolWaits room_waits, close_waits;
+  bool closing; /* takes no more jobs */
+  bool closed;  /* the threads are joined */
+};
+
+/* A pool with one reference, of `threads` threads at most and `queue` waiting jobs. `path` and
+   `cpath` are copied. NULL when memory or descriptors are out. */
+Pool *pool_new(Runtime *rt, int threads, size_t queue, const char *path, const char *cpath);
+
+/* Gives the reference back. The pool then closes by itself when its jobs have ended. */
+void pool_release(Pool *pool);
+
+/* Has the queue no room for another job now? */
+bool pool_is_full(Pool *pool);
+
+/* Hands over a job. Returns 0, or a libuv error when not one thread could be started: the job is
+   still the caller's. `job` has pool, waker and message set. */
+int pool_submit(Pool *pool, Job *job);
+
+/* Nobody waits for the job any more: it is taken from the queue or interrupted; it is freed in any
+   case, now or when its worker is done with it. */
+void pool_cancel(Pool *pool, Job *job);
+
+/* Adds a task to those that wait for room: they are woken in order, each with a reserved place.
+   pool_take_reserved gives it back. */
+void pool_wait_for_room(Pool *pool, PoolWait *wait);
+void pool_take_reserved(Pool *pool);
+
+/* Takes no more jobs; the threads leave when the last one has ended. */
+void pool_close(Pool *pool);
+
+/* Adds a task to those that are woken when the threads have left; pool_close was called. */
+void pool_wait_for_close(Pool *pool, PoolWait *wait);
+
+/* Stops waiting, for either. */
+void pool_stop_waiting(PoolWait *wait);
+
+PoolStats pool_stats(Pool *pool);
+
+/* Frees a job. */
+void job_free(Job *job);
+
+/* --- between pool and workers --- */
+
+/* Adds to the end; takes the first one, or NULL. */
+void job_list_add(JobList *list, Job *job);
+Job *job_list_take(JobList *list);
+
+#endif
