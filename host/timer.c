@@ -59,6 +59,9 @@ static void on_timer(uv_timer_t *handle) {
     take_out(heap, 0);
     timer->fire(timer);
   }
+  /* uv_run fires what is overdue before it polls: it must not wait for a socket then, for tasks may
+     be ready now, and the heap is not armed. */
+  uv_stop(handle->loop);
 }
 
 int timer_heap_open(TimerHeap *heap, uv_loop_t *loop) {
