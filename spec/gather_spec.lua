@@ -1,0 +1,239 @@
+local ml = require "moonloop"
+
+local U = 0.02
+
+local function started(f, ...)
+  local task = ml.spawn(f, ...)
+  ml.sleep(0)
+  return task
+end
+
+local function closing(f) return setmetatable({}, { __close = f }) end
+
+--- A function that gives `value` after `units`.
+local function after(units, value)
+  return function()
+    ml.sleep(units * U)
+    return value
+  end
+end
+
+describe("ml.gather", function()
+  it("GA-01 gives results in argument order, when the last is done", function()
+    local before = ml.now()
+    assert.same({ 2, 1, 3 }, { ml.gather(after(2, 2), after(1, 1), after(3, 3)) })
+    assert.is_true(ml.now() - before >= 3 * U)
+  end)
+
+  it("GA-02 of nothing is empty at once", function()
+    assert.equal(0, select("#", ml.gather()))
+    assert.same({ n = 0 }, ml.gather({}))
+    assert.same({ n = 0 }, ml.gather({}, { return_errors = true }))
+  end)
+
+  it("GA-03 raises the first error, the same object, while others still sleep", function()
+    local E = {}
+    local before = ml.now()
+    local ok, err = pcall(ml.gather, after(5000), function()
+      ml.sleep(U)
+      error(E)
+    end)
+    assert.is_false(ok)
+    assert.equal(E, err)
+    assert.is_true(ml.now() - before < 5)
+  end)
+
+  it("GA-04 cancels what it started and waits for the cleanup before it raises", function()
+    local log = {}
+    local handed_in = started(after(3, "goes on"))
+    local ok = pcall(ml.gather, function()
+      local _ <close> = closing(function() log[#log + 1] = "cleanup" end)
+      ml.sleep(100)
+    end, handed_in, function()
+      ml.sleep(U)
+      error("x")
+    end)
+    log[#log + 1] = "raised"
+    assert.is_false(ok)
+    assert.same({ "cleanup", "raised" }, log)
+    assert.equal("suspended", handed_in:status())
+    assert.equal("goes on", handed_in:await())
+  end)
+
+  it("GA-05 with return_errors waits for all and keeps errors in their slots", function()
+    local E = {}
+    local results = ml.gather({
+      after(2, 3),
+      after(1, 1),
+      function() error(E) end,
+      function() error("text", 0) end,
+    }, { return_errors = true })
+    assert.equal(4, results.n)
+    assert.equal(3, results[1])
+    assert.equal(1, results[2])
+    assert.is_true(ml.is_error(results[3]))
+    assert.equal(E, results[3].value)
+    assert.equal("text", results[4].value)
+    assert.matches("text", tostring(results[4]))
+  end)
+
+  it("GA-05 with return_errors an error object stands for itself", function()
+    local err = select(2, ml.timeout(0, ml.sleep, 1))
+    local results = ml.gather({ function() error(err) end }, { return_errors = true })
+    assert.is_true(rawequal(err, results[1]))
+    assert.is_true(rawequal(err, results[1].value))
+  end)
+
+  it("GA-06 raises the Cancelled of a child as an error; its own task is not cancelled", function()
+    local child = started(ml.sleep, 100)
+    local task = ml.spawn(function()
+      local ok, err = pcall(ml.gather, child, after(1, 1))
+      ml.sleep(0) -- not cancelled: it may wait
+      return ok, err.kind
+    end)
+    ml.sleep(0)
+    child:cancel()
+    assert.same({ false, "cancelled" }, { task:await() })
+    assert.equal("done", task:status())
+  end)
+
+  it("GA-07 with return_errors the Cancelled is in its slot", function()
+    local child = started(ml.sleep, 100)
+    ml.spawn(function() child:cancel("why") end)
+    local results = ml.gather({ child, after(1, "other") }, { return_errors = true })
+    assert.equal("cancelled", results[1].kind)
+    assert.equal("why", results[1].reason)
+    assert.equal("other", results[2])
+  end)
+
+  it("GA-08 cancelling the task cancels every child; the code after does not run", function()
+    local cancelled, went_on = 0, false
+    local function child()
+      local _ <close> = closing(function() cancelled = cancelled + 1 end)
+      ml.sleep(100)
+    end
+    local task = started(function()
+      ml.gather(child, child, child)
+      went_on = true
+    end)
+    ml.sleep(0)
+    task:cancel()
+    local ok, err = pcall(task.await, task)
+    assert.is_false(ok)
+    assert.equal("cancelled", err.kind)
+    assert.equal(3, cancelled)
+    assert.is_false(went_on)
+  end)
+
+  it("GA-08 a timeout round it cancels what it started, cleanup included", function()
+    local cleaned = 0
+    local _, err = ml.timeout(U, ml.gather, function()
+      local _ <close> = closing(function() cleaned = cleaned + 1 end)
+      ml.sleep(100)
+    end)
+    assert.equal("timeout", err.kind)
+    assert.equal(1, cleaned)
+  end)
+
+  it("GA-09 takes the same task several times", function()
+    local runs = 0
+    local abc = ml.spawn(function()
+      runs = runs + 1
+      ml.sleep(0)
+      return "abc"
+    end)
+    local def = ml.spawn(function() return "def" end)
+    assert.same({ "abc", "abc", "def", "abc" }, { ml.gather(abc, abc, def, abc) })
+    assert.equal(1, runs)
+  end)
+
+  it("GA-11 with return_errors does not eat its own cancel", function()
+    local rounds = 0
+    local task = ml.spawn(function()
+      while true do
+        ml.gather({ after(1) }, { return_errors = true })
+        rounds = rounds + 1
+      end
+    end)
+    ml.sleep(3 * U)
+    task:cancel("enough")
+    local ok, err = pcall(task.await, task)
+    assert.is_false(ok)
+    assert.equal("enough", err.reason)
+  end)
+
+  it("GA-14 keeps positions of nil, false, nothing and several values", function()
+    local results = ml.gather({
+      function() return nil end,
+      function() return false end,
+      function() end,
+      function() return 1, 2, 3 end,
+    })
+    assert.equal(4, results.n)
+    assert.same({ nil, false, nil, 1, n = 4 }, results)
+    assert.equal(4, select("#", ml.gather(function() end, function() end, function() end, function() end)))
+  end)
+
+  it("fails when an item returns nil and an error, and the task itself is done", function()
+    local E = {}
+    local task = ml.spawn(function() return nil, E end)
+    local ok, err = pcall(ml.gather, task)
+    assert.is_false(ok)
+    assert.equal(E, err)
+    assert.equal("done", task:status())
+    assert.same({ nil, E, n = 2 }, table.pack(task:await()))
+    local results = ml.gather({ function() return nil, E end }, { return_errors = true })
+    assert.equal(E, results[1].value)
+  end)
+
+  it("takes functions with arguments, and a list", function()
+    local function add(a, b) return a + b end
+    assert.same({ 3, 7 }, { ml.gather({ add, 1, 2 }, { add, 3, 4 }) })
+    local results = ml.gather({ { add, 1, 2 }, function() return 9 end })
+    assert.same({ 3, 9, n = 2 }, results)
+  end)
+
+  it("checks all items before anything starts", function()
+    local ran = false
+    local function f() ran = true end
+    for _, bad in ipairs { 1, "x", true, {} } do
+      assert.has_error(function() ml.gather(f, bad) end)
+      assert.has_error(function() ml.gather({ f, bad }) end)
+    end
+    assert.has_error(function() ml.gather(f, nil) end)
+    assert.has_error(function() ml.gather(nil) end)
+    assert.has_error(function() ml.gather({ f }, { retrun_errors = true }) end)
+    ml.sleep(0)
+    assert.is_false(ran)
+    local _, err = pcall(ml.gather, f, 17)
+    assert.matches("item 2 is a number", err)
+  end)
+
+  it("reports a failure in the cleanup of what it cancelled", function()
+    -- its own error is the first one; the second must reach someone: stderr (see report_spec)
+    local second
+    local ok, err = pcall(ml.gather, function()
+      second = ml.current()
+      local _ <close> = closing(function() error("in cleanup", 0) end)
+      ml.sleep(100)
+    end, function()
+      ml.sleep(U)
+      error("first", 0)
+    end)
+    assert.is_false(ok)
+    assert.equal("first", err)
+    assert.equal("failed", second:status())
+    assert.equal("in cleanup", select(2, pcall(second.await, second)))
+  end)
+
+  it("raises a pending cancel before it starts anything", function()
+    local ran = false
+    local task = ml.spawn(function()
+      ml.current():cancel()
+      ml.gather(function() ran = true end)
+    end)
+    pcall(task.await, task)
+    assert.equal("cancelled", task:status())
+    assert.is_false(ran)
+  end)
+end)
