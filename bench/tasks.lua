@@ -1,12 +1,13 @@
 -- What tasks cost: build/release/moonloop bench/tasks.lua [ROUNDS]
 --
 -- Prints the median of each measure over the rounds, which are interleaved so that a slow period
--- of the machine touches all measures alike. A measure of a whole process (memory, start-up) runs
--- in a process of its own: this file again, with the measure's name.
+-- of the machine touches all measures alike. Each measure runs in a process of its own: this file
+-- again, with the measure's name.
 local ml = require "moonloop"
 
 local exe = assert(io.popen("readlink /proc/$PPID/exe")):read("l")
-local this = arg[0]
+
+local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
 
 --- Seconds that `f` takes.
 local function seconds(f)
@@ -15,30 +16,56 @@ local function seconds(f)
   return ml.now() - start
 end
 
---- Resident bytes of a process, this one by default.
-local function resident(pid)
-  local file = assert(io.open("/proc/" .. (pid or "self") .. "/statm"))
+--- CPU seconds that `f` takes: the same when it never waits and the machine is idle.
+local function cpu_seconds(f)
+  local start = os.clock()
+  f()
+  return os.clock() - start
+end
+
+--- Resident bytes of this process.
+local function resident()
+  local file <close> = assert(io.open("/proc/self/statm"))
   local _, pages = file:read("n", "n")
-  file:close()
   return pages * 4096
 end
 
-local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
+local measures = {}
 
---- The numbers that a process prints, in a list.
-local function numbers_of(command)
-  local pipe = assert(io.popen(command))
+--- CPU nanoseconds from one sleep(0) to the next, among 100 tasks that do the same.
+function measures.switch()
+  local tasks, turns = 100, 20000
   local list = {}
-  for number in pipe:lines("n") do list[#list + 1] = number end
-  assert(pipe:close(), command)
-  return list
+  for i = 1, tasks do
+    list[i] = function()
+      for _ = 1, turns do ml.sleep(0) end
+    end
+  end
+  return cpu_seconds(function() ml.gather(list) end) / (tasks * turns) * 1e9
 end
 
-local alone = {}
+--- CPU nanoseconds for each task.
+function measures.spawn_await()
+  local n = 300000
+  local function f() return 1 end
+  return cpu_seconds(function()
+    for _ = 1, n do ml.spawn(f):await() end
+  end) / n * 1e9
+end
 
---- One million tasks asleep at once. They start when this task first suspends, and all of them
---- sleep when it runs again.
-function alone.million()
+--- Milliseconds. The first gather makes the threads, the second uses them again.
+function measures.gather()
+  local list = {}
+  for i = 1, 10000 do
+    list[i] = function() ml.sleep(0.01) end
+  end
+  local function gather() return seconds(function() ml.gather(list) end) * 1e3 end
+  return gather(), gather()
+end
+
+--- Bytes for each of a million sleeping tasks, and the CPU seconds from start to end. They start
+-- when this task first suspends, and all of them sleep when it runs again.
+function measures.million()
   local n = 1000000
   local function sleeper() ml.sleep(4) end
   local bytes, cpu = resident(), os.clock()
@@ -47,91 +74,71 @@ function alone.million()
   ml.sleep(0)
   bytes = resident() - bytes
   ml.sleep(4.5)
-  print(bytes / n, os.clock() - cpu)
+  return bytes / n, os.clock() - cpu
 end
 
-if arg[1] and alone[arg[1]] then return alone[arg[1]]() end
-
-local rounds = math.tointeger(tonumber(arg[1] or 5))
-assert(rounds and rounds > 0, "the argument is a number of rounds")
-
-local function switch()
-  local tasks, turns = 100, 10000
-  local list = {}
-  for i = 1, tasks do
-    list[i] = function()
-      for _ = 1, turns do ml.sleep(0) end
-    end
-  end
-  return seconds(function() ml.gather(list) end) / (tasks * turns) * 1e9
-end
-
-local function spawn_await()
-  local n = 100000
-  local function f() return 1 end
-  return seconds(function()
-    for _ = 1, n do ml.spawn(f):await() end
-  end) / n * 1e9
-end
-
-local function gather_sleeps()
-  local list = {}
-  for i = 1, 10000 do
-    list[i] = function() ml.sleep(0.01) end
-  end
-  return seconds(function() ml.gather(list) end) * 1e3
-end
-
---- Twenty starts in a row by one shell: with the shell's fork, as a user would see it.
-local function start_up()
+--- Milliseconds for each of twenty starts in a row by one shell, with the shell's fork.
+function measures.start_up()
   local n = 20
   local command = ("for i in $(seq %d); do %s -e ''; done"):format(n, quote(exe))
   return seconds(function() assert(os.execute(command)) end) / n * 1e3
 end
 
-local function server_memory()
+--- Megabytes of `moonloop serve` when it has said that it listens.
+function measures.server()
   local app = os.tmpname()
   local file = assert(io.open(app, "w"))
   file:write('local app = require("moonloop").web.app()\n',
     'app:get("/", function() return "hello" end)\nreturn app\n')
   file:close()
-  -- The server tells its address when it listens; it ends with the shell that reads it.
-  local script = ([[
-    %s serve %s --port 0 >%s.out 2>&1 & pid=$!
-    while ! grep -q http:// %s.out; do kill -0 $pid || exit 1; sleep 0.01; done
-    sed -n 's/^VmRSS: *\([0-9]*\).*/\1/p' /proc/$pid/status
-    kill -TERM $pid; wait $pid; rm -f %s.out]]):format(quote(exe), app, app, app, app)
-  local kilobytes = numbers_of(script)[1]
+  local pipe = assert(io.popen(("echo $$; exec %s serve %s --port 0 2>&1"):format(quote(exe), app)))
+  local pid = pipe:read("l")
+  local said = pipe:read("l")
+  local status <close> = assert(io.open("/proc/" .. pid .. "/status"))
+  local kilobytes = status:read("a"):match("VmRSS:%s*(%d+)")
+  os.execute("kill -TERM " .. pid)
+  pipe:close()
   os.remove(app)
+  assert(said and said:find("http://", 1, true), said)
   return kilobytes / 1000
 end
 
-local function million() return table.unpack(numbers_of(quote(exe) .. " " .. quote(this) .. " million")) end
+if measures[arg[1]] then
+  print(measures[arg[1]]())
+  return
+end
 
-local measures = {
-  { switch, { "task switch, sleep(0) among 100 tasks", "ns" } },
-  { spawn_await, { "spawn and await, one after the other", "ns" } },
-  { gather_sleeps, { "gather of 10,000 sleeps of 10 ms", "ms" } },
-  { start_up, { 'start-up: moonloop -e ""', "ms" } },
-  { server_memory, { "idle server, resident", "MB" } },
-  { million, { "one million sleeping tasks, each", "bytes" }, { "one million sleeping tasks, CPU", "s" } },
+local rounds = math.tointeger(tonumber(arg[1] or 5))
+assert(rounds and rounds > 0, "the argument is a number of rounds")
+
+--- What each measure gives: label and unit.
+local plan = {
+  { "switch", { "task switch, sleep(0) among 100 tasks", "ns" } },
+  { "spawn_await", { "spawn and await, one after the other", "ns" } },
+  { "gather", { "gather of 10,000 sleeps of 10 ms, first", "ms" },
+    { "gather of 10,000 sleeps of 10 ms, again", "ms" } },
+  { "start_up", { 'start-up: moonloop -e ""', "ms" } },
+  { "server", { "idle server, resident", "MB" } },
+  { "million", { "one million sleeping tasks, each", "bytes" },
+    { "one million sleeping tasks, CPU in all", "s" } },
 }
 
-local found = {} -- by label, a list of values
+local found = {} -- by {label, unit}: the values of all rounds
 for _ = 1, rounds do
-  for _, measure in ipairs(measures) do
-    collectgarbage()
-    local values = { measure[1]() }
-    for i, value in ipairs(values) do
-      local label = measure[i + 1]
+  for _, measure in ipairs(plan) do
+    local command = ("%s %s %s"):format(quote(exe), quote(arg[0]), measure[1])
+    local pipe = assert(io.popen(command))
+    for i = 2, #measure do
+      local label = measure[i]
       found[label] = found[label] or {}
-      table.insert(found[label], value)
+      table.insert(found[label], (assert(pipe:read("n"), command)))
     end
+    assert(pipe:close(), command)
   end
 end
 
 print(("medians of %d rounds (lowest to highest)"):format(rounds))
-for _, measure in ipairs(measures) do
+for _, measure in ipairs(plan) do
   for i = 2, #measure do
     local values = found[measure[i]]
     table.sort(values)
