@@ -12,6 +12,12 @@ static Signals *check_signals(lua_State *L) {
   return s;
 }
 
+static int push_taken(lua_State *L, Signals *s) {
+  lua_pushstring(L, s->taken == SIGINT ? "SIGINT" : "SIGTERM");
+  s->taken = 0;
+  return 1;
+}
+
 static void wait_cancel(Task *t, void *op) {
   (void)t;
   ((Signals *)op)->waiter.task = NULL;
@@ -21,8 +27,7 @@ static int wait_finish(lua_State *L, Task *t, void *op) {
   (void)t;
   Signals *s = op;
   s->waiter.task = NULL;
-  lua_pushstring(L, s->woke == SIGINT ? "SIGINT" : "SIGTERM");
-  return 1;
+  return push_taken(L, s);
 }
 
 static const WaitType signal_wait = {
@@ -34,12 +39,19 @@ static int l_wait(lua_State *L) {
   Signals *s = check_signals(L);
   Task *t = wait_enter(L, "signals.wait");
   if (s->waiter.task) return luaL_error(L, "another task waits for signals");
+  if (s->taken) return push_taken(L, s);
   s->waiter = wait_waker(t);
   return wait_suspend(L, t, &signal_wait, s);
 }
 
+/* keep(): from now on a signal that nobody waits for is kept for the next wait. */
+static int l_keep(lua_State *L) {
+  check_signals(L)->keep = true;
+  return 0;
+}
+
 int luaopen_moonloop_signals(lua_State *L) {
-  static const luaL_Reg functions[] = {{"wait", l_wait}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"wait", l_wait}, {"keep", l_keep}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

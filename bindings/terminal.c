@@ -48,22 +48,25 @@ static void stop_waiting(Input *in) {
   in->waker.task = NULL;
 }
 
+static int push_event(lua_State *L, Input *in) {
+  int signum = in->signals ? in->signals->taken : 0;
+  if (signum == 0)
+    lua_pushliteral(L, "input");
+  else
+    lua_pushstring(L, signum == SIGINT ? "SIGINT" : "SIGTERM");
+  if (in->signals) in->signals->taken = 0;
+  return 1;
+}
+
 static void wait_cancel(Task *t, void *op) {
   (void)t;
   stop_waiting(op);
 }
 
 static int wait_finish(lua_State *L, Task *t, void *op) {
-  Input *in = op;
-  int signum = in->signals ? in->signals->woke : 0;
   (void)t;
-  stop_waiting(in);
-  if (signum == 0)
-    lua_pushliteral(L, "input");
-  else
-    lua_pushstring(L, signum == SIGINT ? "SIGINT" : "SIGTERM");
-  if (in->signals) in->signals->woke = 0;
-  return 1;
+  stop_waiting(op);
+  return push_event(L, op);
 }
 
 static const WaitType input_wait = {
@@ -74,17 +77,11 @@ static int l_wait(lua_State *L) {
   Input *in = input_of(L);
   Task *t = wait_enter(L, "terminal.wait");
   if (in->waker.task) return luaL_error(L, "another task waits for input");
-  if (!in->polled) {
-    lua_pushliteral(L, "input");
-    return 1;
-  }
+  if (!in->polled || (in->signals && in->signals->taken)) return push_event(L, in);
   int rc = uv_poll_start(&in->poll, UV_READABLE, on_readable);
   if (rc) return luaL_error(L, "cannot wait for input: %s", uv_strerror(rc));
   in->waker = wait_waker(t);
-  if (in->signals) {
-    in->signals->woke = 0;
-    in->signals->waiter = in->waker;
-  }
+  if (in->signals) in->signals->waiter = in->waker;
   return wait_suspend(L, t, &input_wait, in);
 }
 
@@ -190,6 +187,7 @@ static Input *open_input(lua_State *L) {
   in->signals = lua_touserdata(L, -1);
   lua_pop(L, 1);
   if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) in->terminal = terminal_open(rt);
+  if (in->terminal && in->signals) in->signals->keep = true;
   /* libuv makes what it polls non-blocking, which is for all that share it: the shell, and our own
      standard output on the same terminal. */
   int flags = fcntl(STDIN_FILENO, F_GETFL);

@@ -18,8 +18,10 @@ static struct {
 
 static void deliver(Signals *s, int signum) {
   caught.unseen = 0;
-  if (wait_wake(s->waiter)) s->woke = signum;
-  else s->on_signal(s, signum);
+  if (wait_wake(s->waiter) || (s->keep && !s->foreground))
+    s->taken = signum;
+  else
+    s->on_signal(s, signum);
 }
 
 /* Runs in the task that was running when the signal came, before its next instruction: breaks it

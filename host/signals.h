@@ -14,8 +14,9 @@ typedef struct Signals {
   /* A second SIGINT or SIGTERM ends the process at once, even when the loop is busy. */
   bool second_ends;
   Waker waiter; /* a task that waits for the next signal, or none */
-  int woke;     /* the signal that woke it */
-  TaskHandle *foreground; /* what SIGINT cancels, instead of everything; or NULL */
+  int taken;    /* the signal that came for it, or 0 */
+  bool keep;    /* a signal that no task waits for is kept in `taken` for the next that does */
+  TaskHandle *foreground; /* what SIGINT cancels, in place of everything; or NULL */
 } Signals;
 
 /* The name under which the main runtime's registry keeps its Signals, a light userdata. */

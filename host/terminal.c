@@ -214,6 +214,17 @@ static bool readable(int timeout_ms) {
   return poll(&p, 1, timeout_ms) == 1;
 }
 
+/* The keys that are not the editor's: TAB, Ctrl-C where it makes no signal, and Ctrl-D on an empty
+   line. */
+static bool is_own_key(Terminal *t, char key) {
+  const LineInfo *line = el_line(t->el);
+  if (key == '\t') return t->complete = true;
+  if (key == 3) return t->interrupt = true;
+  if (key == 4 && line->buffer == line->lastchar) return t->eof = true;
+  return false;
+}
+
+/* Called by the editor for the next character; 0 is none. */
 static int read_key(EditLine *el, wchar_t *key) {
   Terminal *t = terminal_of(el);
   mbstate_t state = {0};
@@ -226,37 +237,12 @@ static int read_key(EditLine *el, wchar_t *key) {
       t->eof = true;
       return 0;
     }
+    if (is_own_key(t, c)) return 0;
     size_t used = mbrtowc(key, &c, 1, &state);
     if (used == (size_t)-2) continue; /* the character goes on */
     if (used == (size_t)-1) *key = L'\uFFFD';
     return 1;
   }
-}
-
-static unsigned char on_tab(EditLine *el, int key) {
-  (void)key;
-  terminal_of(el)->complete = true;
-  return CC_NORM;
-}
-
-static unsigned char on_interrupt(EditLine *el, int key) {
-  (void)key;
-  terminal_of(el)->interrupt = true;
-  return CC_NORM;
-}
-
-/* Ctrl-D deletes the character under the cursor, and leaves where there is nothing at all. */
-static unsigned char on_end(EditLine *el, int key) {
-  const LineInfo *line = el_line(el);
-  (void)key;
-  if (line->buffer == line->lastchar) {
-    terminal_of(el)->eof = true;
-    return CC_NORM;
-  }
-  if (line->cursor == line->lastchar) return CC_ERROR;
-  el_cursor(el, 1);
-  el_deletestr(el, 1);
-  return CC_REFRESH;
 }
 
 static void stop_editing(Terminal *t) {
@@ -398,9 +384,6 @@ static void close_terminal(CloseHook *hook, Runtime *rt) {
 
 static void bind_keys(EditLine *el) {
   el_set(el, EL_EDITOR, "emacs");
-  el_set(el, EL_ADDFN, "moonloop-complete", "Complete a name", on_tab);
-  el_set(el, EL_ADDFN, "moonloop-interrupt", "Give the line up", on_interrupt);
-  el_set(el, EL_ADDFN, "moonloop-end", "Delete a character, or leave", on_end);
   el_set(el, EL_BIND, "^R", "ed-search-prev-history", NULL); /* the editor's own search blocks */
   el_set(el, EL_BIND, "^S", "ed-search-next-history", NULL);
   el_set(el, EL_BIND, "\\e[3~", "ed-delete-next-char", NULL);
@@ -409,9 +392,6 @@ static void bind_keys(EditLine *el) {
   el_set(el, EL_BIND, "\\e[1;5C", "em-next-word", NULL);
   el_set(el, EL_BIND, "\\e[1;5D", "ed-prev-word", NULL);
   el_source(el, NULL); /* the user's ~/.editrc */
-  el_set(el, EL_BIND, "^I", "moonloop-complete", NULL);
-  el_set(el, EL_BIND, "^C", "moonloop-interrupt", NULL);
-  el_set(el, EL_BIND, "^D", "moonloop-end", NULL);
 }
 
 Terminal *terminal_open(Runtime *rt) {

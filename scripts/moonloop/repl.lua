@@ -9,13 +9,15 @@ local terminal = require "moonloop.terminal"
 
 local PROMPT, MORE = "> ", ">> "
 
+local function is_begun(message) return message:find("<eof>", -5, true) ~= nil end
+
 -- A chunk of the text, first as expressions. nil, message, and true when the text is only begun.
 local function compile(text)
-  local chunk = load("return " .. text, "=stdin", "t")
+  local chunk, as_expression = load("return " .. text, "=stdin", "t")
   if chunk then return chunk end
   local message
   chunk, message = load(text, "=stdin", "t")
-  return chunk, message, message ~= nil and message:find("<eof>", -5, true) ~= nil
+  return chunk, message, not chunk and (is_begun(message) or is_begun(as_expression))
 end
 
 -- Reading with the line editor: a line, or nil and "eof", "SIGINT" or "SIGTERM".

@@ -45,6 +45,7 @@ return function(file, host, port, drain, version)
   local app = load_app(file)
   local server, err = ml.web.listen(app, {host = host, port = port})
   if not server then fail(err.message) end
+  signals.keep()
   local shown = host:find(":", 1, true) and "[" .. host .. "]" or host
   io.stdout:write("moonloop ", version, ": serving ", file, " on http://", shown, ":", server.port,
     " (Ctrl-C stops)\n")
