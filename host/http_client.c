@@ -174,12 +174,18 @@ static size_t on_header(char *line, size_t size, size_t n, void *data) {
   return t->limit ? 0 : n;
 }
 
-static void transfer_end(HttpTransfer *t, CURLcode result) {
+/* Takes the transfer away from curl, with its connection where it is not over. */
+static void transfer_remove(HttpTransfer *t) {
   HttpPool *pool = t->pool;
-  t->result = result;
-  pool->client->curl->easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+  timer_clear(&pool->client->rt->timers, &t->timer);
   pool->client->curl->multi_remove_handle(pool->multi, t->easy);
   pool->running--;
+}
+
+static void transfer_end(HttpTransfer *t, CURLcode result) {
+  t->result = result;
+  t->pool->client->curl->easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+  transfer_remove(t);
   wait_wake(t->waker);
 }
 
@@ -255,6 +261,22 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
                         : (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
                               (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0));
   if (status < 0 && socket_at(pool, fd) == s && s->wanted) socket_watch(s, s->wanted);
+}
+
+/* curl is to be called at the end of this pass. */
+static void pool_drive_later(HttpPool *pool) {
+  pool->started = true;
+  runtime_at_pass_end(pool->client->rt, &pool->client->pass_hook);
+}
+
+/* The whole time of a request is over. It is not left to curl, whose clock does not run for a
+   transfer that waits for a connection. */
+static void on_timeout(Timer *timer) {
+  HttpTransfer *t = (HttpTransfer *)((char *)timer - offsetof(HttpTransfer, timer));
+  HttpPool *pool = t->pool;
+  snprintf(t->message, sizeof t->message, "not finished within %g s", t->timeout);
+  transfer_end(t, CURLE_OPERATION_TIMEDOUT);
+  pool_drive_later(pool); /* its place may be another's turn */
 }
 
 /* At the end of a pass, the requests that its tasks started are sent together. */
@@ -348,15 +370,6 @@ const CurlLibrary *http_pool_curl(HttpPool *pool) { return pool->client->curl; }
 
 /* --- transfers --- */
 
-/* Seconds as curl's milliseconds: at least 1, for 0 is none. */
-static long milliseconds(double seconds) {
-  if (seconds > 2e6) return 0; /* 23 days: more than curl's arithmetic is good for */
-  double ms = seconds * 1e3;
-  long whole = (long)ms;
-  if ((double)whole < ms) whole++;
-  return whole ? whole : 1;
-}
-
 static void set_options(HttpTransfer *t, const HttpRequest *r) {
   const CurlLibrary *curl = t->pool->client->curl;
   CURL *easy = t->easy;
@@ -380,7 +393,6 @@ static void set_options(HttpTransfer *t, const HttpRequest *r) {
   SET(ACCEPT_ENCODING, ""); /* all that curl can decode */
   SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
   SET(CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-  SET(TIMEOUT_MS, milliseconds(r->timeout));
   SET(URL, r->url);
   SET(HTTPHEADER, t->request_headers);
   if (r->follow) {
@@ -464,13 +476,15 @@ HttpTransfer *http_transfer_start(HttpPool *pool, const HttpRequest *request, Wa
   t->waker = waker;
   t->request_headers = request->headers;
   t->max_body = request->max_body;
+  t->timeout = request->timeout;
   if (!drop_headers(t, request)) goto failed;
   set_options(t, request);
   if (client->curl->multi_add_handle(pool->multi, t->easy)) goto failed;
   pool->running++;
-  pool->started = true;
-  runtime_at_pass_end(client->rt, &client->pass_hook);
-  return t;
+  pool_drive_later(pool);
+  uint64_t due = timer_due(runtime_now(client->rt), t->timeout);
+  if (due == TIMER_NEVER || !timer_set(&client->rt->timers, &t->timer, due, on_timeout)) return t;
+  transfer_remove(t);
 
 failed:
   http_transfer_release(t);
@@ -479,15 +493,9 @@ failed:
 
 void http_transfer_abort(HttpTransfer *t) {
   HttpPool *pool = t->pool;
-  pool->client->curl->multi_remove_handle(pool->multi, t->easy);
-  pool->running--;
+  transfer_remove(t);
   http_transfer_release(t);
-  /* Its place may be another's turn now. */
-  if (pool->due) {
-    pool->started = true;
-    runtime_at_pass_end(pool->client->rt, &pool->client->pass_hook);
-  }
-  pool_set_timer(pool);
+  pool_drive_later(pool); /* its place may be another's turn */
 }
 
 static void buffer_keep(Buffer *b) {

@@ -34,6 +34,8 @@ typedef struct HttpTransfer {
   HttpPool *pool;
   struct HttpTransfer *next; /* among the idle ones */
   Waker waker;
+  Timer timer;
+  double timeout; /* seconds */
   struct curl_slist *request_headers;
   bool custom_method, in_trailers;
   size_t max_body, headers_size;

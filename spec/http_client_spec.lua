@@ -534,6 +534,19 @@ describe("ml.http", function()
       assert.equal(200, assert(http.get(echo.url, { timeout = math.huge })).status)
     end)
 
+    it("runs while a request waits for a connection", function()
+      local server = serve(function(conn) conn:receive("*a") end)
+      local client = http.client { max_connections = 1 }
+      local first = ml.spawn(client.get, client, server.url)
+      ml.sleep(0.005)
+      local start = ml.now()
+      assert_error("timeout", "CURLE_OPERATION_TIMEDOUT", client:get(server.url, { timeout = 0.05 }))
+      assert.is_true(ml.now() - start < 10)
+      assert.equal("suspended", first:status())
+      first:cancel()
+      assert.is_false(pcall(first.await, first))
+    end)
+
     it("ml.timeout cuts a request off, too", function()
       local closed
       local server = serve(function(conn)
