@@ -118,8 +118,8 @@ static int l_close(lua_State *L) {
 }
 
 int luaopen_pty(lua_State *L) {
-  static const luaL_Reg methods[] = {{"write", l_write},   {"read", l_read}, {"resize", l_resize},
-                                     {"kill", l_kill},     {"wait", l_wait}, {"close", l_close},
+  static const luaL_Reg methods[] = {{"write", l_write},   {"read", l_read},  {"resize", l_resize},
+                                     {"kill", l_kill},     {"wait", l_wait},  {"close", l_close},
                                      {"__close", l_close}, {"__gc", l_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"open", l_open}, {NULL, NULL}};
   luaL_newmetatable(L, PTY);
