@@ -9,6 +9,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.core", luaopen_moonloop_core},
     {"moonloop.json", luaopen_moonloop_json},
     {"moonloop.executor.core", luaopen_moonloop_executor_core},
+    {"moonloop.clock", luaopen_moonloop_clock},
     {"moonloop.inspect", luaopen_moonloop_inspect},
     {"moonloop.signals", luaopen_moonloop_signals},
     {"moonloop.web.core", luaopen_moonloop_web_core},

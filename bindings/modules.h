@@ -21,6 +21,7 @@ int gate_new(lua_State *L);
 int luaopen_moonloop_core(lua_State *L);
 int luaopen_moonloop_json(lua_State *L);
 int luaopen_moonloop_executor_core(lua_State *L);
+int luaopen_moonloop_clock(lua_State *L);
 int luaopen_moonloop_inspect(lua_State *L);
 int luaopen_moonloop_signals(lua_State *L);
 int luaopen_moonloop_web_core(lua_State *L);

@@ -256,7 +256,8 @@ static void on_interrupt_timer(Timer *timer) {
   uv_mutex_lock(&pool->lock);
   bool again = interrupt_cancelled(pool);
   uv_mutex_unlock(&pool->lock);
-  if (again) timer_set(&pool->rt->timers, timer, uv_hrtime() + INTERRUPT_AGAIN_NS, timer->fire);
+  if (again)
+    timer_set(&pool->rt->timers, timer, runtime_now(pool->rt) + INTERRUPT_AGAIN_NS, timer->fire);
 }
 
 void pool_cancel(Pool *pool, Job *job) {
@@ -279,7 +280,7 @@ void pool_cancel(Pool *pool, Job *job) {
     grant_room(pool);
     stop_if_idle(pool);
   } else if (state == JOB_RUNNING) {
-    timer_set(&pool->rt->timers, &pool->interrupt_timer, uv_hrtime() + INTERRUPT_AGAIN_NS,
+    timer_set(&pool->rt->timers, &pool->interrupt_timer, runtime_now(pool->rt) + INTERRUPT_AGAIN_NS,
               on_interrupt_timer);
   }
 }

@@ -4,6 +4,7 @@
 #include "modules.h"
 #include "report.h"
 #include "task.h"
+#include "virtual_clock.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -94,8 +95,17 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
     if ((reached = done(data))) break;
     if (rt->ready.head) {
       uint64_t now = uv_hrtime();
+      rt->pass_at = clock_at(&rt->timers.clock, now);
       if (now - polled_at < POLL_EVERY_NS) continue;
       polled_at = now;
+    }
+    if (rt->timers.clock.is_virtual) {
+      if (rt->ready.head)
+        uv_run(&rt->loop, UV_RUN_NOWAIT);
+      else if (!virtual_clock_turn(rt))
+        break;
+      rt->pass_at = runtime_now(rt);
+      continue;
     }
     timer_heap_arm(&rt->timers);
     if (rt->ready.head)
@@ -104,6 +114,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       uv_run(&rt->loop, UV_RUN_ONCE);
     else
       break;
+    rt->pass_at = clock_at(&rt->timers.clock, uv_now(&rt->loop) * 1000000);
   }
   rt->looping = false;
   return reached;

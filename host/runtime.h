@@ -64,6 +64,8 @@ struct Runtime {
   bool reports_due;
 
   TimerHeap timers;
+  uint64_t pass_at; /* runtime_now as the loop last saw it: up to a pass and a millisecond old */
+  uint64_t shuffle; /* specs: the state of the generator that orders ready tasks; 0: as they come */
   CloseHook *close_hooks;
   PassHook *pass_hooks;
 
@@ -114,10 +116,7 @@ static inline Runtime *runtime_of(lua_State *L) {
   return (Runtime *)(STATE_WORD(L) & ~(uintptr_t)7);
 }
 
-/* Monotonic clock in nanoseconds, live. */
-static inline uint64_t runtime_now(Runtime *rt) {
-  (void)rt;
-  return uv_hrtime();
-}
+/* The clock of the tasks in nanoseconds, live: monotonic. In specs it may be virtual. */
+static inline uint64_t runtime_now(Runtime *rt) { return clock_now(&rt->timers.clock); }
 
 #endif

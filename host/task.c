@@ -349,6 +349,9 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->name = NULL;
   t->status = TASK_PENDING;
   t->id = ++rt->last_task_id;
+  t->started_at = rt->pass_at;
+  t->cpu_ns = 0;
+  t->is_host = false;
   return t;
 }
 
@@ -514,8 +517,37 @@ static void resume(Runtime *rt, Task *t) {
   end_body(t);
 }
 
+/* The next number of a generator whose state is never 0 (xorshift64*). */
+static uint64_t next_random(uint64_t *state) {
+  uint64_t x = *state;
+  x ^= x >> 12;
+  x ^= x << 25;
+  x ^= x >> 27;
+  *state = x;
+  return x * 0x2545F4914F6CDD1Du >> 16;
+}
+
+/* Brings the ready tasks into a random order; leaves it when memory is out. */
+static void shuffle_ready(Runtime *rt) {
+  size_t n = 0;
+  for (Task *t = rt->ready.head; t; t = t->next) n++;
+  Task **tasks = n > 1 ? malloc(n * sizeof(Task *)) : NULL;
+  if (!tasks) return;
+  n = 0;
+  for (Task *t = rt->ready.head; t; t = t->next) {
+    size_t other = (size_t)(next_random(&rt->shuffle) % (n + 1));
+    tasks[n] = tasks[other];
+    tasks[other] = t;
+    n++;
+  }
+  rt->ready.tail = &rt->ready.head;
+  for (size_t i = 0; i < n; i++) list_push(&rt->ready, tasks[i]);
+  free(tasks);
+}
+
 void tasks_run_ready(Runtime *rt) {
   if (rt->ready.head) {
+    if (rt->shuffle) shuffle_ready(rt);
     rt->batch.head = rt->ready.head;
     rt->batch.tail = rt->ready.tail;
     rt->ready.head = NULL;

@@ -31,6 +31,10 @@ typedef struct WaitType {
   /* Where this is true, `cancel` only asks: the operation still ends by itself and wakes the task,
      `finish` runs in any case, and raises the pending cancel if it is to be raised there. */
   bool cancel_is_deferred;
+  /* Optional. Writes for people what the task waits for, in place of `name`: "sleep for 2.5 s
+     more". Called at any time during the suspension, also by the host between two passes: it must
+     not enter Lua, allocate or change anything. */
+  void (*describe)(const Task *t, const void *op, char *text, size_t size);
 } WaitType;
 
 /* Told when a task ends. The observer owns the memory. */
@@ -80,12 +84,15 @@ struct Task {
   bool cancel_pending;  /* a cancel is in force in the innermost scope */
   bool ending;          /* the body is over; it waits for its cancelled children */
   bool has_origin;      /* an error's origin is kept for it (report.h) */
+  bool is_host;         /* the host's own: people are not shown it */
   bool handle_kept;     /* the handle is in the runtime's table; else it is on the thread's stack */
   int nargs;            /* what the first resume passes */
   int line;
   const struct SourceName *source; /* where it was spawned, or NULL */
   const char *name;                /* for people, or NULL; the owner keeps it alive */
   uint64_t id;
+  uint64_t started_at; /* the runtime's clock, to a pass and a millisecond (Runtime.pass_at) */
+  uint64_t cpu_ns;     /* CPU time used, as far as it was measured */
   union {
     Timer timer;           /* while it sleeps */
     TaskObserver observer; /* while it awaits a task */

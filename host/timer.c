@@ -50,15 +50,19 @@ static void take_out(TimerHeap *heap, uint32_t i) {
     sift_down(heap, i, last);
 }
 
-static void on_timer(uv_timer_t *handle) {
-  TimerHeap *heap = handle->data;
-  heap->armed_for = UINT64_MAX;
-  uint64_t now = uv_hrtime();
+static void fire_due(TimerHeap *heap) {
+  uint64_t now = clock_now(&heap->clock);
   while (heap->len > 0 && heap->entries[0].due <= now) {
     Timer *timer = heap->entries[0].timer;
     take_out(heap, 0);
     timer->fire(timer);
   }
+}
+
+static void on_timer(uv_timer_t *handle) {
+  TimerHeap *heap = handle->data;
+  heap->armed_for = UINT64_MAX;
+  fire_due(heap);
   /* uv_run fires what is overdue before it polls: it must not wait for a socket then, for tasks may
      be ready now, and the heap is not armed. */
   uv_stop(handle->loop);
@@ -101,7 +105,11 @@ void timer_clear(TimerHeap *heap, Timer *timer) {
 void timer_heap_arm(TimerHeap *heap) {
   /* libuv counts whole milliseconds, rounded down: the next one is the first that is not early. */
   uint64_t due = heap->len > 0 ? heap->entries[0].due : TIMER_NEVER;
-  uint64_t target = due == TIMER_NEVER ? UINT64_MAX : (due + 999999) / 1000000;
+  uint64_t target = UINT64_MAX;
+  if (due != TIMER_NEVER) {
+    due -= heap->clock.ahead;
+    target = due > INT64_MAX ? 0 : (due + 999999) / 1000000; /* before the machine's time: now */
+  }
   if (target == heap->armed_for) return;
   heap->armed_for = target;
   if (target == UINT64_MAX) {
@@ -113,6 +121,23 @@ void timer_heap_arm(TimerHeap *heap) {
   }
   uint64_t now = uv_now(heap->handle.loop);
   uv_timer_start(&heap->handle, on_timer, target > now ? target - now : 0, 0);
+}
+
+void timer_heap_disarm(TimerHeap *heap) {
+  heap->armed_for = UINT64_MAX;
+  uv_timer_stop(&heap->handle);
+}
+
+void timer_heap_arm_in(TimerHeap *heap, uint64_t ms) {
+  heap->armed_for = 0;
+  uv_timer_start(&heap->handle, on_timer, ms, 0);
+}
+
+bool timer_heap_jump(TimerHeap *heap) {
+  if (heap->len == 0 || heap->entries[0].due == TIMER_NEVER) return false;
+  if (heap->entries[0].due > heap->clock.shows) heap->clock.shows = heap->entries[0].due;
+  fire_due(heap);
+  return true;
 }
 
 uint64_t timer_due(uint64_t now, double seconds) {

@@ -2,6 +2,7 @@
 #ifndef ML_TIMER_H
 #define ML_TIMER_H
 
+#include "clock.h"
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -17,7 +18,7 @@ struct Timer {
 };
 
 typedef struct TimerEntry {
-  uint64_t due;   /* nanoseconds of uv_hrtime */
+  uint64_t due;   /* nanoseconds of the clock */
   uint64_t order; /* equal times fire in the order they were set */
   Timer *timer;
 } TimerEntry;
@@ -28,6 +29,7 @@ struct TimerHeap {
   uint32_t len, cap;
   uint64_t armed_for; /* loop milliseconds the uv_timer is set for; UINT64_MAX: none */
   uint64_t orders;
+  Clock clock; /* what `due` is on */
 };
 
 #define TIMER_NEVER UINT64_MAX
@@ -38,7 +40,7 @@ int timer_heap_open(TimerHeap *heap, uv_loop_t *loop);
 /* Forgets all timers and starts closing the handle. */
 void timer_heap_close(TimerHeap *heap);
 
-/* Sets `timer` to call `fire` at `due` (nanoseconds of uv_hrtime), never earlier. A timer that is
+/* Sets `timer` to call `fire` at `due` (nanoseconds of the clock), never earlier. A timer that is
    set is moved. Returns 0, or UV_ENOMEM: then it is not set. */
 int timer_set(TimerHeap *heap, Timer *timer, uint64_t due, void (*fire)(Timer *timer));
 
@@ -48,7 +50,16 @@ void timer_clear(TimerHeap *heap, Timer *timer);
 /* Sets the uv_timer for the earliest timer: called once before each wait for events. */
 void timer_heap_arm(TimerHeap *heap);
 
-/* `seconds` from `now` as nanoseconds of uv_hrtime; TIMER_NEVER where it is out of range. */
+/* For the virtual clock: takes the uv_timer back, or sets it for `ms` from now whatever the heap
+   has. */
+void timer_heap_disarm(TimerHeap *heap);
+void timer_heap_arm_in(TimerHeap *heap, uint64_t ms);
+
+/* Moves a stopped clock to the earliest timer and fires what is due then. False when there is none
+   that ever is. */
+bool timer_heap_jump(TimerHeap *heap);
+
+/* `seconds` from `now` as nanoseconds of the clock; TIMER_NEVER where it is out of range. */
 uint64_t timer_due(uint64_t now, double seconds);
 
 #endif
