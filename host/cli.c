@@ -22,6 +22,8 @@ static const char usage[] =
     "      --drain SECONDS            time for running requests when it stops (10)\n"
     "  moonloop repl                  live prompt (also: bare moonloop on a terminal)\n"
     "  moonloop test [PATH...]        run busted specs in the loop (default: spec);\n"
+    "      --virtual-clock            sleeps take no time: the clock jumps to the next timer\n"
+    "      --shuffle[=SEED]           random order of specs and of ready tasks, to expose races\n"
     "                                 busted's own options work too, see moonloop test --help\n"
     "  moonloop --version             versions of moonloop and its libraries\n"
     "  moonloop --help                this text\n"

@@ -7,12 +7,24 @@
 --   busted.publish, busted.safe_publish are looked up at each call: ours holds back the end of a test
 --     until its after_each blocks have run
 
+local clock = require "moonloop.clock"
 local inspect = require "moonloop.inspect"
 local ml = require "moonloop"
 
 local SETTLE_PASSES = 3 -- passes of the loop after a spec, for what is ending already
 local SETTLE_SECONDS = 1 -- for cleanups of cancelled tasks and sockets that are being closed
 local CANCEL_SECONDS = 5 -- for the cleanup of tasks that a spec left behind
+
+local OPTIONS = [[
+moonloop test's own options:
+  --virtual-clock     the clock jumps to the next timer when nothing else is ready (in one spec:
+                      require "moonloop.clock".virtual())
+  --shuffle[=SEED]    shuffles the specs, as busted does, and the order of the tasks that are ready,
+                      from a printed seed; with SEED, as that run did
+busted's options:
+]]
+
+local shuffle_seed -- or nil
 
 local function port_of(address) return address and address:match(":(%d+)$") end
 
@@ -110,6 +122,24 @@ local function clear(seen)
   return "left behind: " .. table.concat(lines, "; ")
 end
 
+-- Each spec has an order of its own, which its name gives: it repeats when the spec runs alone.
+local function reseed(busted, element)
+  if not shuffle_seed then return end
+  local hash = shuffle_seed
+  repeat
+    for _, byte in ipairs {tostring(element.name):byte(1, 200)} do hash = hash * 31 + byte end
+    element = busted.context.parent(element)
+  until not element or element.descriptor ~= "describe"
+  clock.shuffle(hash)
+end
+
+-- Calls `run`; what it made of the clock is taken back after it.
+local function keep_clock(run, element)
+  local was_virtual = clock.is_virtual()
+  run(element)
+  clock[was_virtual and "virtual" or "real"]()
+end
+
 -- Surrounds busted's executor of `it` with the check.
 local function guard_it(busted, run)
   return function(element)
@@ -146,7 +176,8 @@ local function guard_it(busted, run)
       return safe_publish(descriptor, channel, from, ...)
     end
 
-    run(element)
+    reseed(busted, element)
+    keep_clock(run, element)
     busted.publish, busted.safe, busted.safe_publish = publish, safe, safe_publish
     local message = clear(seen)
     if message and not failed then
@@ -164,7 +195,7 @@ end
 local function guard_file(busted, run)
   return function(element)
     local seen = snapshot()
-    run(element)
+    keep_clock(run, element)
     local message = clear(seen)
     if message then
       busted.publish({"error", "file"}, element, busted.context.parent(element),
@@ -188,6 +219,35 @@ local function guarded(make_core)
   end
 end
 
+-- Takes our options out of the global `arg`; busted gets what it knows of them.
+local function take_options()
+  local rest, seed, shuffled = {}, nil, false
+  for i, option in ipairs(arg) do
+    if option == "--virtual-clock" then
+      clock.virtual()
+    elseif option == "--shuffle" or option:find("^%-%-shuffle=") then
+      seed, shuffled = option:match("=(.*)$") or seed, true
+    else
+      if option == "--help" or option == "-h" then io.stdout:write(OPTIONS):flush() end
+      seed = option:match("^%-%-seed=(.*)$") or arg[i - 1] == "--seed" and option or seed
+      rest[#rest + 1] = option
+    end
+  end
+  for i = 1, #arg do arg[i] = nil end
+  if shuffled then
+    shuffle_seed = math.tointeger(tonumber(seed or math.random(1, 2 ^ 31 - 1)))
+    if not shuffle_seed then
+      io.stderr:write("moonloop test: --shuffle: the seed must be an integer, not '", seed, "'\n")
+      os.exit(2)
+    end
+    io.stderr:write(("moonloop test: shuffled; --shuffle=%d repeats this order\n"):format(shuffle_seed))
+    clock.shuffle(shuffle_seed)
+    table.insert(rest, 1, "--shuffle")
+    table.insert(rest, 2, ("--seed=%d"):format(shuffle_seed))
+  end
+  table.move(rest, 1, #rest, 1, arg)
+end
+
 --- Runs busted with the arguments in the global `arg`, as the program `busted` would, and ends the
 --- process with busted's status.
 return function()
@@ -203,6 +263,7 @@ return function()
     pcall(function() return ml[name] end)
   end
   package.loaded["busted.core"] = guarded(make_core)
+  take_options()
   table.insert(arg, 1, "--ignore-lua") -- a .busted file may name an interpreter: it is this one
   -- busted takes the program's name for its messages from the chunk that calls it
   local runner = load("require 'busted.runner'({standalone = false})", "@moonloop test")
