@@ -213,8 +213,6 @@ void coroutine_open(lua_State *L) {
   lua_getglobal(L, LUA_COLIBNAME);
   luaL_setfuncs(L, functions, 0);
   lua_pop(L, 1);
-  lua_pushcfunction(L, coroutine_resume);
-  states_note_transparent(L);
-  lua_pushcfunction(L, wrap_call);
-  states_note_transparent(L);
+  states_note_transparent(L, coroutine_resume);
+  states_note_transparent(L, wrap_call);
 }

@@ -103,7 +103,8 @@ static int job_wait_finish(lua_State *L, Task *t, void *op) {
   return report_raise_with_origin(L);
 }
 
-static const WaitType job_wait = {"a job on the executor", job_wait_cancel, job_wait_finish, false};
+static const WaitType job_wait = {
+    .name = "a job on the executor", .cancel = job_wait_cancel, .finish = job_wait_finish};
 
 /* Stack: pool, function, arguments. */
 static int submit(lua_State *L, Task *t, Pool *pool) {
@@ -141,8 +142,8 @@ static int room_wait_finish(lua_State *L, Task *t, void *op) {
   return submit(L, wait_enter(L, "ml.executor.run"), pool);
 }
 
-static const WaitType room_wait = {"room in the executor's queue", pool_wait_cancel,
-                                   room_wait_finish, false};
+static const WaitType room_wait = {
+    .name = "room in the executor's queue", .cancel = pool_wait_cancel, .finish = room_wait_finish};
 
 static PoolWait *push_wait(lua_State *L, Task *t, Pool *pool) {
   PoolWait *wait = lua_newuserdatauv(L, sizeof *wait, 0); /* kept by this stack */
@@ -211,8 +212,8 @@ static int close_wait_finish(lua_State *L, Task *t, void *op) {
   return 0;
 }
 
-static const WaitType close_wait = {"the executor's last jobs", pool_wait_cancel, close_wait_finish,
-                                    false};
+static const WaitType close_wait = {
+    .name = "the executor's last jobs", .cancel = pool_wait_cancel, .finish = close_wait_finish};
 
 /* pool:close(): takes no more jobs and waits for those it has. Also the pool's __close. */
 static int pool_do_close(lua_State *L) {

@@ -34,8 +34,8 @@ static int gate_finish(lua_State *L, Task *t, void *op) {
   return 0;
 }
 
-static const WaitType gate_wait_type = {"a module that another task loads", gate_cancel,
-                                        gate_finish, false};
+static const WaitType gate_wait_type = {
+    .name = "a module that another task loads", .cancel = gate_cancel, .finish = gate_finish};
 
 /* gate:wait(): until it is open */
 static int gate_wait(lua_State *L) {

@@ -178,7 +178,8 @@ static int request_finish(lua_State *L, Task *task, void *op) {
   return n;
 }
 
-static const WaitType request_wait = {"http request", request_cancel, request_finish, false};
+static const WaitType request_wait = {
+    .name = "http request", .cancel = request_cancel, .finish = request_finish};
 
 static struct curl_slist *header_list(lua_State *L, const CurlLibrary *curl, int index) {
   struct curl_slist *list = NULL;

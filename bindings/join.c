@@ -11,13 +11,16 @@ typedef struct JoinItem {
   bool owned;
 } JoinItem;
 
+/* What ends the wait before all have ended. */
+typedef enum JoinMode { JOIN_ALL, JOIN_ERROR, JOIN_FIRST, JOIN_SUCCESS } JoinMode;
+
 /* A userdata on the stack of the function that waits. */
 typedef struct Join {
   Waker waker;
   int n;
   int waiting, waiting_owned; /* items whose task lives */
-  int failed;                 /* 1 + the index of the first failure, or 0 */
-  bool fail_fast;
+  int decisive;               /* 1 + the index of the task that ended the wait, or 0 */
+  JoinMode mode;
   bool stopping;  /* the owned ones are cancelled; only they are waited for */
   bool cancelled; /* because the caller is */
   JoinItem items[];
@@ -43,10 +46,16 @@ static void cancel_owned(Join *join, CancelCause *cause) {
   }
 }
 
-static void note_failure(Join *join, int index, Task *of) {
-  join->failed = index + 1;
-  if (!join->fail_fast) return;
-  CancelCause *cause = cause_new(of->rt, "another task of its gather failed");
+static bool is_decisive(const Join *join, bool failed) {
+  return join->mode == JOIN_FIRST || (join->mode == JOIN_ERROR && failed) ||
+         (join->mode == JOIN_SUCCESS && !failed);
+}
+
+/* The wait is decided: only the clean-up of the owned ones is still waited for. */
+static void decide(Join *join, int index, Task *of) {
+  join->decisive = index + 1;
+  join->stopping = true;
+  CancelCause *cause = cause_new(of->rt, "it was decided without it");
   if (!cause) return; /* no memory: they are waited for instead */
   cancel_owned(join, cause);
   cause_drop(cause);
@@ -57,10 +66,12 @@ static void item_ended(TaskObserver *observer, Task *ended) {
   Join *join = item->join;
   join->waiting--;
   if (item->owned) join->waiting_owned--;
-  if (!join->stopping && !join->failed && has_failed(ended->handle, ended->status))
-    note_failure(join, (int)(item - join->items), join->waker.task);
-  else if (join->stopping && ended->status == TASK_FAILED)
-    ended->handle->observed = false; /* nobody will look at it: it is to be reported */
+  if (join->stopping) {
+    if (ended->status == TASK_FAILED)
+      ended->handle->observed = false; /* nobody will look at it: it is to be reported */
+  } else if (is_decisive(join, has_failed(ended->handle, ended->status))) {
+    decide(join, (int)(item - join->items), join->waker.task);
+  }
   if (is_over(join)) wait_wake(join->waker);
 }
 
@@ -74,28 +85,31 @@ static void join_cancel(Task *t, void *op) {
 static int join_finish(lua_State *L, Task *t, void *op) {
   Join *join = op;
   detach(join);
-  if (join->cancelled && !join->failed) {
+  if (join->cancelled && !join->decisive) {
     cause_push_error(L, scope_pending(t));
     return lua_error(L);
   }
-  if (join->failed)
-    lua_pushinteger(L, join->failed);
+  if (join->decisive)
+    lua_pushinteger(L, join->decisive);
   else
     lua_pushnil(L);
   return 1;
 }
 
-static const WaitType join_wait = {"tasks", join_cancel, join_finish, true};
+static const WaitType join_wait = {
+    .name = "tasks", .cancel = join_cancel, .finish = join_finish, .cancel_is_deferred = true};
 
 int join_tasks(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  static const char *const modes[] = {"all", "error", "first", "success", NULL};
   int n = (int)luaL_checkinteger(L, 2);
+  JoinMode mode = luaL_checkoption(L, 3, "all", modes);
   lua_settop(L, 4);
   Task *t = wait_enter(L, "ml.gather");
   Join *join = lua_newuserdatauv(L, sizeof *join + (size_t)n * sizeof(JoinItem), 0);
-  *join = (Join){.waker = wait_waker(t), .n = n, .fail_fast = lua_toboolean(L, 3)};
+  *join = (Join){.waker = wait_waker(t), .n = n, .mode = mode};
   for (int i = 0; i < n; i++) join->items[i].observer.link = NULL;
-  int ended_failed = -1;
+  int decisive = -1;
   for (int i = 0; i < n; i++) {
     JoinItem *item = &join->items[i];
     lua_rawgeti(L, 1, i + 1);
@@ -109,7 +123,7 @@ int join_tasks(lua_State *L) {
     lua_settop(L, 5);
     handle->observed = true;
     if (!handle->task) {
-      if (ended_failed < 0 && has_failed(handle, handle->status)) ended_failed = i;
+      if (decisive < 0 && is_decisive(join, has_failed(handle, handle->status))) decisive = i;
       continue;
     }
     item->observer.ended = item_ended;
@@ -118,7 +132,7 @@ int join_tasks(lua_State *L) {
     join->waiting++;
     if (item->owned) join->waiting_owned++;
   }
-  if (ended_failed >= 0) note_failure(join, ended_failed, t);
+  if (decisive >= 0) decide(join, decisive, t);
   return is_over(join) ? join_finish(L, t, join) : wait_suspend(L, t, &join_wait, join);
 }
 
@@ -137,6 +151,11 @@ int join_first_results(lua_State *L) {
   }
   lua_pushinteger(L, n);
   lua_setfield(L, 3, "n");
+  return 1;
+}
+
+int join_has_ended(lua_State *L) {
+  lua_pushboolean(L, task_check_handle(L, 1)->task == NULL);
   return 1;
 }
 

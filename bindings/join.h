@@ -4,15 +4,19 @@
 
 #include <lua.h>
 
-/* join(tasks, n, fail_fast, owned) -> index of the first task that failed | nil
-   Waits until the n tasks have ended; with fail_fast only until one has failed (it raised, was
-   cancelled, or returned nil and an error). `owned[i]` is true for the tasks that the caller has
-   started: when it fails fast, or the caller is cancelled, these are cancelled, and join does not
-   come back before their clean-up is over. Raises the caller's own cancel. */
+/* join(tasks, n, mode, owned) -> index of the task that decided it | nil
+   Waits until the n tasks have ended ("all"), or one of them has decided it before: by a failure
+   ("error": it raised, was cancelled, or returned nil and an error), by a success ("success"), or
+   by its end ("first"). `owned[i]` is true for the tasks that the caller has started: when it is
+   decided, or the caller is cancelled, these are cancelled, and join does not come back before
+   their clean-up is over. Raises the caller's own cancel. */
 int join_tasks(lua_State *L);
 
 /* first_results(tasks, n) -> {n = n, the first result of each} of tasks that are done */
 int join_first_results(lua_State *L);
+
+/* has_ended(task) -> boolean */
+int join_has_ended(lua_State *L);
 
 /* outcome(task) -> true, first result | false, error, traceback or nil */
 int join_outcome(lua_State *L);

@@ -50,6 +50,15 @@ static int os_exit(lua_State *L) {
   return lua_error(L); /* pcall lets it through: the code after os.exit does not run */
 }
 
+void modules_set_methods(lua_State *L, const char *name, const luaL_Reg *methods) {
+  if (luaL_newmetatable(L, name)) {
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_setmetatable(L, -2);
+}
+
 void modules_open(lua_State *L) {
   coroutine_open(L);
   protect_open(L);

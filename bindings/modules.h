@@ -2,7 +2,7 @@
 #ifndef ML_MODULES_H
 #define ML_MODULES_H
 
-#include <lua.h>
+#include <lauxlib.h>
 
 /* Replaces what must be able to suspend in the standard library, and preloads the host's modules:
    the C ones below and the Lua parts embedded in the binary. Called once a state. */
@@ -14,6 +14,30 @@ void coroutine_open(lua_State *L);
 void protect_open(lua_State *L);
 /* bindings/task.c: the methods of task handles */
 void task_open(lua_State *L);
+
+/* Gives the userdata on the top of L the metatable `name`, whose __index is `methods`. */
+void modules_set_methods(lua_State *L, const char *name, const luaL_Reg *methods);
+
+/* bindings/scope.c */
+int scope_timeout(lua_State *L);
+int scope_shield(lua_State *L);
+int scope_deadline(lua_State *L);
+/* catch(f, ...) -> true, results | false, error: pcall that stops a cancel too (bindings/protect.c)
+ */
+int protect_catch(lua_State *L);
+/* bindings/future.c, semaphore.c, queue.c, var.c, group.c: their constructors */
+int future_new(lua_State *L);
+int event_new(lua_State *L);
+int semaphore_new(lua_State *L);
+int lock_new(lua_State *L);
+int queue_new(lua_State *L);
+int var_new(lua_State *L);
+int group_new(lua_State *L);
+/* group_run(f) -> f's results: ml.group(function(g) ... end) */
+int group_run(lua_State *L);
+
+/* completions(tasks, n) -> completions (bindings/completions.c) */
+int completions_new(lua_State *L);
 
 /* gate() -> gate (bindings/gate.c) */
 int gate_new(lua_State *L);

@@ -56,15 +56,31 @@ static int protect_xpcall(lua_State *L) {
   return protect_over(L, lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, protect_over), 2);
 }
 
+static int catch_over(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L);
+  Task *t = task_current(L);
+  if (t && t->has_origin && !lua_istable(L, -1)) report_forget_origin(t);
+  lua_pushboolean(L, 0);
+  lua_insert(L, -2);
+  return 2;
+}
+
+int protect_catch(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, 1);
+  lua_insert(L, 1);
+  return catch_over(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, catch_over), 0);
+}
+
 void protect_open(lua_State *L) {
-  lua_pushcfunction(L, protect_pcall);
-  states_note_transparent(L);
-  lua_pushcfunction(L, protect_xpcall);
-  states_note_transparent(L);
+  states_note_transparent(L, protect_pcall);
+  states_note_transparent(L, protect_xpcall);
   lua_pushcfunction(L, protect_pcall);
   lua_setglobal(L, "pcall");
   lua_pushcfunction(L, protect_xpcall);
   lua_setglobal(L, "xpcall");
   lua_getglobal(L, "dofile"); /* Lua's own can be suspended through already */
-  states_note_transparent(L);
+  states_note_transparent(L, lua_tocfunction(L, -1));
+  lua_pop(L, 1);
 }

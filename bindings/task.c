@@ -21,7 +21,8 @@ static int await_finish(lua_State *L, Task *t, void *op) {
   return task_push_outcome(L, 1);
 }
 
-static const WaitType await_wait = {"a task", await_cancel, await_finish, false};
+static const WaitType await_wait = {
+    .name = "a task", .cancel = await_cancel, .finish = await_finish};
 
 static void awaited_task_ended(TaskObserver *observer, Task *ended) {
   (void)ended;

@@ -69,8 +69,7 @@ static int wait_finish(lua_State *L, Task *t, void *op) {
   return push_event(L, op);
 }
 
-static const WaitType input_wait = {
-    .name = "input", .cancel = wait_cancel, .finish = wait_finish, .cancel_is_deferred = false};
+static const WaitType input_wait = {.name = "input", .cancel = wait_cancel, .finish = wait_finish};
 
 /* wait() -> "input" when there is something to read, or "SIGINT" or "SIGTERM" when that came. */
 static int l_wait(lua_State *L) {

@@ -223,7 +223,8 @@ static int stop_wait_finish(lua_State *L, Task *t, void *op) {
   return 0;
 }
 
-static const WaitType stop_wait = {"server", stop_wait_cancel, stop_wait_finish, false};
+static const WaitType stop_wait = {
+    .name = "server", .cancel = stop_wait_cancel, .finish = stop_wait_finish};
 
 static int wait_until_stopped(lua_State *L, WebServer *server, const char *name) {
   if (server->http.is_stopped) return 0;

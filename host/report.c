@@ -13,7 +13,9 @@
 typedef struct Unawaited {
   struct Unawaited *next;
   uint64_t due;
-  int ref; /* keeps the handle */
+  int ref; /* keeps the userdata that `observed` is in */
+  bool *observed;
+  char headline[80], place[100];
 } Unawaited;
 
 /* --- origins: origins[slot] = {error, text, text is this task's own traceback} --- */
@@ -150,38 +152,44 @@ static void on_due(Timer *timer) {
   rt->reports_due = true;
 }
 
-static int report_handle(lua_State *L) {
-  TaskHandle *handle = lua_touserdata(L, 1);
-  char headline[80], place[120], site[80];
-  handle->observed = true;
-  snprintf(headline, sizeof headline, "moonloop: task %d failed and nobody awaited it",
-           (int)handle->id);
-  snprintf(place, sizeof place, "spawned at %s", task_site(handle->source, handle->line, site));
+static int report_failure(lua_State *L) {
+  const Unawaited *u = lua_touserdata(L, 2);
+  *u->observed = true;
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, 1);
   lua_rawgeti(L, -2, 2);
-  report_error(L, headline, -2, lua_tostring(L, -1), place);
+  report_error(L, u->headline, -2, lua_tostring(L, -1), *u->place ? u->place : NULL);
   return 0;
 }
 
-void report_unawaited(lua_State *L, int index) {
+/* The userdata is on the top of L (popped). */
+static void report_now(lua_State *L, Unawaited *u) {
+  lua_pushcfunction(L, report_failure);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, u);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+void report_unawaited(lua_State *L, int index, bool *observed, const char *headline,
+                      const char *place) {
   Runtime *rt = runtime_of(L);
-  Unawaited *u = malloc(sizeof *u);
-  if (!u) { /* no memory to wait with: say it now */
-    lua_pushvalue(L, index);
-    lua_pushcfunction(L, report_handle);
-    lua_insert(L, -2);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  Unawaited u = {.observed = observed, .due = runtime_now(rt) + UNAWAITED_NS};
+  snprintf(u.headline, sizeof u.headline, "%s", headline);
+  snprintf(u.place, sizeof u.place, "%s", place ? place : "");
+  lua_pushvalue(L, index);
+  Unawaited *kept = malloc(sizeof *kept);
+  if (!kept) { /* no memory to wait with: say it now */
+    report_now(L, &u);
     return;
   }
-  lua_pushvalue(L, index);
-  *u = (Unawaited){.due = runtime_now(rt) + UNAWAITED_NS, .ref = luaL_ref(L, LUA_REGISTRYINDEX)};
+  u.ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  *kept = u;
   if (!rt->unawaited) {
     rt->unawaited_tail = &rt->unawaited;
-    timer_set(&rt->timers, &rt->unawaited_timer, u->due, on_due);
+    timer_set(&rt->timers, &rt->unawaited_timer, u.due, on_due);
   }
-  *rt->unawaited_tail = u;
-  rt->unawaited_tail = &u->next;
+  *rt->unawaited_tail = kept;
+  rt->unawaited_tail = &kept->next;
 }
 
 void report_flush(Runtime *rt, bool all) {
@@ -190,15 +198,13 @@ void report_flush(Runtime *rt, bool all) {
   rt->reports_due = false;
   for (Unawaited *u; (u = rt->unawaited) && (all || u->due <= now);) {
     rt->unawaited = u->next;
-    lua_pushcfunction(L, report_handle);
     lua_rawgeti(L, LUA_REGISTRYINDEX, u->ref);
     luaL_unref(L, LUA_REGISTRYINDEX, u->ref);
-    free(u);
-    TaskHandle *handle = lua_touserdata(L, -1);
-    if (handle->observed)
-      lua_pop(L, 2);
-    else if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+    if (*u->observed)
       lua_pop(L, 1);
+    else
+      report_now(L, u);
+    free(u);
   }
   if (rt->unawaited) timer_set(&rt->timers, &rt->unawaited_timer, rt->unawaited->due, on_due);
 }

@@ -32,9 +32,11 @@ void report_push_traceback(lua_State *L, Task *t, int index);
 void report_error(lua_State *L, const char *headline, int index, const char *traceback,
                   const char *place);
 
-/* The failed task of the handle at `index` is reported in a second, unless it is observed before.
- */
-void report_unawaited(lua_State *L, int index);
+/* The failure of the userdata at `index` is reported in a second, unless *observed (inside of it)
+   is true by then. Its user value is {error, traceback}; the headline is a literal, the place is
+   copied or NULL. */
+void report_unawaited(lua_State *L, int index, bool *observed, const char *headline,
+                      const char *place);
 
 /* Prints the failures whose time has come (`all`: each one) that are not observed. */
 void report_flush(Runtime *rt, bool all);

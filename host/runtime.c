@@ -72,6 +72,8 @@ Runtime *runtime_new(void) {
     rt->handles_ref = luaL_ref(rt->L, LUA_REGISTRYINDEX);
     lua_newtable(rt->L);
     rt->origins_ref = luaL_ref(rt->L, LUA_REGISTRYINDEX);
+    lua_newtable(rt->L);
+    rt->vars_ref = luaL_ref(rt->L, LUA_REGISTRYINDEX);
     lua_pushcfunction(rt->L, open_libraries);
     if (lua_pcall(rt->L, 0, 0, 0) == LUA_OK) return rt;
     fprintf(stderr, "moonloop: %s\n", lua_tostring(rt->L, -1));
@@ -163,6 +165,7 @@ static void abandon_tasks(Runtime *rt) {
     if (t->wait && !t->ready) t->wait->cancel(t, t->op);
     t->wait = NULL;
     t->generation++;
+    while (t->scope) scope_close(t->scope);
     if (t->children) {
       t = t->children;
       continue;

@@ -56,6 +56,7 @@ struct Runtime {
   const void *handle_meta; /* the same as a pointer, to tell handles fast */
   int handles_ref;         /* registry table: handles by Task.slot, where Task.handle_kept */
   int origins_ref;         /* registry table: error origins in flight by Task.slot (report.h) */
+  int vars_ref;            /* registry table: task-local values by Task.slot (bindings/var.c) */
   struct SourceName *source_names; /* spawn sites' file names */
 
   /* failures that nobody has awaited yet (report.c) */

@@ -8,8 +8,12 @@
 CancelCause *cause_new(Runtime *rt, const char *reason) {
   CancelCause *cause = malloc(sizeof *cause);
   if (!cause) return NULL;
-  *cause = (CancelCause){
-      .refs = 1, .reason_ref = LUA_NOREF, .error_ref = LUA_NOREF, .reason = reason, .rt = rt};
+  *cause = (CancelCause){.refs = 1,
+                         .reason_ref = LUA_NOREF,
+                         .error_ref = LUA_NOREF,
+                         .reason = reason,
+                         .deadline = -1,
+                         .rt = rt};
   return cause;
 }
 
@@ -33,6 +37,12 @@ void cause_drop(CancelCause *cause) {
 }
 
 void cause_push_error(lua_State *L, CancelCause *cause) {
+  if (cause->error_ref == LUA_NOREF && cause->deadline >= 0) {
+    error_push(L, "timeout", NULL, "the deadline of %g s has passed", cause->deadline);
+    lua_pushvalue(L, -1);
+    cause->error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return;
+  }
   if (cause->error_ref == LUA_NOREF) {
     if (cause->reason)
       lua_pushstring(L, cause->reason);
@@ -62,13 +72,36 @@ void scope_open(Scope *scope, Task *t) {
   t->scope = scope;
 }
 
+/* The children that `shield` sheltered are exposed to what is outside of it. */
+static void expose_children(Scope *shield) {
+  Task *t = shield->task;
+  Scope *next = shield->outer;
+  while (next && !next->shield) next = next->outer;
+  for (Task *child = t->children; child; child = child->sibling) {
+    if (child->shelter != shield) continue;
+    child->shelter = next;
+    if (!next && t->cancelled) task_cancel(child, t->cancelled);
+  }
+}
+
 void scope_close(Scope *scope) {
   Task *t = scope->task;
+  if (!t) return;
   timer_clear(&t->rt->timers, &scope->timer);
-  t->scope = scope->outer;
+  Scope **link = &t->scope;
+  while (*link != scope) link = &(*link)->outer;
+  *link = scope->outer;
+  if (scope->shield) expose_children(scope);
   cause_drop(scope->cause);
   scope->cause = NULL;
+  scope->task = NULL;
   t->cancel_pending = scope_pending(t) != NULL;
+}
+
+Scope *scope_shield_of(Task *t) {
+  Scope *s = t->scope;
+  while (s && !s->shield) s = s->outer;
+  return s;
 }
 
 void scope_cancel(Scope *scope, CancelCause *cause) {
@@ -81,15 +114,16 @@ void scope_cancel(Scope *scope, CancelCause *cause) {
 }
 
 CancelCause *scope_pending(Task *t) {
-  if (t->cancelled) return t->cancelled;
   CancelCause *outermost = NULL;
-  for (Scope *s = t->scope; s; s = s->outer)
+  for (Scope *s = t->scope; s; s = s->outer) {
     if (s->cause) outermost = s->cause;
-  return outermost;
+    if (s->shield) return outermost;
+  }
+  return t->cancelled ? t->cancelled : outermost;
 }
 
 static bool is_error_of(lua_State *L, int index, CancelCause *cause) {
-  if (!cause || cause->error_ref == LUA_NOREF) return false;
+  if (!cause || cause->error_ref == LUA_NOREF || cause->deadline >= 0) return false;
   lua_rawgeti(L, LUA_REGISTRYINDEX, cause->error_ref);
   bool same = lua_rawequal(L, -1, index);
   lua_pop(L, 1);
@@ -100,8 +134,9 @@ bool scope_is_own_cancel(lua_State *L, int index) {
   Task *t = task_current(L);
   if (!t || !t->cancel_pending) return false;
   index = lua_absindex(L, index);
-  if (is_error_of(L, index, t->cancelled)) return true;
-  for (Scope *s = t->scope; s; s = s->outer)
+  for (Scope *s = t->scope; s; s = s->outer) {
     if (is_error_of(L, index, s->cause)) return true;
-  return false;
+    if (s->shield) return false;
+  }
+  return is_error_of(L, index, t->cancelled);
 }

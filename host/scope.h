@@ -18,6 +18,9 @@ typedef struct CancelCause {
   int reason_ref;     /* the reason as the script gave it, or LUA_NOREF */
   int error_ref;      /* the error object, or LUA_NOREF */
   const char *reason; /* or the host's reason: a string literal, or NULL */
+  /* Not negative: a deadline of so many seconds has passed. Its error is a timeout, which pcall may
+     catch like any other. */
+  double deadline;
   struct Runtime *rt;
 } CancelCause;
 
@@ -25,6 +28,7 @@ typedef struct Scope {
   struct Scope *outer;
   struct Task *task;
   CancelCause *cause; /* not NULL: cancelled */
+  bool shield;        /* cancels from outside wait until it is closed */
   Timer timer;
 } Scope;
 
@@ -38,9 +42,16 @@ void cause_drop(CancelCause *cause);
 /* Pushes the cause's error object. */
 void cause_push_error(lua_State *L, CancelCause *cause);
 
-/* Opens and closes a scope of `t`; they nest like blocks. Closing drops its cause and its timer. */
+/* Opens a scope inside those of `t` that are open. */
 void scope_open(Scope *scope, struct Task *t);
+
+/* Closes it, whichever it is of its task's: generators can leave blocks in another order than they
+   entered them. Drops its cause and its timer, delivers what a shield has held back. Harmless when
+   it is closed (scope->task is NULL). Does not enter Lua. */
 void scope_close(Scope *scope);
+
+/* The innermost shield around what `t` runs now, or NULL. */
+Scope *scope_shield_of(struct Task *t);
 
 /* Cancels what runs in the scope. Takes over the reference to `cause`. Does not enter Lua. */
 void scope_cancel(Scope *scope, CancelCause *cause);

@@ -8,9 +8,9 @@
 
 #define TRANSPARENT "moonloop.transparent"
 
-void states_note_transparent(lua_State *L) {
+void states_note_transparent(lua_State *L, lua_CFunction f) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, TRANSPARENT);
-  lua_insert(L, -2);
+  lua_pushcfunction(L, f);
   lua_pushboolean(L, true);
   lua_rawset(L, -3);
   lua_pop(L, 1);

@@ -14,8 +14,8 @@ static inline bool state_has(lua_State *L, uintptr_t mark) { return (STATE_WORD(
    resume, or below a C function that Lua cannot suspend, which is named with the line it is on. */
 int states_raise_cannot_wait(lua_State *L, const char *function);
 
-/* The C functions of the host that can be suspended through, for the message above: registers the
-   function on the top of L (popped). */
-void states_note_transparent(lua_State *L);
+/* Says that `f`, a C function of the host, can be suspended through: the message above passes it
+   over. */
+void states_note_transparent(lua_State *L, lua_CFunction f);
 
 #endif

@@ -337,9 +337,11 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   }
   t->wait = NULL;
   t->scope = NULL;
-  t->cancelled = parent && parent->cancelled ? cause_hold(parent->cancelled) : NULL;
+  t->shelter = parent && parent->scope ? scope_shield_of(parent) : NULL;
+  t->cancelled = parent && parent->cancelled && !t->shelter ? cause_hold(parent->cancelled) : NULL;
   t->cancel_pending = t->cancelled != NULL;
   t->woken_by_cancel = t->ending = t->has_origin = t->handle_kept = false;
+  t->has_vars = false;
   t->children = NULL;
   t->observers = NULL;
   t->owner = owner;
@@ -353,6 +355,23 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->cpu_ns = 0;
   t->is_host = false;
   return t;
+}
+
+/* A child starts with the values of the task that starts it: the same table, which nobody changes.
+ */
+static void inherit_vars(lua_State *L, Task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->vars_ref);
+  lua_rawgeti(L, -1, t->rt->current->slot);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
+  t->has_vars = true;
+}
+
+static void drop_vars(lua_State *L, Task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->rt->vars_ref);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
 }
 
 /* Puts the function and its arguments, on the top of L, into the thread; the handle, where there is
@@ -369,6 +388,7 @@ static Task *start(lua_State *L, Task *t, Task *parent, int nargs, TaskList *lis
   lua_pushcfunction(co, report_error_handler);
   lua_xmove(L, co, nargs + 1);
   t->nargs = nargs + BODY_FIRST;
+  if (t->rt->current && t->rt->current->has_vars) inherit_vars(L, t);
   link_to_parent(t, parent);
   t->rt->live++;
   make_ready(list, t);
@@ -414,7 +434,16 @@ static void adopt_children(Task *t) {
     Task *child = t->children;
     unlink_from_parent(child);
     link_to_parent(child, t->parent);
+    if (!child->shelter) child->shelter = t->shelter;
   }
+}
+
+static void report_task(lua_State *L, Task *t) {
+  char headline[80], place[100], site[80];
+  snprintf(headline, sizeof headline, "moonloop: task %d failed and nobody awaited it", (int)t->id);
+  snprintf(place, sizeof place, "spawned at %s", task_site(t->source, t->line, site));
+  task_push_handle(L, t);
+  report_unawaited(L, -1, &t->handle->observed, headline, place);
 }
 
 /* Everything that a body left is handed over; the record goes back to the pool. */
@@ -446,11 +475,11 @@ static void finish(Task *t) {
     }
     t->owner->ended(t->owner, t, co, traceback);
   } else if (t->status == TASK_FAILED && t->handle && !t->handle->observed) {
-    task_push_handle(co, t);
-    report_unawaited(co, -1);
+    report_task(co, t);
   }
   if (t->handle) drop_handle(co, t);
   if (t->has_origin) report_forget_origin(t);
+  if (t->has_vars) drop_vars(co, t);
   cause_drop(t->cancelled);
   t->cancelled = NULL;
   lua_settop(co, 0);
@@ -458,7 +487,7 @@ static void finish(Task *t) {
 }
 
 static void end_body(Task *t) {
-  t->scope = NULL;
+  while (t->scope) scope_close(t->scope); /* a block entered without <close>, or in a generator */
   t->wait = NULL;
   if (t->cancelled && t->children) {
     t->ending = true; /* a cancel is over when the children's clean-up is */
@@ -567,7 +596,11 @@ void tasks_run_ready(Runtime *rt) {
 
 void task_interrupt(Task *t) {
   t->cancel_pending = scope_pending(t) != NULL;
-  if (!t->cancel_pending || !t->wait || t->ready || t->ending) return;
+  if (!t->cancel_pending || !t->wait || t->woken_by_cancel || t->ending) return;
+  if (t->ready) {
+    if (t->wait->revoke && t->wait->revoke(t, t->op)) t->woken_by_cancel = true;
+    return;
+  }
   if (t->wait->cancel_is_deferred) {
     t->wait->cancel(t, t->op);
     return;
@@ -578,6 +611,12 @@ void task_interrupt(Task *t) {
   make_ready(&t->rt->ready, t);
 }
 
+/* What is started inside a shield is left alone until the shield is closed. */
+static Task *first_exposed(Task *child) {
+  while (child && child->shelter) child = child->sibling;
+  return child;
+}
+
 bool task_cancel(Task *t, CancelCause *cause) {
   if (t->cancelled) return false;
   for (Task *at = t;;) { /* the subtree, parents first */
@@ -585,23 +624,28 @@ bool task_cancel(Task *t, CancelCause *cause) {
       at->cancelled = cause_hold(cause);
       task_interrupt(at);
     }
-    if (at->children) {
-      at = at->children;
-      continue;
+    Task *next = first_exposed(at->children);
+    while (!next) {
+      if (at == t) return true;
+      next = first_exposed(at->sibling);
+      at = at->parent;
     }
-    while (at != t && !at->sibling) at = at->parent;
-    if (at == t) return true;
-    at = at->sibling;
+    at = next;
   }
 }
 
 /* --- waiting --- */
 
-Task *wait_enter(lua_State *L, const char *function) {
+Task *wait_enter_cleanup(lua_State *L, const char *function) {
   Runtime *rt = runtime_of(L);
   Task *t = rt->current;
   if (!t || L != rt->running || rt->barrier || !lua_isyieldable(L))
     states_raise_cannot_wait(L, function);
+  return t;
+}
+
+Task *wait_enter(lua_State *L, const char *function) {
+  Task *t = wait_enter_cleanup(L, function);
   if (t->cancel_pending) {
     cause_push_error(L, scope_pending(t));
     lua_error(L);

@@ -9,6 +9,7 @@
 
 #include "runtime.h"
 #include "scope.h"
+#include "waiters.h"
 
 typedef enum TaskStatus {
   TASK_PENDING,   /* started, its body has not run yet */
@@ -35,6 +36,10 @@ typedef struct WaitType {
      more". Called at any time during the suspension, also by the host between two passes: it must
      not enter Lua, allocate or change anything. */
   void (*describe)(const Task *t, const void *op, char *text, size_t size);
+  /* Or NULL. The task has been woken and is cancelled before it goes on: takes the result back
+     where it can (an item to the queue, a permit to the next) and returns true; then the wait
+     raises. Otherwise the result is delivered and the next wait raises. Must not enter Lua. */
+  bool (*revoke)(Task *t, void *op);
 } WaitType;
 
 /* Told when a task ends. The observer owns the memory. */
@@ -75,6 +80,7 @@ struct Task {
   Scope *scope;           /* innermost cancel scope, or NULL */
   CancelCause *cancelled; /* the task itself was cancelled for this cause, or NULL */
   Task *parent, *children, *sibling, **sibling_link;
+  Scope *shelter; /* the shield of its parent that it was started in, while that is open */
   TaskObserver *observers;
   TaskOwner *owner;
   TaskHandle *handle;   /* or NULL when Lua has never seen it */
@@ -85,6 +91,7 @@ struct Task {
   bool ending;          /* the body is over; it waits for its cancelled children */
   bool has_origin;      /* an error's origin is kept for it (report.h) */
   bool is_host;         /* the host's own: people are not shown it */
+  bool has_vars;        /* it has task-local values (bindings/var.c) */
   bool handle_kept;     /* the handle is in the runtime's table; else it is on the thread's stack */
   int nargs;            /* what the first resume passes */
   int line;
@@ -96,6 +103,7 @@ struct Task {
   union {
     Timer timer;           /* while it sleeps */
     TaskObserver observer; /* while it awaits a task */
+    Waiter waiter;         /* while it stands in a queue (waiters.h) */
   };
 };
 
@@ -148,6 +156,10 @@ void tasks_close(Runtime *rt);
 /* 1. May this call wait here? Raises the pending cancel, or an error that names `function` and the
    frame that cannot be suspended. Call it before anything is started. Returns the running task. */
 Task *wait_enter(lua_State *L, const char *function);
+
+/* The same for a clean-up's wait, which no pending cancel keeps from waiting: with a WaitType whose
+   cancel is deferred. */
+Task *wait_enter_cleanup(lua_State *L, const char *function);
 
 /* 2. Suspends: `return wait_suspend(L, t, &type, op);` after the operation has been started. */
 int wait_suspend(lua_State *L, Task *t, const WaitType *type, void *op);

@@ -225,7 +225,8 @@ static int accept_finish(lua_State *L, Task *t, void *op) {
   return 1;
 }
 
-static const WaitType accept_wait = {"rawtcp accept", accept_cancel, accept_finish, false};
+static const WaitType accept_wait = {
+    .name = "rawtcp accept", .cancel = accept_cancel, .finish = accept_finish};
 
 /* listener:accept([seconds]) -> conn */
 static int l_accept(lua_State *L) {
@@ -287,7 +288,8 @@ static int connect_finish(lua_State *L, Task *t, void *op) {
   return fail(L, status);
 }
 
-static const WaitType connect_wait = {"rawtcp connect", connect_cancel, connect_finish, false};
+static const WaitType connect_wait = {
+    .name = "rawtcp connect", .cancel = connect_cancel, .finish = connect_finish};
 
 /* connect(port [, seconds]) -> conn, to 127.0.0.1. */
 static int l_connect(lua_State *L) {
@@ -321,7 +323,8 @@ static int writing_finish(lua_State *L, Task *t, void *op) {
   return lua_pushboolean(L, true), 1;
 }
 
-static const WaitType writing_wait = {"rawtcp send", writing_cancel, writing_finish, false};
+static const WaitType writing_wait = {
+    .name = "rawtcp send", .cancel = writing_cancel, .finish = writing_finish};
 
 static void writing_end(Writing *w, int status) {
   w->status = status;
@@ -440,7 +443,8 @@ static int receive_finish(lua_State *L, Task *t, void *op) {
   return 3;
 }
 
-static const WaitType receive_wait = {"rawtcp receive", receive_cancel, receive_finish, false};
+static const WaitType receive_wait = {
+    .name = "rawtcp receive", .cancel = receive_cancel, .finish = receive_finish};
 
 /* conn:receive([what [, seconds = 10]]) -> text | nil, word, what came until then
 

@@ -1,0 +1,67 @@
+--- What the combinators (gather, race, any, map) have in common: their arguments.
+-- An item is a function, a `{f, arg, ...}` list, or a task.
+local core = require "moonloop.core"
+
+local is_callable, is_task = core.is_callable, core.is_task
+
+local items = {}
+
+local function is_item(item)
+  return is_task(item) or is_callable(item) or (type(item) == "table" and is_callable(item[1]))
+end
+
+local function is_list(value)
+  return type(value) == "table" and not is_callable(value)
+end
+
+--- Reads `name`'s arguments (item, item, ...) or (list [, options]).
+-- Returns the items, their count, the options, and whether they came as a list. Errors are raised
+-- at the caller of the function that calls this one.
+function items.arguments(name, known_options, ...)
+  local count = select("#", ...)
+  local first, second = ...
+  local with_options = count == 2 and type(second) == "table" and second[1] == nil
+    and not is_callable(second)
+  local list, options, as_list = { ... }, {}, false
+  if is_list(first) and (count == 1 or with_options) then
+    list, count, options, as_list = first, first.n or #first, with_options and second or {}, true
+  end
+  for option in pairs(options) do
+    if not known_options[option] then
+      error(("%s: unknown option '%s'"):format(name, tostring(option)), 3)
+    end
+  end
+  for i = 1, count do
+    if not is_item(list[i]) then
+      error(("%s: item %d is a %s; expected a function, a {function, arguments...} list or a task")
+        :format(name, i, type(list[i])), 3)
+    end
+  end
+  return list, count, options, as_list
+end
+
+--- Starts what is not a task already. Returns the tasks, and which of them are ours to cancel.
+-- The place where they are spawned is the line that called the combinator.
+function items.start(list, count)
+  local tasks, owned = {}, {}
+  for i = 1, count do
+    local item = list[i]
+    if is_task(item) then
+      tasks[i], owned[i] = item, false
+    elseif is_callable(item) then
+      tasks[i], owned[i] = core.spawn_for(3, item), true
+    else
+      tasks[i], owned[i] = core.spawn_for(3, table.unpack(item, 1, item.n or #item)), true
+    end
+  end
+  return tasks, owned
+end
+
+--- Raises what made the ended task a failure, or gives all its results.
+function items.outcome(task)
+  local results = table.pack(task:await())
+  if results[1] == nil and results[2] ~= nil then error(results[2], 0) end
+  return table.unpack(results, 1, results.n)
+end
+
+return items
