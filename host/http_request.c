@@ -242,12 +242,20 @@ void http_request_close(HttpRequest *r) {
   buffer_free(&r->body);
 }
 
+/* A well-formed version that is not ours is a 505, anything else is no request. */
+static HttpProgress bad_version(HttpRequest *r) {
+  const char *p = http_request_head(r) + r->target.at + r->target.len;
+  if (r->in.data + r->in.len - p >= 11 && !memcmp(p, " HTTP/", 6) && p[7] == '.' && p[9] == '\r' &&
+      p[6] >= '2' && p[6] <= '9' && p[8] >= '0' && p[8] <= '9')
+    return bad(r, 505, "HTTP Version Not Supported");
+  return bad(r, 400, "malformed HTTP version");
+}
+
 static HttpProgress parser_failed(HttpRequest *r, llhttp_errno_t error) {
   switch (error) {
   case HPE_INVALID_METHOD:
     return bad(r, 400, "unknown method");
-  case HPE_INVALID_VERSION:
-    return bad(r, 505, "HTTP Version Not Supported");
+  case HPE_INVALID_VERSION: return bad_version(r);
   case HPE_INVALID_URL:
     return bad(r, 400, "malformed request target");
   case HPE_INVALID_HEADER_TOKEN:

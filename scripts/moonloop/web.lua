@@ -13,24 +13,25 @@ local function is_callable(f)
   return type(meta) == "table" and type(meta.__call) == "function"
 end
 
---- Raises what is wrong with the options of a route at the caller's caller's line.
-local function check_options(opts, level)
+--- Raises what is wrong with the options of a route, at the line that registers it.
+local function check_options(opts)
+  local level = 3
   if type(opts) ~= "table" then
-    error("the options of a route are a " .. type(opts) .. " (expected a table)", level + 1)
+    error("the options of a route are a " .. type(opts) .. " (expected a table)", level)
   end
   for name, value in pairs(opts) do
     local wanted = OPTIONS[name]
     if not wanted then
-      error("unknown option '" .. tostring(name) .. "' of a route", level + 1)
+      error("unknown option '" .. tostring(name) .. "' of a route", level)
     end
     local given = math.type(value) == "integer" and wanted == "integer" and wanted or type(value)
     if given ~= wanted then
       error("option '" .. name .. "' of a route is a " .. given .. " (expected " .. wanted .. ")",
-        level + 1)
+        level)
     end
   end
   if opts.max_body and opts.max_body < 0 then
-    error("option 'max_body' of a route is negative", level + 1)
+    error("option 'max_body' of a route is negative", level)
   end
 end
 
@@ -47,21 +48,21 @@ local App = {}
 App.__index = App
 App.__name = "moonloop.web.app"
 
---- Registers a route. `level` is where a mistake is to be shown.
-local function add_route(app, level, method, path, opts, handler)
+--- Registers a route. The methods below end in a call of it, so level 2 is the script's line.
+local function add_route(app, method, path, opts, handler)
   if handler == nil then opts, handler = nil, opts end
   if type(path) ~= "string" then
-    error("the path of a route is a " .. type(path) .. " (expected a string)", level + 1)
+    error("the path of a route is a " .. type(path) .. " (expected a string)", 2)
   end
-  if opts ~= nil then check_options(opts, level + 1) end
+  if opts ~= nil then check_options(opts) end
   if not is_callable(handler) then
     error("the handler of " .. path .. " is a " .. type(handler) .. " (expected a function)",
-      level + 1)
+      2)
   end
   opts = opts or {}
   if opts.offload then handler = offloaded(handler) end
   local ok, wrong = app.router:add(method, path, handler, opts.max_body)
-  if not ok then error(wrong, level + 1) end
+  if not ok then error(wrong, 2) end
   return app
 end
 
@@ -69,7 +70,7 @@ for _, name in ipairs(METHODS) do
   local method = name:upper()
   --- app:get(path [, opts], handler) and so on. Returns the app.
   App[name] = function(app, path, opts, handler)
-    return add_route(app, 2, method, path, opts, handler)
+    return add_route(app, method, path, opts, handler)
   end
 end
 
@@ -77,7 +78,7 @@ end
 function App.route(app, method, path, opts, handler)
   local name = type(method) == "string" and method:lower() or tostring(method)
   for _, known in ipairs(METHODS) do
-    if name == known then return add_route(app, 2, known:upper(), path, opts, handler) end
+    if name == known then return add_route(app, known:upper(), path, opts, handler) end
   end
   error("unknown method '" .. tostring(method) .. "'", 2)
 end
