@@ -255,7 +255,8 @@ static HttpProgress parser_failed(HttpRequest *r, llhttp_errno_t error) {
   switch (error) {
   case HPE_INVALID_METHOD:
     return bad(r, 400, "unknown method");
-  case HPE_INVALID_VERSION: return bad_version(r);
+  case HPE_INVALID_VERSION:
+    return bad_version(r);
   case HPE_INVALID_URL:
     return bad(r, 400, "malformed request target");
   case HPE_INVALID_HEADER_TOKEN:

@@ -35,12 +35,29 @@ local function check_options(opts)
   end
 end
 
+--- Runs in the worker: the handler's results, and whether the first is a response, which crosses as
+-- a plain table.
+local function run_there(handler, req)
+  local response = require("moonloop.web.core").response
+  local function pack(first, ...)
+    local is_response = getmetatable(first) == response
+    if is_response then setmetatable(first, nil) end
+    return is_response, first, ...
+  end
+  return pack(handler(req))
+end
+
+local function unpack_here(is_response, first, ...)
+  if is_response then setmetatable(first, core.response) end
+  return first, ...
+end
+
 --- A handler that runs on another core, as a job of the default executor.
 local function offloaded(handler)
   local executor
   return function(req)
     executor = executor or require "moonloop.executor"
-    return executor.run(handler, req)
+    return unpack_here(executor.run(run_there, handler, req))
   end
 end
 
