@@ -61,7 +61,8 @@ describe("moonloop", function()
       assert.matches("^moonloop: s.lua:1: boom\nstack traceback:\n.*s.lua:1: in .*'f'.*s.lua:3: in main chunk", err)
       assert.equal(1, status)
       write("s.lua", "error(setmetatable({}, {__tostring = function() return 'an object' end}))")
-      _, err, status = sh "$M s.lua"
+      out, err, status = sh "$M s.lua"
+      assert.equal("", out)
       assert.matches("^moonloop: an object\n", err)
       assert.equal(1, status)
     end)

@@ -20,6 +20,13 @@ local function compile(text)
   return chunk, message, not chunk and (is_begun(message) or is_begun(as_expression))
 end
 
+-- What `ml` loads only when it is used is to be found by TAB, too.
+local function load_all()
+  for _, name in ipairs {"http", "json", "executor", "web"} do
+    pcall(function() return ml[name] end)
+  end
+end
+
 -- Reading with the line editor: a line, or nil and "eof", "SIGINT" or "SIGTERM".
 local function edit(prompt)
   terminal.begin(prompt)
@@ -36,6 +43,7 @@ local function edit(prompt)
     elseif what == "line" then
       return text
     elseif what == "complete" then
+      if text:find("ml", 1, true) then load_all() end
       local insert, names = complete.line(text, _G)
       if not insert and text:find("^%s*$") then
         terminal.insert("  ")
