@@ -24,15 +24,18 @@ struct HttpClient {
   unsigned idle_count;
 };
 
-/* A descriptor of curl's in the loop. That of a connection is watched as long as it is open: idle,
-   it does not keep the loop alive, and the next request on it needs no system call to watch it. */
+/* A descriptor that curl has asked to watch. Once it is a connection, it is watched as long as it
+   is open: idle, it does not keep the loop alive, and the next request on it needs no system call.
+ */
 typedef struct HttpSocket {
   uv_poll_t poll;
   HttpPool *pool;
   int fd;
-  int wanted;      /* events curl waits for; 0: idle */
-  int armed;       /* events libuv waits for */
-  bool connection; /* on_close_socket will end it; else curl's word that it is done with it */
+  int wanted; /* events curl waits for; 0: idle */
+  int armed;  /* events libuv waits for */
+  /* curl (7.88) calls on_close_socket for sockets that have been connected, and waits to read from
+     those alone; it closes others without a word and asks to remove them later. */
+  bool internet, connected;
 } HttpSocket;
 
 struct HttpPool {
@@ -60,7 +63,7 @@ static HttpSocket *socket_at(HttpPool *pool, curl_socket_t fd) {
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 /* Puts `fd` into the loop. NULL when memory or the kernel's room for it is out. */
-static HttpSocket *socket_add(HttpPool *pool, int fd, bool connection) {
+static HttpSocket *socket_add(HttpPool *pool, int fd) {
   if (fd >= pool->socket_slots) {
     int slots = fd + 16;
     HttpSocket **sockets = realloc(pool->sockets, (size_t)slots * sizeof *sockets);
@@ -77,7 +80,9 @@ static HttpSocket *socket_add(HttpPool *pool, int fd, bool connection) {
   }
   s->pool = pool;
   s->fd = fd;
-  s->connection = connection;
+  int domain = AF_UNIX; /* the pair through which the resolver's thread reports */
+  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain});
+  s->internet = domain != AF_UNIX;
   pool->sockets[fd] = s;
   return s;
 }
@@ -106,13 +111,14 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
   HttpSocket *s = socket_at(pool, fd);
   if (what == CURL_POLL_REMOVE) {
     if (!s) return 0;
-    if (s->connection)
+    if (s->connected)
       socket_watch(s, 0);
     else
       socket_remove(pool, s);
     return 0;
   }
-  if (!s && !(s = socket_add(pool, fd, false))) return -1;
+  if (!s && !(s = socket_add(pool, fd))) return -1;
+  if (what & CURL_POLL_IN) s->connected = s->internet;
   socket_watch(s,
                (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0));
   return 0;
@@ -123,9 +129,12 @@ static curl_socket_t on_open_socket(void *data, curlsocktype purpose,
   (void)purpose;
   int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
   if (fd < 0) return CURL_SOCKET_BAD;
-  if (!socket_add(data, fd, true)) {
-    close(fd);
-    return CURL_SOCKET_BAD;
+  /* curl has closed a socket of this number and thinks that the new one is watched in its place. */
+  HttpSocket *s = socket_at(data, fd);
+  if (s) {
+    s->armed = 0;
+    s->connected = false;
+    socket_watch(s, s->wanted);
   }
   return fd;
 }

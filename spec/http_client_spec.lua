@@ -745,6 +745,20 @@ describe("ml.http", function()
       assert.is_false(pcall(first.await, first))
     end)
 
+    it("requests whose connections are still being made leaves nothing behind", function()
+      local server = serve(function(conn) conn:receive("*a") end)
+      local items = {}
+      for i = 1, 20 do items[i] = { http.get, server.url, { timeout = 0 } } end
+      for _ = 1, 10 do
+        for _, err in ipairs(ml.gather(items, { return_errors = true })) do assert.equal("timeout", err.kind) end
+        local task = ml.spawn(http.get, server.url)
+        ml.sleep(0)
+        task:cancel()
+        assert.is_false(pcall(task.await, task))
+      end
+      assert.equal(200, assert(http.get(serve_echo().url)).status)
+    end)
+
     it("does not wait for a name that is being looked up", function()
       local task = ml.spawn(http.get, "http://somebody.invalid/")
       ml.sleep(0)
