@@ -140,13 +140,15 @@ end
 --- Reads and evaluates until the input ends. On a terminal, Ctrl-C cancels the running input or
 --- gives up the typed one, and Ctrl-D leaves, which cancels the tasks in the background. From a pipe
 --- or a file there is no prompt, and the tasks in the background may end.
+--- @param version string
 --- @return integer the exit status: 1 when an input from a pipe or a file failed
-return function()
+return function(version)
   _G.ml = ml
   local good = true
   if terminal.interactive then
     for _, line in ipairs(history.load()) do terminal.remember(line) end
-    io.stdout:write("moonloop on ", _VERSION, ". Ctrl-C cancels, Ctrl-D leaves.\n")
+    io.stdout:write("moonloop ", version, " on ", _VERSION, "; ml is loaded. TAB completes, Ctrl-C cancels, ",
+      "Ctrl-D leaves.\n")
   end
   while true do
     local chunk, message, why = next_chunk()
