@@ -254,6 +254,15 @@ describe("the prompt on a terminal", function()
     screen:expect("\nalpha  alto\n> t.al")
   end)
 
+  it("completes a name over the end of a row", function()
+    open(40)
+    screen:type("'above'" .. ENTER)
+    screen:expect("\n\"above\"\n>")
+    local line = ("x"):rep(25) .. " = string.fo"
+    screen:type(line .. TAB)
+    screen:expect("\n\"above\"\n> " .. line .. "r\nmat")
+  end)
+
   it("keeps its history", function()
     open()
     screen:type("first = 1" .. ENTER)
