@@ -897,4 +897,68 @@ describe("ml.http", function()
       assert.equal("[1]", res.body:sub(-3))
     end)
   end)
+
+  describe("and ml.web", function()
+    local app, server, client
+    local ended = {}
+
+    setup(function()
+      app = ml.web.app()
+      app:any("/method", function(req) return { method = req.method, body = req.body, query = req.query } end)
+      app:post("/json", function(req) return req:json() end)
+      app:get("/wait", function()
+        local _ <close> = setmetatable({}, { __close = function() ended[#ended + 1] = true end })
+        ml.sleep(60)
+      end)
+      app:get("/large", function() return ("0123456789"):rep(500000) end)
+    end)
+
+    before_each(function()
+      server = assert(ml.web.listen(app, { host = "127.0.0.1", port = 0 }))
+      client = http.client { base_url = "http://127.0.0.1:" .. server.port }
+    end)
+    after_each(function()
+      server:stop(0)
+      client = nil
+    end)
+
+    it("understand each other", function()
+      for _, verb in ipairs { "get", "post", "put", "patch", "delete", "options" } do
+        local body = verb == "get" and "" or ("b\r\n"):rep(1000)
+        local res = assert(client[verb](client, "/method", { query = { q = "a &+ä" }, body = body }))
+        assert.same({ method = verb:upper(), query = { q = "a &+ä" }, body = body }, res:json())
+      end
+      assert.same({ 1, 2.5, { x = "y" } }, assert(client:post("/json", { json = { 1, 2.5, { x = "y" } } })):json())
+      assert.equal(404, assert(client:get("/none")).status)
+      assert.equal(405, assert(client:get("/json")).status)
+      assert.equal(5000000, #assert(client:get("/large")).body)
+      assert.equal("5000000", assert(client:head("/large")).headers["Content-Length"])
+    end)
+
+    it("a hundred requests are gathered", function()
+      local items = {}
+      for i = 1, 100 do items[i] = function() return assert(client:post("/json", { json = { i } })):json()[1] end end
+      local results = ml.gather(items)
+      for i = 1, 100 do assert.equal(i, results[i]) end
+    end)
+
+    it("cancelling a request cancels its handler", function()
+      local task = ml.spawn(client.get, client, "/wait")
+      ml.sleep(0.02)
+      task:cancel()
+      assert.is_false(pcall(task.await, task))
+      ml.timeout(5, function() while #ended == 0 do ml.sleep(0.001) end end)
+      assert.equal(1, #ended)
+    end)
+
+    it("a worker of the executor has a client of its own", function()
+      local pool = ml.executor.new { threads = 2 }
+      local url = client.base_url .. "/method"
+      local function job() return require("moonloop").http.get(url):json().method end
+      local items = {}
+      for i = 1, 4 do items[i] = function() return pool:run(job) end end
+      assert.same({ n = 4, "GET", "GET", "GET", "GET" }, ml.gather(items))
+      pool:close()
+    end)
+  end)
 end)
