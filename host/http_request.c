@@ -100,6 +100,7 @@ static bool host_ok(const char *v, size_t n) {
   if (!n) return false;
   for (size_t i = 0; i < n; i++) {
     unsigned char c = (unsigned char)v[i];
+    if ((c >= '.' && c <= ':' && c != '/') || (c >= 'a' && c <= 'z')) continue; /* nearly all */
     if (c <= ' ' || c >= 0x7f || strchr("@/\\,?#\"<>^`{|}", c)) return false;
   }
   return true;
