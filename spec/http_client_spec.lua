@@ -467,6 +467,49 @@ describe("ml.http", function()
       assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", http.get(server.url .. "/nonsense"))
     end)
 
+    it("whatever a server sends, there is a response or an error", function()
+      local whole = {
+        ok("hello", "X-A: 1\r\nX-A: 2\r\nSet-Cookie: a=b\r\n folded\r\n"),
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+          .. "3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n",
+        "HTTP/1.0 301 Moved\r\nLocation: /x\r\nContent-Encoding: gzip, br\r\n\r\n\31\139\8\0\0",
+      }
+      local pieces = {
+        "\r\n", "\n", ":", " ", "\0", "\t", "\255", "HTTP/1.1 ", "HTTP/2 200\r\n", "\r\n\r\n", "Set-Cookie:\r\n",
+        "Content-Length: -1\r\n", "Content-Length: 99999999999999999999\r\n", "Transfer-Encoding: chunked\r\n",
+      }
+      local seed = 1 -- the same texts in every run
+      local function random(n)
+        seed = (seed * 1103515245 + 12345) % 2147483648
+        return seed // 65536 % n + 1
+      end
+      local function mutated()
+        local text = whole[random(#whole)]
+        for _ = 1, random(4) do
+          local at, kind = random(#text + 1), random(3)
+          if kind == 1 then text = text:sub(1, at - 1) .. pieces[random(#pieces)] .. text:sub(at) end
+          if kind == 2 then text = text:sub(1, at - 1) .. text:sub(at + random(8)) end
+          if kind == 3 then text = text:sub(1, at - 1) .. string.char(random(256) - 1) .. text:sub(at + 1) end
+        end
+        return text
+      end
+      local server = serve(function(conn)
+        if read_request(conn) then conn:send(mutated()) end
+      end)
+      local answered = 0
+      for _ = 1, 300 do
+        local res, err = http.get(server.url)
+        if res then
+          answered = answered + 1
+          assert.equal("string", type(res.body))
+          for name in pairs(res.headers) do assert.equal(name:lower(), name) end
+        else
+          assert.is_true(ml.is_error(err))
+        end
+      end
+      assert.is_true(answered > 0 and answered < 300)
+    end)
+
     it("a server that does not speak TLS is an error of kind tls", function()
       local server = serve(function(conn)
         conn:receive()
