@@ -386,6 +386,13 @@ describe("a pool", function()
     end)
   end)
 
+  it("says how many threads it has, also before the first job has started them", function()
+    with_pool({ threads = 3 }, function(pool)
+      assert.are.same({ threads = 3, queued = 0, running = 0, done = 0, failed = 0, cancelled = 0, wait_seconds = 0.0 },
+        pool:stats())
+    end)
+  end)
+
   it("starts jobs in the order they came, also those that waited for room", function()
     with_pool({ threads = 1, queue = 2 }, function(pool)
       local tasks = {}
