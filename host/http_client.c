@@ -10,8 +10,6 @@
 #define MAX_REDIRECTS 10L
 #define MAX_HEADERS (256 * 1024)  /* bytes of one response's header section */
 #define EXPECT_FROM (1024 * 1024) /* curl asks "100-continue" for bodies from this size */
-#define MAX_IDLE 64               /* transfers kept for the next requests */
-#define KEPT_BUFFER (64 * 1024)   /* what an idle transfer may keep of its buffers */
 #define MAX_ROUNDS 8              /* of curl's "call me at once" before the loop has its turn */
 
 struct HttpClient {
@@ -20,8 +18,6 @@ struct HttpClient {
   Runtime *rt;
   const CurlLibrary *curl;
   HttpPool *pools;
-  HttpTransfer *idle;
-  unsigned idle_count;
 };
 
 /* A descriptor that curl has asked to watch. Once it is a connection, it is watched as long as it
@@ -314,22 +310,10 @@ static void pool_close(HttpPool *pool) {
   if (pool->next) pool->next->link = pool->link;
 }
 
-static void transfer_free(const CurlLibrary *curl, HttpTransfer *t) {
-  curl->easy_cleanup(t->easy);
-  buffer_free(&t->headers);
-  buffer_free(&t->body);
-  free(t);
-}
-
 static void on_runtime_close(CloseHook *hook, Runtime *rt) {
   (void)rt;
   HttpClient *client = (HttpClient *)hook;
   while (client->pools) pool_close(client->pools);
-  while (client->idle) {
-    HttpTransfer *t = client->idle;
-    client->idle = t->next;
-    transfer_free(client->curl, t);
-  }
 }
 
 HttpClient *http_client_new(Runtime *rt, const CurlLibrary *curl) {
@@ -459,14 +443,10 @@ static bool drop_headers(HttpTransfer *t, const HttpRequest *r) {
          add_header(t, "Expect:");
 }
 
+/* curl's handles are not used again: after curl_easy_reset, curl 7.88 keeps a pointer to a header
+   of the response before, and uses it when the next one begins with a folded line. */
 static HttpTransfer *transfer_new(HttpClient *client) {
-  HttpTransfer *t = client->idle;
-  if (t) {
-    client->idle = t->next;
-    client->idle_count--;
-    return t;
-  }
-  t = calloc(1, sizeof *t);
+  HttpTransfer *t = calloc(1, sizeof *t);
   if (!t) return NULL;
   t->easy = client->curl->easy_init();
   if (t->easy) return t;
@@ -507,30 +487,13 @@ void http_transfer_abort(HttpTransfer *t) {
   pool_drive_later(pool); /* its place may be another's turn */
 }
 
-static void buffer_keep(Buffer *b) {
-  b->len = 0;
-  if (b->cap > KEPT_BUFFER) buffer_free(b);
-}
-
 void http_transfer_release(HttpTransfer *t) {
-  HttpClient *client = t->pool->client;
-  client->curl->slist_free_all(t->request_headers);
-  t->request_headers = NULL;
-  if (client->idle_count == MAX_IDLE) {
-    transfer_free(client->curl, t);
-    return;
-  }
-  client->curl->easy_reset(t->easy);
-  buffer_keep(&t->headers);
-  buffer_keep(&t->body);
-  t->custom_method = t->in_trailers = false;
-  t->headers_size = 0;
-  t->limit = HTTP_WITHIN_LIMITS;
-  t->status = 0;
-  t->message[0] = '\0';
-  t->next = client->idle;
-  client->idle = t;
-  client->idle_count++;
+  const CurlLibrary *curl = t->pool->client->curl;
+  curl->easy_cleanup(t->easy);
+  curl->slist_free_all(t->request_headers);
+  buffer_free(&t->headers);
+  buffer_free(&t->body);
+  free(t);
 }
 
 const char *http_transfer_url(HttpTransfer *t) {

@@ -467,6 +467,11 @@ describe("ml.http", function()
       assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", http.get(server.url .. "/nonsense"))
     end)
 
+    it("a response that begins with a folded line is no harm, nor are the next ones", function()
+      local server = serve(answering("HTTP/1.1 200 OK\r\n \tfold: 1\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n"))
+      for _ = 1, 5 do assert.equal("1", assert(http.get(server.url)).headers["X-A"]) end
+    end)
+
     it("whatever a server sends, there is a response or an error", function()
       local whole = {
         ok("hello", "X-A: 1\r\nX-A: 2\r\nSet-Cookie: a=b\r\n folded\r\n"),
