@@ -188,6 +188,10 @@ static void transfer_remove(HttpTransfer *t) {
 }
 
 static void transfer_end(HttpTransfer *t, CURLcode result) {
+  if (result == CURLE_BAD_FUNCTION_ARGUMENT) { /* what curl says of a header it cannot parse */
+    result = CURLE_WEIRD_SERVER_REPLY;
+    snprintf(t->message, sizeof t->message, "malformed header in the response");
+  }
   t->result = result;
   t->pool->client->curl->easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
   transfer_remove(t);

@@ -467,9 +467,16 @@ describe("ml.http", function()
       assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", http.get(server.url .. "/nonsense"))
     end)
 
-    it("a response that begins with a folded line is no harm, nor are the next ones", function()
-      local server = serve(answering("HTTP/1.1 200 OK\r\n \tfold: 1\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n"))
-      for _ = 1, 5 do assert.equal("1", assert(http.get(server.url)).headers["X-A"]) end
+    it("a response that begins with a folded line is an error, and no harm to the next ones", function()
+      local server = serve(answering(function(head)
+        return head:find("/good", 1, true) and ok("good", "X-A: 1\r\n")
+          or "HTTP/1.1 200 OK\r\n \tfold: 1\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n"
+      end))
+      for _ = 1, 3 do
+        local err = assert_error("http", "CURLE_WEIRD_SERVER_REPLY", http.get(server.url))
+        assert.matches("malformed header", err.message)
+        assert.equal("1", assert(http.get(server.url .. "/good")).headers["X-A"])
+      end
     end)
 
     it("whatever a server sends, there is a response or an error", function()
