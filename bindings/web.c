@@ -41,9 +41,10 @@ static int request_main(lua_State *L) {
   HttpConnection *c = lua_touserdata(L, 1);
   WebServer *server = (WebServer *)c->server;
   http_connection_running(c);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, c->match.route->handler_ref);
-  web_request_push(L, server->web, c);
-  lua_callk(L, 1, LUA_MULTRET, (lua_KContext)c, request_returned);
+  const Route *route = c->match.route;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, route->handler_ref);
+  if (route->takes_request) web_request_push(L, server->web, c);
+  lua_callk(L, route->takes_request, LUA_MULTRET, (lua_KContext)c, request_returned);
   return request_returned(L, LUA_OK, (lua_KContext)c);
 }
 
@@ -129,6 +130,11 @@ static int l_router_add(lua_State *L) {
   lua_Integer max_body = luaL_optinteger(L, 5, HTTP_DEFAULT_MAX_BODY);
   char error[400];
   lua_settop(L, 4);
+  lua_Debug about = {.nparams = 1};
+  if (lua_isfunction(L, 4)) { /* nobody could see the request of a function without parameters */
+    lua_pushvalue(L, 4);
+    lua_getinfo(L, ">u", &about);
+  }
   int handler = luaL_ref(L, LUA_REGISTRYINDEX);
   Route *route = router_add(r->router, method, pattern, error, sizeof error);
   if (!route) {
@@ -139,6 +145,7 @@ static int l_router_add(lua_State *L) {
   }
   route->handler_ref = handler;
   route->max_body = (size_t)max_body;
+  route->takes_request = about.nparams || about.isvararg;
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -40,7 +40,8 @@ typedef struct Route {
   unsigned n_params;
   /* The owner's. */
   int handler_ref;
-  size_t max_body; /* bytes */
+  size_t max_body;    /* bytes */
+  bool takes_request; /* the handler has a parameter */
 } Route;
 
 typedef struct HttpRouter HttpRouter;
