@@ -57,6 +57,9 @@ RouteMethod router_method(const char *name);
 Route *router_add(HttpRouter *router, RouteMethod method, const char *pattern, char *error,
                   size_t error_size);
 
+/* All routes, linked by `next`. */
+const Route *router_routes(const HttpRouter *router);
+
 /* A parameter's place in the path that was matched, still encoded. */
 typedef struct RouteCapture {
   uint32_t at, len;

@@ -4,9 +4,11 @@ local web = require "moonloop.web"
 
 local M = {}
 
---- Serves `app` on a free port while `f(port, server)` runs.
-function M.serving(app, f)
-  local server = assert(web.listen(app, { port = 0 }))
+--- Serves `app` on a free port while `f(port, server)` runs; `opts` are listen's.
+function M.serving(app, f, opts)
+  opts = opts or {}
+  opts.port = 0
+  local server = assert(web.listen(app, opts))
   local ok, err = pcall(f, server.port, server)
   server:stop(0)
   if not ok then error(err, 0) end
