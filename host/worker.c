@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -198,7 +199,8 @@ static bool was_called(void *data) {
 /* The worker is on the idle list, spinning: waits until it is woken. */
 static void wait_until_woken(Worker *w) {
   Pool *pool = w->pool;
-  if (pool->may_spin) {
+  int cpu = sched_getcpu(); /* the owner could not run on this core meanwhile */
+  if (pool->may_spin && cpu != atomic_load_explicit(&pool->owner_cpu, memory_order_relaxed)) {
     uint64_t end = uv_hrtime() + SPIN_NS;
     while (uv_hrtime() < end) {
       if (atomic_load_explicit(&w->job, memory_order_acquire)) return;
@@ -274,7 +276,10 @@ static Job *next_job(Worker *w, Job *finished) {
     leave = !job && pool->stopping;
     uv_mutex_unlock(&pool->lock);
   }
-  if (job) job->started_at = uv_hrtime();
+  if (job) {
+    job->started_at = uv_hrtime();
+    atomic_store_explicit(&w->cpu, sched_getcpu(), memory_order_relaxed);
+  }
   return job;
 }
 
@@ -346,6 +351,7 @@ int worker_start(Pool *pool, Job *job, Worker **worker) {
   if (!w) return UV_ENOMEM;
   w->pool = pool;
   atomic_init(&w->job, job);
+  atomic_init(&w->cpu, -1);
   int rc = uv_sem_init(&w->wake, 0);
   if (rc == 0) {
     uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = STACK_SIZE};
