@@ -16,8 +16,6 @@
 #define SPIN_NS 50000u
 /* Lua instructions that clean-up may run before a cancelled job is interrupted once more. */
 #define CLEANUP_INSTRUCTIONS 1000000
-/* A message buffer that is larger is not used again for the outcome. */
-#define KEEP_BUFFER 65536u
 
 #define INTERRUPT_SIGNAL SIGURG /* ignored by default, so a stray one does no harm */
 
@@ -171,8 +169,7 @@ static void run_job(Worker *w, Job *job) {
   lua_pushcfunction(L, l_start);
   lua_pushlightuserdata(L, w);
   int status = lua_pcall(L, 1, 0, 0);
-  if (job->message.cap > KEEP_BUFFER) buffer_free(&job->message);
-  job->message.len = 0;
+  job->message.len = 0; /* the outcome takes the call's place */
   if (status == LUA_OK) {
     run_task(w);
   } else {
