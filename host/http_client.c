@@ -188,12 +188,15 @@ static void transfer_remove(HttpTransfer *t) {
 }
 
 static void transfer_end(HttpTransfer *t, CURLcode result) {
+  t->pool->client->curl->easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
   if (result == CURLE_BAD_FUNCTION_ARGUMENT) { /* what curl says of a header it cannot parse */
     result = CURLE_WEIRD_SERVER_REPLY;
     snprintf(t->message, sizeof t->message, "malformed header in the response");
+  } else if (result == CURLE_OK && t->status < 100) { /* curl lets "HTTP/2 000" pass */
+    result = CURLE_WEIRD_SERVER_REPLY;
+    snprintf(t->message, sizeof t->message, "no status in the response");
   }
   t->result = result;
-  t->pool->client->curl->easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
   transfer_remove(t);
   wait_wake(t->waker);
 }

@@ -459,12 +459,14 @@ describe("ml.http", function()
         if path == "chunk" then conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nonly this") end
         if path == "reset" then conn:reset() end
         if path == "nonsense" then conn:send("SSH-2.0-server\r\n") end
+        if path == "zero" then conn:send("HTTP/2 000\r\nContent-Length: 0\r\n\r\n") end
       end)
       assert_error("network", "CURLE_PARTIAL_FILE", http.get(server.url .. "/short"))
       assert_error("network", "CURLE_PARTIAL_FILE", http.get(server.url .. "/chunk"))
       assert_error("network", "CURLE_GOT_NOTHING", http.get(server.url .. "/nothing"))
       assert_error("network", "ECONNRESET", http.get(server.url .. "/reset"))
       assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", http.get(server.url .. "/nonsense"))
+      assert_error("http", "CURLE_WEIRD_SERVER_REPLY", http.get(server.url .. "/zero"))
     end)
 
     it("a response that begins with a folded line is an error, and no harm to the next ones", function()
