@@ -359,7 +359,7 @@ static void open_userdata(lua_State *L, Packer *p) {
   bool genuine = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
   size_t len = strlen(name);
-  if (!genuine || len > UINT8_MAX || !transfer_push_type(L, name)) {
+  if (!genuine || len > UINT8_MAX || !transfer_push_type(L, name, false)) {
     refuse(L, p, lua_pushfstring(L, "a userdata (%s)", name));
   }
   uint8_t short_len = (uint8_t)len;
