@@ -184,11 +184,13 @@ static int executor_run(lua_State *L) {
 
 /* --- the rest --- */
 
-/* pool:stats() -> {threads, queued, running, done, failed, cancelled, wait_seconds} */
+/* pool:stats() -> {threads, queued, running, done, failed, cancelled, wait_seconds}. `threads` is
+   how many there may be; wait_seconds is what all jobs together have waited for one. */
 static int pool_get_stats(lua_State *L) {
-  PoolStats stats = pool_stats(check_pool(L, 1));
+  Pool *pool = check_pool(L, 1);
+  PoolStats stats = pool_stats(pool);
   lua_createtable(L, 0, 7);
-  lua_pushinteger(L, stats.threads);
+  lua_pushinteger(L, pool->max_threads);
   lua_setfield(L, -2, "threads");
   lua_pushinteger(L, (lua_Integer)stats.queued);
   lua_setfield(L, -2, "queued");

@@ -41,9 +41,10 @@ static int request_main(lua_State *L) {
   HttpConnection *c = lua_touserdata(L, 1);
   WebServer *server = (WebServer *)c->server;
   http_connection_running(c);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, c->match.route->handler_ref);
-  web_request_push(L, server->web, c);
-  lua_callk(L, 1, LUA_MULTRET, (lua_KContext)c, request_returned);
+  const Route *route = c->match.route;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, route->handler_ref);
+  if (route->takes_request) web_request_push(L, server->web, c);
+  lua_callk(L, route->takes_request, LUA_MULTRET, (lua_KContext)c, request_returned);
   return request_returned(L, LUA_OK, (lua_KContext)c);
 }
 
@@ -104,6 +105,9 @@ typedef struct WebRouter {
 
 static int router_gc(lua_State *L) {
   WebRouter *r = lua_touserdata(L, 1);
+  if (r->router)
+    for (const Route *route = router_routes(r->router); route; route = route->next)
+      luaL_unref(L, LUA_REGISTRYINDEX, route->handler_ref);
   router_free(r->router);
   r->router = NULL;
   return 0;
@@ -129,6 +133,11 @@ static int l_router_add(lua_State *L) {
   lua_Integer max_body = luaL_optinteger(L, 5, HTTP_DEFAULT_MAX_BODY);
   char error[400];
   lua_settop(L, 4);
+  lua_Debug about = {.nparams = 1};
+  if (lua_isfunction(L, 4)) { /* nobody could see the request of a function without parameters */
+    lua_pushvalue(L, 4);
+    lua_getinfo(L, ">u", &about);
+  }
   int handler = luaL_ref(L, LUA_REGISTRYINDEX);
   Route *route = router_add(r->router, method, pattern, error, sizeof error);
   if (!route) {
@@ -139,6 +148,7 @@ static int l_router_add(lua_State *L) {
   }
   route->handler_ref = handler;
   route->max_body = (size_t)max_body;
+  route->takes_request = about.nparams || about.isvararg;
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -167,12 +177,21 @@ static int server_gc(lua_State *L) {
   return 0;
 }
 
-/* listen(router, host, port) -> server | nil, err: serves until it is stopped. */
+/* The time in seconds at `index` as milliseconds, at least one. */
+static uint32_t check_time(lua_State *L, int index) {
+  lua_Number seconds = luaL_checknumber(L, index);
+  luaL_argcheck(L, seconds > 0, index, "a time is positive");
+  return seconds < 1e-3 ? 1 : seconds > 4e6 ? UINT32_MAX : (uint32_t)(seconds * 1000);
+}
+
+/* listen(router, host, port, timeout, keep_alive) -> server | nil, err: serves until it is
+   stopped. Times in seconds. */
 static int l_listen(lua_State *L) {
   WebRouter *router = luaL_checkudata(L, 1, WEB_ROUTER);
   const char *host = luaL_checkstring(L, 2);
   lua_Integer port = luaL_checkinteger(L, 3);
   luaL_argcheck(L, port >= 0 && port <= 65535, 3, "a port is 0 to 65535");
+  uint32_t timeout = check_time(L, 4), keep_alive = check_time(L, 5);
   Web *web = lua_touserdata(L, lua_upvalueindex(1));
   Runtime *rt = runtime_of(L);
   lua_settop(L, 3);
@@ -187,6 +206,8 @@ static int l_listen(lua_State *L) {
   server->http.router = router->router;
   server->http.start = start_request;
   server->http.stopped = server_stopped;
+  server->http.timeout_ms = timeout;
+  server->http.keep_alive_ms = keep_alive;
   lua_pushvalue(L, 4);
   server->self = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, 1);

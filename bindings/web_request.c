@@ -263,10 +263,14 @@ static int request_newindex(lua_State *L) {
 }
 
 static int request_tostring(lua_State *L) {
-  const WebRequest *req = check_request(L);
-  push_path(L, req);
-  lua_pushfstring(L, "request %I: %s %s", (LUAI_UACINT)req->number,
-                  llhttp_method_name((llhttp_method_t)req->method), lua_tostring(L, -1));
+  check_request(L);
+  lua_settop(L, 1);
+  lua_getfield(L, 1, "id");
+  lua_getfield(L, 1, "method");
+  lua_getfield(L, 1, "path");
+  for (int i = 2; i <= 4; i++) luaL_tolstring(L, i, NULL); /* a script may have replaced them */
+  lua_pushfstring(L, "request %s: %s %s", lua_tostring(L, 5), lua_tostring(L, 6),
+                  lua_tostring(L, 7));
   return 1;
 }
 

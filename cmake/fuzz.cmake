@@ -11,6 +11,7 @@ if(MOONLOOP_FUZZ)
   target_compile_options(moonloop_host PUBLIC ${FUZZ_FLAGS}
     -fsanitize=fuzzer-no-link,address,undefined)
   target_link_options(moonloop_host PUBLIC -fsanitize=address,undefined)
+  target_compile_definitions(moonloop_host PUBLIC FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
   file(GLOB FUZZERS CONFIGURE_DEPENDS spec/fuzz/*_fuzz.c)
   foreach(source ${FUZZERS})
     get_filename_component(name ${source} NAME_WE)

@@ -28,8 +28,11 @@ static const char usage[] =
     "  moonloop --version             versions of moonloop and its libraries\n"
     "  moonloop --help                this text\n"
     "\n"
-    "Exit status: 0, or what os.exit was given; 1 after an error; 2 for wrong usage;\n"
-    "130 after SIGINT and 143 after SIGTERM (serve: 0).\n";
+    "Exit status: 0, or what os.exit was given; 1 after an error of the script, of a spec, or of "
+    "an\n"
+    "input that repl has read from a pipe; 2 for wrong usage; 130 after SIGINT and 143 after "
+    "SIGTERM\n"
+    "(serve stops in order then, and exits with 0).\n";
 
 static const char *wrong(char *message, int size, const char *format, const char *what) {
   snprintf(message, (size_t)size, format, what);

@@ -3,6 +3,7 @@
 
 #include "worker.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,13 +185,24 @@ static void on_async(uv_async_t *async) {
   close_if_left(pool);
 }
 
+/* Is a worker on this very core? It could not run while the owner spins. The lock is held. */
+static bool shares_core(Pool *pool) {
+  int cpu = atomic_load_explicit(&pool->owner_cpu, memory_order_relaxed);
+  for (int i = 0; i < pool->stats.threads; i++) {
+    Worker *w = pool->workers[i];
+    if (w->state == WORKER_BUSY && atomic_load_explicit(&w->cpu, memory_order_relaxed) == cpu)
+      return true;
+  }
+  return false;
+}
+
 /* At the end of a pass in which a job was submitted: if jobs have been short, waits for one for
    about as long as it takes to fall asleep and be woken. */
 static void spin(PassHook *hook, Runtime *rt) {
   Pool *pool = POOL_OF(spin_hook, hook);
   if (rt->ready.head || !pool->outstanding) return;
   uv_mutex_lock(&pool->lock);
-  bool worthwhile = pool->mean_run_ns < SHORT_JOB_NS;
+  bool worthwhile = pool->mean_run_ns < SHORT_JOB_NS && !shares_core(pool);
   pool->owner_spins = worthwhile;
   uv_mutex_unlock(&pool->lock);
   if (!worthwhile) return;
@@ -233,7 +245,10 @@ int pool_submit(Pool *pool, Job *job) {
   if (rc != 0) return rc;
   pool->outstanding++;
   update_ref(pool);
-  if (pool->may_spin) runtime_at_pass_end(pool->rt, &pool->spin_hook);
+  if (pool->may_spin) {
+    atomic_store_explicit(&pool->owner_cpu, sched_getcpu(), memory_order_relaxed);
+    runtime_at_pass_end(pool->rt, &pool->spin_hook);
+  }
   stop_if_idle(pool);
   return 0;
 }

@@ -84,6 +84,7 @@ struct Pool {
   PoolStats stats;
 
   atomic_bool has_finished; /* `finished` is not empty; written under the lock */
+  atomic_int owner_cpu;     /* where the owner ran when it submitted last */
 
   /* the owner's thread only */
   int refs; /* the userdata, and the loop */

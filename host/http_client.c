@@ -10,8 +10,6 @@
 #define MAX_REDIRECTS 10L
 #define MAX_HEADERS (256 * 1024)  /* bytes of one response's header section */
 #define EXPECT_FROM (1024 * 1024) /* curl asks "100-continue" for bodies from this size */
-#define MAX_IDLE 64               /* transfers kept for the next requests */
-#define KEPT_BUFFER (64 * 1024)   /* what an idle transfer may keep of its buffers */
 #define MAX_ROUNDS 8              /* of curl's "call me at once" before the loop has its turn */
 
 struct HttpClient {
@@ -20,19 +18,20 @@ struct HttpClient {
   Runtime *rt;
   const CurlLibrary *curl;
   HttpPool *pools;
-  HttpTransfer *idle;
-  unsigned idle_count;
 };
 
-/* A descriptor of curl's in the loop. That of a connection is watched as long as it is open: idle,
-   it does not keep the loop alive, and the next request on it needs no system call to watch it. */
+/* A descriptor that curl has asked to watch. Once it is a connection, it is watched as long as it
+   is open: idle, it does not keep the loop alive, and the next request on it needs no system call.
+ */
 typedef struct HttpSocket {
   uv_poll_t poll;
   HttpPool *pool;
   int fd;
-  int wanted;      /* events curl waits for; 0: idle */
-  int armed;       /* events libuv waits for */
-  bool connection; /* on_close_socket will end it; else curl's word that it is done with it */
+  int wanted; /* events curl waits for; 0: idle */
+  int armed;  /* events libuv waits for */
+  /* curl (7.88) calls on_close_socket for sockets that have been connected, and waits to read from
+     those alone; it closes others without a word and asks to remove them later. */
+  bool internet, connected;
 } HttpSocket;
 
 struct HttpPool {
@@ -60,7 +59,7 @@ static HttpSocket *socket_at(HttpPool *pool, curl_socket_t fd) {
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 /* Puts `fd` into the loop. NULL when memory or the kernel's room for it is out. */
-static HttpSocket *socket_add(HttpPool *pool, int fd, bool connection) {
+static HttpSocket *socket_add(HttpPool *pool, int fd) {
   if (fd >= pool->socket_slots) {
     int slots = fd + 16;
     HttpSocket **sockets = realloc(pool->sockets, (size_t)slots * sizeof *sockets);
@@ -77,7 +76,9 @@ static HttpSocket *socket_add(HttpPool *pool, int fd, bool connection) {
   }
   s->pool = pool;
   s->fd = fd;
-  s->connection = connection;
+  int domain = AF_UNIX; /* the pair through which the resolver's thread reports */
+  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain});
+  s->internet = domain != AF_UNIX;
   pool->sockets[fd] = s;
   return s;
 }
@@ -106,13 +107,14 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *s
   HttpSocket *s = socket_at(pool, fd);
   if (what == CURL_POLL_REMOVE) {
     if (!s) return 0;
-    if (s->connection)
+    if (s->connected)
       socket_watch(s, 0);
     else
       socket_remove(pool, s);
     return 0;
   }
-  if (!s && !(s = socket_add(pool, fd, false))) return -1;
+  if (!s && !(s = socket_add(pool, fd))) return -1;
+  if (what & CURL_POLL_IN) s->connected = s->internet;
   socket_watch(s,
                (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0));
   return 0;
@@ -123,9 +125,12 @@ static curl_socket_t on_open_socket(void *data, curlsocktype purpose,
   (void)purpose;
   int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
   if (fd < 0) return CURL_SOCKET_BAD;
-  if (!socket_add(data, fd, true)) {
-    close(fd);
-    return CURL_SOCKET_BAD;
+  /* curl has closed a socket of this number and thinks that the new one is watched in its place. */
+  HttpSocket *s = socket_at(data, fd);
+  if (s) {
+    s->armed = 0;
+    s->connected = false;
+    socket_watch(s, s->wanted);
   }
   return fd;
 }
@@ -183,8 +188,15 @@ static void transfer_remove(HttpTransfer *t) {
 }
 
 static void transfer_end(HttpTransfer *t, CURLcode result) {
-  t->result = result;
   t->pool->client->curl->easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+  if (result == CURLE_BAD_FUNCTION_ARGUMENT) { /* what curl says of a header it cannot parse */
+    result = CURLE_WEIRD_SERVER_REPLY;
+    snprintf(t->message, sizeof t->message, "malformed header in the response");
+  } else if (result == CURLE_OK && t->status < 100) { /* curl lets "HTTP/2 000" pass */
+    result = CURLE_WEIRD_SERVER_REPLY;
+    snprintf(t->message, sizeof t->message, "no status in the response");
+  }
+  t->result = result;
   transfer_remove(t);
   wait_wake(t->waker);
 }
@@ -305,22 +317,10 @@ static void pool_close(HttpPool *pool) {
   if (pool->next) pool->next->link = pool->link;
 }
 
-static void transfer_free(const CurlLibrary *curl, HttpTransfer *t) {
-  curl->easy_cleanup(t->easy);
-  buffer_free(&t->headers);
-  buffer_free(&t->body);
-  free(t);
-}
-
 static void on_runtime_close(CloseHook *hook, Runtime *rt) {
   (void)rt;
   HttpClient *client = (HttpClient *)hook;
   while (client->pools) pool_close(client->pools);
-  while (client->idle) {
-    HttpTransfer *t = client->idle;
-    client->idle = t->next;
-    transfer_free(client->curl, t);
-  }
 }
 
 HttpClient *http_client_new(Runtime *rt, const CurlLibrary *curl) {
@@ -450,14 +450,10 @@ static bool drop_headers(HttpTransfer *t, const HttpRequest *r) {
          add_header(t, "Expect:");
 }
 
+/* curl's handles are not used again: after curl_easy_reset, curl 7.88 keeps a pointer to a header
+   of the response before, and uses it when the next one begins with a folded line. */
 static HttpTransfer *transfer_new(HttpClient *client) {
-  HttpTransfer *t = client->idle;
-  if (t) {
-    client->idle = t->next;
-    client->idle_count--;
-    return t;
-  }
-  t = calloc(1, sizeof *t);
+  HttpTransfer *t = calloc(1, sizeof *t);
   if (!t) return NULL;
   t->easy = client->curl->easy_init();
   if (t->easy) return t;
@@ -498,30 +494,13 @@ void http_transfer_abort(HttpTransfer *t) {
   pool_drive_later(pool); /* its place may be another's turn */
 }
 
-static void buffer_keep(Buffer *b) {
-  b->len = 0;
-  if (b->cap > KEPT_BUFFER) buffer_free(b);
-}
-
 void http_transfer_release(HttpTransfer *t) {
-  HttpClient *client = t->pool->client;
-  client->curl->slist_free_all(t->request_headers);
-  t->request_headers = NULL;
-  if (client->idle_count == MAX_IDLE) {
-    transfer_free(client->curl, t);
-    return;
-  }
-  client->curl->easy_reset(t->easy);
-  buffer_keep(&t->headers);
-  buffer_keep(&t->body);
-  t->custom_method = t->in_trailers = false;
-  t->headers_size = 0;
-  t->limit = HTTP_WITHIN_LIMITS;
-  t->status = 0;
-  t->message[0] = '\0';
-  t->next = client->idle;
-  client->idle = t;
-  client->idle_count++;
+  const CurlLibrary *curl = t->pool->client->curl;
+  curl->easy_cleanup(t->easy);
+  curl->slist_free_all(t->request_headers);
+  buffer_free(&t->headers);
+  buffer_free(&t->body);
+  free(t);
 }
 
 const char *http_transfer_url(HttpTransfer *t) {

@@ -32,7 +32,6 @@ typedef struct HttpRequest {
 typedef struct HttpTransfer {
   CURL *easy;
   HttpPool *pool;
-  struct HttpTransfer *next; /* among the idle ones */
   Waker waker;
   Timer timer;
   double timeout; /* seconds */

@@ -5,16 +5,10 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 
-enum {                            /* milliseconds */
-       IDLE_TIMEOUT = 75 * 1000,  /* between requests */
-       HEAD_TIMEOUT = 30 * 1000,  /* for a head, from its first byte */
-       BODY_TIMEOUT = 60 * 1000,  /* between two pieces of a body */
-       WRITE_TIMEOUT = 60 * 1000, /* for the client to take what was written */
-       LINGER_TIMEOUT = 2 * 1000, /* for the client to end its side after an error */
-};
 enum {
-  MAX_PENDING = 64 * 1024, /* bytes read ahead while a handler runs */
-  MAX_IN_A_ROW = 32,       /* pipelined requests of one connection in one pass */
+  LINGER_TIMEOUT = 2 * 1000, /* milliseconds for the client to end its side after an error */
+  MAX_PENDING = 64 * 1024,   /* bytes read ahead while a handler runs */
+  MAX_IN_A_ROW = 32,         /* pipelined requests of one connection in one pass */
 };
 
 static void set_deadline(HttpConnection *c, uint64_t ms) {
@@ -114,7 +108,7 @@ static void on_written(uv_write_t *request, int status) {
     http_connection_abort(c);
     return;
   }
-  if (!c->task) set_deadline(c, IDLE_TIMEOUT);
+  if (!c->task) set_deadline(c, c->server->keep_alive_ms);
   http_server_due(c->server, c);
 }
 
@@ -136,7 +130,7 @@ static void write_rest(HttpConnection *c, size_t sent) {
     return;
   }
   c->writing = true;
-  set_deadline(c, WRITE_TIMEOUT);
+  set_deadline(c, c->server->timeout_ms);
 }
 
 static void flush(HttpConnection *c) {
@@ -236,12 +230,11 @@ static void wait_for_client(HttpConnection *c) {
     if (c->eof || r->state == REQUEST_IDLE) c->close_after = c->discard = true;
     http_server_due(c->server, c);
   }
-  if (r->state == REQUEST_IN_BODY)
-    set_deadline(c, BODY_TIMEOUT);
-  else if (r->state == REQUEST_IDLE)
-    set_deadline(c, IDLE_TIMEOUT);
-  else if (!r->parsed || c->routed) /* a head's time counts from its first byte */
-    set_deadline(c, HEAD_TIMEOUT);
+  if (r->state == REQUEST_IDLE)
+    set_deadline(c, c->server->keep_alive_ms);
+  else if (r->state == REQUEST_IN_BODY || !c->in_head)
+    set_deadline(c, c->server->timeout_ms);
+  c->in_head = r->state == REQUEST_IN_HEAD; /* its time counts from the first byte */
 }
 
 static void end_request(HttpConnection *c) {
@@ -262,6 +255,7 @@ static void advance(HttpConnection *c, HttpProgress progress) {
       refuse(c, c->request.error_status, c->request.error_detail);
       return;
     case HTTP_COMPLETE:
+      c->in_head = false;
       if (!c->routed) find_route(c);
       if (c->match.route) {
         c->deadline = 0;
@@ -304,10 +298,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   if (c->discard || c->close_after) return;
   if (!c->task && c->writing) c->postponed = true;
   if (!c->task && !c->postponed) {
-    bool first = c->request.state == REQUEST_IDLE;
-    HttpProgress progress = http_request_feed(&c->request, buffer->base, (size_t)n);
-    if (first && progress == HTTP_MORE) set_deadline(c, HEAD_TIMEOUT);
-    advance(c, progress);
+    advance(c, http_request_feed(&c->request, buffer->base, (size_t)n));
     return;
   }
   if (!http_request_keep(&c->request, buffer->base, (size_t)n)) {
@@ -412,6 +403,6 @@ void http_connection_open(HttpServer *server, int fd) {
   int size = sizeof c->peer;
   uv_tcp_getpeername(&c->tcp, &c->peer.any, &size);
   uv_tcp_nodelay(&c->tcp, 1);
-  set_deadline(c, IDLE_TIMEOUT);
+  set_deadline(c, c->server->keep_alive_ms);
   if (uv_read_start((uv_stream_t *)&c->tcp, alloc_read, on_read)) close_socket(c);
 }

@@ -35,6 +35,7 @@ typedef struct HttpConnection {
   HttpPeer peer;
   uint8_t in_a_row; /* requests started in this pass */
   bool due;         /* in the list of this pass */
+  bool in_head;     /* waits for the rest of a head */
   bool routed;      /* `match` is valid */
   bool answered;    /* the current request's response is in `out` */
   bool close_after; /* to be closed when everything is written */

@@ -25,18 +25,20 @@ bool http_name_is(const char *name, size_t n, const char *lower) {
   return lower[n] == 0;
 }
 
+/* A line from `p` to the CRLF before `line_end`, without the space round its value. */
+static inline HttpHeader split_line(const char *p, const char *colon, const char *line_end) {
+  const char *value = colon + 1, *value_end = line_end - 1;
+  while (value < value_end && (*value == ' ' || *value == '\t')) value++;
+  while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t')) value_end--;
+  return (HttpHeader){p, value, (size_t)(colon - p), (size_t)(value_end - value)};
+}
+
 bool http_header_next(const char **lines, size_t *n, HttpHeader *header) {
   if (!*n) return false;
   const char *p = *lines, *end = p + *n;
   const char *colon = memchr(p, ':', *n);
   const char *line_end = memchr(colon, '\n', (size_t)(end - colon));
-  header->name = p;
-  header->name_len = (size_t)(colon - p);
-  const char *value = colon + 1, *value_end = line_end - 1;
-  while (value < value_end && (*value == ' ' || *value == '\t')) value++;
-  while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t')) value_end--;
-  header->value = value;
-  header->value_len = (size_t)(value_end - value);
+  *header = split_line(p, colon, line_end);
   *lines = line_end + 1;
   *n = (size_t)(end - line_end - 1);
   return true;
@@ -44,66 +46,83 @@ bool http_header_next(const char **lines, size_t *n, HttpHeader *header) {
 
 /* --- the request target, RFC 9112 section 3.2 --- */
 
-enum { T_BAD = 1, T_QUERY = 2, T_PERCENT = 4 };
+/* Bytes that end a run of plain ones; what is not named is plain. */
+enum { TARGET_BAD = 1, TARGET_QUERY = 2, TARGET_PERCENT = 4, HOST_BAD = 8 };
+static const uint8_t byte_class[256] = {
+    [0 ... ' '] = TARGET_BAD | HOST_BAD,
+    ['#'] = TARGET_BAD | HOST_BAD,
+    ['\\'] = TARGET_BAD | HOST_BAD,
+    [0x7f ... 0xff] = TARGET_BAD | HOST_BAD,
+    ['?'] = TARGET_QUERY | HOST_BAD,
+    ['%'] = TARGET_PERCENT,
+    ['@'] = HOST_BAD,
+    ['/'] = HOST_BAD,
+    [','] = HOST_BAD,
+    ['"'] = HOST_BAD,
+    ['<'] = HOST_BAD,
+    ['>'] = HOST_BAD,
+    ['^'] = HOST_BAD,
+    ['`'] = HOST_BAD,
+    ['{'] = HOST_BAD,
+    ['|'] = HOST_BAD,
+    ['}'] = HOST_BAD,
+};
 
-static inline unsigned target_class(unsigned char c) {
-  if (c == '?') return T_QUERY;
-  if (c == '%') return T_PERCENT;
-  return c <= ' ' || c >= 0x7f || c == '#' || c == '\\' ? T_BAD : 0;
+/* The first byte from `p` on that has one of the classes, or `end`. */
+static inline const char *find_class(const char *p, const char *end, unsigned classes) {
+  while (p < end && !(byte_class[(unsigned char)*p] & classes)) p++;
+  return p;
+}
+
+/* The end of "scheme://authority" of an absolute-form target, or NULL. */
+static const char *skip_authority(const char *p, const char *end) {
+  size_t n = (size_t)(end - p);
+  size_t scheme = n > 7 && http_name_is(p, 7, "http://")    ? 7
+                  : n > 8 && http_name_is(p, 8, "https://") ? 8
+                                                            : 0;
+  const char *host = p + scheme;
+  const char *host_end = find_class(host, end, HOST_BAD);
+  if (!scheme || host_end == host) return NULL;
+  return host_end == end || *host_end == '/' || *host_end == '?' ? host_end : NULL;
 }
 
 static int check_target(HttpRequest *r) {
   const char *head = http_request_head(r);
-  const char *t = head + r->target.at;
-  size_t n = r->target.len, i = 0;
-  if (n > HTTP_MAX_TARGET) return refuse(r, 414, "the request target is too long");
-  r->asterisk = false;
+  const char *p = head + r->target.at, *end = p + r->target.len;
+  if (r->target.len > HTTP_MAX_TARGET) return refuse(r, 414, "the request target is too long");
   if (r->method == HTTP_CONNECT) return refuse(r, 501, "CONNECT is not supported");
-  if (n == 1 && t[0] == '*') {
-    if (r->method != HTTP_OPTIONS) return refuse(r, 400, "'*' is a target of OPTIONS only");
-    r->asterisk = true;
-  } else if (n && t[0] != '/') { /* absolute-form: the authority is Host's business */
-    size_t scheme = n > 7 && http_name_is(t, 7, "http://")    ? 7
-                    : n > 8 && http_name_is(t, 8, "https://") ? 8
-                                                              : 0;
-    if (!scheme) return refuse(r, 400, "the request target is not a path");
-    for (i = scheme; i < n && t[i] != '/' && t[i] != '?'; i++)
-      if (target_class((unsigned char)t[i]) & T_BAD)
-        return refuse(r, 400, "invalid character in the request target");
-    if (i == scheme) return refuse(r, 400, "the request target has no host");
-  }
-  size_t path = i, query = n, path_end = n;
-  unsigned seen = 0;
-  for (; i < n; i++) {
-    unsigned c = target_class((unsigned char)t[i]);
-    if (!c) continue;
-    if (c == T_BAD) return refuse(r, 400, "invalid character in the request target");
-    if (c == T_QUERY && query == n) {
-      path_end = i;
-      query = i + 1;
-      r->path_escaped = (seen & T_PERCENT) != 0;
+  r->asterisk = false;
+  if (*p != '/') {
+    if (r->target.len == 1 && *p == '*') {
+      if (r->method != HTTP_OPTIONS) return refuse(r, 400, "'*' is a target of OPTIONS only");
+      r->asterisk = true;
+    } else { /* absolute-form: the authority is Host's business */
+      p = skip_authority(p, end);
+      if (!p) return refuse(r, 400, "the request target is not a path");
     }
-    seen |= c;
   }
-  if (path_end == n) r->path_escaped = (seen & T_PERCENT) != 0;
-  if ((seen & T_PERCENT) && !url_percent_ok(t + path, n - path))
+  const char *path = p;
+  unsigned stops = TARGET_BAD | TARGET_QUERY | TARGET_PERCENT;
+  bool escaped = false;
+  for (; (p = find_class(p, end, stops)) < end && *p == '%'; p++) escaped = true;
+  const char *path_end = p;
+  r->path_escaped = escaped;
+  if (p < end && *p == '?')
+    for (p++; (p = find_class(p, end, TARGET_BAD | TARGET_PERCENT)) < end && *p == '%'; p++)
+      escaped = true;
+  if (p < end) return refuse(r, 400, "invalid character in the request target");
+  r->path = (HttpSpan){(uint32_t)(path - head), (uint32_t)(path_end - path)};
+  r->query = (HttpSpan){(uint32_t)(path_end - head), (uint32_t)(end - path_end)};
+  if (r->query.len) { /* without the '?' */
+    r->query.at++;
+    r->query.len--;
+  }
+  if (escaped && !url_percent_ok(path, (size_t)(end - path)))
     return refuse(r, 400, "malformed percent-encoding in the request target");
-  r->path = (HttpSpan){r->target.at + (uint32_t)path, (uint32_t)(path_end - path)};
-  r->query = (HttpSpan){r->target.at + (uint32_t)query, (uint32_t)(n - query)};
   return 0;
 }
 
 /* --- the header lines --- */
-
-/* RFC 9110 section 7.2: uri-host [ ":" port ], nothing else. */
-static bool host_ok(const char *v, size_t n) {
-  if (!n) return false;
-  for (size_t i = 0; i < n; i++) {
-    unsigned char c = (unsigned char)v[i];
-    if (c <= ' ' || c >= 0x7f || strchr("@/\\,?#\"<>^`{|}", c)) return false;
-  }
-  return true;
-}
 
 typedef struct Seen {
   unsigned count, hosts, encodings, lengths;
@@ -115,7 +134,10 @@ static int check_header(HttpRequest *r, const HttpHeader *h, Seen *seen) {
   case 4:
     if (!http_name_is(h->name, 4, "host")) break;
     if (seen->hosts++) return refuse(r, 400, "more than one Host header");
-    if (!host_ok(h->value, h->value_len)) return refuse(r, 400, "invalid Host header");
+    /* RFC 9110 section 7.2: uri-host [ ":" port ], nothing else. */
+    if (!h->value_len ||
+        find_class(h->value, h->value + h->value_len, HOST_BAD) != h->value + h->value_len)
+      return refuse(r, 400, "invalid Host header");
     break;
   case 6:
     if (!http_name_is(h->name, 6, "expect")) break;
@@ -164,10 +186,7 @@ static int check_head(HttpRequest *r) {
     if (++seen.count > HTTP_MAX_HEADERS) return refuse(r, 431, "too many headers");
     size_t name_len = (size_t)(colon - p);
     if (name_len == 4 || name_len == 6 || name_len == 14 || name_len == 17) {
-      HttpHeader h;
-      const char *line = p;
-      size_t n = (size_t)(eol + 1 - p);
-      http_header_next(&line, &n, &h);
+      HttpHeader h = split_line(p, colon, eol);
       if (check_header(r, &h, &seen)) return -1;
     }
     p = eol + 1;
@@ -242,12 +261,21 @@ void http_request_close(HttpRequest *r) {
   buffer_free(&r->body);
 }
 
+/* A well-formed version that is not ours is a 505, anything else is no request. */
+static HttpProgress bad_version(HttpRequest *r) {
+  const char *p = http_request_head(r) + r->target.at + r->target.len;
+  if (r->in.data + r->in.len - p >= 11 && !memcmp(p, " HTTP/", 6) && p[7] == '.' && p[9] == '\r' &&
+      p[6] >= '2' && p[6] <= '9' && p[8] >= '0' && p[8] <= '9')
+    return bad(r, 505, "HTTP Version Not Supported");
+  return bad(r, 400, "malformed HTTP version");
+}
+
 static HttpProgress parser_failed(HttpRequest *r, llhttp_errno_t error) {
   switch (error) {
   case HPE_INVALID_METHOD:
     return bad(r, 400, "unknown method");
   case HPE_INVALID_VERSION:
-    return bad(r, 505, "HTTP Version Not Supported");
+    return bad_version(r);
   case HPE_INVALID_URL:
     return bad(r, 400, "malformed request target");
   case HPE_INVALID_HEADER_TOKEN:

@@ -268,6 +268,8 @@ Route *router_add(HttpRouter *router, RouteMethod method, const char *pattern, c
   return route;
 }
 
+const Route *router_routes(const HttpRouter *router) { return router->routes; }
+
 /* --- finding --- */
 
 typedef struct Search {

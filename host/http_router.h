@@ -40,7 +40,8 @@ typedef struct Route {
   unsigned n_params;
   /* The owner's. */
   int handler_ref;
-  size_t max_body; /* bytes */
+  size_t max_body;    /* bytes */
+  bool takes_request; /* the handler has a parameter */
 } Route;
 
 typedef struct HttpRouter HttpRouter;
@@ -55,6 +56,9 @@ RouteMethod router_method(const char *name);
    is wrong with the pattern. */
 Route *router_add(HttpRouter *router, RouteMethod method, const char *pattern, char *error,
                   size_t error_size);
+
+/* All routes, linked by `next`. */
+const Route *router_routes(const HttpRouter *router);
 
 /* A parameter's place in the path that was matched, still encoded. */
 typedef struct RouteCapture {

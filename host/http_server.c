@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define BACKLOG 4096
-#define SWEEP_SECONDS 2.0
+#define MAX_SWEEP_SECONDS 2.0
 #define ACCEPT_PAUSE_SECONDS 0.1 /* between tries while no descriptors are left */
 #define ACCEPTS_A_PASS 64
 
@@ -53,6 +53,17 @@ static void end_pass(PassHook *hook, Runtime *rt) {
 
 /* --- the list of connections --- */
 
+static void sweep(Timer *timer);
+
+/* Clients are found out a little late, by one look at all connections now and then: no timer has to
+   be set for each request. */
+static void set_sweep(HttpServer *server) {
+  double shortest = 1e-3 * (server->timeout_ms < server->keep_alive_ms ? server->timeout_ms
+                                                                       : server->keep_alive_ms);
+  set_timer(server, &server->sweep, shortest < MAX_SWEEP_SECONDS ? shortest : MAX_SWEEP_SECONDS,
+            sweep);
+}
+
 static void sweep(Timer *timer) {
   HttpServer *server = container_of(timer, HttpServer, sweep);
   uint64_t now = uv_now(&server->rt->loop);
@@ -60,7 +71,7 @@ static void sweep(Timer *timer) {
     next = c->next;
     if (c->deadline && c->deadline <= now) http_connection_expire(c);
   }
-  if (server->connections) set_timer(server, &server->sweep, SWEEP_SECONDS, sweep);
+  if (server->connections) set_sweep(server);
 }
 
 void http_server_forget(HttpServer *server, HttpConnection *c) {
@@ -101,7 +112,7 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
       return;
     }
     http_connection_open(server, fd);
-    if (!server->sweep.place) set_timer(server, &server->sweep, SWEEP_SECONDS, sweep);
+    if (!server->sweep.place) set_sweep(server);
   }
 }
 

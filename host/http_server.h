@@ -15,6 +15,8 @@ struct HttpServer {
      the server. */
   void (*stopped)(HttpServer *server);
   void *user;
+  uint32_t timeout_ms;    /* for a head, between two pieces of a body, to take a response */
+  uint32_t keep_alive_ms; /* between two requests */
 
   uv_poll_t listener;
   int fd; /* the listening socket, or -1 */
@@ -35,7 +37,7 @@ struct HttpServer {
 };
 
 /* Listens on `host` (a name or an address) and `port` (0: any; see server->port). Returns 0 or a
-   libuv error. `server` is all zero but rt, router, start, stopped and user. */
+   libuv error. `server` is all zero but rt, router, start, stopped, user and the times. */
 int http_server_listen(HttpServer *server, const char *host, uint16_t port);
 
 /* Stops accepting, closes idle connections, lets running requests end for `grace` seconds, then

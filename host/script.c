@@ -81,6 +81,7 @@ static int load_main(lua_State *L) {
     return lua_gettop(L);
   case CLI_REPL:
     load_command(L, "moonloop.repl");
+    lua_pushliteral(L, ML_VERSION);
     return lua_gettop(L);
   case CLI_TEST:
     load_command(L, "moonloop.test");

@@ -49,9 +49,7 @@ static void on_os_signal(int signum) {
   caught.unseen = signum;
   caught.loop_handler(signum);
   /* As lua.c does: a task that computes would keep the loop from seeing the signal. */
-  if (s->rt->current && s->rt->running)
-    lua_sethook(s->rt->running, on_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT,
-                1);
+  if (s->rt->current && s->rt->running) lua_sethook(s->rt->running, on_hook, LUA_MASKCOUNT, 1);
 }
 
 static void on_loop_signal(uv_signal_t *handle, int signum) {

@@ -320,11 +320,9 @@ TerminalEvent terminal_feed(Terminal *t, const char **text, size_t *length) {
 }
 
 void terminal_insert(Terminal *t, const char *text) {
+  if (!t->hidden) hide(t); /* while the cursor still is where the screen has it */
   el_insertstr(t->el, text);
-  if (!t->hidden) {
-    hide(t);
-    show(t);
-  }
+  show(t);
 }
 
 void terminal_add_history(Terminal *t, const char *line) {

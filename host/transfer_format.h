@@ -63,8 +63,8 @@ void transfer_refresh_names(lua_State *L, int names, bool all);
    May raise what the module raises. */
 bool transfer_push_named(lua_State *L, const char *name, size_t len);
 
-/* Pushes the {pack, unpack} of a registered userdata type, loading the module that registers it if
-   need be. False, and nothing pushed: not registered. */
-bool transfer_push_type(lua_State *L, const char *metatable);
+/* Pushes the {pack, unpack} of a registered userdata type. With `load`, loads the module that
+   registers it if need be. False, and nothing pushed: not registered. */
+bool transfer_push_type(lua_State *L, const char *metatable, bool load);
 
 #endif

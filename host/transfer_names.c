@@ -167,9 +167,10 @@ static bool push_registered(lua_State *L, const char *metatable) {
   return false;
 }
 
-bool transfer_push_type(lua_State *L, const char *metatable) {
+bool transfer_push_type(lua_State *L, const char *metatable, bool load) {
   luaL_checkstack(L, 6, NULL);
   if (push_registered(L, metatable)) return true;
+  if (!load) return false;
   /* "moonloop.web.request" is registered by "moonloop.web" */
   const char *dot = strrchr(metatable, '.');
   if (!dot || lua_getglobal(L, "require") != LUA_TFUNCTION) {

@@ -35,6 +35,10 @@ typedef struct Seen {
   uint8_t upvalue;      /* for an upvalue, which one */
 } Seen;
 
+/* The buffer grows at once for lists from this length on. */
+#define LONG_LIST 64u
+#define MAX_HINT ((size_t)1 << 26)
+
 #define MAX_PATH 16 /* levels of tables that an error message shows */
 
 #define FEW_SEEN 16
@@ -310,6 +314,8 @@ static void open_table(lua_State *L, Packer *p) {
     else
       refuse(L, p, "a table with a metatable");
   }
+  size_t items = lua_rawlen(L, -1); /* a hint */
+  if (items > LONG_LIST && items < MAX_HINT) buffer_reserve(p->out, items * 9);
   char head[TRANSFER_TABLE_HEAD] = {(char)TRANSFER_TABLE, (char)kind};
   put(L, p, head, sizeof head);
   push_frame(L, p, TABLE_ITEMS, offset);
@@ -353,7 +359,7 @@ static void open_userdata(lua_State *L, Packer *p) {
   bool genuine = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
   size_t len = strlen(name);
-  if (!genuine || len > UINT8_MAX || !transfer_push_type(L, name)) {
+  if (!genuine || len > UINT8_MAX || !transfer_push_type(L, name, false)) {
     refuse(L, p, lua_pushfstring(L, "a userdata (%s)", name));
   }
   uint8_t short_len = (uint8_t)len;

@@ -182,7 +182,7 @@ static bool read_value(lua_State *L, Unpacker *u) {
     uint8_t len = take_u8(L, u);
     const char *name = take(L, u, len);
     lua_pushlstring(L, name, len);
-    if (!transfer_push_type(L, lua_tostring(L, -1))) {
+    if (!transfer_push_type(L, lua_tostring(L, -1), true)) {
       luaL_error(L, "no userdata type '%s' in this state", lua_tostring(L, -1));
     }
     lua_remove(L, -2);

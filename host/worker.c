@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -15,8 +16,6 @@
 #define SPIN_NS 50000u
 /* Lua instructions that clean-up may run before a cancelled job is interrupted once more. */
 #define CLEANUP_INSTRUCTIONS 1000000
-/* A message buffer that is larger is not used again for the outcome. */
-#define KEEP_BUFFER 65536u
 
 #define INTERRUPT_SIGNAL SIGURG /* ignored by default, so a stray one does no harm */
 
@@ -170,8 +169,7 @@ static void run_job(Worker *w, Job *job) {
   lua_pushcfunction(L, l_start);
   lua_pushlightuserdata(L, w);
   int status = lua_pcall(L, 1, 0, 0);
-  if (job->message.cap > KEEP_BUFFER) buffer_free(&job->message);
-  job->message.len = 0;
+  job->message.len = 0; /* the outcome takes the call's place */
   if (status == LUA_OK) {
     run_task(w);
   } else {
@@ -198,7 +196,8 @@ static bool was_called(void *data) {
 /* The worker is on the idle list, spinning: waits until it is woken. */
 static void wait_until_woken(Worker *w) {
   Pool *pool = w->pool;
-  if (pool->may_spin) {
+  int cpu = sched_getcpu(); /* the owner could not run on this core meanwhile */
+  if (pool->may_spin && cpu != atomic_load_explicit(&pool->owner_cpu, memory_order_relaxed)) {
     uint64_t end = uv_hrtime() + SPIN_NS;
     while (uv_hrtime() < end) {
       if (atomic_load_explicit(&w->job, memory_order_acquire)) return;
@@ -274,7 +273,10 @@ static Job *next_job(Worker *w, Job *finished) {
     leave = !job && pool->stopping;
     uv_mutex_unlock(&pool->lock);
   }
-  if (job) job->started_at = uv_hrtime();
+  if (job) {
+    job->started_at = uv_hrtime();
+    atomic_store_explicit(&w->cpu, sched_getcpu(), memory_order_relaxed);
+  }
   return job;
 }
 
@@ -346,6 +348,7 @@ int worker_start(Pool *pool, Job *job, Worker **worker) {
   if (!w) return UV_ENOMEM;
   w->pool = pool;
   atomic_init(&w->job, job);
+  atomic_init(&w->cpu, -1);
   int rc = uv_sem_init(&w->wake, 0);
   if (rc == 0) {
     uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = STACK_SIZE};

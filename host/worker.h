@@ -24,6 +24,7 @@ struct Worker {
   bool has_async;
   uv_async_t async; /* wakes its loop */
 
+  atomic_int cpu;    /* where it ran when it took its last job */
   atomic_bool abort; /* the pool is being torn down: everything is to end */
 
   /* its own thread only */

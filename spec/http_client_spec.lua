@@ -459,12 +459,69 @@ describe("ml.http", function()
         if path == "chunk" then conn:send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nonly this") end
         if path == "reset" then conn:reset() end
         if path == "nonsense" then conn:send("SSH-2.0-server\r\n") end
+        if path == "zero" then conn:send("HTTP/2 000\r\nContent-Length: 0\r\n\r\n") end
       end)
       assert_error("network", "CURLE_PARTIAL_FILE", http.get(server.url .. "/short"))
       assert_error("network", "CURLE_PARTIAL_FILE", http.get(server.url .. "/chunk"))
       assert_error("network", "CURLE_GOT_NOTHING", http.get(server.url .. "/nothing"))
       assert_error("network", "ECONNRESET", http.get(server.url .. "/reset"))
       assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", http.get(server.url .. "/nonsense"))
+      assert_error("http", "CURLE_WEIRD_SERVER_REPLY", http.get(server.url .. "/zero"))
+    end)
+
+    it("a response that begins with a folded line is an error, and no harm to the next ones", function()
+      local server = serve(answering(function(head)
+        return head:find("/good", 1, true) and ok("good", "X-A: 1\r\n")
+          or "HTTP/1.1 200 OK\r\n \tfold: 1\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n"
+      end))
+      for _ = 1, 3 do
+        local err = assert_error("http", "CURLE_WEIRD_SERVER_REPLY", http.get(server.url))
+        assert.matches("malformed header", err.message)
+        assert.equal("1", assert(http.get(server.url .. "/good")).headers["X-A"])
+      end
+    end)
+
+    it("whatever a server sends, there is a response or an error", function()
+      local whole = {
+        ok("hello", "X-A: 1\r\nX-A: 2\r\nSet-Cookie: a=b\r\n folded\r\n"),
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+          .. "3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n",
+        "HTTP/1.0 301 Moved\r\nLocation: /x\r\nContent-Encoding: gzip, br\r\n\r\n\31\139\8\0\0",
+      }
+      local pieces = {
+        "\r\n", "\n", ":", " ", "\0", "\t", "\255", "HTTP/1.1 ", "HTTP/2 200\r\n", "\r\n\r\n", "Set-Cookie:\r\n",
+        "Content-Length: -1\r\n", "Content-Length: 99999999999999999999\r\n", "Transfer-Encoding: chunked\r\n",
+      }
+      local seed = 1 -- the same texts in every run
+      local function random(n)
+        seed = (seed * 1103515245 + 12345) % 2147483648
+        return seed // 65536 % n + 1
+      end
+      local function mutated()
+        local text = whole[random(#whole)]
+        for _ = 1, random(4) do
+          local at, kind = random(#text + 1), random(3)
+          if kind == 1 then text = text:sub(1, at - 1) .. pieces[random(#pieces)] .. text:sub(at) end
+          if kind == 2 then text = text:sub(1, at - 1) .. text:sub(at + random(8)) end
+          if kind == 3 then text = text:sub(1, at - 1) .. string.char(random(256) - 1) .. text:sub(at + 1) end
+        end
+        return text
+      end
+      local server = serve(function(conn)
+        if read_request(conn) then conn:send(mutated()) end
+      end)
+      local answered = 0
+      for _ = 1, 300 do
+        local res, err = http.get(server.url)
+        if res then
+          answered = answered + 1
+          assert.equal("string", type(res.body))
+          for name in pairs(res.headers) do assert.equal(name:lower(), name) end
+        else
+          assert.is_true(ml.is_error(err))
+        end
+      end
+      assert.is_true(answered > 0 and answered < 300)
     end)
 
     it("a server that does not speak TLS is an error of kind tls", function()
@@ -745,6 +802,20 @@ describe("ml.http", function()
       assert.is_false(pcall(first.await, first))
     end)
 
+    it("requests whose connections are still being made leaves nothing behind", function()
+      local server = serve(function(conn) conn:receive("*a") end)
+      local items = {}
+      for i = 1, 20 do items[i] = { http.get, server.url, { timeout = 0 } } end
+      for _ = 1, 10 do
+        for _, err in ipairs(ml.gather(items, { return_errors = true })) do assert.equal("timeout", err.kind) end
+        local task = ml.spawn(http.get, server.url)
+        ml.sleep(0)
+        task:cancel()
+        assert.is_false(pcall(task.await, task))
+      end
+      assert.equal(200, assert(http.get(serve_echo().url)).status)
+    end)
+
     it("does not wait for a name that is being looked up", function()
       local task = ml.spawn(http.get, "http://somebody.invalid/")
       ml.sleep(0)
@@ -881,6 +952,70 @@ describe("ml.http", function()
       local res = assert(client:request { method = "PUT", url = "/y", json = { 1 } })
       assert.equal("PUT /y HTTP/1.1", res.body:match("^[^\r]+"))
       assert.equal("[1]", res.body:sub(-3))
+    end)
+  end)
+
+  describe("and ml.web", function()
+    local app, server, client
+    local ended = {}
+
+    setup(function()
+      app = ml.web.app()
+      app:any("/method", function(req) return { method = req.method, body = req.body, query = req.query } end)
+      app:post("/json", function(req) return req:json() end)
+      app:get("/wait", function()
+        local _ <close> = setmetatable({}, { __close = function() ended[#ended + 1] = true end })
+        ml.sleep(60)
+      end)
+      app:get("/large", function() return ("0123456789"):rep(500000) end)
+    end)
+
+    before_each(function()
+      server = assert(ml.web.listen(app, { host = "127.0.0.1", port = 0 }))
+      client = http.client { base_url = "http://127.0.0.1:" .. server.port }
+    end)
+    after_each(function()
+      server:stop(0)
+      client = nil
+    end)
+
+    it("understand each other", function()
+      for _, verb in ipairs { "get", "post", "put", "patch", "delete", "options" } do
+        local body = verb == "get" and "" or ("b\r\n"):rep(1000)
+        local res = assert(client[verb](client, "/method", { query = { q = "a &+ä" }, body = body }))
+        assert.same({ method = verb:upper(), query = { q = "a &+ä" }, body = body }, res:json())
+      end
+      assert.same({ 1, 2.5, { x = "y" } }, assert(client:post("/json", { json = { 1, 2.5, { x = "y" } } })):json())
+      assert.equal(404, assert(client:get("/none")).status)
+      assert.equal(405, assert(client:get("/json")).status)
+      assert.equal(5000000, #assert(client:get("/large")).body)
+      assert.equal("5000000", assert(client:head("/large")).headers["Content-Length"])
+    end)
+
+    it("a hundred requests are gathered", function()
+      local items = {}
+      for i = 1, 100 do items[i] = function() return assert(client:post("/json", { json = { i } })):json()[1] end end
+      local results = ml.gather(items)
+      for i = 1, 100 do assert.equal(i, results[i]) end
+    end)
+
+    it("cancelling a request cancels its handler", function()
+      local task = ml.spawn(client.get, client, "/wait")
+      ml.sleep(0.02)
+      task:cancel()
+      assert.is_false(pcall(task.await, task))
+      ml.timeout(5, function() while #ended == 0 do ml.sleep(0.001) end end)
+      assert.equal(1, #ended)
+    end)
+
+    it("a worker of the executor has a client of its own", function()
+      local pool = ml.executor.new { threads = 2 }
+      local url = client.base_url .. "/method"
+      local function job() return require("moonloop").http.get(url):json().method end
+      local items = {}
+      for i = 1, 4 do items[i] = function() return pool:run(job) end end
+      assert.same({ n = 4, "GET", "GET", "GET", "GET" }, ml.gather(items))
+      pool:close()
     end)
   end)
 end)

@@ -81,6 +81,34 @@ describe("moonloop test", function()
     assert.equal(1, status)
   end)
 
+  it("fails a spec that leaves a server behind, and no other", function()
+    local output, status = run [[
+      local function app()
+        local app = ml.web.app()
+        app:get("/", function() return "hello" end)
+        return app
+      end
+      local function get(server) return assert(ml.http.get("http://127.0.0.1:" .. server.port)).body end
+      it("leaks", function() ml.web.listen(app(), {port = 0}) end)
+      describe("one of its setup", function()
+        local server
+        setup(function() server = ml.web.listen(app(), {port = 0}) end)
+        teardown(function() server:stop(1) end)
+        it("asks", function() assert.equal("hello", get(server)) end)
+        it("asks again", function() assert.equal("hello", get(server)) end)
+      end)
+      it("stops its own", function()
+        local server = ml.web.listen(app(), {port = 0})
+        assert.equal("hello", get(server))
+        server:stop(1)
+      end)
+    ]]
+    assert.matches("not ok 1 %- leaks", output)
+    assert.matches("left behind: %a+ handle on 127%.0%.0%.1:%d+", output)
+    assert.matches("\nok 2 .*\nok 3 .*\nok 4 .*1%.%.4", output)
+    assert.equal(1, status)
+  end)
+
   it("allows what a setup made and a teardown ends", function()
     local output, status = run [[
       describe("a block", function()

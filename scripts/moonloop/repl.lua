@@ -20,6 +20,13 @@ local function compile(text)
   return chunk, message, not chunk and (is_begun(message) or is_begun(as_expression))
 end
 
+-- What `ml` loads only when it is used is to be found by TAB, too.
+local function load_all()
+  for _, name in ipairs {"http", "json", "executor", "web"} do
+    pcall(function() return ml[name] end)
+  end
+end
+
 -- Reading with the line editor: a line, or nil and "eof", "SIGINT" or "SIGTERM".
 local function edit(prompt)
   terminal.begin(prompt)
@@ -36,6 +43,7 @@ local function edit(prompt)
     elseif what == "line" then
       return text
     elseif what == "complete" then
+      if text:find("ml", 1, true) then load_all() end
       local insert, names = complete.line(text, _G)
       if not insert and text:find("^%s*$") then
         terminal.insert("  ")
@@ -132,13 +140,15 @@ end
 --- Reads and evaluates until the input ends. On a terminal, Ctrl-C cancels the running input or
 --- gives up the typed one, and Ctrl-D leaves, which cancels the tasks in the background. From a pipe
 --- or a file there is no prompt, and the tasks in the background may end.
+--- @param version string
 --- @return integer the exit status: 1 when an input from a pipe or a file failed
-return function()
+return function(version)
   _G.ml = ml
   local good = true
   if terminal.interactive then
     for _, line in ipairs(history.load()) do terminal.remember(line) end
-    io.stdout:write("moonloop on ", _VERSION, ". Ctrl-C cancels, Ctrl-D leaves.\n")
+    io.stdout:write("moonloop ", version, " on ", _VERSION, "; ml is loaded. TAB completes, Ctrl-C cancels, ",
+      "Ctrl-D leaves.\n")
   end
   while true do
     local chunk, message, why = next_chunk()

@@ -28,14 +28,18 @@ local shuffle_seed -- or nil
 
 local function port_of(address) return address and address:match(":(%d+)$") end
 
+local blamed = {} -- open handles that a spec has been failed for: once is enough
+
 -- What is alive now, by identity, and the ports that are listened on.
 local function snapshot()
-  local seen = {ports = {}}
+  local seen, still_open = {ports = {}}, {}
   for _, task in ipairs(inspect.tasks()) do seen[task.id] = true end
   for _, handle in ipairs(inspect.handles()) do
     seen[handle.key] = true
+    still_open[handle.key] = blamed[handle.key]
     if handle.address and not handle.peer then seen.ports[port_of(handle.address)] = true end
   end
+  blamed = still_open
   return seen
 end
 
@@ -63,7 +67,8 @@ local function left_over(seen)
     if not seen[task.id] and not belongs(task, by_id, seen) then tasks[#tasks + 1] = task end
   end
   for _, handle in ipairs(inspect.handles()) do
-    if not seen[handle.key] and not is_servers(handle, seen) then handles[#handles + 1] = handle end
+    local known = seen[handle.key] or blamed[handle.key]
+    if not known and not is_servers(handle, seen) then handles[#handles + 1] = handle end
   end
   return tasks, handles
 end
@@ -118,7 +123,10 @@ local function clear(seen)
     ml.sleep(0)
     tasks = left_over(seen)
   end
-  for _, handle in ipairs(handles) do lines[#lines + 1] = describe_handle(handle) end
+  for _, handle in ipairs(handles) do
+    lines[#lines + 1] = describe_handle(handle)
+    blamed[handle.key] = true
+  end
   return "left behind: " .. table.concat(lines, "; ")
 end
 

@@ -13,25 +13,43 @@ local function is_callable(f)
   return type(meta) == "table" and type(meta.__call) == "function"
 end
 
---- Raises what is wrong with the options of a route at the caller's caller's line.
-local function check_options(opts, level)
+--- Raises what is wrong with the options of a route, at the line that registers it.
+local function check_options(opts)
+  local level = 3
   if type(opts) ~= "table" then
-    error("the options of a route are a " .. type(opts) .. " (expected a table)", level + 1)
+    error("the options of a route are a " .. type(opts) .. " (expected a table)", level)
   end
   for name, value in pairs(opts) do
     local wanted = OPTIONS[name]
     if not wanted then
-      error("unknown option '" .. tostring(name) .. "' of a route", level + 1)
+      error("unknown option '" .. tostring(name) .. "' of a route", level)
     end
     local given = math.type(value) == "integer" and wanted == "integer" and wanted or type(value)
     if given ~= wanted then
       error("option '" .. name .. "' of a route is a " .. given .. " (expected " .. wanted .. ")",
-        level + 1)
+        level)
     end
   end
   if opts.max_body and opts.max_body < 0 then
-    error("option 'max_body' of a route is negative", level + 1)
+    error("option 'max_body' of a route is negative", level)
   end
+end
+
+--- Runs in the worker: the handler's results, and whether the first is a response, which crosses as
+-- a plain table.
+local function run_there(handler, req)
+  local response = require("moonloop.web.core").response
+  local function pack(first, ...)
+    local is_response = getmetatable(first) == response
+    if is_response then setmetatable(first, nil) end
+    return is_response, first, ...
+  end
+  return pack(handler(req))
+end
+
+local function unpack_here(is_response, first, ...)
+  if is_response then setmetatable(first, core.response) end
+  return first, ...
 end
 
 --- A handler that runs on another core, as a job of the default executor.
@@ -39,7 +57,7 @@ local function offloaded(handler)
   local executor
   return function(req)
     executor = executor or require "moonloop.executor"
-    return executor.run(handler, req)
+    return unpack_here(executor.run(run_there, handler, req))
   end
 end
 
@@ -47,21 +65,21 @@ local App = {}
 App.__index = App
 App.__name = "moonloop.web.app"
 
---- Registers a route. `level` is where a mistake is to be shown.
-local function add_route(app, level, method, path, opts, handler)
+--- Registers a route. The methods below end in a call of it, so level 2 is the script's line.
+local function add_route(app, method, path, opts, handler)
   if handler == nil then opts, handler = nil, opts end
   if type(path) ~= "string" then
-    error("the path of a route is a " .. type(path) .. " (expected a string)", level + 1)
+    error("the path of a route is a " .. type(path) .. " (expected a string)", 2)
   end
-  if opts ~= nil then check_options(opts, level + 1) end
+  if opts ~= nil then check_options(opts) end
   if not is_callable(handler) then
     error("the handler of " .. path .. " is a " .. type(handler) .. " (expected a function)",
-      level + 1)
+      2)
   end
   opts = opts or {}
   if opts.offload then handler = offloaded(handler) end
   local ok, wrong = app.router:add(method, path, handler, opts.max_body)
-  if not ok then error(wrong, level + 1) end
+  if not ok then error(wrong, 2) end
   return app
 end
 
@@ -69,7 +87,7 @@ for _, name in ipairs(METHODS) do
   local method = name:upper()
   --- app:get(path [, opts], handler) and so on. Returns the app.
   App[name] = function(app, path, opts, handler)
-    return add_route(app, 2, method, path, opts, handler)
+    return add_route(app, method, path, opts, handler)
   end
 end
 
@@ -77,7 +95,7 @@ end
 function App.route(app, method, path, opts, handler)
   local name = type(method) == "string" and method:lower() or tostring(method)
   for _, known in ipairs(METHODS) do
-    if name == known then return add_route(app, 2, known:upper(), path, opts, handler) end
+    if name == known then return add_route(app, known:upper(), path, opts, handler) end
   end
   error("unknown method '" .. tostring(method) .. "'", 2)
 end
@@ -90,11 +108,14 @@ function web.is_app(v) return getmetatable(v) == App end
 
 --- web.listen(app [, opts]) -> server | nil, err. Serves `app` on opts.host (127.0.0.1) and
 -- opts.port (8000; 0 is any that is free, see server.port) until server:stop([grace]).
--- server:wait() suspends until then.
+-- server:wait() suspends until then. A client gets opts.timeout seconds (30) for the head of a
+-- request, between two pieces of its body, and to take a response; and opts.keep_alive seconds (75)
+-- between two requests.
 function web.listen(app, opts)
   if not web.is_app(app) then error("bad argument #1 to 'listen' (an app expected)", 2) end
   opts = opts or {}
-  return core.listen(app.router, opts.host or "127.0.0.1", opts.port or 8000)
+  return core.listen(app.router, opts.host or "127.0.0.1", opts.port or 8000,
+    opts.timeout or 30, opts.keep_alive or 75)
 end
 
 local RESPONSE = { status = "integer", headers = "table", body = "string" }

@@ -1,0 +1,55 @@
+--- Servers and raw HTTP for the specs of the web.
+local rawtcp = require("spec.support").rawtcp
+local web = require "moonloop.web"
+
+local M = {}
+
+--- Serves `app` on a free port while `f(port, server)` runs; `opts` are listen's.
+function M.serving(app, f, opts)
+  opts = opts or {}
+  opts.port = 0
+  local server = assert(web.listen(app, opts))
+  local ok, err = pcall(f, server.port, server)
+  server:stop(0)
+  if not ok then error(err, 0) end
+end
+
+--- Reads one response off the connection: status, headers (lower case; lists for repeated ones),
+-- body. `no_body` for the answer to HEAD.
+function M.receive(conn, no_body)
+  local head, why = conn:receive("\r\n\r\n")
+  if not head then return nil, why end
+  local res = { status = tonumber(head:match("^HTTP/1%.1 (%d+) ")), headers = {}, body = "", head = head }
+  for name, value in head:gmatch("\r\n([^:\r]+): ([^\r]*)") do
+    name = name:lower()
+    local old = res.headers[name]
+    res.headers[name] = old and (type(old) == "table" and { value, table.unpack(old) } or { old, value }) or value
+  end
+  local n = tonumber(res.headers["content-length"] or 0)
+  if n > 0 and not no_body then res.body = assert(conn:receive(n)) end
+  return res
+end
+
+--- Sends `text` on a connection of its own and returns the response; when it says that the
+-- connection will be closed, that is waited for.
+function M.ask(port, text, no_body)
+  local conn <close> = assert(rawtcp.connect(port))
+  assert(conn:send(text))
+  local res, why = M.receive(conn, no_body)
+  if not res then return nil, why end
+  if res.headers.connection == "close" then assert(conn:receive("*a") == "", "bytes after the response") end
+  return res
+end
+
+--- One request line and headers, as HTTP/1.1.
+function M.request(method, target, headers, body)
+  return method .. " " .. target .. " HTTP/1.1\r\nHost: here\r\n" .. (headers or "") .. "\r\n" .. (body or "")
+end
+
+function M.get(port, target, headers) return M.ask(port, M.request("GET", target, headers)) end
+
+function M.post(port, target, body, headers)
+  return M.ask(port, M.request("POST", target, "Content-Length: " .. #body .. "\r\n" .. (headers or ""), body))
+end
+
+return M

@@ -1,0 +1,270 @@
+-- What crosses to a worker and back: each value goes through the bytes twice.
+local ml = require "moonloop"
+
+local pool
+
+local function copy(...)
+  return pool:run(function(...) return ... end, ...)
+end
+
+--- The message of the error that `f` raises.
+local function message_of(f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok)
+  return tostring(err)
+end
+
+describe("values that cross to another Lua state", function()
+  setup(function() pool = ml.executor.new { threads = 1 } end)
+  teardown(function() pool:close() end)
+
+  it("keeps nil, booleans and the number of values", function()
+    assert.are.same(table.pack(nil, true, false, nil), table.pack(copy(nil, true, false, nil)))
+    assert.are.equal(0, select("#", copy()))
+  end)
+
+  it("keeps integers integers and floats floats", function()
+    for _, n in ipairs { 0, 1, -1, math.maxinteger, math.mininteger } do
+      assert.are.equal(n, copy(n))
+      assert.are.equal("integer", math.type(copy(n)))
+    end
+    for _, n in ipairs { 0.0, 1.0, 0.1, 5e-324, math.huge, -math.huge } do
+      assert.are.equal(n, copy(n))
+      assert.are.equal("float", math.type(copy(n)))
+    end
+  end)
+
+  it("keeps every bit of a float: NaN, minus zero", function()
+    local nan = copy(0 / 0)
+    assert.is_true(nan ~= nan)
+    assert.are.equal(string.pack("d", 0 / 0), string.pack("d", nan))
+    assert.are.equal(-math.huge, 1 / copy(-0.0))
+  end)
+
+  it("keeps strings with NULs, empty ones and big ones", function()
+    local big = ("\0\1\xff"):rep(1 << 18)
+    for _, s in ipairs { "", "\0", "a\0b", ("x"):rep(63), ("x"):rep(64), ("x"):rep(300), big } do
+      assert.is_true(s == copy(s))
+    end
+  end)
+
+  it("keeps tables with every kind of key", function()
+    local t = copy { 1, "two", { 3 }, [10] = "ten", [-1] = "minus", [1.5] = "float", [true] = "yes", name = "n" }
+    assert.are.same({ 1, "two", { 3 }, [10] = "ten", [-1] = "minus", [1.5] = "float", [true] = "yes", name = "n" }, t)
+  end)
+
+  it("keeps a table with holes, and one that was filled backwards", function()
+    local holes = copy { 1, nil, 3, nil, nil, 6 }
+    assert.are.same({ 1, nil, 3, nil, nil, 6 }, holes)
+    local backwards = {}
+    for i = 100, 1, -1 do backwards[i] = i end
+    backwards["1"] = "a string"
+    assert.are.same(backwards, copy(backwards))
+  end)
+
+  it("keeps tables as keys of tables", function()
+    local key = { 1 }
+    local t = copy { [key] = { key } }
+    local k, v = next(t)
+    assert.are.same({ 1 }, k)
+    assert.are.equal(k, v[1])
+  end)
+
+  it("EX-08 copies shared and cyclic tables with their shape, never by reference", function()
+    local shared = {}
+    local t = { shared, shared, self = nil }
+    t.self = t
+    local c = copy(t)
+    assert.are_not.equal(t, c)
+    assert.are.equal(c[1], c[2])
+    assert.are.equal(c, c.self)
+    local a, b = copy(shared, shared)
+    assert.are.equal(a, b)
+  end)
+
+  it("copies tables nested 200,000 levels deep without using the C stack", function()
+    local deep = {}
+    local at = deep
+    for _ = 1, 200000 do
+      at.next = {}
+      at = at.next
+    end
+    local n = 0
+    local c = copy(deep)
+    while c.next do n, c = n + 1, c.next end
+    assert.are.equal(200000, n)
+  end)
+
+  it("refuses what is nested too deeply with an error, and goes on working", function()
+    local deep = {}
+    for _ = 1, 1000000 do deep = { deep } end
+    assert.matches("^.*cannot send argument #2%[1%]%[1%].*: tables nested too deeply$", message_of(copy, deep))
+    assert.are.equal(1, copy(1))
+  end)
+
+  it("copies the number of values that Lua can return", function()
+    local many = {}
+    for i = 1, 10000 do many[i] = i end
+    assert.are.equal(10000, select("#", copy(table.unpack(many))))
+  end)
+
+  it("keeps ml.json.null and what is an array or an object", function()
+    local t = copy { null = ml.json.null, array = ml.json.array {}, object = ml.json.object {} }
+    assert.are.equal(ml.json.null, t.null)
+    assert.are.equal("[]", ml.json.encode(t.array))
+    assert.are.equal("{}", ml.json.encode(t.object))
+    assert.are.equal("[1]", pool:run(function(v) return ml.json.encode(v) end, ml.json.array { 1 }))
+  end)
+
+  it("keeps error objects what they are", function()
+    local _, err = ml.timeout(0, ml.sleep, 1)
+    local c = copy(err)
+    assert.are_not.equal(err, c)
+    assert.is_true(ml.is_error(c))
+    assert.are.equal("timeout", c.kind)
+    assert.are.equal(tostring(err), tostring(c))
+  end)
+end)
+
+describe("functions that cross", function()
+  setup(function() pool = ml.executor.new { threads = 1 } end)
+  teardown(function() pool:close() end)
+
+  it("EX-08 have copies of their upvalues", function()
+    local n, list = 40, { 2 }
+    assert.are.equal(42, pool:run(function() return n + list[1] end))
+    pool:run(function() n, list[1] = 0, 0 end)
+    assert.are.equal(42, n + list[1])
+  end)
+
+  it("call themselves and each other", function()
+    local function factorial(n) return n <= 1 and 1 or n * factorial(n - 1) end
+    assert.are.equal(3628800, pool:run(factorial, 10))
+    local is_odd
+    local function is_even(n) return n == 0 or is_odd(n - 1) end
+    function is_odd(n) return n ~= 0 and is_even(n - 1) end
+    assert.is_true(pool:run(is_even, 10))
+  end)
+
+  it("share the upvalues that they shared", function()
+    local n = 0
+    local function increment() n = n + 1 end
+    local function get() return n end
+    assert.are.equal(2, pool:run(function()
+      increment()
+      increment()
+      return get()
+    end))
+    local inc, read = copy(increment, get)
+    inc()
+    assert.are.equal(1, read())
+    assert.are.equal(0, n)
+  end)
+
+  it("share an upvalue with a function inside of it", function()
+    local n = 0
+    local made = copy(function()
+      local function bump() n = n + 1 return n end
+      return bump, function() return n end
+    end)
+    local bump, read = made()
+    bump()
+    assert.are.equal(1, read())
+  end)
+
+  it("have up to 255 upvalues", function()
+    local code = {}
+    for i = 1, 200 do code[#code + 1] = ("local v%d = %d"):format(i, i) end
+    code[#code + 1] = "return function() return v1"
+    for i = 2, 200 do code[#code + 1] = (" + v%d"):format(i) end
+    code[#code + 1] = " end"
+    local sum = load(table.concat(code, "\n"))()
+    assert.are.equal(20100, pool:run(sum))
+  end)
+
+  it("see the worker's globals as _ENV, not a copy of the caller's", function()
+    _G.only_here = true -- luacheck: ignore
+    assert.is_nil(pool:run(function() return only_here end)) -- luacheck: ignore
+    _G.only_here = nil -- luacheck: ignore
+    assert.is_true(pool:run(function() return _G == _ENV and _G.print == print end))
+  end)
+
+  it("take the standard library and moonloop with them by name", function()
+    local format, floor, str, g = string.format, math.floor, string, _G
+    local need, stderr = require, io.stderr
+    assert.are.equal("3|X|ok", pool:run(function()
+      assert(g == _G and need == require and stderr == io.stderr)
+      ml.sleep(0)
+      return format("%d|%s|%s", floor(3.7), str.upper("x"), ml.json.decode('["ok"]')[1])
+    end))
+    assert.are.equal(string.format, copy(string.format))
+    assert.are.equal(string, copy(string))
+    assert.are.equal(ml, copy(ml))
+    assert.are.equal(ml.executor, copy(ml.executor))
+    assert.are.equal(ml.executor.run, copy(ml.executor.run))
+  end)
+
+  it("take the C functions of other modules by name", function()
+    local encode = require("cjson").encode
+    assert.are.equal("[true]", pool:run(function() return encode { true } end))
+  end)
+
+  it("may be C functions themselves", function()
+    assert.are.equal("abc", pool:run(string.lower, "ABC"))
+  end)
+
+  it("keep their line numbers", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local message = message_of(pool.run, pool, function() error("here") end)
+    assert.matches("transfer_spec.lua:" .. line .. ": here", message, 1, true)
+  end)
+end)
+
+describe("what cannot cross", function()
+  setup(function() pool = ml.executor.new { threads = 1 } end)
+  teardown(function() pool:close() end)
+
+  local co = coroutine.create(print)
+
+  it("EX-08 is an error that names the argument", function()
+    assert.matches("cannot send argument #2: a coroutine$", message_of(copy, co))
+    assert.matches("cannot send argument #3.items[3]: a coroutine",
+      message_of(copy, 1, { items = { 1, 2, co } }), 1, true)
+    assert.matches('argument #2["a b"][2.5][true]: a',
+      message_of(copy, { ["a b"] = { [2.5] = { [true] = co } } }), 1, true)
+    assert.matches("argument #2, key [a thread]: a coroutine", message_of(copy, { [co] = 1 }), 1, true)
+  end)
+
+  it("EX-08 is an error that names the upvalue and its function", function()
+    local conn = { socket = io.tmpfile() }
+    local line = debug.getinfo(1, "l").currentline + 1
+    local function use() return conn.socket end
+    assert.matches("cannot send upvalue 'conn' of function at .*transfer_spec.lua:" .. line
+      .. "%.socket: a userdata %(FILE%*%)$", message_of(pool.run, pool, use))
+  end)
+
+  it("is an error with the caller's position", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local _, err = pcall(function() pool:run(print, co) end)
+    assert.matches("transfer_spec.lua:" .. line .. ": cannot send", err, 1, true)
+  end)
+
+  it("names C functions of no module, tables with a metatable, and tasks", function()
+    assert.matches("a C function of no loaded module", message_of(copy, string.gmatch("a", "a")))
+    assert.matches("a table with a metatable", message_of(copy, setmetatable({}, {})))
+    assert.matches("a userdata %(moonloop.task%)", message_of(copy, ml.current()))
+  end)
+
+  it("is named in results and errors too", function()
+    assert.matches("cannot send result #2.co: a coroutine",
+      message_of(pool.run, pool, function() return 1, { co = coroutine.create(print) } end), 1, true)
+    assert.matches("cannot send the error.co: a coroutine",
+      message_of(pool.run, pool, function() error { co = coroutine.create(print) } end), 1, true)
+  end)
+
+  it("leaves the pool as it was", function()
+    message_of(copy, co)
+    assert.are.equal(1, copy(1))
+    assert.are.equal(0, pool:stats().running)
+  end)
+end)
