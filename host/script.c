@@ -1,5 +1,6 @@
 #include "script.h"
 
+#include "cpu_meter.h"
 #include "inspector.h"
 #include "report.h"
 #include "signals.h"
@@ -182,6 +183,7 @@ int script_main(const CliRequest *request, int argc, char **argv) {
   int rc = signals_open(&script.signals, script.rt, on_signal);
   if (rc) fprintf(stderr, "moonloop: cannot catch signals: %s\n", uv_strerror(rc));
   inspector_open(&script.inspector, script.rt);
+  cpu_meter_start(script.rt);
   script.signals.second_ends = request->command != CLI_REPL || !isatty(STDIN_FILENO);
   int status = run(&script);
   return runtime_close(script.rt) == 0 ? status : 70; /* EX_SOFTWARE: a handle was left open */
