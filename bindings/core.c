@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* --- ml.sleep --- */
 
@@ -25,8 +26,17 @@ static int sleep_finish(lua_State *L, Task *t, void *op) {
   return 0;
 }
 
+static void sleep_describe(const Task *t, const void *op, char *text, size_t size) {
+  (void)op;
+  uint64_t due = timer_due_at(&t->rt->timers, &t->timer), now = runtime_now(t->rt);
+  if (due == TIMER_NEVER)
+    snprintf(text, size, "sleep without an end");
+  else
+    snprintf(text, size, "sleep for %.3f s more", due > now ? (double)(due - now) / 1e9 : 0);
+}
+
 static const WaitType sleep_wait = {
-    .name = "sleep", .cancel = sleep_cancel, .finish = sleep_finish};
+    .name = "sleep", .cancel = sleep_cancel, .finish = sleep_finish, .describe = sleep_describe};
 
 static void sleep_over(Timer *timer) {
   Task *t = (Task *)(void *)((char *)timer - offsetof(Task, timer));

@@ -6,6 +6,7 @@
 #include "transfer.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define POOL "moonloop.executor.pool"
@@ -103,8 +104,20 @@ static int job_wait_finish(lua_State *L, Task *t, void *op) {
   return report_raise_with_origin(L);
 }
 
-static const WaitType job_wait = {
-    .name = "a job on the executor", .cancel = job_wait_cancel, .finish = job_wait_finish};
+static void job_wait_describe(const Task *t, const void *op, char *text, size_t size) {
+  (void)t;
+  const Job *job = op;
+  uv_mutex_lock(&job->pool->lock);
+  bool queued = job->state == JOB_QUEUED;
+  uv_mutex_unlock(&job->pool->lock);
+  snprintf(text, size, "a job on the executor, %s, submitted %.3f s ago",
+           queued ? "in its queue" : "running", (double)(uv_hrtime() - job->queued_at) / 1e9);
+}
+
+static const WaitType job_wait = {.name = "a job on the executor",
+                                  .cancel = job_wait_cancel,
+                                  .finish = job_wait_finish,
+                                  .describe = job_wait_describe};
 
 /* Stack: pool, function, arguments. */
 static int submit(lua_State *L, Task *t, Pool *pool) {

@@ -178,8 +178,26 @@ static int request_finish(lua_State *L, Task *task, void *op) {
   return n;
 }
 
-static const WaitType request_wait = {
-    .name = "http request", .cancel = request_cancel, .finish = request_finish};
+/* "GET https://example.com": without path and credentials, which are nobody's business. */
+static void request_describe(const Task *task, const void *op, char *text, size_t size) {
+  (void)task;
+  const HttpTransfer *t = op;
+  const char *host = strstr(t->url, "://");
+  int scheme = host ? (int)(host + 3 - t->url) : 0;
+  host = t->url + scheme;
+  size_t n = strcspn(host, "/?#");
+  const char *at = memrchr(host, '@', n);
+  if (at) {
+    n -= (size_t)(at + 1 - host);
+    host = at + 1;
+  }
+  snprintf(text, size, "http request %s %.*s%.*s", t->method, scheme, t->url, (int)n, host);
+}
+
+static const WaitType request_wait = {.name = "http request",
+                                      .cancel = request_cancel,
+                                      .finish = request_finish,
+                                      .describe = request_describe};
 
 static struct curl_slist *header_list(lua_State *L, const CurlLibrary *curl, int index) {
   struct curl_slist *list = NULL;

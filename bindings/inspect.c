@@ -1,7 +1,10 @@
-/* moonloop.inspect: what is alive on this runtime, for the test runner. */
+/* moonloop.inspect: what is alive on this runtime, for people (ml.tasks, ml.dump) and for the test
+   runner. */
+#include "dump.h"
 #include "modules.h"
 #include "task.h"
 
+#include <lauxlib.h>
 #include <netdb.h>
 #include <stdio.h>
 
@@ -56,6 +59,70 @@ static int l_tasks(lua_State *L) {
   return 1;
 }
 
+/* --- ml.tasks, ml.dump --- */
+
+static void push_live_task(lua_State *L, Task *t) {
+  char text[200];
+  lua_createtable(L, 0, 9);
+  task_push_handle(L, t);
+  lua_getfield(L, -1, "name");
+  lua_setfield(L, -3, "name");
+  lua_setfield(L, -2, "task");
+  lua_pushinteger(L, (lua_Integer)t->id);
+  lua_setfield(L, -2, "id");
+  set_string(L, "status", task_status_name(dump_status(t)));
+  if (dump_waiting_for(t, text, sizeof text)) set_string(L, "waiting_for", text);
+  uint64_t now = runtime_now(t->rt);
+  lua_pushnumber(L, now > t->started_at ? (double)(now - t->started_at) / 1e9 : 0);
+  lua_setfield(L, -2, "age");
+  lua_pushnumber(L, (double)t->cpu_ns / 1e9);
+  lua_setfield(L, -2, "cpu");
+  const Task *parent = t->parent;
+  while (parent && parent->is_host) parent = parent->parent;
+  if (parent) {
+    lua_pushinteger(L, (lua_Integer)parent->id);
+    lua_setfield(L, -2, "parent");
+  }
+  if (t->source) set_string(L, "spawned_at", task_site(t->source, t->line, text));
+}
+
+static bool add_live_task(Task *t, void *data) {
+  lua_State *L = data;
+  if (t->is_host) return true;
+  push_live_task(L, t);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  return true;
+}
+
+/* live() -> list of {task, id, name, status, waiting_for, age, cpu, parent, spawned_at}: every live
+   task but the host's own, parents first. `parent` is an id; ages and CPU times are seconds. */
+static int l_live(lua_State *L) {
+  luaL_checkstack(L, 8, NULL);
+  lua_newtable(L);
+  each_task(runtime_of(L), add_live_task, L);
+  return 1;
+}
+
+/* dump([{traceback = true}]) -> text: the same as a tree (dump.h) */
+static int l_dump(lua_State *L) {
+  bool tracebacks = false;
+  if (!lua_isnoneornil(L, 1)) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "traceback");
+    tracebacks = lua_toboolean(L, -1);
+  }
+  Buffer text = {0};
+  bool whole = dump_tasks(runtime_of(L), tracebacks, &text);
+  luaL_Buffer result;
+  char *room = whole ? luaL_buffinitsize(L, &result, text.len) : NULL;
+  if (room) {
+    memcpy(room, text.data, text.len);
+    luaL_pushresultsize(&result, text.len);
+  }
+  buffer_free(&text);
+  return whole ? 1 : luaL_error(L, "ml.dump: not enough memory");
+}
+
 typedef struct Search {
   uint64_t id;
   Task *found;
@@ -102,9 +169,10 @@ static bool counts(const uv_handle_t *handle) {
   if (uv_is_closing(handle)) return false;
   switch (handle->type) {
   case UV_TCP:
-  case UV_NAMED_PIPE:
   case UV_UDP:
     return true;
+  case UV_NAMED_PIPE:
+    return uv_has_ref(handle); /* those of `moonloop ps` have none */
   default:
     return uv_is_active(handle) && uv_has_ref(handle);
   }
@@ -135,8 +203,9 @@ static int l_handles(lua_State *L) {
 }
 
 int luaopen_moonloop_inspect(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"tasks", l_tasks}, {"handles", l_handles}, {"cancel", l_cancel}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"live", l_live},     {"dump", l_dump},
+                                       {"tasks", l_tasks},   {"handles", l_handles},
+                                       {"cancel", l_cancel}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -3,6 +3,7 @@
 #include "task.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 
 typedef struct JoinItem {
   TaskObserver observer;
@@ -96,8 +97,23 @@ static int join_finish(lua_State *L, Task *t, void *op) {
   return 1;
 }
 
-static const WaitType join_wait = {
-    .name = "tasks", .cancel = join_cancel, .finish = join_finish, .cancel_is_deferred = true};
+static void join_describe(const Task *t, const void *op, char *text, size_t size) {
+  const Join *join = op;
+  (void)t;
+  int first = 0;
+  while (first < join->n && !join->items[first].observer.link) first++;
+  if (first < join->n)
+    snprintf(text, size, "%d of %d tasks, the first is task %llu", join->waiting, join->n,
+             (unsigned long long)join->items[first].task->id);
+  else
+    snprintf(text, size, "%d tasks", join->n);
+}
+
+static const WaitType join_wait = {.name = "tasks",
+                                   .cancel = join_cancel,
+                                   .finish = join_finish,
+                                   .cancel_is_deferred = true,
+                                   .describe = join_describe};
 
 int join_tasks(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);

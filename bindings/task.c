@@ -21,8 +21,15 @@ static int await_finish(lua_State *L, Task *t, void *op) {
   return task_push_outcome(L, 1);
 }
 
+static void await_describe(const Task *t, const void *op, char *text, size_t size) {
+  (void)t;
+  const Task *awaited = op;
+  snprintf(text, size, awaited->name ? "task %llu (%s)" : "task %llu",
+           (unsigned long long)awaited->id, awaited->name);
+}
+
 static const WaitType await_wait = {
-    .name = "a task", .cancel = await_cancel, .finish = await_finish};
+    .name = "a task", .cancel = await_cancel, .finish = await_finish, .describe = await_describe};
 
 static void awaited_task_ended(TaskObserver *observer, Task *ended) {
   (void)ended;
@@ -113,17 +120,18 @@ static int task_index(lua_State *L) {
   return 1;
 }
 
-/* task.name = "text", for people. */
+/* task.name = "text", for people. The table keeps the text that the task points to. */
 static int task_newindex(lua_State *L) {
-  task_check_handle(L, 1);
+  TaskHandle *handle = task_check_handle(L, 1);
   const char *key = luaL_checkstring(L, 2);
   if (strcmp(key, "name") != 0)
     return luaL_error(L, "a task has no field '%s' that can be set (only 'name')", key);
-  luaL_checkstring(L, 3);
+  const char *name = luaL_checkstring(L, 3);
   lua_getfield(L, LUA_REGISTRYINDEX, NAMES);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 3);
   lua_rawset(L, -3);
+  if (handle->task) handle->task->name = name;
   return 0;
 }
 

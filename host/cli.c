@@ -1,6 +1,8 @@
 #include "cli.h"
 #include "curl_library.h"
+#include "inspector.h"
 
+#include <limits.h>
 #include <llhttp.h>
 #include <lua.h>
 #include <stdio.h>
@@ -25,6 +27,8 @@ static const char usage[] =
     "      --virtual-clock            sleeps take no time: the clock jumps to the next timer\n"
     "      --shuffle[=SEED]           random order of specs and of ready tasks, to expose races\n"
     "                                 busted's own options work too, see moonloop test --help\n"
+    "  moonloop ps PID                what the tasks of a running moonloop of yours do\n"
+    "      --traceback                with the place where each is\n"
     "  moonloop --version             versions of moonloop and its libraries\n"
     "  moonloop --help                this text\n"
     "\n"
@@ -95,6 +99,30 @@ static const char *parse_serve(int argc, char **argv, CliRequest *r, char *messa
   return r->target ? NULL : wrong(message, size, "%s: the app file is missing", "serve");
 }
 
+static const char *parse_ps(int argc, char **argv, CliRequest *r, char *message, int size) {
+  r->command = CLI_PS;
+  for (int i = 2; i < argc; i++) {
+    const char *a = argv[i];
+    char *end;
+    if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
+      r->command = CLI_HELP;
+      return NULL;
+    }
+    if (strcmp(a, "--traceback") == 0) {
+      r->tracebacks = true;
+    } else if (a[0] == '-' && a[1]) {
+      return wrong(message, size, "ps: unknown option '%s'", a);
+    } else if (r->pid) {
+      return wrong(message, size, "ps: one process, please; '%s' is too many", a);
+    } else {
+      r->pid = strtol(a, &end, 10);
+      if (*end || r->pid < 1 || r->pid > INT_MAX)
+        return wrong(message, size, "ps: '%s' is not the number of a process", a);
+    }
+  }
+  return r->pid ? NULL : wrong(message, size, "%s: the number of the process is missing", "ps");
+}
+
 static void take_rest(int argc, char **argv, int from, CliRequest *r) {
   if (from > argc) from = argc;
   r->args = argv + from;
@@ -136,7 +164,7 @@ const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char 
     r->first = 1;
     take_rest(argc, argv, 3, r);
   } else if (strcmp(a, "ps") == 0) {
-    return wrong(message, size, "%s: not in this version", "ps");
+    return parse_ps(argc, argv, r, message, size);
   } else if (strcmp(a, "run") == 0) {
     if (argc < 3) return wrong(message, size, "%s: the script is missing", "run");
     if (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0) {
@@ -178,6 +206,8 @@ int cli_main(int argc, char **argv) {
   case CLI_HELP:
     fputs(usage, stdout);
     return 0;
+  case CLI_PS:
+    return inspector_ask(request.pid, request.tracebacks);
   case CLI_VERSION:
     print_version();
     return 0;

@@ -10,6 +10,7 @@ typedef enum CliCommand {
   CLI_SERVE,   /* an app file */
   CLI_REPL,    /* the prompt */
   CLI_TEST,    /* busted in the loop */
+  CLI_PS,      /* ps PID */
   CLI_VERSION, /* --version */
   CLI_HELP,    /* --help */
 } CliCommand;
@@ -24,6 +25,8 @@ typedef struct CliRequest {
   const char *host;
   int port;
   double drain; /* seconds that running requests get when the server stops */
+  long pid;     /* the process to look into */
+  bool tracebacks;
 } CliRequest;
 
 /* Reads argv. `terminal`: standard input is a terminal, so that no arguments at all mean the

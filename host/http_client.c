@@ -473,6 +473,8 @@ HttpTransfer *http_transfer_start(HttpPool *pool, const HttpRequest *request, Wa
   t->request_headers = request->headers;
   t->max_body = request->max_body;
   t->timeout = request->timeout;
+  t->method = request->method;
+  t->url = request->url;
   if (!drop_headers(t, request)) goto failed;
   set_options(t, request);
   if (client->curl->multi_add_handle(pool->multi, t->easy)) goto failed;

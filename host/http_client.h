@@ -34,7 +34,8 @@ typedef struct HttpTransfer {
   HttpPool *pool;
   Waker waker;
   Timer timer;
-  double timeout; /* seconds */
+  double timeout;           /* seconds */
+  const char *method, *url; /* of the request */
   struct curl_slist *request_headers;
   bool custom_method, in_trailers;
   size_t max_body, headers_size;

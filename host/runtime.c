@@ -63,6 +63,7 @@ Runtime *runtime_new(void) {
   }
   rt->loop.data = rt;
   timer_heap_open(&rt->timers, &rt->loop);
+  rt->pass_at = runtime_now(rt);
   rt->L = lua_newstate(memory_alloc, &rt->memory);
   if (rt->L) {
     lua_atpanic(rt->L, on_panic);
@@ -86,6 +87,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
   if (rt->looping) return false;
   rt->looping = true;
   uint64_t polled_at = 0;
+  rt->pass_at = runtime_now(rt);
   bool reached;
   for (;;) {
     tasks_run_ready(rt);

@@ -1,5 +1,7 @@
 #include "script.h"
 
+#include "cpu_meter.h"
+#include "inspector.h"
 #include "report.h"
 #include "signals.h"
 #include "task.h"
@@ -17,6 +19,7 @@ typedef struct Script {
   TaskOwner owner;
   Runtime *rt;
   Signals signals;
+  Inspector inspector;
   const CliRequest *request;
   int argc;
   char **argv;
@@ -158,6 +161,7 @@ static int run(Script *s) {
   }
   Task *t = task_start(L, rt, NULL, lua_gettop(L) - 1, &s->owner);
   t->name = "main";
+  t->is_host = s->request->command == CLI_SERVE || s->request->command == CLI_REPL;
   runtime_run(rt, is_done, s);
   if (rt->stopping) return rt->exit_code;
   if (!s->ended) {
@@ -178,6 +182,8 @@ int script_main(const CliRequest *request, int argc, char **argv) {
   }
   int rc = signals_open(&script.signals, script.rt, on_signal);
   if (rc) fprintf(stderr, "moonloop: cannot catch signals: %s\n", uv_strerror(rc));
+  inspector_open(&script.inspector, script.rt);
+  cpu_meter_start(script.rt);
   script.signals.second_ends = request->command != CLI_REPL || !isatty(STDIN_FILENO);
   int status = run(&script);
   return runtime_close(script.rt) == 0 ? status : 70; /* EX_SOFTWARE: a handle was left open */

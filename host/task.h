@@ -77,7 +77,7 @@ struct ml_Task {
   const char *name;                /* for people, or NULL; the owner keeps it alive */
   uint64_t id;
   uint64_t started_at; /* the runtime's clock, to a pass and a millisecond (Runtime.pass_at) */
-  uint64_t cpu_ns;     /* CPU time used, as far as it was measured */
+  uint64_t cpu_ns;     /* CPU time used, sampled (cpu_meter.h) */
   union {
     Timer timer;           /* while it sleeps */
     TaskObserver observer; /* while it awaits a task */

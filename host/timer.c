@@ -98,6 +98,10 @@ int timer_set(TimerHeap *heap, Timer *timer, uint64_t due, void (*fire)(Timer *t
   return 0;
 }
 
+uint64_t timer_due_at(const TimerHeap *heap, const Timer *timer) {
+  return timer->place ? heap->entries[timer->place - 1].due : TIMER_NEVER;
+}
+
 void timer_clear(TimerHeap *heap, Timer *timer) {
   if (timer->place) take_out(heap, timer->place - 1);
 }

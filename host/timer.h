@@ -44,6 +44,9 @@ void timer_heap_close(TimerHeap *heap);
    set is moved. Returns 0, or UV_ENOMEM: then it is not set. */
 int timer_set(TimerHeap *heap, Timer *timer, uint64_t due, void (*fire)(Timer *timer));
 
+/* When the timer is due; TIMER_NEVER when it is not set. */
+uint64_t timer_due_at(const TimerHeap *heap, const Timer *timer);
+
 /* Takes the timer out at once; harmless when it is not set. */
 void timer_clear(TimerHeap *heap, Timer *timer);
 

@@ -16,6 +16,7 @@ void virtual_clock_set(Runtime *rt, bool on) {
     clock_stop(clock);
   else
     clock_go(clock);
+  rt->pass_at = clock_now(clock); /* so that ages are exact, too */
 }
 
 /* --- what else is going on --- */

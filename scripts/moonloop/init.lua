@@ -1,5 +1,6 @@
 --- The `moonloop` module: what `require "moonloop"` gives.
 local core = require "moonloop.core"
+local inspect = require "moonloop.inspect"
 
 local ml = {
   sleep = core.sleep,
@@ -8,6 +9,8 @@ local ml = {
   current = core.current,
   timeout = core.timeout,
   is_error = core.is_error,
+  tasks = inspect.live,
+  dump = inspect.dump,
   gather = require "moonloop.gather",
   race = require "moonloop.race".race,
   any = require "moonloop.race".any,

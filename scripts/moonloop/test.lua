@@ -241,7 +241,7 @@ local function take_options()
       rest[#rest + 1] = option
     end
   end
-  for i = 1, #arg do arg[i] = nil end
+  while #arg > 0 do table.remove(arg) end
   if shuffled then
     shuffle_seed = math.tointeger(tonumber(seed or math.random(1, 2 ^ 31 - 1)))
     if not shuffle_seed then

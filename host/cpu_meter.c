@@ -1,0 +1,50 @@
+#include "cpu_meter.h"
+
+#include "task.h"
+
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+  Runtime *rt;
+  timer_t timer;
+  uint64_t seen_ns; /* CPU time of the thread at the last sample */
+  CloseHook close;
+} meter;
+
+static uint64_t thread_cpu_ns(void) {
+  struct timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used); /* safe in signal handlers (POSIX) */
+  return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
+static void on_sample(int signum) {
+  (void)signum;
+  Runtime *rt = meter.rt;
+  if (!rt) return;
+  uint64_t now = thread_cpu_ns();
+  if (rt->current) rt->current->cpu_ns += now - meter.seen_ns;
+  meter.seen_ns = now;
+}
+
+static void stop(CloseHook *hook, Runtime *rt) {
+  (void)hook;
+  (void)rt;
+  timer_delete(meter.timer);
+  meter.rt = NULL;
+}
+
+void cpu_meter_start(Runtime *rt) {
+  struct sigaction action = {.sa_handler = on_sample, .sa_flags = SA_RESTART};
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGPROF};
+  struct itimerspec every = {{0, CPU_METER_PERIOD_NS}, {0, CPU_METER_PERIOD_NS}};
+  event._sigev_un._tid = gettid();
+  if (meter.rt || timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &meter.timer)) return;
+  meter.rt = rt;
+  meter.seen_ns = thread_cpu_ns();
+  meter.close.close = stop;
+  runtime_on_close(rt, &meter.close);
+  sigaction(SIGPROF, &action, NULL);
+  timer_settime(meter.timer, 0, &every, NULL);
+}

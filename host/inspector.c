@@ -1,0 +1,235 @@
+#include "inspector.h"
+
+#include "dump.h"
+#include "report.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 8
+#define MAX_CLIENTS 8
+#define ANSWER_SECONDS 5
+
+/* What is asked, in one byte. */
+#define ASK_TASKS 't'
+#define ASK_TRACEBACKS 'T'
+
+typedef struct InspectorClient {
+  uv_pipe_t pipe;
+  Inspector *inspector;
+  struct InspectorClient *next, **link;
+  char question; /* 0: not read yet */
+  bool answered;
+  char room[8];
+  Buffer text;
+  uv_write_t write;
+} InspectorClient;
+
+/* Fills in the socket's name and returns its size. */
+static socklen_t address_of(long pid, struct sockaddr_un *address) {
+  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+  int n = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "moonloop/%ld", pid);
+  return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+}
+
+/* The effective user at the other end; false where that cannot be known. */
+static bool peer_of(int fd, uid_t *user) {
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size)) return false;
+  *user = peer.uid;
+  return true;
+}
+
+/* --- the process that is looked into --- */
+
+static void on_client_closed(uv_handle_t *handle) {
+  InspectorClient *client = (InspectorClient *)(void *)handle;
+  buffer_free(&client->text);
+  free(client);
+}
+
+static void drop(InspectorClient *client) {
+  if (uv_is_closing((uv_handle_t *)&client->pipe)) return;
+  *client->link = client->next;
+  if (client->next) client->next->link = client->link;
+  client->inspector->n_clients--;
+  uv_close((uv_handle_t *)&client->pipe, on_client_closed);
+}
+
+static void on_written(uv_write_t *write, int status) {
+  (void)status;
+  drop((InspectorClient *)(void *)write->handle);
+}
+
+static void answer(InspectorClient *client, Runtime *rt) {
+  client->answered = true;
+  dump_tasks(rt, client->question == ASK_TRACEBACKS, &client->text);
+  uv_buf_t all = uv_buf_init(client->text.data, (unsigned)client->text.len);
+  if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &all, 1, on_written)) drop(client);
+}
+
+static void on_pass_end(PassHook *hook, Runtime *rt) {
+  Inspector *inspector = (Inspector *)(void *)((char *)hook - offsetof(Inspector, pass));
+  if (inspector->print) {
+    Buffer text = {0};
+    inspector->print = false;
+    if (dump_tasks(rt, false, &text) && buffer_add_char(&text, '\0')) report_print(rt, text.data);
+    buffer_free(&text);
+  }
+  for (InspectorClient *client = inspector->clients, *next; client; client = next) {
+    next = client->next;
+    if (client->question && !client->answered) answer(client, rt);
+  }
+}
+
+static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
+  (void)suggested;
+  InspectorClient *client = (InspectorClient *)(void *)handle;
+  *buffer = uv_buf_init(client->room, sizeof client->room);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
+  InspectorClient *client = (InspectorClient *)(void *)stream;
+  if (n < 0) drop(client);
+  if (n <= 0) return;
+  uv_read_stop(stream);
+  client->question = buffer->base[0];
+  runtime_at_pass_end(client->inspector->rt, &client->inspector->pass);
+}
+
+static void add_client(Inspector *inspector, int fd) {
+  uid_t user;
+  InspectorClient *client = NULL;
+  if (inspector->n_clients < MAX_CLIENTS && peer_of(fd, &user) && user == geteuid())
+    client = calloc(1, sizeof *client);
+  if (!client || uv_pipe_init(&inspector->rt->loop, &client->pipe, 0)) {
+    free(client);
+    close(fd);
+    return;
+  }
+  client->inspector = inspector;
+  client->link = &inspector->clients;
+  client->next = inspector->clients;
+  if (client->next) client->next->link = &client->next;
+  inspector->clients = client;
+  inspector->n_clients++;
+  uv_unref((uv_handle_t *)&client->pipe);
+  if (uv_pipe_open(&client->pipe, fd)) {
+    close(fd);
+    drop(client);
+  } else if (uv_read_start((uv_stream_t *)&client->pipe, alloc_read, on_read)) {
+    drop(client);
+  }
+}
+
+static void on_connectable(uv_poll_t *poll, int status, int events) {
+  Inspector *inspector = poll->data;
+  (void)status;
+  (void)events;
+  int fd = accept4(inspector->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd >= 0)
+    add_client(inspector, fd);
+  else if (errno == EMFILE || errno == ENFILE) /* it would be called again and again */
+    uv_poll_stop(poll);
+}
+
+static void on_signal(uv_signal_t *handle, int signum) {
+  Inspector *inspector = handle->data;
+  (void)signum;
+  inspector->print = true;
+  runtime_at_pass_end(inspector->rt, &inspector->pass);
+}
+
+static void on_runtime_close(CloseHook *hook, Runtime *rt) {
+  Inspector *inspector = (Inspector *)(void *)((char *)hook - offsetof(Inspector, close));
+  (void)rt;
+  while (inspector->clients) drop(inspector->clients);
+  uv_close((uv_handle_t *)&inspector->signal, NULL);
+  if (inspector->fd < 0) return;
+  uv_close((uv_handle_t *)&inspector->listener, NULL);
+  close(inspector->fd);
+}
+
+/* The listening socket, or -1. */
+static int listen_for_questions(void) {
+  struct sockaddr_un address;
+  socklen_t size = address_of(getpid(), &address);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  if (bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, BACKLOG) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+void inspector_open(Inspector *inspector, Runtime *rt) {
+  *inspector = (Inspector){.rt = rt, .pass.run = on_pass_end, .close.close = on_runtime_close};
+  inspector->fd = listen_for_questions();
+  if (inspector->fd >= 0 && uv_poll_init_socket(&rt->loop, &inspector->listener, inspector->fd)) {
+    close(inspector->fd);
+    inspector->fd = -1;
+  }
+  if (inspector->fd >= 0) {
+    inspector->listener.data = inspector;
+    uv_unref((uv_handle_t *)&inspector->listener);
+    uv_poll_start(&inspector->listener, UV_READABLE, on_connectable);
+  }
+  uv_signal_init(&rt->loop, &inspector->signal);
+  inspector->signal.data = inspector;
+  uv_unref((uv_handle_t *)&inspector->signal);
+  uv_signal_start(&inspector->signal, on_signal, SIGUSR1);
+  runtime_on_close(rt, &inspector->close);
+}
+
+/* --- the process that asks --- */
+
+static int fail(int fd, long pid, const char *what) {
+  fprintf(stderr, "moonloop ps: process %ld %s\n", pid, what);
+  if (fd >= 0) close(fd);
+  return 1;
+}
+
+static const char *why_not_connected(long pid) {
+  if (kill((pid_t)pid, 0) == 0) return "is no moonloop that can be asked";
+  return errno == EPERM ? "belongs to another user" : "does not exist";
+}
+
+int inspector_ask(long pid, bool tracebacks) {
+  struct sockaddr_un address;
+  socklen_t size = address_of(pid, &address);
+  const char question = tracebacks ? ASK_TRACEBACKS : ASK_TASKS;
+  uid_t user;
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&address, size))
+    return fail(fd, pid, why_not_connected(pid));
+  if (!peer_of(fd, &user) || user != geteuid())
+    return fail(fd, pid, "belongs to another user, who alone may ask");
+  if (send(fd, &question, 1, MSG_NOSIGNAL) != 1)
+    return fail(fd, pid, "does not take questions now");
+  bool any = false;
+  for (;;) {
+    char bytes[16384];
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    int ready = poll(&readable, 1, ANSWER_SECONDS * 1000);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0)
+      return fail(fd, pid,
+                  "does not answer: for 5 seconds its loop has had no turn, so one of its tasks is "
+                  "computing, or blocked in a C function");
+    ssize_t n = ready < 0 ? -1 : read(fd, bytes, sizeof bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      if (!any) return fail(fd, pid, "ended, or refused, before it answered");
+      close(fd);
+      return 0;
+    }
+    any = true;
+    fwrite(bytes, 1, (size_t)n, stdout);
+  }
+}

@@ -1,0 +1,195 @@
+-- Looking into another process: SIGUSR1 and `moonloop ps`.
+local ml = require "moonloop"
+local binary = require("spec.support").binary
+
+-- Runs a command; output with errors, exit status.
+local function run(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local output = pipe:read("a")
+  local _, _, status = pipe:close()
+  return output, status
+end
+
+local function ps(pid, options) return run(("'%s' ps %s %s"):format(binary, options or "", pid)) end
+
+-- Starts `moonloop COMMAND FILE` on a file of that source, which is to print a line when it is ready.
+-- Its standard error goes to a file.
+local Process = {}
+Process.__index = Process
+
+local function start(source, command, options)
+  local self = setmetatable({file = os.tmpname(), errors = os.tmpname()}, Process)
+  local file = assert(io.open(self.file, "w"))
+  file:write('local ml = require "moonloop"\n', source)
+  file:close()
+  self.pipe = assert(io.popen(("echo $$; exec '%s' %s '%s' %s 2>>'%s'"):format(binary, command or "run",
+    self.file, options or "", self.errors)))
+  self.pid = self.pipe:read("l")
+  self.ready = self.pipe:read("l")
+  return self
+end
+
+function Process:kill(signal) assert(os.execute(("kill -%s %s"):format(signal, self.pid))) end
+
+-- What it has written to standard error, once that matches; or after ten seconds.
+function Process:wait_for_errors(pattern)
+  local text
+  for _ = 1, 1000 do
+    local file <close> = assert(io.open(self.errors))
+    text = file:read("a")
+    if text:find(pattern) then break end
+    ml.sleep(0.01)
+  end
+  return text
+end
+
+function Process:close()
+  os.execute(("kill -KILL %s 2>/dev/null"):format(self.pid))
+  self.pipe:close()
+  os.remove(self.file)
+  os.remove(self.errors)
+end
+
+local sleepers = [[
+  for _ = 1, 10000 do ml.spawn(ml.sleep, 100) end
+  ml.spawn(function() ml.sleep(100) end).name = "the last one"
+  ml.sleep(0) ml.sleep(0)
+  print("ready") io.stdout:flush()
+  ml.sleep(100)
+]]
+
+describe("SIGUSR1", function()
+  it("prints the tasks to standard error, and the program goes on", function()
+    local process = start(sleepers)
+    finally(function() process:close() end)
+    for _ = 1, 2 do
+      process:kill("USR1")
+      local text = process:wait_for_errors("the last one: [^\n]+\n")
+      assert.matches("^moonloop " .. process.pid .. ": 10002 tasks, cpu [%d.]+ s\n", text)
+      assert.matches("\n#1 main: waits for sleep for %d", text)
+      assert.matches("\n  10000 times #%d+: waits for sleep", text)
+      assert.matches("\n  #%d+ the last one: waits for sleep", text)
+      assert.is_nil(text:find("[C]", 1, true))
+      assert(io.open(process.errors, "w")):close()
+    end
+    assert.equal(0, select(2, ps(process.pid)))
+  end)
+end)
+
+describe("moonloop ps", function()
+  it("shows the tasks of a running script", function()
+    local process = start(sleepers)
+    finally(function() process:close() end)
+    local output, status = ps(process.pid)
+    assert.equal(0, status)
+    assert.matches("^moonloop " .. process.pid .. ": 10002 tasks", output)
+    assert.matches("\n  #%d+ the last one: waits for sleep for %d", output)
+    assert.is_nil(output:find("[C]", 1, true))
+  end)
+
+  it("shows with --traceback where they are", function()
+    local process = start(sleepers)
+    finally(function() process:close() end)
+    local output, status = ps(process.pid, "--traceback")
+    assert.equal(0, status)
+    assert.matches("the last one: [^\n]+\n +%[C%]: in [%w ]*'sleep'\n +%S+:3: in function", output)
+  end)
+
+  it("shows the requests of a server, and what they wait for; not the host's own task", function()
+    local process = start([[
+      local app = ml.web.app()
+      app:get("/slow/{id}", function() ml.sleep(100) end)
+      return app
+    ]], "serve", "--port 0")
+    finally(function() process:close() end)
+    local url = process.ready:match("http://%S+")
+    local requests = {}
+    for i = 1, 50 do requests[i] = ml.spawn(ml.http.get, url .. "/slow/" .. i) end
+    local output
+    for _ = 1, 1000 do
+      output = ps(process.pid)
+      if output:find("50 times", 1, true) then break end
+      ml.sleep(0.01)
+    end
+    assert.matches("^moonloop %d+: 50 tasks, [^\n]+\n50 times #%d+ [^\n]*/slow/{id}[^\n]*: waits for sleep for", output)
+    assert.is_nil(output:find("main", 1, true))
+    for _, request in ipairs(requests) do request:cancel() end
+  end)
+
+  it("answers many at once, and the process ends in order under them", function()
+    local process = start(sleepers)
+    finally(function() process:close() end)
+    local output = run(("for i in 1 2 3 4 5 6; do '%s' ps %s & done; wait"):format(binary, process.pid))
+    assert.equal(6, select(2, output:gsub("the last one", "")))
+    process:kill("TERM")
+    process.pipe:read("a")
+    assert.equal("", process:wait_for_errors("^$"))
+  end)
+
+  it("says so while a task blocks the process", function()
+    local process = start [[
+      print("ready") io.stdout:flush()
+      local until_ = os.clock() + 100
+      while os.clock() < until_ do end
+    ]]
+    finally(function() process:close() end)
+    local output, status = ps(process.pid)
+    assert.equal(1, status)
+    assert.matches("process " .. process.pid .. " does not answer", output)
+    assert.matches("one of its tasks is computing, or blocked", output)
+  end)
+
+  it("says what is wrong with the process", function()
+    local process = start(sleepers)
+    process:close()
+    local output, status = ps(process.pid)
+    assert.equal(1, status)
+    assert.matches("process " .. process.pid .. " does not exist", output)
+    local pipe = assert(io.popen("echo $$; exec sleep 100"))
+    local pid = pipe:read("l")
+    output, status = ps(pid)
+    os.execute("kill " .. pid)
+    pipe:close()
+    assert.equal(1, status)
+    assert.matches("process " .. pid .. " is no moonloop that can be asked", output)
+  end)
+
+  it("refuses other users, the superuser too", function()
+    if run("id -u"):match("%d+") ~= "0" or not os.execute("command -v setpriv >/dev/null") then
+      pending("needs root, to become somebody else")
+      return
+    end
+    local copy = os.tmpname() -- the build may be where nobody can read
+    assert(os.execute(("cp '%s' %s && chmod 755 %s"):format(binary, copy, copy)))
+    local process = start(sleepers)
+    finally(function() process:close() os.remove(copy) end)
+    local as_nobody = "setpriv --reuid=65534 --clear-groups "
+    local output, status = run(("%s %s ps %s"):format(as_nobody, copy, process.pid))
+    assert.equal(1, status)
+    assert.matches("belongs to another user", output)
+    assert.is_nil(output:find("sleep", 1, true))
+    local theirs = assert(io.popen(("echo $$; exec %s %s -e 'print(1) io.stdout:flush() " ..
+      "require[[moonloop]].sleep(100)'"):format(as_nobody, copy)))
+    local pid = theirs:read("l")
+    assert.equal("1", theirs:read("l"))
+    output, status = ps(pid)
+    os.execute("kill " .. pid)
+    theirs:close()
+    assert.equal(1, status)
+    assert.matches("belongs to another user", output)
+  end)
+
+  it("names wrong usage", function()
+    for arguments, message in pairs {
+      [""] = "the number of the process is missing",
+      ["x1"] = "'x1' is not the number of a process",
+      ["0"] = "'0' is not the number of a process",
+      ["1 2"] = "'2' is too many",
+      ["--all 1"] = "unknown option '%-%-all'",
+    } do
+      local output, status = ps(arguments)
+      assert.equal(2, status)
+      assert.matches(message, output)
+    end
+  end)
+end)
