@@ -55,9 +55,9 @@ static int completions_next(lua_State *L) {
   int waiting = (int)c->line.count;
   if (c->given + waiting >= c->n) return 0;
   if (c->given < c->ended) return next_finish(L, NULL, c);
-  Task *t = wait_enter(L, "ml.as_completed");
+  Task *t = ml_wait_enter(L, "ml.as_completed");
   waiters_join(&c->line, &t->waiter);
-  return wait_suspend(L, t, &next_wait, c);
+  return ml_wait_suspend(L, t, &next_wait, c);
 }
 
 static int completions_gc(lua_State *L) {

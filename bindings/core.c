@@ -41,20 +41,20 @@ static const WaitType sleep_wait = {
 
 static void sleep_over(Timer *timer) {
   Task *t = (Task *)(void *)((char *)timer - offsetof(Task, timer));
-  wait_wake(wait_waker(t));
+  ml_wait_wake(ml_wait_waker(t));
 }
 
 /* sleep(seconds): suspends the task at least that long; 0 lets every ready task run once. */
 static int core_sleep(lua_State *L) {
   double seconds = args_check_seconds(L, 1);
-  Task *t = wait_enter(L, "ml.sleep");
+  Task *t = ml_wait_enter(L, "ml.sleep");
   t->timer = (Timer){0};
   if (seconds == 0)
-    wait_wake(wait_waker(t)); /* it is ready again: behind the others */
+    ml_wait_wake(ml_wait_waker(t)); /* it is ready again: behind the others */
   else if (timer_set(&t->rt->timers, &t->timer, timer_due(runtime_now(t->rt), seconds),
                      sleep_over) != 0)
     return luaL_error(L, "ml.sleep: not enough memory");
-  return wait_suspend(L, t, &sleep_wait, NULL);
+  return ml_wait_suspend(L, t, &sleep_wait, NULL);
 }
 
 /* now() -> seconds of the monotonic clock */
@@ -163,7 +163,7 @@ static int core_current(lua_State *L) {
 /* checkpoint(function): raises, in the name of `function`, what a wait here would raise: a pending
    cancel, or that nothing can wait here. */
 static int core_checkpoint(lua_State *L) {
-  wait_enter(L, luaL_checkstring(L, 1));
+  ml_wait_enter(L, luaL_checkstring(L, 1));
   return 0;
 }
 

@@ -25,7 +25,7 @@ static Pool *check_pool(lua_State *L, int index) {
 }
 
 static int raise_closed(lua_State *L) {
-  return error_raise(L, "closed", NULL, "the executor is closed");
+  return ml_error_raise(L, "closed", NULL, "the executor is closed");
 }
 
 /* --- new --- */
@@ -132,13 +132,13 @@ static int submit(lua_State *L, Task *t, Pool *pool) {
     lua_concat(L, 2);
     return lua_error(L);
   }
-  job->waker = wait_waker(t);
+  job->waker = ml_wait_waker(t);
   int rc = pool_submit(pool, job);
   if (rc != 0) {
     job_free(job);
     return luaL_error(L, "ml.executor: cannot start a thread: %s", uv_strerror(rc));
   }
-  return wait_suspend(L, t, &job_wait, job);
+  return ml_wait_suspend(L, t, &job_wait, job);
 }
 
 static void pool_wait_cancel(Task *t, void *op) {
@@ -152,7 +152,7 @@ static int room_wait_finish(lua_State *L, Task *t, void *op) {
   lua_pop(L, 1); /* the PoolWait */
   Pool *pool = check_pool(L, 1);
   pool_take_reserved(pool);
-  return submit(L, wait_enter(L, "ml.executor.run"), pool);
+  return submit(L, ml_wait_enter(L, "ml.executor.run"), pool);
 }
 
 static const WaitType room_wait = {
@@ -160,18 +160,18 @@ static const WaitType room_wait = {
 
 static PoolWait *push_wait(lua_State *L, Task *t, Pool *pool) {
   PoolWait *wait = lua_newuserdatauv(L, sizeof *wait, 0); /* kept by this stack */
-  *wait = (PoolWait){.waker = wait_waker(t), .pool = pool};
+  *wait = (PoolWait){.waker = ml_wait_waker(t), .pool = pool};
   return wait;
 }
 
 /* Stack: pool, function, arguments. */
 static int run_on(lua_State *L, Pool *pool) {
-  Task *t = wait_enter(L, "ml.executor.run");
+  Task *t = ml_wait_enter(L, "ml.executor.run");
   if (pool->closing) return raise_closed(L);
   if (!pool_is_full(pool)) return submit(L, t, pool);
   PoolWait *wait = push_wait(L, t, pool);
   pool_wait_for_room(pool, wait);
-  return wait_suspend(L, t, &room_wait, wait);
+  return ml_wait_suspend(L, t, &room_wait, wait);
 }
 
 /* pool:run(f, ...) -> f's results. The copies are made when the job enters the queue; while the
@@ -234,11 +234,11 @@ static const WaitType close_wait = {
 static int pool_do_close(lua_State *L) {
   Pool *pool = check_pool(L, 1);
   if (pool->closed) return 0;
-  Task *t = wait_enter(L, "pool:close");
+  Task *t = ml_wait_enter(L, "pool:close");
   PoolWait *wait = push_wait(L, t, pool);
   pool_close(pool);
   pool_wait_for_close(pool, wait);
-  return wait_suspend(L, t, &close_wait, wait);
+  return ml_wait_suspend(L, t, &close_wait, wait);
 }
 
 static int pool_gc(lua_State *L) {

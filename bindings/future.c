@@ -48,9 +48,9 @@ static int future_await(lua_State *L) {
   Future *f = luaL_checkudata(L, 1, FUTURE);
   lua_settop(L, 1);
   if (f->settled) return future_outcome(L, f);
-  Task *t = wait_enter(L, "future:await");
+  Task *t = ml_wait_enter(L, "future:await");
   waiters_join(&f->line, &t->waiter);
-  return wait_suspend(L, t, &future_wait, &f->line);
+  return ml_wait_suspend(L, t, &future_wait, &f->line);
 }
 
 static Future *check_unsettled(lua_State *L, const char *function) {
@@ -132,9 +132,9 @@ static const WaitType event_wait_type = {
 static int event_wait(lua_State *L) {
   Event *e = luaL_checkudata(L, 1, EVENT);
   if (e->is_set) return 0;
-  Task *t = wait_enter(L, "event:wait");
+  Task *t = ml_wait_enter(L, "event:wait");
   waiters_join(&e->line, &t->waiter);
-  return wait_suspend(L, t, &event_wait_type, &e->line);
+  return ml_wait_suspend(L, t, &event_wait_type, &e->line);
 }
 
 /* event:set(): all that wait go on, and later ones do not wait */

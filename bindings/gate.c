@@ -41,12 +41,12 @@ static const WaitType gate_wait_type = {
 static int gate_wait(lua_State *L) {
   Gate *gate = luaL_checkudata(L, 1, GATE);
   if (gate->is_open) return 0;
-  Task *t = wait_enter(L, "require");
+  Task *t = ml_wait_enter(L, "require");
   GateWait *wait = lua_newuserdatauv(L, sizeof *wait, 0); /* kept by this stack */
-  *wait = (GateWait){.next = gate->waits, .link = &gate->waits, .waker = wait_waker(t)};
+  *wait = (GateWait){.next = gate->waits, .link = &gate->waits, .waker = ml_wait_waker(t)};
   if (wait->next) wait->next->link = &wait->next;
   gate->waits = wait;
-  return wait_suspend(L, t, &gate_wait_type, wait);
+  return ml_wait_suspend(L, t, &gate_wait_type, wait);
 }
 
 /* gate:open(): lets all pass, now and later */
@@ -56,7 +56,7 @@ static int gate_open(lua_State *L) {
   while (gate->waits) {
     GateWait *wait = gate->waits;
     leave(wait);
-    wait_wake(wait->waker);
+    ml_wait_wake(wait->waker);
   }
   return 0;
 }

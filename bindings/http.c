@@ -32,7 +32,7 @@ static void push_shown_url(lua_State *L, const char *url, bool malformed) {
 static int url_error(lua_State *L, const char *method, int index, const char *code,
                      const char *what) {
   push_shown_url(L, lua_tostring(L, index), true);
-  return error_return(L, "http", code, "%s %s: %s", method, lua_tostring(L, -1), what);
+  return ml_error_return(L, "http", code, "%s %s: %s", method, lua_tostring(L, -1), what);
 }
 
 /* Replaces the URL at `index` by curl's form of it. Returns what is wrong with it, or NULL. */
@@ -150,7 +150,7 @@ static int transfer_error(lua_State *L, HttpTransfer *t) {
     what = limit;
   }
   push_shown_url(L, lua_tostring(L, 3), false);
-  return error_return(L, kind, code, "%s %s: %s", lua_tostring(L, 2), lua_tostring(L, -1), what);
+  return ml_error_return(L, kind, code, "%s %s: %s", lua_tostring(L, 2), lua_tostring(L, -1), what);
 }
 
 /* Pushes what a transfer gave: see l_request. */
@@ -244,11 +244,11 @@ static int l_request(lua_State *L) {
   const char *wrong = normalise_url(L, curl, 3, &code);
   if (wrong) return url_error(L, request.method, 3, code, wrong);
   request.url = lua_tostring(L, 3);
-  Task *task = wait_enter(L, "ml.http");
+  Task *task = ml_wait_enter(L, "ml.http");
   request.headers = header_list(L, curl, 4);
-  HttpTransfer *t = http_transfer_start(*pool, &request, wait_waker(task));
+  HttpTransfer *t = http_transfer_start(*pool, &request, ml_wait_waker(task));
   if (!t) return luaL_error(L, "not enough memory");
-  return wait_suspend(L, task, &request_wait, t);
+  return ml_wait_suspend(L, task, &request_wait, t);
 }
 
 /* --- pools --- */

@@ -73,14 +73,14 @@ static void item_ended(TaskObserver *observer, Task *ended) {
   } else if (is_decisive(join, has_failed(ended->handle, ended->status))) {
     decide(join, (int)(item - join->items), join->waker.task);
   }
-  if (is_over(join)) wait_wake(join->waker);
+  if (is_over(join)) ml_wait_wake(join->waker);
 }
 
 static void join_cancel(Task *t, void *op) {
   Join *join = op;
   join->cancelled = true;
   cancel_owned(join, scope_pending(t));
-  if (is_over(join)) wait_wake(join->waker);
+  if (is_over(join)) ml_wait_wake(join->waker);
 }
 
 static int join_finish(lua_State *L, Task *t, void *op) {
@@ -121,9 +121,9 @@ int join_tasks(lua_State *L) {
   int n = (int)luaL_checkinteger(L, 2);
   JoinMode mode = luaL_checkoption(L, 3, "all", modes);
   lua_settop(L, 4);
-  Task *t = wait_enter(L, "ml.gather");
+  Task *t = ml_wait_enter(L, "ml.gather");
   Join *join = lua_newuserdatauv(L, sizeof *join + (size_t)n * sizeof(JoinItem), 0);
-  *join = (Join){.waker = wait_waker(t), .n = n, .mode = mode};
+  *join = (Join){.waker = ml_wait_waker(t), .n = n, .mode = mode};
   for (int i = 0; i < n; i++) join->items[i].observer.link = NULL;
   int decisive = -1;
   for (int i = 0; i < n; i++) {
@@ -149,7 +149,7 @@ int join_tasks(lua_State *L) {
     if (item->owned) join->waiting_owned++;
   }
   if (decisive >= 0) decide(join, decisive, t);
-  return is_over(join) ? join_finish(L, t, join) : wait_suspend(L, t, &join_wait, join);
+  return is_over(join) ? join_finish(L, t, join) : ml_wait_suspend(L, t, &join_wait, join);
 }
 
 int join_first_results(lua_State *L) {

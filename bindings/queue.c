@@ -24,7 +24,7 @@ typedef struct Queue {
 static Queue *check(lua_State *L) { return luaL_checkudata(L, 1, QUEUE); }
 
 static int raise_closed(lua_State *L, const char *function) {
-  return error_raise(L, "closed", NULL, "%s: the queue is closed", function);
+  return ml_error_raise(L, "closed", NULL, "%s: the queue is closed", function);
 }
 
 static bool has_item(const Queue *q) { return q->last - q->first > q->claimed_items; }
@@ -113,9 +113,9 @@ static int queue_get(lua_State *L) {
   lua_settop(L, 1);
   if (get_now(L, q)) return 1;
   if (q->closed) return raise_closed(L, "queue:get");
-  Task *t = wait_enter(L, "queue:get");
+  Task *t = ml_wait_enter(L, "queue:get");
   waiters_join(&q->getters, &t->waiter);
-  return wait_suspend(L, t, &get_wait, q);
+  return ml_wait_suspend(L, t, &get_wait, q);
 }
 
 /* try_get() -> value, or nil when get would wait. Raises "closed" as get does. */
@@ -171,10 +171,10 @@ static int queue_put(lua_State *L) {
     push_item(L, q, 2);
     return 0;
   }
-  Task *t = wait_enter(L, "queue:put");
+  Task *t = ml_wait_enter(L, "queue:put");
   t->waiter.L = L;
   waiters_join(&q->putters, &t->waiter);
-  return wait_suspend(L, t, &put_wait, q);
+  return ml_wait_suspend(L, t, &put_wait, q);
 }
 
 /* try_put(value) -> boolean: false when put would wait. Raises "closed" as put does. */
@@ -227,9 +227,9 @@ static int items_next(lua_State *L) {
   lua_pushnil(L);
   if (q->closed) return 1;
   lua_settop(L, 1);
-  Task *t = wait_enter(L, "queue:items");
+  Task *t = ml_wait_enter(L, "queue:items");
   waiters_join(&q->getters, &t->waiter);
-  return wait_suspend(L, t, &items_wait, q);
+  return ml_wait_suspend(L, t, &items_wait, q);
 }
 
 /* items(): for v in q:items() do ... end, until the queue is closed and empty */

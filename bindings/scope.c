@@ -38,7 +38,8 @@ static int timeout_over(lua_State *L, int status, lua_KContext ctx) {
   }
   scope_close(&timeout->scope);
   cause_drop(timeout->cause);
-  if (expired) return error_return(L, "timeout", NULL, "not finished after %g s", timeout->seconds);
+  if (expired)
+    return ml_error_return(L, "timeout", NULL, "not finished after %g s", timeout->seconds);
   return failed ? lua_error(L) : lua_gettop(L) - 2;
 }
 

@@ -67,9 +67,9 @@ static int acquire(lua_State *L, Semaphore *s, const WaitType *type, const char 
   if (s->is_lock && s->holder && current && s->holder == current->id)
     return luaL_error(L, "%s: this task has the lock already", function);
   if (try_take(s, current)) return type->finish(L, current, s);
-  Task *t = wait_enter(L, function);
+  Task *t = ml_wait_enter(L, function);
   waiters_join(&s->line, &t->waiter);
-  return wait_suspend(L, t, type, s);
+  return ml_wait_suspend(L, t, type, s);
 }
 
 /* acquire(): waits for a permit */

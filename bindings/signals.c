@@ -37,11 +37,11 @@ static const WaitType signal_wait = {
    One task at a time. */
 static int l_wait(lua_State *L) {
   Signals *s = check_signals(L);
-  Task *t = wait_enter(L, "signals.wait");
+  Task *t = ml_wait_enter(L, "signals.wait");
   if (s->waiter.task) return luaL_error(L, "another task waits for signals");
   if (s->taken) return push_taken(L, s);
-  s->waiter = wait_waker(t);
-  return wait_suspend(L, t, &signal_wait, s);
+  s->waiter = ml_wait_waker(t);
+  return ml_wait_suspend(L, t, &signal_wait, s);
 }
 
 /* keep(): from now on a signal that nobody waits for is kept for the next wait. */

@@ -34,7 +34,7 @@ static const WaitType await_wait = {
 static void awaited_task_ended(TaskObserver *observer, Task *ended) {
   (void)ended;
   Task *t = (Task *)(void *)((char *)observer - offsetof(Task, observer));
-  wait_wake(wait_waker(t));
+  ml_wait_wake(ml_wait_waker(t));
 }
 
 /* task:await() -> results: waits until the task has ended; raises its error. Does not suspend when
@@ -43,12 +43,12 @@ static int task_await(lua_State *L) {
   TaskHandle *handle = task_check_handle(L, 1);
   lua_settop(L, 1);
   if (!handle->task) return task_push_outcome(L, 1);
-  Task *t = wait_enter(L, "task:await");
+  Task *t = ml_wait_enter(L, "task:await");
   if (handle->task == t) return luaL_error(L, "task:await: a task cannot await itself");
   handle->observed = true;
   t->observer.ended = awaited_task_ended;
   task_observe(handle->task, &t->observer);
-  return wait_suspend(L, t, &await_wait, handle->task);
+  return ml_wait_suspend(L, t, &await_wait, handle->task);
 }
 
 /* --- the rest --- */

@@ -39,7 +39,7 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
   (void)status; /* an error, too, is something that read() tells of */
   (void)events;
   uv_poll_stop(poll);
-  wait_wake(in->waker);
+  ml_wait_wake(in->waker);
 }
 
 static void stop_waiting(Input *in) {
@@ -74,14 +74,14 @@ static const WaitType input_wait = {.name = "input", .cancel = wait_cancel, .fin
 /* wait() -> "input" when there is something to read, or "SIGINT" or "SIGTERM" when that came. */
 static int l_wait(lua_State *L) {
   Input *in = input_of(L);
-  Task *t = wait_enter(L, "terminal.wait");
+  Task *t = ml_wait_enter(L, "terminal.wait");
   if (in->waker.task) return luaL_error(L, "another task waits for input");
   if (!in->polled || (in->signals && in->signals->taken)) return push_event(L, in);
   int rc = uv_poll_start(&in->poll, UV_READABLE, on_readable);
   if (rc) return luaL_error(L, "cannot wait for input: %s", uv_strerror(rc));
-  in->waker = wait_waker(t);
+  in->waker = ml_wait_waker(t);
   if (in->signals) in->signals->waiter = in->waker;
-  return wait_suspend(L, t, &input_wait, in);
+  return ml_wait_suspend(L, t, &input_wait, in);
 }
 
 /* read() -> what there is to read, or nil at the end. Waits for nothing but a file. */
@@ -194,7 +194,7 @@ static Input *open_input(lua_State *L) {
   if (flags >= 0) fcntl(STDIN_FILENO, F_SETFL, flags);
   in->poll.data = in;
   in->close.close = close_input;
-  runtime_on_close(rt, &in->close);
+  ml_runtime_on_close(rt, &in->close);
   return in;
 }
 

@@ -181,7 +181,7 @@ static void server_stopped(HttpServer *http) {
   Runtime *rt = http->rt;
   *server->link = server->next;
   if (server->next) server->next->link = server->link;
-  for (StopWait *wait = server->waits; wait; wait = wait->next) wait_wake(wait->waker);
+  for (StopWait *wait = server->waits; wait; wait = wait->next) ml_wait_wake(wait->waker);
   if (rt->closing) return; /* the state is on its way out with all its references */
   luaL_unref(rt->L, LUA_REGISTRYINDEX, server->self);
   luaL_unref(rt->L, LUA_REGISTRYINDEX, server->router);
@@ -233,8 +233,8 @@ static int l_listen(lua_State *L) {
   if (rc) {
     luaL_unref(L, LUA_REGISTRYINDEX, server->self);
     luaL_unref(L, LUA_REGISTRYINDEX, server->router);
-    return error_return(L, "network", uv_err_name(rc), "cannot listen on %s port %d: %s", host,
-                        (int)port, uv_strerror(rc));
+    return ml_error_return(L, "network", uv_err_name(rc), "cannot listen on %s port %d: %s", host,
+                           (int)port, uv_strerror(rc));
   }
   server->next = web->servers;
   server->link = &web->servers;
@@ -266,15 +266,15 @@ static const WaitType stop_wait = {
 
 static int wait_until_stopped(lua_State *L, WebServer *server, const char *name) {
   if (server->http.is_stopped) return 0;
-  Task *t = wait_enter(L, name);
+  Task *t = ml_wait_enter(L, name);
   StopWait *wait = calloc(1, sizeof *wait);
   if (!wait) return luaL_error(L, "not enough memory");
-  wait->waker = wait_waker(t);
+  wait->waker = ml_wait_waker(t);
   wait->next = server->waits;
   wait->link = &server->waits;
   if (wait->next) wait->next->link = &wait->next;
   server->waits = wait;
-  return wait_suspend(L, t, &stop_wait, wait);
+  return ml_wait_suspend(L, t, &stop_wait, wait);
 }
 
 /* server:wait(): suspends until the server has stopped. */
@@ -336,7 +336,7 @@ static int l_abort(lua_State *L) {
   int status = (int)luaL_checkinteger(L, 1);
   lua_settop(L, 2);
   const char *text = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : http_reason(status);
-  error_push(L, "http", NULL, "%d %s", status, text);
+  ml_error_push(L, "http", NULL, "%d %s", status, text);
   lua_pushvalue(L, 1);
   lua_setfield(L, 3, "status");
   lua_pushvalue(L, 2);
@@ -381,7 +381,7 @@ int luaopen_moonloop_web_core(lua_State *L) {
   luaL_newmetatable(L, WEB_RESPONSE);
   web->response_metatable = lua_topointer(L, -1);
   lua_setfield(L, 1, "response");
-  runtime_on_close(runtime_of(L), &web->on_close);
+  ml_runtime_on_close(runtime_of(L), &web->on_close);
   lua_pushcclosure(L, l_listen, 1);
   lua_setfield(L, 1, "listen");
   static const luaL_Reg functions[] = {

@@ -27,7 +27,7 @@ typedef struct CliRequest {
   double block_limit; /* seconds; 0: stretches of any length are fine */
   double cpu_limit;   /* CPU seconds; the same */
   double drain;       /* seconds that running requests get when the server stops */
-  long pid;     /* the process to look into */
+  long pid;           /* the process to look into */
   bool tracebacks;
 } CliRequest;
 

@@ -44,7 +44,7 @@ void cpu_meter_start(Runtime *rt) {
   meter.rt = rt;
   meter.seen_ns = thread_cpu_ns();
   meter.close.close = stop;
-  runtime_on_close(rt, &meter.close);
+  ml_runtime_on_close(rt, &meter.close);
   sigaction(SIGPROF, &action, NULL);
   timer_settime(meter.timer, 0, &every, NULL);
 }

@@ -21,14 +21,14 @@ static void push_v(lua_State *L, const char *kind, const char *code, const char 
   error_set_metatable(L);
 }
 
-void error_push(lua_State *L, const char *kind, const char *code, const char *format, ...) {
+void ml_error_push(lua_State *L, const char *kind, const char *code, const char *format, ...) {
   va_list args;
   va_start(args, format);
   push_v(L, kind, code, format, args);
   va_end(args);
 }
 
-int error_return(lua_State *L, const char *kind, const char *code, const char *format, ...) {
+int ml_error_return(lua_State *L, const char *kind, const char *code, const char *format, ...) {
   va_list args;
   va_start(args, format);
   lua_pushnil(L);
@@ -37,7 +37,7 @@ int error_return(lua_State *L, const char *kind, const char *code, const char *f
   return 2;
 }
 
-int error_raise(lua_State *L, const char *kind, const char *code, const char *format, ...) {
+int ml_error_raise(lua_State *L, const char *kind, const char *code, const char *format, ...) {
   va_list args;
   va_start(args, format);
   push_v(L, kind, code, format, args);

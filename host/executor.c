@@ -89,7 +89,7 @@ static void grant_room(Pool *pool) {
     if (queued + pool->reserved >= pool->max_queued) return;
     pool->reserved++;
     waits_remove(wait);
-    wait_wake(wait->waker);
+    ml_wait_wake(wait->waker);
   }
 }
 
@@ -127,7 +127,7 @@ static void settle(Pool *pool, Job *job) {
     next = job->next;
     if (job->waker.task) {
       pool->outstanding--;
-      wait_wake(job->waker);
+      ml_wait_wake(job->waker);
     } else {
       job_free(job);
     }
@@ -154,7 +154,7 @@ static void close_handles(Pool *pool) {
   timer_clear(&pool->rt->timers, &pool->interrupt_timer);
   for (PoolWait *wait; (wait = pool->close_waits.head);) {
     waits_remove(wait);
-    wait_wake(wait->waker);
+    ml_wait_wake(wait->waker);
   }
   uv_close((uv_handle_t *)&pool->async, on_async_closed);
 }
@@ -396,7 +396,7 @@ Pool *pool_new(Runtime *rt, int threads, size_t queue, const char *path, const c
   pool->refs = 2;
   pool->spin_hook.run = spin;
   pool->close_hook.close = on_runtime_close;
-  runtime_on_close(rt, &pool->close_hook);
+  ml_runtime_on_close(rt, &pool->close_hook);
   return pool;
 }
 

@@ -74,7 +74,7 @@ static void member_ended(TaskObserver *observer, Task *t) {
     lua_pop(L, 1);
     put_member(m);
   }
-  if (group->waiting && group->live_count == 0) wait_wake(group->waker);
+  if (group->waiting && group->live_count == 0) ml_wait_wake(group->waker);
 }
 
 Task *group_spawn(lua_State *L, Group *group, int nargs) {
@@ -251,9 +251,9 @@ int group_leave(lua_State *L, Group *group, int error, int (*after)(lua_State *L
   Runtime *rt = t->rt;
   if (!group->scope.cause && (rt->barrier || rt->running != L || !lua_isyieldable(L)))
     cancel_for_failure(group); /* they cannot be waited for here: at least they will end */
-  wait_enter_cleanup(L, "leaving ml.group");
+  ml_wait_enter_cleanup(L, "leaving ml.group");
   group->waiting = true;
-  group->waker = wait_waker(t);
+  group->waker = ml_wait_waker(t);
   if (t->cancel_pending) wait_cancel(t, group);
-  return wait_suspend(L, t, &leave_wait, group);
+  return ml_wait_suspend(L, t, &leave_wait, group);
 }

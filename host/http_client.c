@@ -198,7 +198,7 @@ static void transfer_end(HttpTransfer *t, CURLcode result) {
   }
   t->result = result;
   transfer_remove(t);
-  wait_wake(t->waker);
+  ml_wait_wake(t->waker);
 }
 
 /* --- driving curl --- */
@@ -330,7 +330,7 @@ HttpClient *http_client_new(Runtime *rt, const CurlLibrary *curl) {
   client->curl = curl;
   client->pass_hook.run = on_pass_end;
   client->close_hook.close = on_runtime_close;
-  runtime_on_close(rt, &client->close_hook);
+  ml_runtime_on_close(rt, &client->close_hook);
   return client;
 }
 

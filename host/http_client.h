@@ -59,8 +59,8 @@ HttpPool *http_pool_new(HttpClient *client, long max_connections);
 void http_pool_free(HttpPool *pool);
 const CurlLibrary *http_pool_curl(HttpPool *pool);
 
-/* Starts a transfer; it ends with wait_wake(waker). NULL when memory is out (the headers are freed
-   then, too). The caller ends it with one of the two below. */
+/* Starts a transfer; it ends with ml_wait_wake(waker). NULL when memory is out (the headers are
+   freed then, too). The caller ends it with one of the two below. */
 HttpTransfer *http_transfer_start(HttpPool *pool, const HttpRequest *request, Waker waker);
 
 /* Breaks a transfer off at once, with its connection, and releases it. Not for curl's callbacks. */

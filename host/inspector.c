@@ -184,7 +184,7 @@ void inspector_open(Inspector *inspector, Runtime *rt) {
   inspector->signal.data = inspector;
   uv_unref((uv_handle_t *)&inspector->signal);
   uv_signal_start(&inspector->signal, on_signal, SIGUSR1);
-  runtime_on_close(rt, &inspector->close);
+  ml_runtime_on_close(rt, &inspector->close);
 }
 
 /* --- the process that asks --- */

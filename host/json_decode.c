@@ -426,7 +426,7 @@ bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) 
 int json_decode_return(lua_State *L, const char *text, size_t size) {
   JsonError error;
   if (json_decode(L, text, size, &error)) return 1;
-  error_return(L, "json", NULL, "%s", error.message);
+  ml_error_return(L, "json", NULL, "%s", error.message);
   lua_pushinteger(L, (lua_Integer)error.line);
   lua_setfield(L, -2, "line");
   lua_pushinteger(L, (lua_Integer)error.column);

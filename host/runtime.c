@@ -158,7 +158,11 @@ size_t runtime_cancel_all(Runtime *rt, const char *reason, double grace) {
   return rt->live;
 }
 
-void runtime_on_close(Runtime *rt, CloseHook *hook) {
+ml_Runtime *ml_runtime_of(lua_State *L) { return runtime_of(L); }
+
+uv_loop_t *ml_runtime_loop(Runtime *rt) { return &rt->loop; }
+
+void ml_runtime_on_close(Runtime *rt, CloseHook *hook) {
   hook->next = rt->close_hooks;
   rt->close_hooks = hook;
 }

@@ -4,6 +4,7 @@
 #define ML_RUNTIME_H
 
 #include "memory.h"
+#include "moonloop.h"
 #include "timer.h"
 #include <lauxlib.h>
 #include <lua.h>
@@ -13,15 +14,12 @@
 #include <stdint.h>
 #include <uv.h>
 
-typedef struct Runtime Runtime;
-typedef struct Task Task;
-
-/* What runs when the runtime closes: cancels and closes every handle of one module. It runs with no
-   task left, may start uv_close, and must not enter Lua. */
-typedef struct CloseHook {
-  struct CloseHook *next;
-  void (*close)(struct CloseHook *hook, Runtime *rt);
-} CloseHook;
+/* Inside the host the public types go by their short names. */
+typedef ml_Runtime Runtime;
+typedef ml_Task Task;
+typedef ml_CloseHook CloseHook;
+typedef ml_WaitType WaitType;
+typedef ml_Waker Waker;
 
 /* What runs at the end of every pass of the loop, after the ready tasks have run. It is listed for
    one pass at a time with runtime_at_pass_end. */
@@ -48,7 +46,7 @@ typedef struct TaskList {
   Task *head, **tail;
 } TaskList;
 
-struct Runtime {
+struct ml_Runtime {
   uv_loop_t loop;
   lua_State *L; /* the main state; runs no Lua of the user's itself */
   Memory memory;
@@ -134,9 +132,6 @@ static inline void runtime_at_pass_end(Runtime *rt, PassHook *hook) {
   hook->next = rt->pass_hooks;
   rt->pass_hooks = hook;
 }
-
-/* Adds a module's clean-up; they run in the reverse order of adding. The caller owns `hook`. */
-void runtime_on_close(Runtime *rt, CloseHook *hook);
 
 /* The runtime of any Lua state of it. The two low bits of the word are marks (coroutine.h). */
 #define STATE_WORD(L) (*(uintptr_t *)lua_getextraspace(L))

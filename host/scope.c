@@ -38,7 +38,7 @@ void cause_drop(CancelCause *cause) {
 
 void cause_push_error(lua_State *L, CancelCause *cause) {
   if (cause->error_ref == LUA_NOREF && cause->deadline >= 0) {
-    error_push(L, "timeout", NULL, "the deadline of %g s has passed", cause->deadline);
+    ml_error_push(L, "timeout", NULL, "the deadline of %g s has passed", cause->deadline);
     lua_pushvalue(L, -1);
     cause->error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return;
@@ -53,10 +53,10 @@ void cause_push_error(lua_State *L, CancelCause *cause) {
     /* A reason may be any value; only texts and numbers are worth a place in the message. */
     if (lua_isstring(L, -1)) {
       const char *text = luaL_tolstring(L, -1, NULL);
-      error_push(L, "cancelled", NULL, "the task was cancelled: %s", text);
+      ml_error_push(L, "cancelled", NULL, "the task was cancelled: %s", text);
       lua_remove(L, -2);
     } else {
-      error_push(L, "cancelled", NULL, "the task was cancelled");
+      ml_error_push(L, "cancelled", NULL, "the task was cancelled");
     }
     lua_insert(L, -2);
     lua_setfield(L, -2, "reason");

@@ -8,8 +8,8 @@
 #include <lua.h>
 #include <stdbool.h>
 
-struct Task;
-struct Runtime;
+struct ml_Task;
+struct ml_Runtime;
 
 /* Why something was cancelled. The error object is made when it is first raised, once, so that
    its identity tells whose cancel it is. */
@@ -21,19 +21,19 @@ typedef struct CancelCause {
   /* Not negative: a deadline of so many seconds has passed. Its error is a timeout, which pcall may
      catch like any other. */
   double deadline;
-  struct Runtime *rt;
+  struct ml_Runtime *rt;
 } CancelCause;
 
 typedef struct Scope {
   struct Scope *outer;
-  struct Task *task;
+  struct ml_Task *task;
   CancelCause *cause; /* not NULL: cancelled */
   bool shield;        /* cancels from outside wait until it is closed */
   Timer timer;
 } Scope;
 
 /* A new cause with one reference; NULL when memory is out. `reason` is a literal, or NULL. */
-CancelCause *cause_new(struct Runtime *rt, const char *reason);
+CancelCause *cause_new(struct ml_Runtime *rt, const char *reason);
 /* The same with the value on the top of L (popped) as the reason. */
 CancelCause *cause_new_from(lua_State *L);
 CancelCause *cause_hold(CancelCause *cause);
@@ -43,7 +43,7 @@ void cause_drop(CancelCause *cause);
 void cause_push_error(lua_State *L, CancelCause *cause);
 
 /* Opens a scope inside those of `t` that are open. */
-void scope_open(Scope *scope, struct Task *t);
+void scope_open(Scope *scope, struct ml_Task *t);
 
 /* Closes it, whichever it is of its task's: generators can leave blocks in another order than they
    entered them. Drops its cause and its timer, delivers what a shield has held back. Harmless when
@@ -51,13 +51,13 @@ void scope_open(Scope *scope, struct Task *t);
 void scope_close(Scope *scope);
 
 /* The innermost shield around what `t` runs now, or NULL. */
-Scope *scope_shield_of(struct Task *t);
+Scope *scope_shield_of(struct ml_Task *t);
 
 /* Cancels what runs in the scope. Takes over the reference to `cause`. Does not enter Lua. */
 void scope_cancel(Scope *scope, CancelCause *cause);
 
 /* The cause in force for `t` now (the outermost one wins), or NULL. */
-CancelCause *scope_pending(struct Task *t);
+CancelCause *scope_pending(struct ml_Task *t);
 
 /* Is the value at `index` the error object of a cancel that is in force for the running task? */
 bool scope_is_own_cancel(lua_State *L, int index);

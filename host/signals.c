@@ -18,7 +18,7 @@ static struct {
 
 static void deliver(Signals *s, int signum) {
   caught.unseen = 0;
-  if (wait_wake(s->waiter) || (s->keep && !s->foreground))
+  if (ml_wait_wake(s->waiter) || (s->keep && !s->foreground))
     s->taken = signum;
   else
     s->on_signal(s, signum);
@@ -80,7 +80,7 @@ int signals_open(Signals *s, Runtime *rt, void (*on_signal)(Signals *, int)) {
     s->handles[i].data = s;
     uv_unref((uv_handle_t *)&s->handles[i]);
   }
-  runtime_on_close(rt, &s->close);
+  ml_runtime_on_close(rt, &s->close);
   s->interrupt = (Interrupt){NULL, interrupt_wanted, interrupt_act};
   interrupt_add(rt, &s->interrupt);
   caught.thread = pthread_self();

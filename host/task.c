@@ -677,7 +677,7 @@ bool task_cancel(Task *t, CancelCause *cause) {
 
 /* --- waiting --- */
 
-Task *wait_enter_cleanup(lua_State *L, const char *function) {
+Task *ml_wait_enter_cleanup(lua_State *L, const char *function) {
   Runtime *rt = runtime_of(L);
   Task *t = rt->current;
   if (!t || L != rt->running || rt->barrier || !lua_isyieldable(L))
@@ -685,8 +685,8 @@ Task *wait_enter_cleanup(lua_State *L, const char *function) {
   return t;
 }
 
-Task *wait_enter(lua_State *L, const char *function) {
-  Task *t = wait_enter_cleanup(L, function);
+Task *ml_wait_enter(lua_State *L, const char *function) {
+  Task *t = ml_wait_enter_cleanup(L, function);
   if (t->cancel_pending) {
     cause_push_error(L, scope_pending(t));
     lua_error(L);
@@ -708,7 +708,7 @@ static int wait_over(lua_State *L, int status, lua_KContext ctx) {
   return type->finish(L, t, t->op);
 }
 
-int wait_suspend(lua_State *L, Task *t, const WaitType *type, void *op) {
+int ml_wait_suspend(lua_State *L, Task *t, const WaitType *type, void *op) {
   t->wait = type;
   t->op = op;
   t->status = TASK_SUSPENDED;
@@ -716,7 +716,9 @@ int wait_suspend(lua_State *L, Task *t, const WaitType *type, void *op) {
   return lua_yieldk(L, 0, 0, wait_over);
 }
 
-bool wait_wake(Waker waker) {
+Waker(ml_wait_waker)(Task *t) { return (Waker){t, t->generation}; } /* for who has no task.h */
+
+bool ml_wait_wake(Waker waker) {
   Task *t = waker.task;
   if (!t || t->generation != waker.generation) return false;
   Runtime *rt = t->rt;

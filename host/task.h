@@ -21,28 +21,6 @@ typedef enum TaskStatus {
   TASK_CANCELLED, /* its body raised its own cancel, or never ran */
 } TaskStatus;
 
-/* A kind of waiting: how to break it off, and how to hand over what came. */
-typedef struct WaitType {
-  const char *name; /* for people: "sleep", "http request" */
-  /* Breaks the operation off: frees its handle at once and makes sure that no wake-up follows.
-     It must not wake the task and must not enter Lua. */
-  void (*cancel)(Task *t, void *op);
-  /* Runs in the task when it was woken by wait_wake: pushes the results on L and returns their
-     number, or raises. The stack of L is as it was when wait_suspend was called. */
-  int (*finish)(lua_State *L, Task *t, void *op);
-  /* Where this is true, `cancel` only asks: the operation still ends by itself and wakes the task,
-     `finish` runs in any case, and raises the pending cancel if it is to be raised there. */
-  bool cancel_is_deferred;
-  /* Optional. Writes for people what the task waits for, in place of `name`: "sleep for 2.5 s
-     more". Called at any time during the suspension, also by the host between two passes: it must
-     not enter Lua, allocate or change anything. */
-  void (*describe)(const Task *t, const void *op, char *text, size_t size);
-  /* Or NULL. The task has been woken and is cancelled before it goes on: takes the result back
-     where it can (an item to the queue, a permit to the next) and returns true; then the wait
-     raises. Otherwise the result is delivered and the next wait raises. Must not enter Lua. */
-  bool (*revoke)(Task *t, void *op);
-} WaitType;
-
 /* Told when a task ends. The observer owns the memory. */
 typedef struct TaskObserver {
   struct TaskObserver *next, **link; /* link is NULL when it observes nothing */
@@ -73,7 +51,7 @@ typedef struct TaskHandle {
 
 #define TASK_HANDLE "moonloop.task" /* the metatable's name in the registry */
 
-struct Task {
+struct ml_Task {
   lua_State *co; /* its thread; stays with the record */
   int slot;      /* the registry reference that keeps the thread; also its place in rt's tables */
   uint32_t generation;
@@ -161,29 +139,8 @@ void task_preempt(lua_State *L, Task *t);
 /* Frees the pool when the runtime closes. */
 void tasks_close(Runtime *rt);
 
-/* --- waiting: what every function that suspends uses, in this order --- */
-
-/* 1. May this call wait here? Raises the pending cancel, or an error that names `function` and the
-   frame that cannot be suspended. Call it before anything is started. Returns the running task. */
-Task *wait_enter(lua_State *L, const char *function);
-
-/* The same for a clean-up's wait, which no pending cancel keeps from waiting: with a WaitType whose
-   cancel is deferred. */
-Task *wait_enter_cleanup(lua_State *L, const char *function);
-
-/* 2. Suspends: `return wait_suspend(L, t, &type, op);` after the operation has been started. */
-int wait_suspend(lua_State *L, Task *t, const WaitType *type, void *op);
-
-/* 3. Who is to be woken: taken between wait_enter and wait_suspend, kept by the operation. */
-typedef struct Waker {
-  Task *task;
-  uint32_t generation;
-} Waker;
-static inline Waker wait_waker(Task *t) { return (Waker){t, t->generation}; }
-
-/* 4. The operation is over: puts the task on the ready queue, from any libuv callback of the same
-   loop. False, and nothing happens, when that suspension is over already. */
-bool wait_wake(Waker waker);
+/* Waiting is declared in moonloop.h. In the host a waker is taken without a call. */
+#define ml_wait_waker(t) ((Waker){(t), (t)->generation})
 
 /* The running task, or NULL outside of one. */
 static inline Task *task_current(lua_State *L) { return runtime_of(L)->current; }

@@ -193,9 +193,9 @@ static void push_error(lua_State *L, Limits *m, double seconds) {
     return;
   }
   if (seconds > 0)
-    error_push(L, "cpu", NULL, "more than %g s of CPU time without a suspension", seconds);
+    ml_error_push(L, "cpu", NULL, "more than %g s of CPU time without a suspension", seconds);
   else
-    error_push(L, "cpu", NULL, "more than %g s of CPU time", (double)(m->cpu_ns - 1) / NS_PER_S);
+    ml_error_push(L, "cpu", NULL, "more than %g s of CPU time", (double)(m->cpu_ns - 1) / NS_PER_S);
   lua_pushvalue(L, -1);
   m->error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -425,6 +425,6 @@ Terminal *terminal_open(Runtime *rt) {
   start_signal(t, &t->continued, on_continue, SIGCONT);
   t->redraw.run = redraw;
   t->close.close = close_terminal;
-  runtime_on_close(rt, &t->close);
+  ml_runtime_on_close(rt, &t->close);
   return t;
 }

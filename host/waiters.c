@@ -2,16 +2,16 @@
 
 #include "task.h"
 
-struct Task *waiters_task(Waiter *waiter) {
+struct ml_Task *waiters_task(Waiter *waiter) {
   return (Task *)(void *)((char *)waiter - offsetof(Task, waiter));
 }
 
-struct Task *waiters_wake_first(Waiters *line) {
+struct ml_Task *waiters_wake_first(Waiters *line) {
   if (line->count == 0) return NULL;
   Waiter *first = line->end.next;
   waiters_leave(line, first);
   Task *t = waiters_task(first);
-  wait_wake(wait_waker(t));
+  ml_wait_wake(ml_wait_waker(t));
   return t;
 }
 

@@ -38,13 +38,13 @@ static inline void waiters_leave(Waiters *line, Waiter *waiter) {
   line->count--;
 }
 
-struct Task;
+struct ml_Task;
 
 /* The task of a place in a line. */
-struct Task *waiters_task(Waiter *waiter);
+struct ml_Task *waiters_task(Waiter *waiter);
 
 /* Takes the first one out of the line, wakes it and returns it; NULL when nobody waits. */
-struct Task *waiters_wake_first(Waiters *line);
+struct ml_Task *waiters_wake_first(Waiters *line);
 
 /* Wakes all, in order. */
 void waiters_wake_all(Waiters *line);

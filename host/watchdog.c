@@ -310,6 +310,6 @@ int watchdog_start(Runtime *rt, double block, double cpu) {
   }
   rt->watchdog = w;
   interrupt_add(rt, &w->interrupt);
-  runtime_on_close(rt, &w->on_close);
+  ml_runtime_on_close(rt, &w->on_close);
   return 0;
 }

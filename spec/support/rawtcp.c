@@ -91,7 +91,7 @@ static void socket_wake(Socket *s, int status) {
   s->waiting = false;
   s->status = status;
   timer_clear(&s->owner->rt->timers, &s->timer);
-  wait_wake(s->waker);
+  ml_wait_wake(s->waker);
 }
 
 static void socket_close(Socket *s, bool reset) {
@@ -158,7 +158,7 @@ static void on_time(Timer *timer) {
 static void socket_wait(lua_State *L, Socket *s, Task *t, int index) {
   double seconds = luaL_optnumber(L, index, DEFAULT_SECONDS);
   Runtime *rt = s->owner->rt;
-  s->waker = wait_waker(t);
+  s->waker = ml_wait_waker(t);
   s->waiting = true;
   s->timed_out = false;
   s->status = 0;
@@ -241,10 +241,10 @@ static int l_accept(lua_State *L) {
     s->accepted = NULL;
     return 1;
   }
-  Task *t = wait_enter(L, "rawtcp.accept");
+  Task *t = ml_wait_enter(L, "rawtcp.accept");
   socket_wait(L, s, t, 2);
   uv_ref((uv_handle_t *)&s->tcp);
-  return wait_suspend(L, t, &accept_wait, s);
+  return ml_wait_suspend(L, t, &accept_wait, s);
 }
 
 /* `port`, or a method. */
@@ -295,7 +295,7 @@ static const WaitType connect_wait = {
 static int l_connect(lua_State *L) {
   int port = (int)luaL_checkinteger(L, 1);
   luaL_optnumber(L, 2, 0);
-  Task *t = wait_enter(L, "rawtcp.connect");
+  Task *t = ml_wait_enter(L, "rawtcp.connect");
   Socket *s = socket_new(owner_of(L));
   if (!s) return luaL_error(L, "not enough memory");
   struct sockaddr_in address;
@@ -307,7 +307,7 @@ static int l_connect(lua_State *L) {
   }
   uv_tcp_nodelay(&s->tcp, 1);
   socket_wait(L, s, t, 2);
-  return wait_suspend(L, t, &connect_wait, s);
+  return ml_wait_suspend(L, t, &connect_wait, s);
 }
 
 static void writing_cancel(Task *t, void *op) {
@@ -329,7 +329,7 @@ static const WaitType writing_wait = {
 static void writing_end(Writing *w, int status) {
   w->status = status;
   if (w->waker.task)
-    wait_wake(w->waker);
+    ml_wait_wake(w->waker);
   else
     free(w);
 }
@@ -342,35 +342,35 @@ static int l_send(lua_State *L) {
   Socket *s = check_open(L, CONN);
   size_t len;
   const char *text = luaL_checklstring(L, 2, &len);
-  Task *t = wait_enter(L, "rawtcp.send");
+  Task *t = ml_wait_enter(L, "rawtcp.send");
   Writing *w = calloc(1, sizeof *w + len);
   if (!w) return luaL_error(L, "not enough memory");
   memcpy(w->data, text, len);
   w->req.data = w;
-  w->waker = wait_waker(t);
+  w->waker = ml_wait_waker(t);
   uv_buf_t buf = uv_buf_init(w->data, (unsigned)len);
   int status = uv_write(&w->req, (uv_stream_t *)&s->tcp, &buf, 1, on_written);
   if (status) {
     free(w);
     return fail(L, status);
   }
-  return wait_suspend(L, t, &writing_wait, w);
+  return ml_wait_suspend(L, t, &writing_wait, w);
 }
 
 /* conn:shutdown() -> true: nothing more will be sent; what comes can still be received. */
 static int l_shutdown(lua_State *L) {
   Socket *s = check_open(L, CONN);
-  Task *t = wait_enter(L, "rawtcp.shutdown");
+  Task *t = ml_wait_enter(L, "rawtcp.shutdown");
   Writing *w = calloc(1, sizeof *w);
   if (!w) return luaL_error(L, "not enough memory");
   w->shutdown.data = w;
-  w->waker = wait_waker(t);
+  w->waker = ml_wait_waker(t);
   int status = uv_shutdown(&w->shutdown, (uv_stream_t *)&s->tcp, on_shutdown);
   if (status) {
     free(w);
     return fail(L, status);
   }
-  return wait_suspend(L, t, &writing_wait, w);
+  return ml_wait_suspend(L, t, &writing_wait, w);
 }
 
 /* How many of the bytes that have come answer the receive; 0: not enough yet. */
@@ -465,12 +465,12 @@ static int l_receive(lua_State *L) {
     s->until = strcmp(text, "*a") ? UNTIL_TEXT : UNTIL_EOF;
     s->text = strdup(text);
   }
-  Task *t = wait_enter(L, "rawtcp.receive");
+  Task *t = ml_wait_enter(L, "rawtcp.receive");
   if (received(s)) return push_received(L, s, received(s)), 1;
   int status = uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
   if (status) return fail(L, status);
   socket_wait(L, s, t, 3);
-  return wait_suspend(L, t, &receive_wait, s);
+  return ml_wait_suspend(L, t, &receive_wait, s);
 }
 
 /* conn:reset(): closes with a RST. */
@@ -503,7 +503,7 @@ int luaopen_rawtcp(lua_State *L) {
   memset(r, 0, sizeof *r);
   r->rt = runtime_of(L);
   r->hook.close = close_all;
-  runtime_on_close(r->rt, &r->hook);
+  ml_runtime_on_close(r->rt, &r->hook);
   lua_rawsetp(L, LUA_REGISTRYINDEX, r);
   lua_newtable(L);
   lua_pushlightuserdata(L, r);
