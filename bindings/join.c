@@ -86,10 +86,7 @@ static void join_cancel(Task *t, void *op) {
 static int join_finish(lua_State *L, Task *t, void *op) {
   Join *join = op;
   detach(join);
-  if (join->cancelled && !join->decisive) {
-    cause_push_error(L, scope_pending(t));
-    return lua_error(L);
-  }
+  if (join->cancelled && !join->decisive) return wait_raise_cancel(L, t);
   if (join->decisive)
     lua_pushinteger(L, join->decisive);
   else

@@ -92,7 +92,12 @@ void scope_close(Scope *scope) {
   while (*link != scope) link = &(*link)->outer;
   *link = scope->outer;
   if (scope->shield) expose_children(scope);
-  cause_drop(scope->cause);
+  if (scope->cause && t->wait && t != t->rt->current) {
+    cause_drop(t->left_cause);
+    t->left_cause = scope->cause;
+  } else {
+    cause_drop(scope->cause);
+  }
   scope->cause = NULL;
   scope->task = NULL;
   t->cancel_pending = scope_pending(t) != NULL;

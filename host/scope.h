@@ -29,6 +29,8 @@ typedef struct Scope {
   struct ml_Task *task;
   CancelCause *cause; /* not NULL: cancelled */
   bool shield;        /* cancels from outside wait until it is closed */
+  /* Or NULL: the task has ended inside the scope. Runs with the task's stack; no Lua code. */
+  void (*abandoned)(struct Scope *scope, lua_State *L);
   Timer timer;
 } Scope;
 
