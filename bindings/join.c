@@ -79,7 +79,9 @@ static void item_ended(TaskObserver *observer, Task *ended) {
 static void join_cancel(Task *t, void *op) {
   Join *join = op;
   join->cancelled = true;
-  cancel_owned(join, scope_pending(t));
+  CancelCause *cause = cause_for_others(scope_pending(t));
+  cancel_owned(join, cause);
+  cause_drop(cause);
   if (is_over(join)) ml_wait_wake(join->waker);
 }
 

@@ -238,7 +238,9 @@ static int end_block(lua_State *L, Group *group) {
 static void wait_cancel(Task *t, void *op) {
   Group *group = op;
   group->interrupted = true;
-  group_cancel(group, scope_pending(t));
+  CancelCause *cause = cause_for_others(scope_pending(t));
+  group_cancel(group, cause);
+  cause_drop(cause);
 }
 
 static int wait_finish(lua_State *L, Task *t, void *op) {

@@ -29,6 +29,13 @@ CancelCause *cause_hold(CancelCause *cause) {
   return cause;
 }
 
+CancelCause *cause_for_others(CancelCause *cause) {
+  CancelCause *other = cause->deadline >= 0
+                           ? cause_new(cause->rt, "the deadline of who waits for it has passed")
+                           : NULL;
+  return other ? other : cause_hold(cause);
+}
+
 void cause_drop(CancelCause *cause) {
   if (!cause || --cause->refs > 0) return;
   luaL_unref(cause->rt->L, LUA_REGISTRYINDEX, cause->reason_ref);
