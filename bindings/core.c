@@ -48,11 +48,13 @@ static void sleep_over(Timer *timer) {
 static int core_sleep(lua_State *L) {
   double seconds = args_check_seconds(L, 1);
   Task *t = ml_wait_enter(L, "ml.sleep");
-  t->timer = (Timer){0};
-  if (seconds == 0)
+  if (seconds == 0) {
+    t->timer.place = 0;
     ml_wait_wake(ml_wait_waker(t)); /* it is ready again: behind the others */
-  else if (timer_set(&t->rt->timers, &t->timer, timer_due(runtime_now(t->rt), seconds),
-                     sleep_over) != 0)
+    return ml_wait_suspend(L, t, &sleep_wait, NULL);
+  }
+  t->timer = (Timer){0};
+  if (timer_set(&t->rt->timers, &t->timer, timer_due(runtime_now(t->rt), seconds), sleep_over) != 0)
     return luaL_error(L, "ml.sleep: not enough memory");
   return ml_wait_suspend(L, t, &sleep_wait, NULL);
 }

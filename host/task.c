@@ -677,7 +677,7 @@ bool task_cancel(Task *t, CancelCause *cause) {
 
 /* --- waiting --- */
 
-Task *ml_wait_enter_cleanup(lua_State *L, const char *function) {
+static inline Task *enter(lua_State *L, const char *function) {
   Runtime *rt = runtime_of(L);
   Task *t = rt->current;
   if (!t || L != rt->running || rt->barrier || !lua_isyieldable(L))
@@ -685,8 +685,10 @@ Task *ml_wait_enter_cleanup(lua_State *L, const char *function) {
   return t;
 }
 
+Task *ml_wait_enter_cleanup(lua_State *L, const char *function) { return enter(L, function); }
+
 Task *ml_wait_enter(lua_State *L, const char *function) {
-  Task *t = ml_wait_enter_cleanup(L, function);
+  Task *t = enter(L, function);
   if (t->cancel_pending) {
     cause_push_error(L, scope_pending(t));
     lua_error(L);
