@@ -5,11 +5,8 @@
 #include <lauxlib.h>
 #include <math.h>
 
-double args_check_seconds(lua_State *L, int index) {
-  double seconds = luaL_checknumber(L, index);
-  luaL_argcheck(L, seconds >= 0, index,
-                isnan(seconds) ? "a time cannot be NaN" : "a time cannot be negative");
-  return seconds;
+void args_bad_seconds(lua_State *L, int index, double seconds) {
+  luaL_argerror(L, index, isnan(seconds) ? "a time cannot be NaN" : "a time cannot be negative");
 }
 
 double args_opt_seconds(lua_State *L, int index) {

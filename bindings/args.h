@@ -4,8 +4,15 @@
 
 #include "task.h"
 
+/* Raises why `seconds` is no time. */
+void args_bad_seconds(lua_State *L, int index, double seconds);
+
 /* A time in seconds at `index`: not negative, not NaN; math.huge is never. */
-double args_check_seconds(lua_State *L, int index);
+static inline double args_check_seconds(lua_State *L, int index) {
+  double seconds = luaL_checknumber(L, index);
+  if (!(seconds >= 0)) args_bad_seconds(L, index, seconds);
+  return seconds;
+}
 
 /* The same, where nil (or nothing) is no limit: HUGE_VAL. */
 double args_opt_seconds(lua_State *L, int index);
