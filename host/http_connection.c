@@ -8,6 +8,7 @@
 enum {
   LINGER_TIMEOUT = 2 * 1000, /* milliseconds for the client to end its side after an error */
   MAX_PENDING = 64 * 1024,   /* bytes read ahead while a handler runs */
+  MAX_OUT = 64 * 1024,       /* bytes of responses made before they are written */
   MAX_IN_A_ROW = 32,         /* pipelined requests of one connection in one pass */
 };
 
@@ -333,7 +334,7 @@ void http_connection_responded(HttpConnection *c) {
   }
   end_request(c);
   /* The rest of a long pipeline, or of a client that does not read, waits for a later pass. */
-  if (c->writing || c->in_a_row >= MAX_IN_A_ROW)
+  if (c->writing || c->in_a_row >= MAX_IN_A_ROW || c->out.len > MAX_OUT)
     c->postponed = true;
   else
     go_on(c);
