@@ -2,8 +2,9 @@
 
 #include "http_server.h"
 #include "runtime.h"
-#include <netinet/tcp.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 enum {
   LINGER_TIMEOUT = 2 * 1000, /* milliseconds for the client to end its side after an error */
@@ -113,6 +114,15 @@ static void on_written(uv_write_t *request, int status) {
   http_server_due(c->server, c);
 }
 
+/* Bytes of responses that the client's side has not acknowledged. */
+static size_t count_unsent(const HttpConnection *c) {
+  uv_os_fd_t fd;
+  int in_kernel = 0;
+  if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) || ioctl(fd, SIOCOUTQ, &in_kernel))
+    in_kernel = 0;
+  return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + (size_t)in_kernel;
+}
+
 /* Hands the rest of `out` from `sent` on to libuv. */
 static void write_rest(HttpConnection *c, size_t sent) {
   Write *w = malloc(sizeof *w);
@@ -131,6 +141,7 @@ static void write_rest(HttpConnection *c, size_t sent) {
     return;
   }
   c->writing = true;
+  c->unsent = count_unsent(c);
   set_deadline(c, c->server->timeout_ms);
 }
 
@@ -371,6 +382,12 @@ void http_connection_retire(HttpConnection *c) {
 }
 
 void http_connection_expire(HttpConnection *c) {
+  size_t unsent = count_unsent(c);
+  if (c->writing && unsent < c->unsent) { /* slow, but it does move */
+    c->unsent = unsent;
+    set_deadline(c, c->server->timeout_ms);
+    return;
+  }
   if (c->writing || c->close_after || c->request.state == REQUEST_IDLE)
     close_socket(c);
   else

@@ -299,6 +299,18 @@ describe("a client that does not move", function()
       while server.connections > 0 do ml.sleep(0.01) end
     end, { timeout = 0.05 })
   end)
+  it("but takes its response slowly gets all of it", function()
+    local app = web.app():get("/", function() return ("x"):rep(30000000) end)
+    support.serving(app, function(port)
+      local conn <close> = assert(rawtcp.connect(port))
+      conn:send(request("GET", "/"))
+      conn:receive("\r\n\r\n")
+      for _ = 1, 30 do
+        assert.equal(1000000, #assert(conn:receive(1000000)))
+        ml.sleep(0.03)
+      end
+    end, { timeout = 0.5 })
+  end)
   it("does not hurry a handler", function()
     local app = web.app():get("/", function() ml.sleep(0.1) return "late" end)
     support.serving(app, function(port)
