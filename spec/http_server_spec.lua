@@ -307,9 +307,9 @@ describe("a client that does not move", function()
       conn:receive("\r\n\r\n")
       for _ = 1, 30 do
         assert.equal(1000000, #assert(conn:receive(1000000)))
-        ml.sleep(0.03)
+        ml.sleep(0.06)
       end
-    end, { timeout = 0.5 })
+    end, { timeout = 1.5 })
   end)
   it("does not hurry a handler", function()
     local app = web.app():get("/", function() ml.sleep(0.1) return "late" end)
