@@ -87,7 +87,7 @@ static void push_params(lua_State *L, const HttpConnection *c) {
 }
 
 void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
-  const HttpRequest *r = &c->request;
+  HttpRequest *r = &c->request;
   uint32_t from = r->target.at, size = r->headers.at + r->headers.len - from;
   WebRequest *req = lua_newuserdatauv(L, sizeof *req + size, VALUES);
   req->number = c->number;
@@ -103,6 +103,8 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   if (r->body.len) {
     lua_pushlstring(L, r->body.data, r->body.len);
     lua_setiuservalue(L, -2, VALUE_BODY);
+    if (r->body.cap > HTTP_KEPT_BUFFER)
+      buffer_free(&r->body); /* not twice while the handler runs */
   }
   if (c->match.route->n_params) {
     push_params(L, c);
