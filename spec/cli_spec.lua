@@ -194,7 +194,7 @@ describe("moonloop", function()
         ["run"] = "run: the script is missing",
         ["run --nosuch"] = "run: unknown option '--nosuch'",
         ["repl x"] = "repl: takes no arguments, not 'x'",
-        ["ps 1"] = "ps: not in this version",
+        ["ps"] = "ps: the number of the process is missing",
         ["serve"] = "serve: the app file is missing",
         ["serve a.lua b.lua"] = "serve: one app file, please; 'b.lua' is too many",
         ["serve a.lua --port"] = "serve: --port needs a value",
