@@ -338,14 +338,19 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
     luaL_error(L, "too many arguments for a task");
   }
   t->wait = NULL;
-  t->scope = NULL;
-  t->shelter = parent && parent->scope ? scope_shield_of(parent) : NULL;
-  t->cancelled = parent && parent->cancelled && !t->shelter ? cause_hold(parent->cancelled) : NULL;
-  t->cancel_pending = t->cancelled != NULL;
-  t->woken_by_cancel = t->ending = t->has_origin = t->handle_kept = false;
-  t->has_vars = false;
-  t->broken_off = false;
-  t->limits = parent && parent->limits ? limits_hold(parent->limits) : NULL;
+  t->scope = t->shelter = NULL;
+  t->cancelled = NULL;
+  t->limits = NULL;
+  t->cancel_pending = t->woken_by_cancel = t->ending = false;
+  t->has_origin = t->handle_kept = t->has_vars = t->broken_off = t->is_host = false;
+  if (parent) {
+    if (parent->scope) t->shelter = scope_shield_of(parent);
+    if (parent->limits) t->limits = limits_hold(parent->limits);
+    if (parent->cancelled && !t->shelter) {
+      t->cancelled = cause_hold(parent->cancelled);
+      t->cancel_pending = true;
+    }
+  }
   t->children = NULL;
   t->observers = NULL;
   t->owner = owner;
@@ -357,7 +362,6 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->id = ++rt->last_task_id;
   t->started_at = rt->pass_at;
   t->cpu_ns = 0;
-  t->is_host = false;
   return t;
 }
 
@@ -677,7 +681,7 @@ bool task_cancel(Task *t, CancelCause *cause) {
 
 /* --- waiting --- */
 
-Task *ml_wait_enter_cleanup(lua_State *L, const char *function) {
+static inline Task *enter(lua_State *L, const char *function) {
   Runtime *rt = runtime_of(L);
   Task *t = rt->current;
   if (!t || L != rt->running || rt->barrier || !lua_isyieldable(L))
@@ -685,8 +689,10 @@ Task *ml_wait_enter_cleanup(lua_State *L, const char *function) {
   return t;
 }
 
+Task *ml_wait_enter_cleanup(lua_State *L, const char *function) { return enter(L, function); }
+
 Task *ml_wait_enter(lua_State *L, const char *function) {
-  Task *t = ml_wait_enter_cleanup(L, function);
+  Task *t = enter(L, function);
   if (t->cancel_pending) {
     cause_push_error(L, scope_pending(t));
     lua_error(L);
