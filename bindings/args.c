@@ -1,7 +1,5 @@
 #include "args.h"
 
-#include "states.h"
-
 #include <lauxlib.h>
 #include <math.h>
 
@@ -18,10 +16,4 @@ bool args_is_callable(lua_State *L, int index) {
   if (luaL_getmetafield(L, index, "__call") == LUA_TNIL) return false;
   lua_pop(L, 1);
   return true;
-}
-
-Task *args_require_task(lua_State *L, const char *function) {
-  Task *t = task_current(L);
-  if (!t || runtime_of(L)->running != L) states_raise_cannot_wait(L, function);
-  return t;
 }

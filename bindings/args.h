@@ -2,6 +2,7 @@
 #ifndef ML_ARGS_H
 #define ML_ARGS_H
 
+#include "states.h"
 #include "task.h"
 
 /* Raises why `seconds` is no time. */
@@ -21,6 +22,10 @@ double args_opt_seconds(lua_State *L, int index);
 bool args_is_callable(lua_State *L, int index);
 
 /* The running task, or an error that names `function`. */
-Task *args_require_task(lua_State *L, const char *function);
+static inline Task *args_require_task(lua_State *L, const char *function) {
+  Runtime *rt = runtime_of(L);
+  if (!rt->current || rt->running != L) states_raise_cannot_wait(L, function);
+  return rt->current;
+}
 
 #endif

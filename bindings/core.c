@@ -133,11 +133,13 @@ static int start_child(lua_State *L, int level, int nargs) {
 /* spawn(f, ...) -> task: a child of the running task; it first runs on the next pass.
    spawn{f, ..., cpu = seconds, slice = seconds} -> task: the same with limits. */
 static int core_spawn(lua_State *L) {
-  if (is_item(L, 1)) {
-    luaL_argcheck(L, lua_gettop(L) == 1, 2, "the arguments belong into the list");
-    return start_item(L, 1);
+  if (!lua_isfunction(L, 1)) {
+    if (is_item(L, 1)) {
+      luaL_argcheck(L, lua_gettop(L) == 1, 2, "the arguments belong into the list");
+      return start_item(L, 1);
+    }
+    luaL_argexpected(L, args_is_callable(L, 1), 1, "function");
   }
-  luaL_argexpected(L, args_is_callable(L, 1), 1, "function");
   return start_child(L, 1, lua_gettop(L) - 1);
 }
 
@@ -145,7 +147,7 @@ static int core_spawn(lua_State *L) {
    can be a list, as for spawn. */
 static int core_spawn_for(lua_State *L) {
   int level = (int)luaL_checkinteger(L, 1);
-  if (is_item(L, 2)) {
+  if (!lua_isfunction(L, 2) && is_item(L, 2)) {
     lua_settop(L, 2);
     return start_item(L, level);
   }

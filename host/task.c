@@ -338,14 +338,19 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
     luaL_error(L, "too many arguments for a task");
   }
   t->wait = NULL;
-  t->scope = NULL;
-  t->shelter = parent && parent->scope ? scope_shield_of(parent) : NULL;
-  t->cancelled = parent && parent->cancelled && !t->shelter ? cause_hold(parent->cancelled) : NULL;
-  t->cancel_pending = t->cancelled != NULL;
-  t->woken_by_cancel = t->ending = t->has_origin = t->handle_kept = false;
-  t->has_vars = false;
-  t->broken_off = false;
-  t->limits = parent && parent->limits ? limits_hold(parent->limits) : NULL;
+  t->scope = t->shelter = NULL;
+  t->cancelled = NULL;
+  t->limits = NULL;
+  t->cancel_pending = t->woken_by_cancel = t->ending = false;
+  t->has_origin = t->handle_kept = t->has_vars = t->broken_off = t->is_host = false;
+  if (parent) {
+    if (parent->scope) t->shelter = scope_shield_of(parent);
+    if (parent->limits) t->limits = limits_hold(parent->limits);
+    if (parent->cancelled && !t->shelter) {
+      t->cancelled = cause_hold(parent->cancelled);
+      t->cancel_pending = true;
+    }
+  }
   t->children = NULL;
   t->observers = NULL;
   t->owner = owner;
@@ -357,7 +362,6 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->id = ++rt->last_task_id;
   t->started_at = rt->pass_at;
   t->cpu_ns = 0;
-  t->is_host = false;
   return t;
 }
 
