@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+static void group_abandoned(Scope *scope, lua_State *L);
+
 /* One child, from its start until the block has been left (failed) or it has ended (the others). */
 typedef struct GroupMember {
   TaskObserver observer;
@@ -20,6 +22,7 @@ void group_open(lua_State *L, Group *group, Task *t) {
   lua_newtable(L);
   group->table_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   scope_open(&group->scope, t);
+  group->scope.abandoned = group_abandoned;
 }
 
 static GroupMember *take_member(Group *group) {
@@ -46,6 +49,7 @@ void group_cancel(Group *group, CancelCause *cause) {
   for (GroupMember *m = group->live; m; m = m->next) task_cancel(m->task, cause);
 }
 
+/* Cancels what is left of a group that failed, or whose block cannot be left in order. */
 static void cancel_for_failure(Group *group) {
   CancelCause *cause = cause_new(group->scope.task->rt, "another task of its group failed");
   if (!cause) return; /* no memory: they are waited for instead */
@@ -61,7 +65,11 @@ static void member_ended(TaskObserver *observer, Task *t) {
   group->live_count--;
   m->task = NULL;
   bool failed = t->status == TASK_FAILED || (t->status == TASK_DONE && t->handle->returned_error);
-  if (failed) {
+  if (failed && !group->scope.task) {
+    t->handle->observed = false; /* the block is over without it: it is reported as any task */
+    m->next = group->spare;
+    group->spare = m;
+  } else if (failed) {
     m->next = NULL;
     *group->failed_tail = m;
     group->failed_tail = &m->next;
@@ -178,7 +186,24 @@ static void drop_members(GroupMember *m) {
   }
 }
 
+/* The body's task is over, or its generator, and nobody will raise what children failed with. */
+static void group_abandoned(Scope *scope, lua_State *L) {
+  Group *group = (Group *)(void *)scope;
+  if (!group->failed || !lua_checkstack(L, 4)) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, group->table_ref);
+  for (GroupMember *m = group->failed; m; m = m->next) {
+    lua_rawgeti(L, -1, m->index);
+    task_report_unawaited(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  drop_members(group->failed);
+  group->failed = NULL;
+  group->failed_tail = &group->failed;
+}
+
 void group_free(lua_State *L, Group *group) {
+  if (group->scope.task) group_abandoned(&group->scope, L);
   scope_close(&group->scope);
   for (GroupMember *m = group->live, *next; m; m = next) {
     next = m->next;
@@ -205,17 +230,17 @@ static int end_block(lua_State *L, Group *group) {
     lua_pop(L, 1);
     return lua_error(L);
   }
-  if (group->interrupted && t->cancel_pending) {
-    cause_push_error(L, scope_pending(t));
-    return lua_error(L);
-  }
+  if ((group->interrupted || group->body_stopped) && t->cancel_pending)
+    return wait_raise_cancel(L, t);
   return group->after(L, group);
 }
 
 static void wait_cancel(Task *t, void *op) {
   Group *group = op;
   group->interrupted = true;
-  group_cancel(group, scope_pending(t));
+  CancelCause *cause = cause_for_others(scope_pending(t));
+  group_cancel(group, cause);
+  cause_drop(cause);
 }
 
 static int wait_finish(lua_State *L, Task *t, void *op) {
@@ -249,8 +274,12 @@ int group_leave(lua_State *L, Group *group, int error, int (*after)(lua_State *L
   }
   if (group->live_count == 0) return end_block(L, group);
   Runtime *rt = t->rt;
-  if (!group->scope.cause && (rt->barrier || rt->running != L || !lua_isyieldable(L)))
-    cancel_for_failure(group); /* they cannot be waited for here: at least they will end */
+  if (rt->barrier || rt->running != L || !lua_isyieldable(L)) {
+    /* They cannot be waited for here: at least they will end; the next line raises. */
+    if (!group->scope.cause) cancel_for_failure(group);
+    group_abandoned(&group->scope, L);
+    scope_close(&group->scope);
+  }
   ml_wait_enter_cleanup(L, "leaving ml.group");
   group->waiting = true;
   group->waker = ml_wait_waker(t);

@@ -75,8 +75,8 @@ describe("a CPU budget", function()
   end)
 
   it("lets the other tasks go on", function()
-    local count, other = 0, nil
-    other = ml.spawn(function()
+    local count = 0
+    local other = ml.spawn(function()
       for _ = 1, 50 do
         count = count + 1
         ml.sleep(0)

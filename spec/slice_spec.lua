@@ -75,7 +75,7 @@ describe("a time slice", function()
       local a, b, s = setmetatable({}, meta), setmetatable({}, meta), 0
       for i = 1, N // 50 do
         s = s + a[i] - i + (a + 1) + (a .. "x") + #a + a(1, nil) + -a
-        if a == b and a < b and not (a <= b) then s = s + 1 end
+        if a == b and a < b and (a <= b) == false then s = s + 1 end
         b[i] = i
         s = s + b[i] - i
       end

@@ -33,7 +33,7 @@ local function check_options(opts)
     end
   end
   for _, name in ipairs { "cpu", "slice" } do
-    if opts[name] and not (opts[name] > 0) then
+    if opts[name] and (opts[name] <= 0 or opts[name] ~= opts[name]) then
       error("option '" .. name .. "' of a route is not a positive number of seconds", level)
     end
   end
