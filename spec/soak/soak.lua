@@ -47,16 +47,11 @@ end
 
 -- --- tasks: a record for each ---
 
-local current -- task -> record of this round, weak
-
-local function me() return current[ml.current()] end
-
 local run_program
 
 --- Wraps a program as a body that keeps `record`.
 local function body_of(record, program)
   return function(...)
-    current[ml.current()] = record
     check(not record.began, "a body ran twice")
     record.began = true
     check(round.var:get() == record.var, "a child did not inherit a variable")
@@ -656,7 +651,6 @@ end
 local function new_round(number)
   round = { number = number, records = {}, live = {}, queues = {}, semaphores = {}, futures = {}, events = {},
     did = {}, var = ml.var("soak") }
-  current = setmetatable({}, { __mode = "k" })
   for _, capacity in ipairs { 0, 1, 3, -1 } do
     round.queues[#round.queues + 1] = { object = ml.queue(capacity >= 0 and capacity or nil), values = {} }
   end
@@ -718,12 +712,10 @@ local function run_round(number, seed)
   new_round(number)
   clock.shuffle(chance(80) and seed + number or nil)
   local before = #inspect.tasks()
-  local roots = {}
-  for i = 1, random(2, 6) do
+  for _ = 1, random(2, 6) do
     local record = new_record(1)
     record.task = ml.spawn(body_of(record, run_program), random(5, 25))
     round.live[#round.live + 1] = record
-    roots[i] = record
   end
   local f, expected = exact(3)
   local exact_task = ml.spawn(f)
@@ -782,7 +774,7 @@ function soak.run(wanted, seed, progress)
   pool:close()
   clock.shuffle(nil)
   if not was_virtual then clock.real() end
-  round, current, pool = nil, nil, nil
+  round, pool = nil, nil
   if good then return operations end
   return nil, table.concat(violations, "\n")
 end
