@@ -307,14 +307,25 @@ function ops.wait(record)
     return
   end
   local seen = {}
-  local ok, err = catch(ml.timeout, 0.05, function()
-    for task in ml.as_completed(tasks) do
+  local next_task, count = ml.as_completed(tasks), 0
+  local function consume()
+    for task in next_task do
       check(by_task[task] and not seen[task], "as_completed gave a task twice")
       check(is_ended(task), "as_completed gave a live task")
       seen[task] = true
+      count = count + 1
+      if chance(50) then ml.sleep(0) end
     end
-  end)
-  if not ok then raised(record, err) end
+    return true
+  end
+  local ok, err
+  if chance(50) then
+    ok, err = catch(ml.timeout, 0.05, consume)
+  else
+    ok, err = catch(ml.timeout, 0.05, ml.gather, consume, consume)
+  end
+  if not ok then return raised(record, err) end
+  if err then check(count == #tasks, "as_completed gave %d of %d tasks", count, #tasks) end
 end
 
 function ops.map(record)
@@ -377,7 +388,13 @@ function ops.shield(record)
   local finished = false
   local time = short_time()
   local ok, value = catch(ml.shield, function()
-    ml.sleep(time)
+    if chance(50) then
+      ml.sleep(time)
+    else -- its tasks are sheltered too
+      local child = ml.spawn(function() ml.sleep(time) return "sheltered" end)
+      local a = ml.gather(function() ml.sleep(time) return "sheltered" end, { ml.sleep, 0 })
+      check(a == "sheltered" and child:await() == "sheltered", "a shield lost a value")
+    end
     ml.sleep(0)
     finished = true
     return record
