@@ -51,7 +51,7 @@ static int core_sleep(lua_State *L) {
   if (seconds == 0) {
     t->timer.place = 0;
     ml_wait_wake(ml_wait_waker(t)); /* it is ready again: behind the others */
-    return ml_wait_suspend(L, t, &sleep_wait, NULL);
+    return ml_wait_suspend(L, t, &sleep_wait, &task_yields);
   }
   t->timer = (Timer){0};
   if (timer_set(&t->rt->timers, &t->timer, timer_due(runtime_now(t->rt), seconds), sleep_over) != 0)

@@ -138,15 +138,44 @@ static void push_failure(lua_State *L, const Group *group, const GroupMember *m)
   lua_settop(L, top + 2);
 }
 
+static int tostring_of(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* Pushes the error at `index` as text; its __tostring may fail. */
+static void push_text(lua_State *L, int index) {
+  lua_pushcfunction(L, tostring_of);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "(an error whose __tostring failed)");
+}
+
+/* Pushes the texts of the list at `list` with `separator` between them. */
+static void push_joined(lua_State *L, int list, const char *separator) {
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  for (lua_Integer i = 1; lua_rawgeti(L, list, i) != LUA_TNIL; i++) {
+    if (i > 1) { /* the value is on the top, where the buffer may keep its own */
+      lua_pushfstring(L, "%s%s", separator, lua_tostring(L, -1));
+      lua_remove(L, -2);
+    }
+    luaL_addvalue(&text);
+  }
+  lua_pop(L, 1);
+  luaL_pushresult(&text);
+}
+
 /* Raises one error that holds them all; its origin is the tracebacks of all. */
 static int raise_all(lua_State *L, Group *group, int count) {
-  int body = group->body_failed ? lua_absindex(L, group->error) : 0, n = 0, i = 0;
+  int body = group->body_failed ? lua_absindex(L, group->error) : 0, n = 0, traced = 0;
+  lua_createtable(L, count, 0);
+  lua_createtable(L, count, 0);
   lua_newtable(L);
-  int list = lua_gettop(L);
-  lua_pushliteral(L, "");
-  int origin = lua_gettop(L);
-  lua_pushfstring(L, "%d tasks failed: ", count);
-  for (GroupMember *m = group->failed; m || (body && n < count); i++) {
+  int tracebacks = lua_gettop(L), texts = tracebacks - 1, list = tracebacks - 2;
+  GroupMember *m = group->failed;
+  for (int i = 0; n < count; i++) {
     if (body && i == group->failed_before) {
       lua_pushvalue(L, body);
       lua_pushnil(L);
@@ -154,28 +183,25 @@ static int raise_all(lua_State *L, Group *group, int count) {
       push_failure(L, group, m);
       m = m->next;
     }
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, list, ++n);
-    if (lua_isstring(L, -1)) {
-      lua_pushfstring(L, "%s%s%s", lua_tostring(L, origin), *lua_tostring(L, origin) ? "\n" : "",
-                      lua_tostring(L, -1));
-      lua_replace(L, origin);
-    }
-    lua_pop(L, 1);
-    const char *text = luaL_tolstring(L, -1, NULL);
-    lua_pushfstring(L, "%s%s%s", lua_tostring(L, origin + 1), n > 1 ? "; " : "", text);
-    lua_replace(L, origin + 1);
-    lua_pop(L, 2);
+    if (lua_isstring(L, -1))
+      lua_rawseti(L, tracebacks, ++traced);
+    else
+      lua_pop(L, 1);
+    push_text(L, lua_gettop(L));
+    lua_rawseti(L, texts, ++n);
+    lua_rawseti(L, list, n);
   }
   lua_createtable(L, 0, 4);
   lua_pushliteral(L, "group");
   lua_setfield(L, -2, "kind");
-  lua_pushvalue(L, origin + 1);
+  lua_pushfstring(L, "%d tasks failed: ", count);
+  push_joined(L, texts, "; ");
+  lua_concat(L, 2);
   lua_setfield(L, -2, "message");
   lua_pushvalue(L, list);
   lua_setfield(L, -2, "errors");
   error_set_metatable(L);
-  lua_pushvalue(L, origin);
+  push_joined(L, tracebacks, "\n");
   return report_raise_with_origin(L);
 }
 

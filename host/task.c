@@ -602,19 +602,28 @@ static uint64_t next_random(uint64_t *state) {
   return x * 0x2545F4914F6CDD1Du >> 16;
 }
 
+char task_yields;
+
+/* Moves the ready tasks that do, or do not, only yield to `tasks` in a random order. */
+static size_t pick_ready(Runtime *rt, bool yielding, Task **tasks) {
+  size_t n = 0;
+  for (Task *t = rt->ready.head; t; t = t->next) {
+    if ((t->status != TASK_PENDING && t->wait && t->op == &task_yields) != yielding) continue;
+    size_t other = (size_t)(next_random(&rt->shuffle) % (n + 1));
+    tasks[n++] = tasks[other];
+    tasks[other] = t;
+  }
+  return n;
+}
+
 /* Brings the ready tasks into a random order; leaves it when memory is out. */
 static void shuffle_ready(Runtime *rt) {
   size_t n = 0;
   for (Task *t = rt->ready.head; t; t = t->next) n++;
   Task **tasks = n > 1 ? malloc(n * sizeof(Task *)) : NULL;
   if (!tasks) return;
-  n = 0;
-  for (Task *t = rt->ready.head; t; t = t->next) {
-    size_t other = (size_t)(next_random(&rt->shuffle) % (n + 1));
-    tasks[n] = tasks[other];
-    tasks[other] = t;
-    n++;
-  }
+  n = pick_ready(rt, false, tasks);
+  n += pick_ready(rt, true, tasks + n);
   rt->ready.tail = &rt->ready.head;
   for (size_t i = 0; i < n; i++) list_push(&rt->ready, tasks[i]);
   free(tasks);

@@ -136,6 +136,10 @@ void task_observe(Task *t, TaskObserver *observer);
 /* Stops observing; harmless when it observes nothing. */
 void task_unobserve(TaskObserver *observer);
 
+/* The `op` of a task that waits for nothing but that the tasks which are ready have run once: also
+   in a shuffled order it comes after them. */
+extern char task_yields;
+
 /* Runs the tasks that are ready now, each once: the one place that resumes tasks. */
 void tasks_run_ready(Runtime *rt);
 

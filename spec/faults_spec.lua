@@ -120,6 +120,45 @@ describe("a group that is never left", function()
   end)
 end)
 
+describe("a group error", function()
+  it("holds an error that cannot be made a text", function()
+    local bad = setmetatable({}, { __tostring = function() error "no text" end })
+    local ok, err = pcall(ml.group, function(g)
+      for _ = 1, 2 do
+        g:spawn(function()
+          local _ <close> = closing(function() error(bad) end)
+          ml.sleep(1000)
+        end)
+      end
+      ml.sleep(0)
+      ml.sleep(0)
+      g:cancel()
+    end)
+    assert.is_false(ok)
+    assert.equal("group", err.kind)
+    assert.is_true(rawequal(bad, err.errors[1]) and rawequal(bad, err.errors[2]))
+    assert.matches("__tostring failed", err.message)
+  end)
+
+  it("of thousands is made in linear time", function()
+    local n = 20000
+    local ok, err = pcall(ml.group, function(g)
+      for i = 1, n do
+        g:spawn(function()
+          local _ <close> = closing(function() error("cleanup " .. i, 0) end)
+          ml.sleep(1000)
+        end)
+      end
+      ml.sleep(0)
+      ml.sleep(0)
+      error "body"
+    end)
+    assert.is_false(ok)
+    assert.equal(n + 1, #err.errors)
+    assert.matches("cleanup 20000", err.message)
+  end)
+end)
+
 describe("a runtime that closes", function()
   it("while a gather and a group wait inside shields ends in order", function()
     local text, status = run [[

@@ -47,16 +47,11 @@ end
 
 -- --- tasks: a record for each ---
 
-local current -- task -> record of this round, weak
-
-local function me() return current[ml.current()] end
-
 local run_program
 
 --- Wraps a program as a body that keeps `record`.
 local function body_of(record, program)
   return function(...)
-    current[ml.current()] = record
     check(not record.began, "a body ran twice")
     record.began = true
     check(round.var:get() == record.var, "a child did not inherit a variable")
@@ -312,14 +307,25 @@ function ops.wait(record)
     return
   end
   local seen = {}
-  local ok, err = catch(ml.timeout, 0.05, function()
-    for task in ml.as_completed(tasks) do
+  local next_task, count = ml.as_completed(tasks), 0
+  local function consume()
+    for task in next_task do
       check(by_task[task] and not seen[task], "as_completed gave a task twice")
       check(is_ended(task), "as_completed gave a live task")
       seen[task] = true
+      count = count + 1
+      if chance(50) then ml.sleep(0) end
     end
-  end)
-  if not ok then raised(record, err) end
+    return true
+  end
+  local ok, err
+  if chance(50) then
+    ok, err = catch(ml.timeout, 0.05, consume)
+  else
+    ok, err = catch(ml.timeout, 0.05, ml.gather, consume, consume)
+  end
+  if not ok then return raised(record, err) end
+  if err then check(count == #tasks, "as_completed gave %d of %d tasks", count, #tasks) end
 end
 
 function ops.map(record)
@@ -382,7 +388,13 @@ function ops.shield(record)
   local finished = false
   local time = short_time()
   local ok, value = catch(ml.shield, function()
-    ml.sleep(time)
+    if chance(50) then
+      ml.sleep(time)
+    else -- its tasks are sheltered too
+      local child = ml.spawn(function() ml.sleep(time) return "sheltered" end)
+      local a = ml.gather(function() ml.sleep(time) return "sheltered" end, { ml.sleep, 0 })
+      check(a == "sheltered" and child:await() == "sheltered", "a shield lost a value")
+    end
     ml.sleep(0)
     finished = true
     return record
@@ -656,7 +668,6 @@ end
 local function new_round(number)
   round = { number = number, records = {}, live = {}, queues = {}, semaphores = {}, futures = {}, events = {},
     did = {}, var = ml.var("soak") }
-  current = setmetatable({}, { __mode = "k" })
   for _, capacity in ipairs { 0, 1, 3, -1 } do
     round.queues[#round.queues + 1] = { object = ml.queue(capacity >= 0 and capacity or nil), values = {} }
   end
@@ -718,12 +729,10 @@ local function run_round(number, seed)
   new_round(number)
   clock.shuffle(chance(80) and seed + number or nil)
   local before = #inspect.tasks()
-  local roots = {}
-  for i = 1, random(2, 6) do
+  for _ = 1, random(2, 6) do
     local record = new_record(1)
     record.task = ml.spawn(body_of(record, run_program), random(5, 25))
     round.live[#round.live + 1] = record
-    roots[i] = record
   end
   local f, expected = exact(3)
   local exact_task = ml.spawn(f)
@@ -782,7 +791,7 @@ function soak.run(wanted, seed, progress)
   pool:close()
   clock.shuffle(nil)
   if not was_virtual then clock.real() end
-  round, current, pool = nil, nil, nil
+  round, pool = nil, nil
   if good then return operations end
   return nil, table.concat(violations, "\n")
 end
