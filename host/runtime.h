@@ -59,9 +59,10 @@ struct ml_Runtime {
   bool suspending;    /* a host suspension is on its way out through nested coroutines */
   TaskList ready;     /* to be resumed on the next pass, in order */
   TaskList batch;     /* being resumed on this pass */
-  TaskList preempted; /* their slice was over: behind what is ready when the loop has polled */
-  Task *free_tasks;   /* ended tasks with their threads, to be used again */
-  size_t free_count;  /* how many */
+  TaskList preempted; /* their slice was over: one at a time has a pass, between the others' */
+  bool preempted_turn;
+  Task *free_tasks;  /* ended tasks with their threads, to be used again */
+  size_t free_count; /* how many */
   struct TaskSlab *slabs;
   size_t live; /* tasks started and not ended */
   Task *roots; /* live tasks without a parent */

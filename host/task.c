@@ -638,22 +638,30 @@ void task_preempt(lua_State *L, Task *t) {
   lua_yield(L, 0);
 }
 
-/* Behind those that were woken since, by the others or by an event. */
+/* The next preempted task has a pass of its own, after one of all the others: what those have done
+   in theirs, such as responses, is written before, and nobody waits for more than one slice. */
 static void readmit(Runtime *rt) {
-  *rt->ready.tail = rt->preempted.head;
-  rt->ready.tail = rt->preempted.tail;
-  rt->preempted.head = NULL;
-  rt->preempted.tail = &rt->preempted.head;
+  Task *t = rt->preempted.head;
+  rt->preempted_turn = false;
+  rt->preempted.head = t->next;
+  if (!t->next) rt->preempted.tail = &rt->preempted.head;
+  t->next = NULL;
+  rt->batch.head = t;
+  rt->batch.tail = &t->next;
 }
 
 void tasks_run_ready(Runtime *rt) {
-  if (rt->preempted.head) readmit(rt);
-  if (rt->ready.head) {
+  if (rt->preempted.head && (rt->preempted_turn || !rt->ready.head)) {
+    readmit(rt);
+  } else if (rt->ready.head) {
     if (rt->shuffle) shuffle_ready(rt);
     rt->batch.head = rt->ready.head;
     rt->batch.tail = rt->ready.tail;
     rt->ready.head = NULL;
     rt->ready.tail = &rt->ready.head;
+    rt->preempted_turn = true;
+  }
+  if (rt->batch.head) {
     if (atomic_load_explicit(&rt->watchdog_asleep, memory_order_relaxed))
       watchdog_wake(rt->watchdog);
     while (rt->batch.head) {
