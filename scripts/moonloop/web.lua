@@ -33,7 +33,8 @@ local function check_options(opts)
     end
   end
   for _, name in ipairs { "cpu", "slice", "deadline" } do
-    if opts[name] and not (opts[name] > 0) then
+    local seconds = opts[name]
+    if seconds and (seconds <= 0 or seconds ~= seconds) then
       error("option '" .. name .. "' of a route is not a positive number of seconds", level)
     end
   end
