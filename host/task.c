@@ -644,13 +644,20 @@ Task *ml_wait_enter_cleanup(lua_State *L, const char *function) {
   return t;
 }
 
+static void raise_pending(lua_State *L, Task *t) {
+  cause_push_error(L, scope_pending(t));
+  lua_error(L);
+}
+
 Task *ml_wait_enter(lua_State *L, const char *function) {
   Task *t = ml_wait_enter_cleanup(L, function);
-  if (t->cancel_pending) {
-    cause_push_error(L, scope_pending(t));
-    lua_error(L);
-  }
+  if (t->cancel_pending) raise_pending(L, t);
   return t;
+}
+
+void ml_wait_raise_cancel(lua_State *L) {
+  Task *t = runtime_of(L)->current;
+  if (t && t->cancel_pending) raise_pending(L, t);
 }
 
 static int wait_over(lua_State *L, int status, lua_KContext ctx) {
