@@ -5,6 +5,7 @@
 #include "report.h"
 #include "states.h"
 #include "task.h"
+#include "task_limits.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -47,9 +48,12 @@ static Outcome resume(lua_State *L, lua_State *co, int narg, int *nres) {
   Runtime *rt = runtime_of(L);
   lua_State *running = rt->running, *barrier = rt->barrier;
   if (!barrier && !lua_isyieldable(L)) rt->barrier = L;
+  Resumer resumer = {L, rt->resumers};
+  rt->resumers = &resumer;
   rt->running = co;
   STATE_WORD(co) &= ~(uintptr_t)STATE_BUSY;
   int rc = lua_resume(co, L, narg, nres);
+  rt->resumers = resumer.outer;
   rt->running = running;
   rt->barrier = barrier;
   if (rc == LUA_YIELD && rt->suspending) {
@@ -82,7 +86,7 @@ static int resume_on(lua_State *L, int narg) {
   default:
     lua_pushboolean(L, 0);
     lua_xmove(co, L, 1);
-    if (scope_is_own_cancel(L, -1)) return lua_error(L); /* as pcall does */
+    if (task_is_broken_off(L, -1)) return lua_error(L); /* as pcall does */
     return 2;
   }
 }
@@ -117,6 +121,10 @@ static int wrap_on(lua_State *L, int narg) {
     return nres;
   default:
     break;
+  }
+  if (limits_is_own_error(co, -1)) { /* its traceback is kept, and no more of its code runs */
+    lua_xmove(co, L, 1);
+    return lua_error(L);
   }
   /* The error goes on in the caller, which no longer sees the coroutine's stack: the traceback goes
      along as the error's origin. */

@@ -1,5 +1,6 @@
-/* pcall and xpcall. Like Lua's own, with one difference: the cancel of the running task goes
-   through them, so that a loop round pcall cannot swallow it. */
+/* pcall and xpcall. Like Lua's own, with one difference: what breaks the running task off, its
+   cancel or the end of its CPU budget, goes through them, so that a loop round pcall cannot swallow
+   it. */
 #include "modules.h"
 #include "report.h"
 #include "states.h"
@@ -11,7 +12,7 @@
 static void caught(lua_State *L) {
   Task *t = task_current(L);
   if (!t) return;
-  if (scope_is_own_cancel(L, -1)) lua_error(L);
+  if (task_is_broken_off(L, -1)) lua_error(L);
   /* A table keeps its identity when it is raised again, and so its origin stays true. */
   if (t->has_origin && !lua_istable(L, -1)) report_forget_origin(t);
 }
@@ -36,7 +37,7 @@ static int protect_pcall(lua_State *L) {
 /* The message handler of xpcall: upvalue 1 is the user's, which does not see the own cancel. */
 static int handle_error(lua_State *L) {
   lua_settop(L, 1);
-  if (scope_is_own_cancel(L, 1)) return 1;
+  if (task_is_broken_off(L, 1)) return 1;
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, 1, 1);

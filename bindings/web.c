@@ -5,6 +5,7 @@
 #include "error.h"
 #include "modules.h"
 #include "report.h"
+#include "task_limits.h"
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,13 +89,25 @@ static void request_ended(TaskOwner *owner, Task *t, lua_State *L, const char *t
   http_connection_responded(c);
 }
 
+/* "GET /users/{id} (request 7)" */
+static void describe_request(TaskOwner *owner, Text *text) {
+  const HttpConnection *c = container_of(owner, HttpConnection, owner);
+  text_add(text, c->match.route->name);
+  text_add(text, " (request ");
+  text_add_number(text, c->number);
+  text_add(text, ")");
+}
+
 static void start_request(HttpConnection *c) {
   Runtime *rt = c->server->rt;
+  const Route *route = c->match.route;
   lua_pushcfunction(rt->L, request_main);
   lua_pushlightuserdata(rt->L, c);
-  c->owner.ended = request_ended;
+  c->owner = (TaskOwner){request_ended, describe_request};
   c->task = task_start_soon(rt->L, rt, NULL, 1, &c->owner);
-  c->task->name = c->match.route->name;
+  c->task->name = route->name;
+  if (route->cpu > 0 || route->slice > 0)
+    c->task->limits = limits_new(rt, NULL, route->cpu, route->slice);
 }
 
 /* --- routers --- */
@@ -123,7 +136,8 @@ static int l_router(lua_State *L) {
   return 1;
 }
 
-/* router:add(method, pattern, handler, max_body | nil) -> true | nil, what is wrong */
+/* router:add(method, pattern, handler, max_body | nil, cpu | nil, slice | nil)
+   -> true | nil, what is wrong */
 static int l_router_add(lua_State *L) {
   WebRouter *r = luaL_checkudata(L, 1, WEB_ROUTER);
   RouteMethod method = router_method(luaL_checkstring(L, 2));
@@ -131,6 +145,7 @@ static int l_router_add(lua_State *L) {
   luaL_argcheck(L, method < ROUTE_METHODS, 2, "unknown method");
   luaL_checkany(L, 4);
   lua_Integer max_body = luaL_optinteger(L, 5, HTTP_DEFAULT_MAX_BODY);
+  double cpu = luaL_optnumber(L, 6, 0), slice = luaL_optnumber(L, 7, 0);
   char error[400];
   lua_settop(L, 4);
   lua_Debug about = {.nparams = 1};
@@ -149,6 +164,8 @@ static int l_router_add(lua_State *L) {
   route->handler_ref = handler;
   route->max_body = (size_t)max_body;
   route->takes_request = about.nparams || about.isvararg;
+  route->cpu = cpu;
+  route->slice = slice;
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -13,6 +13,9 @@
 
 #include "script.h"
 
+#define DEFAULT_BLOCK_LIMIT 0.1 /* seconds */
+#define DEFAULT_CPU_LIMIT 30.0
+
 static const char usage[] =
     "Usage:\n"
     "  moonloop run SCRIPT [ARGS]     run a Lua script (also: moonloop SCRIPT; - is standard "
@@ -22,6 +25,8 @@ static const char usage[] =
     "      --host ADDRESS             address to listen on (127.0.0.1)\n"
     "      --port NUMBER              port to listen on (8000); 0: any free one\n"
     "      --drain SECONDS            time for running requests when it stops (10)\n"
+    "      --cpu-limit SECONDS        CPU time after which a task that does not suspend is broken\n"
+    "                                 off (30); 0: never\n"
     "  moonloop repl                  live prompt (also: bare moonloop on a terminal)\n"
     "  moonloop test [PATH...]        run busted specs in the loop (default: spec);\n"
     "      --virtual-clock            sleeps take no time: the clock jumps to the next timer\n"
@@ -29,6 +34,9 @@ static const char usage[] =
     "                                 busted's own options work too, see moonloop test --help\n"
     "  moonloop ps PID                what the tasks of a running moonloop of yours do\n"
     "      --traceback                with the place where each is\n"
+    "  run, serve and repl:\n"
+    "      --block-limit MS           report a task that holds up the loop for longer (100);\n"
+    "                                 0: never\n"
     "  moonloop --version             versions of moonloop and its libraries\n"
     "  moonloop --help                this text\n"
     "\n"
@@ -56,11 +64,29 @@ static bool is_option(const char *arg, const char *name) {
   return strncmp(arg, name, n) == 0 && (arg[n] == 0 || arg[n] == '=');
 }
 
+/* Reads the number of option `name` into *value, times `unit`. NULL, or what is wrong. */
+static const char *limit_option(int argc, char **argv, int *i, const char *name, double unit,
+                                double *value, char *message, int size) {
+  const char *v = option_value(argc, argv, i, strlen(name));
+  char *end;
+  if (!v || !*v) return wrong(message, size, "%s needs a value", name);
+  *value = strtod(v, &end) * unit;
+  if (*end || !(*value >= 0 && *value <= 1e9)) {
+    snprintf(message, (size_t)size, "%s must be a number of %s, not '%s'", name,
+             unit < 1 ? "milliseconds" : "seconds", v);
+    return message;
+  }
+  return NULL;
+}
+
+static const char block_option[] = "--block-limit";
+
 static const char *parse_serve(int argc, char **argv, CliRequest *r, char *message, int size) {
   r->command = CLI_SERVE;
   r->host = "127.0.0.1";
   r->port = 8000;
   r->drain = 10;
+  r->cpu_limit = DEFAULT_CPU_LIMIT;
   for (int i = 2; i < argc; i++) {
     const char *a = argv[i], *v, *name;
     char *end;
@@ -70,8 +96,13 @@ static const char *parse_serve(int argc, char **argv, CliRequest *r, char *messa
       r->command = CLI_HELP;
       return NULL;
     }
-    if (is_option(a, name = "--host") || is_option(a, name = "--port") ||
-        is_option(a, name = "--drain")) {
+    if (is_option(a, name = block_option) || is_option(a, name = "--cpu-limit")) {
+      bool block = name == block_option;
+      const char *bad = limit_option(argc, argv, &i, name, block ? 1e-3 : 1,
+                                     block ? &r->block_limit : &r->cpu_limit, message, size);
+      if (bad) return bad;
+    } else if (is_option(a, name = "--host") || is_option(a, name = "--port") ||
+               is_option(a, name = "--drain")) {
       v = option_value(argc, argv, &i, strlen(name));
       if (!v || !*v) return wrong(message, size, "serve: %s needs a value", name);
       if (name[2] == 'h') r->host = v;
@@ -131,7 +162,7 @@ static void take_rest(int argc, char **argv, int from, CliRequest *r) {
 
 const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char *message,
                       int size) {
-  *r = (CliRequest){.command = CLI_RUN};
+  *r = (CliRequest){.command = CLI_RUN, .block_limit = DEFAULT_BLOCK_LIMIT};
   if (argc < 2) {
     r->command = terminal ? CLI_REPL : CLI_RUN;
     r->target = "-";
@@ -154,7 +185,13 @@ const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char 
       r->command = CLI_HELP;
       return NULL;
     }
-    if (argc > 2) return wrong(message, size, "repl: takes no arguments, not '%s'", argv[2]);
+    for (int i = 2; i < argc; i++) {
+      if (!is_option(argv[i], block_option))
+        return wrong(message, size, "repl: takes no arguments, not '%s'", argv[i]);
+      const char *bad =
+          limit_option(argc, argv, &i, block_option, 1e-3, &r->block_limit, message, size);
+      if (bad) return bad;
+    }
     r->command = CLI_REPL;
     r->first = 1;
   } else if (strcmp(a, "-e") == 0) {
@@ -171,11 +208,18 @@ const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char 
       r->command = CLI_HELP;
       return NULL;
     }
-    if (argv[2][0] == '-' && argv[2][1])
-      return wrong(message, size, "run: unknown option '%s'", argv[2]);
-    r->target = argv[2];
-    r->first = 2;
-    take_rest(argc, argv, 3, r);
+    int at = 2;
+    for (; at < argc && argv[at][0] == '-' && argv[at][1]; at++) {
+      if (!is_option(argv[at], block_option))
+        return wrong(message, size, "run: unknown option '%s'", argv[at]);
+      const char *bad =
+          limit_option(argc, argv, &at, block_option, 1e-3, &r->block_limit, message, size);
+      if (bad) return bad;
+    }
+    if (at >= argc) return wrong(message, size, "%s: the script is missing", "run");
+    r->target = argv[at];
+    r->first = at;
+    take_rest(argc, argv, at + 1, r);
   } else if (a[0] == '-' && a[1]) {
     return wrong(message, size, "unknown option '%s'", a);
   } else {

@@ -24,8 +24,10 @@ typedef struct CliRequest {
   int first; /* index in argv of what becomes arg[0] */
   const char *host;
   int port;
-  double drain; /* seconds that running requests get when the server stops */
-  long pid;     /* the process to look into */
+  double block_limit; /* seconds; 0: stretches of any length are fine */
+  double cpu_limit;   /* CPU seconds; the same */
+  double drain;       /* seconds that running requests get when the server stops */
+  long pid;           /* the process to look into */
   bool tracebacks;
 } CliRequest;
 

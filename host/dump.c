@@ -1,5 +1,7 @@
 #include "dump.h"
 
+#include "states.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -7,6 +9,9 @@
 /* Of a long traceback, the first and the last frames are shown. */
 #define FRAMES_FIRST 10
 #define FRAMES_LAST 11
+
+/* Of coroutines in coroutines, so many of the outer ones are shown. */
+#define MAX_COROUTINES 16
 
 /* Deeper trees are not indented further. */
 #define MAX_INDENT 40
@@ -183,7 +188,27 @@ static void add_frame(Buffer *out, lua_State *L, lua_Debug *ar) {
     buffer_printf(out, "function <%s:%d>\n", ar->short_src, ar->linedefined);
 }
 
-static void add_traceback(Buffer *out, lua_State *L, size_t depth) {
+static bool is_inner(lua_State *co) {
+  return co && (state_has(co, STATE_BUSY) || co == runtime_of(co)->running);
+}
+
+/* The coroutine that is suspended, or runs, inside of L's innermost call, or NULL. It is the first
+   value of coroutine.resume, and an upvalue of what coroutine.wrap makes. */
+static lua_State *inner_of(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_checkstack(L, 2) || !lua_getstack(L, 0, &ar) || !lua_getinfo(L, "Sf", &ar)) return NULL;
+  int top = lua_gettop(L);
+  lua_State *inner = NULL;
+  if (*ar.what == 'C') {
+    if (lua_getupvalue(L, top, 1)) inner = lua_tothread(L, -1);
+    lua_settop(L, top);
+    if (!is_inner(inner)) inner = lua_getlocal(L, &ar, 1) ? lua_tothread(L, -1) : NULL;
+  }
+  lua_settop(L, top - 1);
+  return is_inner(inner) ? inner : NULL;
+}
+
+static void add_frames(Buffer *out, lua_State *L, size_t depth) {
   lua_Debug ar;
   int frames = 0;
   while (lua_getstack(L, frames, &ar)) frames++;
@@ -197,6 +222,18 @@ static void add_traceback(Buffer *out, lua_State *L, size_t depth) {
     }
     buffer_add(out, "    ", 4);
     add_frame(out, L, &ar);
+  }
+}
+
+static void add_traceback(Buffer *out, lua_State *L, size_t depth) {
+  lua_State *chain[MAX_COROUTINES];
+  size_t n = 0;
+  for (; L && n < MAX_COROUTINES; L = inner_of(L)) chain[n++] = L;
+  while (n-- > 0) {
+    add_frames(out, chain[n], depth);
+    if (n == 0) break;
+    add_indent(out, depth);
+    buffer_printf(out, "    in a coroutine that was resumed by\n");
   }
 }
 

@@ -35,6 +35,7 @@ typedef enum RouteMethod {
 
 typedef struct Route {
   struct Route *next; /* in the router's list */
+  double cpu, slice;  /* limits of its requests in seconds; 0: none */
   char *name;         /* "GET /users/{id}", for people */
   RouteParam params[ROUTER_MAX_PARAMS];
   unsigned n_params;

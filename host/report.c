@@ -2,6 +2,7 @@
 
 #include "buffer.h"
 #include "scope.h"
+#include "states.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,25 @@ void report_note_origin(lua_State *L, int index) {
   lua_pop(L, 1);
 }
 
+/* The last line of a task's traceback is the host's own function under the body. */
+static void drop_host_frame(lua_State *L) {
+  static const char frame[] = "\n\t[C]: in ?";
+  size_t n;
+  const char *text = lua_tolstring(L, -1, &n);
+  if (n < sizeof frame || strcmp(text + n - (sizeof frame - 1), frame) != 0) return;
+  lua_pushlstring(L, text, n - (sizeof frame - 1));
+  lua_replace(L, -2);
+}
+
+void report_note_traceback(lua_State *L, int index) {
+  Task *t = task_current(L);
+  index = lua_absindex(L, index);
+  states_push_traceback(L, 0);
+  drop_host_frame(L);
+  if (t) keep_origin(L, t, index, -1, true);
+  lua_pop(L, 1);
+}
+
 int report_raise_with_origin(lua_State *L) {
   report_note_origin(L, -2);
   return lua_error(L);
@@ -76,16 +96,6 @@ void report_forget_origin(Task *t) {
   lua_rawseti(L, -2, t->slot);
   lua_pop(L, 1);
   t->has_origin = false;
-}
-
-/* The last line of a task's traceback is the host's own function under the body. */
-static void drop_host_frame(lua_State *L) {
-  static const char frame[] = "\n\t[C]: in ?";
-  size_t n;
-  const char *text = lua_tolstring(L, -1, &n);
-  if (n < sizeof frame || strcmp(text + n - (sizeof frame - 1), frame) != 0) return;
-  lua_pushlstring(L, text, n - (sizeof frame - 1));
-  lua_replace(L, -2);
 }
 
 int report_error_handler(lua_State *L) {

@@ -1,9 +1,11 @@
 #include "runtime.h"
 
 #include "error.h"
+#include "interrupt.h"
 #include "modules.h"
 #include "report.h"
 #include "task.h"
+#include "task_limits.h"
 #include "virtual_clock.h"
 
 #include <lualib.h>
@@ -57,6 +59,7 @@ Runtime *runtime_new(void) {
   Runtime *rt = calloc(1, sizeof *rt);
   if (!rt) return NULL;
   rt->ready.tail = &rt->ready.head;
+  rt->preempted.tail = &rt->preempted.head;
   if (uv_loop_init(&rt->loop) != 0) {
     free(rt);
     return NULL;
@@ -65,7 +68,7 @@ Runtime *runtime_new(void) {
   timer_heap_open(&rt->timers, &rt->loop);
   rt->pass_at = runtime_now(rt);
   rt->L = lua_newstate(memory_alloc, &rt->memory);
-  if (rt->L) {
+  if (rt->L && limits_open(rt)) {
     lua_atpanic(rt->L, on_panic);
     lua_setwarnf(rt->L, on_warning, rt);
     STATE_WORD(rt->L) = (uintptr_t)rt;
@@ -86,6 +89,7 @@ Runtime *runtime_new(void) {
 bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
   if (rt->looping) return false;
   rt->looping = true;
+  Runtime *before = interrupt_enter(rt);
   uint64_t polled_at = 0;
   rt->pass_at = runtime_now(rt);
   bool reached;
@@ -97,14 +101,15 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       hook->run(hook, rt);
     }
     if ((reached = done(data))) break;
-    if (rt->ready.head) {
+    bool more = rt->ready.head || rt->preempted.head;
+    if (more) {
       uint64_t now = uv_hrtime();
       rt->pass_at = clock_at(&rt->timers.clock, now);
       if (now - polled_at < POLL_EVERY_NS) continue;
       polled_at = now;
     }
     if (rt->timers.clock.is_virtual) {
-      if (rt->ready.head)
+      if (more)
         uv_run(&rt->loop, UV_RUN_NOWAIT);
       else if (!virtual_clock_turn(rt))
         break;
@@ -112,7 +117,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       continue;
     }
     timer_heap_arm(&rt->timers);
-    if (rt->ready.head)
+    if (more)
       uv_run(&rt->loop, UV_RUN_NOWAIT);
     else if (uv_loop_alive(&rt->loop))
       uv_run(&rt->loop, UV_RUN_ONCE);
@@ -120,6 +125,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       break;
     rt->pass_at = clock_at(&rt->timers.clock, uv_now(&rt->loop) * 1000000);
   }
+  interrupt_leave(before);
   rt->looping = false;
   return reached;
 }
@@ -194,6 +200,7 @@ int runtime_close(Runtime *rt) {
   timer_heap_close(&rt->timers);
   uv_run(&rt->loop, UV_RUN_DEFAULT);
   if (rt->L) lua_close(rt->L);
+  limits_close(rt);
   uv_run(&rt->loop, UV_RUN_DEFAULT); /* what finalizers closed */
   int rc = uv_loop_close(&rt->loop);
   if (rc != 0) {

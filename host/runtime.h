@@ -8,6 +8,8 @@
 #include "timer.h"
 #include <lauxlib.h>
 #include <lua.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -27,6 +29,19 @@ typedef struct PassHook {
   void (*run)(struct PassHook *hook, Runtime *rt);
 } PassHook;
 
+/* A state that has resumed another one; they form a stack in the C functions that do it. */
+typedef struct Resumer {
+  lua_State *L;
+  struct Resumer *outer;
+} Resumer;
+
+/* A hook of debug.sethook while the host's own stands in its place. */
+typedef struct UserHook {
+  lua_State *of; /* NULL: there is none */
+  lua_Hook hook;
+  int mask, count;
+} UserHook;
+
 typedef struct TaskList {
   Task *head, **tail;
 } TaskList;
@@ -40,9 +55,11 @@ struct ml_Runtime {
   Task *current;      /* the running task, or NULL */
   lua_State *running; /* the innermost coroutine resumed by the host or by coroutine.resume */
   lua_State *barrier; /* a coroutine below `running` that cannot be suspended, or NULL */
+  Resumer *resumers;  /* whoever has resumed `running`, innermost first, but for the scheduler */
   bool suspending;    /* a host suspension is on its way out through nested coroutines */
   TaskList ready;     /* to be resumed on the next pass, in order */
   TaskList batch;     /* being resumed on this pass */
+  TaskList preempted; /* their slice was over: behind what is ready when the loop has polled */
   Task *free_tasks;   /* ended tasks with their threads, to be used again */
   size_t free_count;  /* how many */
   struct TaskSlab *slabs;
@@ -56,6 +73,16 @@ struct ml_Runtime {
   int origins_ref;         /* registry table: error origins in flight by Task.slot (report.h) */
   int vars_ref;            /* registry table: task-local values by Task.slot (bindings/var.c) */
   struct SourceName *source_names; /* spawn sites' file names */
+
+  /* interrupts (interrupt.h): of what runs too long */
+  _Atomic uint32_t step; /* grows when a task starts or stops to run: odd while one runs */
+  bool attention;        /* there is something to do when the running stretch is over */
+  atomic_bool watchdog_asleep;
+  pthread_t thread; /* that runs the loop */
+  struct Interrupt *interrupts;
+  struct Watchdog *watchdog; /* or NULL */
+  struct Limiter *limiter;
+  UserHook user_hook;
 
   /* failures that nobody has awaited yet (report.c) */
   struct Unawaited *unawaited, **unawaited_tail;

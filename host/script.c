@@ -5,6 +5,7 @@
 #include "main_task.h"
 #include "signals.h"
 #include "task.h"
+#include "watchdog.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -121,6 +122,11 @@ int script_main(const CliRequest *request, int argc, char **argv) {
   if (rc) fprintf(stderr, "moonloop: cannot catch signals: %s\n", uv_strerror(rc));
   inspector_open(&script.inspector, script.rt);
   cpu_meter_start(script.rt);
+  /* A spec may compute for as long as it likes: it is the only one. */
+  rc = request->command == CLI_TEST
+           ? 0
+           : watchdog_start(script.rt, request->block_limit, request->cpu_limit);
+  if (rc) fprintf(stderr, "moonloop: cannot watch the loop: %s\n", uv_strerror(rc));
   script.signals.second_ends = request->command != CLI_REPL || !isatty(STDIN_FILENO);
   int status = main_task_run(&script.main, script.rt, load_main, &script);
   return runtime_close(script.rt) == 0 ? status : 70; /* EX_SOFTWARE: a handle was left open */

@@ -24,13 +24,18 @@ static void deliver(Signals *s, int signum) {
     s->on_signal(s, signum);
 }
 
-/* Runs in the task that was running when the signal came, before its next instruction: breaks it
-   off if the signal cancelled it. */
-static void on_hook(lua_State *L, lua_Debug *ar) {
+static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
+  (void)interrupt;
+  (void)rt;
+  return caught.unseen != 0;
+}
+
+/* In the task that was running when the signal came, before its next instruction: breaks it off if
+   the signal cancelled it. */
+static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  Signals *s = caught.signals;
-  if (!s || !caught.unseen) return; /* the loop was faster */
+  Signals *s = (Signals *)(void *)((char *)interrupt - offsetof(Signals, interrupt));
+  if (!caught.unseen) return; /* the loop was faster */
   deliver(s, caught.unseen);
   Task *t = s->rt->current;
   if (!t || !t->cancel_pending) return;
@@ -49,7 +54,7 @@ static void on_os_signal(int signum) {
   caught.unseen = signum;
   caught.loop_handler(signum);
   /* As lua.c does: a task that computes would keep the loop from seeing the signal. */
-  if (s->rt->current && s->rt->running) lua_sethook(s->rt->running, on_hook, LUA_MASKCOUNT, 1);
+  if (s->rt->current && s->rt->running) interrupt_arm(s->rt->running, 1);
 }
 
 static void on_loop_signal(uv_signal_t *handle, int signum) {
@@ -57,9 +62,9 @@ static void on_loop_signal(uv_signal_t *handle, int signum) {
 }
 
 static void close_signals(CloseHook *hook, Runtime *rt) {
-  (void)rt;
   Signals *s = (Signals *)(void *)((char *)hook - offsetof(Signals, close));
   caught.signals = NULL;
+  interrupt_remove(rt, &s->interrupt);
   for (int i = 0; i < 2; i++) uv_close((uv_handle_t *)&s->handles[i], NULL);
 }
 
@@ -76,6 +81,8 @@ int signals_open(Signals *s, Runtime *rt, void (*on_signal)(Signals *, int)) {
     uv_unref((uv_handle_t *)&s->handles[i]);
   }
   ml_runtime_on_close(rt, &s->close);
+  s->interrupt = (Interrupt){NULL, interrupt_wanted, interrupt_act};
+  interrupt_add(rt, &s->interrupt);
   caught.thread = pthread_self();
   caught.unseen = caught.count = 0;
   caught.signals = s;

@@ -2,12 +2,14 @@
 #ifndef ML_SIGNALS_H
 #define ML_SIGNALS_H
 
+#include "interrupt.h"
 #include "task.h"
 
 typedef struct Signals {
   Runtime *rt;
   uv_signal_t handles[2]; /* SIGINT, SIGTERM */
   CloseHook close;
+  Interrupt interrupt;
   /* A SIGINT or SIGTERM came. Runs in a libuv callback, or between two instructions of a task that
      does not give the loop a chance; may cancel and wake tasks, and must not enter Lua. */
   void (*on_signal)(struct Signals *signals, int signum);

@@ -16,6 +16,15 @@ void states_note_transparent(lua_State *L, lua_CFunction f) {
   lua_pop(L, 1);
 }
 
+void states_push_traceback(lua_State *L, int level) {
+  luaL_traceback(L, L, NULL, level);
+  for (const Resumer *r = runtime_of(L)->resumers; r; r = r->outer) {
+    lua_pushliteral(L, "\nin the coroutine that resumed it:\n");
+    luaL_traceback(L, r->L, NULL, 0);
+    lua_concat(L, 3);
+  }
+}
+
 static bool is_transparent(lua_State *L, int index) {
   lua_CFunction f = lua_tocfunction(L, index);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, TRANSPARENT);

@@ -18,4 +18,8 @@ int states_raise_cannot_wait(lua_State *L, const char *function);
    over. */
 void states_note_transparent(lua_State *L, lua_CFunction f);
 
+/* In the running coroutine: pushes its traceback, from `level` on, and those of the coroutines that
+   have resumed it. */
+void states_push_traceback(lua_State *L, int level);
+
 #endif

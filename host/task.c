@@ -3,6 +3,8 @@
 #include "error.h"
 #include "report.h"
 #include "states.h"
+#include "task_limits.h"
+#include "watchdog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -342,6 +344,8 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->cancel_pending = t->cancelled != NULL;
   t->woken_by_cancel = t->ending = t->has_origin = t->handle_kept = false;
   t->has_vars = false;
+  t->broken_off = false;
+  t->limits = parent && parent->limits ? limits_hold(parent->limits) : NULL;
   t->children = NULL;
   t->observers = NULL;
   t->owner = owner;
@@ -480,6 +484,7 @@ static void finish(Task *t) {
   if (t->handle) drop_handle(co, t);
   if (t->has_origin) report_forget_origin(t);
   if (t->has_vars) drop_vars(co, t);
+  if (t->limits) limits_drop(t->limits);
   cause_drop(t->cancelled);
   t->cancelled = NULL;
   lua_settop(co, 0);
@@ -523,6 +528,18 @@ static void fail_out_of_memory(Task *t) {
   drop_handle(t->co, t);
 }
 
+/* Told to the watchdog: only this thread writes it. */
+static inline void take_step(Runtime *rt) {
+  uint32_t step = atomic_load_explicit(&rt->step, memory_order_relaxed);
+  atomic_store_explicit(&rt->step, step + 1, memory_order_release);
+}
+
+static void stretch_over(Runtime *rt, Task *t) {
+  rt->attention = false;
+  if (t->limits) limits_leave(rt, t);
+  if (rt->watchdog) watchdog_stretch_over(rt->watchdog);
+}
+
 static void resume(Runtime *rt, Task *t) {
   lua_State *co = t->co;
   int nargs = t->status == TASK_PENDING ? t->nargs : 0, n;
@@ -530,9 +547,13 @@ static void resume(Runtime *rt, Task *t) {
   t->status = TASK_RUNNING;
   rt->current = t;
   rt->running = co;
+  take_step(rt);
+  if (t->limits) limits_enter(rt, t);
   int rc = lua_resume(co, rt->L, nargs, &n);
+  take_step(rt);
   rt->current = NULL;
   rt->running = NULL;
+  if (rt->attention) stretch_over(rt, t);
   if (rc == LUA_YIELD && rt->suspending) {
     rt->suspending = false;
     return;
@@ -574,13 +595,33 @@ static void shuffle_ready(Runtime *rt) {
   free(tasks);
 }
 
+void task_preempt(lua_State *L, Task *t) {
+  Runtime *rt = t->rt;
+  t->status = TASK_SUSPENDED;
+  t->ready = true;
+  list_push(&rt->preempted, t);
+  rt->suspending = true;
+  lua_yield(L, 0);
+}
+
+/* Behind those that were woken since, by the others or by an event. */
+static void readmit(Runtime *rt) {
+  *rt->ready.tail = rt->preempted.head;
+  rt->ready.tail = rt->preempted.tail;
+  rt->preempted.head = NULL;
+  rt->preempted.tail = &rt->preempted.head;
+}
+
 void tasks_run_ready(Runtime *rt) {
+  if (rt->preempted.head) readmit(rt);
   if (rt->ready.head) {
     if (rt->shuffle) shuffle_ready(rt);
     rt->batch.head = rt->ready.head;
     rt->batch.tail = rt->ready.tail;
     rt->ready.head = NULL;
     rt->ready.tail = &rt->ready.head;
+    if (atomic_load_explicit(&rt->watchdog_asleep, memory_order_relaxed))
+      watchdog_wake(rt->watchdog);
     while (rt->batch.head) {
       Task *t = rt->batch.head;
       rt->batch.head = t->next;
@@ -693,6 +734,34 @@ bool ml_wait_wake(Waker waker) {
      start on the next pass, so this cannot keep the loop from its events. */
   make_ready(rt->ending && rt->batch.tail ? &rt->batch : &rt->ready, t);
   return true;
+}
+
+bool task_is_broken_off(lua_State *L, int index) {
+  return scope_is_own_cancel(L, index) || limits_is_own_error(L, index);
+}
+
+void task_describe(const Task *t, Text *text) {
+  for (const Task *at = t; at; at = at->parent) {
+    bool known = at->owner && at->owner->describe;
+    if (at != t && !known) continue;
+    if (at != t) text_add(text, ", a task of ");
+    if (known) {
+      at->owner->describe(at->owner, text);
+      return;
+    }
+    text_add(text, "task ");
+    text_add_number(text, at->id);
+    if (at->name) {
+      text_add(text, " '");
+      text_add(text, at->name);
+      text_add(text, "'");
+    } else if (at->source) {
+      text_add(text, ", spawned at ");
+      text_add(text, at->source->name);
+      text_add(text, ":");
+      text_add_number(text, (uint64_t)at->line);
+    }
+  }
 }
 
 const char *task_status_name(TaskStatus status) {

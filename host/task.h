@@ -9,6 +9,7 @@
 
 #include "runtime.h"
 #include "scope.h"
+#include "text.h"
 #include "waiters.h"
 
 typedef enum TaskStatus {
@@ -32,6 +33,9 @@ typedef struct TaskOwner {
      stack, for the others its top is the error value and `traceback` its text or NULL. Must not
      run Lua code or raise. */
   void (*ended)(struct TaskOwner *owner, Task *t, lua_State *L, const char *traceback);
+  /* Appends what the task is, for people: "GET /users (request 7)". NULL: its name says it. Runs
+     in signal handlers. */
+  void (*describe)(struct TaskOwner *owner, Text *text);
 } TaskOwner;
 
 typedef struct TaskHandle {
@@ -56,6 +60,7 @@ struct ml_Task {
   const WaitType *wait;   /* what it waits for, or NULL */
   void *op;               /* the operation of `wait` */
   Scope *scope;           /* innermost cancel scope, or NULL */
+  struct Limits *limits;  /* what it may use, or NULL */
   CancelCause *cancelled; /* the task itself was cancelled for this cause, or NULL */
   Task *parent, *children, *sibling, **sibling_link;
   Scope *shelter; /* the shield of its parent that it was started in, while that is open */
@@ -70,6 +75,7 @@ struct ml_Task {
   bool has_origin;      /* an error's origin is kept for it (report.h) */
   bool is_host;         /* the host's own: people are not shown it */
   bool has_vars;        /* it has task-local values (bindings/var.c) */
+  bool broken_off;      /* it has been raised that its limits are exhausted */
   bool handle_kept;     /* the handle is in the runtime's table; else it is on the thread's stack */
   int nargs;            /* what the first resume passes */
   int line;
@@ -126,6 +132,10 @@ void task_unobserve(TaskObserver *observer);
 /* Runs the tasks that are ready now, each once: the one place that resumes tasks. */
 void tasks_run_ready(Runtime *rt);
 
+/* In a hook of L, as its last act, where the running task can be suspended: it goes on when the
+   others have run and the loop has looked for events. */
+void task_preempt(lua_State *L, Task *t);
+
 /* Frees the pool when the runtime closes. */
 void tasks_close(Runtime *rt);
 
@@ -135,11 +145,18 @@ void tasks_close(Runtime *rt);
 /* The running task, or NULL outside of one. */
 static inline Task *task_current(lua_State *L) { return runtime_of(L)->current; }
 
+/* Does the error at `index` break off the running task, as its own cancel does or the end of its
+   CPU budget? pcall and the like let it through. */
+bool task_is_broken_off(lua_State *L, int index);
+
 /* The handle at `index`, or an argument error. */
 TaskHandle *task_check_handle(lua_State *L, int index);
 
 /* Where a task was spawned, or "?": "app.lua:12" in `text`. Returns `text`. */
 const char *task_site(const struct SourceName *source, int line, char text[80]);
+
+/* Appends what a task is, for people. Safe in a signal handler. */
+void task_describe(const Task *t, Text *text);
 
 const char *task_status_name(TaskStatus status);
 

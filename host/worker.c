@@ -17,14 +17,9 @@
 /* Lua instructions that clean-up may run before a cancelled job is interrupted once more. */
 #define CLEANUP_INSTRUCTIONS 1000000
 
-#define INTERRUPT_SIGNAL SIGURG /* ignored by default, so a stray one does no harm */
-
-/* For the signal handler, which is told nothing else: the worker of this thread. */
-static _Thread_local Worker *this_worker;
-
 /* --- interrupting --- */
 
-static bool must_stop(Worker *w) {
+static bool must_stop(const Worker *w) {
   Job *job = atomic_load_explicit(&w->job, memory_order_relaxed);
   return atomic_load(&w->abort) || (job && atomic_load(&job->cancelled));
 }
@@ -42,37 +37,26 @@ static void cancel_tasks(Worker *w) {
   cause_drop(cause);
 }
 
-/* Runs in the interrupted coroutine, or in one that inherited the hook. It stays until the job has
-   ended, for Lua code that catches everything; a later job's code loses it at once. */
-static void interrupt_hook(lua_State *L, lua_Debug *ar) {
+/* In the signal handler. Clean-up that has been interrupted before has its allowance. */
+static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
+  const Worker *w = rt->user;
+  (void)interrupt;
+  return must_stop(w) && rt->running && !interrupt_is_armed(rt->running);
+}
+
+/* In the interrupted coroutine, or in one that inherited the hook, which stays until the job has
+   ended, for Lua code that catches everything. */
+static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
+  (void)interrupt;
   (void)ar;
-  Worker *w = this_worker;
-  if (!w || !must_stop(w)) {
-    lua_sethook(L, NULL, 0, 0);
-    return;
-  }
-  lua_sethook(L, interrupt_hook, LUA_MASKCOUNT, CLEANUP_INSTRUCTIONS);
+  Worker *w = runtime_of(L)->user;
+  if (!must_stop(w)) return;
+  interrupt_arm(L, CLEANUP_INSTRUCTIONS);
   cancel_tasks(w);
   CancelCause *cause = w->rt->current ? scope_pending(w->rt->current) : NULL;
   if (!cause) return;
   cause_push_error(L, cause);
   lua_error(L);
-}
-
-/* Runs on the worker's own thread, between any two machine instructions: like lua.c for Ctrl-C, it
-   only sets a hook. */
-static void on_signal(int number) {
-  (void)number;
-  Worker *w = this_worker;
-  if (!w || !must_stop(w)) return;
-  lua_State *L = w->rt->running;
-  if (L && lua_gethook(L) != interrupt_hook) lua_sethook(L, interrupt_hook, LUA_MASKCOUNT, 1);
-}
-
-static void install_handler(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  sigemptyset(&action.sa_mask);
-  sigaction(INTERRUPT_SIGNAL, &action, NULL);
 }
 
 /* The loop was woken: what waits in it is cancelled here, what runs was caught by the signal. */
@@ -123,7 +107,7 @@ static void on_job_ended(TaskOwner *owner, Task *t, lua_State *L, const char *tr
   Worker *w = (Worker *)(void *)((char *)owner - offsetof(Worker, owner));
   Job *job = atomic_load(&w->job);
   w->task = NULL;
-  if (lua_gethook(L) == interrupt_hook) lua_sethook(L, NULL, 0, 0);
+  if (interrupt_is_armed(L)) lua_sethook(L, NULL, 0, 0);
   if (atomic_load(&job->cancelled)) return; /* nobody wants it */
   if (t->status == TASK_DONE && transfer_pack(L, 1, lua_gettop(L), "result #", &job->message)) {
     job->outcome = JOB_RETURNED;
@@ -306,7 +290,8 @@ static void open_runtime(Worker *w) {
   lua_pushlightuserdata(rt->L, w->pool);
   if (lua_pcall(rt->L, 1, 0, 0) != LUA_OK) lua_pop(rt->L, 1);
   w->rt = rt;
-  this_worker = w;
+  w->interrupt = (Interrupt){NULL, interrupt_wanted, interrupt_act};
+  interrupt_add(rt, &w->interrupt);
   uv_mutex_lock(&w->pool->lock);
   w->has_async = true;
   uv_mutex_unlock(&w->pool->lock);
@@ -315,7 +300,7 @@ static void open_runtime(Worker *w) {
 static void close_runtime(Worker *w) {
   if (!w->rt) return;
   runtime_cancel_all(w->rt, "the pool is closing", 5.0);
-  this_worker = NULL;
+  interrupt_remove(w->rt, &w->interrupt);
   uv_mutex_lock(&w->pool->lock);
   w->has_async = false;
   uv_mutex_unlock(&w->pool->lock);
@@ -342,8 +327,6 @@ static void worker_main(void *arg) {
 }
 
 int worker_start(Pool *pool, Job *job, Worker **worker) {
-  static uv_once_t once = UV_ONCE_INIT;
-  uv_once(&once, install_handler);
   Worker *w = calloc(1, sizeof *w);
   if (!w) return UV_ENOMEM;
   w->pool = pool;

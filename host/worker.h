@@ -3,6 +3,7 @@
 #define ML_WORKER_H
 
 #include "executor.h"
+#include "interrupt.h"
 
 /* How an idle worker waits, and so how it is woken. */
 typedef enum WorkerState {
@@ -29,6 +30,7 @@ struct Worker {
 
   /* its own thread only */
   Runtime *rt;
+  Interrupt interrupt;
   TaskOwner owner;
   Task *task; /* the job's, while it runs */
 };

@@ -258,6 +258,22 @@ describe("ml.dump", function()
     assert.is_nil(ml.dump():find("[C]", 1, true))
   end)
 
+  it("shows where a task is that waits inside coroutines", function()
+    local function inner_nap() ml.sleep(100) end
+    local function body()
+      local co = coroutine.create(function() coroutine.wrap(inner_nap)() end)
+      coroutine.resume(co)
+    end
+    local task = spawn(body)
+    ml.sleep(0)
+    local dump = ml.dump {traceback = true}
+    local part = dump:sub((dump:find("#" .. task.id .. ":", 1, true)))
+    assert.matches("^[^\n]+\n[^\n]+'sleep'\n +spec/[^\n]+\n +in a coroutine that was resumed by\n", part)
+    assert.equal(2, #lines(part, "in a coroutine that was resumed by"))
+    local own = coroutine.wrap(function() return ml.dump {traceback = true} end)()
+    assert.matches("running, [^\n]+\n[^\n]+'dump'\n", own)
+  end)
+
   it("shortens long tracebacks", function()
     local function down(n)
       if n > 0 then return 1 + down(n - 1) end

@@ -48,10 +48,8 @@ function items.start(list, count)
     local item = list[i]
     if is_task(item) then
       tasks[i], owned[i] = item, false
-    elseif is_callable(item) then
-      tasks[i], owned[i] = core.spawn_for(3, item), true
     else
-      tasks[i], owned[i] = core.spawn_for(3, table.unpack(item, 1, item.n or #item)), true
+      tasks[i], owned[i] = core.spawn_for(3, item), true
     end
   end
   return tasks, owned

@@ -1,10 +1,12 @@
 --- `moonloop.web`: applications whose handlers are plain functions of a request.
 local core = require "moonloop.web.core"
+local core_spawn = require "moonloop.core".spawn
 
 local web = {}
 
 local METHODS = { "get", "post", "put", "patch", "delete", "head", "options", "any" }
-local OPTIONS = { offload = "boolean", max_body = "integer", summary = "string", tags = "table" }
+local OPTIONS = { offload = "boolean", max_body = "integer", cpu = "number", slice = "number",
+  summary = "string", tags = "table" }
 
 --- Is `f` something that can be called?
 local function is_callable(f)
@@ -30,9 +32,19 @@ local function check_options(opts)
         level)
     end
   end
+  for _, name in ipairs { "cpu", "slice" } do
+    if opts[name] and not (opts[name] > 0) then
+      error("option '" .. name .. "' of a route is not a positive number of seconds", level)
+    end
+  end
   if opts.max_body and opts.max_body < 0 then
     error("option 'max_body' of a route is negative", level)
   end
+end
+
+--- A handler with a budget of CPU seconds on whatever thread it runs.
+local function limited(handler, cpu)
+  return function(req) return core_spawn({ handler, req, cpu = cpu }):await() end
 end
 
 --- Runs in the worker: the handler's results, and whether the first is a response, which crosses as
@@ -53,8 +65,9 @@ local function unpack_here(is_response, first, ...)
 end
 
 --- A handler that runs on another core, as a job of the default executor.
-local function offloaded(handler)
+local function offloaded(handler, cpu)
   local executor
+  if cpu then handler = limited(handler, cpu) end
   return function(req)
     executor = executor or require "moonloop.executor"
     return unpack_here(executor.run(run_there, handler, req))
@@ -77,8 +90,8 @@ local function add_route(app, method, path, opts, handler)
       2)
   end
   opts = opts or {}
-  if opts.offload then handler = offloaded(handler) end
-  local ok, wrong = app.router:add(method, path, handler, opts.max_body)
+  if opts.offload then handler = offloaded(handler, opts.cpu) end
+  local ok, wrong = app.router:add(method, path, handler, opts.max_body, opts.cpu, opts.slice)
   if not ok then error(wrong, 2) end
   return app
 end

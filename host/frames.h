@@ -1,0 +1,19 @@
+/* The stack of Lua code that does not come back: read in a signal handler, while a C function runs
+   that no hook can break into. */
+#ifndef ML_FRAMES_H
+#define ML_FRAMES_H
+
+#include "text.h"
+#include <lua.h>
+#include <stdbool.h>
+
+/* Is a C function on top of the stack? Safe in a signal handler of the thread that runs L. */
+bool frames_in_c_function(lua_State *L);
+
+/* Appends "in function 'find', called at app.lua:12" for the frame on top. */
+void frames_add_top(Text *text, lua_State *L);
+
+/* Appends a line for each frame, innermost first, at most `max`. */
+void frames_add_all(Text *text, lua_State *L, int max);
+
+#endif
