@@ -25,7 +25,8 @@ typedef struct ml_Task ml_Task; /* a running piece of Lua; valid until it has en
 /* --- running scripts --- */
 
 /* Makes a runtime: Lua's standard library, and `require "moonloop"`. NULL when memory or
-   descriptors are out. The caller closes it. The process's signals are left alone; a program whose
+   descriptors are out. The caller closes it. It belongs to this thread. The host takes SIGURG, with
+   which it interrupts Lua code, and leaves the process's other signals alone; a program whose
    scripts write to sockets or pipes should ignore SIGPIPE. */
 ml_Runtime *ml_runtime_new(void);
 
@@ -53,9 +54,9 @@ int ml_run_file(ml_Runtime *rt, const char *path, int argc, char *const *argv);
 /* The same for a piece of Lua code, which messages call `name`. The run has no arguments. */
 int ml_run_string(ml_Runtime *rt, const char *code, const char *name);
 
-/* Ends the run: cancels its tasks, waits for their clean-up; the run returns ML_STOPPED. A stop
-   that comes while nothing runs ends the next run. A task that computes without waiting is
-   cancelled when it waits next. For any thread, and for signal handlers; `rt` must not be closed
+/* Ends the run: cancels its tasks, waits for their clean-up; the run returns ML_STOPPED. Lua code
+   that computes is interrupted; a C function that computes is not. A stop that comes while nothing
+   runs ends the next run. For any thread, and for signal handlers; `rt` must not be closed
    meanwhile. */
 void ml_stop(ml_Runtime *rt);
 

@@ -57,6 +57,24 @@ void remote_check_stop(Remote *remote) {
     main_task_stop(remote->main, "stopped", ML_STOPPED);
 }
 
+static Remote *of_interrupt(Interrupt *interrupt) {
+  return (Remote *)(void *)((char *)interrupt - offsetof(Remote, interrupt));
+}
+
+/* In the signal handler. */
+static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
+  (void)rt;
+  return atomic_load(&of_interrupt(interrupt)->stop);
+}
+
+/* In the interrupted task. */
+static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  if (!atomic_load(&of_interrupt(interrupt)->stop)) return;
+  remote_check_stop(of_interrupt(interrupt));
+  ml_wait_raise_cancel(L);
+}
+
 static void on_async(uv_async_t *async) {
   Remote *remote = async->data;
   deliver(remote, take_signalled(remote, false));
@@ -69,6 +87,7 @@ static void on_closed(uv_handle_t *async) { release(async->data); }
 static void close_remote(CloseHook *hook, Runtime *rt) {
   Remote *remote = (Remote *)(void *)((char *)hook - offsetof(Remote, close));
   rt->remote = NULL;
+  interrupt_remove(rt, &remote->interrupt);
   deliver(remote, take_signalled(remote, true));
   uv_close((uv_handle_t *)&remote->async, on_closed);
 }
@@ -89,6 +108,10 @@ Remote *remote_of(Runtime *rt) {
     return NULL;
   }
   remote->async.data = remote;
+  remote->thread = pthread_self();
+  remote->interrupt.wanted = interrupt_wanted;
+  remote->interrupt.act = interrupt_act;
+  interrupt_add(rt, &remote->interrupt);
   keep_alive(remote);
   ml_runtime_on_close(rt, &remote->close);
   return rt->remote = remote;
@@ -131,5 +154,6 @@ void ml_stop(Runtime *rt) {
   int error = errno; /* a signal handler leaves it alone */
   atomic_store(&rt->remote->stop, true);
   uv_async_send(&rt->remote->async);
+  pthread_kill(rt->remote->thread, INTERRUPT_SIGNAL);
   errno = error;
 }

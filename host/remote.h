@@ -3,6 +3,7 @@
 #ifndef ML_REMOTE_H
 #define ML_REMOTE_H
 
+#include "interrupt.h"
 #include "main_task.h"
 
 #include <stdatomic.h>
@@ -11,8 +12,10 @@
 typedef struct Remote {
   uv_async_t async;
   CloseHook close;
-  atomic_size_t refs; /* the runtime's, and one of each completion */
-  atomic_bool stop;   /* ml_stop was called, and no run has been ended by it yet */
+  Interrupt interrupt; /* of Lua code that computes, when it is to stop */
+  pthread_t thread;    /* that runs the loop */
+  atomic_size_t refs;  /* the runtime's, and one of each completion */
+  atomic_bool stop;    /* ml_stop was called, and no run has been ended by it yet */
 
   /* the loop's thread only */
   size_t outstanding; /* completions whose signal has not been taken */

@@ -57,6 +57,8 @@ static const char for_ever[] =
     "ml.spawn(function() started() end)\n"
     "ml.future():await()\n";
 
+static const char busy[] = "started() while true do pcall(string.rep, 'x', 10) end";
+
 static void keep_report(void *data, const char *text) { strncat(data, text, 511 - strlen(data)); }
 
 static void *host_main(void *arg) {
@@ -98,6 +100,8 @@ static void *host_main(void *arg) {
   CHECK(ml_run_string(rt, for_ever, "for ever") == ML_STOPPED); /* the main thread stops it */
   CHECK(lua_getglobal(L, "cleaned") == LUA_TBOOLEAN);
   uv_sem_post(&host->stopped);
+  CHECK(ml_run_string(rt, busy, "busy") == ML_STOPPED); /* so it does */
+  uv_sem_post(&host->stopped);
   CHECK(ml_runtime_close(rt) == 0); /* a thread still reads from the pipe */
   return NULL;
 }
@@ -112,10 +116,11 @@ int main(int argc, char **argv) {
     uv_sem_init(&hosts[i].stopped, 0);
     CHECK(pthread_create(&threads[i], NULL, host_main, &hosts[i]) == 0);
   }
-  for (int i = 0; i < 2; i++) {
-    uv_sem_wait(&hosts[i].started);
-    ml_stop(hosts[i].rt);
-    uv_sem_wait(&hosts[i].stopped);
+  for (int i = 0; i < 4; i++) {
+    Host *host = &hosts[i % 2];
+    uv_sem_wait(&host->started);
+    ml_stop(host->rt);
+    uv_sem_wait(&host->stopped);
   }
   for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
 
