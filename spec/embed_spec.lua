@@ -203,7 +203,7 @@ checksum:	true	ENOENT
     assert.equal(7, status)
     os.remove(name)
     output, status = sh("timeout 60 " .. embed .. " /nosuch.lua")
-    assert.equal("moonloop: cannot open /nosuch.lua\n", output)
+    assert.equal("moonloop: cannot open /nosuch.lua: No such file or directory\n", output)
     assert.equal(1, status)
   end)
 
