@@ -1,10 +1,10 @@
 -- What a request costs: build/release/moonloop bench/http.lua [ROUNDS [SECONDS]]
 --
 -- Prints CPU microseconds (user and system) of the server per request: the median of interleaved
--- rounds, lowest and highest, and the ratio to the first server. The server is pinned to one core
--- and wrk to another. Beside moonloop run the limit servers of the lab, where its folder is there
--- ($MOONLOOP_SHARED, else ../shared): L1 raw epoll with a fixed reply, L2 libuv and llhttp with a
--- fixed reply, L3 = L2 and one recycled coroutine a request.
+-- rounds, lowest and highest, and the ratio to the first server, bench/limit.c: raw epoll with a
+-- fixed reply. The server is pinned to one core and wrk to another. Where the lab's folder is there
+-- ($MOONLOOP_SHARED, else ../shared), its limit servers run too: L1 raw epoll, L2 libuv and llhttp
+-- with a fixed reply, L3 = L2 and one recycled coroutine a request.
 local ml = require "moonloop"
 
 local rounds = math.tointeger(tonumber(arg[1] or 5))
@@ -27,6 +27,9 @@ local servers = {} -- in the order of the table: {name, port, command, pid, pipe
 
 local function add(name, command) servers[#servers + 1] = { name = name, port = 8100 + #servers, command = command } end
 
+assert(os.execute(("cd '%s.' && mkdir -p build && cc -O2 -w -o build/limit bench/limit.c"):format(root)),
+  "bench/limit.c cannot be built")
+add("limit", root .. "build/limit")
 if os.execute(("test -e '%s/L1.c'"):format(lab)) then
   local build = ([[set -e; mkdir -p build/lab; c='%s'
     llhttp=.deps/llhttp/usr/share; flags="-O2 -msse4.2 -w"
@@ -41,7 +44,7 @@ if os.execute(("test -e '%s/L1.c'"):format(lab)) then
   add("L2", root .. "build/lab/L2")
   add("L3", ("%sbuild/lab/L3 '%s/L3_app.lua'"):format(root, lab))
 else
-  print("without the limit servers: there is no " .. lab)
+  print("without the lab's limit servers: there is no " .. lab)
 end
 add("moonloop", ("'%s' serve '%sscripts/examples/app.lua' --port $PORT"):format(exe, root))
 

@@ -1,15 +1,10 @@
 #include "args.h"
 
-#include "states.h"
-
 #include <lauxlib.h>
 #include <math.h>
 
-double args_check_seconds(lua_State *L, int index) {
-  double seconds = luaL_checknumber(L, index);
-  luaL_argcheck(L, seconds >= 0, index,
-                isnan(seconds) ? "a time cannot be NaN" : "a time cannot be negative");
-  return seconds;
+void args_bad_seconds(lua_State *L, int index, double seconds) {
+  luaL_argerror(L, index, isnan(seconds) ? "a time cannot be NaN" : "a time cannot be negative");
 }
 
 double args_opt_seconds(lua_State *L, int index) {
@@ -21,10 +16,4 @@ bool args_is_callable(lua_State *L, int index) {
   if (luaL_getmetafield(L, index, "__call") == LUA_TNIL) return false;
   lua_pop(L, 1);
   return true;
-}
-
-Task *args_require_task(lua_State *L, const char *function) {
-  Task *t = task_current(L);
-  if (!t || runtime_of(L)->running != L) states_raise_cannot_wait(L, function);
-  return t;
 }

@@ -2,10 +2,18 @@
 #ifndef ML_ARGS_H
 #define ML_ARGS_H
 
+#include "states.h"
 #include "task.h"
 
+/* Raises why `seconds` is no time. */
+void args_bad_seconds(lua_State *L, int index, double seconds);
+
 /* A time in seconds at `index`: not negative, not NaN; math.huge is never. */
-double args_check_seconds(lua_State *L, int index);
+static inline double args_check_seconds(lua_State *L, int index) {
+  double seconds = luaL_checknumber(L, index);
+  if (!(seconds >= 0)) args_bad_seconds(L, index, seconds);
+  return seconds;
+}
 
 /* The same, where nil (or nothing) is no limit: HUGE_VAL. */
 double args_opt_seconds(lua_State *L, int index);
@@ -14,6 +22,10 @@ double args_opt_seconds(lua_State *L, int index);
 bool args_is_callable(lua_State *L, int index);
 
 /* The running task, or an error that names `function`. */
-Task *args_require_task(lua_State *L, const char *function);
+static inline Task *args_require_task(lua_State *L, const char *function) {
+  Runtime *rt = runtime_of(L);
+  if (!rt->current || rt->running != L) states_raise_cannot_wait(L, function);
+  return rt->current;
+}
 
 #endif

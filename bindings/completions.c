@@ -14,16 +14,25 @@ typedef struct CompletionItem {
 typedef struct Completions {
   Waiters line;
   int n, ended, given; /* order[given..ended) have ended and have not been given */
+  int claimed;         /* of them, by tasks that have been woken */
   int *order;          /* behind the items, in the same userdata */
   CompletionItem items[];
 } Completions;
+
+/* Wakes those for whom there is one now. */
+static void settle(Completions *c) {
+  while (c->line.count > 0 && c->ended - c->given > c->claimed) {
+    waiters_wake_first(&c->line);
+    c->claimed++;
+  }
+}
 
 static void item_ended(TaskObserver *observer, Task *t) {
   (void)t;
   CompletionItem *item = (CompletionItem *)(void *)observer;
   Completions *c = item->of;
   c->order[c->ended++] = (int)(item - c->items) + 1;
-  waiters_wake_first(&c->line);
+  settle(c);
 }
 
 static void next_cancel(Task *t, void *op) {
@@ -33,15 +42,22 @@ static void next_cancel(Task *t, void *op) {
 /* The index stays for the next one who asks. */
 static bool next_revoke(Task *t, void *op) {
   (void)t;
-  waiters_wake_first(&((Completions *)op)->line);
+  Completions *c = op;
+  c->claimed--;
+  settle(c);
   return true;
+}
+
+static int give_next(lua_State *L, Completions *c) {
+  lua_pushinteger(L, c->order[c->given++]);
+  return 1;
 }
 
 static int next_finish(lua_State *L, Task *t, void *op) {
   (void)t;
   Completions *c = op;
-  lua_pushinteger(L, c->order[c->given++]);
-  return 1;
+  c->claimed--;
+  return give_next(L, c);
 }
 
 static const WaitType next_wait = {.name = "the next of several tasks",
@@ -52,9 +68,8 @@ static const WaitType next_wait = {.name = "the next of several tasks",
 /* completions:next() -> index of the next task that has ended | nil when all have been given */
 static int completions_next(lua_State *L) {
   Completions *c = luaL_checkudata(L, 1, COMPLETIONS);
-  int waiting = (int)c->line.count;
-  if (c->given + waiting >= c->n) return 0;
-  if (c->given < c->ended) return next_finish(L, NULL, c);
+  if (c->given + c->claimed + (int)c->line.count >= c->n) return 0; /* the rest is spoken for */
+  if (c->given + c->claimed < c->ended) return give_next(L, c);
   Task *t = ml_wait_enter(L, "ml.as_completed");
   waiters_join(&c->line, &t->waiter);
   return ml_wait_suspend(L, t, &next_wait, c);

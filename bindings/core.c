@@ -48,11 +48,13 @@ static void sleep_over(Timer *timer) {
 static int core_sleep(lua_State *L) {
   double seconds = args_check_seconds(L, 1);
   Task *t = ml_wait_enter(L, "ml.sleep");
-  t->timer = (Timer){0};
-  if (seconds == 0)
+  if (seconds == 0) {
+    t->timer.place = 0;
     ml_wait_wake(ml_wait_waker(t)); /* it is ready again: behind the others */
-  else if (timer_set(&t->rt->timers, &t->timer, timer_due(runtime_now(t->rt), seconds),
-                     sleep_over) != 0)
+    return ml_wait_suspend(L, t, &sleep_wait, &task_yields);
+  }
+  t->timer = (Timer){0};
+  if (timer_set(&t->rt->timers, &t->timer, timer_due(runtime_now(t->rt), seconds), sleep_over) != 0)
     return luaL_error(L, "ml.sleep: not enough memory");
   return ml_wait_suspend(L, t, &sleep_wait, NULL);
 }
@@ -131,11 +133,13 @@ static int start_child(lua_State *L, int level, int nargs) {
 /* spawn(f, ...) -> task: a child of the running task; it first runs on the next pass.
    spawn{f, ..., cpu = seconds, slice = seconds} -> task: the same with limits. */
 static int core_spawn(lua_State *L) {
-  if (is_item(L, 1)) {
-    luaL_argcheck(L, lua_gettop(L) == 1, 2, "the arguments belong into the list");
-    return start_item(L, 1);
+  if (!lua_isfunction(L, 1)) {
+    if (is_item(L, 1)) {
+      luaL_argcheck(L, lua_gettop(L) == 1, 2, "the arguments belong into the list");
+      return start_item(L, 1);
+    }
+    luaL_argexpected(L, args_is_callable(L, 1), 1, "function");
   }
-  luaL_argexpected(L, args_is_callable(L, 1), 1, "function");
   return start_child(L, 1, lua_gettop(L) - 1);
 }
 
@@ -143,7 +147,7 @@ static int core_spawn(lua_State *L) {
    can be a list, as for spawn. */
 static int core_spawn_for(lua_State *L) {
   int level = (int)luaL_checkinteger(L, 1);
-  if (is_item(L, 2)) {
+  if (!lua_isfunction(L, 2) && is_item(L, 2)) {
     lua_settop(L, 2);
     return start_item(L, level);
   }

@@ -79,17 +79,16 @@ static void item_ended(TaskObserver *observer, Task *ended) {
 static void join_cancel(Task *t, void *op) {
   Join *join = op;
   join->cancelled = true;
-  cancel_owned(join, scope_pending(t));
+  CancelCause *cause = cause_for_others(scope_pending(t));
+  cancel_owned(join, cause);
+  cause_drop(cause);
   if (is_over(join)) ml_wait_wake(join->waker);
 }
 
 static int join_finish(lua_State *L, Task *t, void *op) {
   Join *join = op;
   detach(join);
-  if (join->cancelled && !join->decisive) {
-    cause_push_error(L, scope_pending(t));
-    return lua_error(L);
-  }
+  if (join->cancelled && !join->decisive) return wait_raise_cancel(L, t);
   if (join->decisive)
     lua_pushinteger(L, join->decisive);
   else

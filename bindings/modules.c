@@ -46,7 +46,8 @@ static int os_exit(lua_State *L) {
   if (!cause) return luaL_error(L, "not enough memory");
   task_cancel(t, cause);
   cause_drop(cause);
-  cause_push_error(L, scope_pending(t));
+  CancelCause *pending = scope_pending(t); /* none inside a shield */
+  cause_push_error(L, pending ? pending : t->cancelled);
   return lua_error(L); /* pcall lets it through: the code after os.exit does not run */
 }
 

@@ -148,6 +148,8 @@ static int put_finish(lua_State *L, Task *t, void *op) {
   if (op == &closed_op) return raise_closed(L, "queue:put");
   Queue *q = op;
   q->claimed_room--;
+  /* Closed since it was woken: those who get may have been told that nothing comes any more. */
+  if (q->closed) return raise_closed(L, "queue:put");
   push_item(L, q, 2);
   return 0;
 }

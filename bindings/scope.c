@@ -7,6 +7,20 @@
 #include <lauxlib.h>
 #include <stddef.h>
 
+/* A block in a generator may never be left: then the generator's end closes the scope, whether by
+   coroutine.close or by the collector. The userdata at `index` becomes a to-be-closed variable with
+   the metatable `name`, whose __close and __gc are `close`. */
+static void close_with_stack(lua_State *L, int index, const char *name, lua_CFunction close) {
+  if (luaL_newmetatable(L, name)) {
+    lua_pushcfunction(L, close);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "__close");
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, index);
+  lua_toclose(L, index);
+}
+
 /* --- ml.timeout --- */
 
 typedef struct Timeout {
@@ -24,20 +38,31 @@ static void on_timeout(Timer *timer) {
   timeout_expire((Timeout *)scope);
 }
 
+static void timeout_close(Timeout *timeout) {
+  scope_close(&timeout->scope);
+  cause_drop(timeout->cause);
+  timeout->cause = NULL;
+}
+
+static int timeout_abandon(lua_State *L) {
+  timeout_close(lua_touserdata(L, 1));
+  return 0;
+}
+
 /* Stack: the Timeout, the message handler, then the results or the error. */
 static int timeout_over(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   Timeout *timeout = lua_touserdata(L, 1);
-  Task *t = timeout->scope.task;
   bool failed = status != LUA_OK && status != LUA_YIELD;
   bool expired = false;
-  if (failed && timeout->scope.cause && scope_pending(t) == timeout->cause) {
+  /* Whether this limit ended f is told by the error: since it was raised an outer scope may have
+     been cancelled too, which the next wait will say. */
+  if (failed && timeout->scope.cause) {
     cause_push_error(L, timeout->cause);
     expired = lua_rawequal(L, -1, -2);
     lua_pop(L, 1);
   }
-  scope_close(&timeout->scope);
-  cause_drop(timeout->cause);
+  timeout_close(timeout);
   if (expired)
     return ml_error_return(L, "timeout", NULL, "not finished after %g s", timeout->seconds);
   return failed ? lua_error(L) : lua_gettop(L) - 2;
@@ -57,20 +82,24 @@ int scope_timeout(lua_State *L) {
   CancelCause *cause = cause_new(t->rt, "its time was over");
   if (!cause) return luaL_error(L, "ml.timeout: not enough memory");
   *timeout = (Timeout){.cause = cause, .seconds = seconds};
+  close_with_stack(L, 1, "moonloop.timeout", timeout_abandon);
   scope_open(&timeout->scope, t);
   uint64_t due = timer_due(runtime_now(t->rt), seconds);
   if (seconds == 0) {
     timeout_expire(timeout);
   } else if (due != TIMER_NEVER &&
              timer_set(&t->rt->timers, &timeout->scope.timer, due, on_timeout) != 0) {
-    scope_close(&timeout->scope);
-    cause_drop(cause);
     return luaL_error(L, "ml.timeout: not enough memory");
   }
   return timeout_over(L, lua_pcallk(L, nargs, LUA_MULTRET, 2, 0, timeout_over), 0);
 }
 
 /* --- ml.shield --- */
+
+static int shield_abandon(lua_State *L) {
+  scope_close(lua_touserdata(L, 1));
+  return 0;
+}
 
 /* Stack: the Scope, the message handler, then the results or the error. */
 static int shield_over(lua_State *L, int status, lua_KContext ctx) {
@@ -86,9 +115,11 @@ int scope_shield(lua_State *L) {
   Task *t = args_require_task(L, "ml.shield");
   int nargs = lua_gettop(L) - 1;
   Scope *scope = lua_newuserdatauv(L, sizeof *scope, 0);
+  *scope = (Scope){0};
   lua_insert(L, 1);
   lua_pushcfunction(L, report_error_handler);
   lua_insert(L, 2);
+  close_with_stack(L, 1, "moonloop.shield", shield_abandon);
   scope_open(scope, t);
   scope->shield = true;
   t->cancel_pending = false;

@@ -103,21 +103,28 @@ static int semaphore_release(lua_State *L) {
 /* --- hold --- */
 
 typedef struct Hold {
-  Semaphore *of; /* the user value keeps it; NULL when it has been given back */
+  Semaphore *of;   /* the user value keeps it; NULL when it has been given back */
+  uint64_t holder; /* of a lock: as it was when this was given */
 } Hold;
 
-/* Gives the permit back, once. */
+/* Gives the permit back, once. An error where release() has done so before. */
 static int hold_close(lua_State *L) {
   Hold *hold = luaL_checkudata(L, 1, HOLD);
-  if (hold->of) give(hold->of);
+  Semaphore *s = hold->of;
   hold->of = NULL;
+  if (!s) return 0;
+  if (s->permits == s->max || (s->is_lock && s->holder != hold->holder))
+    return luaL_error(L, "%s:hold: its permit has been released before, by release()",
+                      s->is_lock ? "lock" : "semaphore");
+  give(s);
   return 0;
 }
 
 /* Runs with the semaphore at index 1 and its Hold, made before the wait, at index 2. */
 static int hold_finish(lua_State *L, Task *t, void *op) {
   (void)t;
-  ((Hold *)lua_touserdata(L, 2))->of = op;
+  Semaphore *s = op;
+  *(Hold *)lua_touserdata(L, 2) = (Hold){.of = s, .holder = s->holder};
   lua_settop(L, 2);
   return 1;
 }

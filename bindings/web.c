@@ -20,7 +20,7 @@ typedef struct StopWait {
 } StopWait;
 
 typedef struct WebServer {
-  HttpServer http;
+  HttpServer http; /* first: a connection's server is this one */
   Web *web;
   struct WebServer *next, **link; /* in web->servers */
   StopWait *waits;

@@ -18,9 +18,38 @@ typedef struct WebRequest {
   char head[];
 } WebRequest;
 
-enum { VALUE_BODY = 1, VALUE_PARAMS, VALUE_FIELDS, VALUES = VALUE_FIELDS };
+/* User values of the userdata: made when first asked for; FIELDS is what scripts set. */
+enum {
+  VALUE_BODY = 1,
+  VALUE_PARAMS,
+  VALUE_QUERY,
+  VALUE_HEADERS,
+  VALUE_CLIENT,
+  VALUE_FIELDS,
+  VALUES = VALUE_FIELDS
+};
+
+/* What the table of names (upvalue 1 of __index) has for fields; for methods it has functions. */
+enum {
+  FIELD_METHOD = 1,
+  FIELD_PATH,
+  FIELD_PARAMS,
+  FIELD_QUERY,
+  FIELD_HEADERS,
+  FIELD_BODY,
+  FIELD_CLIENT,
+  FIELD_ID
+};
 
 static WebRequest *check_request(lua_State *L) { return luaL_checkudata(L, 1, WEB_REQUEST); }
+
+/* The same for __index, whose upvalue 2 is the metatable's address: without a lookup by name. */
+static WebRequest *check_indexed(lua_State *L) {
+  if (!lua_getmetatable(L, 1) || lua_topointer(L, -1) != lua_touserdata(L, lua_upvalueindex(2)))
+    return check_request(L);
+  lua_pop(L, 1);
+  return lua_touserdata(L, 1);
+}
 
 /* --- making it --- */
 
@@ -58,7 +87,7 @@ static void push_params(lua_State *L, const HttpConnection *c) {
 }
 
 void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
-  const HttpRequest *r = &c->request;
+  HttpRequest *r = &c->request;
   uint32_t from = r->target.at, size = r->headers.at + r->headers.len - from;
   WebRequest *req = lua_newuserdatauv(L, sizeof *req + size, VALUES);
   req->number = c->number;
@@ -74,6 +103,8 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   if (r->body.len) {
     lua_pushlstring(L, r->body.data, r->body.len);
     lua_setiuservalue(L, -2, VALUE_BODY);
+    if (r->body.cap > HTTP_KEPT_BUFFER)
+      buffer_free(&r->body); /* not twice while the handler runs */
   }
   if (c->match.route->n_params) {
     push_params(L, c);
@@ -87,7 +118,7 @@ static void push_query(lua_State *L, const WebRequest *req) {
   const char *query = req->head + req->query.at;
   size_t n = req->query.len;
   UrlPair pair;
-  lua_newtable(L);
+  lua_createtable(L, 0, n ? 2 : 0);
   while (url_query_next(&query, &n, &pair)) { /* of equal names the last one stands */
     push_decoded(L, pair.name, pair.name_len, true);
     push_decoded(L, pair.value, pair.value_len, true);
@@ -198,58 +229,54 @@ static bool push_kept(lua_State *L, int key) {
   return false;
 }
 
-/* Keeps the value on the top under the key at `key`. */
-static void keep(lua_State *L, int key) {
-  if (lua_getiuservalue(L, 1, VALUE_FIELDS) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setiuservalue(L, 1, VALUE_FIELDS);
-  }
-  lua_pushvalue(L, key);
-  lua_pushvalue(L, -3);
-  lua_rawset(L, -3);
+/* Pushes the table of the user value `slot`, made by `make` when it is first asked for: what a
+   script writes into it stays. */
+static void push_table(lua_State *L, const WebRequest *req, int slot,
+                       void (*make)(lua_State *L, const WebRequest *req)) {
+  if (lua_getiuservalue(L, 1, slot) == LUA_TTABLE) return;
   lua_pop(L, 1);
+  make(L, req);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 1, slot);
 }
 
-/* Pushes the field that the request itself has, or nil. Tables are kept: what a script writes into
-   them stays. Upvalue 1: the methods. */
-static void push_own(lua_State *L, const WebRequest *req, int key) {
-  const char *name = lua_tostring(L, key);
-  if (!strcmp(name, "params")) {
-    if (lua_getiuservalue(L, 1, VALUE_PARAMS) == LUA_TTABLE) return;
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_setiuservalue(L, 1, VALUE_PARAMS);
-  } else if (!strcmp(name, "method")) {
-    lua_pushstring(L, llhttp_method_name((llhttp_method_t)req->method));
-  } else if (!strcmp(name, "path")) {
-    push_path(L, req);
-  } else if (!strcmp(name, "body")) {
-    push_body(L);
-  } else if (!strcmp(name, "query")) {
-    push_query(L, req);
-    keep(L, key);
-  } else if (!strcmp(name, "headers")) {
-    push_headers(L, req);
-    keep(L, key);
-  } else if (!strcmp(name, "client")) {
-    push_client(L, req);
-    keep(L, key);
-  } else if (!strcmp(name, "id")) {
-    lua_pushinteger(L, (lua_Integer)req->number);
-  } else {
-    lua_pushvalue(L, key);
-    lua_rawget(L, lua_upvalueindex(1));
-  }
+/* A request whose route has parameters has them from the start. */
+static void push_no_params(lua_State *L, const WebRequest *req) {
+  (void)req;
+  lua_newtable(L);
 }
 
 static int request_index(lua_State *L) {
-  const WebRequest *req = check_request(L);
+  const WebRequest *req = check_indexed(L);
   if (push_kept(L, 2)) return 1;
-  if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  push_own(L, req, 2);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNUMBER) return 1; /* a method, or nil */
+  switch (lua_tointeger(L, -1)) {
+  case FIELD_METHOD:
+    lua_pushstring(L, llhttp_method_name((llhttp_method_t)req->method));
+    break;
+  case FIELD_PATH:
+    push_path(L, req);
+    break;
+  case FIELD_PARAMS:
+    push_table(L, req, VALUE_PARAMS, push_no_params);
+    break;
+  case FIELD_QUERY:
+    push_table(L, req, VALUE_QUERY, push_query);
+    break;
+  case FIELD_HEADERS:
+    push_table(L, req, VALUE_HEADERS, push_headers);
+    break;
+  case FIELD_BODY:
+    push_body(L);
+    break;
+  case FIELD_CLIENT:
+    push_table(L, req, VALUE_CLIENT, push_client);
+    break;
+  case FIELD_ID:
+    lua_pushinteger(L, (lua_Integer)req->number);
+    break;
+  }
   return 1;
 }
 
@@ -258,7 +285,14 @@ static int request_newindex(lua_State *L) {
   check_request(L);
   luaL_argcheck(L, !lua_isnil(L, 2), 2, "the key is nil");
   lua_settop(L, 3);
-  keep(L, 2);
+  if (lua_getiuservalue(L, 1, VALUE_FIELDS) != LUA_TTABLE) {
+    lua_settop(L, 3);
+    lua_newtable(L);
+    lua_pushvalue(L, 4);
+    lua_setiuservalue(L, 1, VALUE_FIELDS);
+  }
+  lua_insert(L, 2);
+  lua_rawset(L, 2);
   return 0;
 }
 
@@ -345,10 +379,18 @@ static int request_unpack(lua_State *L) {
 }
 
 void web_request_open(lua_State *L) {
-  static const luaL_Reg methods[] = {{"json", request_json}, {NULL, NULL}};
+  static const char *const fields[] = {"method", "path",   "params", "query", "headers",
+                                       "body",   "client", "id",     NULL};
   luaL_newmetatable(L, WEB_REQUEST);
-  luaL_newlib(L, methods);
-  lua_pushcclosure(L, request_index, 1);
+  lua_newtable(L);
+  for (int i = 0; fields[i]; i++) { /* in the order of FIELD_METHOD, ... */
+    lua_pushinteger(L, FIELD_METHOD + i);
+    lua_setfield(L, -2, fields[i]);
+  }
+  lua_pushcfunction(L, request_json);
+  lua_setfield(L, -2, "json");
+  lua_pushlightuserdata(L, (void *)lua_topointer(L, -2));
+  lua_pushcclosure(L, request_index, 2);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, request_newindex);
   lua_setfield(L, -2, "__newindex");

@@ -173,7 +173,7 @@ static void set_table(Reply *reply, int index) {
 void web_respond(lua_State *L, Web *web, HttpConnection *c, int first) {
   Reply reply = {.L = L, .web = web, .c = c, .status = 200};
   int top = lua_gettop(L);
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (top > LUA_MINSTACK / 2) luaL_checkstack(L, LUA_MINSTACK, NULL); /* many results */
   web->lines.len = 0;
   int type = first > top ? LUA_TNIL : lua_type(L, first);
   switch (type) {

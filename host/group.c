@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+static void group_abandoned(Scope *scope, lua_State *L);
+
 /* One child, from its start until the block has been left (failed) or it has ended (the others). */
 typedef struct GroupMember {
   TaskObserver observer;
@@ -20,6 +22,7 @@ void group_open(lua_State *L, Group *group, Task *t) {
   lua_newtable(L);
   group->table_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   scope_open(&group->scope, t);
+  group->scope.abandoned = group_abandoned;
 }
 
 static GroupMember *take_member(Group *group) {
@@ -46,6 +49,7 @@ void group_cancel(Group *group, CancelCause *cause) {
   for (GroupMember *m = group->live; m; m = m->next) task_cancel(m->task, cause);
 }
 
+/* Cancels what is left of a group that failed, or whose block cannot be left in order. */
 static void cancel_for_failure(Group *group) {
   CancelCause *cause = cause_new(group->scope.task->rt, "another task of its group failed");
   if (!cause) return; /* no memory: they are waited for instead */
@@ -61,7 +65,11 @@ static void member_ended(TaskObserver *observer, Task *t) {
   group->live_count--;
   m->task = NULL;
   bool failed = t->status == TASK_FAILED || (t->status == TASK_DONE && t->handle->returned_error);
-  if (failed) {
+  if (failed && !group->scope.task) {
+    t->handle->observed = false; /* the block is over without it: it is reported as any task */
+    m->next = group->spare;
+    group->spare = m;
+  } else if (failed) {
     m->next = NULL;
     *group->failed_tail = m;
     group->failed_tail = &m->next;
@@ -130,15 +138,44 @@ static void push_failure(lua_State *L, const Group *group, const GroupMember *m)
   lua_settop(L, top + 2);
 }
 
+static int tostring_of(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* Pushes the error at `index` as text; its __tostring may fail. */
+static void push_text(lua_State *L, int index) {
+  lua_pushcfunction(L, tostring_of);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "(an error whose __tostring failed)");
+}
+
+/* Pushes the texts of the list at `list` with `separator` between them. */
+static void push_joined(lua_State *L, int list, const char *separator) {
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  for (lua_Integer i = 1; lua_rawgeti(L, list, i) != LUA_TNIL; i++) {
+    if (i > 1) { /* the value is on the top, where the buffer may keep its own */
+      lua_pushfstring(L, "%s%s", separator, lua_tostring(L, -1));
+      lua_remove(L, -2);
+    }
+    luaL_addvalue(&text);
+  }
+  lua_pop(L, 1);
+  luaL_pushresult(&text);
+}
+
 /* Raises one error that holds them all; its origin is the tracebacks of all. */
 static int raise_all(lua_State *L, Group *group, int count) {
-  int body = group->body_failed ? lua_absindex(L, group->error) : 0, n = 0, i = 0;
+  int body = group->body_failed ? lua_absindex(L, group->error) : 0, n = 0, traced = 0;
+  lua_createtable(L, count, 0);
+  lua_createtable(L, count, 0);
   lua_newtable(L);
-  int list = lua_gettop(L);
-  lua_pushliteral(L, "");
-  int origin = lua_gettop(L);
-  lua_pushfstring(L, "%d tasks failed: ", count);
-  for (GroupMember *m = group->failed; m || (body && n < count); i++) {
+  int tracebacks = lua_gettop(L), texts = tracebacks - 1, list = tracebacks - 2;
+  GroupMember *m = group->failed;
+  for (int i = 0; n < count; i++) {
     if (body && i == group->failed_before) {
       lua_pushvalue(L, body);
       lua_pushnil(L);
@@ -146,28 +183,25 @@ static int raise_all(lua_State *L, Group *group, int count) {
       push_failure(L, group, m);
       m = m->next;
     }
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, list, ++n);
-    if (lua_isstring(L, -1)) {
-      lua_pushfstring(L, "%s%s%s", lua_tostring(L, origin), *lua_tostring(L, origin) ? "\n" : "",
-                      lua_tostring(L, -1));
-      lua_replace(L, origin);
-    }
-    lua_pop(L, 1);
-    const char *text = luaL_tolstring(L, -1, NULL);
-    lua_pushfstring(L, "%s%s%s", lua_tostring(L, origin + 1), n > 1 ? "; " : "", text);
-    lua_replace(L, origin + 1);
-    lua_pop(L, 2);
+    if (lua_isstring(L, -1))
+      lua_rawseti(L, tracebacks, ++traced);
+    else
+      lua_pop(L, 1);
+    push_text(L, lua_gettop(L));
+    lua_rawseti(L, texts, ++n);
+    lua_rawseti(L, list, n);
   }
   lua_createtable(L, 0, 4);
   lua_pushliteral(L, "group");
   lua_setfield(L, -2, "kind");
-  lua_pushvalue(L, origin + 1);
+  lua_pushfstring(L, "%d tasks failed: ", count);
+  push_joined(L, texts, "; ");
+  lua_concat(L, 2);
   lua_setfield(L, -2, "message");
   lua_pushvalue(L, list);
   lua_setfield(L, -2, "errors");
   error_set_metatable(L);
-  lua_pushvalue(L, origin);
+  push_joined(L, tracebacks, "\n");
   return report_raise_with_origin(L);
 }
 
@@ -178,7 +212,24 @@ static void drop_members(GroupMember *m) {
   }
 }
 
+/* The body's task is over, or its generator, and nobody will raise what children failed with. */
+static void group_abandoned(Scope *scope, lua_State *L) {
+  Group *group = (Group *)(void *)scope;
+  if (!group->failed || !lua_checkstack(L, 4)) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, group->table_ref);
+  for (GroupMember *m = group->failed; m; m = m->next) {
+    lua_rawgeti(L, -1, m->index);
+    task_report_unawaited(L, -1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  drop_members(group->failed);
+  group->failed = NULL;
+  group->failed_tail = &group->failed;
+}
+
 void group_free(lua_State *L, Group *group) {
+  if (group->scope.task) group_abandoned(&group->scope, L);
   scope_close(&group->scope);
   for (GroupMember *m = group->live, *next; m; m = next) {
     next = m->next;
@@ -205,17 +256,17 @@ static int end_block(lua_State *L, Group *group) {
     lua_pop(L, 1);
     return lua_error(L);
   }
-  if (group->interrupted && t->cancel_pending) {
-    cause_push_error(L, scope_pending(t));
-    return lua_error(L);
-  }
+  if ((group->interrupted || group->body_stopped) && t->cancel_pending)
+    return wait_raise_cancel(L, t);
   return group->after(L, group);
 }
 
 static void wait_cancel(Task *t, void *op) {
   Group *group = op;
   group->interrupted = true;
-  group_cancel(group, scope_pending(t));
+  CancelCause *cause = cause_for_others(scope_pending(t));
+  group_cancel(group, cause);
+  cause_drop(cause);
 }
 
 static int wait_finish(lua_State *L, Task *t, void *op) {
@@ -249,8 +300,12 @@ int group_leave(lua_State *L, Group *group, int error, int (*after)(lua_State *L
   }
   if (group->live_count == 0) return end_block(L, group);
   Runtime *rt = t->rt;
-  if (!group->scope.cause && (rt->barrier || rt->running != L || !lua_isyieldable(L)))
-    cancel_for_failure(group); /* they cannot be waited for here: at least they will end */
+  if (rt->barrier || rt->running != L || !lua_isyieldable(L)) {
+    /* They cannot be waited for here: at least they will end; the next line raises. */
+    if (!group->scope.cause) cancel_for_failure(group);
+    group_abandoned(&group->scope, L);
+    scope_close(&group->scope);
+  }
   ml_wait_enter_cleanup(L, "leaving ml.group");
   group->waiting = true;
   group->waker = ml_wait_waker(t);

@@ -2,12 +2,14 @@
 
 #include "http_server.h"
 #include "runtime.h"
-#include <netinet/tcp.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 enum {
   LINGER_TIMEOUT = 2 * 1000, /* milliseconds for the client to end its side after an error */
   MAX_PENDING = 64 * 1024,   /* bytes read ahead while a handler runs */
+  MAX_OUT = 64 * 1024,       /* bytes of responses made before they are written */
   MAX_IN_A_ROW = 32,         /* pipelined requests of one connection in one pass */
 };
 
@@ -112,6 +114,15 @@ static void on_written(uv_write_t *request, int status) {
   http_server_due(c->server, c);
 }
 
+/* Bytes of responses that the client's side has not acknowledged. */
+static size_t count_unsent(const HttpConnection *c) {
+  uv_os_fd_t fd;
+  int in_kernel = 0;
+  if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) || ioctl(fd, SIOCOUTQ, &in_kernel))
+    in_kernel = 0;
+  return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + (size_t)in_kernel;
+}
+
 /* Hands the rest of `out` from `sent` on to libuv. */
 static void write_rest(HttpConnection *c, size_t sent) {
   Write *w = malloc(sizeof *w);
@@ -130,6 +141,7 @@ static void write_rest(HttpConnection *c, size_t sent) {
     return;
   }
   c->writing = true;
+  c->unsent = count_unsent(c);
   set_deadline(c, c->server->timeout_ms);
 }
 
@@ -333,7 +345,7 @@ void http_connection_responded(HttpConnection *c) {
   }
   end_request(c);
   /* The rest of a long pipeline, or of a client that does not read, waits for a later pass. */
-  if (c->writing || c->in_a_row >= MAX_IN_A_ROW)
+  if (c->writing || c->in_a_row >= MAX_IN_A_ROW || c->out.len > MAX_OUT)
     c->postponed = true;
   else
     go_on(c);
@@ -370,6 +382,12 @@ void http_connection_retire(HttpConnection *c) {
 }
 
 void http_connection_expire(HttpConnection *c) {
+  size_t unsent = count_unsent(c);
+  if (c->writing && unsent < c->unsent) { /* slow, but it does move */
+    c->unsent = unsent;
+    set_deadline(c, c->server->timeout_ms);
+    return;
+  }
   if (c->writing || c->close_after || c->request.state == REQUEST_IDLE)
     close_socket(c);
   else

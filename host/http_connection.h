@@ -31,6 +31,7 @@ typedef struct HttpConnection {
   Task *task;        /* the handler, or NULL */
   uint64_t number;   /* of the current request, over the server's life */
   Buffer out;        /* to be written at the end of the pass */
+  size_t unsent;     /* of the write under way, when it was last looked at */
   uint64_t deadline; /* loop milliseconds until which the client has to move */
   HttpPeer peer;
   uint8_t in_a_row; /* requests started in this pass */

@@ -70,7 +70,11 @@ static const uint8_t byte_class[256] = {
 
 /* The first byte from `p` on that has one of the classes, or `end`. */
 static inline const char *find_class(const char *p, const char *end, unsigned classes) {
-  while (p < end && !(byte_class[(unsigned char)*p] & classes)) p++;
+#define CLASS_AT(i) byte_class[(unsigned char)p[i]]
+  while (end - p >= 4 && !((CLASS_AT(0) | CLASS_AT(1) | CLASS_AT(2) | CLASS_AT(3)) & classes))
+    p += 4;
+  while (p < end && !(CLASS_AT(0) & classes)) p++;
+#undef CLASS_AT
   return p;
 }
 

@@ -205,11 +205,18 @@ static Node *compile(Compile *c) {
   return node;
 }
 
-/* FNV-1a */
+/* Eight bytes a step; the application's own paths are few, and nobody else adds any. */
 static uint32_t hash_path(const char *path, size_t n) {
-  uint32_t h = 2166136261u;
-  for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)path[i]) * 16777619u;
-  return h;
+  uint64_t h = n, word;
+  for (; n >= sizeof word; path += sizeof word, n -= sizeof word) {
+    memcpy(&word, path, sizeof word);
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    h ^= h >> 32;
+  }
+  word = 0;
+  memcpy(&word, path, n);
+  h = (h ^ word) * 0x9e3779b97f4a7c15u;
+  return (uint32_t)(h >> 32);
 }
 
 static const StaticPath *find_static(const HttpRouter *router, const char *path, size_t n) {

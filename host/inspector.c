@@ -4,6 +4,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,9 @@
 #define BACKLOG 8
 #define MAX_CLIENTS 8
 #define ANSWER_SECONDS 5
+
+/* What somebody who asks while a task is interrupted may take to ask, and to read. */
+static const struct timeval ask_limit = {0, 200000}, read_limit = {1, 0};
 
 /* What is asked, in one byte. */
 #define ASK_TASKS 't'
@@ -49,6 +53,12 @@ static bool peer_of(int fd, uid_t *user) {
 
 /* --- the process that is looked into --- */
 
+/* The only state of the process: a signal handler gets no argument of ours. */
+static struct {
+  Inspector *inspector;
+  void (*loop_handler)(int signum); /* libuv's, which wakes the loop */
+} looked_into;
+
 static void on_client_closed(uv_handle_t *handle) {
   InspectorClient *client = (InspectorClient *)(void *)handle;
   buffer_free(&client->text);
@@ -75,14 +85,17 @@ static void answer(InspectorClient *client, Runtime *rt) {
   if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &all, 1, on_written)) drop(client);
 }
 
+static void print_tasks(Inspector *inspector) {
+  Buffer text = {0};
+  inspector->print = 0;
+  if (dump_tasks(inspector->rt, false, &text) && buffer_add_char(&text, '\0'))
+    report_print(inspector->rt, text.data);
+  buffer_free(&text);
+}
+
 static void on_pass_end(PassHook *hook, Runtime *rt) {
   Inspector *inspector = (Inspector *)(void *)((char *)hook - offsetof(Inspector, pass));
-  if (inspector->print) {
-    Buffer text = {0};
-    inspector->print = false;
-    if (dump_tasks(rt, false, &text) && buffer_add_char(&text, '\0')) report_print(rt, text.data);
-    buffer_free(&text);
-  }
+  if (inspector->print) print_tasks(inspector);
   for (InspectorClient *client = inspector->clients, *next; client; client = next) {
     next = client->next;
     if (client->question && !client->answered) answer(client, rt);
@@ -140,16 +153,84 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
     uv_poll_stop(poll);
 }
 
+/* --- between two instructions of a task that keeps the loop from its turn --- */
+
+static bool is_asked(const Inspector *inspector) {
+  struct pollfd readable = {.fd = inspector->fd, .events = POLLIN};
+  return inspector->fd >= 0 && poll(&readable, 1, 0) == 1;
+}
+
+static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
+  const Inspector *inspector =
+      (Inspector *)(void *)((char *)interrupt - offsetof(Inspector, interrupt));
+  return rt->current && (inspector->print || is_asked(inspector));
+}
+
+/* Answers while it waits for the other side. */
+static void answer_at_once(int fd, Runtime *rt) {
+  uid_t user;
+  char question;
+  Buffer text = {0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &ask_limit, sizeof ask_limit);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &read_limit, sizeof read_limit);
+  if (peer_of(fd, &user) && user == geteuid() && recv(fd, &question, 1, 0) == 1)
+    dump_tasks(rt, question == ASK_TRACEBACKS, &text);
+  for (size_t sent = 0; sent < text.len;) {
+    ssize_t n = send(fd, text.data + sent, text.len - sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    sent += (size_t)n;
+  }
+  buffer_free(&text);
+  close(fd);
+}
+
+static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
+  Inspector *inspector = (Inspector *)(void *)((char *)interrupt - offsetof(Inspector, interrupt));
+  (void)L;
+  (void)ar;
+  if (inspector->print) print_tasks(inspector);
+  while (is_asked(inspector)) {
+    int fd = accept4(inspector->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0) break;
+    answer_at_once(fd, inspector->rt);
+  }
+}
+
+static void on_os_signal(int signum) {
+  int saved = errno;
+  Inspector *inspector = looked_into.inspector;
+  if (inspector && !pthread_equal(pthread_self(), inspector->rt->thread)) {
+    pthread_kill(inspector->rt->thread, signum); /* hooks are set on the loop's thread only */
+  } else if (inspector) {
+    Runtime *rt = inspector->rt;
+    inspector->print = 1;
+    looked_into.loop_handler(signum);
+    if (rt->current && rt->running) interrupt_arm(rt->running, 1);
+  }
+  errno = saved;
+}
+
+/* A question is to interrupt the thread, too. */
+static void interrupt_at_questions(int fd) {
+  struct f_owner_ex owner = {F_OWNER_TID, gettid()};
+  int flags = fcntl(fd, F_GETFL);
+  if (fcntl(fd, F_SETOWN_EX, &owner) == 0 && fcntl(fd, F_SETSIG, INTERRUPT_SIGNAL) == 0)
+    fcntl(fd, F_SETFL, flags | O_ASYNC);
+}
+
+/* --- its start and end --- */
+
 static void on_signal(uv_signal_t *handle, int signum) {
   Inspector *inspector = handle->data;
   (void)signum;
-  inspector->print = true;
   runtime_at_pass_end(inspector->rt, &inspector->pass);
 }
 
 static void on_runtime_close(CloseHook *hook, Runtime *rt) {
   Inspector *inspector = (Inspector *)(void *)((char *)hook - offsetof(Inspector, close));
-  (void)rt;
+  looked_into.inspector = NULL;
+  interrupt_remove(rt, &inspector->interrupt);
   while (inspector->clients) drop(inspector->clients);
   uv_close((uv_handle_t *)&inspector->signal, NULL);
   if (inspector->fd < 0) return;
@@ -169,6 +250,7 @@ static int listen_for_questions(void) {
 }
 
 void inspector_open(Inspector *inspector, Runtime *rt) {
+  rt->thread = pthread_self(); /* before the first signal */
   *inspector = (Inspector){.rt = rt, .pass.run = on_pass_end, .close.close = on_runtime_close};
   inspector->fd = listen_for_questions();
   if (inspector->fd >= 0 && uv_poll_init_socket(&rt->loop, &inspector->listener, inspector->fd)) {
@@ -183,8 +265,18 @@ void inspector_open(Inspector *inspector, Runtime *rt) {
   uv_signal_init(&rt->loop, &inspector->signal);
   inspector->signal.data = inspector;
   uv_unref((uv_handle_t *)&inspector->signal);
-  uv_signal_start(&inspector->signal, on_signal, SIGUSR1);
+  bool caught = uv_signal_start(&inspector->signal, on_signal, SIGUSR1) == 0;
   ml_runtime_on_close(rt, &inspector->close);
+  inspector->interrupt = (Interrupt){NULL, interrupt_wanted, interrupt_act};
+  interrupt_add(rt, &inspector->interrupt);
+  if (inspector->fd >= 0) interrupt_at_questions(inspector->fd);
+  if (!caught) return;
+  struct sigaction action;
+  sigaction(SIGUSR1, NULL, &action);
+  looked_into.loop_handler = action.sa_handler;
+  looked_into.inspector = inspector;
+  action.sa_handler = on_os_signal;
+  sigaction(SIGUSR1, &action, NULL);
 }
 
 /* --- the process that asks --- */
@@ -221,7 +313,7 @@ int inspector_ask(long pid, bool tracebacks) {
     if (ready == 0)
       return fail(fd, pid,
                   "does not answer: for 5 seconds its loop has had no turn, so one of its tasks is "
-                  "computing, or blocked in a C function");
+                  "blocked in a C function");
     ssize_t n = ready < 0 ? -1 : read(fd, bytes, sizeof bytes);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {

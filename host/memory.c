@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 
 #define CHUNK_BYTES ((size_t)64 * 1024)
-/* A state that has grown this large gets huge pages: a million tasks fault 500 times less often. */
-#define HUGE_FROM ((size_t)16 * 1024 * 1024)
+/* A state that has grown this large gets huge pages: many tasks fault 500 times less often. */
+#define HUGE_FROM ((size_t)2 * 1024 * 1024)
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
 
 typedef struct MemoryChunk {

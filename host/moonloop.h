@@ -113,7 +113,7 @@ typedef struct ml_WaitType {
   int (*finish)(lua_State *L, ml_Task *t, void *op);
   /* Where this is true, `cancel` only asks: the operation still ends by itself and wakes the task,
      `finish` runs in any case, and raises the pending cancel if it is to be raised there
-     (ml_wait_raise_cancel). */
+     (ml_wait_check_cancel). */
   bool cancel_is_deferred;
   /* Optional. Writes for people what the task waits for, in place of `name`: "sleep for 2.5 s
      more". Called at any time during the suspension, also by the host between two passes: it must
@@ -171,7 +171,7 @@ void ml_completion_discard(ml_Completion *c);
 int ml_wait_suspend(lua_State *L, ml_Task *t, const ml_WaitType *type, void *op);
 
 /* Raises the cancel that is in force for the running task, if there is one. */
-void ml_wait_raise_cancel(lua_State *L);
+void ml_wait_check_cancel(lua_State *L);
 
 /* --- errors: tables {kind=, message=, code=} that scripts know by ml.is_error --- */
 

@@ -72,7 +72,7 @@ static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   (void)ar;
   if (!atomic_load(&of_interrupt(interrupt)->stop)) return;
   remote_check_stop(of_interrupt(interrupt));
-  ml_wait_raise_cancel(L);
+  ml_wait_check_cancel(L);
 }
 
 static void on_async(uv_async_t *async) {

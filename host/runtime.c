@@ -169,15 +169,18 @@ void ml_runtime_on_close(Runtime *rt, CloseHook *hook) {
 
 /* Tasks that would not end: their operations must not outlive the loop. */
 static void abandon_tasks(Runtime *rt) {
+  CancelCause *cause = cause_new(rt, "the runtime is closing");
+  if (!cause) return;
   char text[120];
   snprintf(text, sizeof text, "moonloop: %zu task(s) did not end when they were cancelled\n",
            rt->live);
   report_print(rt, text);
   for (Task *t = rt->roots; t;) {
+    while (t->scope) scope_close(t->scope); /* no shield keeps the cancel from it now */
+    if (!t->cancelled) t->cancelled = cause_hold(cause);
     if (t->wait && !t->ready) t->wait->cancel(t, t->op);
     t->wait = NULL;
     t->generation++;
-    while (t->scope) scope_close(t->scope);
     if (t->children) {
       t = t->children;
       continue;
@@ -185,6 +188,18 @@ static void abandon_tasks(Runtime *rt) {
     while (t && !t->sibling) t = t->parent;
     if (t) t = t->sibling;
   }
+  for (Task *t = rt->roots; t;) {
+    cause_drop(t->cancelled);
+    cause_drop(t->left_cause);
+    t->cancelled = t->left_cause = NULL;
+    if (t->children) {
+      t = t->children;
+      continue;
+    }
+    while (t && !t->sibling) t = t->parent;
+    if (t) t = t->sibling;
+  }
+  cause_drop(cause);
 }
 
 int runtime_close(Runtime *rt) {

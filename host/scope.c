@@ -29,6 +29,13 @@ CancelCause *cause_hold(CancelCause *cause) {
   return cause;
 }
 
+CancelCause *cause_for_others(CancelCause *cause) {
+  CancelCause *other = cause->deadline >= 0
+                           ? cause_new(cause->rt, "the deadline of who waits for it has passed")
+                           : NULL;
+  return other ? other : cause_hold(cause);
+}
+
 void cause_drop(CancelCause *cause) {
   if (!cause || --cause->refs > 0) return;
   luaL_unref(cause->rt->L, LUA_REGISTRYINDEX, cause->reason_ref);
@@ -92,7 +99,12 @@ void scope_close(Scope *scope) {
   while (*link != scope) link = &(*link)->outer;
   *link = scope->outer;
   if (scope->shield) expose_children(scope);
-  cause_drop(scope->cause);
+  if (scope->cause && t->wait && t != t->rt->current) {
+    cause_drop(t->left_cause);
+    t->left_cause = scope->cause;
+  } else {
+    cause_drop(scope->cause);
+  }
   scope->cause = NULL;
   scope->task = NULL;
   t->cancel_pending = scope_pending(t) != NULL;

@@ -29,6 +29,8 @@ typedef struct Scope {
   struct ml_Task *task;
   CancelCause *cause; /* not NULL: cancelled */
   bool shield;        /* cancels from outside wait until it is closed */
+  /* Or NULL: the task has ended inside the scope. Runs with the task's stack; no Lua code. */
+  void (*abandoned)(struct Scope *scope, lua_State *L);
   Timer timer;
 } Scope;
 
@@ -38,6 +40,9 @@ CancelCause *cause_new(struct ml_Runtime *rt, const char *reason);
 CancelCause *cause_new_from(lua_State *L);
 CancelCause *cause_hold(CancelCause *cause);
 void cause_drop(CancelCause *cause);
+/* The cause for the tasks that a cancelled one waits for, with a reference: the same, but for a
+   deadline, which is a timeout for its own task only and a cancel for others. */
+CancelCause *cause_for_others(CancelCause *cause);
 
 /* Pushes the cause's error object. */
 void cause_push_error(lua_State *L, CancelCause *cause);

@@ -338,14 +338,19 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
     luaL_error(L, "too many arguments for a task");
   }
   t->wait = NULL;
-  t->scope = NULL;
-  t->shelter = parent && parent->scope ? scope_shield_of(parent) : NULL;
-  t->cancelled = parent && parent->cancelled && !t->shelter ? cause_hold(parent->cancelled) : NULL;
-  t->cancel_pending = t->cancelled != NULL;
-  t->woken_by_cancel = t->ending = t->has_origin = t->handle_kept = false;
-  t->has_vars = false;
-  t->broken_off = false;
-  t->limits = parent && parent->limits ? limits_hold(parent->limits) : NULL;
+  t->scope = t->shelter = NULL;
+  t->cancelled = NULL;
+  t->limits = NULL;
+  t->cancel_pending = t->woken_by_cancel = t->ending = false;
+  t->has_origin = t->handle_kept = t->has_vars = t->broken_off = t->is_host = false;
+  if (parent) {
+    if (parent->scope) t->shelter = scope_shield_of(parent);
+    if (parent->limits) t->limits = limits_hold(parent->limits);
+    if (parent->cancelled && !t->shelter) {
+      t->cancelled = cause_hold(parent->cancelled);
+      t->cancel_pending = true;
+    }
+  }
   t->children = NULL;
   t->observers = NULL;
   t->owner = owner;
@@ -357,7 +362,6 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->id = ++rt->last_task_id;
   t->started_at = rt->pass_at;
   t->cpu_ns = 0;
-  t->is_host = false;
   return t;
 }
 
@@ -419,11 +423,10 @@ Task *task_spawn(lua_State *L, Runtime *rt, Task *parent, int nargs) {
 /* --- ending --- */
 
 void task_observe(Task *t, TaskObserver *observer) {
-  TaskObserver **link = &t->observers;
-  while (*link) link = &(*link)->next; /* in the order they came */
-  observer->next = NULL;
-  observer->link = link;
-  *link = observer;
+  observer->next = t->observers; /* the last one first: tell_observers turns them round */
+  observer->link = &t->observers;
+  if (observer->next) observer->next->link = &observer->next;
+  t->observers = observer;
 }
 
 void task_unobserve(TaskObserver *observer) {
@@ -431,6 +434,24 @@ void task_unobserve(TaskObserver *observer) {
   *observer->link = observer->next;
   if (observer->next) observer->next->link = observer->link;
   observer->link = NULL;
+}
+
+/* Tells them in the order they came. */
+static void tell_observers(Task *t) {
+  TaskObserver *first = NULL;
+  for (TaskObserver *o = t->observers, *next; o; o = next) {
+    next = o->next;
+    o->next = first;
+    if (first) first->link = &o->next;
+    first = o;
+  }
+  t->observers = first;
+  if (first) first->link = &t->observers;
+  while (t->observers) {
+    TaskObserver *observer = t->observers;
+    task_unobserve(observer);
+    observer->ended(observer, t);
+  }
 }
 
 static void adopt_children(Task *t) {
@@ -442,12 +463,15 @@ static void adopt_children(Task *t) {
   }
 }
 
-static void report_task(lua_State *L, Task *t) {
+void task_report_unawaited(lua_State *L, int index) {
+  TaskHandle *handle = lua_touserdata(L, index);
   char headline[80], place[100], site[80];
-  snprintf(headline, sizeof headline, "moonloop: task %d failed and nobody awaited it", (int)t->id);
-  snprintf(place, sizeof place, "spawned at %s", task_site(t->source, t->line, site));
-  task_push_handle(L, t);
-  report_unawaited(L, -1, &t->handle->observed, headline, place);
+  if (handle->status != TASK_FAILED) return;
+  handle->observed = false;
+  snprintf(headline, sizeof headline, "moonloop: task %d failed and nobody awaited it",
+           (int)handle->id);
+  snprintf(place, sizeof place, "spawned at %s", task_site(handle->source, handle->line, site));
+  report_unawaited(L, index, &handle->observed, headline, place);
 }
 
 /* Everything that a body left is handed over; the record goes back to the pool. */
@@ -464,11 +488,7 @@ static void finish(Task *t) {
     if (t->observers) t->handle->observed = true;
   }
   rt->ending = true;
-  while (t->observers) {
-    TaskObserver *observer = t->observers;
-    task_unobserve(observer);
-    observer->ended(observer, t);
-  }
+  if (t->observers) tell_observers(t);
   rt->ending = false;
   if (t->owner) {
     const char *traceback = NULL;
@@ -479,20 +499,25 @@ static void finish(Task *t) {
     }
     t->owner->ended(t->owner, t, co, traceback);
   } else if (t->status == TASK_FAILED && t->handle && !t->handle->observed) {
-    report_task(co, t);
+    task_push_handle(co, t);
+    task_report_unawaited(co, -1);
   }
   if (t->handle) drop_handle(co, t);
   if (t->has_origin) report_forget_origin(t);
   if (t->has_vars) drop_vars(co, t);
   if (t->limits) limits_drop(t->limits);
   cause_drop(t->cancelled);
-  t->cancelled = NULL;
+  cause_drop(t->left_cause);
+  t->cancelled = t->left_cause = NULL;
   lua_settop(co, 0);
   put_record(t);
 }
 
 static void end_body(Task *t) {
-  while (t->scope) scope_close(t->scope); /* a block entered without <close>, or in a generator */
+  while (t->scope) { /* a block entered without <close>, or in a generator */
+    if (t->scope->abandoned) t->scope->abandoned(t->scope, t->co);
+    scope_close(t->scope);
+  }
   t->wait = NULL;
   if (t->cancelled && t->children) {
     t->ending = true; /* a cancel is over when the children's clean-up is */
@@ -577,19 +602,28 @@ static uint64_t next_random(uint64_t *state) {
   return x * 0x2545F4914F6CDD1Du >> 16;
 }
 
+char task_yields;
+
+/* Moves the ready tasks that do, or do not, only yield to `tasks` in a random order. */
+static size_t pick_ready(Runtime *rt, bool yielding, Task **tasks) {
+  size_t n = 0;
+  for (Task *t = rt->ready.head; t; t = t->next) {
+    if ((t->status != TASK_PENDING && t->wait && t->op == &task_yields) != yielding) continue;
+    size_t other = (size_t)(next_random(&rt->shuffle) % (n + 1));
+    tasks[n++] = tasks[other];
+    tasks[other] = t;
+  }
+  return n;
+}
+
 /* Brings the ready tasks into a random order; leaves it when memory is out. */
 static void shuffle_ready(Runtime *rt) {
   size_t n = 0;
   for (Task *t = rt->ready.head; t; t = t->next) n++;
   Task **tasks = n > 1 ? malloc(n * sizeof(Task *)) : NULL;
   if (!tasks) return;
-  n = 0;
-  for (Task *t = rt->ready.head; t; t = t->next) {
-    size_t other = (size_t)(next_random(&rt->shuffle) % (n + 1));
-    tasks[n] = tasks[other];
-    tasks[other] = t;
-    n++;
-  }
+  n = pick_ready(rt, false, tasks);
+  n += pick_ready(rt, true, tasks + n);
   rt->ready.tail = &rt->ready.head;
   for (size_t i = 0; i < n; i++) list_push(&rt->ready, tasks[i]);
   free(tasks);
@@ -658,26 +692,31 @@ static Task *first_exposed(Task *child) {
   return child;
 }
 
+/* The task after `at` of those that a cancel of `top` reaches, parents first; NULL at the end. */
+static Task *next_reached(const Task *top, Task *at) {
+  Task *next = first_exposed(at->children);
+  while (!next) {
+    if (at == top) return NULL;
+    next = first_exposed(at->sibling);
+    at = at->parent;
+  }
+  return next;
+}
+
 bool task_cancel(Task *t, CancelCause *cause) {
   if (t->cancelled) return false;
-  for (Task *at = t;;) { /* the subtree, parents first */
-    if (!at->cancelled) {
-      at->cancelled = cause_hold(cause);
-      task_interrupt(at);
-    }
-    Task *next = first_exposed(at->children);
-    while (!next) {
-      if (at == t) return true;
-      next = first_exposed(at->sibling);
-      at = at->parent;
-    }
-    at = next;
-  }
+  /* All are marked before any is interrupted: an interrupted join cancels its items, and finds them
+     done; so a deep tree of joins needs no deep C stack. */
+  for (Task *at = t; at; at = next_reached(t, at))
+    if (!at->cancelled) at->cancelled = cause_hold(cause);
+  for (Task *at = t; at; at = next_reached(t, at))
+    if (at->cancelled == cause) task_interrupt(at);
+  return true;
 }
 
 /* --- waiting --- */
 
-Task *ml_wait_enter_cleanup(lua_State *L, const char *function) {
+static inline Task *enter(lua_State *L, const char *function) {
   Runtime *rt = runtime_of(L);
   Task *t = rt->current;
   if (!t || L != rt->running || rt->barrier || !lua_isyieldable(L))
@@ -685,20 +724,26 @@ Task *ml_wait_enter_cleanup(lua_State *L, const char *function) {
   return t;
 }
 
-static void raise_pending(lua_State *L, Task *t) {
-  cause_push_error(L, scope_pending(t));
-  lua_error(L);
-}
+Task *ml_wait_enter_cleanup(lua_State *L, const char *function) { return enter(L, function); }
 
 Task *ml_wait_enter(lua_State *L, const char *function) {
-  Task *t = ml_wait_enter_cleanup(L, function);
-  if (t->cancel_pending) raise_pending(L, t);
+  Task *t = enter(L, function);
+  if (t->cancel_pending) {
+    cause_push_error(L, scope_pending(t));
+    lua_error(L);
+  }
   return t;
 }
 
-void ml_wait_raise_cancel(lua_State *L) {
+int wait_raise_cancel(lua_State *L, Task *t) {
+  CancelCause *cause = scope_pending(t);
+  cause_push_error(L, cause ? cause : t->left_cause);
+  return lua_error(L);
+}
+
+void ml_wait_check_cancel(lua_State *L) {
   Task *t = runtime_of(L)->current;
-  if (t && t->cancel_pending) raise_pending(L, t);
+  if (t && t->cancel_pending) wait_raise_cancel(L, t);
 }
 
 static int wait_over(lua_State *L, int status, lua_KContext ctx) {
@@ -709,8 +754,7 @@ static int wait_over(lua_State *L, int status, lua_KContext ctx) {
   t->wait = NULL;
   if (t->woken_by_cancel) {
     t->woken_by_cancel = false;
-    cause_push_error(L, scope_pending(t));
-    return lua_error(L);
+    return wait_raise_cancel(L, t);
   }
   return type->finish(L, t, t->op);
 }

@@ -62,6 +62,9 @@ struct ml_Task {
   Scope *scope;           /* innermost cancel scope, or NULL */
   struct Limits *limits;  /* what it may use, or NULL */
   CancelCause *cancelled; /* the task itself was cancelled for this cause, or NULL */
+  /* Of a scope that was closed from outside while the task waited (a generator that held it was
+     closed or collected): what broke the wait off is still to be raised. Or NULL. */
+  CancelCause *left_cause;
   Task *parent, *children, *sibling, **sibling_link;
   Scope *shelter; /* the shield of its parent that it was started in, while that is open */
   TaskObserver *observers;
@@ -124,10 +127,18 @@ void task_interrupt(Task *t);
    handle as observed. */
 int task_push_outcome(lua_State *L, int index);
 
+/* The ended task of the handle at `index` failed, and who was to hear of it is gone: it is reported
+   if nobody awaits it in time. Does nothing for one that did not fail. */
+void task_report_unawaited(lua_State *L, int index);
+
 /* Calls observer->ended once when `t` ends. */
 void task_observe(Task *t, TaskObserver *observer);
 /* Stops observing; harmless when it observes nothing. */
 void task_unobserve(TaskObserver *observer);
+
+/* The `op` of a task that waits for nothing but that the tasks which are ready have run once: also
+   in a shuffled order it comes after them. */
+extern char task_yields;
 
 /* Runs the tasks that are ready now, each once: the one place that resumes tasks. */
 void tasks_run_ready(Runtime *rt);
@@ -141,6 +152,9 @@ void tasks_close(Runtime *rt);
 
 /* Waiting is declared in moonloop.h. In the host a waker is taken without a call. */
 #define ml_wait_waker(t) ((Waker){(t), (t)->generation})
+
+/* Raises the cancel that has broken the wait of `t` off: for a `finish` after a deferred cancel. */
+int wait_raise_cancel(lua_State *L, Task *t);
 
 /* The running task, or NULL outside of one. */
 static inline Task *task_current(lua_State *L) { return runtime_of(L)->current; }

@@ -21,7 +21,7 @@ end
 -- Runs a shell command in the folder, where $M is the binary: output, errors, status.
 local function sh(command)
   local _, _, status = os.execute(("cd '%s' && M='%s' && { %s\n} >out 2>err </dev/null")
-    :format(folder, binary, command))
+    :format(folder, binary, (command:gsub("%$M", '"$M"'))))
   return read "out", read "err", status
 end
 
@@ -125,7 +125,7 @@ describe("moonloop", function()
       write("s.lua", code)
       return sh(([[
         rm -f started; $M s.lua > started & pid=$!
-        until [ -s started ]; do sleep 0.01; done
+        until [ -s started ] || ! kill -0 $pid; do sleep 0.01; done
         %s
         wait $pid; status=$?; cat started; exit $status]]):format(signals))
     end
@@ -194,7 +194,7 @@ describe("moonloop", function()
         ["run"] = "run: the script is missing",
         ["run --nosuch"] = "run: unknown option '--nosuch'",
         ["repl x"] = "repl: takes no arguments, not 'x'",
-        ["ps 1"] = "ps: not in this version",
+        ["ps"] = "ps: the number of the process is missing",
         ["serve"] = "serve: the app file is missing",
         ["serve a.lua b.lua"] = "serve: one app file, please; 'b.lua' is too many",
         ["serve a.lua --port"] = "serve: --port needs a value",

@@ -251,6 +251,20 @@ describe("moonloop test", function()
     assert.equal(5, n)
   end)
 
+  it("--shuffle: sleep(0) still lets every ready task run once", function()
+    local output, status = run([[
+      for i = 1, 50 do
+        it("spec " .. i, function()
+          local started = 0
+          for _ = 1, 5 do ml.spawn(function() started = started + 1 end) end
+          ml.sleep(0)
+          assert.equal(5, started)
+        end)
+      end
+    ]], "-o TAP --shuffle=3")
+    assert.equal(0, status, output)
+  end)
+
   it("--shuffle: a spec has the same order when it runs alone", function()
     local _, two = orders("-o TAP --shuffle=77")
     assert.equal(two, (select(2, orders("-o TAP --shuffle=77 --filter=two"))))

@@ -4,7 +4,7 @@ local support = require "spec.support"
 
 --- Runs an example to its end: what it printed, errors included.
 local function run(name, arguments)
-  local command = ("%s scripts/examples/%s %s 2>&1"):format(support.binary, name, arguments or "")
+  local command = ("'%s' scripts/examples/%s %s 2>&1"):format(support.binary, name, arguments or "")
   local pipe = assert(io.popen(command))
   local output = pipe:read("a")
   local ok = pipe:close()
@@ -97,7 +97,7 @@ the loop was free meanwhile: true
   it("benchmark.lua gets all its answers from app.lua as it is served", function()
     -- A shell that becomes the server: its process id, then what the server prints.
     local served = assert(io.popen(
-      ("echo $$; exec %s serve scripts/examples/app.lua --port 0 2>&1"):format(support.binary)))
+      ("echo $$; exec '%s' serve scripts/examples/app.lua --port 0 2>&1"):format(support.binary)))
     local pid = served:read("l")
     local line = served:read("l")
     local url = line and line:match("http://[%d.]+:%d+")

@@ -92,7 +92,7 @@ describe("ml.tasks", function()
     assert.equal(outer.id, seen[inner.id].parent)
   end)
 
-  it("tells what is waited for: an endless sleep, a task, several, an HTTP request, a job, a queue, a module", function()
+  it("tells what is waited for: a sleep, a task, several, an HTTP request, a job, a queue, a module", function()
     local listener = assert(rawtcp.listen())
     finally(function() listener:close() end)
     local endless = spawn(ml.sleep, math.huge)

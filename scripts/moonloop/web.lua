@@ -6,7 +6,7 @@ local web = {}
 
 local METHODS = { "get", "post", "put", "patch", "delete", "head", "options", "any" }
 local OPTIONS = { offload = "boolean", max_body = "integer", cpu = "number", slice = "number",
-  summary = "string", tags = "table" }
+  deadline = "number", summary = "string", tags = "table" }
 
 --- Is `f` something that can be called?
 local function is_callable(f)
@@ -32,8 +32,9 @@ local function check_options(opts)
         level)
     end
   end
-  for _, name in ipairs { "cpu", "slice" } do
-    if opts[name] and not (opts[name] > 0) then
+  for _, name in ipairs { "cpu", "slice", "deadline" } do
+    local seconds = opts[name]
+    if seconds and (seconds <= 0 or seconds ~= seconds) then
       error("option '" .. name .. "' of a route is not a positive number of seconds", level)
     end
   end
@@ -74,6 +75,20 @@ local function offloaded(handler, cpu)
   end
 end
 
+--- A handler that has so many seconds. Then it is cancelled with all that it started, and when their
+-- cleanup is over the client gets a 503.
+local function with_deadline(handler, seconds)
+  local wait = require "moonloop.wait".wait
+  return function(req)
+    local task = core_spawn(handler, req)
+    if #wait({ task }, { timeout = seconds }) == 0 and task:cancel("the deadline of the request") then
+      wait { task }
+      if task:status() == "cancelled" then web.abort(503, "Deadline Exceeded") end
+    end
+    return task:await()
+  end
+end
+
 local App = {}
 App.__index = App
 App.__name = "moonloop.web.app"
@@ -91,6 +106,7 @@ local function add_route(app, method, path, opts, handler)
   end
   opts = opts or {}
   if opts.offload then handler = offloaded(handler, opts.cpu) end
+  if opts.deadline then handler = with_deadline(handler, opts.deadline) end
   local ok, wrong = app.router:add(method, path, handler, opts.max_body, opts.cpu, opts.slice)
   if not ok then error(wrong, 2) end
   return app

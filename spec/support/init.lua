@@ -10,4 +10,6 @@ return {
   --- The path of the moonloop that runs the specs.
   binary = binary,
   rawtcp = require "rawtcp",
+  --- run_loop() -> boolean: starts the loop of the calling task's runtime, if that can be.
+  run_loop = require "loop".run,
 }

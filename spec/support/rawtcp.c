@@ -188,13 +188,15 @@ static void on_connection(uv_stream_t *stream, int status) {
 
 static RawTcp *owner_of(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 
-/* listen([backlog]) -> listener, on a free port of 127.0.0.1, which is `listener.port`. */
+/* listen([backlog [, port]]) -> listener, on 127.0.0.1; by default on a free port, which is
+   `listener.port`. */
 static int l_listen(lua_State *L) {
   int backlog = (int)luaL_optinteger(L, 1, 128);
+  int port = (int)luaL_optinteger(L, 2, 0);
   Socket *s = socket_new(owner_of(L));
   if (!s) return luaL_error(L, "not enough memory");
   struct sockaddr_in address;
-  uv_ip4_addr("127.0.0.1", 0, &address);
+  uv_ip4_addr("127.0.0.1", port, &address);
   int status = uv_tcp_bind(&s->tcp, (struct sockaddr *)&address, 0);
   if (!status) status = uv_listen((uv_stream_t *)&s->tcp, backlog, on_connection);
   socket_push(L, s, LISTENER);

@@ -40,7 +40,7 @@ static int run_finish(lua_State *L, ml_Task *t, void *op) {
   int status = run->status, signum = run->signum;
   char code[16];
   uv_close((uv_handle_t *)&run->process, free_run);
-  ml_wait_raise_cancel(L);
+  ml_wait_check_cancel(L);
   if (status == 0 && signum == 0) {
     lua_pushboolean(L, 1);
     return 1;

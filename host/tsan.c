@@ -1,0 +1,11 @@
+/* For ThreadSanitizer builds only. Debian's Lua calls __longjmp_chk, which libtsan does not know:
+   each error and each yield would leave its frames on the sanitizer's own stack, which grows and
+   slows everything down. longjmp itself it does know. */
+#include <setjmp.h>
+
+#ifdef __SANITIZE_THREAD__
+_Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int value);
+void __longjmp_chk(struct __jmp_buf_tag env[1], int value) { longjmp(env, value); }
+#else
+typedef int nothing_here; /* ISO C wants something */
+#endif
