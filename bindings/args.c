@@ -17,3 +17,42 @@ bool args_is_callable(lua_State *L, int index) {
   lua_pop(L, 1);
   return true;
 }
+
+/* The limit `name` of the list at `index` in seconds, 0 where it has none. */
+static double check_limit(lua_State *L, int index, const char *function, const char *name) {
+  if (lua_getfield(L, index, name) == LUA_TNIL) {
+    lua_pop(L, 1);
+    return 0;
+  }
+  bool good = lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) > 0;
+  if (!good)
+    luaL_error(L, "%s: %s has to be a positive number of seconds, not %s", function, name,
+               luaL_tolstring(L, -1, NULL));
+  double seconds = lua_tonumber(L, -1);
+  lua_pop(L, 1);
+  return seconds;
+}
+
+int args_unpack_item(lua_State *L, const char *function, double *cpu, double *slice) {
+  int list = lua_gettop(L);
+  lua_rawgeti(L, list, 1);
+  if (!args_is_callable(L, -1))
+    luaL_error(L, "%s: the first item of a list has to be a function, not a %s", function,
+               luaL_typename(L, -1));
+  lua_pop(L, 1);
+  *cpu = check_limit(L, list, function, "cpu");
+  *slice = check_limit(L, list, function, "slice");
+  lua_Integer n = lua_getfield(L, list, "n") == LUA_TNUMBER ? lua_tointeger(L, -1)
+                                                            : (lua_Integer)lua_rawlen(L, list);
+  lua_pop(L, 1);
+  if (n < 1) n = 1;
+  if (n > 250000 || !lua_checkstack(L, (int)n + 1))
+    luaL_error(L, "%s: too many arguments", function);
+  for (int i = 1; i <= (int)n; i++) lua_rawgeti(L, list, i);
+  lua_remove(L, list);
+  return (int)n - 1;
+}
+
+bool args_is_item(lua_State *L, int index) {
+  return lua_istable(L, index) && !args_is_callable(L, index);
+}

@@ -67,58 +67,12 @@ static int core_now(lua_State *L) {
 
 /* --- ml.spawn, ml.current --- */
 
-/* The limit `name` of the list at `index` in seconds, 0 where it has none. */
-static double check_limit(lua_State *L, int index, const char *name) {
-  if (lua_getfield(L, index, name) == LUA_TNIL) {
-    lua_pop(L, 1);
-    return 0;
-  }
-  bool good = lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) > 0;
-  if (!good)
-    luaL_error(L, "ml.spawn: %s has to be a positive number of seconds, not %s", name,
-               luaL_tolstring(L, -1, NULL));
-  double seconds = lua_tonumber(L, -1);
-  lua_pop(L, 1);
-  return seconds;
-}
-
-/* The list at the top of L, {f, arg, ..., cpu =, slice =}, becomes the function and its arguments.
-   Returns how many those are. */
-static int unpack_item(lua_State *L, double *cpu, double *slice) {
-  int list = lua_gettop(L);
-  lua_rawgeti(L, list, 1);
-  if (!args_is_callable(L, -1))
-    luaL_error(L, "ml.spawn: the first item of a list has to be a function, not a %s",
-               luaL_typename(L, -1));
-  lua_pop(L, 1);
-  *cpu = check_limit(L, list, "cpu");
-  *slice = check_limit(L, list, "slice");
-  lua_Integer n = lua_getfield(L, list, "n") == LUA_TNUMBER ? lua_tointeger(L, -1)
-                                                            : (lua_Integer)lua_rawlen(L, list);
-  lua_pop(L, 1);
-  if (n < 1) n = 1;
-  if (n > 250000 || !lua_checkstack(L, (int)n + 1)) luaL_error(L, "ml.spawn: too many arguments");
-  for (int i = 1; i <= (int)n; i++) lua_rawgeti(L, list, i);
-  lua_remove(L, list);
-  return (int)n - 1;
-}
-
-static bool is_item(lua_State *L, int index) {
-  return lua_istable(L, index) && !args_is_callable(L, index);
-}
-
 static int start_item(lua_State *L, int level) {
   double cpu, slice;
   Task *parent = args_require_task(L, "ml.spawn");
-  int nargs = unpack_item(L, &cpu, &slice);
-  bool limited = cpu > 0 || slice > 0;
-  Limits *limits = limited ? limits_new(parent->rt, parent->limits, cpu, slice) : NULL;
-  if (limited && !limits) return luaL_error(L, "ml.spawn: not enough memory");
+  int nargs = args_unpack_item(L, "ml.spawn", &cpu, &slice);
   Task *child = task_spawn(L, parent->rt, parent, nargs);
-  if (limits) {
-    limits_drop(child->limits);
-    child->limits = limits;
-  }
+  limits_set(child, cpu, slice);
   task_set_spawn_site(L, child, level);
   return 1;
 }
@@ -134,7 +88,7 @@ static int start_child(lua_State *L, int level, int nargs) {
    spawn{f, ..., cpu = seconds, slice = seconds} -> task: the same with limits. */
 static int core_spawn(lua_State *L) {
   if (!lua_isfunction(L, 1)) {
-    if (is_item(L, 1)) {
+    if (args_is_item(L, 1)) {
       luaL_argcheck(L, lua_gettop(L) == 1, 2, "the arguments belong into the list");
       return start_item(L, 1);
     }
@@ -147,7 +101,7 @@ static int core_spawn(lua_State *L) {
    can be a list, as for spawn. */
 static int core_spawn_for(lua_State *L) {
   int level = (int)luaL_checkinteger(L, 1);
-  if (!lua_isfunction(L, 2) && is_item(L, 2)) {
+  if (!lua_isfunction(L, 2) && args_is_item(L, 2)) {
     lua_settop(L, 2);
     return start_item(L, level);
   }

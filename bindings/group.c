@@ -4,17 +4,26 @@
 #include "args.h"
 #include "modules.h"
 #include "report.h"
+#include "task_limits.h"
 
 #include <lauxlib.h>
 
 #define GROUP "moonloop.group"
 
-/* group:spawn(f, ...) -> task: a child that the block waits for */
+/* group:spawn(f, ...), group:spawn{f, ..., cpu =, slice =} -> task: a child that the block waits
+   for */
 static int group_spawn_method(lua_State *L) {
   Group *group = luaL_checkudata(L, 1, GROUP);
-  luaL_argexpected(L, args_is_callable(L, 2), 2, "function");
+  double cpu = 0, slice = 0;
   args_require_task(L, "group:spawn");
-  Task *t = group_spawn(L, group, lua_gettop(L) - 2);
+  int nargs = lua_gettop(L) - 2;
+  if (args_is_item(L, 2)) {
+    lua_settop(L, 2);
+    nargs = args_unpack_item(L, "group:spawn", &cpu, &slice);
+  }
+  luaL_argexpected(L, args_is_callable(L, 2), 2, "function");
+  Task *t = group_spawn(L, group, nargs);
+  if (cpu > 0 || slice > 0) limits_set(t, cpu, slice);
   task_set_spawn_site(L, t, 1);
   return 1;
 }

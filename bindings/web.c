@@ -106,8 +106,7 @@ static void start_request(HttpConnection *c) {
   c->owner = (TaskOwner){request_ended, describe_request};
   c->task = task_start_soon(rt->L, rt, NULL, 1, &c->owner);
   c->task->name = route->name;
-  if (route->cpu > 0 || route->slice > 0)
-    c->task->limits = limits_new(rt, NULL, route->cpu, route->slice);
+  limits_set(c->task, route->cpu, route->slice);
 }
 
 /* --- routers --- */

@@ -76,6 +76,14 @@ void limits_drop(Limits *m) {
   }
 }
 
+void limits_set(Task *t, double cpu, double slice) {
+  if (cpu <= 0 && slice <= 0) return;
+  Limits *m = limits_new(t->rt, t->limits, cpu, slice);
+  if (!m) return;         /* no memory: what the parent has */
+  limits_drop(t->limits); /* held by `m` */
+  t->limits = m;
+}
+
 /* Is CPU time counted? */
 static bool has_budget(const Limits *m) {
   for (; m; m = m->outer)

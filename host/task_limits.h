@@ -31,6 +31,9 @@ Limits *limits_new(Runtime *rt, Limits *outer, double cpu, double slice);
 Limits *limits_hold(Limits *limits);
 void limits_drop(Limits *limits);
 
+/* Gives a new task limits of its own, inside of those it has from its parent. */
+void limits_set(Task *t, double cpu, double slice);
+
 /* The running task, which has limits, starts and stops to run. */
 void limits_enter(Runtime *rt, Task *t);
 void limits_leave(Runtime *rt, Task *t);
