@@ -6,9 +6,11 @@ set(LLHTTP_SOURCES ${CMAKE_SOURCE_DIR}/.deps/llhttp/usr/share)
 if(LLHTTP_LIBRARY AND LLHTTP_INCLUDE)
   add_library(llhttp INTERFACE)
   target_link_libraries(llhttp INTERFACE ${LLHTTP_LIBRARY})
+  set(MOONLOOP_LLHTTP_LIBS -lllhttp)
   target_include_directories(llhttp SYSTEM INTERFACE ${LLHTTP_INCLUDE})
 elseif(EXISTS ${LLHTTP_SOURCES}/llhttp/llhttp.c)
-  add_library(llhttp STATIC ${LLHTTP_SOURCES}/llhttp/llhttp.c ${LLHTTP_SOURCES}/llhttp/http.c
+  # Its objects go into moonloop's own library, which is installed.
+  add_library(llhttp OBJECT ${LLHTTP_SOURCES}/llhttp/llhttp.c ${LLHTTP_SOURCES}/llhttp/http.c
     ${LLHTTP_SOURCES}/llhttp/api.c)
   target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_SOURCES}/include/llhttp)
   target_compile_definitions(llhttp PRIVATE LLHTTP_STRICT_MODE=1)

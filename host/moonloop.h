@@ -1,10 +1,10 @@
-/* moonloop for C programs: modules whose functions suspend the calling task until a libuv callback
-   completes them.
+/* moonloop for C programs: running scripts, and modules whose functions suspend the calling task
+   until a libuv callback or another thread completes them. The host's own bindings use the same
+   functions.
 
-   The host's own bindings are written with what is declared here.
-
-   Threads: a runtime belongs to one thread at a time, and so does every function here that does
-   not say otherwise. */
+   Threads: a runtime belongs to the thread that made it. Functions are called on that thread, but
+   for ml_stop and ml_completion_signal, which any thread may call. Several runtimes can live in one
+   process, each on a thread of its own; they share nothing. */
 #ifndef MOONLOOP_H
 #define MOONLOOP_H
 
@@ -21,6 +21,51 @@ extern "C" {
 typedef struct ml_Runtime
     ml_Runtime;                 /* one libuv loop, one Lua state, and all that lives on them */
 typedef struct ml_Task ml_Task; /* a running piece of Lua; valid until it has ended */
+
+/* --- running scripts --- */
+
+/* Makes a runtime: Lua's standard library, and `require "moonloop"`. NULL when memory or
+   descriptors are out. The caller closes it. It belongs to this thread. The host takes SIGURG, with
+   which it interrupts Lua code, and leaves the process's other signals alone; a program whose
+   scripts write to sockets or pipes should ignore SIGPIPE. */
+ml_Runtime *ml_runtime_new(void);
+
+/* Cancels the tasks that are left, waits 5 seconds at most for their clean-up, closes every handle,
+   the Lua state and the loop, and frees `rt`. Not from inside a run. Returns 0, or UV_EBUSY when a
+   module has left a handle open (such a loop is leaked, and the handle named on stderr). */
+int ml_runtime_close(ml_Runtime *rt);
+
+/* Makes `require(name)` call `open`, as package.preload does. Both must outlive the runtime; `name`
+   is copied. Executor workers have Lua states of their own, which do not know the module. Returns 0
+   or UV_ENOMEM. */
+int ml_add_module(ml_Runtime *rt, const char *name, lua_CFunction open);
+
+/* What ml_run_file and ml_run_string return when ml_stop ended the run. */
+#define ML_STOPPED (-1)
+
+/* Runs a Lua file as the main task, with the loop, until the last task has ended. The script's
+   `...` and `arg` are the `argc` strings of `argv` (NULL where argc is 0); arg[0] is `path`. A
+   failure is reported to stderr (see ml_on_report) with its traceback; then, as after os.exit, the
+   other tasks are cancelled, with 5 seconds for their clean-up. Returns the exit status: 0, or what
+   os.exit was given; 1 when the main task failed, or the file could not be loaded, or `rt` is
+   running already; ML_STOPPED. Can be called again. */
+int ml_run_file(ml_Runtime *rt, const char *path, int argc, char *const *argv);
+
+/* The same for a piece of Lua code, which messages call `name`. The run has no arguments. */
+int ml_run_string(ml_Runtime *rt, const char *code, const char *name);
+
+/* Ends the run: cancels its tasks, waits for their clean-up; the run returns ML_STOPPED. Lua code
+   that computes is interrupted; a C function that computes is not. A stop that comes while nothing
+   runs ends the next run. For any thread, and for signal handlers; `rt` must not be closed
+   meanwhile. */
+void ml_stop(ml_Runtime *rt);
+
+/* Reports (errors nobody awaited, a failed main task, warnings) go to `print`, in pieces of text,
+   in place of stderr; NULL is stderr again. It must not enter Lua. */
+void ml_on_report(ml_Runtime *rt, void (*print)(void *data, const char *text), void *data);
+
+/* The main state, to prepare globals while nothing runs. Code in it is no task: it cannot wait. */
+lua_State *ml_runtime_state(ml_Runtime *rt);
 
 /* --- modules --- */
 
@@ -67,7 +112,8 @@ typedef struct ml_WaitType {
      number, or raises. The stack of L is as it was when ml_wait_suspend was called. */
   int (*finish)(lua_State *L, ml_Task *t, void *op);
   /* Where this is true, `cancel` only asks: the operation still ends by itself and wakes the task,
-     `finish` runs in any case, and raises the pending cancel if it is to be raised there. */
+     `finish` runs in any case, and raises the pending cancel if it is to be raised there
+     (ml_wait_check_cancel). */
   bool cancel_is_deferred;
   /* Optional. Writes for people what the task waits for, in place of `name`: "sleep for 2.5 s
      more". Called at any time during the suspension, also by the host between two passes: it must
@@ -101,9 +147,31 @@ ml_Waker ml_wait_waker(ml_Task *t);
    same loop. False, and nothing happens, when that suspension is over already. */
 bool ml_wait_wake(ml_Waker waker);
 
+/* The same for an operation that another thread completes. */
+typedef struct ml_Completion ml_Completion;
+
+/* Makes the ticket with which another thread wakes `t`; taken like a waker, between ml_wait_enter
+   and ml_wait_suspend. The loop stays alive until it is signalled. When it is, the task's `finish`
+   gets its operation; or, where that suspension is over because it was cancelled, `dropped(op)` is
+   called once instead, to free `op`. So `cancel` leaves `op` alone; it may tell the other thread to
+   hurry. `dropped` runs on the runtime's thread, or on the signalling one if the runtime has been
+   closed meanwhile: it must use neither the runtime nor Lua. NULL when memory or descriptors are
+   out. */
+ml_Completion *ml_completion_new(ml_Task *t, void *op, void (*dropped)(void *op));
+
+/* The operation is over. For any thread; once, and `c` is gone. What the thread wrote before is
+   seen by `finish`. The runtime may have been closed. */
+void ml_completion_signal(ml_Completion *c);
+
+/* The operation could not be started: frees `c`, in place of a signal. `op` stays the caller's. */
+void ml_completion_discard(ml_Completion *c);
+
 /* 3. Suspends: `return ml_wait_suspend(L, t, &type, op);` after the operation has been started.
    `op` is the caller's, handed to the functions of `type`, which lives as long as the program. */
 int ml_wait_suspend(lua_State *L, ml_Task *t, const ml_WaitType *type, void *op);
+
+/* Raises the cancel that is in force for the running task, if there is one. */
+void ml_wait_check_cancel(lua_State *L);
 
 /* --- errors: tables {kind=, message=, code=} that scripts know by ml.is_error --- */
 

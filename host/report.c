@@ -126,8 +126,8 @@ void report_push_traceback(lua_State *L, Task *t, int index) {
 /* --- printing --- */
 
 void report_print(Runtime *rt, const char *text) {
-  if (rt->print_error) {
-    rt->print_error(rt, text);
+  if (rt->print_report) {
+    rt->print_report(rt->print_data, text);
     return;
   }
   fputs(text, stderr);

@@ -97,16 +97,17 @@ struct ml_Runtime {
   PassHook *pass_hooks;
 
   /* reporting */
-  void (*print_error)(Runtime *rt, const char *text); /* where reports go; stderr by default */
+  void (*print_report)(void *data, const char *text); /* where reports go; NULL: stderr */
   void *print_data;
   bool warnings_off, warning_continues;
 
   /* life */
-  bool looping;  /* inside runtime_run */
-  bool stopping; /* os.exit or a signal: the tasks are being cancelled */
-  bool closing;  /* nothing enters Lua any more */
-  int exit_code; /* what os.exit asked for */
-  void *user;    /* the owner's: a worker keeps itself here */
+  bool looping;          /* inside runtime_run */
+  bool stopping;         /* os.exit or a signal: the tasks are being cancelled */
+  bool closing;          /* nothing enters Lua any more */
+  int exit_code;         /* what os.exit asked for */
+  void *user;            /* the owner's: a worker keeps itself here */
+  struct Remote *remote; /* how other threads reach the loop; made at first use (remote.h) */
 };
 
 /* Makes a runtime with the standard library, the host's coroutine functions, and `moonloop`

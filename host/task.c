@@ -749,6 +749,11 @@ int wait_raise_cancel(lua_State *L, Task *t) {
   return lua_error(L);
 }
 
+void ml_wait_check_cancel(lua_State *L) {
+  Task *t = runtime_of(L)->current;
+  if (t && t->cancel_pending) wait_raise_cancel(L, t);
+}
+
 static int wait_over(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;

@@ -1,0 +1,97 @@
+/* What only C programs that embed the host call: making, running and closing runtimes. */
+#include "remote.h"
+#include "report.h"
+
+#include <string.h>
+
+/* How long clean-up may take after a run has failed, seconds. */
+#define END_GRACE 5.0
+
+ml_Runtime *ml_runtime_new(void) {
+  Runtime *rt = runtime_new();
+  if (rt && !remote_of(rt)) { /* ml_stop could not make it: it may run in a signal handler */
+    runtime_close(rt);
+    return NULL;
+  }
+  return rt;
+}
+
+int ml_runtime_close(Runtime *rt) { return runtime_close(rt); }
+
+lua_State *ml_runtime_state(Runtime *rt) { return rt->L; }
+
+void ml_on_report(Runtime *rt, void (*print)(void *data, const char *text), void *data) {
+  rt->print_report = print;
+  rt->print_data = data;
+}
+
+/* Protected: (name, open). */
+static int l_preload(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushstring(L, lua_touserdata(L, 1));
+  lua_pushvalue(L, 2);
+  lua_settable(L, -3);
+  return 0;
+}
+
+int ml_add_module(Runtime *rt, const char *name, lua_CFunction open) {
+  lua_State *L = rt->L;
+  lua_pushcfunction(L, l_preload);
+  lua_pushlightuserdata(L, (void *)name);
+  lua_pushcfunction(L, open);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return 0;
+  lua_pop(L, 1);
+  return UV_ENOMEM;
+}
+
+/* What is run: a file, or a piece of code with a name. */
+typedef struct Program {
+  const char *path;
+  const char *code, *name;
+  int argc;
+  char *const *argv;
+} Program;
+
+/* Protected: (program as light userdata) -> function, arguments. */
+static int l_load(lua_State *L) {
+  const Program *p = lua_touserdata(L, 1);
+  main_task_push_arg(L, p->path ? p->path : p->name, p->argc, p->argv);
+  lua_setglobal(L, "arg");
+  lua_settop(L, 0);
+  int status;
+  if (p->path)
+    status = luaL_loadfile(L, p->path);
+  else
+    status = luaL_loadbuffer(L, p->code, strlen(p->code), lua_pushfstring(L, "=%s", p->name));
+  if (status != LUA_OK) return lua_error(L);
+  int first = lua_gettop(L);
+  luaL_checkstack(L, p->argc, "too many arguments");
+  for (int i = 0; i < p->argc; i++) lua_pushstring(L, p->argv[i]);
+  return lua_gettop(L) - first + 1;
+}
+
+static int run(Runtime *rt, Program *program) {
+  MainTask main = {0};
+  if (rt->looping || rt->closing) {
+    report_print(rt, "moonloop: this runtime is running already\n");
+    return 1;
+  }
+  int top = lua_gettop(rt->L);
+  rt->remote->main = &main;
+  int status = main_task_run(&main, rt, l_load, program);
+  rt->remote->main = NULL;
+  runtime_cancel_all(rt, "the program has ended", END_GRACE);
+  if (main.task) main.task->owner = NULL; /* it would not end: `main` ends before it */
+  rt->stopping = false;                   /* os.exit has ended this run, not the next */
+  report_flush(rt, true);
+  lua_settop(rt->L, top);
+  return status;
+}
+
+int ml_run_file(Runtime *rt, const char *path, int argc, char *const *argv) {
+  return run(rt, &(Program){.path = path, .argc = argc, .argv = argv});
+}
+
+int ml_run_string(Runtime *rt, const char *code, const char *name) {
+  return run(rt, &(Program){.code = code, .name = name});
+}

@@ -1,0 +1,159 @@
+#include "remote.h"
+
+#include "task.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct ml_Completion {
+  ml_Completion *next; /* among the signalled */
+  Remote *remote;
+  Waker waker;
+  void *op;
+  void (*dropped)(void *op);
+};
+
+static void release(Remote *remote) {
+  if (atomic_fetch_sub(&remote->refs, 1) > 1) return;
+  uv_mutex_destroy(&remote->lock);
+  free(remote);
+}
+
+/* Takes the list of the signalled ones; `closing`: those that come later are on their own. */
+static ml_Completion *take_signalled(Remote *remote, bool closing) {
+  uv_mutex_lock(&remote->lock);
+  ml_Completion *list = remote->signalled;
+  remote->signalled = NULL;
+  remote->tail = &remote->signalled;
+  if (closing) remote->closed = true;
+  uv_mutex_unlock(&remote->lock);
+  return list;
+}
+
+static void forget(ml_Completion *c) {
+  Remote *remote = c->remote;
+  free(c);
+  release(remote);
+}
+
+static void deliver(Remote *remote, ml_Completion *list) {
+  for (ml_Completion *c; (c = list);) {
+    list = c->next;
+    remote->outstanding--;
+    if (!ml_wait_wake(c->waker)) c->dropped(c->op);
+    forget(c);
+  }
+}
+
+static void keep_alive(Remote *remote) {
+  if (remote->outstanding > 0)
+    uv_ref((uv_handle_t *)&remote->async);
+  else
+    uv_unref((uv_handle_t *)&remote->async);
+}
+
+void remote_check_stop(Remote *remote) {
+  if (remote->main && atomic_exchange(&remote->stop, false))
+    main_task_stop(remote->main, "stopped", ML_STOPPED);
+}
+
+static Remote *of_interrupt(Interrupt *interrupt) {
+  return (Remote *)(void *)((char *)interrupt - offsetof(Remote, interrupt));
+}
+
+/* In the signal handler. */
+static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
+  (void)rt;
+  return atomic_load(&of_interrupt(interrupt)->stop);
+}
+
+/* In the interrupted task. */
+static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  if (!atomic_load(&of_interrupt(interrupt)->stop)) return;
+  remote_check_stop(of_interrupt(interrupt));
+  ml_wait_check_cancel(L);
+}
+
+static void on_async(uv_async_t *async) {
+  Remote *remote = async->data;
+  deliver(remote, take_signalled(remote, false));
+  keep_alive(remote);
+  remote_check_stop(remote);
+}
+
+static void on_closed(uv_handle_t *async) { release(async->data); }
+
+static void close_remote(CloseHook *hook, Runtime *rt) {
+  Remote *remote = (Remote *)(void *)((char *)hook - offsetof(Remote, close));
+  rt->remote = NULL;
+  interrupt_remove(rt, &remote->interrupt);
+  deliver(remote, take_signalled(remote, true));
+  uv_close((uv_handle_t *)&remote->async, on_closed);
+}
+
+Remote *remote_of(Runtime *rt) {
+  if (rt->remote) return rt->remote;
+  Remote *remote = calloc(1, sizeof *remote);
+  if (!remote) return NULL;
+  remote->close.close = close_remote;
+  remote->tail = &remote->signalled;
+  atomic_init(&remote->refs, 1);
+  if (uv_mutex_init(&remote->lock) != 0) {
+    free(remote);
+    return NULL;
+  }
+  if (uv_async_init(&rt->loop, &remote->async, on_async) != 0) {
+    release(remote);
+    return NULL;
+  }
+  remote->async.data = remote;
+  remote->thread = pthread_self();
+  remote->interrupt.wanted = interrupt_wanted;
+  remote->interrupt.act = interrupt_act;
+  interrupt_add(rt, &remote->interrupt);
+  keep_alive(remote);
+  ml_runtime_on_close(rt, &remote->close);
+  return rt->remote = remote;
+}
+
+ml_Completion *ml_completion_new(Task *t, void *op, void (*dropped)(void *op)) {
+  Remote *remote = remote_of(t->rt);
+  ml_Completion *c = remote ? malloc(sizeof *c) : NULL;
+  if (!c) return NULL;
+  *c = (ml_Completion){.remote = remote, .waker = ml_wait_waker(t), .op = op, .dropped = dropped};
+  atomic_fetch_add(&remote->refs, 1);
+  remote->outstanding++;
+  keep_alive(remote);
+  return c;
+}
+
+void ml_completion_discard(ml_Completion *c) {
+  c->remote->outstanding--;
+  keep_alive(c->remote);
+  forget(c);
+}
+
+void ml_completion_signal(ml_Completion *c) {
+  Remote *remote = c->remote;
+  uv_mutex_lock(&remote->lock);
+  bool closed = remote->closed;
+  if (!closed) {
+    c->next = NULL;
+    *remote->tail = c;
+    remote->tail = &c->next;
+    uv_async_send(&remote->async); /* under the lock: the handle cannot be closed meanwhile */
+  }
+  uv_mutex_unlock(&remote->lock);
+  if (!closed) return;
+  c->dropped(c->op);
+  forget(c);
+}
+
+void ml_stop(Runtime *rt) {
+  int error = errno; /* a signal handler leaves it alone */
+  atomic_store(&rt->remote->stop, true);
+  uv_async_send(&rt->remote->async);
+  pthread_kill(rt->remote->thread, INTERRUPT_SIGNAL);
+  errno = error;
+}
