@@ -112,17 +112,23 @@ static uint64_t budget_left(const Limits *m, uint64_t used) {
 
 /* --- the timer --- */
 
-/* Ticks after `first`, then every `period`. Safe in the signal handler. */
+static void stop_ticking(Limiter *l) {
+  struct itimerspec never = {0};
+  l->ticking = false;
+  timer_settime(l->timer, 0, &never, NULL);
+}
+
+/* Ticks after `first` (0: as soon as it can), then every `period`. Safe in the signal handler. */
 static void tick(Limiter *l, uint64_t first, uint64_t period) {
   if (!l->timer_thread) return;
-  if (first && first < MIN_PERIOD_NS) first = MIN_PERIOD_NS;
+  if (first < MIN_PERIOD_NS) first = MIN_PERIOD_NS;
   if (period < MIN_PERIOD_NS) period = MIN_PERIOD_NS;
   struct itimerspec spec = {
       .it_value = {(time_t)(first / NS_PER_S), (long)(first % NS_PER_S)},
       .it_interval = {(time_t)(period / NS_PER_S), (long)(period % NS_PER_S)},
   };
   l->period = period;
-  l->ticking = first != 0;
+  l->ticking = true;
   timer_settime(l->timer, 0, &spec, NULL);
 }
 
@@ -165,6 +171,7 @@ void limits_enter(Runtime *rt, Task *t) {
   uint64_t left = budget_left(m, 0);
   if (left < period) period = left;
   if (period == UINT64_MAX) return;
+  if (period < MIN_PERIOD_NS) period = MIN_PERIOD_NS;
   make_timer(l);
   /* A timer that ticks often enough is left alone: it finds out what is due. */
   if (!l->ticking || l->period > period) tick(l, period, period);
@@ -180,7 +187,7 @@ static bool limits_wanted(Interrupt *interrupt, Runtime *rt) {
   Limiter *l = (Limiter *)interrupt;
   Task *t = rt->current;
   if (!t || !t->limits) {
-    if (l->ticking) tick(l, 0, MIN_PERIOD_NS);
+    if (l->ticking) stop_ticking(l);
     return false;
   }
   if (exhausted(t->limits)) return true;

@@ -48,6 +48,15 @@ describe("a CPU budget", function()
         for _ = 1, 1000 do tostring({}) end
       end
     end,
+    -- regression: a budget that ran out just where the task suspended stopped its timer for good
+    ["between suspensions that come more often than the timer"] = function()
+      while true do ml.sleep(0) end
+    end,
+    ["in a generator that suspends all the time"] = function()
+      for _ in coroutine.wrap(function() while true do ml.sleep(0) coroutine.yield(1) end end) do
+        tostring({})
+      end
+    end,
     ["in errors that are raised all the time"] = function()
       while true do pcall(error, "x") end
     end,
