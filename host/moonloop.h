@@ -56,8 +56,8 @@ int ml_run_string(ml_Runtime *rt, const char *code, const char *name);
 
 /* Ends the run: cancels its tasks, waits for their clean-up; the run returns ML_STOPPED. Lua code
    that computes is interrupted; a C function that computes is not. A stop that comes while nothing
-   runs ends the next run. For any thread, and for signal handlers; `rt` must not be closed
-   meanwhile. */
+   runs ends the next run. For any thread, and for signal handlers, until `rt` is being closed;
+   closing waits for a call under way. */
 void ml_stop(ml_Runtime *rt);
 
 /* Reports (errors nobody awaited, a failed main task, warnings) go to `print`, in pieces of text,

@@ -3,6 +3,7 @@
 #include "task.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 struct ml_Completion {
@@ -86,6 +87,8 @@ static void on_closed(uv_handle_t *async) { release(async->data); }
 
 static void close_remote(CloseHook *hook, Runtime *rt) {
   Remote *remote = (Remote *)(void *)((char *)hook - offsetof(Remote, close));
+  /* The run may have ended, and be closed, before the ml_stop that ended it has returned. */
+  while (atomic_load(&remote->stopping) > 0) sched_yield();
   rt->remote = NULL;
   interrupt_remove(rt, &remote->interrupt);
   deliver(remote, take_signalled(remote, true));
@@ -151,9 +154,12 @@ void ml_completion_signal(ml_Completion *c) {
 }
 
 void ml_stop(Runtime *rt) {
+  Remote *remote = rt->remote;
   int error = errno; /* a signal handler leaves it alone */
-  atomic_store(&rt->remote->stop, true);
-  uv_async_send(&rt->remote->async);
-  pthread_kill(rt->remote->thread, INTERRUPT_SIGNAL);
+  atomic_fetch_add(&remote->stopping, 1);
+  atomic_store(&remote->stop, true);
+  uv_async_send(&remote->async);
+  pthread_kill(remote->thread, INTERRUPT_SIGNAL);
+  atomic_fetch_sub(&remote->stopping, 1);
   errno = error;
 }

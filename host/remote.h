@@ -15,6 +15,7 @@ typedef struct Remote {
   Interrupt interrupt; /* of Lua code that computes, when it is to stop */
   pthread_t thread;    /* that runs the loop */
   atomic_size_t refs;  /* the runtime's, and one of each completion */
+  atomic_int stopping; /* calls of ml_stop that are under way */
   atomic_bool stop;    /* ml_stop was called, and no run has been ended by it yet */
 
   /* the loop's thread only */

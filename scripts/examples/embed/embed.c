@@ -29,7 +29,7 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN); /* a write to a socket whose reader has gone is an error, not the end */
   signal(SIGINT, on_signal);
   int status = ml_run_file(runtime, argv[1], argc - 2, argv + 2);
-  signal(SIGINT, SIG_DFL); /* ml_stop is for a runtime that is not closed */
+  signal(SIGINT, SIG_DFL); /* ml_stop is for a runtime that is not being closed */
   if (ml_runtime_close(runtime) != 0) return 70;
   return status == ML_STOPPED ? 130 : status;
 }
