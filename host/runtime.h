@@ -61,8 +61,11 @@ struct ml_Runtime {
   TaskList batch;     /* being resumed on this pass */
   TaskList preempted; /* their slice was over: one at a time has a pass, between the others' */
   bool preempted_turn;
-  Task *free_tasks;  /* ended tasks with their threads, to be used again */
-  size_t free_count; /* how many */
+  Task *free_tasks;   /* ended tasks with their threads, to be used again */
+  size_t free_count;  /* how many */
+  Task *free_records; /* records without a thread */
+  size_t peak_live;   /* most live tasks at once, of late (task.c) */
+  uint64_t trim_at;   /* when the pool is looked at next */
   struct TaskSlab *slabs;
   size_t live; /* tasks started and not ended */
   Task *roots; /* live tasks without a parent */

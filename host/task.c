@@ -12,8 +12,11 @@
 
 /* Records come in slabs that live as long as the runtime: a late Waker may look at one. */
 #define SLAB_TASKS 64
-/* Threads kept for the next tasks, about 1 kB each; more than that goes back to the collector. */
-#define POOL_MAX 16384
+/* Threads that are kept in any case for the next tasks, about 1 kB each. */
+#define POOL_MIN 16384
+/* How often the pool forgets half of how many tasks there were at once: the threads of a burst
+   serve the next one, and are not looked at by the collector for ever. */
+#define POOL_TRIM_NS 1000000000ull
 
 typedef struct TaskSlab {
   struct TaskSlab *next;
@@ -54,50 +57,70 @@ static void unlink_from_parent(Task *t) {
 
 /* --- the pool of records and threads --- */
 
-/* A record without a thread stays in its slab with slot LUA_NOREF. */
+static void add_slab(lua_State *L, Runtime *rt) {
+  TaskSlab *slab = calloc(1, sizeof *slab);
+  if (!slab) luaL_error(L, "not enough memory");
+  slab->next = rt->slabs;
+  rt->slabs = slab;
+  for (int i = SLAB_TASKS - 1; i >= 0; i--) {
+    slab->tasks[i].rt = rt;
+    slab->tasks[i].slot = LUA_NOREF;
+    slab->tasks[i].next = rt->free_records;
+    rt->free_records = &slab->tasks[i];
+  }
+}
+
 static Task *take_record(lua_State *L, Runtime *rt) {
-  if (!rt->free_tasks) {
-    TaskSlab *slab = calloc(1, sizeof *slab);
-    if (!slab) luaL_error(L, "not enough memory");
-    slab->next = rt->slabs;
-    rt->slabs = slab;
-    for (int i = SLAB_TASKS - 1; i >= 0; i--) {
-      slab->tasks[i].rt = rt;
-      slab->tasks[i].slot = LUA_NOREF;
-      slab->tasks[i].next = rt->free_tasks;
-      rt->free_tasks = &slab->tasks[i];
-    }
-  }
   Task *t = rt->free_tasks;
-  if (!t->co) { /* the record stays in the pool if this raises */
-    lua_State *co = lua_newthread(L);
-    STATE_WORD(co) = (uintptr_t)rt | STATE_OF_TASK;
-    t->slot = luaL_ref(L, LUA_REGISTRYINDEX);
-    t->co = co;
-  } else {
+  if (t) {
+    rt->free_tasks = t->next;
     rt->free_count--;
+    return t;
   }
-  rt->free_tasks = t->next;
+  if (!rt->free_records) add_slab(L, rt);
+  t = rt->free_records; /* it stays there if this raises */
+  lua_State *co = lua_newthread(L);
+  STATE_WORD(co) = (uintptr_t)rt | STATE_OF_TASK;
+  t->slot = luaL_ref(L, LUA_REGISTRYINDEX);
+  t->co = co;
+  rt->free_records = t->next;
   return t;
+}
+
+static void release_thread(Task *t) {
+  luaL_unref(t->rt->L, LUA_REGISTRYINDEX, t->slot);
+  t->slot = LUA_NOREF;
+  t->co = NULL;
+  t->next = t->rt->free_records;
+  t->rt->free_records = t;
+}
+
+/* May one more thread be kept? */
+static bool pool_has_room(const Runtime *rt) {
+  size_t most = rt->peak_live > POOL_MIN ? rt->peak_live : POOL_MIN;
+  return rt->free_count + rt->live < most;
 }
 
 static void put_record(Task *t) {
   Runtime *rt = t->rt;
-  if (rt->free_count >= POOL_MAX) {
-    luaL_unref(rt->L, LUA_REGISTRYINDEX, t->slot);
-    t->slot = LUA_NOREF;
-    t->co = NULL;
-    t->next = rt->free_tasks; /* still usable, but the ones with threads should come first */
-    if (rt->free_tasks) {
-      t->next = rt->free_tasks->next;
-      rt->free_tasks->next = t;
-      return;
-    }
-  } else {
-    rt->free_count++;
-    t->next = rt->free_tasks;
+  if (!pool_has_room(rt)) {
+    release_thread(t);
+    return;
   }
+  rt->free_count++;
+  t->next = rt->free_tasks;
   rt->free_tasks = t;
+}
+
+static void trim_pool(Runtime *rt) {
+  rt->trim_at = rt->pass_at + POOL_TRIM_NS;
+  rt->peak_live = rt->live > rt->peak_live / 2 ? rt->live : rt->peak_live / 2;
+  while (rt->free_tasks && !pool_has_room(rt)) {
+    Task *t = rt->free_tasks;
+    rt->free_tasks = t->next;
+    rt->free_count--;
+    release_thread(t);
+  }
 }
 
 void tasks_close(Runtime *rt) {
@@ -398,7 +421,7 @@ static Task *start(lua_State *L, Task *t, Task *parent, int nargs, TaskList *lis
   t->nargs = nargs + BODY_FIRST;
   if (t->rt->current && t->rt->current->has_vars) inherit_vars(L, t);
   link_to_parent(t, parent);
-  t->rt->live++;
+  if (++t->rt->live > t->rt->peak_live) t->rt->peak_live = t->rt->live;
   make_ready(list, t);
   return t;
 }
@@ -651,6 +674,7 @@ static void readmit(Runtime *rt) {
 }
 
 void tasks_run_ready(Runtime *rt) {
+  if (rt->pass_at >= rt->trim_at) trim_pool(rt);
   if (rt->preempted.head && (rt->preempted_turn || !rt->ready.head)) {
     readmit(rt);
   } else if (rt->ready.head) {
