@@ -105,9 +105,9 @@ describe("a time slice", function()
     end)()},
     ["a callback of gsub, where Lua cannot suspend"] = {function()
       local n = 0
-      for _ = 1, 50 do (("a"):rep(2000)):gsub(".", function() n = n + 1 end) end
+      for _ = 1, 400 do (("a"):rep(2000)):gsub(".", function() n = n + 1 end) end
       return n
-    end, 100000},
+    end, 800000},
     ["a comparator, where Lua cannot suspend"] = {function()
       local ok = true
       for _ = 1, 5 do
