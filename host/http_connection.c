@@ -63,8 +63,9 @@ static void close_socket(HttpConnection *c) {
 
 static void cancel_handler(HttpConnection *c, const char *why) {
   if (!c->task || c->cancelled) return;
-  c->cancelled = true;
   CancelCause *cause = cause_new(c->server->rt, why);
+  if (!cause) return; /* no memory: the handler ends by itself */
+  c->cancelled = true;
   task_cancel(c->task, cause);
   cause_drop(cause);
 }
