@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Records come in slabs that live as long as the runtime: a late Waker may look at one. */
 #define SLAB_TASKS 64
@@ -23,23 +22,7 @@ typedef struct TaskSlab {
   Task tasks[SLAB_TASKS];
 } TaskSlab;
 
-typedef struct SourceName {
-  struct SourceName *next;
-  char name[LUA_IDSIZE];
-} SourceName;
-
-/* --- lists --- */
-
-static void list_push(TaskList *list, Task *t) {
-  t->next = NULL;
-  *list->tail = t;
-  list->tail = &t->next;
-}
-
-static void make_ready(TaskList *list, Task *t) {
-  t->ready = true;
-  list_push(list, t);
-}
+/* --- the tree --- */
 
 static void link_to_parent(Task *t, Task *parent) {
   Task **head = parent ? &parent->children : &t->rt->roots;
@@ -128,57 +111,7 @@ void tasks_close(Runtime *rt) {
     next = slab->next;
     free(slab);
   }
-  for (SourceName *s = rt->source_names, *next; s; s = next) {
-    next = s->next;
-    free(s);
-  }
-}
-
-/* --- spawn sites --- */
-
-/* File names are few and repeat: the one used last is nearly always the one wanted. */
-static const SourceName *intern_source(Runtime *rt, const char *name) {
-  SourceName **link = &rt->source_names;
-  int n = 0;
-  for (SourceName *s; (s = *link); link = &s->next, n++) {
-    if (strcmp(s->name, name) != 0) continue;
-    if (n > 0) {
-      *link = s->next;
-      s->next = rt->source_names;
-      rt->source_names = s;
-    }
-    return s;
-  }
-  if (n >= 1024) return NULL; /* chunk names made at run time: a site is not worth a leak */
-  SourceName *s = calloc(1, sizeof *s);
-  if (!s) return NULL;
-  snprintf(s->name, sizeof s->name, "%s", name);
-  s->next = rt->source_names;
-  rt->source_names = s;
-  return s;
-}
-
-void task_set_spawn_site(lua_State *L, Task *t, int level) {
-  lua_Debug ar;
-  while (lua_getstack(L, level++, &ar)) {
-    lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0) continue;
-    t->source = intern_source(t->rt, ar.short_src);
-    t->line = ar.currentline;
-    break;
-  }
-  if (t->handle) {
-    t->handle->source = t->source;
-    t->handle->line = t->line;
-  }
-}
-
-const char *task_site(const SourceName *source, int line, char text[80]) {
-  if (source)
-    snprintf(text, 80, "%s:%d", source->name, line);
-  else
-    snprintf(text, 80, "?");
-  return text;
+  task_sites_close(rt);
 }
 
 /* --- handles --- */
@@ -422,7 +355,7 @@ static Task *start(lua_State *L, Task *t, Task *parent, int nargs, TaskList *lis
   if (t->rt->current && t->rt->current->has_vars) inherit_vars(L, t);
   link_to_parent(t, parent);
   if (++t->rt->live > t->rt->peak_live) t->rt->peak_live = t->rt->live;
-  make_ready(list, t);
+  task_make_ready(list, t);
   return t;
 }
 
@@ -648,7 +581,7 @@ static void shuffle_ready(Runtime *rt) {
   n = pick_ready(rt, false, tasks);
   n += pick_ready(rt, true, tasks + n);
   rt->ready.tail = &rt->ready.head;
-  for (size_t i = 0; i < n; i++) list_push(&rt->ready, tasks[i]);
+  for (size_t i = 0; i < n; i++) task_list_push(&rt->ready, tasks[i]);
   free(tasks);
 }
 
@@ -656,7 +589,7 @@ void task_preempt(lua_State *L, Task *t) {
   Runtime *rt = t->rt;
   t->status = TASK_SUSPENDED;
   t->ready = true;
-  list_push(&rt->preempted, t);
+  task_list_push(&rt->preempted, t);
   rt->suspending = true;
   lua_yield(L, 0);
 }
@@ -715,7 +648,7 @@ void task_interrupt(Task *t) {
   t->wait->cancel(t, t->op);
   t->generation++;
   t->woken_by_cancel = true;
-  make_ready(&t->rt->ready, t);
+  task_make_ready(&t->rt->ready, t);
 }
 
 /* What is started inside a shield is left alone until the shield is closed. */
@@ -746,98 +679,8 @@ bool task_cancel(Task *t, CancelCause *cause) {
   return true;
 }
 
-/* --- waiting --- */
-
-static inline Task *enter(lua_State *L, const char *function) {
-  Runtime *rt = runtime_of(L);
-  Task *t = rt->current;
-  if (!t || L != rt->running || rt->barrier || !lua_isyieldable(L))
-    states_raise_cannot_wait(L, function);
-  return t;
-}
-
-Task *ml_wait_enter_cleanup(lua_State *L, const char *function) { return enter(L, function); }
-
-Task *ml_wait_enter(lua_State *L, const char *function) {
-  Task *t = enter(L, function);
-  if (t->cancel_pending) {
-    cause_push_error(L, scope_pending(t));
-    lua_error(L);
-  }
-  return t;
-}
-
-int wait_raise_cancel(lua_State *L, Task *t) {
-  CancelCause *cause = scope_pending(t);
-  cause_push_error(L, cause ? cause : t->left_cause);
-  return lua_error(L);
-}
-
-void ml_wait_check_cancel(lua_State *L) {
-  Task *t = runtime_of(L)->current;
-  if (t && t->cancel_pending) wait_raise_cancel(L, t);
-}
-
-static int wait_over(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
-  Task *t = runtime_of(L)->current;
-  const WaitType *type = t->wait;
-  t->wait = NULL;
-  if (t->woken_by_cancel) {
-    t->woken_by_cancel = false;
-    return wait_raise_cancel(L, t);
-  }
-  return type->finish(L, t, t->op);
-}
-
-int ml_wait_suspend(lua_State *L, Task *t, const WaitType *type, void *op) {
-  t->wait = type;
-  t->op = op;
-  t->status = TASK_SUSPENDED;
-  t->rt->suspending = true;
-  return lua_yieldk(L, 0, 0, wait_over);
-}
-
-Waker(ml_wait_waker)(Task *t) { return (Waker){t, t->generation}; } /* for who has no task.h */
-
-bool ml_wait_wake(Waker waker) {
-  Task *t = waker.task;
-  if (!t || t->generation != waker.generation) return false;
-  Runtime *rt = t->rt;
-  t->generation++;
-  /* Who awaited a task goes on in the pass in which it ended. Each task ends once and new ones
-     start on the next pass, so this cannot keep the loop from its events. */
-  make_ready(rt->ending && rt->batch.tail ? &rt->batch : &rt->ready, t);
-  return true;
-}
-
 bool task_is_broken_off(lua_State *L, int index) {
   return scope_is_own_cancel(L, index) || limits_is_own_error(L, index);
-}
-
-void task_describe(const Task *t, Text *text) {
-  for (const Task *at = t; at; at = at->parent) {
-    bool known = at->owner && at->owner->describe;
-    if (at != t && !known) continue;
-    if (at != t) text_add(text, ", a task of ");
-    if (known) {
-      at->owner->describe(at->owner, text);
-      return;
-    }
-    text_add(text, "task ");
-    text_add_number(text, at->id);
-    if (at->name) {
-      text_add(text, " '");
-      text_add(text, at->name);
-      text_add(text, "'");
-    } else if (at->source) {
-      text_add(text, ", spawned at ");
-      text_add(text, at->source->name);
-      text_add(text, ":");
-      text_add_number(text, (uint64_t)at->line);
-    }
-  }
 }
 
 const char *task_status_name(TaskStatus status) {

@@ -147,6 +147,22 @@ void tasks_run_ready(Runtime *rt);
    others have run and the loop has looked for events. */
 void task_preempt(lua_State *L, Task *t);
 
+/* Behind the others on a list. */
+static inline void task_list_push(TaskList *list, Task *t) {
+  t->next = NULL;
+  *list->tail = t;
+  list->tail = &t->next;
+}
+
+/* On rt->ready or rt->batch: the task is to be resumed. */
+static inline void task_make_ready(TaskList *list, Task *t) {
+  t->ready = true;
+  task_list_push(list, t);
+}
+
+/* Frees the names that task_set_spawn_site has kept, when the runtime closes. */
+void task_sites_close(Runtime *rt);
+
 /* Frees the pool when the runtime closes. */
 void tasks_close(Runtime *rt);
 
