@@ -40,7 +40,7 @@ static const WaitType sleep_wait = {
     .name = "sleep", .cancel = sleep_cancel, .finish = sleep_finish, .describe = sleep_describe};
 
 static void sleep_over(Timer *timer) {
-  Task *t = (Task *)(void *)((char *)timer - offsetof(Task, timer));
+  Task *t = container_of(timer, Task, timer);
   ml_wait_wake(ml_wait_waker(t));
 }
 

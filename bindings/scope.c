@@ -34,7 +34,7 @@ static void timeout_expire(Timeout *timeout) {
 }
 
 static void on_timeout(Timer *timer) {
-  Scope *scope = (Scope *)(void *)((char *)timer - offsetof(Scope, timer));
+  Scope *scope = container_of(timer, Scope, timer);
   timeout_expire((Timeout *)scope);
 }
 
@@ -142,7 +142,7 @@ static void deadline_expire(Deadline *d) {
 }
 
 static void on_deadline(Timer *timer) {
-  deadline_expire((Deadline *)(void *)((char *)timer - offsetof(Deadline, scope.timer)));
+  deadline_expire(container_of(timer, Deadline, scope.timer));
 }
 
 static void deadline_arm(lua_State *L, Deadline *d, double seconds) {

@@ -33,7 +33,7 @@ static const WaitType await_wait = {
 
 static void awaited_task_ended(TaskObserver *observer, Task *ended) {
   (void)ended;
-  Task *t = (Task *)(void *)((char *)observer - offsetof(Task, observer));
+  Task *t = container_of(observer, Task, observer);
   ml_wait_wake(ml_wait_waker(t));
 }
 

@@ -168,7 +168,7 @@ static int l_foreground(lua_State *L) {
 static void on_closed(uv_handle_t *handle) { free(handle->data); }
 
 static void close_input(CloseHook *hook, Runtime *rt) {
-  Input *in = (Input *)(void *)((char *)hook - offsetof(Input, close));
+  Input *in = container_of(hook, Input, close);
   (void)rt;
   if (in->signals) in->signals->foreground = NULL;
   if (in->polled)

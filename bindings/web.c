@@ -10,9 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define container_of(pointer, type, member)                                                        \
-  ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
-
 /* A task that waits for the server to stop. */
 typedef struct StopWait {
   struct StopWait *next, **link;

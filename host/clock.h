@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 #include <uv.h>
 
 typedef struct Clock {
@@ -32,6 +33,13 @@ static inline void clock_stop(Clock *clock) {
 static inline void clock_go(Clock *clock) {
   clock->stopped = false;
   clock->ahead = clock->shows - uv_hrtime();
+}
+
+/* CPU time that this thread has used, in nanoseconds. Safe in signal handlers (POSIX). */
+static inline uint64_t clock_thread_cpu(void) {
+  struct timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
 #endif

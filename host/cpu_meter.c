@@ -13,17 +13,11 @@ static struct {
   CloseHook close;
 } meter;
 
-static uint64_t thread_cpu_ns(void) {
-  struct timespec used;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used); /* safe in signal handlers (POSIX) */
-  return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
-}
-
 static void on_sample(int signum) {
   (void)signum;
   Runtime *rt = meter.rt;
   if (!rt) return;
-  uint64_t now = thread_cpu_ns();
+  uint64_t now = clock_thread_cpu();
   if (rt->current) rt->current->cpu_ns += now - meter.seen_ns;
   meter.seen_ns = now;
 }
@@ -42,7 +36,7 @@ void cpu_meter_start(Runtime *rt) {
   event._sigev_un._tid = gettid();
   if (meter.rt || timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &meter.timer)) return;
   meter.rt = rt;
-  meter.seen_ns = thread_cpu_ns();
+  meter.seen_ns = clock_thread_cpu();
   meter.close.close = stop;
   ml_runtime_on_close(rt, &meter.close);
   sigaction(SIGPROF, &action, NULL);

@@ -252,7 +252,7 @@ static int on_curl_timer(CURLM *multi, long ms, void *data) {
 }
 
 static void on_timer(Timer *timer) {
-  HttpPool *pool = (HttpPool *)((char *)timer - offsetof(HttpPool, timer));
+  HttpPool *pool = container_of(timer, HttpPool, timer);
   pool->set_timer = TIMER_NEVER;
   pool_drive(pool, CURL_SOCKET_TIMEOUT, 0);
 }
@@ -284,7 +284,7 @@ static void pool_drive_later(HttpPool *pool) {
 /* The whole time of a request is over. It is not left to curl, whose clock does not run for a
    transfer that waits for a connection. */
 static void on_timeout(Timer *timer) {
-  HttpTransfer *t = (HttpTransfer *)((char *)timer - offsetof(HttpTransfer, timer));
+  HttpTransfer *t = container_of(timer, HttpTransfer, timer);
   HttpPool *pool = t->pool;
   snprintf(t->message, sizeof t->message, "not finished within %g s", t->timeout);
   transfer_end(t, CURLE_OPERATION_TIMEDOUT);
@@ -294,7 +294,7 @@ static void on_timeout(Timer *timer) {
 /* At the end of a pass, the requests that its tasks started are sent together. */
 static void on_pass_end(PassHook *hook, Runtime *rt) {
   (void)rt;
-  HttpClient *client = (HttpClient *)((char *)hook - offsetof(HttpClient, pass_hook));
+  HttpClient *client = container_of(hook, HttpClient, pass_hook);
   for (HttpPool *pool = client->pools; pool; pool = pool->next) {
     if (!pool->started) continue;
     pool->started = false;

@@ -10,9 +10,6 @@
 #define ACCEPT_PAUSE_SECONDS 0.1 /* between tries while no descriptors are left */
 #define ACCEPTS_A_PASS 64
 
-#define container_of(pointer, type, member)                                                        \
-  ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
-
 static void set_timer(HttpServer *s, Timer *timer, double seconds, void (*fire)(Timer *)) {
   timer_set(&s->rt->timers, timer, timer_due(runtime_now(s->rt), seconds), fire);
 }

@@ -94,7 +94,7 @@ static void print_tasks(Inspector *inspector) {
 }
 
 static void on_pass_end(PassHook *hook, Runtime *rt) {
-  Inspector *inspector = (Inspector *)(void *)((char *)hook - offsetof(Inspector, pass));
+  Inspector *inspector = container_of(hook, Inspector, pass);
   if (inspector->print) print_tasks(inspector);
   for (InspectorClient *client = inspector->clients, *next; client; client = next) {
     next = client->next;
@@ -161,8 +161,7 @@ static bool is_asked(const Inspector *inspector) {
 }
 
 static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
-  const Inspector *inspector =
-      (Inspector *)(void *)((char *)interrupt - offsetof(Inspector, interrupt));
+  const Inspector *inspector = container_of(interrupt, Inspector, interrupt);
   return rt->current && (inspector->print || is_asked(inspector));
 }
 
@@ -186,7 +185,7 @@ static void answer_at_once(int fd, Runtime *rt) {
 }
 
 static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
-  Inspector *inspector = (Inspector *)(void *)((char *)interrupt - offsetof(Inspector, interrupt));
+  Inspector *inspector = container_of(interrupt, Inspector, interrupt);
   (void)L;
   (void)ar;
   if (inspector->print) print_tasks(inspector);
@@ -228,7 +227,7 @@ static void on_signal(uv_signal_t *handle, int signum) {
 }
 
 static void on_runtime_close(CloseHook *hook, Runtime *rt) {
-  Inspector *inspector = (Inspector *)(void *)((char *)hook - offsetof(Inspector, close));
+  Inspector *inspector = container_of(hook, Inspector, close);
   looked_into.inspector = NULL;
   interrupt_remove(rt, &inspector->interrupt);
   while (inspector->clients) drop(inspector->clients);

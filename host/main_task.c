@@ -7,7 +7,7 @@
 
 /* Moves error and traceback to the main state, where they are printed after this pass. */
 static void on_ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback) {
-  MainTask *m = (MainTask *)(void *)((char *)owner - offsetof(MainTask, owner));
+  MainTask *m = container_of(owner, MainTask, owner);
   m->task = NULL;
   m->status = t->status;
   if (t->status == TASK_DONE) {

@@ -59,7 +59,7 @@ void remote_check_stop(Remote *remote) {
 }
 
 static Remote *of_interrupt(Interrupt *interrupt) {
-  return (Remote *)(void *)((char *)interrupt - offsetof(Remote, interrupt));
+  return container_of(interrupt, Remote, interrupt);
 }
 
 /* In the signal handler. */
@@ -86,7 +86,7 @@ static void on_async(uv_async_t *async) {
 static void on_closed(uv_handle_t *async) { release(async->data); }
 
 static void close_remote(CloseHook *hook, Runtime *rt) {
-  Remote *remote = (Remote *)(void *)((char *)hook - offsetof(Remote, close));
+  Remote *remote = container_of(hook, Remote, close);
   /* The run may have ended, and be closed, before the ml_stop that ended it has returned. */
   while (atomic_load(&remote->stopping) > 0) sched_yield();
   rt->remote = NULL;

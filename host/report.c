@@ -158,7 +158,7 @@ void report_error(lua_State *L, const char *headline, int index, const char *tra
 /* --- failures that nobody awaits --- */
 
 static void on_due(Timer *timer) {
-  Runtime *rt = (Runtime *)(void *)((char *)timer - offsetof(Runtime, unawaited_timer));
+  Runtime *rt = container_of(timer, Runtime, unawaited_timer);
   rt->reports_due = true;
 }
 

@@ -136,9 +136,7 @@ typedef struct Grace {
   bool over;
 } Grace;
 
-static void grace_over(Timer *timer) {
-  ((Grace *)(void *)((char *)timer - offsetof(Grace, timer)))->over = true;
-}
+static void grace_over(Timer *timer) { (container_of(timer, Grace, timer))->over = true; }
 
 static bool grace_done(void *data) {
   Grace *grace = data;

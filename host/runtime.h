@@ -3,6 +3,7 @@
 #ifndef ML_RUNTIME_H
 #define ML_RUNTIME_H
 
+#include "container_of.h"
 #include "memory.h"
 #include "moonloop.h"
 #include "timer.h"

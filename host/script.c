@@ -96,7 +96,7 @@ static int load_main(lua_State *L) {
 /* --- running --- */
 
 static void on_signal(Signals *signals, int signum) {
-  Script *s = (Script *)(void *)((char *)signals - offsetof(Script, signals));
+  Script *s = container_of(signals, Script, signals);
   const char *reason = signum == SIGINT ? "SIGINT" : "SIGTERM";
   if (signum != SIGINT || !signals->foreground) {
     main_task_stop(&s->main, reason, 128 + signum);

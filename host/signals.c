@@ -34,7 +34,7 @@ static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
    the signal cancelled it. */
 static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   (void)ar;
-  Signals *s = (Signals *)(void *)((char *)interrupt - offsetof(Signals, interrupt));
+  Signals *s = container_of(interrupt, Signals, interrupt);
   if (!caught.unseen) return; /* the loop was faster */
   deliver(s, caught.unseen);
   Task *t = s->rt->current;
@@ -62,7 +62,7 @@ static void on_loop_signal(uv_signal_t *handle, int signum) {
 }
 
 static void close_signals(CloseHook *hook, Runtime *rt) {
-  Signals *s = (Signals *)(void *)((char *)hook - offsetof(Signals, close));
+  Signals *s = container_of(hook, Signals, close);
   caught.signals = NULL;
   interrupt_remove(rt, &s->interrupt);
   for (int i = 0; i < 2; i++) uv_close((uv_handle_t *)&s->handles[i], NULL);

@@ -36,12 +36,6 @@ typedef struct Limiter {
   volatile uint64_t cpu_at;     /* CPU time of this thread then */
 } Limiter;
 
-static uint64_t thread_cpu(void) {
-  struct timespec at;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
-  return (uint64_t)at.tv_sec * NS_PER_S + (uint64_t)at.tv_nsec;
-}
-
 /* --- limits --- */
 
 static uint64_t to_ns(double seconds) {
@@ -146,7 +140,7 @@ static void make_timer(Limiter *l) {
 /* When the running stretch has to be looked at next, from now on. 0: at once. */
 static uint64_t next_look(Limiter *l, const Limits *m) {
   uint64_t next = UINT64_MAX;
-  if (has_budget(m)) next = budget_left(m, thread_cpu() - l->cpu_at);
+  if (has_budget(m)) next = budget_left(m, clock_thread_cpu() - l->cpu_at);
   if (m->slice_ns) {
     uint64_t run = uv_hrtime() - l->started_at;
     uint64_t slice = run >= m->slice_ns ? 0 : m->slice_ns - run;
@@ -160,7 +154,7 @@ void limits_enter(Runtime *rt, Task *t) {
   Limits *m = t->limits;
   rt->attention = true;
   l->started_at = uv_hrtime();
-  if (has_budget(m)) l->cpu_at = thread_cpu();
+  if (has_budget(m)) l->cpu_at = clock_thread_cpu();
   if (exhausted(m)) {
     make_timer(l);
     interrupt_arm(t->co, 1);
@@ -179,7 +173,7 @@ void limits_enter(Runtime *rt, Task *t) {
 
 void limits_leave(Runtime *rt, Task *t) {
   if (!has_budget(t->limits)) return;
-  uint64_t used = thread_cpu() - rt->limiter->cpu_at;
+  uint64_t used = clock_thread_cpu() - rt->limiter->cpu_at;
   for (Limits *m = t->limits; m; m = m->outer) m->used_ns += used;
 }
 
@@ -217,7 +211,7 @@ static void push_error(lua_State *L, Limits *m, double seconds) {
 
 static void break_off(lua_State *L, Task *t, Limits *m, double seconds) {
   Limiter *l = t->rt->limiter;
-  uint64_t used = m->used_ns + thread_cpu() - l->cpu_at;
+  uint64_t used = m->used_ns + clock_thread_cpu() - l->cpu_at;
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   if (!t->broken_off) {
     t->broken_off = true;
@@ -240,7 +234,7 @@ void limits_break_off(lua_State *L, double seconds) {
   Task *t = rt->current;
   Limits *m = limits_new(rt, t->limits, 0, 0);
   if (!m) return; /* no memory; the watchdog does not ask again */
-  if (!has_budget(t->limits)) rt->limiter->cpu_at = thread_cpu();
+  if (!has_budget(t->limits)) rt->limiter->cpu_at = clock_thread_cpu();
   m->exhausted = true;
   limits_drop(t->limits); /* held by `m` */
   t->limits = m;
@@ -294,7 +288,7 @@ static void limits_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   uint64_t over = 0;
   Limits *m = exhausted(t->limits);
   if (!m && has_budget(t->limits)) {
-    uint64_t used = thread_cpu() - l->cpu_at;
+    uint64_t used = clock_thread_cpu() - l->cpu_at;
     for (Limits *at = t->limits; at; at = at->outer) {
       if (!at->cpu_ns || at->used_ns + used < at->cpu_ns) continue;
       over = at->used_ns + used - at->cpu_ns;

@@ -123,7 +123,7 @@ static void show(Terminal *t) {
 
 static void redraw(PassHook *hook, Runtime *rt) {
   (void)rt;
-  show((Terminal *)(void *)((char *)hook - offsetof(Terminal, redraw)));
+  show(container_of(hook, Terminal, redraw));
 }
 
 /* --- output of scripts --- */
@@ -364,7 +364,7 @@ static void start_signal(Terminal *t, uv_signal_t *handle, uv_signal_cb callback
 static void on_closed(uv_handle_t *handle) { free(handle->data); }
 
 static void close_terminal(CloseHook *hook, Runtime *rt) {
-  Terminal *t = (Terminal *)(void *)((char *)hook - offsetof(Terminal, close));
+  Terminal *t = container_of(hook, Terminal, close);
   (void)rt;
   fflush(t->out.file);
   stop_editing(t);

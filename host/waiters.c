@@ -3,7 +3,7 @@
 #include "task.h"
 
 struct ml_Task *waiters_task(Waiter *waiter) {
-  return (Task *)(void *)((char *)waiter - offsetof(Task, waiter));
+  return container_of(waiter, Task, waiter);
 }
 
 struct ml_Task *waiters_wake_first(Waiters *line) {

@@ -267,7 +267,7 @@ static void destroy(Watchdog *w) {
 }
 
 static void close_watchdog(CloseHook *hook, Runtime *rt) {
-  Watchdog *w = (Watchdog *)(void *)((char *)hook - offsetof(Watchdog, on_close));
+  Watchdog *w = container_of(hook, Watchdog, on_close);
   pthread_mutex_lock(&w->lock);
   w->stop = true;
   pthread_cond_signal(&w->wake);

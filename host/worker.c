@@ -104,7 +104,7 @@ static void pack_error(lua_State *L, Job *job, const char *traceback) {
 
 /* The end of the job's task. */
 static void on_job_ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback) {
-  Worker *w = (Worker *)(void *)((char *)owner - offsetof(Worker, owner));
+  Worker *w = container_of(owner, Worker, owner);
   Job *job = atomic_load(&w->job);
   w->task = NULL;
   if (interrupt_is_armed(L)) lua_sethook(L, NULL, 0, 0);
