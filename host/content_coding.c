@@ -1,0 +1,270 @@
+#include "content_coding.h"
+
+#include <brotli/decode.h>
+#include <brotli/encode.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <zlib.h>
+
+enum {
+  GZIP_LEVEL = 6,
+  BROTLI_LEVEL = 4,
+  BROTLI_WINDOW = 18, /* as of a 256 kB window: a larger one costs an encoder megabytes */
+  ZLIB_WINDOW = 15,
+  ZLIB_GZIP = 16, /* added to the window: the gzip format */
+  PIECE = 4096,   /* the least room for output: above what a flush needs at once */
+  MAX_PIECE = 1 << 20,
+};
+
+typedef enum Operation { FEED, FLUSH, FINISH } Operation;
+
+/* What the input and the output of one step are; flushing and finishing have no input. */
+typedef struct Step {
+  Operation operation;
+  const uint8_t *in;
+  uint8_t *out;
+  size_t in_len, out_len;
+} Step;
+
+typedef enum StepResult {
+  STEP_IDLE,  /* the input is used, and what it gives is written */
+  STEP_FULL,  /* the output is full */
+  STEP_ENDED, /* the stream has come to its end */
+  STEP_MALFORMED,
+  STEP_NO_MEMORY,
+} StepResult;
+
+struct ContentCoder {
+  StepResult (*step)(ContentCoder *c, Step *step);
+  ContentCoding coding;
+  bool encodes;
+  bool zlib_open;
+  bool started; /* there was input */
+  bool ended;   /* the stream, or this member of a gzip file, is complete */
+  union {
+    z_stream zlib;
+    BrotliEncoderState *encoder;
+    BrotliDecoderState *decoder;
+  };
+};
+
+bool content_coding_find(const char *name, size_t n, ContentCoding *coding) {
+  static const struct {
+    const char *name;
+    ContentCoding coding;
+  } known[] = {{"gzip", CODING_GZIP},
+               {"x-gzip", CODING_GZIP},
+               {"deflate", CODING_DEFLATE},
+               {"br", CODING_BROTLI}};
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (strlen(known[i].name) == n && !strncasecmp(known[i].name, name, n)) {
+      *coding = known[i].coding;
+      return true;
+    }
+  return false;
+}
+
+/* --- zlib --- */
+
+static void zlib_begin(ContentCoder *c, const Step *step) {
+  size_t in = step->in_len < MAX_PIECE ? step->in_len : MAX_PIECE;
+  size_t out = step->out_len < MAX_PIECE ? step->out_len : MAX_PIECE;
+  c->zlib.next_in = (uint8_t *)step->in;
+  c->zlib.avail_in = (unsigned)in;
+  c->zlib.next_out = step->out;
+  c->zlib.avail_out = (unsigned)out;
+}
+
+static StepResult zlib_end(ContentCoder *c, Step *step) {
+  bool full = c->zlib.avail_out == 0;
+  step->in_len -= (size_t)(c->zlib.next_in - step->in);
+  step->in = c->zlib.next_in;
+  step->out_len -= (size_t)(c->zlib.next_out - step->out);
+  step->out = c->zlib.next_out;
+  return full || step->in_len ? STEP_FULL : STEP_IDLE;
+}
+
+static StepResult deflate_step(ContentCoder *c, Step *step) {
+  static const int flushes[] = {[FEED] = Z_NO_FLUSH, [FLUSH] = Z_SYNC_FLUSH, [FINISH] = Z_FINISH};
+  zlib_begin(c, step);
+  int rc = deflate(&c->zlib, flushes[step->operation]);
+  StepResult result = zlib_end(c, step);
+  if (rc == Z_STREAM_END) return STEP_ENDED;
+  return rc == Z_OK || rc == Z_BUF_ERROR ? result : STEP_NO_MEMORY;
+}
+
+/* Bare deflate data begins with three bits for the kind of block; the first byte of the zlib
+   format, x8, would be a block without compression whose padding is not zero. */
+static bool is_zlib_format(uint8_t first) { return (first & 0x0f) == 8; }
+
+static StepResult inflate_step(ContentCoder *c, Step *step) {
+  if (!c->zlib_open) {
+    if (!step->in_len) return STEP_IDLE;
+    int window = is_zlib_format(*step->in) ? ZLIB_WINDOW : -ZLIB_WINDOW;
+    if (inflateInit2(&c->zlib, window) != Z_OK) return STEP_NO_MEMORY;
+    c->zlib_open = true;
+  }
+  zlib_begin(c, step);
+  int rc = inflate(&c->zlib, Z_NO_FLUSH);
+  StepResult result = zlib_end(c, step);
+  if (rc == Z_STREAM_END) return STEP_ENDED;
+  if (rc == Z_MEM_ERROR) return STEP_NO_MEMORY;
+  return rc == Z_OK || rc == Z_BUF_ERROR ? result : STEP_MALFORMED;
+}
+
+/* --- brotli --- */
+
+static StepResult brotli_encode_step(ContentCoder *c, Step *step) {
+  static const BrotliEncoderOperation operations[] = {
+      [FEED] = BROTLI_OPERATION_PROCESS,
+      [FLUSH] = BROTLI_OPERATION_FLUSH,
+      [FINISH] = BROTLI_OPERATION_FINISH,
+  };
+  if (!BrotliEncoderCompressStream(c->encoder, operations[step->operation], &step->in_len,
+                                   &step->in, &step->out_len, &step->out, NULL))
+    return STEP_NO_MEMORY;
+  if (BrotliEncoderIsFinished(c->encoder)) return STEP_ENDED;
+  return step->in_len || BrotliEncoderHasMoreOutput(c->encoder) ? STEP_FULL : STEP_IDLE;
+}
+
+static StepResult brotli_decode_step(ContentCoder *c, Step *step) {
+  switch (BrotliDecoderDecompressStream(c->decoder, &step->in_len, &step->in, &step->out_len,
+                                        &step->out, NULL)) {
+  case BROTLI_DECODER_RESULT_SUCCESS:
+    return STEP_ENDED;
+  case BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT:
+    return STEP_IDLE;
+  case BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT:
+    return STEP_FULL;
+  default:
+    break;
+  }
+  BrotliDecoderErrorCode code = BrotliDecoderGetErrorCode(c->decoder);
+  bool no_memory = code <= BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MODES &&
+                   code >= BROTLI_DECODER_ERROR_ALLOC_BLOCK_TYPE_TREES;
+  return no_memory ? STEP_NO_MEMORY : STEP_MALFORMED;
+}
+
+/* --- coders --- */
+
+static ContentCoder *coder_new(ContentCoding coding, bool encodes,
+                               StepResult (*step)(ContentCoder *c, Step *step)) {
+  ContentCoder *c = calloc(1, sizeof *c);
+  if (!c) return NULL;
+  c->coding = coding;
+  c->encodes = encodes;
+  c->step = step;
+  return c;
+}
+
+ContentCoder *content_encoder_new(ContentCoding coding, int level) {
+  if (coding == CODING_DEFLATE) return NULL;
+  bool brotli = coding == CODING_BROTLI;
+  ContentCoder *c = coder_new(coding, true, brotli ? brotli_encode_step : deflate_step);
+  if (!c) return NULL;
+  if (brotli) {
+    c->encoder = BrotliEncoderCreateInstance(NULL, NULL, NULL);
+    if (c->encoder) {
+      BrotliEncoderSetParameter(c->encoder, BROTLI_PARAM_LGWIN, BROTLI_WINDOW);
+      BrotliEncoderSetParameter(c->encoder, BROTLI_PARAM_QUALITY,
+                                (uint32_t)(level ? level : BROTLI_LEVEL));
+      return c;
+    }
+  } else if (deflateInit2(&c->zlib, level ? level : GZIP_LEVEL, Z_DEFLATED, ZLIB_WINDOW + ZLIB_GZIP,
+                          8, Z_DEFAULT_STRATEGY) == Z_OK) {
+    c->zlib_open = true;
+    return c;
+  }
+  free(c);
+  return NULL;
+}
+
+ContentCoder *content_decoder_new(ContentCoding coding) {
+  bool brotli = coding == CODING_BROTLI;
+  ContentCoder *c = coder_new(coding, false, brotli ? brotli_decode_step : inflate_step);
+  if (!c || coding == CODING_DEFLATE) return c; /* deflate's first byte says which format it is */
+  if (brotli) {
+    c->decoder = BrotliDecoderCreateInstance(NULL, NULL, NULL);
+    if (c->decoder) return c;
+  } else if (inflateInit2(&c->zlib, ZLIB_WINDOW + ZLIB_GZIP) == Z_OK) {
+    c->zlib_open = true;
+    return c;
+  }
+  free(c);
+  return NULL;
+}
+
+void content_coder_free(ContentCoder *c) {
+  if (!c) return;
+  if (c->coding == CODING_BROTLI && c->encodes)
+    BrotliEncoderDestroyInstance(c->encoder);
+  else if (c->coding == CODING_BROTLI)
+    BrotliDecoderDestroyInstance(c->decoder);
+  else if (c->zlib_open && c->encodes)
+    deflateEnd(&c->zlib);
+  else if (c->zlib_open)
+    inflateEnd(&c->zlib);
+  free(c);
+}
+
+/* Behind the end of a gzip member another one may follow (RFC 1952 section 2.2); behind anything
+   else nothing may. */
+static bool begin_next_member(ContentCoder *c) {
+  if (c->coding != CODING_GZIP || inflateReset(&c->zlib) != Z_OK) return false;
+  c->ended = false;
+  return true;
+}
+
+static CodingResult run(ContentCoder *c, Operation operation, const char **bytes, size_t *n,
+                        Buffer *out, size_t limit) {
+  Step step = {.operation = operation, .in = (const uint8_t *)*bytes, .in_len = *n};
+  if (*n) c->started = true;
+  for (;;) {
+    if (c->ended) {
+      if (!step.in_len) return CODING_DONE;
+      if (c->encodes || !begin_next_member(c)) return CODING_MALFORMED;
+    }
+    if (out->len >= limit) return CODING_FULL;
+    if (out->cap - out->len < PIECE && !buffer_reserve(out, PIECE)) return CODING_NO_MEMORY;
+    size_t room = out->cap - out->len;
+    if (room > limit - out->len) room = limit - out->len;
+    step.out = (uint8_t *)out->data + out->len;
+    step.out_len = room;
+    StepResult result = c->step(c, &step);
+    out->len += room - step.out_len;
+    *bytes = (const char *)step.in;
+    *n = step.in_len;
+    switch (result) {
+    case STEP_IDLE:
+      return CODING_DONE;
+    case STEP_FULL:
+      break;
+    case STEP_ENDED:
+      c->ended = true;
+      break;
+    case STEP_MALFORMED:
+      return CODING_MALFORMED;
+    case STEP_NO_MEMORY:
+      return CODING_NO_MEMORY;
+    }
+  }
+}
+
+CodingResult content_coder_feed(ContentCoder *c, const char **bytes, size_t *n, Buffer *out,
+                                size_t limit) {
+  return run(c, FEED, bytes, n, out, limit);
+}
+
+CodingResult content_coder_flush(ContentCoder *c, Buffer *out) {
+  const char *none = "";
+  size_t n = 0;
+  return run(c, FLUSH, &none, &n, out, SIZE_MAX);
+}
+
+CodingResult content_coder_finish(ContentCoder *c, Buffer *out) {
+  const char *none = "";
+  size_t n = 0;
+  if (c->encodes) return run(c, FINISH, &none, &n, out, SIZE_MAX);
+  return c->ended || !c->started ? CODING_DONE : CODING_MALFORMED;
+}

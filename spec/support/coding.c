@@ -1,0 +1,61 @@
+/* Content codings for the specs: the coders of host/content_coding.h, which the server and the
+   client use in C. */
+#include "content_coding.h"
+
+#include <lauxlib.h>
+#include <stdint.h>
+
+static const char *const results[] = {
+    [CODING_DONE] = "done",
+    [CODING_FULL] = "full",
+    [CODING_MALFORMED] = "malformed",
+    [CODING_NO_MEMORY] = "no memory",
+};
+
+/* Runs the list of pieces at 3 through `c`, each fed on its own; frees it. */
+static int run(lua_State *L, ContentCoder *c, size_t limit, bool flush) {
+  Buffer out = {0};
+  CodingResult result = CODING_DONE;
+  luaL_argcheck(L, c, 1, "no such coder");
+  for (lua_Integer i = 1; result == CODING_DONE && lua_geti(L, 3, i) == LUA_TSTRING; i++) {
+    size_t n;
+    const char *bytes = lua_tolstring(L, -1, &n);
+    result = content_coder_feed(c, &bytes, &n, &out, limit);
+    if (result == CODING_DONE && flush) result = content_coder_flush(c, &out);
+    lua_pop(L, 1);
+  }
+  if (result == CODING_DONE) result = content_coder_finish(c, &out);
+  content_coder_free(c);
+  lua_pushlstring(L, out.data ? out.data : "", out.len);
+  buffer_free(&out);
+  lua_pushstring(L, results[result]);
+  return 2;
+}
+
+static ContentCoding check_coding(lua_State *L) {
+  ContentCoding coding;
+  size_t n;
+  const char *name = luaL_checklstring(L, 1, &n);
+  luaL_argcheck(L, content_coding_find(name, n, &coding), 1, "unknown coding");
+  return coding;
+}
+
+/* encode(name, level, pieces [, flush]) -> bytes, result; `flush` after each piece */
+static int l_encode(lua_State *L) {
+  ContentCoding coding = check_coding(L);
+  return run(L, content_encoder_new(coding, (int)luaL_checkinteger(L, 2)), SIZE_MAX,
+             lua_toboolean(L, 4));
+}
+
+/* decode(name, limit | nil, pieces) -> bytes, result */
+static int l_decode(lua_State *L) {
+  ContentCoding coding = check_coding(L);
+  size_t limit = lua_isnil(L, 2) ? SIZE_MAX : (size_t)luaL_checkinteger(L, 2);
+  return run(L, content_decoder_new(coding), limit, false);
+}
+
+int luaopen_coding(lua_State *L) {
+  static const luaL_Reg functions[] = {{"encode", l_encode}, {"decode", l_decode}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}
