@@ -383,5 +383,6 @@ int luaopen_moonloop_web_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"router", l_router}, {"reason", l_reason}, {"abort", l_abort}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  web_headers_open(L);
   return 1;
 }

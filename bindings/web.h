@@ -5,6 +5,7 @@
 #include "http_server.h"
 #include <lua.h>
 
+#define WEB_HEADERS "moonloop.web.core.response_headers"
 #define WEB_REQUEST "moonloop.web.core.request"
 #define WEB_RESPONSE "moonloop.web.core.response"
 #define WEB_ROUTER "moonloop.web.core.router"
@@ -22,6 +23,9 @@ typedef struct Web {
 
 /* Creates the metatable of requests and lets them cross to executors. */
 void web_request_open(lua_State *L);
+
+/* Creates the metatable of response headers; sets `headers` in the module on the top of L. */
+void web_headers_open(lua_State *L);
 
 /* Pushes the request object for the connection's current request, its own copy of everything. */
 void web_request_push(lua_State *L, const Web *web, HttpConnection *c);

@@ -100,8 +100,9 @@ static void set_text(Reply *reply, int index) {
   reply->type_len = sizeof type - 1;
 }
 
+static const char json_type[] = "Content-Type: application/json\r\n";
+
 static void set_json(Reply *reply, int index) {
-  static const char type[] = "Content-Type: application/json\r\n";
   Buffer *body = &reply->web->body;
   JsonError error;
   body->len = 0;
@@ -109,8 +110,8 @@ static void set_json(Reply *reply, int index) {
     luaL_error(reply->L, "the response of %s: %s", reply->c->match.route->name, error.message);
   reply->body = body->data;
   reply->body_len = body->len;
-  reply->type = type;
-  reply->type_len = sizeof type - 1;
+  reply->type = json_type;
+  reply->type_len = sizeof json_type - 1;
 }
 
 /* --- writing --- */
@@ -141,16 +142,28 @@ static void write_reply(Reply *reply) {
   c->answered = true;
 }
 
-/* ml.web.response{status =, headers =, body =, json =}, checked when it was made. */
+/* Pushes a field of the response at `index`, past its class; returns its type. */
+static int get_field(lua_State *L, int index, const char *name) {
+  lua_pushstring(L, name);
+  return lua_rawget(L, index);
+}
+
+/* ml.web.response{...}, checked when it was made: see scripts/moonloop/web/response.lua. */
 static void set_response(Reply *reply, int index) {
   lua_State *L = reply->L;
   index = lua_absindex(L, index);
-  if (lua_getfield(L, index, "status") != LUA_TNIL) check_status(reply, -1);
-  if (lua_getfield(L, index, "json") != LUA_TNIL)
-    set_json(reply, -1);
-  else if (lua_getfield(L, index, "body") == LUA_TSTRING) /* kept by the response */
+  if (get_field(L, index, "status") != LUA_TNIL) check_status(reply, -1);
+  if (get_field(L, index, "_body") == LUA_TSTRING) { /* kept by the response, like the next */
     set_text(reply, -1);
-  if (lua_getfield(L, index, "headers") == LUA_TTABLE) add_headers(reply, -1);
+    reply->type = json_type;
+    reply->type_len = sizeof json_type - 1;
+  } else if (get_field(L, index, "body") == LUA_TSTRING) {
+    set_text(reply, -1);
+  } else if (get_field(L, index, "json") != LUA_TNIL) {
+    set_json(reply, -1);
+  }
+  if (get_field(L, index, "headers") == LUA_TTABLE || get_field(L, index, "_headers") == LUA_TTABLE)
+    add_headers(reply, -1);
 }
 
 /* Sets the body for a table. */

@@ -97,7 +97,7 @@ describe("web.response", function()
     refuses("unknown field 'staus'", { staus = 200 })
     refuses("field 'status' of a response is a string", { status = "200" })
     refuses("field 'body' of a response is a table", { body = {} })
-    refuses("either a body or json", { body = "", json = {} })
+    refuses("either body or json", { body = "", json = {} })
   end)
 end)
 

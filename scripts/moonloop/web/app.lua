@@ -1,0 +1,61 @@
+--- Applications: a table of routes.
+local core = require "moonloop.web.core"
+local route_options = require "moonloop.web.route_options"
+
+local METHODS = { "get", "post", "put", "patch", "delete", "head", "options", "any" }
+
+--- Is `f` something that can be called?
+local function is_callable(f)
+  if type(f) == "function" then return true end
+  local meta = getmetatable(f)
+  return type(meta) == "table" and type(meta.__call) == "function"
+end
+
+local App = {}
+App.__index = App
+App.__name = "moonloop.web.app"
+
+--- Registers a route. The methods below end in a call of it, so level 2 is the script's line.
+local function add_route(app, method, path, opts, handler)
+  if handler == nil then opts, handler = nil, opts end
+  if type(path) ~= "string" then
+    error("the path of a route is a " .. type(path) .. " (expected a string)", 2)
+  end
+  if opts ~= nil then route_options.check(opts, 2) end
+  if not is_callable(handler) then
+    error("the handler of " .. path .. " is a " .. type(handler) .. " (expected a function)",
+      2)
+  end
+  opts = opts or {}
+  handler = route_options.apply(opts, handler)
+  local ok, wrong = app.router:add(method, path, handler, opts.max_body, opts.cpu, opts.slice)
+  if not ok then error(wrong, 2) end
+  return app
+end
+
+for _, name in ipairs(METHODS) do
+  local method = name:upper()
+  --- app:get(path [, opts], handler) and so on. Returns the app.
+  App[name] = function(app, path, opts, handler)
+    return add_route(app, method, path, opts, handler)
+  end
+end
+
+--- app:route(method, path [, opts], handler): the same, with the method as a string.
+function App.route(app, method, path, opts, handler)
+  local name = type(method) == "string" and method:lower() or tostring(method)
+  for _, known in ipairs(METHODS) do
+    if name == known then return add_route(app, known:upper(), path, opts, handler) end
+  end
+  error("unknown method '" .. tostring(method) .. "'", 2)
+end
+
+local M = {}
+
+--- A new application without routes.
+function M.new() return setmetatable({ router = core.router() }, App) end
+
+--- Is `v` an application?
+function M.is_app(v) return getmetatable(v) == App end
+
+return M

@@ -1,0 +1,93 @@
+--- The options of a route: what they may be, and what they make of its handler.
+local core = require "moonloop.web.core"
+local core_spawn = require "moonloop.core".spawn
+
+local M = {}
+
+local OPTIONS = { offload = "boolean", max_body = "integer", cpu = "number", slice = "number",
+  deadline = "number", summary = "string", tags = "table" }
+
+--- Raises what is wrong with the options of a route, `level` calls further up.
+function M.check(opts, level)
+  level = level + 1
+  if type(opts) ~= "table" then
+    error("the options of a route are a " .. type(opts) .. " (expected a table)", level)
+  end
+  for name, value in pairs(opts) do
+    local wanted = OPTIONS[name]
+    if not wanted then
+      error("unknown option '" .. tostring(name) .. "' of a route", level)
+    end
+    local given = math.type(value) == "integer" and wanted == "integer" and wanted or type(value)
+    if given ~= wanted then
+      error("option '" .. name .. "' of a route is a " .. given .. " (expected " .. wanted .. ")",
+        level)
+    end
+  end
+  for _, name in ipairs { "cpu", "slice", "deadline" } do
+    local seconds = opts[name]
+    if seconds and (seconds <= 0 or seconds ~= seconds) then
+      error("option '" .. name .. "' of a route is not a positive number of seconds", level)
+    end
+  end
+  if opts.max_body and opts.max_body < 0 then
+    error("option 'max_body' of a route is negative", level)
+  end
+end
+
+--- A handler with a budget of CPU seconds on whatever thread it runs.
+local function limited(handler, cpu)
+  return function(req) return core_spawn({ handler, req, cpu = cpu }):await() end
+end
+
+--- Runs in the worker: the handler's results, and whether the first is a response, which crosses as
+-- a plain table.
+local function run_there(handler, req)
+  local flatten = require("moonloop.web.response").flatten
+  local function pack(first, ...)
+    local plain = flatten(first)
+    if plain then return true, plain, ... end
+    return false, first, ...
+  end
+  return pack(handler(req))
+end
+
+local function unpack_here(is_response, first, ...)
+  if is_response then setmetatable(first, core.response) end
+  return first, ...
+end
+
+--- A handler that runs on another core, as a job of the default executor.
+local function offloaded(handler, cpu)
+  local executor
+  if cpu then handler = limited(handler, cpu) end
+  return function(req)
+    executor = executor or require "moonloop.executor"
+    return unpack_here(executor.run(run_there, handler, req))
+  end
+end
+
+--- A handler that has so many seconds. Then it is cancelled with all that it started, and when their
+-- cleanup is over the client gets a 503.
+local function with_deadline(handler, seconds)
+  local wait = require "moonloop.wait".wait
+  return function(req)
+    local task = core_spawn(handler, req)
+    if #wait({ task }, { timeout = seconds }) == 0 and task:cancel("the deadline of the request") then
+      wait { task }
+      if task:status() == "cancelled" then
+        require("moonloop.web").abort(503, "Deadline Exceeded")
+      end
+    end
+    return task:await()
+  end
+end
+
+--- The handler as its options want it run.
+function M.apply(opts, handler)
+  if opts.offload then handler = offloaded(handler, opts.cpu) end
+  if opts.deadline then handler = with_deadline(handler, opts.deadline) end
+  return handler
+end
+
+return M
