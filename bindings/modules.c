@@ -15,6 +15,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.web.core", luaopen_moonloop_web_core},
     {"moonloop.terminal", luaopen_moonloop_terminal},
     {"moonloop.http.core", luaopen_moonloop_http_core},
+    {"moonloop.crypto", luaopen_moonloop_crypto},
     {NULL, NULL},
 };
 

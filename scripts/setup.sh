@@ -43,6 +43,7 @@ need libcurl4-openssl-dev 'libcurl with headers' library libcurl
 need libedit-dev 'libedit with headers' library libedit
 need zlib1g-dev 'zlib with headers' library zlib
 need libbrotli-dev 'brotli with headers' library libbrotlienc
+need libsodium-dev 'libsodium with headers' library libsodium
 need lua-cjson 'lua-cjson for Lua 5.4' lua_module cjson
 need lua-busted 'busted for Lua 5.4' lua_module busted
 need ca-certificates 'the certificates of the public authorities' \
