@@ -3,6 +3,7 @@
 #include "web.h"
 
 #include "error.h"
+#include "http_stream.h"
 #include "modules.h"
 #include "report.h"
 #include "task_limits.h"
@@ -31,8 +32,7 @@ static int request_returned(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   HttpConnection *c = (HttpConnection *)ctx;
   WebServer *server = (WebServer *)c->server;
-  if (!c->closing) web_respond(L, server->web, c, 2);
-  return 0;
+  return c->closing ? 0 : web_respond(L, server->web, c, 2);
 }
 
 static int request_main(lua_State *L) {
@@ -73,6 +73,7 @@ static int fail_request(lua_State *L) {
 static void request_ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback) {
   HttpConnection *c = container_of(owner, HttpConnection, owner);
   if (t->status != TASK_DONE) {
+    http_stream_fail(c); /* the error is reported in any case */
     lua_pushcfunction(L, fail_request);
     lua_pushlightuserdata(L, c);
     lua_pushvalue(L, -3);
@@ -219,6 +220,7 @@ static int l_listen(lua_State *L) {
   server->http.router = router->router;
   server->http.start = start_request;
   server->http.stopped = server_stopped;
+  server->http.user = web;
   server->http.timeout_ms = timeout;
   server->http.keep_alive_ms = keep_alive;
   lua_pushvalue(L, 4);
@@ -321,6 +323,17 @@ static int web_gc(lua_State *L) {
   return 0;
 }
 
+/* on_file(f): f(request, response) makes a response with a status, headers and a stream, or a body,
+   of one with a file. It may suspend. */
+static int l_on_file(lua_State *L) {
+  Web *web = lua_touserdata(L, lua_upvalueindex(1));
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  if (web->on_file) luaL_unref(L, LUA_REGISTRYINDEX, web->on_file);
+  web->on_file = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
 /* reason(status) -> "Not Found" */
 static int l_reason(lua_State *L) {
   lua_pushstring(L, http_reason((int)luaL_checkinteger(L, 1)));
@@ -370,6 +383,7 @@ int luaopen_moonloop_web_core(lua_State *L) {
   luaL_ref(L, LUA_REGISTRYINDEX); /* the close hook needs it to the end */
   web->on_close.close = close_servers;
   web_request_open(L);
+  web_out_open(L);
   luaL_getmetatable(L, WEB_REQUEST);
   web->request_metatable = luaL_ref(L, LUA_REGISTRYINDEX);
   make_class(L, WEB_ROUTER, router_methods, NULL, router_gc);
@@ -378,8 +392,11 @@ int luaopen_moonloop_web_core(lua_State *L) {
   web->response_metatable = lua_topointer(L, -1);
   lua_setfield(L, 1, "response");
   ml_runtime_on_close(runtime_of(L), &web->on_close);
+  lua_pushvalue(L, -1);
   lua_pushcclosure(L, l_listen, 1);
   lua_setfield(L, 1, "listen");
+  lua_pushcclosure(L, l_on_file, 1);
+  lua_setfield(L, 1, "on_file");
   static const luaL_Reg functions[] = {
       {"router", l_router}, {"reason", l_reason}, {"abort", l_abort}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

@@ -17,6 +17,7 @@ typedef struct Web {
   struct WebServer *servers;      /* that are not stopped */
   int request_metatable;          /* registry references */
   const void *response_metatable; /* its address */
+  int on_file;                    /* registry reference: what makes a response of a file */
   Buffer body;                    /* scratch: a JSON body */
   Buffer lines;                   /* scratch: header lines */
 } Web;
@@ -31,11 +32,23 @@ void web_headers_open(lua_State *L);
 void web_request_push(lua_State *L, const Web *web, HttpConnection *c);
 
 /* Writes the response for what a handler returned: the values of L from `first` on. Raises an error
-   that says what is wrong with them; then nothing is written. */
-void web_respond(lua_State *L, Web *web, HttpConnection *c, int first);
+   that says what is wrong with them; then nothing is written. May suspend, and calls Lua: the last
+   act of a C function, which returns what this returns. */
+int web_respond(lua_State *L, Web *web, HttpConnection *c, int first);
 
 /* Writes the response for the error value at `index`: its own status and detail where it was made
    by abort or by a bad request, else false. */
 bool web_respond_error(lua_State *L, Web *web, HttpConnection *c, int index);
+
+/* The object with which a streamed body is written (web_stream.c). */
+typedef struct WebOut WebOut;
+void web_out_open(lua_State *L);
+
+/* Pushes a new one. */
+WebOut *web_out_new(lua_State *L);
+
+/* Runs the function at `function` with `out`, which is on the top of L, and ends the stream, of
+   which it takes the writer's part. The last act of a C function, like web_respond. */
+int web_out_run(lua_State *L, WebOut *out, struct HttpStream *stream, int function);
 
 #endif

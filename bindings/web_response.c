@@ -3,6 +3,7 @@
 #include "web.h"
 
 #include "error.h"
+#include "http_stream.h"
 #include "json.h"
 #include <lauxlib.h>
 
@@ -16,6 +17,8 @@ typedef struct Reply {
   size_t type_len;
   const char *body;
   size_t body_len;
+  uint64_t length; /* of a streamed body */
+  int stream;      /* the stack index of the function that streams the body, or 0 */
   bool has_date;
 } Reply;
 
@@ -25,8 +28,23 @@ static void check_memory(lua_State *L, bool ok) {
 
 /* --- headers --- */
 
-/* Headers that decide how the message is framed are the server's business. */
-static void note_header(Reply *reply, const char *name, size_t n, const char *value,
+/* The body's length as the script gave it, for a stream that knows. */
+static void set_length(Reply *reply, const char *value, size_t n) {
+  if (reply->length != HTTP_LENGTH_CHUNKED)
+    luaL_error(reply->L, "header 'Content-Length' is given more than once");
+  uint64_t length = 0;
+  for (size_t i = 0; i < n; i++)
+    length = value[i] >= '0' && value[i] <= '9' && length <= HTTP_LENGTH_MAX / 16
+                 ? 10 * length + (uint64_t)(value[i] - '0')
+                 : UINT64_MAX;
+  if (!n || length > HTTP_LENGTH_MAX)
+    luaL_error(reply->L, "header 'Content-Length': '%s' is not a number of bytes", value);
+  reply->length = length;
+}
+
+/* Headers that decide how the message is framed are the server's business: true for those that it
+   writes itself. */
+static bool note_header(Reply *reply, const char *name, size_t n, const char *value,
                         size_t value_len) {
   if (http_name_is(name, n, "content-type")) {
     reply->type = NULL;
@@ -35,10 +53,15 @@ static void note_header(Reply *reply, const char *name, size_t n, const char *va
     reply->has_date = true;
   } else if (http_name_is(name, n, "connection") && http_name_is(value, value_len, "close")) {
     reply->c->close_after = true;
+    return true;
+  } else if (reply->stream && http_name_is(name, n, "content-length")) {
+    set_length(reply, value, value_len);
+    return true;
   } else if (http_name_is(name, n, "content-length") || http_name_is(name, n, "connection") ||
              http_name_is(name, n, "transfer-encoding")) {
     luaL_error(reply->L, "header '%s' is set by the server itself", name);
   }
+  return false;
 }
 
 /* One line with the value at `index`. */
@@ -54,8 +77,7 @@ static void add_header(Reply *reply, const char *name, size_t n, int index) {
   if (!http_header_value_ok(value, value_len))
     luaL_error(L, "header '%s': the value has a control character such as CR, LF or NUL", name);
   size_t before = reply->web->lines.len;
-  note_header(reply, name, n, value, value_len);
-  if (!http_name_is(name, n, "connection") &&
+  if (!note_header(reply, name, n, value, value_len) &&
       !http_response_header(&reply->web->lines, name, n, value, value_len)) {
     reply->web->lines.len = before;
     check_memory(L, false);
@@ -93,11 +115,15 @@ static void add_headers(Reply *reply, int index) {
 
 /* --- bodies --- */
 
-static void set_text(Reply *reply, int index) {
+static void set_text_type(Reply *reply) {
   static const char type[] = "Content-Type: text/plain; charset=utf-8\r\n";
-  reply->body = lua_tolstring(reply->L, index, &reply->body_len);
   reply->type = type;
   reply->type_len = sizeof type - 1;
+}
+
+static void set_text(Reply *reply, int index) {
+  reply->body = lua_tolstring(reply->L, index, &reply->body_len);
+  set_text_type(reply);
 }
 
 static const char json_type[] = "Content-Type: application/json\r\n";
@@ -126,20 +152,57 @@ static void check_status(Reply *reply, int index) {
   reply->status = (int)status;
 }
 
-static void write_reply(Reply *reply) {
+/* The head but for the framing headers. */
+static bool begin_head(Reply *reply) {
   HttpConnection *c = reply->c;
   Buffer *out = &c->out, *lines = &reply->web->lines;
-  size_t before = out->len;
-  HttpFraming framing = http_connection_framing(c, reply->status);
   bool ok = http_response_begin(out, reply->has_date ? NULL : &c->server->date, reply->status);
   if (ok && lines->len) ok = buffer_add(out, lines->data, lines->len);
-  if (ok && reply->body && http_has_body(reply->status))
+  if (ok && reply->type_len && http_has_body(reply->status))
     ok = buffer_add(out, reply->type, reply->type_len);
-  if (ok) ok = http_response_end(out, &framing, reply->body, reply->body_len);
-  if (!ok) out->len = before;
+  return ok;
+}
+
+static void write_reply(Reply *reply) {
+  HttpConnection *c = reply->c;
+  size_t before = c->out.len;
+  HttpFraming framing = http_connection_framing(c, reply->status);
+  bool ok = begin_head(reply) && http_response_end(&c->out, &framing, reply->body, reply->body_len);
+  if (!ok) c->out.len = before;
   if (reply->web->body.cap > HTTP_READ_BUFFER) buffer_free(&reply->web->body);
   check_memory(reply->L, ok);
   c->answered = true;
+}
+
+/* Writes the head, and runs the stream function, which writes the body. */
+static int stream_reply(Reply *reply) {
+  HttpConnection *c = reply->c;
+  lua_State *L = reply->L;
+  size_t before = c->out.len;
+  bool is_old = c->request.minor == 0; /* knows no chunks */
+  if (reply->length == HTTP_LENGTH_CHUNKED && is_old && http_has_body(reply->status)) {
+    reply->length = HTTP_LENGTH_UNTIL_CLOSE;
+    c->close_after = true;
+  }
+  HttpFraming framing = http_connection_framing(c, reply->status);
+  if (framing.head || !http_has_body(reply->status)) {
+    bool ok = begin_head(reply) && http_response_end_streamed(&c->out, &framing, reply->length);
+    if (!ok) c->out.len = before;
+    check_memory(L, ok);
+    c->answered = true;
+    return 0;
+  }
+  WebOut *out = web_out_new(L);
+  HttpStream *stream =
+      begin_head(reply) ? http_stream_begin(c, &framing, before, reply->length) : NULL;
+  if (!stream) c->out.len = before;
+  check_memory(L, stream);
+  return web_out_run(L, out, stream, reply->stream);
+}
+
+static void set_stream(Reply *reply, int index) {
+  set_text_type(reply);
+  reply->stream = lua_absindex(reply->L, index);
 }
 
 /* Pushes a field of the response at `index`, past its class; returns its type. */
@@ -153,6 +216,7 @@ static void set_response(Reply *reply, int index) {
   lua_State *L = reply->L;
   index = lua_absindex(L, index);
   if (get_field(L, index, "status") != LUA_TNIL) check_status(reply, -1);
+  if (get_field(L, index, "stream") != LUA_TNIL) set_stream(reply, -1);
   if (get_field(L, index, "_body") == LUA_TSTRING) { /* kept by the response, like the next */
     set_text(reply, -1);
     reply->type = json_type;
@@ -183,14 +247,54 @@ static void set_table(Reply *reply, int index) {
   set_json(reply, index);
 }
 
-void web_respond(lua_State *L, Web *web, HttpConnection *c, int first) {
-  Reply reply = {.L = L, .web = web, .c = c, .status = 200};
+/* --- files --- */
+
+/* Is the value at `index` a response with a file? */
+static bool is_file(lua_State *L, const Web *web, int index) {
+  if (!lua_getmetatable(L, index)) return false;
+  bool is_response = lua_topointer(L, -1) == web->response_metatable;
+  lua_pop(L, 1);
+  if (!is_response) return false;
+  lua_pushliteral(L, "file");
+  bool found = lua_rawget(L, index) != LUA_TNIL;
+  lua_pop(L, 1);
+  return found;
+}
+
+static int file_finished(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  HttpConnection *c = (HttpConnection *)ctx;
+  Web *web = c->server->user;
+  if (c->closing) return 0;
+  if (is_file(L, web, -1)) return luaL_error(L, "the response to a file is a file again");
+  lua_replace(L, 1);
+  return web_respond(L, web, c, 1);
+}
+
+/* The response at index 1 has a file: goes on with what the function of web_on_file makes of it. */
+static int finish_file(lua_State *L, Web *web, HttpConnection *c) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, web->on_file);
+  web_request_push(L, web, c);
+  lua_pushvalue(L, 1);
+  lua_callk(L, 2, 1, (lua_KContext)c, file_finished);
+  return file_finished(L, LUA_OK, (lua_KContext)c);
+}
+
+/* --- */
+
+int web_respond(lua_State *L, Web *web, HttpConnection *c, int first) {
+  Reply reply = {.L = L, .web = web, .c = c, .status = 200, .length = HTTP_LENGTH_CHUNKED};
   int top = lua_gettop(L);
   if (top > LUA_MINSTACK / 2) luaL_checkstack(L, LUA_MINSTACK, NULL); /* many results */
   web->lines.len = 0;
   int type = first > top ? LUA_TNIL : lua_type(L, first);
   switch (type) {
   case LUA_TTABLE:
+    if (is_file(L, web, first)) {
+      for (; first > 1; first--) lua_remove(L, 1);
+      return finish_file(L, web, c);
+    }
     set_table(&reply, first);
     break;
   case LUA_TSTRING:
@@ -218,7 +322,9 @@ void web_respond(lua_State *L, Web *web, HttpConnection *c, int first) {
                  c->match.route->name, luaL_typename(L, first + 2));
     add_headers(&reply, first + 2);
   }
+  if (reply.stream) return stream_reply(&reply);
   write_reply(&reply);
+  return 0;
 }
 
 bool web_respond_error(lua_State *L, Web *web, HttpConnection *c, int index) {

@@ -1,6 +1,7 @@
 #include "http_connection.h"
 
 #include "http_server.h"
+#include "http_stream.h"
 #include "runtime.h"
 #include <linux/sockios.h>
 #include <stdlib.h>
@@ -54,12 +55,17 @@ static void on_closed(uv_handle_t *handle) {
   release(c);
 }
 
-static void close_socket(HttpConnection *c) {
+static void start_closing(HttpConnection *c, bool reset) {
   if (c->closing) return;
   c->closing = true;
   c->deadline = 0;
-  uv_close((uv_handle_t *)&c->tcp, on_closed);
+  http_stream_over(c); /* also who is shielded from the cancel of the handler hears of it */
+  if (!reset || uv_tcp_close_reset(&c->tcp, on_closed)) uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
+
+static void close_socket(HttpConnection *c) { start_closing(c, false); }
+
+void http_connection_break(HttpConnection *c, bool reset) { start_closing(c, reset); }
 
 static void cancel_handler(HttpConnection *c, const char *why) {
   if (!c->task || c->cancelled) return;
@@ -111,7 +117,7 @@ static void on_written(uv_write_t *request, int status) {
     http_connection_abort(c);
     return;
   }
-  if (!c->task) set_deadline(c, c->server->keep_alive_ms);
+  set_deadline(c, c->task ? 0 : c->server->keep_alive_ms);
   http_server_due(c->server, c);
 }
 
@@ -148,6 +154,7 @@ static void write_rest(HttpConnection *c, size_t sent) {
 
 static void flush(HttpConnection *c) {
   if (!c->out.len || c->writing) return;
+  if (c->stream) c->stream->sent = true;
   uv_buf_t all = uv_buf_init(c->out.data, (unsigned)c->out.len);
   int sent = uv_try_write((uv_stream_t *)&c->tcp, &all, 1);
   if (sent < 0 && sent != UV_EAGAIN) {
@@ -357,6 +364,7 @@ void http_connection_pass(HttpConnection *c) {
   if (c->closing) return;
   flush(c);
   if (c->closing) return;
+  if (c->stream) http_stream_flushed(c->stream);
   if (c->task) {
     if (!c->eof) return;
     /* It may run once before: see http_connection_running. */
@@ -390,7 +398,7 @@ void http_connection_expire(HttpConnection *c) {
     return;
   }
   if (c->writing || c->close_after || c->request.state == REQUEST_IDLE)
-    close_socket(c);
+    http_connection_abort(c);
   else
     refuse(c, 408, "Request Timeout");
 }

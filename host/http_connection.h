@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 
 typedef struct HttpServer HttpServer;
+typedef struct HttpStream HttpStream;
 
 typedef union HttpPeer {
   struct sockaddr any;
@@ -26,13 +27,14 @@ typedef struct HttpConnection {
   struct HttpConnection *next, **link; /* in the server's list */
   struct HttpConnection *next_due;     /* in the list of this pass */
   HttpRequest request;
-  RouteMatch match;  /* the current request's */
-  TaskOwner owner;   /* of `task`; the server's `start` sets both */
-  Task *task;        /* the handler, or NULL */
-  uint64_t number;   /* of the current request, over the server's life */
-  Buffer out;        /* to be written at the end of the pass */
-  size_t unsent;     /* of the write under way, when it was last looked at */
-  uint64_t deadline; /* loop milliseconds until which the client has to move */
+  RouteMatch match;   /* the current request's */
+  TaskOwner owner;    /* of `task`; the server's `start` sets both */
+  Task *task;         /* the handler, or NULL */
+  uint64_t number;    /* of the current request, over the server's life */
+  HttpStream *stream; /* the response under way is streamed (http_stream.h), or NULL */
+  Buffer out;         /* to be written at the end of the pass */
+  size_t unsent;      /* of the write under way, when it was last looked at */
+  uint64_t deadline;  /* loop milliseconds until which the client has to move */
   HttpPeer peer;
   uint8_t in_a_row; /* requests started in this pass */
   bool due;         /* in the list of this pass */
@@ -74,6 +76,10 @@ void http_connection_retire(HttpConnection *c);
 
 /* Closes the socket at once; cancels the handler. */
 void http_connection_abort(HttpConnection *c);
+
+/* Closes the socket at once, where a response has been begun that will not be complete; with
+   `reset`, so that no client can take that for an orderly end. */
+void http_connection_break(HttpConnection *c, bool reset);
 
 /* What is due at the end of a pass: writing, noticing that the client has gone, closing. */
 void http_connection_pass(HttpConnection *c);

@@ -1,6 +1,5 @@
 #include "http_response.h"
 
-#include <stdint.h>
 #include <stdio.h>
 
 #define LITERAL(text) (text), sizeof(text) - 1
@@ -160,7 +159,7 @@ static inline void put(Buffer *out, const char *text, size_t n) {
   out->len += n;
 }
 
-static inline void put_number(Buffer *out, size_t value) {
+static inline void put_number(Buffer *out, uint64_t value) {
   char digits[20];
   int i = sizeof digits;
   do digits[--i] = (char)('0' + value % 10);
@@ -198,14 +197,18 @@ bool http_response_header(Buffer *out, const char *name, size_t name_len, const 
   return true;
 }
 
-bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body, size_t n) {
-  bool with_body = http_has_body(framing->status);
-  size_t sent = with_body && !framing->head ? n : 0;
-  if (!buffer_reserve(out, sent + 128)) return false;
+static inline void put_connection(Buffer *out, const HttpFraming *framing) {
   if (framing->close)
     put(out, LITERAL("Connection: close\r\n"));
   else if (framing->say_keep_alive)
     put(out, LITERAL("Connection: keep-alive\r\n"));
+}
+
+bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body, size_t n) {
+  bool with_body = http_has_body(framing->status);
+  size_t sent = with_body && !framing->head ? n : 0;
+  if (!buffer_reserve(out, sent + 128)) return false;
+  put_connection(out, framing);
   if (with_body) {
     put(out, LITERAL("Content-Length: "));
     put_number(out, n);
@@ -214,6 +217,22 @@ bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body
     put(out, LITERAL("\r\n"));
   }
   if (sent) put(out, body, sent);
+  return true;
+}
+
+bool http_response_end_streamed(Buffer *out, const HttpFraming *framing, uint64_t length) {
+  if (!buffer_reserve(out, 128)) return false;
+  put_connection(out, framing);
+  if (http_has_body(framing->status)) {
+    if (length == HTTP_LENGTH_CHUNKED) {
+      put(out, LITERAL("Transfer-Encoding: chunked\r\n"));
+    } else if (length != HTTP_LENGTH_UNTIL_CLOSE) {
+      put(out, LITERAL("Content-Length: "));
+      put_number(out, length);
+      put(out, LITERAL("\r\n"));
+    }
+  }
+  put(out, LITERAL("\r\n"));
   return true;
 }
 

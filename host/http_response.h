@@ -4,6 +4,7 @@
 #define ML_HTTP_RESPONSE_H
 
 #include "buffer.h"
+#include <stdint.h>
 #include <time.h>
 
 /* "Date: Mon, 23 Nov 2026 06:12:16 GMT\r\n", made once a second. */
@@ -43,6 +44,15 @@ bool http_response_header(Buffer *out, const char *name, size_t name_len, const 
 
 /* The framing headers, the end of the head, and the body. */
 bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body, size_t n);
+
+/* The length of a streamed body in bytes, or one of the last two. */
+#define HTTP_LENGTH_MAX (UINT64_MAX / 2)
+#define HTTP_LENGTH_CHUNKED (UINT64_MAX - 1) /* in chunks (RFC 9112 section 7.1): not in HTTP/1.0  \
+                                              */
+#define HTTP_LENGTH_UNTIL_CLOSE UINT64_MAX   /* it ends where the connection is closed */
+
+/* The framing headers of a streamed body and the end of the head. */
+bool http_response_end_streamed(Buffer *out, const HttpFraming *framing, uint64_t length);
 
 /* A whole response {"detail": detail}; `detail` is plain ASCII without quotes. `headers` are whole
    lines, or "". */

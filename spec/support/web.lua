@@ -14,8 +14,21 @@ function M.serving(app, f, opts)
   if not ok then error(err, 0) end
 end
 
+--- The rest of a body in chunks, and why it is not complete if it is not.
+local function receive_chunks(conn)
+  local parts = {}
+  repeat
+    local size, why, rest = conn:receive("\r\n")
+    if not size then return table.concat(parts) .. rest, why end
+    local n = tonumber(size, 16)
+    if n > 0 then parts[#parts + 1] = conn:receive(n) end
+    assert(conn:receive("\r\n"))
+  until n == 0
+  return table.concat(parts)
+end
+
 --- Reads one response off the connection: status, headers (lower case; lists for repeated ones),
--- body. `no_body` for the answer to HEAD.
+-- body (`broken` says why one in chunks is not complete). `no_body` for the answer to HEAD.
 function M.receive(conn, no_body)
   local head, why = conn:receive("\r\n\r\n")
   if not head then return nil, why end
@@ -27,6 +40,7 @@ function M.receive(conn, no_body)
   end
   local n = tonumber(res.headers["content-length"] or 0)
   if n > 0 and not no_body then res.body = assert(conn:receive(n)) end
+  if res.headers["transfer-encoding"] and not no_body then res.body, res.broken = receive_chunks(conn) end
   return res
 end
 

@@ -1,0 +1,88 @@
+#include "http_stream.h"
+
+#include "http_server.h"
+#include <stdlib.h>
+
+HttpStream *http_stream_begin(HttpConnection *c, const HttpFraming *framing, size_t head_at,
+                              uint64_t length) {
+  HttpStream *s = calloc(1, sizeof *s);
+  if (!s || !http_response_end_streamed(&c->out, framing, length)) {
+    free(s);
+    return NULL;
+  }
+  s->connection = c;
+  s->left = length;
+  s->head_at = head_at;
+  s->owners = 2;
+  c->stream = s;
+  c->answered = true;
+  http_server_due(c->server, c);
+  return s;
+}
+
+void http_stream_drop(HttpStream *s) {
+  if (--s->owners == 0) free(s);
+}
+
+bool http_stream_is_full(const HttpStream *s) {
+  const HttpConnection *c = s->connection;
+  return c->out.len + uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) >=
+         HTTP_STREAM_HIGH_WATER;
+}
+
+bool http_stream_write(HttpStream *s, const char *bytes, size_t n) {
+  HttpConnection *c = s->connection;
+  if (!n) return true; /* a chunk of no bytes would be the last one */
+  size_t before = c->out.len;
+  bool chunked = s->left == HTTP_LENGTH_CHUNKED;
+  if ((chunked && !buffer_printf(&c->out, "%zx\r\n", n)) || !buffer_add(&c->out, bytes, n) ||
+      (chunked && !buffer_add(&c->out, "\r\n", 2))) {
+    c->out.len = before;
+    return false;
+  }
+  if (s->left <= HTTP_LENGTH_MAX) s->left -= n;
+  http_server_due(c->server, c);
+  return true;
+}
+
+bool http_stream_end(HttpStream *s) {
+  HttpConnection *c = s->connection;
+  if (s->left == HTTP_LENGTH_CHUNKED && !buffer_add(&c->out, "0\r\n\r\n", 5)) return false;
+  if (s->left <= HTTP_LENGTH_MAX && s->left) return false;
+  http_stream_over(c);
+  return true;
+}
+
+bool http_stream_fail(HttpConnection *c) {
+  HttpStream *s = c->stream;
+  if (!s) return true;
+  bool take_back = !s->sent && !c->closing;
+  if (take_back) {
+    c->out.len = s->head_at;
+    c->answered = false;
+  } else {
+    /* To a client that waits for the end of the connection, an orderly one would be the end of the
+       body. */
+    http_connection_break(c, s->left == HTTP_LENGTH_UNTIL_CLOSE);
+  }
+  http_stream_over(c);
+  return take_back;
+}
+
+static void wake(HttpStream *s) {
+  ml_wait_wake(s->writer);
+  s->writer.task = NULL;
+}
+
+void http_stream_flushed(HttpStream *s) {
+  if (s->writer.task && !http_stream_is_full(s)) wake(s);
+}
+
+void http_stream_over(HttpConnection *c) {
+  HttpStream *s = c->stream;
+  if (!s) return;
+  c->stream = NULL;
+  s->connection = NULL;
+  wake(s);
+  http_stream_drop(s);
+}

@@ -1,0 +1,52 @@
+/* A response whose body is made while it is sent: its framing (RFC 9112 sections 6 and 7.1), and
+   how much of it may wait for a client that is behind. */
+#ifndef ML_HTTP_STREAM_H
+#define ML_HTTP_STREAM_H
+
+#include "http_connection.h"
+
+/* Bytes that are not yet handed to the system, above which a writer waits. */
+enum { HTTP_STREAM_HIGH_WATER = 64 * 1024 };
+
+/* It has two owners: the connection until the response is over, and whoever writes. */
+struct HttpStream {
+  HttpConnection *connection; /* NULL when the response is over */
+  ml_Waker writer;            /* waits until it is not full, or over */
+  uint64_t left;              /* bytes that are missing to the Content-Length, or a HTTP_LENGTH_* */
+  size_t head_at;             /* where the head begins in the connection's `out` */
+  bool sent;                  /* some of it has been handed to the system */
+  uint8_t owners;
+};
+
+/* Begins a streamed response in the place of the current request's: its head begins at `head_at` of
+   c->out, complete but for the framing headers. `length` is the body's in bytes or HTTP_LENGTH_*.
+   Returns the stream, which the caller drops; NULL when memory is out: nothing has begun. */
+HttpStream *http_stream_begin(HttpConnection *c, const HttpFraming *framing, size_t head_at,
+                              uint64_t length);
+
+/* Lets go of the writer's ownership. */
+void http_stream_drop(HttpStream *s);
+
+/* Does so much wait that a writer should wait too? `writer` is woken when that is over. Not for a
+   stream that is over. */
+bool http_stream_is_full(const HttpStream *s);
+
+/* Adds `n` bytes of the body, at most `left` of them. They leave at the end of the pass. False when
+   memory is out: nothing was added. */
+bool http_stream_write(HttpStream *s, const char *bytes, size_t n);
+
+/* The body is complete. False when it is not: bytes are missing, or memory is out. */
+bool http_stream_end(HttpStream *s);
+
+/* The response failed. Where nothing of it has left yet it is taken back, and another one can be
+   given (true); else the connection is closed so that no client takes what it got for the whole.
+   Nothing is done on a connection without a stream (true). */
+bool http_stream_fail(HttpConnection *c);
+
+/* The connection's pass: wakes the writer when it can go on. */
+void http_stream_flushed(HttpStream *s);
+
+/* The connection lets go of its stream: no response is under way any more. */
+void http_stream_over(HttpConnection *c);
+
+#endif
