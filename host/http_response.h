@@ -47,8 +47,7 @@ bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body
 
 /* The length of a streamed body in bytes, or one of the last two. */
 #define HTTP_LENGTH_MAX (UINT64_MAX / 2)
-#define HTTP_LENGTH_CHUNKED (UINT64_MAX - 1) /* in chunks (RFC 9112 section 7.1): not in HTTP/1.0  \
-                                              */
+#define HTTP_LENGTH_CHUNKED (UINT64_MAX - 1) /* in chunks, RFC 9112 section 7.1 */
 #define HTTP_LENGTH_UNTIL_CLOSE UINT64_MAX   /* it ends where the connection is closed */
 
 /* The framing headers of a streamed body and the end of the head. */
