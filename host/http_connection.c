@@ -11,6 +11,7 @@ enum {
   LINGER_TIMEOUT = 2 * 1000, /* milliseconds for the client to end its side after an error */
   MAX_PENDING = 64 * 1024,   /* bytes read ahead while a handler runs */
   MAX_OUT = 64 * 1024,       /* bytes of responses made before they are written */
+  MAX_BELIEVED = 512 << 20,  /* bytes of Content-Length: above, and above max_body, it is a 400 */
   MAX_IN_A_ROW = 32,         /* pipelined requests of one connection in one pass */
 };
 
@@ -207,10 +208,11 @@ static void find_route(HttpConnection *c) {
 
 static void answer_without_route(HttpConnection *c) {
   char allow[80], headers[100];
-  if (c->request.asterisk) { /* RFC 9110 section 9.3.7: about the server as a whole */
+  if (c->request.no_path) { /* OPTIONS * is about the server as a whole: RFC 9110 section 9.3.7 */
+    bool options = c->request.method == HTTP_OPTIONS;
     router_allow((1u << ROUTE_ANY) - 1, allow);
     snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
-    http_connection_detail(c, 204, "", headers);
+    http_connection_detail(c, options ? 204 : 405, options ? "" : "Method Not Allowed", headers);
   } else if (c->match.allowed) {
     router_allow(c->match.allowed, allow);
     snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
@@ -226,7 +228,10 @@ static bool admit_body(HttpConnection *c) {
   find_route(c);
   if (c->match.route) r->max_body = c->match.route->max_body;
   if (!r->chunked && r->content_length > r->max_body) {
-    refuse(c, 413, "Content Too Large");
+    if (r->content_length > MAX_BELIEVED)
+      refuse(c, 400, "a Content-Length beyond any limit of this server");
+    else
+      refuse(c, 413, "Content Too Large");
     return false;
   }
   if (!r->expects) return true;

@@ -1,6 +1,9 @@
 #include "http_request.h"
 
+#include "http_response.h"
 #include "url.h"
+
+enum { MAX_METHOD = 32 }; /* bytes of a method that could be meant as one */
 
 static HttpProgress bad(HttpRequest *r, unsigned status, const char *detail) {
   /* The first reason stands: llhttp reports the callback's refusal once more. */
@@ -47,13 +50,13 @@ bool http_header_next(const char **lines, size_t *n, HttpHeader *header) {
 /* --- the request target, RFC 9112 section 3.2 --- */
 
 /* Bytes that end a run of plain ones; what is not named is plain. */
-enum { TARGET_BAD = 1, TARGET_QUERY = 2, TARGET_PERCENT = 4, HOST_BAD = 8 };
+enum { TARGET_BAD = 1, PATH_BAD = 2, TARGET_PERCENT = 4, HOST_BAD = 8, HOST_MARK = 16 };
 static const uint8_t byte_class[256] = {
     [0 ... ' '] = TARGET_BAD | HOST_BAD,
     ['#'] = TARGET_BAD | HOST_BAD,
-    ['\\'] = TARGET_BAD | HOST_BAD,
+    ['\\'] = PATH_BAD | HOST_BAD, /* some file systems take it for a slash */
     [0x7f ... 0xff] = TARGET_BAD | HOST_BAD,
-    ['?'] = TARGET_QUERY | HOST_BAD,
+    ['?'] = PATH_BAD | HOST_BAD, /* ends the path */
     ['%'] = TARGET_PERCENT,
     ['@'] = HOST_BAD,
     ['/'] = HOST_BAD,
@@ -66,6 +69,9 @@ static const uint8_t byte_class[256] = {
     ['{'] = HOST_BAD,
     ['|'] = HOST_BAD,
     ['}'] = HOST_BAD,
+    [':'] = HOST_MARK,
+    ['['] = HOST_MARK,
+    [']'] = HOST_MARK,
 };
 
 /* The first byte from `p` on that has one of the classes, or `end`. */
@@ -78,6 +84,24 @@ static inline const char *find_class(const char *p, const char *end, unsigned cl
   return p;
 }
 
+/* uri-host [ ":" port ], RFC 9110 section 7.2: no user, no path, no list. */
+static bool host_ok(const char *host, const char *end) {
+  const char *p = host;
+  if (p < end && *p == '[') { /* an IPv6 address */
+    do p = find_class(p + 1, end, HOST_BAD | HOST_MARK);
+    while (p < end && *p == ':');
+    if (p == end || *p != ']') return false;
+    p++;
+  } else {
+    p = find_class(p, end, HOST_BAD | HOST_MARK);
+    if (p == host) return false;
+  }
+  if (p == end) return true;
+  if (*p++ != ':') return false;
+  while (p < end && *p >= '0' && *p <= '9') p++;
+  return p == end;
+}
+
 /* The end of "scheme://authority" of an absolute-form target, or NULL. */
 static const char *skip_authority(const char *p, const char *end) {
   size_t n = (size_t)(end - p);
@@ -86,27 +110,43 @@ static const char *skip_authority(const char *p, const char *end) {
                                                             : 0;
   const char *host = p + scheme;
   const char *host_end = find_class(host, end, HOST_BAD);
-  if (!scheme || host_end == host) return NULL;
+  if (!scheme || !host_ok(host, host_end)) return NULL;
   return host_end == end || *host_end == '/' || *host_end == '?' ? host_end : NULL;
+}
+
+/* A target that is no path: the method decides what it may be. Returns where the path begins, or
+   NULL when the target was refused. */
+static const char *check_other_target(HttpRequest *r, const char *p, const char *end) {
+  if (r->method == HTTP_CONNECT) { /* authority-form, with a port: RFC 9112 section 3.2.3 */
+    r->no_path = true;
+    if (host_ok(p, end) && memchr(p, ':', r->target.len) && end[-1] >= '0' && end[-1] <= '9')
+      return p;
+    refuse(r, 400, "the target of CONNECT is a host and a port");
+    return NULL;
+  }
+  if (r->target.len == 1 && *p == '*') { /* asterisk-form; M-SEARCH (UPnP) knows no other */
+    r->no_path = true;
+    if (r->method == HTTP_OPTIONS || r->method == HTTP_MSEARCH) return p;
+    refuse(r, 400, "'*' is a target of OPTIONS only");
+    return NULL;
+  }
+  p = skip_authority(p, end); /* absolute-form: the authority is Host's business */
+  if (!p) refuse(r, 400, "the request target is not a path");
+  return p;
 }
 
 static int check_target(HttpRequest *r) {
   const char *head = http_request_head(r);
   const char *p = head + r->target.at, *end = p + r->target.len;
   if (r->target.len > HTTP_MAX_TARGET) return refuse(r, 414, "the request target is too long");
-  if (r->method == HTTP_CONNECT) return refuse(r, 501, "CONNECT is not supported");
-  r->asterisk = false;
-  if (*p != '/') {
-    if (r->target.len == 1 && *p == '*') {
-      if (r->method != HTTP_OPTIONS) return refuse(r, 400, "'*' is a target of OPTIONS only");
-      r->asterisk = true;
-    } else { /* absolute-form: the authority is Host's business */
-      p = skip_authority(p, end);
-      if (!p) return refuse(r, 400, "the request target is not a path");
-    }
+  r->no_path = false;
+  if (*p != '/' || r->method == HTTP_CONNECT) {
+    p = check_other_target(r, p, end);
+    if (!p) return -1;
   }
   const char *path = p;
-  unsigned stops = TARGET_BAD | TARGET_QUERY | TARGET_PERCENT;
+  bool pathless = p == end || *p == '?'; /* "http://host?query" */
+  unsigned stops = TARGET_BAD | PATH_BAD | TARGET_PERCENT;
   bool escaped = false;
   for (; (p = find_class(p, end, stops)) < end && *p == '%'; p++) escaped = true;
   const char *path_end = p;
@@ -123,6 +163,9 @@ static int check_target(HttpRequest *r) {
   }
   if (escaped && !url_percent_ok(path, (size_t)(end - path)))
     return refuse(r, 400, "malformed percent-encoding in the request target");
+  if (pathless) /* an empty path is "/" (RFC 9110 section 4.2.3): the last one of "://" stands in */
+    r->path =
+        (HttpSpan){(uint32_t)((const char *)memchr(head + r->target.at, ':', 6) + 2 - head), 1};
   return 0;
 }
 
@@ -130,7 +173,22 @@ static int check_target(HttpRequest *r) {
 
 typedef struct Seen {
   unsigned count, hosts, encodings, lengths;
+  unsigned unknown_coding; /* the status for codings other than chunked alone */
 } Seen;
+
+/* Other codings, each named once, before "chunked": the frame is clear, only the codings are not
+   ours (RFC 9112 section 6.1). */
+static bool ends_in_chunked(const char *p, size_t n) {
+  static const char chunked[] = "chunked";
+  const char *end = p + n, *comma;
+  for (;; p = comma + 1) {
+    comma = memchr(p, ',', (size_t)(end - p));
+    HttpHeader element = split_line(p, p - 1, (comma ? comma : end) + 1);
+    bool is_chunked = http_name_is(element.value, element.value_len, chunked);
+    if (!comma) return is_chunked;
+    if (is_chunked || !element.value_len) return false;
+  }
+}
 
 /* A header line that decides how the request is framed or routed. */
 static int check_header(HttpRequest *r, const HttpHeader *h, Seen *seen) {
@@ -138,10 +196,7 @@ static int check_header(HttpRequest *r, const HttpHeader *h, Seen *seen) {
   case 4:
     if (!http_name_is(h->name, 4, "host")) break;
     if (seen->hosts++) return refuse(r, 400, "more than one Host header");
-    /* RFC 9110 section 7.2: uri-host [ ":" port ], nothing else. */
-    if (!h->value_len ||
-        find_class(h->value, h->value + h->value_len, HOST_BAD) != h->value + h->value_len)
-      return refuse(r, 400, "invalid Host header");
+    if (!host_ok(h->value, h->value + h->value_len)) return refuse(r, 400, "invalid Host header");
     break;
   case 6:
     if (!http_name_is(h->name, 6, "expect")) break;
@@ -152,17 +207,16 @@ static int check_header(HttpRequest *r, const HttpHeader *h, Seen *seen) {
   case 14:
     if (!http_name_is(h->name, 14, "content-length")) break;
     if (seen->lengths++) return refuse(r, 400, "more than one Content-Length header");
-    if (h->value_len > 1 && h->value[0] == '0')
-      return refuse(r, 400, "Content-Length with leading zeros");
     for (size_t i = 0; i < h->value_len; i++)
       if (h->value[i] < '0' || h->value[i] > '9')
         return refuse(r, 400, "invalid Content-Length header");
     break;
   case 17:
     if (!http_name_is(h->name, 17, "transfer-encoding")) break;
-    if (seen->encodings++ || !http_name_is(h->value, h->value_len, "chunked"))
-      return refuse(r, 400, "the only supported Transfer-Encoding is chunked");
     if (r->minor == 0) return refuse(r, 400, "Transfer-Encoding in HTTP/1.0");
+    if (seen->encodings++) return refuse(r, 400, "more than one Transfer-Encoding header");
+    if (!http_name_is(h->value, h->value_len, "chunked"))
+      seen->unknown_coding = ends_in_chunked(h->value, h->value_len) ? 501 : 400;
     break;
   }
   return 0;
@@ -200,6 +254,8 @@ static int check_head(HttpRequest *r) {
   if (!seen.hosts && r->minor >= 1) return refuse(r, 400, "no Host header");
   if (seen.lengths && seen.encodings)
     return refuse(r, 400, "both Content-Length and Transfer-Encoding");
+  if (seen.unknown_coding)
+    return refuse(r, seen.unknown_coding, "the only supported Transfer-Encoding is chunked");
   return 0;
 }
 
@@ -224,7 +280,8 @@ static int on_headers_complete(llhttp_t *parser) {
   r->minor = parser->http_minor;
   if (parser->http_major != 1) return refuse(r, 505, "HTTP Version Not Supported");
   if (check_target(r) || check_head(r)) return -1;
-  r->keep_alive = llhttp_should_keep_alive(parser);
+  /* What follows CONNECT is meant for a tunnel. */
+  r->keep_alive = llhttp_should_keep_alive(parser) && r->method != HTTP_CONNECT;
   r->chunked = (parser->flags & F_CHUNKED) != 0;
   r->content_length = parser->content_length;
   r->state = REQUEST_IN_BODY;
@@ -265,11 +322,23 @@ void http_request_close(HttpRequest *r) {
   buffer_free(&r->body);
 }
 
+/* A well-formed method that the parser does not know is a 501 (RFC 9110 section 9.1), anything else
+   is no request. */
+static HttpProgress bad_method(HttpRequest *r) {
+  const char *p = http_request_head(r), *end = r->in.data + r->in.len;
+  while (p < end && (*p == '\r' || *p == '\n')) p++;
+  const char *space = memchr(p, ' ', (size_t)(end - p < MAX_METHOD ? end - p : MAX_METHOD));
+  if (space && http_header_name_ok(p, (size_t)(space - p)))
+    return bad(r, 501, "the method is not supported");
+  return bad(r, 400, "malformed request line");
+}
+
 /* A well-formed version that is not ours is a 505, anything else is no request. */
 static HttpProgress bad_version(HttpRequest *r) {
   const char *p = http_request_head(r) + r->target.at + r->target.len;
   if (r->in.data + r->in.len - p >= 11 && !memcmp(p, " HTTP/", 6) && p[7] == '.' && p[9] == '\r' &&
-      p[6] >= '2' && p[6] <= '9' && p[8] >= '0' && p[8] <= '9')
+      p[10] == '\n' && p[6] >= '1' && p[6] <= '9' && p[8] >= '0' && p[8] <= '9' &&
+      !(p[6] == '1' && p[8] <= '1'))
     return bad(r, 505, "HTTP Version Not Supported");
   return bad(r, 400, "malformed HTTP version");
 }
@@ -277,7 +346,7 @@ static HttpProgress bad_version(HttpRequest *r) {
 static HttpProgress parser_failed(HttpRequest *r, llhttp_errno_t error) {
   switch (error) {
   case HPE_INVALID_METHOD:
-    return bad(r, 400, "unknown method");
+    return bad_method(r);
   case HPE_INVALID_VERSION:
     return bad_version(r);
   case HPE_INVALID_URL:
@@ -296,8 +365,12 @@ static HttpProgress parser_failed(HttpRequest *r, llhttp_errno_t error) {
   }
 }
 
-/* A head that has not ended yet may not grow for ever. */
-static HttpProgress check_unfinished_head(HttpRequest *r) {
+/* A head that has not ended yet, with `n` new bytes: it may not grow for ever, and a line that
+   begins with space (a folded one) will not get better. */
+static HttpProgress check_unfinished_head(HttpRequest *r, const char *bytes, size_t n) {
+  const char *end = bytes + n, *p = bytes - (r->parsed > n);
+  while ((p = memchr(p, '\n', (size_t)(end - p))) && ++p < end)
+    if (*p == ' ' || *p == '\t') return bad(r, 400, "malformed header line");
   if (r->target.len > HTTP_MAX_TARGET) return bad(r, 414, "the request target is too long");
   if (r->parsed > HTTP_MAX_HEAD) return bad(r, 431, "the headers are too large");
   return HTTP_MORE;
@@ -317,7 +390,7 @@ static HttpProgress execute(HttpRequest *r, const char *bytes, size_t n, size_t 
   llhttp_errno_t error = llhttp_execute(&r->parser, bytes, n);
   *used = n;
   if (error == HPE_OK) {
-    if (r->state == REQUEST_IN_HEAD) return check_unfinished_head(r);
+    if (r->state == REQUEST_IN_HEAD) return check_unfinished_head(r, bytes, n);
     if (body) r->body_raw += n;
     return check_framing(r);
   }

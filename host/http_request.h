@@ -45,7 +45,7 @@ typedef struct HttpRequest {
   bool expects;     /* it waits for "100 Continue" */
   bool chunked;
   bool path_escaped; /* the path has a '%' */
-  bool asterisk;     /* OPTIONS * */
+  bool no_path;      /* the target is no resource: OPTIONS *, CONNECT host:port */
   uint64_t content_length;
   Buffer body; /* decoded */
   size_t max_body;

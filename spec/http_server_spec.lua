@@ -226,7 +226,7 @@ end)
 describe("a malformed request is a 400:", function()
   for name, text in pairs {
     ["garbage"] = "\1\2\3\4\r\n\r\n",
-    ["an unknown method"] = "FOO / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ["a method that is no word"] = "F(O / HTTP/1.1\r\nHost: a\r\n\r\n",
     ["no target"] = "GET HTTP/1.1\r\nHost: a\r\n\r\n",
     ["a relative target"] = "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
     ["GET *"] = "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -238,6 +238,13 @@ describe("a malformed request is a 400:", function()
     ["an empty Host"] = "GET / HTTP/1.1\r\nHost: \r\n\r\n",
     ["a Host with a user"] = "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
     ["a Host with a path"] = "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+    ["a Host with a port that is no number"] = "GET / HTTP/1.1\r\nHost: a:b\r\n\r\n",
+    ["a Host that is only a port"] = "GET / HTTP/1.1\r\nHost: :80\r\n\r\n",
+    ["a Host with a bracket left open"] = "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n",
+    ["a target with a user"] = "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    ["a backslash in the path"] = "GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n",
+    ["CONNECT without a port"] = "CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n",
+    ["a folded line in a head that does not end"] = "GET / HTTP/1.1\r\nHost: a\r\n b",
     ["a list of Hosts"] = "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
     ["a folded line"] = "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n",
     ["a space before the colon"] = "GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n",
@@ -246,10 +253,13 @@ describe("a malformed request is a 400:", function()
     ["NUL in a value"] = "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
     ["Content-Length twice"] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
     ["Content-Length -1"] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-    ["Content-Length 01"] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 01\r\n\r\nx",
+    ["a Content-Length of a terabyte"] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1099511627776\r\n\r\n",
     ["an empty Content-Length"] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n",
     ["an empty Transfer-Encoding"] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \r\n\r\n",
-    ["another Transfer-Encoding"] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    ["chunked that is not the last coding"] =
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    ["Transfer-Encoding twice"] =
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ["both framings"] =
       "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ["chunks in HTTP/1.0"] = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -257,10 +267,32 @@ describe("a malformed request is a 400:", function()
   } do
     it(name, function() refused(400, text) end)
   end
-  it("but CONNECT is 501 and HTTP/2.0 is 505", function()
-    refused(501, "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+  it("but methods and transfer codings that are not supported are 501, other versions 505", function()
+    refused(501, "FOO / HTTP/1.1\r\nHost: a\r\n\r\n")
+    refused(501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")
     refused(505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n")
+    refused(505, "GET / HTTP/1.2\r\nHost: a\r\n\r\n")
   end)
+  it("but CONNECT to a host and a port is a 405 that closes", function()
+    local res = echo("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+    assert.equal(405, res.status)
+    assert.matches("GET", res.headers.allow)
+    assert.equal("close", res.headers.connection)
+  end)
+end)
+
+describe("a well-formed request is taken:", function()
+  for name, text in pairs {
+    ["a Host with a port"] = "GET / HTTP/1.1\r\nHost: a:80\r\n\r\n",
+    ["a Host with an empty port"] = "GET / HTTP/1.1\r\nHost: a:\r\n\r\n",
+    ["an IPv6 Host"] = "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+    ["an absolute target"] = "GET http://a/b?c HTTP/1.1\r\nHost: a\r\n\r\n",
+    ["an absolute target without a path"] = "GET http://a:80?c HTTP/1.1\r\nHost: a\r\n\r\n",
+    ["Content-Length with leading zeros"] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 01\r\n\r\nx",
+    ["a backslash in the query"] = "GET /?a=\\b HTTP/1.1\r\nHost: a\r\n\r\n",
+  } do
+    it(name, function() assert.is_true(echo(text).status < 300) end)
+  end
 end)
 
 describe("a client that does not move", function()
