@@ -340,16 +340,27 @@ static int l_reason(lua_State *L) {
   return 1;
 }
 
+/* Makes the error object from the status and the detail at `detail`. */
+static void push_abort(lua_State *L, int status, int detail) {
+  detail = lua_absindex(L, detail);
+  const char *text =
+      lua_type(L, detail) == LUA_TSTRING ? lua_tostring(L, detail) : http_reason(status);
+  ml_error_push(L, "http", NULL, "%d %s", status, text);
+  lua_pushinteger(L, status);
+  lua_setfield(L, -2, "status");
+  lua_pushvalue(L, detail);
+  lua_setfield(L, -2, "detail");
+}
+
+void web_push_abort(lua_State *L, int status, const char *detail) {
+  lua_pushstring(L, detail);
+  push_abort(L, status, -1);
+}
+
 /* abort(status, detail) -> the error object that makes web_respond_error answer so */
 static int l_abort(lua_State *L) {
-  int status = (int)luaL_checkinteger(L, 1);
   lua_settop(L, 2);
-  const char *text = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : http_reason(status);
-  ml_error_push(L, "http", NULL, "%d %s", status, text);
-  lua_pushvalue(L, 1);
-  lua_setfield(L, 3, "status");
-  lua_pushvalue(L, 2);
-  lua_setfield(L, 3, "detail");
+  push_abort(L, (int)luaL_checkinteger(L, 1), 2);
   return 1;
 }
 
@@ -383,6 +394,7 @@ int luaopen_moonloop_web_core(lua_State *L) {
   luaL_ref(L, LUA_REGISTRYINDEX); /* the close hook needs it to the end */
   web->on_close.close = close_servers;
   web_request_open(L);
+  web_body_open(L);
   web_out_open(L);
   luaL_getmetatable(L, WEB_REQUEST);
   web->request_metatable = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -40,7 +40,35 @@ int web_respond(lua_State *L, Web *web, HttpConnection *c, int first);
    by abort or by a bad request, else false. */
 bool web_respond_error(lua_State *L, Web *web, HttpConnection *c, int index);
 
-/* The object with which a streamed body is written (web_stream.c). */
+/* Pushes the error object that makes web_respond_error answer with the status and {"detail":
+   detail}. */
+void web_push_abort(lua_State *L, int status, const char *detail);
+
+/* --- the body of a request (web_body.c) --- */
+
+/* The user value of a request object that keeps its body. */
+enum { WEB_REQUEST_BODY = 1 };
+
+/* Creates the metatable of what reads a body. */
+void web_body_open(lua_State *L);
+
+/* Pushes what reads the current request's body, which is still coming (c->body): the user value of
+   its object. */
+void web_body_push(lua_State *L, HttpConnection *c);
+
+/* Pushes the whole body of the request object at index 1. Where it has to wait for it, it suspends
+   for `function` and does not return: `wait`'s finish runs when it is there, and calls this again.
+   Raises an error where the body cannot be read. */
+void web_body_push_whole(lua_State *L, const char *function, const WaitType *wait);
+void web_body_cancel(Task *t, void *op); /* for `wait` */
+
+/* req:chunks(): returns the iterator and its state for the request at index 1. At index 2: nil, or
+   a string that a script has put in the body's place. */
+int web_body_chunks(lua_State *L);
+
+/* --- streamed responses (web_stream.c) --- */
+
+/* The object with which a streamed body is written. */
 typedef struct WebOut WebOut;
 void web_out_open(lua_State *L);
 

@@ -20,7 +20,7 @@ typedef struct WebRequest {
 
 /* User values of the userdata: made when first asked for; FIELDS is what scripts set. */
 enum {
-  VALUE_BODY = 1,
+  VALUE_BODY = WEB_REQUEST_BODY,
   VALUE_PARAMS,
   VALUE_QUERY,
   VALUE_HEADERS,
@@ -100,7 +100,10 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   memcpy(req->head, http_request_head(r) + from, size);
   lua_rawgeti(L, LUA_REGISTRYINDEX, web->request_metatable);
   lua_setmetatable(L, -2);
-  if (r->body.len) {
+  if (c->body) {
+    web_body_push(L, c);
+    lua_setiuservalue(L, -2, VALUE_BODY);
+  } else if (r->body.len) {
     lua_pushlstring(L, r->body.data, r->body.len);
     lua_setiuservalue(L, -2, VALUE_BODY);
     if (r->body.cap > HTTP_KEPT_BUFFER)
@@ -212,12 +215,6 @@ static void push_path(lua_State *L, const WebRequest *req) {
   push_decoded(L, req->head + req->path.at, req->path.len, false);
 }
 
-static void push_body(lua_State *L) {
-  if (lua_getiuservalue(L, 1, VALUE_BODY) != LUA_TNIL) return;
-  lua_pop(L, 1);
-  lua_pushliteral(L, "");
-}
-
 /* What the script set, or what was made before. False: nothing is pushed. */
 static bool push_kept(lua_State *L, int key) {
   if (lua_getiuservalue(L, 1, VALUE_FIELDS) == LUA_TTABLE) {
@@ -246,6 +243,19 @@ static void push_no_params(lua_State *L, const WebRequest *req) {
   lua_newtable(L);
 }
 
+static int request_index(lua_State *L);
+
+static int body_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  (void)op;
+  lua_settop(L, 2);
+  return request_index(L);
+}
+
+static const WaitType body_wait = {
+    .name = "a request's body", .cancel = web_body_cancel, .finish = body_finish};
+
+/* req[key]. `body` suspends until all of it is there. */
 static int request_index(lua_State *L) {
   const WebRequest *req = check_indexed(L);
   if (push_kept(L, 2)) return 1;
@@ -268,7 +278,7 @@ static int request_index(lua_State *L) {
     push_table(L, req, VALUE_HEADERS, push_headers);
     break;
   case FIELD_BODY:
-    push_body(L);
+    web_body_push_whole(L, "req.body", &body_wait);
     break;
   case FIELD_CLIENT:
     push_table(L, req, VALUE_CLIENT, push_client);
@@ -308,20 +318,50 @@ static int request_tostring(lua_State *L) {
   return 1;
 }
 
-/* req:json() -> value | nil, err. The error carries the status 400, so that a handler that raises
-   or returns it blames the client. */
+static int request_json(lua_State *L);
+
+static int json_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  (void)op;
+  return request_json(L);
+}
+
+static const WaitType json_wait = {
+    .name = "a request's body", .cancel = web_body_cancel, .finish = json_finish};
+
+/* Pushes what the script has put in the place of the request's body, or what came with it. */
+static bool push_own_body(lua_State *L) {
+  lua_settop(L, 1);
+  lua_pushliteral(L, "body");
+  return push_kept(L, 2);
+}
+
+/* req:json() -> value | nil, err. Suspends until the body is there. The error carries the status
+   400, so that a handler that raises or returns it blames the client. */
 static int request_json(lua_State *L) {
   check_request(L);
-  lua_settop(L, 1);
-  lua_getfield(L, 1, "body");
+  if (!push_own_body(L)) web_body_push_whole(L, "req:json", &json_wait);
   size_t n;
-  const char *text = luaL_checklstring(L, 2, &n);
+  const char *text = lua_tolstring(L, -1, &n);
+  if (!text) return luaL_error(L, "req:json: the body is a %s", luaL_typename(L, -1));
   int results = json_decode_return(L, text, n);
   if (results == 2) {
     lua_pushinteger(L, 400);
     lua_setfield(L, -2, "status");
   }
   return results;
+}
+
+/* for chunk in req:chunks() do: the body as it comes, in strings. Suspends until there is more. A
+   client that sends faster than the loop takes is held back. */
+static int request_chunks(lua_State *L) {
+  check_request(L);
+  bool own = push_own_body(L);
+  if (own)
+    lua_replace(L, 2);
+  else
+    lua_settop(L, 1);
+  return web_body_chunks(L);
 }
 
 /* --- crossing to an executor: as a table of its fields --- */
@@ -389,6 +429,8 @@ void web_request_open(lua_State *L) {
   }
   lua_pushcfunction(L, request_json);
   lua_setfield(L, -2, "json");
+  lua_pushcfunction(L, request_chunks);
+  lua_setfield(L, -2, "chunks");
   lua_pushlightuserdata(L, (void *)lua_topointer(L, -2));
   lua_pushcclosure(L, request_index, 2);
   lua_setfield(L, -2, "__index");

@@ -166,7 +166,7 @@ static bool begin_head(Reply *reply) {
 static void write_reply(Reply *reply) {
   HttpConnection *c = reply->c;
   size_t before = c->out.len;
-  HttpFraming framing = http_connection_framing(c, reply->status);
+  HttpFraming framing = http_connection_framing(c, reply->status, false);
   bool ok = begin_head(reply) && http_response_end(&c->out, &framing, reply->body, reply->body_len);
   if (!ok) c->out.len = before;
   if (reply->web->body.cap > HTTP_READ_BUFFER) buffer_free(&reply->web->body);
@@ -184,8 +184,9 @@ static int stream_reply(Reply *reply) {
     reply->length = HTTP_LENGTH_UNTIL_CLOSE;
     c->close_after = true;
   }
-  HttpFraming framing = http_connection_framing(c, reply->status);
-  if (framing.head || !http_has_body(reply->status)) {
+  bool runs = c->request.method != HTTP_HEAD && http_has_body(reply->status);
+  HttpFraming framing = http_connection_framing(c, reply->status, runs);
+  if (!runs) {
     bool ok = begin_head(reply) && http_response_end_streamed(&c->out, &framing, reply->length);
     if (!ok) c->out.len = before;
     check_memory(L, ok);

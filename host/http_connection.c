@@ -1,5 +1,6 @@
 #include "http_connection.h"
 
+#include "http_body.h"
 #include "http_server.h"
 #include "http_stream.h"
 #include "runtime.h"
@@ -60,6 +61,7 @@ static void start_closing(HttpConnection *c, bool reset) {
   if (c->closing) return;
   c->closing = true;
   c->deadline = 0;
+  http_body_over(c);
   http_stream_over(c); /* also who is shielded from the cancel of the handler hears of it */
   if (!reset || uv_tcp_close_reset(&c->tcp, on_closed)) uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
@@ -118,7 +120,10 @@ static void on_written(uv_write_t *request, int status) {
     http_connection_abort(c);
     return;
   }
-  set_deadline(c, c->task ? 0 : c->server->keep_alive_ms);
+  if (c->task)
+    http_connection_renew_deadline(c);
+  else
+    set_deadline(c, c->server->keep_alive_ms);
   http_server_due(c->server, c);
 }
 
@@ -170,8 +175,9 @@ static void flush(HttpConnection *c) {
 
 /* --- requests --- */
 
-HttpFraming http_connection_framing(HttpConnection *c, int status) {
+HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed) {
   const HttpRequest *r = &c->request;
+  if (!streamed && !http_body_may_be_left(c)) c->close_after = c->linger = true;
   /* Nothing more is read from a connection that is to be closed. */
   if (!r->keep_alive || c->server->stopping) c->close_after = true;
   return (HttpFraming){
@@ -184,7 +190,7 @@ HttpFraming http_connection_framing(HttpConnection *c, int status) {
 
 void http_connection_detail(HttpConnection *c, int status, const char *detail,
                             const char *headers) {
-  HttpFraming framing = http_connection_framing(c, status);
+  HttpFraming framing = http_connection_framing(c, status, false);
   size_t before = c->out.len;
   if (!http_response_detail(&c->out, &c->server->date, &framing, detail, headers)) {
     c->out.len = before;
@@ -234,18 +240,6 @@ static bool admit_body(HttpConnection *c) {
       refuse(c, 413, "Content Too Large");
     return false;
   }
-  if (!r->expects) return true;
-  if (!c->match.route) { /* the client has not sent the body yet, and need not */
-    c->close_after = c->discard = c->linger = true;
-    answer_without_route(c);
-    return false;
-  }
-  static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
-  if (!buffer_add(&c->out, interim, sizeof interim - 1)) {
-    http_connection_abort(c);
-    return false;
-  }
-  http_server_due(c->server, c);
   return true;
 }
 
@@ -264,34 +258,72 @@ static void wait_for_client(HttpConnection *c) {
 
 static void end_request(HttpConnection *c) {
   http_request_next(&c->request);
-  c->routed = false;
+  c->routed = c->leftover = false;
+}
+
+static void start_handler(HttpConnection *c) {
+  c->in_head = false;
+  c->deadline = 0;
+  c->cancelled = c->answered = false;
+  c->number = ++c->server->n_requests;
+  c->in_a_row++;
+  c->server->start(c);
+}
+
+/* The head is there, the body will take its time. False: nothing can be done before it is there. */
+static bool start_early(HttpConnection *c) {
+  if (c->leftover || !c->routed || c->request.state != REQUEST_IN_BODY) return false;
+  if (!c->match.route) {
+    answer_without_route(c);
+    c->leftover = !c->close_after;
+    c->discard = c->close_after;
+    return c->close_after;
+  }
+  if (!http_body_begin(c)) {
+    refuse(c, 503, "out of memory");
+    return true;
+  }
+  start_handler(c);
+  http_body_progress(c, HTTP_MORE);
+  return true;
+}
+
+/* What came of a body that nobody wants is forgotten. */
+static void forget_body(HttpConnection *c) {
+  c->request.body.len = 0;
+  if (c->request.body.cap > HTTP_KEPT_BUFFER) buffer_free(&c->request.body);
 }
 
 static void advance(HttpConnection *c, HttpProgress progress) {
   for (;;) {
     switch (progress) {
     case HTTP_MORE:
+      if (start_early(c)) return;
+      if (c->leftover) forget_body(c);
       wait_for_client(c);
       return;
     case HTTP_HEAD_READ:
       if (!admit_body(c)) return;
       break;
     case HTTP_BAD:
+      if (c->leftover) { /* it has its answer */
+        c->close_after = c->discard = c->linger = true;
+        http_server_due(c->server, c);
+        return;
+      }
       refuse(c, c->request.error_status, c->request.error_detail);
       return;
     case HTTP_COMPLETE:
       c->in_head = false;
-      if (!c->routed) find_route(c);
-      if (c->match.route) {
-        c->deadline = 0;
-        c->cancelled = c->answered = false;
-        c->number = ++c->server->n_requests;
-        c->in_a_row++;
-        c->server->start(c);
-        return;
+      if (!c->leftover) {
+        if (!c->routed) find_route(c);
+        if (c->match.route) {
+          start_handler(c);
+          return;
+        }
+        answer_without_route(c);
+        if (c->close_after) return;
       }
-      answer_without_route(c);
-      if (c->close_after) return;
       end_request(c);
       break;
     }
@@ -310,7 +342,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   if (n == 0) return;
   if (n < 0) {
     c->eof = true;
-    if (n != UV_EOF || c->shut) {
+    if (n != UV_EOF || c->shut || http_body_is_owed(c)) {
       http_connection_abort(c);
       return;
     }
@@ -318,6 +350,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
        does not wait: this is looked at when the pass is over. */
     if (!c->task && !c->postponed) wait_for_client(c);
     http_server_due(c->server, c);
+    return;
+  }
+  if (http_body_is_owed(c)) {
+    http_body_progress(c, http_request_feed(&c->request, buffer->base, (size_t)n));
     return;
   }
   if (c->discard || c->close_after) return;
@@ -329,9 +365,19 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   if (!http_request_keep(&c->request, buffer->base, (size_t)n)) {
     http_connection_abort(c);
   } else if (http_request_pending(&c->request) > MAX_PENDING) {
-    c->paused = true;
-    uv_read_stop(stream);
+    http_connection_pause(c);
   }
+}
+
+void http_connection_pause(HttpConnection *c) {
+  c->paused = true;
+  uv_read_stop((uv_stream_t *)&c->tcp);
+}
+
+void http_connection_resume(HttpConnection *c) {
+  if (!c->paused || c->closing) return;
+  c->paused = false;
+  uv_read_start((uv_stream_t *)&c->tcp, alloc_read, on_read);
 }
 
 static void go_on(HttpConnection *c) {
@@ -339,10 +385,17 @@ static void go_on(HttpConnection *c) {
     advance(c, http_request_parse(&c->request));
   else
     wait_for_client(c);
-  if (c->paused && !c->closing && http_request_pending(&c->request) <= MAX_PENDING) {
-    c->paused = false;
-    uv_read_start((uv_stream_t *)&c->tcp, alloc_read, on_read);
-  }
+  if (http_request_pending(&c->request) <= MAX_PENDING) http_connection_resume(c);
+}
+
+/* The answered request's body has not come to its end: it is either read for the sake of the next
+   request, or the reason to close. */
+static void leave_body(HttpConnection *c) {
+  if (!http_body_may_be_left(c)) c->close_after = true;
+  if (c->close_after) c->linger = true;
+  c->leftover = true;
+  forget_body(c);
+  http_connection_resume(c);
 }
 
 void http_connection_responded(HttpConnection *c) {
@@ -352,8 +405,14 @@ void http_connection_responded(HttpConnection *c) {
     return;
   }
   http_server_due(c->server, c);
+  if (c->request.state == REQUEST_IN_BODY) leave_body(c);
+  http_body_over(c);
   if (c->close_after) {
     c->discard = true;
+    return;
+  }
+  if (c->leftover) {
+    wait_for_client(c);
     return;
   }
   end_request(c);
@@ -395,6 +454,10 @@ void http_connection_retire(HttpConnection *c) {
   http_server_due(c->server, c);
 }
 
+void http_connection_renew_deadline(HttpConnection *c) {
+  if (!c->writing) set_deadline(c, http_body_is_owed(c) ? c->server->timeout_ms : 0);
+}
+
 void http_connection_expire(HttpConnection *c) {
   size_t unsent = count_unsent(c);
   if (c->writing && unsent < c->unsent) { /* slow, but it does move */
@@ -402,7 +465,9 @@ void http_connection_expire(HttpConnection *c) {
     set_deadline(c, c->server->timeout_ms);
     return;
   }
-  if (c->writing || c->close_after || c->request.state == REQUEST_IDLE)
+  if (!c->writing && http_body_is_owed(c))
+    http_body_fail(c, 408, "Request Timeout");
+  else if (c->writing || c->close_after || c->leftover || c->request.state == REQUEST_IDLE)
     http_connection_abort(c);
   else
     refuse(c, 408, "Request Timeout");

@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 
 typedef struct HttpServer HttpServer;
+typedef struct HttpBody HttpBody;
 typedef struct HttpStream HttpStream;
 
 typedef union HttpPeer {
@@ -27,10 +28,11 @@ typedef struct HttpConnection {
   struct HttpConnection *next, **link; /* in the server's list */
   struct HttpConnection *next_due;     /* in the list of this pass */
   HttpRequest request;
-  RouteMatch match;   /* the current request's */
-  TaskOwner owner;    /* of `task`; the server's `start` sets both */
-  Task *task;         /* the handler, or NULL */
-  uint64_t number;    /* of the current request, over the server's life */
+  RouteMatch match; /* the current request's */
+  TaskOwner owner;  /* of `task`; the server's `start` sets both */
+  Task *task;       /* the handler, or NULL */
+  uint64_t number;  /* of the current request, over the server's life */
+  HttpBody *body; /* the handler has started before the body was complete (http_body.h), or NULL */
   HttpStream *stream; /* the response under way is streamed (http_stream.h), or NULL */
   Buffer out;         /* to be written at the end of the pass */
   size_t unsent;      /* of the write under way, when it was last looked at */
@@ -41,6 +43,7 @@ typedef struct HttpConnection {
   bool in_head;     /* waits for the rest of a head */
   bool routed;      /* `match` is valid */
   bool answered;    /* the current request's response is in `out` */
+  bool leftover;    /* the answered request's body is still coming, and thrown away */
   bool close_after; /* to be closed when everything is written */
   bool discard;     /* what still comes is thrown away */
   bool linger;      /* the client may still be sending: close only after it has ended */
@@ -61,8 +64,16 @@ void http_connection_open(HttpServer *server, int fd);
 /* Answers with {"detail": detail} in the place of a handler. `headers`: whole lines, or "". */
 void http_connection_detail(HttpConnection *c, int status, const char *detail, const char *headers);
 
-/* How the response to the current request is framed. */
-HttpFraming http_connection_framing(HttpConnection *c, int status);
+/* How the response to the current request is framed. Decides whether another request may follow;
+   where the response is `streamed`, a body that is not read yet does not decide that. */
+HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed);
+
+/* Nothing is read until http_connection_resume: too much waits. */
+void http_connection_pause(HttpConnection *c);
+void http_connection_resume(HttpConnection *c);
+
+/* While a handler runs: gives the client its time anew if it owes something, or takes it away. */
+void http_connection_renew_deadline(HttpConnection *c);
 
 /* The handler's task has ended and its response is in `out`: goes on with the next request.
    `c` may be freed. */

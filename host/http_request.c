@@ -291,7 +291,8 @@ static int on_headers_complete(llhttp_t *parser) {
 
 static int on_body(llhttp_t *parser, const char *at, size_t n) {
   HttpRequest *r = parser->data;
-  if (r->body.len + n > r->max_body) return refuse(r, 413, "Content Too Large");
+  if (r->body_total + n > r->max_body) return refuse(r, 413, "Content Too Large");
+  r->body_total += n;
   return buffer_add(&r->body, at, n) ? 0 : refuse(r, 503, "out of memory");
 }
 
@@ -379,7 +380,7 @@ static HttpProgress check_unfinished_head(HttpRequest *r, const char *bytes, siz
 /* Chunk framing and trailers are bounded by what they carry: a body of one-byte chunks is fine,
    a 64 kB extension is not. */
 static HttpProgress check_framing(HttpRequest *r) {
-  if (r->chunked && r->body_raw > 8 * r->body.len + 16 * 1024)
+  if (r->chunked && r->body_raw > 8 * r->body_total + 16 * 1024)
     return bad(r, 400, "too much chunk framing");
   return HTTP_MORE;
 }
@@ -454,7 +455,7 @@ void http_request_next(HttpRequest *r) {
   r->target.len = 0;
   r->method = HTTP_GET;
   r->expects = false;
-  r->body_raw = 0;
+  r->body_raw = r->body_total = 0;
   r->body.len = 0;
   if (r->body.cap > HTTP_KEPT_BUFFER) buffer_free(&r->body);
   r->max_body = HTTP_DEFAULT_MAX_BODY;

@@ -47,7 +47,8 @@ typedef struct HttpRequest {
   bool path_escaped; /* the path has a '%' */
   bool no_path;      /* the target is no resource: OPTIONS *, CONNECT host:port */
   uint64_t content_length;
-  Buffer body; /* decoded */
+  Buffer body;         /* decoded; its owner may take what is there while more comes */
+  uint64_t body_total; /* decoded bytes in all */
   size_t max_body;
 
   enum { REQUEST_IDLE, REQUEST_IN_HEAD, REQUEST_IN_BODY, REQUEST_COMPLETE } state;

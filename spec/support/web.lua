@@ -55,6 +55,21 @@ function M.ask(port, text, no_body)
   return res
 end
 
+--- Runs a script in a process of its own, with `ml`, `web`, `support` and `rawtcp` at hand; returns
+-- what it printed to both streams.
+function M.run(script)
+  local name = os.tmpname()
+  local file = assert(io.open(name, "w"))
+  file:write('local ml, web = require "moonloop", require "moonloop.web" ',
+    'local support, rawtcp = require "spec.support.web", require "spec.support".rawtcp\n', script)
+  file:close()
+  local pipe = assert(io.popen(("'%s' run %s 2>&1"):format(require("spec.support").binary, name)))
+  local output = pipe:read("a")
+  pipe:close()
+  os.remove(name)
+  return output
+end
+
 --- One request line and headers, as HTTP/1.1.
 function M.request(method, target, headers, body)
   return method .. " " .. target .. " HTTP/1.1\r\nHost: here\r\n" .. (headers or "") .. "\r\n" .. (body or "")

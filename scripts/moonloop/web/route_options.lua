@@ -63,6 +63,7 @@ local function offloaded(handler, cpu)
   if cpu then handler = limited(handler, cpu) end
   return function(req)
     executor = executor or require "moonloop.executor"
+    local _ = req.body -- waits for it: a request crosses as a whole
     return unpack_here(executor.run(run_there, handler, req))
   end
 end

@@ -1,0 +1,152 @@
+/* req.body, req:json() and req:chunks(): the body of a request, which may still be on its way. What
+   the request keeps of it is its user value WEB_REQUEST_BODY: nil for no body, the whole of it as a
+   string, or an object that reads it. */
+#include "web.h"
+
+#include "http_body.h"
+#include <lauxlib.h>
+
+#define WEB_BODY "moonloop.web.core.body"
+
+/* Reads a body. Its user value is a body that came in one piece, where `rest` is NULL. */
+typedef struct WebBody {
+  HttpBody *rest;
+  bool in_chunks; /* req:chunks() has begun */
+  bool ended;     /* and come to the end */
+} WebBody;
+
+static int body_gc(lua_State *L) {
+  WebBody *b = lua_touserdata(L, 1);
+  if (b->rest) http_body_drop(b->rest);
+  b->rest = NULL;
+  return 0;
+}
+
+static WebBody *push_body(lua_State *L) {
+  WebBody *b = lua_newuserdatauv(L, sizeof *b, 1);
+  *b = (WebBody){0};
+  luaL_setmetatable(L, WEB_BODY);
+  return b;
+}
+
+void web_body_push(lua_State *L, HttpConnection *c) {
+  WebBody *b = push_body(L);
+  b->rest = http_body_hold(c->body);
+}
+
+void web_body_cancel(Task *t, void *op) {
+  (void)t;
+  ((WebBody *)op)->rest->reader.task = NULL;
+}
+
+/* Can `b` be read? Else raises an error. */
+static void check_readable(lua_State *L, const WebBody *b, const char *function) {
+  const HttpBody *rest = b->rest;
+  if (!rest->connection)
+    ml_error_raise(L, "closed", NULL, "%s: the request is over, and its body was not read",
+                   function);
+  if (rest->reader.task) luaL_error(L, "%s: another task is reading the body", function);
+}
+
+/* The rest will not come. */
+static void check_sound(lua_State *L, const HttpBody *rest) {
+  if (!rest->error_status) return;
+  web_push_abort(L, rest->error_status, rest->error_detail);
+  lua_error(L);
+}
+
+static int wait_for_more(lua_State *L, WebBody *b, const char *function, const WaitType *wait) {
+  Task *t = ml_wait_enter(L, function);
+  http_body_ask(b->rest, !b->in_chunks);
+  check_sound(L, b->rest);
+  b->rest->reader = ml_wait_waker(t);
+  return ml_wait_suspend(L, t, wait, b);
+}
+
+/* --- in one piece --- */
+
+void web_body_push_whole(lua_State *L, const char *function, const WaitType *wait) {
+  int type = lua_getiuservalue(L, 1, WEB_REQUEST_BODY);
+  if (type == LUA_TSTRING) return;
+  if (type == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "");
+    return;
+  }
+  WebBody *b = lua_touserdata(L, -1);
+  if (b->in_chunks) luaL_error(L, "%s: the body is read by req:chunks()", function);
+  check_readable(L, b, function);
+  check_sound(L, b->rest);
+  if (!b->rest->complete) wait_for_more(L, b, function, wait);
+  const Buffer *bytes = http_body_bytes(b->rest);
+  lua_pushlstring(L, bytes->data, bytes->len);
+  http_body_taken(b->rest);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 1, WEB_REQUEST_BODY);
+}
+
+/* --- in pieces --- */
+
+static int next_chunk(lua_State *L);
+
+static int chunk_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  (void)op;
+  lua_settop(L, 1);
+  return next_chunk(L);
+}
+
+static const WaitType chunk_wait = {
+    .name = "more of a request's body", .cancel = web_body_cancel, .finish = chunk_finish};
+
+/* The iterator of req:chunks(): next_chunk(body) -> string | nil */
+static int next_chunk(lua_State *L) {
+  static const char function[] = "req:chunks";
+  WebBody *b = luaL_checkudata(L, 1, WEB_BODY);
+  if (!b->rest) {
+    lua_getiuservalue(L, 1, 1);
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, 1);
+    return 1;
+  }
+  if (b->ended) return 0;
+  check_readable(L, b, function);
+  const Buffer *bytes = http_body_bytes(b->rest);
+  if (bytes->len) {
+    lua_pushlstring(L, bytes->data, bytes->len);
+    http_body_taken(b->rest);
+    return 1;
+  }
+  check_sound(L, b->rest);
+  if (!b->rest->complete) return wait_for_more(L, b, function, &chunk_wait);
+  b->ended = true;
+  return 0;
+}
+
+int web_body_chunks(lua_State *L) {
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_pop(L, 1);
+    lua_getiuservalue(L, 1, WEB_REQUEST_BODY);
+  }
+  if (!lua_isuserdata(L, 2)) { /* the whole of it is there: it is one chunk, or none */
+    push_body(L);
+    lua_insert(L, 2);
+    if (lua_isstring(L, 3) && lua_rawlen(L, 3)) lua_setiuservalue(L, 2, 1);
+    lua_settop(L, 2);
+    lua_pushvalue(L, 2);
+    lua_setiuservalue(L, 1, WEB_REQUEST_BODY);
+  }
+  WebBody *b = lua_touserdata(L, 2);
+  b->in_chunks = true;
+  lua_pushcfunction(L, next_chunk);
+  lua_insert(L, 2);
+  return 2;
+}
+
+void web_body_open(lua_State *L) {
+  luaL_newmetatable(L, WEB_BODY);
+  lua_pushcfunction(L, body_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+}
