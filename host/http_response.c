@@ -1,5 +1,6 @@
 #include "http_response.h"
 
+#include "http_date.h"
 #include <stdio.h>
 
 #define LITERAL(text) (text), sizeof(text) - 1
@@ -139,17 +140,10 @@ bool http_header_value_ok(const char *value, size_t n) {
   return true;
 }
 
-/* IMF-fixdate, RFC 9110 section 5.6.7; by hand because strftime follows the locale. */
 static void make_date(HttpDate *date, time_t now) {
-  static const char days[] = "SunMonTueWedThuFriSat";
-  static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-  struct tm tm;
-  gmtime_r(&now, &tm);
-  char line[80];
-  snprintf(line, sizeof line, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
-           days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon, 1900 + tm.tm_year, tm.tm_hour,
-           tm.tm_min, tm.tm_sec);
-  memcpy(date->line, line, HTTP_DATE_LINE);
+  char text[HTTP_DATE_LEN + 1];
+  http_date_format(now, text);
+  snprintf(date->line, sizeof date->line, "Date: %s\r\n", text);
   date->second = now;
 }
 
