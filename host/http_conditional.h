@@ -1,0 +1,40 @@
+/* Conditional requests (RFC 9110 section 13): may the request go on, given what the client knows of
+   the resource? */
+#ifndef ML_HTTP_CONDITIONAL_H
+#define ML_HTTP_CONDITIONAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A header's value, its lines joined by commas; NULL when the request has none. */
+typedef struct HttpValue {
+  const char *text;
+  size_t len;
+} HttpValue;
+
+typedef struct HttpConditions {
+  HttpValue if_match, if_none_match, if_modified_since, if_unmodified_since, if_range;
+} HttpConditions;
+
+#define HTTP_NO_TIME INT64_MIN
+
+/* What is known of the resource, which exists. */
+typedef struct HttpValidators {
+  HttpValue etag;   /* with its quotes, and W/ if it is weak; or NULL */
+  int64_t modified; /* seconds since 1970, as sent in Last-Modified; or HTTP_NO_TIME */
+  int64_t now;      /* the same clock */
+} HttpValidators;
+
+/* Does the entity tag stand in the list, or is that "*"? Weak tags are equal to others only when
+   `weak` (section 8.8.3.2). A list is read as far as it is well formed. */
+bool http_etag_in(HttpValue list, HttpValue etag, bool weak);
+
+/* Section 13.2.2, without its last step: 0 when the request is to be done as usual, 304 (for
+   `safe`, that is GET and HEAD) or 412. Dates that cannot be read are ignored. */
+int http_conditional_status(const HttpConditions *given, const HttpValidators *is, bool safe);
+
+/* The last step: may Range be respected? True without If-Range. */
+bool http_conditional_range(const HttpConditions *given, const HttpValidators *is);
+
+#endif
