@@ -267,7 +267,7 @@ static int file_finished(lua_State *L, int status, lua_KContext ctx) {
   HttpConnection *c = (HttpConnection *)ctx;
   Web *web = c->server->user;
   if (c->closing) return 0;
-  if (is_file(L, web, -1)) return luaL_error(L, "the response to a file is a file again");
+  if (is_file(L, web, lua_gettop(L))) return luaL_error(L, "the response to a file is a file again");
   lua_replace(L, 1);
   return web_respond(L, web, c, 1);
 }

@@ -10,6 +10,7 @@ local web = { app = app.new, is_app = app.is_app, response = response.new }
 --- What else `moonloop.web` has, by the module that has a function of that name.
 local PARTS = {
   listen = "moonloop.web.listen",
+  file = "moonloop.web.files",
 }
 
 --- web.abort(status [, detail]): ends the request with the status and {"detail": detail}. The
@@ -21,6 +22,8 @@ function web.abort(status, detail)
   if detail == nil then detail = core.reason(status) end
   error(core.abort(status, detail), 0)
 end
+
+core.on_file(function(req, res) return require "moonloop.web.files".finish(req, res) end)
 
 return setmetatable(web, {
   __index = function(self, name)

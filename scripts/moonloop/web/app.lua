@@ -50,6 +50,14 @@ function App.route(app, method, path, opts, handler)
   error("unknown method '" .. tostring(method) .. "'", 2)
 end
 
+--- app:static(prefix, dir [, opts]): serves the files of a directory (web/static.lua).
+function App.static(app, prefix, dir, opts)
+  local handler = require "moonloop.web.static".new(prefix, dir, opts)
+  prefix = prefix:gsub("/$", "")
+  if prefix ~= "" then add_route(app, "GET", prefix, nil, handler) end
+  return add_route(app, "GET", prefix .. "/{path:path}", nil, handler)
+end
+
 local M = {}
 
 --- A new application without routes.
