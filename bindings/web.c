@@ -8,6 +8,7 @@
 #include "report.h"
 #include "task_limits.h"
 #include <lauxlib.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -133,7 +134,7 @@ static int l_router(lua_State *L) {
   return 1;
 }
 
-/* router:add(method, pattern, handler, max_body | nil, cpu | nil, slice | nil)
+/* router:add(method, pattern, handler, max_body | nil (the server's), cpu | nil, slice | nil)
    -> true | nil, what is wrong */
 static int l_router_add(lua_State *L) {
   WebRouter *r = luaL_checkudata(L, 1, WEB_ROUTER);
@@ -141,7 +142,7 @@ static int l_router_add(lua_State *L) {
   const char *pattern = luaL_checkstring(L, 3);
   luaL_argcheck(L, method < ROUTE_METHODS, 2, "unknown method");
   luaL_checkany(L, 4);
-  lua_Integer max_body = luaL_optinteger(L, 5, HTTP_DEFAULT_MAX_BODY);
+  lua_Number max_body = luaL_optnumber(L, 5, -1);
   double cpu = luaL_optnumber(L, 6, 0), slice = luaL_optnumber(L, 7, 0);
   char error[400];
   lua_settop(L, 4);
@@ -159,7 +160,9 @@ static int l_router_add(lua_State *L) {
     return 2;
   }
   route->handler_ref = handler;
-  route->max_body = (size_t)max_body;
+  route->max_body = max_body < 0        ? ROUTE_MAX_BODY_UNSET
+                    : max_body < 0x1p53 ? (uint64_t)max_body
+                                        : HTTP_NO_LIMIT;
   route->takes_request = about.nparams || about.isvararg;
   route->cpu = cpu;
   route->slice = slice;
@@ -191,21 +194,44 @@ static int server_gc(lua_State *L) {
   return 0;
 }
 
-/* The time in seconds at `index` as milliseconds, at least one. */
-static uint32_t check_time(lua_State *L, int index) {
-  lua_Number seconds = luaL_checknumber(L, index);
-  luaL_argcheck(L, seconds > 0, index, "a time is positive");
-  return seconds < 1e-3 ? 1 : seconds > 4e6 ? UINT32_MAX : (uint32_t)(seconds * 1000);
+/* Sets the limits that the table at `index` has. */
+static void check_limits(lua_State *L, int index, HttpLimits *limits) {
+  for (int i = 0; i < HTTP_LIMITS; i++) {
+    lua_getfield(L, index, http_limits[i].name);
+    if (!lua_isnil(L, -1))
+      luaL_argcheck(L, http_limits_set(limits, &http_limits[i], luaL_checknumber(L, -1)), index,
+                    http_limits[i].name);
+    lua_pop(L, 1);
+  }
 }
 
-/* listen(router, host, port, timeout, keep_alive) -> server | nil, err: serves until it is
-   stopped. Times in seconds. */
+/* limit(name, value) -> nil: it is a limit and the value is allowed; false: there is no such limit;
+   a string: what is expected of the value. */
+static int l_limit(lua_State *L) {
+  size_t n;
+  const char *name = luaL_checklstring(L, 1, &n);
+  const HttpLimit *limit = memchr(name, '-', n) ? NULL : http_limits_find(name, n);
+  HttpLimits scratch;
+  char expected[120];
+  if (!limit) return lua_pushboolean(L, 0), 1;
+  if (lua_type(L, 2) == LUA_TNUMBER && http_limits_set(&scratch, limit, lua_tonumber(L, 2)))
+    return 0;
+  http_limits_describe(limit, expected, sizeof expected);
+  lua_pushstring(L, expected);
+  return 1;
+}
+
+/* listen(router, host, port, limits) -> server | nil, err: serves until it is stopped. `limits` is
+   a table of those that are not the default, by their names in http_limits. */
 static int l_listen(lua_State *L) {
   WebRouter *router = luaL_checkudata(L, 1, WEB_ROUTER);
   const char *host = luaL_checkstring(L, 2);
   lua_Integer port = luaL_checkinteger(L, 3);
   luaL_argcheck(L, port >= 0 && port <= 65535, 3, "a port is 0 to 65535");
-  uint32_t timeout = check_time(L, 4), keep_alive = check_time(L, 5);
+  luaL_checktype(L, 4, LUA_TTABLE);
+  HttpLimits limits;
+  http_limits_default(&limits);
+  check_limits(L, 4, &limits);
   Web *web = lua_touserdata(L, lua_upvalueindex(1));
   Runtime *rt = runtime_of(L);
   lua_settop(L, 3);
@@ -221,8 +247,7 @@ static int l_listen(lua_State *L) {
   server->http.start = start_request;
   server->http.stopped = server_stopped;
   server->http.user = web;
-  server->http.timeout_ms = timeout;
-  server->http.keep_alive_ms = keep_alive;
+  server->http.limits = limits;
   lua_pushvalue(L, 4);
   server->self = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, 1);
@@ -280,22 +305,30 @@ static int l_server_wait(lua_State *L) {
   return wait_until_stopped(L, check_server(L), "server:wait");
 }
 
-/* server:stop([grace = 10]): stops accepting, lets running requests end for `grace` seconds, then
-   cancels them; suspends until all is over. */
+/* The limit `drain` in seconds. */
+static lua_Number drain_of(const WebServer *server) {
+  uint64_t ms = server->http.limits.drain;
+  return ms == HTTP_NO_LIMIT ? HUGE_VAL : 1e-3 * (double)ms;
+}
+
+/* server:stop([grace]): stops accepting, lets running requests end for `grace` seconds (by default
+   the limit `drain`), then cancels them; suspends until all is over. */
 static int l_server_stop(lua_State *L) {
   WebServer *server = check_server(L);
-  lua_Number grace = luaL_optnumber(L, 2, 10);
+  lua_Number grace = luaL_optnumber(L, 2, drain_of(server));
   luaL_argcheck(L, grace >= 0, 2, "a time is not negative");
   http_server_stop(&server->http, grace);
   return wait_until_stopped(L, server, "server:stop");
 }
 
-/* server.port; server.connections, server.requests: counts. */
+/* server.port; server.drain: that limit in seconds; server.connections, server.requests: counts. */
 static int l_server_index(lua_State *L) {
   const WebServer *server = check_server(L);
   const char *key = luaL_checkstring(L, 2);
   if (!strcmp(key, "port")) {
     lua_pushinteger(L, server->http.port);
+  } else if (!strcmp(key, "drain")) {
+    lua_pushnumber(L, drain_of(server));
   } else if (!strcmp(key, "connections")) {
     lua_pushinteger(L, (lua_Integer)server->http.n_connections);
   } else if (!strcmp(key, "requests")) {
@@ -409,8 +442,11 @@ int luaopen_moonloop_web_core(lua_State *L) {
   lua_setfield(L, 1, "listen");
   lua_pushcclosure(L, l_on_file, 1);
   lua_setfield(L, 1, "on_file");
-  static const luaL_Reg functions[] = {
-      {"router", l_router}, {"reason", l_reason}, {"abort", l_abort}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"limit", l_limit},
+                                       {"router", l_router},
+                                       {"reason", l_reason},
+                                       {"abort", l_abort},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   web_headers_open(L);
   return 1;

@@ -16,7 +16,7 @@
 #define DEFAULT_BLOCK_LIMIT 0.1 /* seconds */
 #define DEFAULT_CPU_LIMIT 30.0
 
-static const char usage[] =
+static const char usage_to_serve[] =
     "Usage:\n"
     "  moonloop run SCRIPT [ARGS]     run a Lua script (also: moonloop SCRIPT; - is standard "
     "input)\n"
@@ -24,9 +24,10 @@ static const char usage[] =
     "  moonloop serve APP.lua         serve the web app that the file returns\n"
     "      --host ADDRESS             address to listen on (127.0.0.1)\n"
     "      --port NUMBER              port to listen on (8000); 0: any free one\n"
-    "      --drain SECONDS            time for running requests when it stops (10)\n"
     "      --cpu-limit SECONDS        CPU time after which a task that does not suspend is broken\n"
-    "                                 off (30); 0: never\n"
+    "                                 off (30); 0: never\n";
+
+static const char usage_of_the_rest[] =
     "  moonloop repl                  live prompt (also: bare moonloop on a terminal)\n"
     "  moonloop test [PATH...]        run busted specs in the loop (default: spec);\n"
     "      --virtual-clock            sleeps take no time: the clock jumps to the next timer\n"
@@ -64,62 +65,116 @@ static bool is_option(const char *arg, const char *name) {
   return strncmp(arg, name, n) == 0 && (arg[n] == 0 || arg[n] == '=');
 }
 
-/* Reads the number of option `name` into *value, times `unit`. NULL, or what is wrong. */
-static const char *limit_option(int argc, char **argv, int *i, const char *name, double unit,
-                                double *value, char *message, int size) {
-  const char *v = option_value(argc, argv, i, strlen(name));
+/* Reads the time `v` of option `name` into *value, times `unit`. NULL, or what is wrong. */
+static const char *read_time(const char *name, const char *v, double unit, double *value,
+                             char *message, int size) {
   char *end;
-  if (!v || !*v) return wrong(message, size, "%s needs a value", name);
   *value = strtod(v, &end) * unit;
-  if (*end || !(*value >= 0 && *value <= 1e9)) {
-    snprintf(message, (size_t)size, "%s must be a number of %s, not '%s'", name,
-             unit < 1 ? "milliseconds" : "seconds", v);
-    return message;
-  }
-  return NULL;
+  if (!*end && *value >= 0 && *value <= 1e9) return NULL;
+  snprintf(message, (size_t)size, "%s must be a number of %s, not '%s'", name,
+           unit < 1 ? "milliseconds" : "seconds", v);
+  return message;
 }
 
 static const char block_option[] = "--block-limit";
+
+/* Reads --block-limit, which several commands have. NULL, or what is wrong. */
+static const char *parse_block_limit(int argc, char **argv, int *i, CliRequest *r, char *message,
+                                     int size) {
+  const char *v = option_value(argc, argv, i, strlen(block_option));
+  if (!v || !*v) return wrong(message, size, "%s needs a value", block_option);
+  return read_time(block_option, v, 1e-3, &r->block_limit, message, size);
+}
+
+/* --- serve --- */
+
+static const char *set_host(CliRequest *r, const char *v, char *message, int size) {
+  (void)message;
+  (void)size;
+  r->host = v;
+  return NULL;
+}
+
+static const char *set_port(CliRequest *r, const char *v, char *message, int size) {
+  char *end;
+  long port = strtol(v, &end, 10);
+  if (*end || port < 0 || port > 65535)
+    return wrong(message, size, "serve: --port must be a number from 0 to 65535, not '%s'", v);
+  r->port = (int)port;
+  return NULL;
+}
+
+static const char *set_block_limit(CliRequest *r, const char *v, char *message, int size) {
+  return read_time(block_option, v, 1e-3, &r->block_limit, message, size);
+}
+
+static const char *set_cpu_limit(CliRequest *r, const char *v, char *message, int size) {
+  return read_time("--cpu-limit", v, 1, &r->cpu_limit, message, size);
+}
+
+/* The options of serve that are no limits of the server. Each function takes a value that is not
+   empty, and returns NULL or what is wrong. */
+static const struct {
+  const char *name;
+  const char *(*set)(CliRequest *r, const char *v, char *message, int size);
+} serve_options[] = {
+    {"--host", set_host},
+    {"--port", set_port},
+    {"--block-limit", set_block_limit},
+    {"--cpu-limit", set_cpu_limit},
+};
+
+static const char *set_limit(CliRequest *r, const HttpLimit *limit, const char *option,
+                             const char *v, char *message, int size) {
+  HttpLimits scratch;
+  char *end, expected[120];
+  double value = strtod(v, &end);
+  if (*end || !http_limits_set(&scratch, limit, value)) {
+    http_limits_describe(limit, expected, sizeof expected);
+    snprintf(message, (size_t)size, "serve: %.*s must be %s, not '%s'", (int)strcspn(option, "="),
+             option, expected, v);
+    return message;
+  }
+  r->limits[limit - http_limits] = value;
+  r->is_limited[limit - http_limits] = true;
+  return NULL;
+}
+
+/* The option at argv[*i], with its value. NULL, or what is wrong. */
+static const char *parse_serve_option(int argc, char **argv, int *i, CliRequest *r, char *message,
+                                      int size) {
+  const char *a = argv[*i];
+  size_t n = strcspn(a, "=");
+  bool may_be_limit = n > 2 && a[1] == '-' && !memchr(a, '_', n);
+  const HttpLimit *limit = may_be_limit ? http_limits_find(a + 2, n - 2) : NULL;
+  size_t at = 0, count = sizeof serve_options / sizeof *serve_options;
+  while (at < count && !is_option(a, serve_options[at].name)) at++;
+  if (!limit && at == count) return wrong(message, size, "serve: unknown option '%s'", a);
+  const char *v = option_value(argc, argv, i, n);
+  if (!v || !*v) {
+    snprintf(message, (size_t)size, "serve: %.*s needs a value", (int)n, a);
+    return message;
+  }
+  return limit ? set_limit(r, limit, a, v, message, size)
+               : serve_options[at].set(r, v, message, size);
+}
 
 static const char *parse_serve(int argc, char **argv, CliRequest *r, char *message, int size) {
   r->command = CLI_SERVE;
   r->host = "127.0.0.1";
   r->port = 8000;
-  r->drain = 10;
   r->cpu_limit = DEFAULT_CPU_LIMIT;
   for (int i = 2; i < argc; i++) {
-    const char *a = argv[i], *v, *name;
-    char *end;
+    const char *a = argv[i];
     if (is_option(a, "--workers") || is_option(a, "--reload"))
       return wrong(message, size, "serve: %s is not in this version", a);
     if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
       r->command = CLI_HELP;
       return NULL;
     }
-    if (is_option(a, name = block_option) || is_option(a, name = "--cpu-limit")) {
-      bool block = name == block_option;
-      const char *bad = limit_option(argc, argv, &i, name, block ? 1e-3 : 1,
-                                     block ? &r->block_limit : &r->cpu_limit, message, size);
+    if (a[0] == '-') {
+      const char *bad = parse_serve_option(argc, argv, &i, r, message, size);
       if (bad) return bad;
-    } else if (is_option(a, name = "--host") || is_option(a, name = "--port") ||
-               is_option(a, name = "--drain")) {
-      v = option_value(argc, argv, &i, strlen(name));
-      if (!v || !*v) return wrong(message, size, "serve: %s needs a value", name);
-      if (name[2] == 'h') r->host = v;
-      if (name[2] == 'p') {
-        long port = strtol(v, &end, 10);
-        if (*end || port < 0 || port > 65535)
-          return wrong(message, size, "serve: --port must be a number from 0 to 65535, not '%s'",
-                       v);
-        r->port = (int)port;
-      }
-      if (name[2] == 'd') {
-        r->drain = strtod(v, &end);
-        if (*end || !(r->drain >= 0 && r->drain <= 1e9))
-          return wrong(message, size, "serve: --drain must be a number of seconds, not '%s'", v);
-      }
-    } else if (a[0] == '-') {
-      return wrong(message, size, "serve: unknown option '%s'", a);
     } else if (r->target) {
       return wrong(message, size, "serve: one app file, please; '%s' is too many", a);
     } else {
@@ -188,8 +243,7 @@ const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char 
     for (int i = 2; i < argc; i++) {
       if (!is_option(argv[i], block_option))
         return wrong(message, size, "repl: takes no arguments, not '%s'", argv[i]);
-      const char *bad =
-          limit_option(argc, argv, &i, block_option, 1e-3, &r->block_limit, message, size);
+      const char *bad = parse_block_limit(argc, argv, &i, r, message, size);
       if (bad) return bad;
     }
     r->command = CLI_REPL;
@@ -212,8 +266,7 @@ const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char 
     for (; at < argc && argv[at][0] == '-' && argv[at][1]; at++) {
       if (!is_option(argv[at], block_option))
         return wrong(message, size, "run: unknown option '%s'", argv[at]);
-      const char *bad =
-          limit_option(argc, argv, &at, block_option, 1e-3, &r->block_limit, message, size);
+      const char *bad = parse_block_limit(argc, argv, &at, r, message, size);
       if (bad) return bad;
     }
     if (at >= argc) return wrong(message, size, "%s: the script is missing", "run");
@@ -228,6 +281,20 @@ const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char 
     take_rest(argc, argv, 2, r);
   }
   return NULL;
+}
+
+/* The usage, with a line for each limit of the server. */
+static void print_usage(void) {
+  fputs(usage_to_serve, stdout);
+  for (int i = 0; i < HTTP_LIMITS; i++) {
+    const HttpLimit *limit = &http_limits[i];
+    char option[32];
+    size_t n = 0;
+    for (; limit->name[n]; n++) option[n] = limit->name[n] == '_' ? '-' : limit->name[n];
+    printf("      --%-24.*s %s (%.15g %s)\n", (int)n, option, limit->help, limit->fallback,
+           limit->unit);
+  }
+  fputs(usage_of_the_rest, stdout);
 }
 
 static void print_version(void) {
@@ -248,7 +315,7 @@ int cli_main(int argc, char **argv) {
   }
   switch (request.command) {
   case CLI_HELP:
-    fputs(usage, stdout);
+    print_usage();
     return 0;
   case CLI_PS:
     return inspector_ask(request.pid, request.tracebacks);

@@ -2,7 +2,7 @@
 #ifndef ML_CLI_H
 #define ML_CLI_H
 
-#include <stdbool.h>
+#include "http_limits.h"
 
 typedef enum CliCommand {
   CLI_RUN,     /* a script file, or standard input */
@@ -24,10 +24,11 @@ typedef struct CliRequest {
   int first; /* index in argv of what becomes arg[0] */
   const char *host;
   int port;
-  double block_limit; /* seconds; 0: stretches of any length are fine */
-  double cpu_limit;   /* CPU seconds; the same */
-  double drain;       /* seconds that running requests get when the server stops */
-  long pid;           /* the process to look into */
+  double block_limit;           /* seconds; 0: stretches of any length are fine */
+  double cpu_limit;             /* CPU seconds; the same */
+  double limits[HTTP_LIMITS];   /* of the server, in the units of http_limits */
+  bool is_limited[HTTP_LIMITS]; /* those that were given */
+  long pid;                     /* the process to look into */
   bool tracebacks;
 } CliRequest;
 

@@ -10,14 +10,13 @@
 
 enum {
   LINGER_TIMEOUT = 2 * 1000, /* milliseconds for the client to end its side after an error */
-  MAX_PENDING = 64 * 1024,   /* bytes read ahead while a handler runs */
   MAX_OUT = 64 * 1024,       /* bytes of responses made before they are written */
   MAX_BELIEVED = 512 << 20,  /* bytes of Content-Length: above, and above max_body, it is a 400 */
   MAX_IN_A_ROW = 32,         /* pipelined requests of one connection in one pass */
 };
 
 static void set_deadline(HttpConnection *c, uint64_t ms) {
-  c->deadline = ms ? uv_now(&c->server->rt->loop) + ms : 0;
+  c->deadline = ms && ms != HTTP_NO_LIMIT ? uv_now(&c->server->rt->loop) + ms : 0;
 }
 
 static RouteMethod route_method(uint8_t method) {
@@ -123,7 +122,7 @@ static void on_written(uv_write_t *request, int status) {
   if (c->task)
     http_connection_renew_deadline(c);
   else
-    set_deadline(c, c->server->keep_alive_ms);
+    set_deadline(c, c->server->limits.keep_alive);
   http_server_due(c->server, c);
 }
 
@@ -155,7 +154,7 @@ static void write_rest(HttpConnection *c, size_t sent) {
   }
   c->writing = true;
   c->unsent = count_unsent(c);
-  set_deadline(c, c->server->timeout_ms);
+  set_deadline(c, c->server->limits.write_timeout);
 }
 
 static void flush(HttpConnection *c) {
@@ -232,7 +231,8 @@ static void answer_without_route(HttpConnection *c) {
 static bool admit_body(HttpConnection *c) {
   HttpRequest *r = &c->request;
   find_route(c);
-  if (c->match.route) r->max_body = c->match.route->max_body;
+  if (c->match.route && c->match.route->max_body != ROUTE_MAX_BODY_UNSET)
+    r->max_body = c->match.route->max_body;
   if (!r->chunked && r->content_length > r->max_body) {
     if (r->content_length > MAX_BELIEVED)
       refuse(c, 400, "a Content-Length beyond any limit of this server");
@@ -250,9 +250,11 @@ static void wait_for_client(HttpConnection *c) {
     http_server_due(c->server, c);
   }
   if (r->state == REQUEST_IDLE)
-    set_deadline(c, c->server->keep_alive_ms);
-  else if (r->state == REQUEST_IN_BODY || !c->in_head)
-    set_deadline(c, c->server->timeout_ms);
+    set_deadline(c, c->server->limits.keep_alive);
+  else if (r->state == REQUEST_IN_BODY)
+    set_deadline(c, c->server->limits.body_timeout);
+  else if (!c->in_head)
+    set_deadline(c, c->server->limits.header_timeout);
   c->in_head = r->state == REQUEST_IN_HEAD; /* its time counts from the first byte */
 }
 
@@ -364,7 +366,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   }
   if (!http_request_keep(&c->request, buffer->base, (size_t)n)) {
     http_connection_abort(c);
-  } else if (http_request_pending(&c->request) > MAX_PENDING) {
+  } else if (http_request_pending(&c->request) > c->server->limits.read_ahead) {
     http_connection_pause(c);
   }
 }
@@ -385,7 +387,7 @@ static void go_on(HttpConnection *c) {
     advance(c, http_request_parse(&c->request));
   else
     wait_for_client(c);
-  if (http_request_pending(&c->request) <= MAX_PENDING) http_connection_resume(c);
+  if (http_request_pending(&c->request) <= c->server->limits.read_ahead) http_connection_resume(c);
 }
 
 /* The answered request's body has not come to its end: it is either read for the sake of the next
@@ -455,14 +457,14 @@ void http_connection_retire(HttpConnection *c) {
 }
 
 void http_connection_renew_deadline(HttpConnection *c) {
-  if (!c->writing) set_deadline(c, http_body_is_owed(c) ? c->server->timeout_ms : 0);
+  if (!c->writing) set_deadline(c, http_body_is_owed(c) ? c->server->limits.body_timeout : 0);
 }
 
 void http_connection_expire(HttpConnection *c) {
   size_t unsent = count_unsent(c);
   if (c->writing && unsent < c->unsent) { /* slow, but it does move */
     c->unsent = unsent;
-    set_deadline(c, c->server->timeout_ms);
+    set_deadline(c, c->server->limits.write_timeout);
     return;
   }
   if (!c->writing && http_body_is_owed(c))
@@ -491,7 +493,7 @@ void http_connection_open(HttpServer *server, int fd) {
   if (c->next) c->next->link = &c->next;
   server->connections = c;
   server->n_connections++;
-  http_request_open(&c->request);
+  http_request_open(&c->request, &server->limits);
   if (uv_tcp_open(&c->tcp, fd)) {
     close(fd);
     close_socket(c);
@@ -500,6 +502,6 @@ void http_connection_open(HttpServer *server, int fd) {
   int size = sizeof c->peer;
   uv_tcp_getpeername(&c->tcp, &c->peer.any, &size);
   uv_tcp_nodelay(&c->tcp, 1);
-  set_deadline(c, c->server->keep_alive_ms);
+  set_deadline(c, c->server->limits.keep_alive);
   if (uv_read_start((uv_stream_t *)&c->tcp, alloc_read, on_read)) close_socket(c);
 }

@@ -135,10 +135,15 @@ static const char *check_other_target(HttpRequest *r, const char *p, const char 
   return p;
 }
 
+/* So far: the version comes behind the target. */
+static bool line_is_too_long(const HttpRequest *r) {
+  return r->target.at + r->target.len + sizeof " HTTP/1.1" - 1 > r->limits->max_request_line;
+}
+
 static int check_target(HttpRequest *r) {
   const char *head = http_request_head(r);
   const char *p = head + r->target.at, *end = p + r->target.len;
-  if (r->target.len > HTTP_MAX_TARGET) return refuse(r, 414, "the request target is too long");
+  if (line_is_too_long(r)) return refuse(r, 414, "the request line is too long");
   r->no_path = false;
   if (*p != '/' || r->method == HTTP_CONNECT) {
     p = check_other_target(r, p, end);
@@ -241,7 +246,7 @@ static int check_head(HttpRequest *r) {
     const char *colon = memchr(p, ':', (size_t)(eol - p));
     if (!colon || colon == p || colon[-1] <= ' ' || p[0] <= ' ')
       return refuse(r, 400, "malformed header line");
-    if (++seen.count > HTTP_MAX_HEADERS) return refuse(r, 431, "too many headers");
+    if (++seen.count > r->limits->max_headers) return refuse(r, 431, "too many headers");
     size_t name_len = (size_t)(colon - p);
     if (name_len == 4 || name_len == 6 || name_len == 14 || name_len == 17) {
       HttpHeader h = split_line(p, colon, eol);
@@ -250,7 +255,8 @@ static int check_head(HttpRequest *r) {
     p = eol + 1;
   }
   r->headers.len = (uint32_t)(p - head) - r->headers.at;
-  if (p + 2 - head > HTTP_MAX_HEAD) return refuse(r, 431, "the headers are too large");
+  if ((size_t)(p + 2 - head) > r->limits->max_header_bytes)
+    return refuse(r, 431, "the headers are too large");
   if (!seen.hosts && r->minor >= 1) return refuse(r, 400, "no Host header");
   if (seen.lengths && seen.encodings)
     return refuse(r, 400, "both Content-Length and Transfer-Encoding");
@@ -312,10 +318,11 @@ static const llhttp_settings_t settings = {
 
 /* --- feeding --- */
 
-void http_request_open(HttpRequest *r) {
+void http_request_open(HttpRequest *r, const HttpLimits *limits) {
   llhttp_init(&r->parser, HTTP_REQUEST, &settings);
   r->parser.data = r;
-  r->max_body = HTTP_DEFAULT_MAX_BODY;
+  r->limits = limits;
+  r->max_body = limits->max_body;
 }
 
 void http_request_close(HttpRequest *r) {
@@ -372,8 +379,8 @@ static HttpProgress check_unfinished_head(HttpRequest *r, const char *bytes, siz
   const char *end = bytes + n, *p = bytes - (r->parsed > n);
   while ((p = memchr(p, '\n', (size_t)(end - p))) && ++p < end)
     if (*p == ' ' || *p == '\t') return bad(r, 400, "malformed header line");
-  if (r->target.len > HTTP_MAX_TARGET) return bad(r, 414, "the request target is too long");
-  if (r->parsed > HTTP_MAX_HEAD) return bad(r, 431, "the headers are too large");
+  if (r->target.len && line_is_too_long(r)) return bad(r, 414, "the request line is too long");
+  if (r->parsed > r->limits->max_header_bytes) return bad(r, 431, "the headers are too large");
   return HTTP_MORE;
 }
 
@@ -458,6 +465,6 @@ void http_request_next(HttpRequest *r) {
   r->body_raw = r->body_total = 0;
   r->body.len = 0;
   if (r->body.cap > HTTP_KEPT_BUFFER) buffer_free(&r->body);
-  r->max_body = HTTP_DEFAULT_MAX_BODY;
+  r->max_body = r->limits->max_body;
   r->state = REQUEST_IDLE;
 }

@@ -5,15 +5,12 @@
 #define ML_HTTP_REQUEST_H
 
 #include "buffer.h"
+#include "http_limits.h"
 #include <llhttp.h>
 #include <stdint.h>
 
 enum {
-  HTTP_MAX_TARGET = 8 * 1024,               /* bytes of the request target: 414 */
-  HTTP_MAX_HEAD = 32 * 1024,                /* bytes of the head: 431 */
-  HTTP_MAX_HEADERS = 100,                   /* header lines: 431 */
-  HTTP_DEFAULT_MAX_BODY = 10 * 1024 * 1024, /* bytes: 413 */
-  HTTP_KEPT_BUFFER = 4 * 1024,              /* an idle connection keeps no more than this */
+  HTTP_KEPT_BUFFER = 4 * 1024, /* bytes: an idle connection keeps no larger buffers */
 };
 
 typedef enum HttpProgress {
@@ -30,6 +27,7 @@ typedef struct HttpSpan {
 
 typedef struct HttpRequest {
   llhttp_t parser;
+  const HttpLimits *limits;
   Buffer in;     /* received bytes; [start..) is not done with */
   size_t start;  /* where the current request begins in `in` */
   size_t parsed; /* how much of it the parser has seen, from `start` */
@@ -49,7 +47,7 @@ typedef struct HttpRequest {
   uint64_t content_length;
   Buffer body;         /* decoded; its owner may take what is there while more comes */
   uint64_t body_total; /* decoded bytes in all */
-  size_t max_body;
+  uint64_t max_body;
 
   enum { REQUEST_IDLE, REQUEST_IN_HEAD, REQUEST_IN_BODY, REQUEST_COMPLETE } state;
   size_t body_raw; /* bytes of the body as sent, framing included */
@@ -57,8 +55,9 @@ typedef struct HttpRequest {
   const char *error_detail; /* a literal */
 } HttpRequest;
 
-/* Prepares an all-zero request for a new connection. It must not be moved afterwards. */
-void http_request_open(HttpRequest *r);
+/* Prepares an all-zero request for a new connection. It must not be moved afterwards; the limits
+   outlive it. */
+void http_request_open(HttpRequest *r, const HttpLimits *limits);
 
 /* Frees the buffers. */
 void http_request_close(HttpRequest *r);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 enum { ROUTER_MAX_PARAMS = 16 };
+#define ROUTE_MAX_BODY_UNSET (UINT64_MAX - 1)
 
 typedef enum ParamKind { PARAM_INT, PARAM_NUMBER, PARAM_TEXT, PARAM_PATH, PARAM_KINDS } ParamKind;
 
@@ -41,7 +42,7 @@ typedef struct Route {
   unsigned n_params;
   /* The owner's. */
   int handler_ref;
-  size_t max_body;    /* bytes */
+  uint64_t max_body;  /* bytes; ROUTE_MAX_BODY_UNSET: the server's */
   bool takes_request; /* the handler has a parameter */
 } Route;
 

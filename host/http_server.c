@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define BACKLOG 4096
-#define MAX_SWEEP_SECONDS 2.0
+#define MAX_SWEEP_MS 2000
 #define ACCEPT_PAUSE_SECONDS 0.1 /* between tries while no descriptors are left */
 #define ACCEPTS_A_PASS 64
 
@@ -51,14 +51,17 @@ static void end_pass(PassHook *hook, Runtime *rt) {
 /* --- the list of connections --- */
 
 static void sweep(Timer *timer);
+static void resume_accepting(HttpServer *server);
 
 /* Clients are found out a little late, by one look at all connections now and then: no timer has to
    be set for each request. */
 static void set_sweep(HttpServer *server) {
-  double shortest = 1e-3 * (server->timeout_ms < server->keep_alive_ms ? server->timeout_ms
-                                                                       : server->keep_alive_ms);
-  set_timer(server, &server->sweep, shortest < MAX_SWEEP_SECONDS ? shortest : MAX_SWEEP_SECONDS,
-            sweep);
+  const HttpLimits *l = &server->limits;
+  uint64_t shortest = MAX_SWEEP_MS;
+  uint64_t times[] = {l->header_timeout, l->body_timeout, l->keep_alive, l->write_timeout};
+  for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+    if (times[i] < shortest) shortest = times[i];
+  set_timer(server, &server->sweep, 1e-3 * (double)shortest, sweep);
 }
 
 static void sweep(Timer *timer) {
@@ -75,6 +78,10 @@ void http_server_forget(HttpServer *server, HttpConnection *c) {
   *c->link = c->next;
   if (c->next) c->next->link = c->link;
   server->n_connections--;
+  if (server->is_full) {
+    server->is_full = false;
+    resume_accepting(server);
+  }
   if (c->due) {
     HttpConnection **link = &server->due;
     while (*link != c) link = &(*link)->next_due;
@@ -87,9 +94,12 @@ void http_server_forget(HttpServer *server, HttpConnection *c) {
 
 static void on_connectable(uv_poll_t *poll, int status, int events);
 
-static void resume_accepting(Timer *timer) {
-  HttpServer *server = container_of(timer, HttpServer, accept_pause);
+static void resume_accepting(HttpServer *server) {
   if (!server->stopping) uv_poll_start(&server->listener, UV_READABLE, on_connectable);
+}
+
+static void pause_is_over(Timer *timer) {
+  resume_accepting(container_of(timer, HttpServer, accept_pause));
 }
 
 /* libuv's own accept would take connections only to close them, or spin, when no descriptors are
@@ -99,12 +109,17 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
   (void)events;
   HttpServer *server = poll->data;
   for (int i = 0; i < ACCEPTS_A_PASS; i++) {
+    if (server->n_connections >= server->limits.max_connections) {
+      server->is_full = true;
+      uv_poll_stop(poll);
+      return;
+    }
     int fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno != EAGAIN) {
         uv_poll_stop(poll);
-        set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, resume_accepting);
+        set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, pause_is_over);
       }
       return;
     }

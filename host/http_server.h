@@ -15,8 +15,7 @@ struct HttpServer {
      the server. */
   void (*stopped)(HttpServer *server);
   void *user;
-  uint32_t timeout_ms;    /* for a head, between two pieces of a body, to take a response */
-  uint32_t keep_alive_ms; /* between two requests */
+  HttpLimits limits;
 
   uv_poll_t listener;
   int fd; /* the listening socket, or -1 */
@@ -31,13 +30,14 @@ struct HttpServer {
   PassHook pass;
   Timer sweep;        /* looks for clients that do not move */
   Timer accept_pause; /* no descriptors left: try again */
+  bool is_full;       /* max_connections: accepting is resumed when one has gone */
   Timer grace;        /* running requests may end until then */
   HttpDate date;
   char *read_buffer;
 };
 
 /* Listens on `host` (a name or an address) and `port` (0: any; see server->port). Returns 0 or a
-   libuv error. `server` is all zero but rt, router, start, stopped, user and the times. */
+   libuv error. `server` is all zero but rt, router, start, stopped, user and limits. */
 int http_server_listen(HttpServer *server, const char *host, uint16_t port);
 
 /* Stops accepting, closes idle connections, lets running requests end for `grace` seconds, then

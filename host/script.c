@@ -10,7 +10,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#define MOST_DESCRIPTORS (1 << 20) /* where the hard limit is none, or as good as none */
 
 /* How the host's own commands start: they are modules that return a function. */
 static const char command_chunk[] = "local name = ...\n"
@@ -58,6 +61,20 @@ static void load_command(lua_State *L, const char *module) {
   lua_pushstring(L, module);
 }
 
+/* Pushes the options of `ml.web.listen` that serve was given. */
+static void push_listen_options(lua_State *L, const CliRequest *r) {
+  lua_newtable(L);
+  lua_pushstring(L, r->host);
+  lua_setfield(L, -2, "host");
+  lua_pushinteger(L, r->port);
+  lua_setfield(L, -2, "port");
+  for (int i = 0; i < HTTP_LIMITS; i++) {
+    if (!r->is_limited[i]) continue;
+    lua_pushnumber(L, r->limits[i]);
+    lua_setfield(L, -2, http_limits[i].name);
+  }
+}
+
 /* Pushes the main function and its arguments. */
 static int load_main(lua_State *L) {
   Script *s = lua_touserdata(L, 1);
@@ -70,9 +87,7 @@ static int load_main(lua_State *L) {
   case CLI_SERVE:
     load_command(L, "moonloop.serve");
     lua_pushstring(L, r->target);
-    lua_pushstring(L, r->host);
-    lua_pushinteger(L, r->port);
-    lua_pushnumber(L, r->drain);
+    push_listen_options(L, r);
     lua_pushliteral(L, ML_VERSION);
     return lua_gettop(L);
   case CLI_REPL:
@@ -107,12 +122,22 @@ static void on_signal(Signals *signals, int signum) {
   cause_drop(cause);
 }
 
+/* A server wants a descriptor for each connection; the soft limit of most systems (1024) is for
+   programs that use select. */
+static void raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+  limit.rlim_cur = limit.rlim_max < MOST_DESCRIPTORS ? limit.rlim_max : MOST_DESCRIPTORS;
+  setrlimit(RLIMIT_NOFILE, &limit); /* where it fails the old limit holds: accepting pauses there */
+}
+
 int script_main(const CliRequest *request, int argc, char **argv) {
   static Script script; /* the loop's signal handles are in it until the loop is closed */
   script = (Script){.request = request, .argc = argc, .argv = argv};
   script.main.is_host = request->command == CLI_SERVE || request->command == CLI_REPL;
   script.main.gives_status = request->command == CLI_REPL;
   signals_ignore_pipe(request->command != CLI_SERVE);
+  if (request->command == CLI_SERVE) raise_descriptor_limit();
   script.rt = runtime_new();
   if (!script.rt) {
     fprintf(stderr, "moonloop: cannot start: out of memory or file descriptors\n");

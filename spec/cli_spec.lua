@@ -200,7 +200,12 @@ describe("moonloop", function()
         ["serve a.lua --port"] = "serve: --port needs a value",
         ["serve a.lua --port 65536"] = "serve: --port must be a number from 0 to 65535, not '65536'",
         ["serve a.lua --port=x"] = "serve: --port must be a number from 0 to 65535, not 'x'",
-        ["serve a.lua --drain -1"] = "serve: --drain must be a number of seconds, not '-1'",
+        ["serve a.lua --drain -1"] = "serve: --drain must be a number of seconds, at least 0, not '-1'",
+        ["serve a.lua --max-body"] = "serve: --max-body needs a value",
+        ["serve a.lua --max-body=10MB"] = "serve: --max-body must be a whole number of bytes, at least 0, not '10MB'",
+        ["serve a.lua --max-headers 0"] =
+          "serve: --max-headers must be a whole number of lines from 1 to 10000, not '0'",
+        ["serve a.lua --max_body 1"] = "serve: unknown option '--max_body'",
         ["serve a.lua --workers 4"] = "serve: --workers is not in this version",
         ["serve a.lua --reload"] = "serve: --reload is not in this version",
       } do

@@ -37,15 +37,14 @@ local function count_running()
 end
 
 --- @param file string the app file
---- @param host string the address to listen on
---- @param port integer 0 is any free one
---- @param drain number seconds that running requests get at the end
+--- @param opts table the options of ml.web.listen that were given
 --- @param version string
-return function(file, host, port, drain, version)
+return function(file, opts, version)
   local app = load_app(file)
-  local server, err = ml.web.listen(app, {host = host, port = port})
+  local server, err = ml.web.listen(app, opts)
   if not server then fail(err.message) end
   signals.keep()
+  local host, drain = opts.host, server.drain
   local shown = host:find(":", 1, true) and "[" .. host .. "]" or host
   io.stdout:write("moonloop ", version, ": serving ", file, " on http://", shown, ":", server.port,
     " (Ctrl-C stops)\n")

@@ -29,7 +29,9 @@ static void note_request(Buffer *log, HttpRequest *r) {
 
 static void run(const uint8_t *data, size_t size, size_t piece, Buffer *log) {
   HttpRequest r = {0};
-  http_request_open(&r);
+  HttpLimits limits;
+  http_limits_default(&limits);
+  http_request_open(&r, &limits);
   HttpProgress progress = HTTP_MORE;
   for (size_t at = 0; at < size && progress != HTTP_BAD; at += piece) {
     size_t n = size - at < piece ? size - at : piece;

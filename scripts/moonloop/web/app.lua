@@ -1,6 +1,7 @@
 --- Applications: a table of routes.
 local core = require "moonloop.web.core"
 local route_options = require "moonloop.web.route_options"
+local server_options = require "moonloop.web.server_options"
 
 local METHODS = { "get", "post", "put", "patch", "delete", "head", "options", "any" }
 
@@ -60,8 +61,11 @@ end
 
 local M = {}
 
---- A new application without routes.
-function M.new() return setmetatable({ router = core.router() }, App) end
+--- web.app([opts]) -> a new application without routes. `opts` are limits for the servers that serve
+-- it (README, "Limits and defaults").
+function M.new(opts)
+  return setmetatable({ router = core.router(), limits = server_options.check(opts, {}, "an app", 1) }, App)
+end
 
 --- Is `v` an application?
 function M.is_app(v) return getmetatable(v) == App end

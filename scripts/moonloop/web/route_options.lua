@@ -4,7 +4,7 @@ local core_spawn = require "moonloop.core".spawn
 
 local M = {}
 
-local OPTIONS = { offload = "boolean", max_body = "integer", cpu = "number", slice = "number",
+local OPTIONS = { offload = "boolean", max_body = "number", cpu = "number", slice = "number",
   deadline = "number", summary = "string", tags = "table" }
 
 --- Raises what is wrong with the options of a route, `level` calls further up.
@@ -30,8 +30,9 @@ function M.check(opts, level)
       error("option '" .. name .. "' of a route is not a positive number of seconds", level)
     end
   end
-  if opts.max_body and opts.max_body < 0 then
-    error("option 'max_body' of a route is negative", level)
+  local expected = opts.max_body and core.limit("max_body", opts.max_body)
+  if expected then
+    error("option 'max_body' of a route is " .. opts.max_body .. " (expected " .. expected .. ")", level)
   end
 end
 

@@ -1,0 +1,125 @@
+-- The limits of a server: each an option of the app, of listen, and of serve.
+local ml = require "moonloop"
+local web = require "moonloop.web"
+local common = require "spec.support"
+local support = require "spec.support.web"
+
+local rawtcp, request = common.rawtcp, support.request
+
+local function echo_app(opts)
+  return web.app(opts):any("/{rest:path}", function(req) return req.body end)
+end
+
+-- The status that a server with these limits answers `text` with.
+local function status_of(text, limits)
+  local res
+  support.serving(echo_app(), function(port) res = assert(support.ask(port, text)) end, limits)
+  return res.status
+end
+
+describe("the options of a server", function()
+  it("are checked, with the option and what is expected in the message", function()
+    local function wrong(message, opts)
+      assert.error_matches(function() web.app(opts) end, message, 1, true)
+    end
+    wrong("unknown option 'max_boddy' of an app", { max_boddy = 1 })
+    wrong("unknown option 'max-body' of an app", { ["max-body"] = 1 })
+    wrong("unknown option '1' of an app", { 1 })
+    wrong("option 'max_body' of an app is -1 (expected a whole number of bytes, at least 0)", { max_body = -1 })
+    wrong("option 'max_headers' of an app is 0 (expected a whole number of lines from 1 to 10000)", { max_headers = 0 })
+    wrong("option 'keep_alive' of an app is a string (expected a number of seconds, at least 0.001)",
+      { keep_alive = "5" })
+    wrong("option 'body_rate' of an app is 0.5 (expected", { body_rate = 0.5 })
+    wrong("the options of an app are a number (expected a table)", 1)
+    assert.error_matches(function() web.listen(web.app(), { prot = 1 }) end, "unknown option 'prot' of listen", 1, true)
+    assert.error_matches(function() web.listen(web.app(), { port = "a" }) end, "option 'port' of listen", 1, true)
+  end)
+  it("of the app are the defaults of listen's", function()
+    local text = request("POST", "/", "Content-Length: 11\r\n", "01234567890")
+    support.serving(echo_app { max_body = 10 }, function(port)
+      assert.equal(413, support.ask(port, text).status)
+    end)
+    support.serving(echo_app { max_body = 10 }, function(port)
+      assert.equal(200, support.ask(port, text).status)
+    end, { max_body = 11 })
+  end)
+  it("of a route are instead of the server's, math.huge is no limit", function()
+    local function echo(req) return req.body end
+    local app = web.app { max_body = 10 }
+    app:post("/server", echo):post("/own", { max_body = 20 }, echo):post("/any", { max_body = math.huge }, echo)
+    support.serving(app, function(port)
+      for path, most in pairs { server = 10, own = 20, any = 100000 } do
+        assert.equal(200, support.post(port, "/" .. path, ("x"):rep(most)).status)
+        if most < 100000 then assert.equal(413, support.post(port, "/" .. path, ("x"):rep(most + 1)).status) end
+      end
+    end)
+  end)
+  it("are options of serve, which raises the soft limit on descriptors to the hard one", function()
+    local file = os.tmpname()
+    local script = assert(io.open(file, "w"))
+    script:write [[
+      local app = require("moonloop").web.app { max_body = 1 }
+      app:post("/", function(req) return req.body end)
+      app:get("/", function() return io.open("/proc/self/limits"):read("a"):match "Max open files +(%d+) " end)
+      return app]]
+    script:close()
+    local command = "ulimit -Sn 100; ulimit -Hn 512; echo $$; exec '%s' serve %s --port 0 --max-body=5 --max-headers 3"
+    local child <close> = assert(io.popen(command:format(common.binary, file)))
+    local pid = child:read "l"
+    local port = tonumber(child:read("l"):match ":(%d+) ")
+    local res = { support.post(port, "/", "12345").status, support.post(port, "/", "123456").status,
+      support.get(port, "/", "A: b\r\nC: d\r\n").status, support.get(port, "/", "A: b\r\nC: d\r\nE: f\r\n").status,
+      support.get(port, "/").body }
+    os.execute("kill " .. pid)
+    os.remove(file)
+    assert.same({ 200, 413, 200, 431, "512" }, res)
+  end)
+end)
+
+describe("the limit", function()
+  it("max_request_line is of the whole line, method and version with it", function()
+    assert.equal(200, status_of(request("GET", "/" .. ("a"):rep(85)), { max_request_line = 99 }))
+    assert.equal(414, status_of(request("GET", "/" .. ("a"):rep(86)), { max_request_line = 99 }))
+  end)
+  it("max_header_bytes is of the whole head, max_headers of its lines", function()
+    local text = request("GET", "/", ("A: b\r\n"):rep(50))
+    assert.equal(200, status_of(text, { max_header_bytes = #text }))
+    assert.equal(431, status_of(text, { max_header_bytes = #text - 1 }))
+    assert.equal(200, status_of(text, { max_headers = 51 }))
+    assert.equal(431, status_of(text, { max_headers = 50 }))
+  end)
+  it("max_connections leaves clients waiting until one has gone", function()
+    support.serving(echo_app(), function(port, server)
+      local first <close> = assert(rawtcp.connect(port))
+      local second = assert(rawtcp.connect(port))
+      local third <close> = assert(rawtcp.connect(port))
+      for _, conn in ipairs { first, second, third } do conn:send(request("GET", "/")) end
+      assert.equal(200, support.receive(first).status)
+      assert.equal(200, support.receive(second).status)
+      assert.same({ nil, "timeout" }, { (third:receive(nil, 0.05)), (select(2, third:receive(nil, 0.05))) })
+      assert.equal(2, server.connections)
+      second:close()
+      assert.equal(200, support.receive(third).status)
+    end, { max_connections = 2 })
+  end)
+  it("read_ahead stops the reading of requests behind the one that runs", function()
+    local app, go = web.app(), ml.event()
+    app:post("/", function(req) go:wait() return tostring(#req.body) end)
+    support.serving(app, function(port)
+      local conn <close> = assert(rawtcp.connect(port))
+      local big = request("POST", "/", "Content-Length: 1000000\r\n", ("x"):rep(1000000))
+      local sent = 0
+      local sender = ml.spawn(function()
+        for i = 1, 30 do
+          conn:send(big)
+          sent = i
+        end
+      end)
+      ml.sleep(0.2)
+      assert.is_true(sent < 30, "30 MB were taken ahead")
+      go:set()
+      for _ = 1, 30 do assert.equal("1000000", support.receive(conn).body) end
+      sender:await()
+    end, { read_ahead = 1000 })
+  end)
+end)
