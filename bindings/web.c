@@ -170,6 +170,29 @@ static int l_router_add(lua_State *L) {
   return 1;
 }
 
+/* router:add_fallback(prefix, handler) -> true | nil, what is wrong: for the requests whose path
+   begins with the prefix (a pattern without a '/' at its end) and has no route. */
+static int l_router_add_fallback(lua_State *L) {
+  WebRouter *r = luaL_checkudata(L, 1, WEB_ROUTER);
+  const char *prefix = luaL_checkstring(L, 2);
+  char error[400];
+  luaL_checkany(L, 3);
+  lua_settop(L, 3);
+  int handler = luaL_ref(L, LUA_REGISTRYINDEX);
+  Route *route = router_add_fallback(r->router, prefix, error, sizeof error);
+  if (!route) {
+    luaL_unref(L, LUA_REGISTRYINDEX, handler);
+    lua_pushnil(L);
+    lua_pushstring(L, error);
+    return 2;
+  }
+  route->handler_ref = handler;
+  route->max_body = ROUTE_MAX_BODY_UNSET;
+  route->takes_request = true;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* --- servers --- */
 
 static WebServer *check_server(lua_State *L) {
@@ -412,7 +435,8 @@ static void make_class(lua_State *L, const char *name, const luaL_Reg *methods, 
 }
 
 int luaopen_moonloop_web_core(lua_State *L) {
-  static const luaL_Reg router_methods[] = {{"add", l_router_add}, {NULL, NULL}};
+  static const luaL_Reg router_methods[] = {
+      {"add", l_router_add}, {"add_fallback", l_router_add_fallback}, {NULL, NULL}};
   static const luaL_Reg server_methods[] = {
       {"wait", l_server_wait}, {"stop", l_server_stop}, {NULL, NULL}};
   lua_settop(L, 0);
@@ -446,8 +470,10 @@ int luaopen_moonloop_web_core(lua_State *L) {
                                        {"router", l_router},
                                        {"reason", l_reason},
                                        {"abort", l_abort},
+                                       {"allowed", web_request_allowed},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   web_headers_open(L);
+  web_chain_open(L, web);
   return 1;
 }

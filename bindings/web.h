@@ -28,6 +28,19 @@ void web_request_open(lua_State *L);
 /* Creates the metatable of response headers; sets `headers` in the module on the top of L. */
 void web_headers_open(lua_State *L);
 
+/* Sets what chains of middleware are made of in the module on the top of L (web_chain.c). */
+void web_chain_open(lua_State *L, Web *web);
+
+/* Raises what is wrong with the table of response headers at `index`. `streamed`: the body's length
+   may be among them. */
+void web_check_headers(lua_State *L, Web *web, int index, bool streamed);
+
+/* Writes method and path of the request object at `index` for people. False where there is none. */
+bool web_request_title(lua_State *L, int index, char *text, size_t size);
+
+/* allowed(req) -> "GET, HEAD" | nil: the methods that its path has routes for */
+int web_request_allowed(lua_State *L);
+
 /* Pushes the request object for the connection's current request, its own copy of everything. */
 void web_request_push(lua_State *L, const Web *web, HttpConnection *c);
 

@@ -7,12 +7,14 @@
 #include "url.h"
 #include <arpa/inet.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct WebRequest {
   uint64_t number;
   HttpPeer peer;
   HttpSpan path, query, headers; /* in `head` */
+  uint16_t allowed;              /* RouteMatch.allowed */
   uint8_t method;
   bool path_escaped;
   char head[];
@@ -95,6 +97,7 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   req->path = (HttpSpan){r->path.at - from, r->path.len};
   req->query = (HttpSpan){r->query.at - from, r->query.len};
   req->headers = (HttpSpan){r->headers.at - from, r->headers.len};
+  req->allowed = (uint16_t)c->match.allowed;
   req->method = r->method;
   req->path_escaped = r->path_escaped;
   memcpy(req->head, http_request_head(r) + from, size);
@@ -304,6 +307,22 @@ static int request_newindex(lua_State *L) {
   lua_insert(L, 2);
   lua_rawset(L, 2);
   return 0;
+}
+
+bool web_request_title(lua_State *L, int index, char *text, size_t size) {
+  const WebRequest *req = luaL_testudata(L, index, WEB_REQUEST);
+  if (!req) return false;
+  snprintf(text, size, "%s %.*s", llhttp_method_name((llhttp_method_t)req->method),
+           (int)(req->path.len < 120 ? req->path.len : 120), req->head + req->path.at);
+  return true;
+}
+
+int web_request_allowed(lua_State *L) {
+  char allow[80];
+  router_allow(check_request(L)->allowed, allow);
+  if (!*allow) return 0;
+  lua_pushstring(L, allow);
+  return 1;
 }
 
 static int request_tostring(lua_State *L) {

@@ -20,6 +20,7 @@ typedef struct Reply {
   uint64_t length; /* of a streamed body */
   int stream;      /* the stack index of the function that streams the body, or 0 */
   bool has_date;
+  bool close; /* the script wants the connection closed */
 } Reply;
 
 static void check_memory(lua_State *L, bool ok) {
@@ -52,7 +53,7 @@ static bool note_header(Reply *reply, const char *name, size_t n, const char *va
   } else if (http_name_is(name, n, "date")) {
     reply->has_date = true;
   } else if (http_name_is(name, n, "connection") && http_name_is(value, value_len, "close")) {
-    reply->c->close_after = true;
+    reply->close = true;
     return true;
   } else if (reply->stream && http_name_is(name, n, "content-length")) {
     set_length(reply, value, value_len);
@@ -111,6 +112,12 @@ static void add_headers(Reply *reply, int index) {
     }
     lua_pop(L, 1);
   }
+}
+
+void web_check_headers(lua_State *L, Web *web, int index, bool streamed) {
+  Reply reply = {.L = L, .web = web, .stream = streamed, .length = HTTP_LENGTH_CHUNKED};
+  web->lines.len = 0;
+  add_headers(&reply, index);
 }
 
 /* --- bodies --- */
@@ -323,6 +330,7 @@ int web_respond(lua_State *L, Web *web, HttpConnection *c, int first) {
                  c->match.route->name, luaL_typename(L, first + 2));
     add_headers(&reply, first + 2);
   }
+  if (reply.close) c->close_after = true;
   if (reply.stream) return stream_reply(&reply);
   write_reply(&reply);
   return 0;

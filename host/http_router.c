@@ -13,6 +13,7 @@ typedef struct Node {
   struct Node *texts; /* children that are text, first letter to last */
   struct Node *params[PARAM_KINDS];
   Route *routes[ROUTE_METHODS];
+  Route *fallback; /* for what has no route from here on, or NULL */
   char *text;
   size_t text_len;
 } Node;
@@ -32,6 +33,7 @@ struct HttpRouter {
   Node root; /* before the first '/' */
   StaticPath *statics[STATIC_BUCKETS];
   Route *routes;
+  bool has_fallbacks;
 };
 
 static const char *const method_names[ROUTE_METHODS] = {"GET",    "POST", "PUT",     "PATCH",
@@ -241,6 +243,18 @@ static bool add_static(HttpRouter *router, const char *path, Node *node) {
   return true;
 }
 
+/* Names the route and takes it into the router's list. */
+static bool keep_route(Compile *c, const char *method) {
+  Route *route = c->route;
+  size_t size = strlen(method) + 1 + strlen(c->pattern) + 1;
+  route->name = malloc(size);
+  if (!route->name) return fail(c, "out of memory");
+  snprintf(route->name, size, "%s %s", method, c->pattern);
+  route->next = c->router->routes;
+  c->router->routes = route;
+  return true;
+}
+
 Route *router_add(HttpRouter *router, RouteMethod method, const char *pattern, char *error,
                   size_t error_size) {
   Compile c = {router, calloc(1, sizeof(Route)), pattern, error, error_size};
@@ -255,24 +269,36 @@ Route *router_add(HttpRouter *router, RouteMethod method, const char *pattern, c
          node->routes[method]->name);
     node = NULL;
   }
-  size_t size = strlen(method_names[method]) + 1 + strlen(pattern) + 1;
-  if (node && !(route->name = malloc(size))) {
-    fail(&c, "out of memory");
-    node = NULL;
-  }
   if (node && !route->n_params && !add_static(router, pattern, node)) {
     fail(&c, "out of memory");
     node = NULL;
   }
-  if (!node) {
+  if (!node || !keep_route(&c, method_names[method])) {
     free_route(route);
     return NULL;
   }
-  snprintf(route->name, size, "%s %s", method_names[method], pattern);
   node->routes[method] = route;
-  route->next = router->routes;
-  router->routes = route;
   return route;
+}
+
+Route *router_add_fallback(HttpRouter *router, const char *prefix, char *error, size_t error_size) {
+  Compile c = {router, calloc(1, sizeof(Route)), prefix, error, error_size};
+  if (!c.route) {
+    fail(&c, "out of memory");
+    return NULL;
+  }
+  Node *node = *prefix ? compile(&c) : &router->root;
+  if (node && node->fallback) {
+    fail(&c, "the prefix '%s' has a fallback already", prefix);
+    node = NULL;
+  }
+  if (!node || !keep_route(&c, "(no route)")) {
+    free_route(c.route);
+    return NULL;
+  }
+  node->fallback = c.route;
+  router->has_fallbacks = true;
+  return c.route;
 }
 
 const Route *router_routes(const HttpRouter *router) { return router->routes; }
@@ -283,7 +309,10 @@ typedef struct Search {
   RouteMethod method;
   const char *path, *end;
   bool escaped;
+  bool for_fallback; /* no route was found */
   RouteMatch *match;
+  const char *prefix_end; /* of the best fallback so far, or NULL */
+  RouteCapture captures[ROUTER_MAX_PARAMS];
 } Search;
 
 /* A node where the path ends: has it a route for the method? */
@@ -347,8 +376,17 @@ static bool search_param(Search *s, const Node *child, const char *segment, cons
   return search(s, child, segment_end, n_captures + 1);
 }
 
+/* The longest prefix has the fallback. */
+static void note_fallback(Search *s, const Node *node, const char *at, unsigned n_captures) {
+  if (!node->fallback || (s->prefix_end && s->prefix_end >= at)) return;
+  s->prefix_end = at;
+  s->match->route = node->fallback;
+  memcpy(s->captures, s->match->captures, n_captures * sizeof *s->captures);
+}
+
 /* `at` is at a '/' or at the end. */
 static bool search(Search *s, const Node *node, const char *at, unsigned n_captures) {
+  if (s->for_fallback) note_fallback(s, node, at, n_captures);
   if (at == s->end) return take(s, node);
   const char *segment = at + 1;
   const char *slash = memchr(segment, '/', (size_t)(s->end - segment));
@@ -386,12 +424,23 @@ void router_find(const HttpRouter *router, RouteMethod method, const char *path,
   match->route = NULL;
   match->allowed = 0;
   if (!n || path[0] != '/') return;
-  Search s = {method, path, path + n, escaped, match};
+  Search s;
+  s.method = method;
+  s.path = path;
+  s.end = path + n;
+  s.escaped = escaped;
+  s.for_fallback = false;
+  s.match = match;
   if (!escaped) {
     const StaticPath *found = find_static(router, path, n);
     if (found && take(&s, found->node)) return;
   }
+  if (search(&s, &router->root, path, 0) || !router->has_fallbacks) return;
+  s.for_fallback = true;
+  s.prefix_end = NULL;
   search(&s, &router->root, path, 0);
+  if (match->route)
+    memcpy(match->captures, s.captures, match->route->n_params * sizeof *s.captures);
 }
 
 void router_allow(unsigned allowed, char *out) {

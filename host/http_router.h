@@ -59,6 +59,11 @@ RouteMethod router_method(const char *name);
 Route *router_add(HttpRouter *router, RouteMethod method, const char *pattern, char *error,
                   size_t error_size);
 
+/* Adds a route for the paths that begin with `prefix`, a pattern without a '/' at its end ("" is
+   every path), and have no route for the request's method. The longest prefix counts. On failure as
+   router_add. */
+Route *router_add_fallback(HttpRouter *router, const char *prefix, char *error, size_t error_size);
+
 /* All routes, linked by `next`. */
 const Route *router_routes(const HttpRouter *router);
 

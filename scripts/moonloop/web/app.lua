@@ -1,16 +1,12 @@
---- Applications: a table of routes.
+--- Applications: routes, middleware, error handlers, and other applications mounted below a prefix.
+local is_callable = require "moonloop.core".is_callable
+local chain = require "moonloop.web.chain"
 local core = require "moonloop.web.core"
 local route_options = require "moonloop.web.route_options"
 local server_options = require "moonloop.web.server_options"
+local site = require "moonloop.web.site"
 
 local METHODS = { "get", "post", "put", "patch", "delete", "head", "options", "any" }
-
---- Is `f` something that can be called?
-local function is_callable(f)
-  if type(f) == "function" then return true end
-  local meta = getmetatable(f)
-  return type(meta) == "table" and type(meta.__call) == "function"
-end
 
 local App = {}
 App.__index = App
@@ -28,9 +24,11 @@ local function add_route(app, method, path, opts, handler)
       2)
   end
   opts = opts or {}
-  handler = route_options.apply(opts, handler)
-  local ok, wrong = app.router:add(method, path, handler, opts.max_body, opts.cpu, opts.slice)
+  local route = { method = method, path = path, opts = opts, handler = route_options.apply(opts, handler) }
+  local ok, wrong = app.router:add(method, path, handler)
+  if ok then ok, wrong = site.add(app, route) end
   if not ok then error(wrong, 2) end
+  table.insert(app.routes, route)
   return app
 end
 
@@ -59,12 +57,80 @@ function App.static(app, prefix, dir, opts)
   return add_route(app, "GET", prefix .. "/{path:path}", nil, handler)
 end
 
+--- Raises that what applies to every route cannot come any more, in the script's line.
+local function check_open(app, name)
+  if #app.places > 0 then
+    error("app:" .. name .. ": the app is being served already (only routes can be added)", 3)
+  end
+end
+
+local function check_callable(f, name)
+  if not is_callable(f) then
+    error("bad argument #1 to '" .. name .. "' (function expected, got " .. type(f) .. ")", 3)
+  end
+end
+
+--- app:use(f): middleware, for all routes of the app, also those that are added later, and for the
+-- requests that have none. f(req, next) runs in the handler's task; the one that is added first is
+-- the outermost. next(req) runs what is inside and returns its response object, also when it failed
+-- or was a 404; it may be called again. f returns that, or what a handler may return. Returns the
+-- app.
+function App.use(app, f)
+  check_callable(f, "use")
+  check_open(app, "use")
+  table.insert(app.middleware, f)
+  return app
+end
+
+--- app:on_error(f): f(err, req, traceback) returns what a handler may return, for an error that a
+-- handler or middleware of the app raised, web.abort's and those of requests without a route
+-- included (err.status). Returning nil leaves it to the app that this one is mounted in, and in the
+-- end to the default: err.status and {"detail": ...}, or a 500 and a report on stderr. The traceback
+-- may be nil. Returns the app.
+function App.on_error(app, f)
+  check_callable(f, "on_error")
+  check_open(app, "on_error")
+  app.error_handler = { f = f, name = "the function of app:on_error " .. chain.site(f) }
+  return app
+end
+
+--- Has `app` the app `other` in its tree?
+local function contains(app, other)
+  if app == other then return true end
+  for _, mount in ipairs(app.mounts) do
+    if contains(mount.app, other) then return true end
+  end
+  return false
+end
+
+--- app:mount(prefix, other): the routes of the app `other`, also those that it gets later, below the
+-- prefix, which may have parameters. Its middleware runs inside this app's, its on_error is asked
+-- first. Its route "/" answers the prefix with and without a slash. Returns the app.
+function App.mount(app, prefix, other)
+  if type(prefix) ~= "string" then
+    error("bad argument #1 to 'mount' (string expected, got " .. type(prefix) .. ")", 2)
+  end
+  if getmetatable(other) ~= App then error("bad argument #2 to 'mount' (an app expected)", 2) end
+  check_open(app, "mount")
+  if contains(other, app) then error("app:mount: an app cannot be mounted in itself", 2) end
+  prefix = prefix:gsub("/$", "")
+  local ok, wrong = core.router():add("GET", prefix .. "/x", print)
+  if not ok then error("app:mount: " .. wrong, 2) end
+  table.insert(app.mounts, { prefix = prefix, app = other })
+  return app
+end
+
 local M = {}
 
 --- web.app([opts]) -> a new application without routes. `opts` are limits for the servers that serve
 -- it (README, "Limits and defaults").
 function M.new(opts)
-  return setmetatable({ router = core.router(), limits = server_options.check(opts, {}, "an app", 1) }, App)
+  return setmetatable({
+    limits = server_options.check(opts, {}, "an app", 1),
+    router = core.router(), -- knows the app's own paths: what is wrong with one is said at its line
+    routes = {}, middleware = {}, mounts = {},
+    places = {}, -- where it is served: see site.lua
+  }, App)
 end
 
 --- Is `v` an application?

@@ -2,6 +2,7 @@
 local core = require "moonloop.web.core"
 local is_app = require "moonloop.web.app".is_app
 local server_options = require "moonloop.web.server_options"
+local site = require "moonloop.web.site"
 
 local M = {}
 
@@ -15,7 +16,7 @@ function M.listen(app, opts)
   if not is_app(app) then error("bad argument #1 to 'listen' (an app expected)", 2) end
   opts = server_options.check(opts, OPTIONS, "listen", 1)
   local limits = server_options.merge(app.limits, opts)
-  return core.listen(app.router, opts.host or "127.0.0.1", opts.port or 8000, limits)
+  return core.listen(site.router(app), opts.host or "127.0.0.1", opts.port or 8000, limits)
 end
 
 return M

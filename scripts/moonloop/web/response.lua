@@ -94,6 +94,26 @@ function class.__newindex(res, name, value)
   if name ~= "headers" then rawset(res, name, value) end
 end
 
+local function as_list(value) return type(value) == "table" and value or { value } end
+
+--- res:add_headers(headers): further lines, beside those of the same names; a Content-Type replaces
+-- the other one. Returns the response.
+function methods.add_headers(res, headers)
+  local all = rawget(res, "headers")
+  if not all then
+    all = core.headers(rawget(res, "_headers"))
+    rawset(res, "_headers", all)
+  end
+  for name, value in pairs(headers) do
+    if all[name] ~= nil and name:lower() ~= "content-type" then
+      local lines = as_list(all[name])
+      value = table.move(as_list(value), 1, #as_list(value), #lines + 1, lines)
+    end
+    all[name] = value
+  end
+  return res
+end
+
 local M = {
   --- Methods of responses, for the parts that have some to add.
   methods = methods,

@@ -37,7 +37,7 @@ function M.check(opts, level)
 end
 
 --- A handler with a budget of CPU seconds on whatever thread it runs.
-local function limited(handler, cpu)
+function M.limited(handler, cpu)
   return function(req) return core_spawn({ handler, req, cpu = cpu }):await() end
 end
 
@@ -61,7 +61,7 @@ end
 --- A handler that runs on another core, as a job of the default executor.
 local function offloaded(handler, cpu)
   local executor
-  if cpu then handler = limited(handler, cpu) end
+  if cpu then handler = M.limited(handler, cpu) end
   return function(req)
     executor = executor or require "moonloop.executor"
     local _ = req.body -- waits for it: a request crosses as a whole

@@ -1,0 +1,313 @@
+/* Chains of middleware. A link of a chain is a closure: next(req) calls what comes after it, a
+   middleware or at the end the handler, in the calling task, and returns a response object in any
+   case: made of what that returned, or rendered from the error it raised. Only what breaks the task
+   off, its cancel or the end of its CPU budget, goes through.
+
+   All links are made once a route; a request allocates nothing here but its response. */
+#include "web.h"
+
+#include "error.h"
+#include "json.h"
+#include "report.h"
+#include "states.h"
+#include <lauxlib.h>
+#include <stdio.h>
+
+/* Upvalues of a link. NEXT is nil for the handler. RENDER is render(err, req, traceback, name,
+   plainly) -> response, a Lua function that raises nothing. */
+enum { UP_CALLEE = 1, UP_NEXT, UP_NAME, UP_RENDER, UP_WEB, UPS = UP_WEB };
+
+/* Where a link's stack begins: its arguments, then what it works on. */
+enum { AT_REQUEST = 1, AT_HANDLER, AT_RESULTS };
+
+/* What a link waits for. */
+typedef enum Stage {
+  STAGE_CALLED,   /* what comes after it */
+  STAGE_SETTLED,  /* the making of a response from its results */
+  STAGE_FILE,     /* the status, headers and stream of a file */
+  STAGE_RENDERED, /* the response for an error */
+  STAGE_END,      /* the plain response for the error of a rendered response */
+} Stage;
+
+/* --- responses of results --- */
+
+static bool is_response(lua_State *L, const Web *web, int index) {
+  if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) return false;
+  bool same = lua_topointer(L, -1) == web->response_metatable;
+  lua_pop(L, 1);
+  return same;
+}
+
+static int get_field(lua_State *L, int index, const char *name) {
+  lua_pushstring(L, name);
+  return lua_rawget(L, index);
+}
+
+static bool has_field(lua_State *L, int index, const char *name) {
+  bool has = get_field(L, index, name) != LUA_TNIL;
+  lua_pop(L, 1);
+  return has;
+}
+
+static bool status_ok(lua_State *L, int index) {
+  int is_integer;
+  lua_Integer status = lua_tointegerx(L, index, &is_integer);
+  return lua_type(L, index) == LUA_TNUMBER && is_integer && status >= 200 && status <= 599;
+}
+
+/* Has the response at `index` nothing that settle would have to look at? */
+static bool is_settled(lua_State *L, int index) {
+  get_field(L, index, "status");
+  bool ok = status_ok(L, -1);
+  int body = get_field(L, index, "body");
+  lua_pop(L, 2);
+  return ok && (body == LUA_TNIL || body == LUA_TSTRING) && !has_field(L, index, "json") &&
+         !has_field(L, index, "headers") && !has_field(L, index, "_headers") &&
+         !has_field(L, index, "file");
+}
+
+static void new_response(lua_State *L) {
+  lua_createtable(L, 0, 4);
+  luaL_setmetatable(L, WEB_RESPONSE);
+}
+
+static void set_field(lua_State *L, int index, const char *name) {
+  lua_pushstring(L, name);
+  lua_insert(L, -2);
+  lua_rawset(L, index);
+}
+
+static void set_status(lua_State *L, int index, int status) {
+  lua_pushinteger(L, status);
+  set_field(L, index, "status");
+}
+
+/* Gives the response at `index` the JSON value on the top (popped), encoded. */
+static void set_json(lua_State *L, Web *web, int index, const char *name) {
+  Buffer *body = &web->body;
+  JsonError error;
+  body->len = 0;
+  if (!json_encode(L, -1, body, 0, &error))
+    luaL_error(L, "the response of %s: %s", name, error.message);
+  lua_pushlstring(L, body->data, body->len);
+  if (body->cap > HTTP_READ_BUFFER) buffer_free(body);
+  set_field(L, index, "_body");
+  set_field(L, index, "_json");
+}
+
+/* The arguments of settle. */
+enum { ARG_WEB = 1, ARG_NAME, ARG_IS_HANDLER, ARG_FIRST };
+
+/* Raises the error of a function that returned nil, or nil and an error. */
+static void check_nil(lua_State *L, const char *name) {
+  int second = lua_type(L, ARG_FIRST + 1);
+  if (second != LUA_TNIL && second != LUA_TNONE && second != LUA_TNUMBER) {
+    lua_pushvalue(L, ARG_FIRST + 1);
+    lua_error(L);
+  }
+  if (second != LUA_TNUMBER && !lua_toboolean(L, ARG_IS_HANDLER))
+    luaL_error(L, "%s returned nothing (return what next(req) returned, or a response)", name);
+}
+
+/* Pushes a response of the first result alone. */
+static void push_response(lua_State *L, Web *web, const char *name) {
+  int type = lua_type(L, ARG_FIRST);
+  if (is_response(L, web, ARG_FIRST)) {
+    lua_pushvalue(L, ARG_FIRST);
+    return;
+  }
+  if (type == LUA_TTABLE && error_is(L, ARG_FIRST))
+    luaL_error(L, "%s returned an error object (raise it, or return nil, err)", name);
+  if (type == LUA_TNIL || type == LUA_TNONE) check_nil(L, name);
+  new_response(L);
+  int response = lua_gettop(L);
+  if (type == LUA_TNIL || type == LUA_TNONE) {
+    set_status(L, response, 204);
+    return;
+  }
+  set_status(L, response, 200);
+  lua_pushvalue(L, ARG_FIRST);
+  if (type == LUA_TSTRING)
+    set_field(L, response, "body");
+  else if (type == LUA_TTABLE || json_is_null(L, ARG_FIRST))
+    set_json(L, web, response, name);
+  else
+    luaL_error(L, "%s returned a %s (expected a table, a string, nil or a response)", name,
+               lua_typename(L, type));
+}
+
+/* Checks what scripts may have written into the response at `index`. */
+static void check_response(lua_State *L, Web *web, int index, const char *name) {
+  get_field(L, index, "status");
+  if (!status_ok(L, -1))
+    luaL_error(L, "%s returned the status %s (expected 200 to 599)", name,
+               luaL_tolstring(L, -1, NULL));
+  int body = get_field(L, index, "body");
+  if (body != LUA_TNIL && body != LUA_TSTRING)
+    luaL_error(L, "%s returned a body that is a %s (expected a string)", name,
+               lua_typename(L, body));
+  if (get_field(L, index, "json") != LUA_TNIL) {
+    set_json(L, web, index, name);
+    lua_pushnil(L);
+    set_field(L, index, "json");
+  }
+  bool streamed = has_field(L, index, "stream") || has_field(L, index, "file");
+  if (get_field(L, index, "headers") != LUA_TNIL || get_field(L, index, "_headers") != LUA_TNIL) {
+    if (!lua_istable(L, -1))
+      luaL_error(L, "%s returned headers that are a %s (expected a table)", name,
+                 luaL_typename(L, -1));
+    web_check_headers(L, web, lua_gettop(L), streamed);
+  }
+}
+
+/* settle(web, name, is_handler, results...) -> response: what a handler or a middleware returned,
+   as one response object whose JSON is encoded. Raises what is wrong with it. */
+static int settle(lua_State *L) {
+  Web *web = lua_touserdata(L, ARG_WEB);
+  const char *name = lua_tostring(L, ARG_NAME);
+  int top = lua_gettop(L);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  push_response(L, web, name);
+  int response = lua_gettop(L);
+  if (top > ARG_FIRST && !lua_isnil(L, ARG_FIRST + 1)) {
+    lua_pushvalue(L, ARG_FIRST + 1);
+    set_field(L, response, "status");
+  }
+  if (top > ARG_FIRST + 1 && !lua_isnil(L, ARG_FIRST + 2)) {
+    if (has_field(L, response, "headers") || has_field(L, response, "_headers")) {
+      lua_getfield(L, response, "add_headers");
+      lua_pushvalue(L, response);
+      lua_pushvalue(L, ARG_FIRST + 2);
+      lua_call(L, 2, 0);
+    } else {
+      lua_pushvalue(L, ARG_FIRST + 2);
+      set_field(L, response, "_headers");
+    }
+  }
+  check_response(L, web, response, name);
+  lua_settop(L, response);
+  return 1;
+}
+
+/* --- links --- */
+
+static int link_over(lua_State *L, int status, lua_KContext ctx);
+
+/* Calls settle with the results from AT_RESULTS on. */
+static int settle_results(lua_State *L, Stage stage) {
+  int n = lua_gettop(L) - AT_RESULTS + 1;
+  luaL_checkstack(L, 4, NULL);
+  lua_pushcfunction(L, settle);
+  lua_pushvalue(L, lua_upvalueindex(UP_WEB));
+  lua_pushvalue(L, lua_upvalueindex(UP_NAME));
+  lua_pushboolean(L, lua_isnil(L, lua_upvalueindex(UP_NEXT)));
+  lua_rotate(L, AT_RESULTS, 4);
+  return link_over(L, lua_pcallk(L, n + 3, 1, AT_HANDLER, stage, link_over), stage);
+}
+
+/* Makes status, headers and a stream of the file of the response at AT_RESULTS. */
+static int finish_file(lua_State *L, const Web *web, Stage stage) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, web->on_file);
+  lua_insert(L, AT_RESULTS);
+  lua_pushvalue(L, AT_REQUEST);
+  lua_insert(L, AT_RESULTS + 1);
+  return link_over(L, lua_pcallk(L, 2, 1, AT_HANDLER, stage, link_over), stage);
+}
+
+/* Calls render with the error on the top. */
+static int render(lua_State *L, Stage stage) {
+  Task *t = task_current(L);
+  lua_copy(L, -1, AT_RESULTS);
+  lua_settop(L, AT_RESULTS);
+  lua_pushvalue(L, lua_upvalueindex(UP_RENDER));
+  lua_insert(L, AT_RESULTS);
+  lua_pushvalue(L, AT_REQUEST);
+  if (t) {
+    report_push_traceback(L, t, AT_RESULTS + 1);
+    report_forget_origin(t);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_pushvalue(L, lua_upvalueindex(UP_NAME));
+  lua_pushboolean(L, stage == STAGE_END);
+  lua_callk(L, 5, 1, stage, link_over);
+  return link_over(L, LUA_OK, stage);
+}
+
+static int link_over(lua_State *L, int status, lua_KContext ctx) {
+  Stage stage = (Stage)ctx;
+  const Web *web = lua_touserdata(L, lua_upvalueindex(UP_WEB));
+  if (status != LUA_OK && status != LUA_YIELD) {
+    if (task_is_broken_off(L, -1)) return lua_error(L);
+    return render(L, stage >= STAGE_RENDERED ? STAGE_END : STAGE_RENDERED);
+  }
+  switch (stage) {
+  case STAGE_CALLED:
+    if (lua_gettop(L) == AT_RESULTS && is_response(L, web, AT_RESULTS) && is_settled(L, AT_RESULTS))
+      return 1;
+    return settle_results(L, STAGE_SETTLED);
+  case STAGE_SETTLED:
+    return has_field(L, AT_RESULTS, "file") ? finish_file(L, web, STAGE_FILE) : 1;
+  case STAGE_FILE:
+    return settle_results(L, STAGE_END);
+  case STAGE_RENDERED:
+    return has_field(L, AT_RESULTS, "file") ? finish_file(L, web, STAGE_END) : 1;
+  case STAGE_END:
+    break;
+  }
+  return 1;
+}
+
+/* next(req) -> response */
+static int link_call(lua_State *L) {
+  if (lua_isnoneornil(L, AT_REQUEST))
+    return luaL_error(L, "bad argument #1 to 'next' (the request expected)");
+  lua_settop(L, AT_REQUEST);
+  lua_pushcfunction(L, report_error_handler);
+  lua_pushvalue(L, lua_upvalueindex(UP_CALLEE));
+  lua_pushvalue(L, AT_REQUEST);
+  lua_pushvalue(L, lua_upvalueindex(UP_NEXT));
+  int nargs = lua_isnil(L, -1) ? 1 : 2;
+  lua_settop(L, AT_RESULTS + nargs);
+  return link_over(L, lua_pcallk(L, nargs, LUA_MULTRET, AT_HANDLER, STAGE_CALLED, link_over),
+                   STAGE_CALLED);
+}
+
+/* link(callee, next | nil, name, render) -> next */
+static int l_link(lua_State *L) {
+  luaL_checkany(L, 1);
+  luaL_checktype(L, 3, LUA_TSTRING);
+  luaL_checktype(L, 4, LUA_TFUNCTION);
+  lua_settop(L, 4);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushcclosure(L, link_call, UPS);
+  return 1;
+}
+
+/* report(req, err, traceback | nil, name): the error of a request reaches nobody else. */
+static int l_report(lua_State *L) {
+  char headline[200], target[140];
+  snprintf(headline, sizeof headline, "moonloop: %s failed",
+           web_request_title(L, 1, target, sizeof target) ? target : luaL_checkstring(L, 4));
+  report_error(L, headline, 2, lua_tostring(L, 3), NULL);
+  return 0;
+}
+
+/* settle(name, results...) -> response: what a handler that is called `name` returned, as one
+   response object. Raises what is wrong with it. */
+static int l_settle(lua_State *L) {
+  luaL_checkstring(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, ARG_WEB);
+  lua_pushboolean(L, 1);
+  lua_insert(L, ARG_IS_HANDLER);
+  return settle(L);
+}
+
+void web_chain_open(lua_State *L, Web *web) {
+  static const luaL_Reg functions[] = {
+      {"link", l_link}, {"settle", l_settle}, {"report", l_report}, {NULL, NULL}};
+  states_note_transparent(L, link_call);
+  lua_pushlightuserdata(L, web);
+  luaL_setfuncs(L, functions, 1);
+}

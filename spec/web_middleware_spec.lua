@@ -1,0 +1,461 @@
+-- app:use, app:on_error, and what next(req) gives.
+local ml = require "moonloop"
+local json = require "moonloop.json"
+local binary = require "spec.support".binary
+local support = require "spec.support.web"
+local web = ml.web
+
+--- What a server of `app` answers to `text`, a request or the target of a GET.
+local function ask(app, text)
+  local res
+  support.serving(app, function(port)
+    res = text:find("HTTP/1", 1, true) and support.ask(port, text) or support.get(port, text)
+  end)
+  return res
+end
+
+--- Runs a script in a process of its own; gives what it printed, reports included.
+local function run(code)
+  local name = os.tmpname()
+  local file <close> = assert(io.open(name, "w"))
+  file:write('local ml = require "moonloop" local web = ml.web local support = require "spec.support.web" ', code)
+  file:flush()
+  local pipe <close> = assert(io.popen(("LUA_PATH='./?.lua;./?/init.lua;;' %s %s 2>&1"):format(binary, name)))
+  local text = pipe:read("a")
+  os.remove(name)
+  return text
+end
+
+describe("middleware", function()
+  it("runs round the handler, the first one outermost", function()
+    local app, log = web.app(), {}
+    local function note(text) log[#log + 1] = text end
+    for _, name in ipairs { "a", "b", "c" } do
+      app:use(function(req, next)
+        note(name .. " in")
+        local res = next(req)
+        note(name .. " out")
+        return res
+      end)
+    end
+    app:get("/", function() note("handler") return "text" end)
+    assert.equal("text", ask(app, "/").body)
+    assert.same({ "a in", "b in", "c in", "handler", "c out", "b out", "a out" }, log)
+  end)
+
+  it("applies to routes that were there before it", function()
+    local app = web.app()
+    app:get("/", function() return "text" end)
+    app:use(function(req, next)
+      local res = next(req)
+      res.headers["X-Seen"] = "yes"
+      return res
+    end)
+    assert.equal("yes", ask(app, "/").headers["x-seen"])
+  end)
+
+  it("gets a response object for whatever the handler returned", function()
+    local returned = {
+      { { { a = 1 } }, { 200, '{"a":1}', "application/json" } },
+      { { "text", 201 }, { 201, "text", "text/plain; charset=utf-8" } },
+      { {}, { 204 } },
+      { { nil, 404 }, { 404 } },
+      { { json.null }, { 200, "null", "application/json" } },
+      { { "x", 200, { ["content-type"] = "text/css" } }, { 200, "x", "text/css" } },
+      { { web.response { status = 203, json = { 1 } } }, { 203, "[1]", "application/json" } },
+      { { web.response { body = "x" }, 202, { ["X-A"] = "b" } }, { 202, "x", "text/plain; charset=utf-8" } },
+    }
+    for i, case in ipairs(returned) do
+      local app, seen = web.app(), nil
+      app:use(function(req, next)
+        local res = next(req)
+        seen = { res.status, res.body, res.headers["Content-Type"] }
+        return res
+      end)
+      app:get("/", function() return table.unpack(case[1], 1, 3) end)
+      local got = ask(app, "/")
+      assert.same(case[2], seen, "case " .. i)
+      assert.equal(case[2][1], got.status)
+      assert.equal(case[2][2] or "", got.body)
+      assert.equal(case[2][3], got.headers["content-type"])
+    end
+  end)
+
+  it("may read and change the value of a JSON body", function()
+    local app = web.app()
+    app:use(function(req, next)
+      local res = next(req)
+      res.json = { data = res.json }
+      res.status = 201
+      return res
+    end)
+    app:use(function(req, next)
+      local res = next(req)
+      res.json.b = 2
+      return res
+    end)
+    app:get("/", function() return { a = 1 } end)
+    local got = ask(app, "/")
+    assert.same({ data = { a = 1, b = 2 } }, json.decode(got.body))
+    assert.equal(201, got.status)
+  end)
+
+  it("may return what a handler may, with or without asking next", function()
+    local app, ran = web.app(), 0
+    app:use(function(req, next)
+      if req.path == "/table" then return { a = 1 } end
+      if req.path == "/text" then return "text", 202, { ["X-A"] = "b" } end
+      if req.path == "/abort" then web.abort(403, "not you") end
+      if req.path == "/nil" then return nil, 404 end
+      return next(req)
+    end)
+    app:any("/{rest:path}", function() ran = ran + 1 return "ran" end)
+    assert.equal('{"a":1}', ask(app, "/table").body)
+    local res = ask(app, "/text")
+    assert.same({ "text", 202, "b" }, { res.body, res.status, res.headers["x-a"] })
+    res = ask(app, "/abort")
+    assert.same({ 403, '{"detail":"not you"}' }, { res.status, res.body })
+    assert.equal(404, ask(app, "/nil").status)
+    assert.equal(0, ran)
+    assert.equal("ran", ask(app, "/").body)
+  end)
+
+  it("that returns nothing is an error that names it", function()
+    local output = run [[
+      local app = web.app()
+      app:use(function(req, next) next(req) end)
+      app:get("/", function() return "text" end)
+      support.serving(app, function(port) print(support.get(port, "/").status) end)]]
+    assert.matches("the middleware [^\n]*:2 returned nothing %(return what next%(req%) returned, or a response%)",
+      output)
+    assert.matches("500\n", output, 1, true)
+  end)
+
+  it("may call next again: the rest of the chain runs again", function()
+    local app, tries = web.app(), 0
+    app:use(function(req, next)
+      local res
+      for _ = 1, 3 do
+        res = next(req)
+        if res.status < 500 then break end
+      end
+      return res
+    end)
+    app:post("/", function(req)
+      tries = tries + 1
+      if tries < 3 then web.abort(503) end
+      return { tries = tries, body = req.body }
+    end)
+    local res = ask(app, support.request("POST", "/", "Content-Length: 2\r\n", "hi"))
+    assert.same({ tries = 3, body = "hi" }, json.decode(res.body))
+  end)
+
+  it("is told when it calls next without the request", function()
+    local app, err = web.app(), nil
+    app:use(function(_, next)
+      err = select(2, pcall(next))
+      return "x"
+    end)
+    ask(app, "/")
+    assert.matches("bad argument #1 to 'next' (the request expected)", err, 1, true)
+  end)
+
+  it("runs in the handler's task: values of the task pass both ways, and it may wait", function()
+    local app, user, tasks = web.app(), ml.var("user"), {}
+    app:use(function(req, next)
+      ml.sleep(0)
+      tasks[1] = ml.current()
+      user:set("ann")
+      local res = next(req)
+      ml.sleep(0)
+      res.headers["X-User"] = user:get()
+      return res
+    end)
+    app:get("/", function()
+      tasks[2] = ml.current()
+      local before = user:get()
+      user:set("bob")
+      ml.sleep(0)
+      return before
+    end)
+    local res = ask(app, "/")
+    assert.equal("ann", res.body)
+    assert.equal("bob", res.headers["x-user"])
+    assert.equal(tasks[1], tasks[2])
+  end)
+
+  it("gives a route with a deadline its task's values", function()
+    local app, user = web.app(), ml.var("user")
+    app:use(function(req, next) user:set("ann") return next(req) end)
+    app:get("/", { deadline = 60 }, function() return user:get() end)
+    app:get("/late", { deadline = 0.01 }, function() ml.sleep(100) end)
+    assert.equal("ann", ask(app, "/").body)
+    assert.equal(503, ask(app, "/late").status)
+  end)
+
+  it("lets a cancel through, and runs its clean-up", function()
+    local app, log = web.app(), {}
+    local started = ml.event()
+    app:use(function(req, next)
+      local _ <close> = setmetatable({}, { __close = function(_, err) log[#log + 1] = err.kind end })
+      local ok = pcall(next, req)
+      log[#log + 1] = tostring(ok)
+      return "survived"
+    end)
+    app:on_error(function() log[#log + 1] = "on_error" end)
+    app:get("/", function() started:set() ml.sleep(100) end)
+    local rawtcp = require "spec.support".rawtcp
+    support.serving(app, function(port)
+      local conn = assert(rawtcp.connect(port))
+      conn:send(support.request("GET", "/"))
+      started:wait()
+      conn:close()
+      for _ = 1, 1000 do if log[1] then break end ml.sleep(0.005) end
+    end)
+    assert.same({ "cancelled" }, log)
+  end)
+
+  it("may be any callable, and nothing else", function()
+    local app = web.app()
+    app:use(setmetatable({}, { __call = function(_, req, next) return next(req) end }))
+    app:get("/", function() return "text" end)
+    assert.equal("text", ask(app, "/").body)
+    local _, err = pcall(function() web.app():use("x") end)
+    assert.matches("web_middleware_spec.lua:%d+: bad argument #1 to 'use' %(function expected, got string%)", err)
+    assert.error_matches(function() web.app():on_error() end, "bad argument #1 to 'on_error'")
+  end)
+
+  it("cannot be added while the app is served, but routes can", function()
+    local app = web.app()
+    app:use(function(req, next)
+      local res = next(req)
+      res.headers["X-Seen"] = "yes"
+      return res
+    end)
+    support.serving(app, function(port)
+      assert.error_matches(function() app:use(print) end, "app:use: the app is being served already")
+      assert.error_matches(function() app:on_error(print) end, "being served already")
+      assert.error_matches(function() app:mount("/x", web.app()) end, "being served already")
+      app:get("/late", function() return "late" end)
+      local res = support.get(port, "/late")
+      assert.same({ "late", "yes" }, { res.body, res.headers["x-seen"] })
+    end)
+  end)
+
+  it("sees the responses to requests without a route", function()
+    local app, seen = web.app(), {}
+    app:use(function(req, next)
+      local res = next(req)
+      seen[#seen + 1] = res.status
+      res.headers["X-Seen"] = "yes"
+      return res
+    end)
+    app:get("/here", function() return "x" end)
+    support.serving(app, function(port)
+      local res = support.get(port, "/none")
+      assert.same({ 404, '{"detail":"Not Found"}', "yes" }, { res.status, res.body, res.headers["x-seen"] })
+      res = support.post(port, "/here", "x")
+      assert.same({ 405, '{"detail":"Method Not Allowed"}', "yes", "GET, HEAD" },
+        { res.status, res.body, res.headers["x-seen"], res.headers.allow })
+    end)
+    assert.same({ 404, 405 }, seen)
+  end)
+
+  it("keeps the limits of its routes", function()
+    local output = run [[
+      local app = web.app()
+      app:use(function(req, next)
+        local res = next(req)
+        res.headers["X-Seen"] = "yes"
+        return res
+      end)
+      app:get("/", {cpu = 0.05}, function() while true do end end)
+      support.serving(app, function(port)
+        local res = support.get(port, "/")
+        print(res.status, res.headers["x-seen"])
+      end)]]
+    assert.matches("500\tyes\n", output, 1, true)
+    assert.matches("moonloop: GET / failed: ", output, 1, true)
+  end)
+end)
+
+describe("an error inside of middleware", function()
+  it("is a response with what the middleware adds, and reported with its traceback", function()
+    local output = run [[
+      local app = web.app()
+      app:use(function(req, next)
+        local res = next(req)
+        res.headers["X-Seen"] = "yes"
+        return res
+      end)
+      app:get("/fail/{x}", function(req)
+        ml.sleep(0)
+        error("boom")
+      end)
+      support.serving(app, function(port)
+        local res = support.get(port, "/fail/1")
+        print(res.status, res.body, res.headers["x-seen"])
+      end)]]
+    assert.matches('500\t{"detail":"Internal Server Error"}\tyes', output, 1, true)
+    assert.matches("moonloop: GET /fail/1 failed: [^\n]*:9: boom\nstack traceback:\n.*:9: in ", output)
+    assert.equal(1, select(2, output:gsub("boom", "")))
+  end)
+
+  it("may be that of a middleware further in", function()
+    local output = run [[
+      local app = web.app()
+      app:use(function(req, next)
+        local res = next(req)
+        res.headers["X-Seen"] = "yes"
+        return res
+      end)
+      app:use(function() error("boom") end)
+      app:get("/", print)
+      support.serving(app, function(port)
+        local res = support.get(port, "/")
+        print(res.status, res.body, res.headers["x-seen"])
+      end)]]
+    assert.matches('500\t{"detail":"Internal Server Error"}\tyes', output, 1, true)
+    assert.matches("moonloop: GET / failed: [^\n]*:7: boom\nstack traceback:\n", output)
+  end)
+
+  it("is also what cannot be sent", function()
+    local output = run [[
+      local cases = {
+        function() return nil, "went wrong" end,
+        function() return true end,
+        function() return {}, "200" end,
+        function() return {}, 99 end,
+        function() return {}, 200, "headers" end,
+        function() return { f = print } end,
+        function() return "x", 200, { ["X-Evil"] = "a\r\nSet-Cookie: b" } end,
+        function() return web.response{ headers = { ["Bad Name"] = "a" } } end,
+        function() return "x", 200, { ["X-T"] = true } end,
+        function() return "x", 200, { ["Content-Length"] = "7" } end,
+        function() local res = web.response{} res.body = 7 return res end,
+      }
+      local app = web.app()
+      app:use(function(req, next)
+        local res = next(req)
+        res.headers["X-Seen"] = "yes"
+        return res
+      end)
+      for i, f in ipairs(cases) do app:get("/" .. i, f) end
+      support.serving(app, function(port)
+        for i in ipairs(cases) do
+          local res = support.get(port, "/" .. i)
+          print(i, res.status, res.headers["x-seen"], res.head:find("Cookie") or "-")
+        end
+      end)]]
+    for _, message in ipairs {
+      "GET /1 failed: went wrong", "returned a boolean (expected a table, a string, nil or a response)",
+      "the handler of GET /3 returned the status 200", "returned the status 99", "returned headers that are a string",
+      "the response of the handler of GET /6: cannot encode a function (at f)",
+      "header 'X-Evil': the value has a control character", "header 'Bad Name': the name is not a token",
+      "header 'X-T': the value is a boolean", "header 'Content-Length' is set by the server itself",
+      "returned a body that is a number",
+    } do
+      assert.matches(message, output, 1, true)
+    end
+    for i = 1, 11 do assert.matches(i .. "\t500\tyes\t-\n", output, 1, true) end
+  end)
+
+  it("is seen where the middleware spoiled the response itself", function()
+    local output = run [[
+      local app = web.app()
+      app:use(function(req, next)
+        local res = next(req)
+        return res.status == 500 and "seen" or res
+      end)
+      app:use(function(req, next)
+        local res = next(req)
+        res.headers["X-Evil"] = "a\nb"
+        return res
+      end)
+      app:get("/", function() return "x" end)
+      support.serving(app, function(port) print(support.get(port, "/").body) end)]]
+    assert.matches("header 'X-Evil': the value has a control character", output, 1, true)
+    assert.matches("seen\n", output, 1, true)
+  end)
+end)
+
+describe("app:on_error", function()
+  it("answers for what handlers and middleware raise, with the error, the request and the traceback", function()
+    local app, got = web.app(), nil
+    app:on_error(function(err, req, traceback)
+      got = { err, req.path, traceback }
+      return { wrong = err.code }, 418, { ["X-A"] = "b" }
+    end)
+    local raised = { code = 7 }
+    app:get("/fail", function() error(raised) end)
+    local res = ask(app, "/fail")
+    assert.same({ 418, '{"wrong":7}', "b" }, { res.status, res.body, res.headers["x-a"] })
+    assert.equal(raised, got[1])
+    assert.equal("/fail", got[2])
+    assert.matches("^stack traceback:\n.*web_middleware_spec.lua:%d+: in ", got[3])
+  end)
+
+  it("leaves no report when it has answered", function()
+    local output = run [[
+      local app = web.app()
+      app:on_error(function() return "sorry", 500 end)
+      app:get("/", function() error("boom") end)
+      support.serving(app, function(port) print(support.get(port, "/").body) end)]]
+    assert.equal("sorry\n", output)
+  end)
+
+  it("leaves an error to the default by returning nil", function()
+    local output = run [[
+      local app, n = web.app(), 0
+      app:on_error(function() n = n + 1 end)
+      app:get("/", function() error("boom") end)
+      app:get("/abort", function() web.abort(409, "twice") end)
+      support.serving(app, function(port)
+        print(support.get(port, "/").body)
+        print(support.get(port, "/abort").body, n)
+      end)]]
+    assert.matches('{"detail":"Internal Server Error"}\n{"detail":"twice"}\t2\n', output, 1, true)
+    assert.matches("moonloop: GET / failed: [^\n]*boom\nstack traceback:", output)
+    assert.not_matches("/abort failed", output, 1, true)
+  end)
+
+  it("sees web.abort's errors and those of requests without a route", function()
+    local app = web.app()
+    app:on_error(function(err) return "status " .. err.status, err.status end)
+    app:get("/", function() web.abort(403, "why") end)
+    assert.equal("status 403", ask(app, "/").body)
+    assert.equal("status 404", ask(app, "/none").body)
+    local res = ask(app, support.request("DELETE", "/"))
+    assert.same({ 405, "status 405" }, { res.status, res.body })
+  end)
+
+  it("may wait, and may abort", function()
+    local app = web.app()
+    app:on_error(function() ml.sleep(0) web.abort(502, "later") end)
+    app:get("/", function() error("boom") end)
+    local res = ask(app, "/")
+    assert.same({ 502, '{"detail":"later"}' }, { res.status, res.body })
+  end)
+
+  it("that fails itself is a 500, and both are reported", function()
+    local output = run [[
+      local app = web.app()
+      app:on_error(function() error("second") end)
+      app:get("/", function() error("first") end)
+      support.serving(app, function(port)
+        local res = support.get(port, "/")
+        print(res.status, res.body)
+      end)]]
+    assert.matches('500\t{"detail":"Internal Server Error"}', output, 1, true)
+    assert.matches("moonloop: GET / failed: [^\n]*:3: first\nstack traceback:\n", output)
+    assert.matches("failed: [^\n]*:2: second\nstack traceback:\n", output)
+  end)
+
+  it("is not asked for a cancel", function()
+    local app, asked = web.app(), false
+    app:on_error(function() asked = true end)
+    app:get("/", function() ml.current():cancel() ml.sleep(1) end)
+    assert.equal(500, ask(app, "/").status)
+    assert.is_false(asked)
+  end)
+end)
