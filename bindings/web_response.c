@@ -160,7 +160,7 @@ static void check_status(Reply *reply, int index) {
 }
 
 /* The head but for the framing headers. */
-static bool begin_head(Reply *reply) {
+static inline bool begin_head(Reply *reply) {
   HttpConnection *c = reply->c;
   Buffer *out = &c->out, *lines = &reply->web->lines;
   bool ok = http_response_begin(out, reply->has_date ? NULL : &c->server->date, reply->status);

@@ -88,11 +88,6 @@ void http_body_fail(HttpConnection *c, int status, const char *detail) {
   wake(b);
 }
 
-bool http_body_is_owed(const HttpConnection *c) {
-  const HttpBody *b = c->body;
-  return b && !b->complete && !b->error_status && !c->paused;
-}
-
 bool http_body_may_be_left(const HttpConnection *c) {
   const HttpRequest *r = &c->request;
   const HttpBody *b = c->body;
@@ -103,7 +98,6 @@ bool http_body_may_be_left(const HttpConnection *c) {
 
 void http_body_over(HttpConnection *c) {
   HttpBody *b = c->body;
-  if (!b) return;
   c->body = NULL;
   b->connection = NULL;
   wake(b);

@@ -47,12 +47,16 @@ void http_body_progress(HttpConnection *c, HttpProgress progress);
 void http_body_fail(HttpConnection *c, int status, const char *detail);
 
 /* Does the client owe bytes of the body that we are ready to read? */
-bool http_body_is_owed(const HttpConnection *c);
+static inline bool http_body_is_owed(const HttpConnection *c) {
+  const HttpBody *b = c->body;
+  return b && !b->complete && !b->error_status && !c->paused;
+}
 
-/* A response is going to be given in full: may the connection be kept for another request? */
+/* Not all of the body has come, and a response is going to be given in full: may the connection be
+   kept for another request? */
 bool http_body_may_be_left(const HttpConnection *c);
 
-/* The request is answered. */
+/* The request is answered: the connection lets go of the body, which it has. */
 void http_body_over(HttpConnection *c);
 
 #endif

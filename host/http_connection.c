@@ -60,7 +60,7 @@ static void start_closing(HttpConnection *c, bool reset) {
   if (c->closing) return;
   c->closing = true;
   c->deadline = 0;
-  http_body_over(c);
+  if (c->body) http_body_over(c);
   http_stream_over(c); /* also who is shielded from the cancel of the handler hears of it */
   if (!reset || uv_tcp_close_reset(&c->tcp, on_closed)) uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
@@ -176,7 +176,8 @@ static void flush(HttpConnection *c) {
 
 HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed) {
   const HttpRequest *r = &c->request;
-  if (!streamed && !http_body_may_be_left(c)) c->close_after = c->linger = true;
+  if (r->state == REQUEST_IN_BODY && !streamed && !http_body_may_be_left(c))
+    c->close_after = c->linger = true;
   /* Nothing more is read from a connection that is to be closed. */
   if (!r->keep_alive || c->server->stopping) c->close_after = true;
   return (HttpFraming){
@@ -408,7 +409,7 @@ void http_connection_responded(HttpConnection *c) {
   }
   http_server_due(c->server, c);
   if (c->request.state == REQUEST_IN_BODY) leave_body(c);
-  http_body_over(c);
+  if (c->body) http_body_over(c);
   if (c->close_after) {
     c->discard = true;
     return;
