@@ -23,7 +23,7 @@ bool http_name_is(const char *name, size_t n, const char *lower) {
   for (size_t i = 0; i < n; i++) {
     char c = name[i];
     if (c >= 'A' && c <= 'Z') c = (char)(c + 32);
-    if (c != lower[i]) return false; /* also at the end of a shorter `lower` */
+    if (c != lower[i] || !c) return false; /* also at the end of a shorter `lower` */
   }
   return lower[n] == 0;
 }

@@ -1,0 +1,101 @@
+/* Reading multipart/form-data (RFC 7578, RFC 2046 section 5.1): bytes in, events out. It knows no
+   socket and keeps no data, only the headers of the current part. The time is linear in the bytes.
+
+     multipart_feed(&m, bytes, n);
+     while ((event = multipart_next(&m)) != MULTIPART_MORE) ...
+     at the end of the body: multipart_finish(&m) */
+#ifndef ML_MULTIPART_H
+#define ML_MULTIPART_H
+
+#include "buffer.h"
+
+enum { MULTIPART_MAX_BOUNDARY = 70 }; /* RFC 2046 section 5.1.1 */
+
+typedef enum MultipartEvent {
+  MULTIPART_MORE,     /* all bytes are done with: feed more, or finish */
+  MULTIPART_PART,     /* a part begins: `part` */
+  MULTIPART_DATA,     /* a piece of its content: `data`, never empty */
+  MULTIPART_PART_END, /* the part is whole */
+  MULTIPART_END,      /* the last part was whole; what follows is ignored */
+  MULTIPART_BAD,      /* `error` says why; nothing more can be read */
+} MultipartEvent;
+
+/* What is more makes the body bad, with status 413. */
+typedef struct MultipartLimits {
+  size_t max_parts;
+  size_t max_header; /* bytes of the header lines of a part */
+  size_t max_field;  /* bytes of a part without a file name */
+  size_t max_file;   /* bytes of a part with one */
+} MultipartLimits;
+
+/* Valid from MULTIPART_PART to MULTIPART_PART_END. Bytes as sent: a file name may have slashes. */
+typedef struct MultipartPart {
+  const char *name, *filename; /* unquoted, with %22, %0D and %0A decoded; filename may be NULL */
+  size_t name_len, filename_len;
+  const char *type; /* Content-Type, or NULL */
+  size_t type_len;
+  const char *headers; /* lines "Name: value\r\n" as sent, checked: see http_header_next */
+  size_t headers_len;
+} MultipartPart;
+
+typedef struct Multipart {
+  MultipartLimits limits;
+  enum {
+    MULTIPART_IN_PREAMBLE, /* before the first boundary */
+    MULTIPART_IN_LINE,     /* in a boundary line, behind the boundary */
+    MULTIPART_IN_PADDING,  /* behind a space there */
+    MULTIPART_IN_CLOSE,    /* behind the first '-' of "--" */
+    MULTIPART_IN_LF,       /* behind its CR */
+    MULTIPART_IN_HEAD,     /* in the headers of a part */
+    MULTIPART_IN_DATA,
+    MULTIPART_AT_END, /* behind the last boundary */
+    MULTIPART_IN_EPILOGUE,
+    MULTIPART_FAILED
+  } state;
+  const char *in; /* the caller's, until the next feed */
+  size_t in_len;
+  char delimiter[4 + MULTIPART_MAX_BOUNDARY]; /* "\r\n--boundary" */
+  size_t delimiter_len;
+  size_t matched; /* so much of it ended the last piece */
+  size_t
+      borrowed; /* so much of that is no data: the line end before a boundary that comes at once */
+  Buffer head;  /* the header lines, then the unquoted names */
+  size_t line;  /* where the current header line begins in it */
+  size_t n_parts, part_size;
+  MultipartPart part;
+  const char *data; /* in `in` or in `delimiter` */
+  size_t data_len;
+  int error_status; /* 400, 413; 0: memory is out */
+  char error[128];  /* plain ASCII: "part 3 has no name" */
+} Multipart;
+
+/* Finds the boundary in a Content-Type and copies it to `boundary`. Returns its length; 0 for
+   another type than multipart/form-data; -1 when it has no boundary of 1 to 70 legal characters. */
+int multipart_boundary(const char *type, size_t n, char boundary[MULTIPART_MAX_BOUNDARY]);
+
+/* Prepares an all-zero parser for the boundary, which multipart_boundary has found. */
+void multipart_open(Multipart *m, const char *boundary, size_t n, const MultipartLimits *limits);
+
+/* Frees the headers. */
+void multipart_close(Multipart *m);
+
+/* Hands over the next bytes, once multipart_next has said MULTIPART_MORE. They stay the caller's
+   and must not move until it says so again. */
+static inline void multipart_feed(Multipart *m, const char *bytes, size_t n) {
+  m->in = bytes;
+  m->in_len = n;
+}
+
+MultipartEvent multipart_next(Multipart *m);
+
+/* The body is over: MULTIPART_END, or MULTIPART_BAD where it was cut off. */
+MultipartEvent multipart_finish(Multipart *m);
+
+/* For multipart_head.c and multipart.c: reads `head` into `part`. False: m has failed. */
+bool multipart_read_head(Multipart *m);
+
+/* For the same: makes it fail; returns false. */
+bool multipart_fail(Multipart *m, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,59 @@
+/* Feeds bytes to the query parser and the percent decoder: pairs lie inside of the text and in
+   order; decoding fails where url_percent_ok says so and nowhere else, never gets longer, and gives
+   back what was encoded. */
+#include "buffer.h"
+#include "url.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Encodes every byte but letters, and compares what that decodes to. */
+static void check_encoding(const char *bytes, size_t n) {
+  Buffer text = {0};
+  for (size_t i = 0; i < n; i++) {
+    char c = bytes[i];
+    bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+    if (!(letter ? buffer_add_char(&text, c) : buffer_printf(&text, "%%%02x", c & 0xff))) abort();
+  }
+  if (text.len) {
+    long decoded = url_decode(text.data, text.data, text.len, true);
+    if (decoded != (long)n || memcmp(text.data, bytes, n)) abort();
+  }
+  buffer_free(&text);
+}
+
+static void check_decoding(const char *text, size_t n, bool plus) {
+  char *out = malloc(n ? n : 1);
+  if (!out) abort();
+  long decoded = url_decode(out, text, n, plus);
+  if ((decoded >= 0) != url_percent_ok(text, n) || decoded > (long)n) abort();
+  if (decoded >= 0) check_encoding(out, (size_t)decoded);
+  free(out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  char *text =
+      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
+  if (!text) abort();
+  if (size) memcpy(text, data, size);
+  const char *at = text, *last = text, *end = text + size;
+  size_t n = size;
+  UrlPair pair;
+  while (url_query_next(&at, &n, &pair)) {
+    if (pair.name < last || pair.name + pair.name_len > pair.value) abort();
+    last = pair.value + pair.value_len;
+    if (last > at || at + n != end) abort();
+    if (memchr(pair.name, '=', pair.name_len) || memchr(pair.name, '&', pair.name_len) ||
+        memchr(pair.value, '&', pair.value_len))
+      abort();
+    check_decoding(pair.name, pair.name_len, true);
+    check_decoding(pair.value, pair.value_len, true);
+    check_decoding(pair.value, pair.value_len, false);
+  }
+  if (n) abort();
+  free(text);
+  return 0;
+}
