@@ -17,6 +17,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.terminal", luaopen_moonloop_terminal},
     {"moonloop.http.core", luaopen_moonloop_http_core},
     {"moonloop.crypto", luaopen_moonloop_crypto},
+    {"moonloop.forms", luaopen_moonloop_forms},
     {NULL, NULL},
 };
 

@@ -44,6 +44,10 @@ int web_request_allowed(lua_State *L);
 /* Pushes the request object for the connection's current request, its own copy of everything. */
 void web_request_push(lua_State *L, const Web *web, HttpConnection *c);
 
+/* Pushes a table of the checked lines "Name: value\r\n": names in lower case, which are found in any
+   case; values of one name are joined (RFC 9110 section 5.3). */
+void web_header_lines_push(lua_State *L, const char *lines, size_t n);
+
 /* Writes the response for what a handler returned: the values of L from `first` on. Raises an error
    that says what is wrong with them; then nothing is written. May suspend, and calls Lua: the last
    act of a C function, which returns what this returns. */

@@ -31,7 +31,8 @@ enum {
   VALUES = VALUE_FIELDS
 };
 
-/* What the table of names (upvalue 1 of __index) has for fields; for methods it has functions. */
+/* What the table of names (upvalue 1 of __index) has for fields; for methods it has functions, or
+   the names of the modules that have them, which are loaded when they are first asked for. */
 enum {
   FIELD_METHOD = 1,
   FIELD_PATH,
@@ -161,10 +162,7 @@ static void set_headers_metatable(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
-/* Names in lower case; lines of one name are joined (RFC 9110 section 5.3). */
-static void push_headers(lua_State *L, const WebRequest *req) {
-  const char *lines = req->head + req->headers.at;
-  size_t n = req->headers.len;
+void web_header_lines_push(lua_State *L, const char *lines, size_t n) {
   HttpHeader h;
   lua_createtable(L, 0, 8);
   while (http_header_next(&lines, &n, &h)) {
@@ -181,6 +179,10 @@ static void push_headers(lua_State *L, const WebRequest *req) {
     lua_rawset(L, -3);
   }
   set_headers_metatable(L);
+}
+
+static void push_headers(lua_State *L, const WebRequest *req) {
+  web_header_lines_push(L, req->head + req->headers.at, req->headers.len);
 }
 
 static int client_tostring(lua_State *L) {
@@ -246,6 +248,19 @@ static void push_no_params(lua_State *L, const WebRequest *req) {
   lua_newtable(L);
 }
 
+/* The method of the name at 2 is a function of the module that is named on the top: replaces the
+   module's name by it, there and in the table of names. */
+static void load_method(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_insert(L, -2);
+  lua_call(L, 1, 1);
+  lua_pushvalue(L, 2);
+  lua_gettable(L, -2);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, lua_upvalueindex(1));
+}
+
 static int request_index(lua_State *L);
 
 static int body_finish(lua_State *L, Task *t, void *op) {
@@ -263,7 +278,9 @@ static int request_index(lua_State *L) {
   const WebRequest *req = check_indexed(L);
   if (push_kept(L, 2)) return 1;
   lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNUMBER) return 1; /* a method, or nil */
+  int type = lua_rawget(L, lua_upvalueindex(1));
+  if (type == LUA_TSTRING) load_method(L);
+  if (type != LUA_TNUMBER) return 1; /* a method, or nil */
   switch (lua_tointeger(L, -1)) {
   case FIELD_METHOD:
     lua_pushstring(L, llhttp_method_name((llhttp_method_t)req->method));
@@ -450,6 +467,14 @@ void web_request_open(lua_State *L) {
   lua_setfield(L, -2, "json");
   lua_pushcfunction(L, request_chunks);
   lua_setfield(L, -2, "chunks");
+  static const char *const parts[][2] = {{"form", "moonloop.web.form"},
+                                         {"parts", "moonloop.web.form"},
+                                         {"cookies", "moonloop.web.cookie"},
+                                         {"signed_cookie", "moonloop.web.cookie"}};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    lua_pushstring(L, parts[i][1]);
+    lua_setfield(L, -2, parts[i][0]);
+  }
   lua_pushlightuserdata(L, (void *)lua_topointer(L, -2));
   lua_pushcclosure(L, request_index, 2);
   lua_setfield(L, -2, "__index");

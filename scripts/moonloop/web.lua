@@ -11,6 +11,8 @@ local web = { app = app.new, is_app = app.is_app, response = response.new }
 local PARTS = {
   listen = "moonloop.web.listen",
   file = "moonloop.web.files",
+  redirect = "moonloop.web.redirect",
+  signer = "moonloop.web.signer",
 }
 
 --- web.abort(status [, detail]): ends the request with the status and {"detail": detail}. The

@@ -13,7 +13,22 @@ local json = require "moonloop.json"
 local FIELDS = { status = "integer", headers = "table", body = "string", stream = "function" }
 local BODIES = { "body", "json", "stream", "file" }
 
-local methods = {}
+--- Methods of other parts, by the module that has a function of that name.
+local PARTS = {
+  set_cookie = "moonloop.web.cookie",
+  delete_cookie = "moonloop.web.cookie",
+  set_signed_cookie = "moonloop.web.cookie",
+}
+
+local methods = setmetatable({}, {
+  __index = function(self, name)
+    local part = PARTS[name]
+    if not part then return nil end
+    local method = require(part)[name]
+    rawset(self, name, method)
+    return method
+  end,
+})
 
 --- The type that the server sends when the headers name none, or nil.
 local function default_type(res)
