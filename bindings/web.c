@@ -435,6 +435,8 @@ static void make_class(lua_State *L, const char *name, const luaL_Reg *methods, 
 }
 
 int luaopen_moonloop_web_core(lua_State *L) {
+  static const char *const fields[WEB_FIELDS] = {"status", "_checked", "_body", "_json",   "body",
+                                                 "json",   "stream",   "file",  "_headers"};
   static const luaL_Reg router_methods[] = {
       {"add", l_router_add}, {"add_fallback", l_router_add_fallback}, {NULL, NULL}};
   static const luaL_Reg server_methods[] = {
@@ -459,6 +461,12 @@ int luaopen_moonloop_web_core(lua_State *L) {
   make_class(L, WEB_SERVER, server_methods, l_server_index, server_gc);
   luaL_newmetatable(L, WEB_RESPONSE);
   web->response_metatable = lua_topointer(L, -1);
+  lua_pushvalue(L, -1);
+  web->response_class = luaL_ref(L, LUA_REGISTRYINDEX);
+  for (int i = 0; i < WEB_FIELDS; i++) { /* in the order of WebField */
+    lua_pushstring(L, fields[i]);
+    web->fields[i] = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
   lua_setfield(L, 1, "response");
   ml_runtime_on_close(runtime_of(L), &web->on_close);
   lua_pushvalue(L, -1);

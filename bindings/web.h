@@ -11,15 +11,31 @@
 #define WEB_ROUTER "moonloop.web.core.router"
 #define WEB_SERVER "moonloop.web.core.server"
 
+/* The fields of a response that the host reads: see scripts/moonloop/web/response.lua. */
+typedef enum WebField {
+  WEB_FIELD_STATUS,
+  WEB_FIELD_CHECKED,
+  WEB_FIELD_TEXT,
+  WEB_FIELD_VALUE,
+  WEB_FIELD_BODY,
+  WEB_FIELD_JSON,
+  WEB_FIELD_STREAM,
+  WEB_FIELD_FILE,
+  WEB_FIELD_HEADERS,
+  WEB_FIELDS
+} WebField;
+
 /* One a Lua state, in the registry. */
 typedef struct Web {
   CloseHook on_close;
   struct WebServer *servers;      /* that are not stopped */
   int request_metatable;          /* registry references */
+  int response_class;             /* the metatable of responses */
   const void *response_metatable; /* its address */
-  int on_file;                    /* registry reference: what makes a response of a file */
-  Buffer body;                    /* scratch: a JSON body */
-  Buffer lines;                   /* scratch: header lines */
+  int fields[WEB_FIELDS]; /* their names: taking them from here is cheaper than naming them */
+  int on_file;            /* registry reference: what makes a response of a file */
+  Buffer body;            /* scratch: a JSON body */
+  Buffer lines;           /* scratch: header lines */
 } Web;
 
 /* Creates the metatable of requests and lets them cross to executors. */
@@ -30,6 +46,12 @@ void web_headers_open(lua_State *L);
 
 /* Sets what chains of middleware are made of in the module on the top of L (web_chain.c). */
 void web_chain_open(lua_State *L, Web *web);
+
+/* Is the value at `index` a response object? */
+bool web_is_response(lua_State *L, const Web *web, int index);
+
+/* Pushes a field of the response at `index` (absolute), past its class; returns its type. */
+int web_get_field(lua_State *L, const Web *web, int index, WebField field);
 
 /* Raises what is wrong with the table of response headers at `index`. `streamed`: the body's length
    may be among them. */

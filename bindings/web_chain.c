@@ -31,68 +31,82 @@ typedef enum Stage {
 
 /* --- responses of results --- */
 
-static bool is_response(lua_State *L, const Web *web, int index) {
-  if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) return false;
-  bool same = lua_topointer(L, -1) == web->response_metatable;
-  lua_pop(L, 1);
-  return same;
-}
-
-static int get_field(lua_State *L, int index, const char *name) {
-  lua_pushstring(L, name);
-  return lua_rawget(L, index);
-}
-
-static bool has_field(lua_State *L, int index, const char *name) {
-  bool has = get_field(L, index, name) != LUA_TNIL;
+static bool has_field(lua_State *L, const Web *web, int index, WebField field) {
+  bool has = web_get_field(L, web, index, field) != LUA_TNIL;
   lua_pop(L, 1);
   return has;
+}
+
+/* Sets the field to the value on the top (popped). */
+static void set_field(lua_State *L, const Web *web, int index, WebField field) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, web->fields[field]);
+  lua_insert(L, -2);
+  lua_rawset(L, index);
+}
+
+static void push_new_response(lua_State *L, const Web *web, int status) {
+  lua_createtable(L, 0, 4);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, web->response_class);
+  lua_setmetatable(L, -2);
+  lua_pushinteger(L, status);
+  set_field(L, web, lua_gettop(L) - 1, WEB_FIELD_STATUS);
 }
 
 static bool status_ok(lua_State *L, int index) {
   int is_integer;
   lua_Integer status = lua_tointegerx(L, index, &is_integer);
-  return lua_type(L, index) == LUA_TNUMBER && is_integer && status >= 200 && status <= 599;
+  return is_integer && status >= 200 && status <= 599 && lua_type(L, index) == LUA_TNUMBER;
 }
 
-/* Has the response at `index` nothing that settle would have to look at? */
-static bool is_settled(lua_State *L, int index) {
-  get_field(L, index, "status");
-  bool ok = status_ok(L, -1);
-  int body = get_field(L, index, "body");
-  lua_pop(L, 2);
-  return ok && (body == LUA_TNIL || body == LUA_TSTRING) && !has_field(L, index, "json") &&
-         !has_field(L, index, "headers") && !has_field(L, index, "_headers") &&
-         !has_field(L, index, "file");
-}
-
-static void new_response(lua_State *L) {
-  lua_createtable(L, 0, 4);
-  luaL_setmetatable(L, WEB_RESPONSE);
-}
-
-static void set_field(lua_State *L, int index, const char *name) {
-  lua_pushstring(L, name);
-  lua_insert(L, -2);
-  lua_rawset(L, index);
-}
-
-static void set_status(lua_State *L, int index, int status) {
-  lua_pushinteger(L, status);
-  set_field(L, index, "status");
-}
-
-/* Gives the response at `index` the JSON value on the top (popped), encoded. */
-static void set_json(lua_State *L, Web *web, int index, const char *name) {
+/* Gives the response at `index` the JSON value on the top (popped), with its text. */
+static bool set_json(lua_State *L, Web *web, int index, JsonError *error) {
   Buffer *body = &web->body;
-  JsonError error;
   body->len = 0;
-  if (!json_encode(L, -1, body, 0, &error))
-    luaL_error(L, "the response of %s: %s", name, error.message);
+  if (!json_encode(L, -1, body, 0, error)) return false;
   lua_pushlstring(L, body->data, body->len);
   if (body->cap > HTTP_READ_BUFFER) buffer_free(body);
-  set_field(L, index, "_body");
-  set_field(L, index, "_json");
+  set_field(L, web, index, WEB_FIELD_TEXT);
+  set_field(L, web, index, WEB_FIELD_VALUE);
+  return true;
+}
+
+static void set_checked(lua_State *L, const Web *web, int index) {
+  lua_pushboolean(L, 1);
+  set_field(L, web, index, WEB_FIELD_CHECKED);
+}
+
+/* The common results, of which nothing can be wrong: a response that was checked and not written to
+   since, a string, a table. True: the response is on the top. */
+static bool settle_quickly(lua_State *L, Web *web, int first) {
+  if (lua_gettop(L) != first) return false;
+  if (web_is_response(L, web, first)) {
+    bool ok = has_field(L, web, first, WEB_FIELD_CHECKED);
+    if (ok) {
+      web_get_field(L, web, first, WEB_FIELD_STATUS);
+      ok = status_ok(L, -1);
+      lua_pop(L, 1);
+    }
+    return ok;
+  }
+  int type = lua_type(L, first);
+  if (type == LUA_TSTRING) {
+    push_new_response(L, web, 200);
+    lua_pushvalue(L, first);
+    set_field(L, web, first + 1, WEB_FIELD_TEXT);
+  } else if (type == LUA_TTABLE && !lua_getmetatable(L, first)) {
+    JsonError error;
+    push_new_response(L, web, 200);
+    lua_pushvalue(L, first);
+    if (!set_json(L, web, first + 1, &error)) {
+      lua_settop(L, first);
+      return false;
+    }
+  } else {
+    lua_settop(L, first);
+    return false;
+  }
+  set_checked(L, web, first + 1);
+  return true;
 }
 
 /* The arguments of settle. */
@@ -112,52 +126,65 @@ static void check_nil(lua_State *L, const char *name) {
 /* Pushes a response of the first result alone. */
 static void push_response(lua_State *L, Web *web, const char *name) {
   int type = lua_type(L, ARG_FIRST);
-  if (is_response(L, web, ARG_FIRST)) {
+  if (web_is_response(L, web, ARG_FIRST)) {
     lua_pushvalue(L, ARG_FIRST);
     return;
   }
   if (type == LUA_TTABLE && error_is(L, ARG_FIRST))
     luaL_error(L, "%s returned an error object (raise it, or return nil, err)", name);
-  if (type == LUA_TNIL || type == LUA_TNONE) check_nil(L, name);
-  new_response(L);
-  int response = lua_gettop(L);
   if (type == LUA_TNIL || type == LUA_TNONE) {
-    set_status(L, response, 204);
+    check_nil(L, name);
+    push_new_response(L, web, 204);
     return;
   }
-  set_status(L, response, 200);
+  push_new_response(L, web, 200);
   lua_pushvalue(L, ARG_FIRST);
   if (type == LUA_TSTRING)
-    set_field(L, response, "body");
+    set_field(L, web, lua_gettop(L) - 1, WEB_FIELD_BODY);
   else if (type == LUA_TTABLE || json_is_null(L, ARG_FIRST))
-    set_json(L, web, response, name);
+    set_field(L, web, lua_gettop(L) - 1, WEB_FIELD_JSON);
   else
     luaL_error(L, "%s returned a %s (expected a table, a string, nil or a response)", name,
                lua_typename(L, type));
 }
 
+/* Moves the value of a field out of scripts' hands, to where assigning it is noticed; pushes it. */
+static bool take_field(lua_State *L, Web *web, int index, WebField field) {
+  if (web_get_field(L, web, index, field) == LUA_TNIL) return false;
+  lua_pushnil(L);
+  set_field(L, web, index, field);
+  return true;
+}
+
+static void check_headers_type(lua_State *L, int index, const char *name) {
+  if (!lua_istable(L, index))
+    luaL_error(L, "%s returned headers that are a %s (expected a table)", name,
+               luaL_typename(L, index));
+}
+
 /* Checks what scripts may have written into the response at `index`. */
 static void check_response(lua_State *L, Web *web, int index, const char *name) {
-  get_field(L, index, "status");
+  JsonError error;
+  web_get_field(L, web, index, WEB_FIELD_STATUS);
   if (!status_ok(L, -1))
     luaL_error(L, "%s returned the status %s (expected 200 to 599)", name,
                luaL_tolstring(L, -1, NULL));
-  int body = get_field(L, index, "body");
-  if (body != LUA_TNIL && body != LUA_TSTRING)
-    luaL_error(L, "%s returned a body that is a %s (expected a string)", name,
-               lua_typename(L, body));
-  if (get_field(L, index, "json") != LUA_TNIL) {
-    set_json(L, web, index, name);
-    lua_pushnil(L);
-    set_field(L, index, "json");
-  }
-  bool streamed = has_field(L, index, "stream") || has_field(L, index, "file");
-  if (get_field(L, index, "headers") != LUA_TNIL || get_field(L, index, "_headers") != LUA_TNIL) {
-    if (!lua_istable(L, -1))
-      luaL_error(L, "%s returned headers that are a %s (expected a table)", name,
+  if (take_field(L, web, index, WEB_FIELD_BODY)) {
+    if (lua_type(L, -1) != LUA_TSTRING)
+      luaL_error(L, "%s returned a body that is a %s (expected a string)", name,
                  luaL_typename(L, -1));
-    web_check_headers(L, web, lua_gettop(L), streamed);
+    set_field(L, web, index, WEB_FIELD_TEXT);
   }
+  if (take_field(L, web, index, WEB_FIELD_JSON) && !set_json(L, web, index, &error))
+    luaL_error(L, "the response of %s: %s", name, error.message);
+  if (web_get_field(L, web, index, WEB_FIELD_HEADERS) != LUA_TNIL) {
+    int headers = lua_gettop(L);
+    bool streamed =
+        has_field(L, web, index, WEB_FIELD_STREAM) || has_field(L, web, index, WEB_FIELD_FILE);
+    check_headers_type(L, headers, name);
+    web_check_headers(L, web, headers, streamed);
+  }
+  set_checked(L, web, index);
 }
 
 /* settle(web, name, is_handler, results...) -> response: what a handler or a middleware returned,
@@ -171,17 +198,18 @@ static int settle(lua_State *L) {
   int response = lua_gettop(L);
   if (top > ARG_FIRST && !lua_isnil(L, ARG_FIRST + 1)) {
     lua_pushvalue(L, ARG_FIRST + 1);
-    set_field(L, response, "status");
+    set_field(L, web, response, WEB_FIELD_STATUS);
   }
   if (top > ARG_FIRST + 1 && !lua_isnil(L, ARG_FIRST + 2)) {
-    if (has_field(L, response, "headers") || has_field(L, response, "_headers")) {
+    check_headers_type(L, ARG_FIRST + 2, name);
+    if (has_field(L, web, response, WEB_FIELD_HEADERS)) {
       lua_getfield(L, response, "add_headers");
       lua_pushvalue(L, response);
       lua_pushvalue(L, ARG_FIRST + 2);
       lua_call(L, 2, 0);
     } else {
       lua_pushvalue(L, ARG_FIRST + 2);
-      set_field(L, response, "_headers");
+      set_field(L, web, response, WEB_FIELD_HEADERS);
     }
   }
   check_response(L, web, response, name);
@@ -236,22 +264,21 @@ static int render(lua_State *L, Stage stage) {
 
 static int link_over(lua_State *L, int status, lua_KContext ctx) {
   Stage stage = (Stage)ctx;
-  const Web *web = lua_touserdata(L, lua_upvalueindex(UP_WEB));
+  Web *web = lua_touserdata(L, lua_upvalueindex(UP_WEB));
   if (status != LUA_OK && status != LUA_YIELD) {
     if (task_is_broken_off(L, -1)) return lua_error(L);
     return render(L, stage >= STAGE_RENDERED ? STAGE_END : STAGE_RENDERED);
   }
   switch (stage) {
   case STAGE_CALLED:
-    if (lua_gettop(L) == AT_RESULTS && is_response(L, web, AT_RESULTS) && is_settled(L, AT_RESULTS))
-      return 1;
+    if (settle_quickly(L, web, AT_RESULTS)) return 1;
     return settle_results(L, STAGE_SETTLED);
   case STAGE_SETTLED:
-    return has_field(L, AT_RESULTS, "file") ? finish_file(L, web, STAGE_FILE) : 1;
+    return has_field(L, web, AT_RESULTS, WEB_FIELD_FILE) ? finish_file(L, web, STAGE_FILE) : 1;
   case STAGE_FILE:
     return settle_results(L, STAGE_END);
   case STAGE_RENDERED:
-    return has_field(L, AT_RESULTS, "file") ? finish_file(L, web, STAGE_END) : 1;
+    return has_field(L, web, AT_RESULTS, WEB_FIELD_FILE) ? finish_file(L, web, STAGE_END) : 1;
   case STAGE_END:
     break;
   }

@@ -133,7 +133,11 @@ static void set_text(Reply *reply, int index) {
   set_text_type(reply);
 }
 
-static const char json_type[] = "Content-Type: application/json\r\n";
+static void set_json_type(Reply *reply) {
+  static const char type[] = "Content-Type: application/json\r\n";
+  reply->type = type;
+  reply->type_len = sizeof type - 1;
+}
 
 static void set_json(Reply *reply, int index) {
   Buffer *body = &reply->web->body;
@@ -143,8 +147,7 @@ static void set_json(Reply *reply, int index) {
     luaL_error(reply->L, "the response of %s: %s", reply->c->match.route->name, error.message);
   reply->body = body->data;
   reply->body_len = body->len;
-  reply->type = json_type;
-  reply->type_len = sizeof json_type - 1;
+  set_json_type(reply);
 }
 
 /* --- writing --- */
@@ -213,29 +216,35 @@ static void set_stream(Reply *reply, int index) {
   reply->stream = lua_absindex(reply->L, index);
 }
 
-/* Pushes a field of the response at `index`, past its class; returns its type. */
-static int get_field(lua_State *L, int index, const char *name) {
-  lua_pushstring(L, name);
+bool web_is_response(lua_State *L, const Web *web, int index) {
+  if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) return false;
+  bool same = lua_topointer(L, -1) == web->response_metatable;
+  lua_pop(L, 1);
+  return same;
+}
+
+int web_get_field(lua_State *L, const Web *web, int index, WebField field) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, web->fields[field]);
   return lua_rawget(L, index);
 }
 
-/* ml.web.response{...}, checked when it was made: see scripts/moonloop/web/response.lua. */
+/* A response object, made by ml.web.response or by a chain of middleware. */
 static void set_response(Reply *reply, int index) {
   lua_State *L = reply->L;
+  const Web *web = reply->web;
   index = lua_absindex(L, index);
-  if (get_field(L, index, "status") != LUA_TNIL) check_status(reply, -1);
-  if (get_field(L, index, "stream") != LUA_TNIL) set_stream(reply, -1);
-  if (get_field(L, index, "_body") == LUA_TSTRING) { /* kept by the response, like the next */
+  if (web_get_field(L, web, index, WEB_FIELD_STATUS) != LUA_TNIL) check_status(reply, -1);
+  if (web_get_field(L, web, index, WEB_FIELD_TEXT) == LUA_TSTRING) { /* kept by the response */
     set_text(reply, -1);
-    reply->type = json_type;
-    reply->type_len = sizeof json_type - 1;
-  } else if (get_field(L, index, "body") == LUA_TSTRING) {
+    if (web_get_field(L, web, index, WEB_FIELD_VALUE) != LUA_TNIL) set_json_type(reply);
+  } else if (web_get_field(L, web, index, WEB_FIELD_STREAM) != LUA_TNIL) {
+    set_stream(reply, -1);
+  } else if (web_get_field(L, web, index, WEB_FIELD_BODY) == LUA_TSTRING) { /* kept too */
     set_text(reply, -1);
-  } else if (get_field(L, index, "json") != LUA_TNIL) {
+  } else if (web_get_field(L, web, index, WEB_FIELD_JSON) != LUA_TNIL) {
     set_json(reply, -1);
   }
-  if (get_field(L, index, "headers") == LUA_TTABLE || get_field(L, index, "_headers") == LUA_TTABLE)
-    add_headers(reply, -1);
+  if (web_get_field(L, web, index, WEB_FIELD_HEADERS) == LUA_TTABLE) add_headers(reply, -1);
 }
 
 /* Sets the body for a table. */
@@ -259,12 +268,8 @@ static void set_table(Reply *reply, int index) {
 
 /* Is the value at `index` a response with a file? */
 static bool is_file(lua_State *L, const Web *web, int index) {
-  if (!lua_getmetatable(L, index)) return false;
-  bool is_response = lua_topointer(L, -1) == web->response_metatable;
-  lua_pop(L, 1);
-  if (!is_response) return false;
-  lua_pushliteral(L, "file");
-  bool found = lua_rawget(L, index) != LUA_TNIL;
+  if (!web_is_response(L, web, index)) return false;
+  bool found = web_get_field(L, web, index, WEB_FIELD_FILE) != LUA_TNIL;
   lua_pop(L, 1);
   return found;
 }
@@ -274,7 +279,8 @@ static int file_finished(lua_State *L, int status, lua_KContext ctx) {
   HttpConnection *c = (HttpConnection *)ctx;
   Web *web = c->server->user;
   if (c->closing) return 0;
-  if (is_file(L, web, lua_gettop(L))) return luaL_error(L, "the response to a file is a file again");
+  if (is_file(L, web, lua_gettop(L)))
+    return luaL_error(L, "the response to a file is a file again");
   lua_replace(L, 1);
   return web_respond(L, web, c, 1);
 }

@@ -1,12 +1,13 @@
 --- Response objects: what a handler returns for full control, and what middleware gets and changes.
 --
--- A response is a table: `status`, `body` (a string) or `json` (a value to encode), `stream` or
--- `file`, and `headers`. The headers as they were given wait under `_headers`; the table that
--- scripts see, which finds names in any case, is made when it is first asked for. Assigning `json`
--- replaces the body and its type; assigning `body` replaces the body and keeps the type.
+-- A response is a table with a `status` and one of `body` (a string), `json` (a value to encode),
+-- `stream` and `file`. The headers are under `_headers`: as they were given until a script asks for
+-- `headers`, then a table that finds names in any case. Assigning `json` replaces the body and its
+-- type; assigning `body` replaces the body and keeps the type.
 --
--- Inside a chain of middleware a JSON body is encoded at once, so that a value that cannot be is an
--- error inside the chain: the value and its text are then under `_json` and `_body`.
+-- Inside a chain of middleware every response is checked between two of them, and a JSON body is
+-- encoded, so that what cannot be sent is an error inside the chain. The text is then under `_body`,
+-- the value that it was made of under `_json`; `_checked` is set until the response is changed.
 local core = require "moonloop.web.core"
 local json = require "moonloop.json"
 
@@ -30,24 +31,29 @@ local methods = setmetatable({}, {
   end,
 })
 
+local headers_class = getmetatable(core.headers())
+
 --- The type that the server sends when the headers name none, or nil.
 local function default_type(res)
   if rawget(res, "json") ~= nil or rawget(res, "_json") ~= nil then return "application/json" end
-  return rawget(res, "body") and "text/plain; charset=utf-8"
+  return (rawget(res, "body") or rawget(res, "_body")) and "text/plain; charset=utf-8"
 end
 
---- Fields that are made when they are first read.
+--- Fields that are made when they are read, or that may be changed in place then.
 local made = {}
 
 function made.headers(res)
-  local headers = core.headers(rawget(res, "_headers"))
-  headers["Content-Type"] = headers["Content-Type"] or default_type(res)
-  rawset(res, "headers", headers)
-  rawset(res, "_headers", nil)
+  rawset(res, "_checked", nil)
+  local headers = rawget(res, "_headers")
+  if getmetatable(headers) ~= headers_class then
+    headers = core.headers(headers)
+    headers["Content-Type"] = headers["Content-Type"] or default_type(res)
+    rawset(res, "_headers", headers)
+  end
   return headers
 end
 
---- The text of a JSON body.
+--- The text of a JSON body, or of a body that was checked.
 function made.body(res)
   local value = rawget(res, "json")
   if value ~= nil then
@@ -58,12 +64,15 @@ function made.body(res)
   return rawget(res, "_body")
 end
 
---- The value of a JSON body. It may be changed in place, so the text is made anew.
+--- The value of a JSON body. It may be changed, so the text is made anew.
 function made.json(res)
   local value = rawget(res, "_json")
-  rawset(res, "json", value)
-  rawset(res, "_json", nil)
-  rawset(res, "_body", nil)
+  if value ~= nil then
+    rawset(res, "_checked", nil)
+    rawset(res, "json", value)
+    rawset(res, "_json", nil)
+    rawset(res, "_body", nil)
+  end
   return value
 end
 
@@ -73,26 +82,18 @@ local function drop_body(res)
   rawset(res, "_body", nil)
 end
 
---- Fields whose assignment means more than a new value, when they had none.
-local assigned = {}
-
-function assigned.headers(res, headers)
-  rawset(res, "_headers", headers)
-  rawset(res, "headers", nil)
-end
+--- What else the assignment of a field means, where it was nil.
+local assigned = { stream = drop_body, file = drop_body }
 
 function assigned.body(res)
-  local _ = res.headers -- has the type
+  made.headers(res) -- has the type
   drop_body(res)
 end
 
 function assigned.json(res)
   drop_body(res)
-  if rawget(res, "headers") then res.headers["Content-Type"] = "application/json" end
+  if rawget(res, "_headers") then made.headers(res)["Content-Type"] = "application/json" end
 end
-
-assigned.stream = drop_body
-assigned.file = drop_body
 
 local class = core.response
 class.__name = "moonloop.web.response"
@@ -105,8 +106,9 @@ end
 
 function class.__newindex(res, name, value)
   local prepare = assigned[name]
-  if prepare then prepare(res, value) end
-  if name ~= "headers" then rawset(res, name, value) end
+  if prepare then prepare(res) end
+  rawset(res, "_checked", nil)
+  rawset(res, name == "headers" and "_headers" or name, value)
 end
 
 local function as_list(value) return type(value) == "table" and value or { value } end
@@ -114,11 +116,12 @@ local function as_list(value) return type(value) == "table" and value or { value
 --- res:add_headers(headers): further lines, beside those of the same names; a Content-Type replaces
 -- the other one. Returns the response.
 function methods.add_headers(res, headers)
-  local all = rawget(res, "headers")
-  if not all then
-    all = core.headers(rawget(res, "_headers"))
+  local all = rawget(res, "_headers")
+  if getmetatable(all) ~= headers_class then
+    all = core.headers(all)
     rawset(res, "_headers", all)
   end
+  rawset(res, "_checked", nil)
   for name, value in pairs(headers) do
     if all[name] ~= nil and name:lower() ~= "content-type" then
       local lines = as_list(all[name])
@@ -176,10 +179,7 @@ function M.flatten(value)
   if getmetatable(value) ~= class then return nil end
   local plain = {}
   for name, field in next, value do plain[name] = field end
-  if plain.headers then
-    plain._headers, plain.headers = {}, nil
-    for name, line in next, value.headers do plain._headers[name] = line end
-  end
+  if plain._headers then plain._headers = setmetatable(core.headers(plain._headers), nil) end
   return plain
 end
 
