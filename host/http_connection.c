@@ -19,6 +19,12 @@ static void set_deadline(HttpConnection *c, uint64_t ms) {
   c->deadline = ms && ms != HTTP_NO_LIMIT ? uv_now(&c->server->rt->loop) + ms : 0;
 }
 
+static void set_body_deadline(HttpConnection *c) {
+  const HttpLimits *l = &c->server->limits;
+  c->deadline = http_pace_deadline(&c->body_pace, uv_now(&c->server->rt->loop), l->body_timeout,
+                                   l->body_rate);
+}
+
 static RouteMethod route_method(uint8_t method) {
   switch (method) {
   case HTTP_GET:
@@ -59,7 +65,7 @@ static void on_closed(uv_handle_t *handle) {
 static void start_closing(HttpConnection *c, bool reset) {
   if (c->closing) return;
   c->closing = true;
-  c->deadline = 0;
+  c->deadline = c->write_deadline = 0;
   if (c->body) http_body_over(c);
   http_stream_over(c); /* also who is shielded from the cancel of the handler hears of it */
   if (!reset || uv_tcp_close_reset(&c->tcp, on_closed)) uv_close((uv_handle_t *)&c->tcp, on_closed);
@@ -102,27 +108,28 @@ static void finish(HttpConnection *c) {
 
 /* --- writing --- */
 
-typedef struct Write {
+typedef struct HttpWrite {
   uv_write_t request;
   HttpConnection *connection;
   Buffer data;
-} Write;
+  HttpPace pace;
+  size_t unsent; /* when it was last looked at */
+} HttpWrite;
 
 static void on_written(uv_write_t *request, int status) {
-  Write *w = (Write *)request;
+  HttpWrite *w = (HttpWrite *)request;
   HttpConnection *c = w->connection;
   buffer_free(&w->data);
   free(w);
-  c->writing = false;
+  c->write = NULL;
+  c->write_deadline = 0;
   if (c->closing) return;
   if (status < 0) {
     http_connection_abort(c);
     return;
   }
-  if (c->task)
-    http_connection_renew_deadline(c);
-  else
-    set_deadline(c, c->server->limits.keep_alive);
+  /* A response took longer than a client may take until its next request. */
+  if (!c->task && c->request.state == REQUEST_IDLE) set_deadline(c, c->server->limits.keep_alive);
   http_server_due(c->server, c);
 }
 
@@ -135,9 +142,15 @@ static size_t count_unsent(const HttpConnection *c) {
   return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) + (size_t)in_kernel;
 }
 
+static void renew_write_deadline(HttpConnection *c) {
+  const HttpLimits *l = &c->server->limits;
+  c->write_deadline = http_pace_deadline(&c->write->pace, uv_now(&c->server->rt->loop),
+                                         l->write_timeout, l->write_rate);
+}
+
 /* Hands the rest of `out` from `sent` on to libuv. */
 static void write_rest(HttpConnection *c, size_t sent) {
-  Write *w = malloc(sizeof *w);
+  HttpWrite *w = calloc(1, sizeof *w);
   if (!w) {
     http_connection_abort(c);
     return;
@@ -152,13 +165,13 @@ static void write_rest(HttpConnection *c, size_t sent) {
     http_connection_abort(c);
     return;
   }
-  c->writing = true;
-  c->unsent = count_unsent(c);
-  set_deadline(c, c->server->limits.write_timeout);
+  c->write = w;
+  w->unsent = count_unsent(c);
+  renew_write_deadline(c);
 }
 
 static void flush(HttpConnection *c) {
-  if (!c->out.len || c->writing) return;
+  if (!c->out.len || c->write) return;
   if (c->stream) c->stream->sent = true;
   uv_buf_t all = uv_buf_init(c->out.data, (unsigned)c->out.len);
   int sent = uv_try_write((uv_stream_t *)&c->tcp, &all, 1);
@@ -253,7 +266,7 @@ static void wait_for_client(HttpConnection *c) {
   if (r->state == REQUEST_IDLE)
     set_deadline(c, c->server->limits.keep_alive);
   else if (r->state == REQUEST_IN_BODY)
-    set_deadline(c, c->server->limits.body_timeout);
+    set_body_deadline(c);
   else if (!c->in_head)
     set_deadline(c, c->server->limits.header_timeout);
   c->in_head = r->state == REQUEST_IN_HEAD; /* its time counts from the first byte */
@@ -262,6 +275,7 @@ static void wait_for_client(HttpConnection *c) {
 static void end_request(HttpConnection *c) {
   http_request_next(&c->request);
   c->routed = c->leftover = false;
+  c->body_pace.since = 0;
 }
 
 static void start_handler(HttpConnection *c) {
@@ -355,12 +369,13 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
     http_server_due(c->server, c);
     return;
   }
+  c->body_pace.moved += (size_t)n;
   if (http_body_is_owed(c)) {
     http_body_progress(c, http_request_feed(&c->request, buffer->base, (size_t)n));
     return;
   }
   if (c->discard || c->close_after) return;
-  if (!c->task && c->writing) c->postponed = true;
+  if (!c->task && c->write) c->postponed = true;
   if (!c->task && !c->postponed) {
     advance(c, http_request_feed(&c->request, buffer->base, (size_t)n));
     return;
@@ -380,6 +395,7 @@ void http_connection_pause(HttpConnection *c) {
 void http_connection_resume(HttpConnection *c) {
   if (!c->paused || c->closing) return;
   c->paused = false;
+  c->body_pace.since = 0; /* the pause was ours */
   uv_read_start((uv_stream_t *)&c->tcp, alloc_read, on_read);
 }
 
@@ -420,7 +436,7 @@ void http_connection_responded(HttpConnection *c) {
   }
   end_request(c);
   /* The rest of a long pipeline, or of a client that does not read, waits for a later pass. */
-  if (c->writing || c->in_a_row >= MAX_IN_A_ROW || c->out.len > MAX_OUT)
+  if (c->write || c->in_a_row >= MAX_IN_A_ROW || c->out.len > MAX_OUT)
     c->postponed = true;
   else
     go_on(c);
@@ -438,7 +454,7 @@ void http_connection_pass(HttpConnection *c) {
     if (c->task->status != TASK_PENDING) cancel_handler(c, "client disconnected");
     return;
   }
-  if (c->writing) return;
+  if (c->write) return;
   if (c->close_after) {
     finish(c);
   } else if (c->postponed) {
@@ -458,22 +474,46 @@ void http_connection_retire(HttpConnection *c) {
 }
 
 void http_connection_renew_deadline(HttpConnection *c) {
-  if (!c->writing) set_deadline(c, http_body_is_owed(c) ? c->server->limits.body_timeout : 0);
+  bool told = !c->request.expects || (c->body && c->body->asked); /* a client may wait for us */
+  if (told && http_body_is_owed(c))
+    set_body_deadline(c);
+  else
+    c->deadline = 0;
 }
 
-void http_connection_expire(HttpConnection *c) {
+/* The client has not taken enough of a response: true when it is hung up on. */
+static bool expire_write(HttpConnection *c) {
+  HttpWrite *w = c->write;
   size_t unsent = count_unsent(c);
-  if (c->writing && unsent < c->unsent) { /* slow, but it does move */
-    c->unsent = unsent;
-    set_deadline(c, c->server->limits.write_timeout);
-    return;
+  size_t moved = unsent < w->unsent ? w->unsent - unsent : 0;
+  w->unsent = unsent;
+  w->pace.moved += moved;
+  if (moved) {
+    renew_write_deadline(c);
+    if (c->write_deadline > uv_now(&c->server->rt->loop)) return false; /* slow, but it does move */
   }
-  if (!c->writing && http_body_is_owed(c))
+  http_connection_abort(c);
+  return true;
+}
+
+/* The client has not sent what it is to send. */
+static void expire_read(HttpConnection *c) {
+  c->deadline = 0;
+  if (http_body_is_owed(c))
     http_body_fail(c, 408, "Request Timeout");
-  else if (c->writing || c->close_after || c->leftover || c->request.state == REQUEST_IDLE)
+  else if (c->shut || c->leftover)
+    http_connection_abort(c);
+  else if (c->write) /* it is still busy with what it gets */
+    set_deadline(c, c->server->limits.keep_alive);
+  else if (c->close_after || c->request.state == REQUEST_IDLE)
     http_connection_abort(c);
   else
     refuse(c, 408, "Request Timeout");
+}
+
+void http_connection_expire(HttpConnection *c, uint64_t now) {
+  if (c->write_deadline && c->write_deadline <= now && expire_write(c)) return;
+  if (c->deadline && c->deadline <= now) expire_read(c);
 }
 
 void http_connection_open(HttpServer *server, int fd) {

@@ -6,6 +6,7 @@
 #ifndef ML_HTTP_CONNECTION_H
 #define ML_HTTP_CONNECTION_H
 
+#include "http_pace.h"
 #include "http_request.h"
 #include "http_response.h"
 #include "http_router.h"
@@ -26,7 +27,9 @@ typedef struct HttpConnection {
   uv_tcp_t tcp;
   HttpServer *server;
   struct HttpConnection *next, **link; /* in the server's list */
-  struct HttpConnection *next_due;     /* in the list of this pass */
+  uint64_t deadline;       /* loop milliseconds until which the client has to send; 0: never */
+  uint64_t write_deadline; /* the same for taking some of a response */
+  struct HttpConnection *next_due; /* in the list of this pass */
   HttpRequest request;
   RouteMatch match; /* the current request's */
   TaskOwner owner;  /* of `task`; the server's `start` sets both */
@@ -35,8 +38,8 @@ typedef struct HttpConnection {
   HttpBody *body; /* the handler has started before the body was complete (http_body.h), or NULL */
   HttpStream *stream; /* the response under way is streamed (http_stream.h), or NULL */
   Buffer out;         /* to be written at the end of the pass */
-  size_t unsent;      /* of the write under way, when it was last looked at */
-  uint64_t deadline;  /* loop milliseconds until which the client has to move */
+  HttpPace body_pace;
+  struct HttpWrite *write; /* under way in libuv, or NULL */
   HttpPeer peer;
   uint8_t in_a_row; /* requests started in this pass */
   bool due;         /* in the list of this pass */
@@ -48,7 +51,6 @@ typedef struct HttpConnection {
   bool discard;     /* what still comes is thrown away */
   bool linger;      /* the client may still be sending: close only after it has ended */
   bool shut;        /* our side of the stream is shut */
-  bool writing;     /* a write is under way in libuv */
   bool postponed;   /* the next request is looked at when the pass is over */
   bool paused;      /* reading is paused: too much waits */
   bool eof;         /* the client has ended its side */
@@ -95,7 +97,7 @@ void http_connection_break(HttpConnection *c, bool reset);
 /* What is due at the end of a pass: writing, noticing that the client has gone, closing. */
 void http_connection_pass(HttpConnection *c);
 
-/* The client did not move in time. */
-void http_connection_expire(HttpConnection *c);
+/* Looks whether the client has moved in time. `now`: loop milliseconds. */
+void http_connection_expire(HttpConnection *c, uint64_t now);
 
 #endif

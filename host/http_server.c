@@ -69,7 +69,7 @@ static void sweep(Timer *timer) {
   uint64_t now = uv_now(&server->rt->loop);
   for (HttpConnection *c = server->connections, *next; c; c = next) {
     next = c->next;
-    if (c->deadline && c->deadline <= now) http_connection_expire(c);
+    http_connection_expire(c, now);
   }
   if (server->connections) set_sweep(server);
 }

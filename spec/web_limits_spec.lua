@@ -123,3 +123,109 @@ describe("the limit", function()
     end, { read_ahead = 1000 })
   end)
 end)
+
+-- Sends `text`, and then a byte every 10 ms until the connection ends. Returns the first answer.
+local function drip(port, text)
+  local conn <close> = assert(rawtcp.connect(port))
+  local dripping = ml.spawn(function()
+    conn:send(text)
+    while conn:send("x") do ml.sleep(0.01) end
+  end)
+  local res = support.receive(conn)
+  dripping:cancel()
+  return assert(res)
+end
+
+describe("a slow client", function()
+  local head = "GET / HTTP/1.1\r\nHost: a\r\nX: "
+  local body = request("POST", "/", "Content-Length: 60\r\n")
+
+  it("has header_timeout for a whole head, however it comes", function()
+    support.serving(echo_app(), function(port)
+      local res = drip(port, head)
+      assert.equal(408, res.status)
+      assert.equal("close", res.headers.connection)
+    end, { header_timeout = 0.1 })
+  end)
+  it("has body_timeout for each pause in a body", function()
+    support.serving(echo_app(), function(port)
+      assert.equal(408, support.ask(port, body .. "x").status)
+      assert.equal(200, drip(port, body).status)
+    end, { body_timeout = 0.15, body_rate = 0 })
+  end)
+  it("has to send a body at body_rate when body_timeout is over: a byte now and then is not enough", function()
+    support.serving(echo_app(), function(port)
+      assert.equal(408, drip(port, body).status)
+    end, { body_timeout = 0.15, body_rate = 1000 })
+  end)
+  it("is not held to it while the handler is behind", function()
+    local app, got = web.app(), 0
+    app:post("/", function(req)
+      for chunk in req:chunks() do
+        if got == 0 then ml.sleep(0.4) end
+        got = got + #chunk
+      end
+      return tostring(got)
+    end)
+    support.serving(app, function(port)
+      local text = ("x"):rep(2000000)
+      assert.equal("2000000", support.post(port, "/", text).body)
+    end, { body_timeout = 0.15, body_rate = 1000000 })
+  end)
+  it("has to be told before its body is expected, where it asked for 100 Continue", function()
+    local app = web.app():post("/", function(req) ml.sleep(0.3) return req.body end)
+    support.serving(app, function(port)
+      local conn <close> = assert(rawtcp.connect(port))
+      conn:send(request("POST", "/", "Content-Length: 2\r\nExpect: 100-continue\r\n"))
+      assert.matches("^HTTP/1.1 100 ", conn:receive("\r\n\r\n"))
+      conn:send("hi")
+      assert.equal("hi", support.receive(conn).body)
+    end, { body_timeout = 0.1 })
+  end)
+
+  local function big_app() return web.app():get("/", function() return ("x"):rep(40000000) end) end
+
+  it("has write_timeout to take some of its response", function()
+    support.serving(big_app(), function(port, server)
+      local conn <close> = assert(rawtcp.connect(port))
+      conn:send(request("GET", "/"))
+      while server.requests == 0 do ml.sleep(0.001) end
+      while server.connections > 0 do ml.sleep(0.01) end
+    end, { write_timeout = 0.05 })
+  end)
+  it("has to take it at write_rate when write_timeout is over", function()
+    local function take(rate)
+      local got = 0
+      support.serving(big_app(), function(port)
+        local conn <close> = assert(rawtcp.connect(port))
+        conn:send(request("GET", "/"))
+        conn:receive("\r\n\r\n")
+        while got < 40000000 do
+          local piece = conn:receive(400000)
+          if not piece then break end
+          got = got + #piece
+          ml.sleep(0.01)
+        end
+      end, { write_timeout = 0.5, write_rate = rate })
+      return got
+    end
+    assert.equal(40000000, take(0))
+    assert.is_true(take(1e9) < 40000000)
+  end)
+  it("does not keep others from being served", function()
+    local app = web.app():get("/", function() return ("x"):rep(8000000) end)
+    app:post("/", function(req) return req.body end)
+    support.serving(app, function(port)
+      local conns = {}
+      for i = 1, 60 do
+        conns[i] = assert(rawtcp.connect(port))
+        conns[i]:send(({ head, request("POST", "/", "Content-Length: 100000\r\n"), request("GET", "/") })[i % 3 + 1])
+      end
+      for i = 1, 100 do
+        for _, conn in ipairs(i % 10 == 0 and conns or {}) do conn:send "x" end
+        assert.equal("hi", support.post(port, "/", "hi", "Connection: close\r\n").body)
+      end
+      for _, conn in ipairs(conns) do conn:close() end
+    end)
+  end)
+end)
