@@ -30,17 +30,30 @@ bool http_stream_is_full(const HttpStream *s) {
          HTTP_STREAM_HIGH_WATER;
 }
 
+/* The first line of a chunk of `n` bytes; the caller has reserved the room. */
+static void put_chunk_size(Buffer *out, size_t n) {
+  char line[18];
+  size_t at = sizeof line;
+  line[--at] = '\n';
+  line[--at] = '\r';
+  do line[--at] = "0123456789abcdef"[n % 16];
+  while (n /= 16);
+  memcpy(out->data + out->len, line + at, sizeof line - at);
+  out->len += sizeof line - at;
+}
+
 bool http_stream_write(HttpStream *s, const char *bytes, size_t n) {
   HttpConnection *c = s->connection;
   if (!n) return true; /* a chunk of no bytes would be the last one */
-  size_t before = c->out.len;
-  bool chunked = s->left == HTTP_LENGTH_CHUNKED;
-  if ((chunked && !buffer_printf(&c->out, "%zx\r\n", n)) || !buffer_add(&c->out, bytes, n) ||
-      (chunked && !buffer_add(&c->out, "\r\n", 2))) {
-    c->out.len = before;
-    return false;
+  if (!buffer_reserve(&c->out, n + 20)) return false;
+  if (s->left == HTTP_LENGTH_CHUNKED) {
+    put_chunk_size(&c->out, n);
+    buffer_add(&c->out, bytes, n);
+    buffer_add(&c->out, "\r\n", 2);
+  } else {
+    buffer_add(&c->out, bytes, n);
+    if (s->left != HTTP_LENGTH_UNTIL_CLOSE) s->left -= n;
   }
-  if (s->left <= HTTP_LENGTH_MAX) s->left -= n;
   http_server_due(c->server, c);
   return true;
 }

@@ -117,6 +117,25 @@ describe("a streamed response", function()
     end)
     support.serving(app, function(port) assert.equal("true handler's", support.get(port, "/").body) end)
   end)
+  it("goes through middleware, which may put its own stream round it", function()
+    local app = streaming(function(out) out:write("inner"):write(1) end)
+    app:use(function(req, next)
+      local res = next(req)
+      local stream = res.stream
+      res.headers["X-A"] = "b"
+      res.stream = function(out)
+        out:write("<")
+        stream(out)
+        out:write(">")
+      end
+      return res
+    end)
+    support.serving(app, function(port)
+      local res = support.get(port, "/")
+      assert.equal("b", res.headers["x-a"])
+      assert.equal("<inner1>", res.body)
+    end)
+  end)
   it("keeps the requests behind it waiting", function()
     support.serving(streaming(function(out)
       out:write("a")
@@ -297,6 +316,30 @@ describe("out", function()
       while not why do ml.sleep(0.01) end
     end)
     assert.equal("out:write: an earlier write was broken off in the middle", why.message)
+  end)
+end)
+
+describe("a route's deadline", function()
+  it("breaks its stream off", function()
+    local output = run [[
+      local app = web.app()
+      app:get("/", { deadline = 0.1 }, function()
+        return web.response { stream = function(out)
+          out:write("begun")
+          ml.sleep(60)
+        end }
+      end)
+      app:get("/quick", { deadline = 60 }, function()
+        return web.response { stream = function(out) out:write("in time") end }
+      end)
+      support.serving(app, function(port)
+        print(support.get(port, "/quick").body)
+        local res = support.get(port, "/")
+        print(res.body, res.broken)
+      end)
+    ]]
+    assert.matches("in time\n.*begun\tclosed\n", output)
+    assert.matches("GET / failed: timeout", output)
   end)
 end)
 

@@ -9,6 +9,7 @@ local web = { app = app.new, is_app = app.is_app, response = response.new }
 
 --- What else `moonloop.web` has, by the module that has a function of that name.
 local PARTS = {
+  events = "moonloop.web.events",
   listen = "moonloop.web.listen",
   file = "moonloop.web.files",
   redirect = "moonloop.web.redirect",

@@ -1,6 +1,7 @@
 --- The options of a route: what they may be, and what they make of its handler.
 local core = require "moonloop.web.core"
-local core_spawn = require "moonloop.core".spawn
+local tasks = require "moonloop.core"
+local core_spawn = tasks.spawn
 
 local M = {}
 
@@ -69,11 +70,24 @@ local function offloaded(handler, cpu)
   end
 end
 
+--- Bounds the stream of a response, if it has one, by the time at which the deadline is over.
+local function bound_stream(ends, first, ...)
+  local stream = getmetatable(first) == core.response and rawget(first, "stream")
+  if stream then
+    rawset(first, "stream", function(out)
+      local _ <close> = tasks.deadline(math.max(0, ends - tasks.now()))
+      stream(out)
+    end)
+  end
+  return first, ...
+end
+
 --- A handler that has so many seconds. Then it is cancelled with all that it started, and when their
--- cleanup is over the client gets a 503.
+-- cleanup is over the client gets a 503, or its streamed response is broken off.
 local function with_deadline(handler, seconds)
   local wait = require "moonloop.wait".wait
   return function(req)
+    local ends = tasks.now() + seconds
     local task = core_spawn(handler, req)
     if #wait({ task }, { timeout = seconds }) == 0 and task:cancel("the deadline of the request") then
       wait { task }
@@ -81,7 +95,7 @@ local function with_deadline(handler, seconds)
         require("moonloop.web").abort(503, "Deadline Exceeded")
       end
     end
-    return task:await()
+    return bound_stream(ends, task:await())
   end
 end
 
