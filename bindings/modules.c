@@ -18,6 +18,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.http.core", luaopen_moonloop_http_core},
     {"moonloop.crypto", luaopen_moonloop_crypto},
     {"moonloop.forms", luaopen_moonloop_forms},
+    {"moonloop.file_writer", luaopen_moonloop_file_writer},
     {NULL, NULL},
 };
 

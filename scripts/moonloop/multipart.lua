@@ -6,6 +6,7 @@
 --   form.repeatable       may chunks() be called again? (not with a `chunks` field)
 --   for chunk in form:chunks() do ... end
 local crypto = require "moonloop.crypto"
+local files = require "moonloop.web.files.core"
 
 local multipart = {}
 
@@ -120,14 +121,14 @@ local function parts_of(fields)
   return parts
 end
 
---- Opens a part's file and measures it. Returns nil, err when it cannot be read.
+--- Measures a part's file. Returns nil, err when it cannot be read.
 local function measure(part)
-  local file, why = io.open(part.path, "rb")
-  if not file then return nil, why end
-  local size
-  size, why = file:seek("end")
-  file:close()
-  if not size then return nil, part.path .. ": " .. why end
+  local size, err, _, _, file = files.open(part.path, 0)
+  if not size then
+    err.message = ("field '%s': %s"):format(part.name, err.message)
+    return nil, err
+  end
+  if size > 0 then file:close() end
   part.length = size
   return true
 end
@@ -137,7 +138,8 @@ end
 -- or a table with one of value, body (text), path (a file that is read when the form is sent) and
 -- chunks (a function that gives the next piece of text until it gives nil; with length = bytes when
 -- that is known); and filename (default for a path: its last part), content_type (default for a
--- file: application/octet-stream). nil, err when a file cannot be read; wrong arguments raise.
+-- file: application/octet-stream). nil, err when a file cannot be read; wrong arguments raise. Files
+-- are read without blocking the loop: this function and the iterator suspend.
 function multipart.form(fields)
   if type(fields) ~= "table" then argument_error("the fields of a form are a %s (expected a table)", type(fields)) end
   local form = { parts = parts_of(fields), repeatable = true, length = 0 }
@@ -146,11 +148,8 @@ function multipart.form(fields)
   for i, part in ipairs(form.parts) do
     part.head = (i > 1 and "\r\n--" or "--") .. boundary .. "\r\n" .. part.head
     if part.path then
-      local ok, why = measure(part)
-      if not ok then
-        return nil, require "moonloop.core".error {
-          kind = "file", message = ("field '%s': %s"):format(part.name, why) }
-      end
+      local ok, err = measure(part)
+      if not ok then return nil, err end
     elseif part.text then
       part.length = #part.text
     end
@@ -179,6 +178,12 @@ local function counted(part, next_piece)
   end
 end
 
+--- Opens a file that was not empty; of one that is now, files.open has no more than its content.
+local function open_file(path)
+  local _, _, _, _, file = assert(files.open(path, 0))
+  return file ~= "" and file or { read = function() return "" end, close = function() end }
+end
+
 --- The pieces of a part's content; `open` keeps its file. Of a file that has grown meanwhile, what
 -- it had.
 local function pieces_of(part, open)
@@ -191,13 +196,16 @@ local function pieces_of(part, open)
     end
   end
   if part.chunks then return counted(part, part.chunks) end
-  open.file = assert(io.open(part.path, "rb"))
-  local left = part.length
+  local at = 0
   return counted(part, function()
-    local piece = left > 0 and open.file:read(math.min(FILE_CHUNK, left)) or nil
-    left = left - #(piece or "")
-    if not piece then open:close() end
-    return piece
+    if at < part.length then
+      open.file = open.file or open_file(part.path)
+      local piece, err = open.file:read(at, math.min(FILE_CHUNK, part.length - at))
+      if err then error(err, 0) end
+      at = at + #piece
+      if piece ~= "" then return piece end
+    end
+    open:close()
   end)
 end
 

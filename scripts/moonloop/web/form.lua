@@ -4,6 +4,7 @@
 -- What is wrong with a form is an error object of kind "form" with the status of the answer: 400,
 -- 413 where a limit is exceeded, 415 for a body that is no form.
 local core = require "moonloop.core"
+local file_writer = require "moonloop.file_writer"
 local forms = require "moonloop.forms"
 
 local M = {}
@@ -150,10 +151,28 @@ function Part:chunks()
   end
 end
 
+--- part:save(path) -> bytes | nil, err: writes what is left of the content to a file, without
+-- blocking the loop. It has the name `path` once it is whole; until then it is called
+-- path.RANDOM.part, and is removed if the form is bad, the client goes away or the disk is full (an
+-- error of kind "file"). Raises the error objects of bad forms.
+function Part:save(path)
+  local file <close>, err = file_writer.create(path)
+  if not file then return nil, err end
+  local size = 0
+  for piece in self:chunks() do
+    local ok, why = file:write(piece)
+    if not ok then return nil, why end
+    size = size + #piece
+  end
+  local ok, why = file:keep()
+  if not ok then return nil, why end
+  return size
+end
+
 --- for part in req:parts([limits]) do: the parts of a multipart form while it is received. A part
 -- has name, filename (nil for a field that is no file; as the client sent it: no path to write to),
--- content_type, headers, and is read with part:read([max]) or part:chunks() before the next one;
--- what is not read is skipped. `limits`: max_fields (parts, 1000), max_header (bytes of a part's
+-- content_type, headers, and is read with part:read([max]), part:chunks() or part:save(path) before
+-- the next one; what is not read is skipped. `limits`: max_fields (parts, 1000), max_header (bytes of a part's
 -- headers, 8192), max_field and max_file (bytes of a part without and with a file name; by default
 -- what max_body of the route allows). Raises the error objects of bad forms.
 function M.parts(req, limits)
