@@ -28,7 +28,7 @@ typedef enum WebField {
 /* One a Lua state, in the registry. */
 typedef struct Web {
   CloseHook on_close;
-  struct WebServer *servers;      /* that are not stopped */
+  struct WebServer *servers;      /* that are not over */
   int request_metatable;          /* registry references */
   int response_class;             /* the metatable of responses */
   const void *response_metatable; /* its address */
@@ -53,6 +53,18 @@ bool web_is_response(lua_State *L, const Web *web, int index);
 /* Pushes a field of the response at `index` (absolute), past its class; returns its type. */
 int web_get_field(lua_State *L, const Web *web, int index, WebField field);
 
+/* The router of the object at `index`, or an argument error. */
+const HttpRouter *web_check_router(lua_State *L, int index);
+
+/* Starts the task of the connection's current request. */
+void web_start_request(HttpConnection *c);
+
+/* Creates the metatable of servers; sets `listen` and `limit` in the module on the top of L. */
+void web_server_open(lua_State *L, Web *web);
+
+/* The close hook of Web: ends its servers at once. */
+void web_close_servers(CloseHook *hook, Runtime *rt);
+
 /* Raises what is wrong with the table of response headers at `index`. `streamed`: the body's length
    may be among them. */
 void web_check_headers(lua_State *L, Web *web, int index, bool streamed);
@@ -66,8 +78,8 @@ int web_request_allowed(lua_State *L);
 /* Pushes the request object for the connection's current request, its own copy of everything. */
 void web_request_push(lua_State *L, const Web *web, HttpConnection *c);
 
-/* Pushes a table of the checked lines "Name: value\r\n": names in lower case, which are found in any
-   case; values of one name are joined (RFC 9110 section 5.3). */
+/* Pushes a table of the checked lines "Name: value\r\n": names in lower case, which are found in
+   any case; values of one name are joined (RFC 9110 section 5.3). */
 void web_header_lines_push(lua_State *L, const char *lines, size_t n);
 
 /* Writes the response for what a handler returned: the values of L from `first` on. Raises an error

@@ -4,6 +4,7 @@
 #include "report.h"
 #include "states.h"
 #include "task_limits.h"
+#include "task_tally.h"
 #include "watchdog.h"
 
 #include <stdio.h>
@@ -299,7 +300,9 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->limits = NULL;
   t->cancel_pending = t->woken_by_cancel = t->ending = false;
   t->has_origin = t->handle_kept = t->has_vars = t->broken_off = t->is_host = false;
+  t->tally = NULL;
   if (parent) {
+    if (parent->tally) task_tally_enter(parent->tally, t);
     if (parent->scope) t->shelter = scope_shield_of(parent);
     if (parent->limits) t->limits = limits_hold(parent->limits);
     if (parent->cancelled && !t->shelter) {
@@ -438,6 +441,7 @@ static void finish(Task *t) {
   unlink_from_parent(t);
   t->generation++;
   rt->live--;
+  if (t->tally) task_tally_leave(t);
   if (t->handle) {
     t->handle->status = t->status;
     t->handle->task = NULL;

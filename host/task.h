@@ -69,18 +69,19 @@ struct ml_Task {
   Scope *shelter; /* the shield of its parent that it was started in, while that is open */
   TaskObserver *observers;
   TaskOwner *owner;
-  TaskHandle *handle;   /* or NULL when Lua has never seen it */
-  uint8_t status;       /* a TaskStatus */
-  bool ready;           /* on the ready queue */
-  bool woken_by_cancel; /* the suspension ended because of a cancel */
-  bool cancel_pending;  /* a cancel is in force in the innermost scope */
-  bool ending;          /* the body is over; it waits for its cancelled children */
-  bool has_origin;      /* an error's origin is kept for it (report.h) */
-  bool is_host;         /* the host's own: people are not shown it */
-  bool has_vars;        /* it has task-local values (bindings/var.c) */
-  bool broken_off;      /* it has been raised that its limits are exhausted */
-  bool handle_kept;     /* the handle is in the runtime's table; else it is on the thread's stack */
-  int nargs;            /* what the first resume passes */
+  struct TaskTally *tally; /* that counts it, or NULL (task_tally.h) */
+  TaskHandle *handle;      /* or NULL when Lua has never seen it */
+  uint8_t status;          /* a TaskStatus */
+  bool ready;              /* on the ready queue */
+  bool woken_by_cancel;    /* the suspension ended because of a cancel */
+  bool cancel_pending;     /* a cancel is in force in the innermost scope */
+  bool ending;             /* the body is over; it waits for its cancelled children */
+  bool has_origin;         /* an error's origin is kept for it (report.h) */
+  bool is_host;            /* the host's own: people are not shown it */
+  bool has_vars;           /* it has task-local values (bindings/var.c) */
+  bool broken_off;         /* it has been raised that its limits are exhausted */
+  bool handle_kept; /* the handle is in the runtime's table; else it is on the thread's stack */
+  int nargs;        /* what the first resume passes */
   int line;
   const struct SourceName *source; /* where it was spawned, or NULL */
   const char *name;                /* for people, or NULL; the owner keeps it alive */
