@@ -1,0 +1,293 @@
+#include "http_plain_exchange.h"
+
+#include "http_plain_connection.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define MAX_FREE 64      /* records that are kept for use again */
+#define KEPT_BUFFER 4096 /* bytes of a buffer that they keep */
+
+/* --- the head of the request --- */
+
+/* Headers that a request has of its own. */
+enum {
+  HAS_HOST = 1,
+  HAS_AGENT = 2,
+  HAS_ACCEPT = 4,
+  HAS_ENCODING = 8,
+  HAS_AUTHORIZATION = 16,
+  SAYS_CLOSE = 32,
+};
+
+static unsigned look_at_line(const char *line, size_t name_len, size_t len) {
+  static const struct {
+    const char *name;
+    unsigned flag;
+  } known[] = {{"Host", HAS_HOST},
+               {"Accept", HAS_ACCEPT},
+               {"User-Agent", HAS_AGENT},
+               {"Authorization", HAS_AUTHORIZATION},
+               {"Accept-Encoding", HAS_ENCODING}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strlen(known[i].name) == name_len && !strncasecmp(line, known[i].name, name_len))
+      return known[i].flag;
+  if (name_len != 10 || strncasecmp(line, "Connection", 10)) return 0;
+  for (size_t i = name_len; i + 5 <= len; i++)
+    if (!strncasecmp(line + i, "close", 5)) return SAYS_CLOSE;
+  return 0;
+}
+
+static unsigned look_at_lines(const char *lines, size_t n) {
+  unsigned flags = 0;
+  for (const char *end = lines + n; lines < end;) {
+    const char *next = memchr(lines, '\n', (size_t)(end - lines));
+    const char *colon = memchr(lines, ':', (size_t)(end - lines));
+    if (!next || !colon) break;
+    flags |= look_at_line(lines, (size_t)(colon - lines), (size_t)(next - lines));
+    lines = next + 1;
+  }
+  return flags;
+}
+
+static bool add(Buffer *b, const char *text) { return buffer_add(b, text, strlen(text)); }
+
+/* The lines of the origin that have none of the request's in their place. */
+static bool add_fields(Buffer *b, const PlainOrigin *o, unsigned flags) {
+  if (!(flags & (HAS_HOST | HAS_AGENT | HAS_ACCEPT | HAS_ENCODING)))
+    return buffer_add(b, o->fields, o->fields_len);
+  return ((flags & HAS_HOST) || buffer_add(b, o->fields, o->host_len)) &&
+         ((flags & HAS_AGENT) || add(b, PLAIN_USER_AGENT)) &&
+         ((flags & HAS_ACCEPT) || add(b, PLAIN_ACCEPT)) &&
+         ((flags & HAS_ENCODING) || add(b, PLAIN_ACCEPT_ENCODING));
+}
+
+/* RFC 9110 section 8.6: the length of a body; and that there is none, where the method makes one
+   likely. */
+static bool add_length(Buffer *b, const PlainRequest *r) {
+  if (r->framing == PLAIN_BODY_CHUNKED) return add(b, "Transfer-Encoding: chunked\r\n");
+  if (r->framing == PLAIN_BODY_WHOLE && !r->body && strcmp(r->method, "POST") &&
+      strcmp(r->method, "PUT") && strcmp(r->method, "PATCH"))
+    return true;
+  return buffer_printf(b, "Content-Length: %zu\r\n", r->body_len);
+}
+
+static bool is_idempotent(const char *method) {
+  static const char *const known[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (!strcmp(method, known[i])) return true;
+  return false;
+}
+
+bool plain_exchange_build(PlainExchange *x, const PlainOrigin *origin) {
+  const PlainRequest *r = &x->request;
+  Buffer *b = &x->head;
+  unsigned flags = r->lines_len ? look_at_lines(r->lines, r->lines_len) : 0;
+  size_t method = strlen(r->method);
+  x->says_close = flags & SAYS_CLOSE;
+  b->len = 0;
+  bool ok =
+      buffer_reserve(b, method + r->url.target_len + origin->fields_len + r->lines_len + 128) &&
+      buffer_add(b, r->method, method) &&
+      (r->url.target_len && *r->url.target == '/' ? add(b, " ") : add(b, " /")) &&
+      buffer_add(b, r->url.target, r->url.target_len) && add(b, " HTTP/1.1\r\n") &&
+      add_fields(b, origin, flags) && add_length(b, r) && buffer_add(b, r->lines, r->lines_len);
+  if (ok && r->credentials && !(flags & HAS_AUTHORIZATION))
+    ok = add(b, "Authorization: ") && add(b, r->credentials) && add(b, "\r\n");
+  return ok && add(b, "\r\n");
+}
+
+/* --- waiting --- */
+
+bool plain_exchange_has(const PlainExchange *x, PlainWant want) {
+  const PlainResponse *r = &x->response;
+  if (x->over) return true;
+  switch (want) {
+  case PLAIN_WANTS_CONNECTION:
+    return x->connection && !x->connection->dial;
+  case PLAIN_WANTS_ROOM:
+    return r->head_read || plain_connection_unsent(x->connection) <= PLAIN_MAX_UNSENT;
+  case PLAIN_WANTS_HEAD:
+    return r->head_read;
+  case PLAIN_WANTS_PIECE:
+    return plain_response_has_piece(r);
+  case PLAIN_WANTS_END:
+    return false;
+  }
+  return false;
+}
+
+void plain_exchange_notify(PlainExchange *x) {
+  if (!x->waits || !plain_exchange_has(x, x->want)) return;
+  x->waits = false;
+  timer_clear(&x->client->rt->timers, &x->timer);
+  ml_wait_wake(x->waker);
+}
+
+static void on_timeout(Timer *timer) {
+  PlainExchange *x = container_of(timer, PlainExchange, timer);
+  plain_exchange_fail(x, "timeout", "CURLE_OPERATION_TIMEDOUT", "not finished within %g s",
+                      x->timeout);
+}
+
+bool plain_exchange_wait(PlainExchange *x, PlainWant want, Waker waker, double seconds) {
+  Runtime *rt = x->client->rt;
+  uint64_t due = timer_due(runtime_now(rt), seconds);
+  if (due != TIMER_NEVER && timer_set(&rt->timers, &x->timer, due, on_timeout)) return false;
+  x->timeout = seconds;
+  x->want = want;
+  x->waker = waker;
+  x->waits = true;
+  return true;
+}
+
+/* --- the end --- */
+
+void plain_exchange_complete(PlainExchange *x) {
+  x->over = true;
+  x->pool = NULL;
+  plain_exchange_notify(x);
+}
+
+/* Takes it from its connection, or out of the line. */
+static void detach(PlainExchange *x) {
+  PlainPool *pool = x->pool;
+  x->over = true;
+  x->pool = NULL;
+  if (x->line) plain_pool_leave(x);
+  if (x->connection) plain_connection_close(x->connection);
+  if (pool) plain_pool_serve(pool);
+}
+
+void plain_exchange_fail(PlainExchange *x, const char *kind, const char *code, const char *format,
+                         ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(x->error, sizeof x->error, format, args);
+  va_end(args);
+  x->error_kind = kind;
+  x->error_code = code;
+  detach(x);
+  plain_exchange_notify(x);
+}
+
+void plain_exchange_fail_with(PlainExchange *x, int error) {
+  switch (error) {
+  case UV_EAI_AGAIN:
+  case UV_EAI_FAIL:
+  case UV_EAI_NODATA:
+  case UV_EAI_NONAME:
+  case UV_EAI_FAMILY:
+  case UV_EAI_ADDRFAMILY:
+  case UV_EAI_SERVICE:
+  case UV_EAI_BADFLAGS:
+    plain_exchange_fail(x, "dns", "CURLE_COULDNT_RESOLVE_HOST", "could not resolve the host: %s",
+                        uv_strerror(error));
+    return;
+  case UV_ENOMEM:
+  case UV_ENOBUFS:
+  case UV_EAI_MEMORY:
+    plain_exchange_fail_memory(x);
+    return;
+  default:
+    plain_exchange_fail(x, "network", uv_err_name(error), "%s", uv_strerror(error));
+  }
+}
+
+void plain_exchange_fail_memory(PlainExchange *x) {
+  plain_exchange_fail(x, "http", "CURLE_OUT_OF_MEMORY", "not enough memory");
+}
+
+/* --- life --- */
+
+void plain_exchange_free(PlainExchange *x) {
+  buffer_free(&x->head);
+  plain_response_close(&x->response);
+  free(x);
+}
+
+static PlainExchange *take_record(PlainClient *client) {
+  PlainExchange *x = client->free_exchanges;
+  if (!x) return calloc(1, sizeof *x);
+  client->free_exchanges = x->next;
+  client->free_count--;
+  return x;
+}
+
+PlainExchange *plain_exchange_start(PlainPool *pool, const PlainRequest *request, size_t max_body,
+                                    bool by_pieces) {
+  PlainExchange *x = take_record(pool->client);
+  if (!x) return NULL;
+  x->client = pool->client;
+  x->pool = pool;
+  x->request = *request;
+  x->idempotent = is_idempotent(request->method);
+  x->body_ended = request->framing == PLAIN_BODY_WHOLE;
+  plain_response_open(&x->response, !strcmp(request->method, "HEAD"), max_body, by_pieces);
+  plain_pool_submit(pool, x);
+  return x;
+}
+
+void plain_exchange_release(PlainExchange *x) {
+  PlainClient *client = x->client;
+  x->waits = false;
+  timer_clear(&client->rt->timers, &x->timer);
+  if (!x->over) detach(x);
+  if (client->free_count == MAX_FREE) {
+    plain_exchange_free(x);
+    return;
+  }
+  plain_response_reset(&x->response);
+  Buffer head = x->head;
+  head.len = 0;
+  if (head.cap > KEPT_BUFFER) buffer_free(&head);
+  PlainResponse response = x->response;
+  memset(x, 0, sizeof *x);
+  x->head = head;
+  x->response = response;
+  x->next = client->free_exchanges;
+  client->free_exchanges = x;
+  client->free_count++;
+}
+
+/* --- bodies --- */
+
+bool plain_exchange_write(PlainExchange *x, const char *bytes, size_t n) {
+  char size[20];
+  uv_buf_t pieces[3] = {{0}, {.base = (char *)bytes, .len = n}, {.base = "\r\n", .len = 2}};
+  x->written += n;
+  if (!n) return true; /* a chunk of nothing would be the last */
+  if (x->request.framing != PLAIN_BODY_CHUNKED)
+    return plain_connection_write(x->connection, pieces + 1, 1);
+  pieces[0].len = (size_t)snprintf(size, sizeof size, "%zx\r\n", n);
+  pieces[0].base = size;
+  return plain_connection_write(x->connection, pieces, 3);
+}
+
+bool plain_exchange_end_body(PlainExchange *x) {
+  x->body_ended = true;
+  uv_buf_t last = {.base = "0\r\n\r\n", .len = 5};
+  return x->request.framing != PLAIN_BODY_CHUNKED ||
+         plain_connection_write(x->connection, &last, 1);
+}
+
+/* What the response says of itself is the exchange's failure. */
+static bool check_response(PlainExchange *x, bool ok) {
+  PlainResponse *r = &x->response;
+  if (!ok) plain_exchange_fail(x, r->error_kind, r->error_code, "%s", r->error);
+  return ok;
+}
+
+bool plain_exchange_collect(PlainExchange *x, size_t max_body) {
+  if (!check_response(x, plain_response_collect(&x->response, max_body))) return false;
+  if (x->connection) plain_connection_read_on(x->connection);
+  return !x->error_kind;
+}
+
+bool plain_exchange_take(PlainExchange *x, Buffer *out, size_t max) {
+  if (!check_response(x, plain_response_take(&x->response, out, max))) return false;
+  if (x->connection && plain_response_waiting(&x->response) <= PLAIN_MAX_UNREAD / 2)
+    plain_connection_read_on(x->connection);
+  return !x->error_kind;
+}

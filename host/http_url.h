@@ -1,0 +1,26 @@
+/* Absolute http:// URLs (RFC 3986, RFC 9110 section 4.2), as the plain HTTP client takes them
+   apart. Nothing here allocates. */
+#ifndef ML_HTTP_URL_H
+#define ML_HTTP_URL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { HTTP_URL_MAX_HOST = 255 };
+
+/* The parts point into the URL. */
+typedef struct HttpUrl {
+  const char *host;   /* an IPv6 address is without its brackets; its zone is behind a "%25" */
+  const char *target; /* path and query; "" or at "?" where the path is empty */
+  size_t host_len, target_len;
+  uint16_t port;
+  bool is_ipv6; /* the host stood in brackets */
+} HttpUrl;
+
+/* Takes `url[0..len)` apart. False for whatever is not plainly a URL in normal form: another
+   scheme, a user or password, characters that have to be encoded, dot segments, port 0 or an empty
+   port. */
+bool http_url_parse(const char *url, size_t len, HttpUrl *parts);
+
+#endif
