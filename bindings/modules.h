@@ -52,6 +52,7 @@ int luaopen_moonloop_web_core(lua_State *L);
 int luaopen_moonloop_web_files_core(lua_State *L);
 int luaopen_moonloop_terminal(lua_State *L);
 int luaopen_moonloop_http_core(lua_State *L);
+int luaopen_moonloop_http_plain(lua_State *L);
 int luaopen_moonloop_crypto(lua_State *L);
 int luaopen_moonloop_forms(lua_State *L);
 int luaopen_moonloop_file_writer(lua_State *L);

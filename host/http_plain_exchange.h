@@ -21,6 +21,7 @@ typedef enum PlainFraming {
 /* What is asked for. All memory stays the caller's, and must live until the exchange is over. */
 typedef struct PlainRequest {
   const char *method; /* in capitals */
+  const char *shown;  /* the URL for people, without user and password */
   HttpUrl url;
   const char *lines; /* checked header lines */
   size_t lines_len;

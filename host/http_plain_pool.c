@@ -244,11 +244,10 @@ void plain_pool_serve(PlainPool *pool) {
 
 void plain_pool_submit(PlainPool *pool, PlainExchange *x) {
   Key key;
-  if (pool->closed) {
+  if (pool->retired) {
     plain_exchange_fail(x, "closed", NULL, CLOSED);
     return;
   }
-  x->pool = pool;
   if (!key_make(&key, &x->request)) {
     plain_exchange_fail_with(x, UV_ENAMETOOLONG);
     return;
@@ -282,7 +281,7 @@ static void on_expiry_closed(uv_handle_t *handle) {
 
 static void pool_close(PlainPool *pool) {
   if (pool->closed) return;
-  pool->closed = true;
+  pool->retired = pool->closed = true;
   while (pool->lines) plain_exchange_fail(pool->lines->first, "closed", NULL, CLOSED);
   for (PlainConnection *c; (c = pool->all);) {
     PlainExchange *x = c->exchange;
@@ -314,6 +313,12 @@ PlainPool *plain_pool_new(PlainClient *client, unsigned max_connections, unsigne
   return pool;
 }
 
+void plain_pool_retire(PlainPool *pool) {
+  pool->retired = true;
+  pool->idle_ms = 0;
+  while (pool->oldest) plain_connection_close(pool->oldest);
+}
+
 void plain_pool_free(PlainPool *pool) {
   pool_close(pool);
   pool->freed = true;
@@ -341,6 +346,8 @@ void plain_client_free(PlainClient *client) {
     client->free_exchanges = x->next;
     plain_exchange_free(x);
   }
+  if (client->delivering) plain_exchange_free(client->delivering);
+  buffer_free(&client->piece);
   free(client->read_buffer);
   free(client);
 }

@@ -4,6 +4,7 @@
 #ifndef ML_HTTP_PLAIN_POOL_H
 #define ML_HTTP_PLAIN_POOL_H
 
+#include "buffer.h"
 #include "http_dial.h"
 #include "http_url.h"
 #include "runtime.h"
@@ -26,7 +27,9 @@ struct PlainClient {
   PlainPool *pools;
   PlainExchange *free_exchanges; /* to be used again, with their buffers */
   unsigned free_count;
-  char *read_buffer; /* what every connection reads into; made at first use */
+  char *read_buffer;         /* what every connection reads into; made at first use */
+  Buffer piece;              /* of a body, on its way to Lua */
+  PlainExchange *delivering; /* its results are being pushed: left here where memory ran out */
 };
 
 /* Where connections go to: host and port, or a Unix socket and the host it is asked for. It exists
@@ -61,6 +64,7 @@ struct PlainPool {
   uint64_t turns;
   uv_timer_t expiry;
   bool serving; /* plain_pool_serve is at work */
+  bool retired; /* takes no request more */
   bool closed;  /* no connection is left, none is made */
   bool expiry_closed, freed;
 };
@@ -76,6 +80,10 @@ void plain_client_free(PlainClient *client);
 PlainPool *plain_pool_new(PlainClient *client, unsigned max_connections, unsigned max_per_origin,
                           double idle);
 void plain_pool_free(PlainPool *pool);
+
+/* No request more: idle connections are closed at once, the others when their exchanges are over.
+ */
+void plain_pool_retire(PlainPool *pool);
 
 /* Gives `x` a connection to the host of its request, or a place in the line. It may have failed
    when this returns. */

@@ -4,17 +4,13 @@
 
 /* What may stand where; RFC 3986 has fewer characters in the target, and browsers as many. */
 enum { IN_NAME = 1, IN_TARGET = 2, IN_IPV6 = 4 };
+#define EVERYWHERE (IN_TARGET | IN_NAME | IN_IPV6)
 static const uint8_t byte_class[256] = {
-    ['!' ... '~'] = IN_TARGET,
-    ['#'] = 0,
-    ['-'] = IN_TARGET | IN_NAME | IN_IPV6, /* of a zone */
-    ['.'] = IN_TARGET | IN_NAME | IN_IPV6,
-    ['_'] = IN_TARGET | IN_NAME | IN_IPV6,
-    [':'] = IN_TARGET | IN_IPV6,
-    ['%'] = IN_TARGET | IN_IPV6,
-    ['0' ... '9'] = IN_TARGET | IN_NAME | IN_IPV6,
-    ['A' ... 'Z'] = IN_TARGET | IN_NAME | IN_IPV6,
-    ['a' ... 'z'] = IN_TARGET | IN_NAME | IN_IPV6,
+    ['!' ... '"'] = IN_TARGET,  ['$'] = IN_TARGET,           ['%'] = IN_TARGET | IN_IPV6,
+    ['&' ... ','] = IN_TARGET,  ['-' ... '.'] = EVERYWHERE,  ['/'] = IN_TARGET,
+    ['0' ... '9'] = EVERYWHERE, [':'] = IN_TARGET | IN_IPV6, [';' ... '@'] = IN_TARGET,
+    ['A' ... 'Z'] = EVERYWHERE, ['[' ... '^'] = IN_TARGET,   ['_'] = EVERYWHERE,
+    ['`'] = IN_TARGET,          ['a' ... 'z'] = EVERYWHERE,  ['{' ... '~'] = IN_TARGET,
 };
 
 static const char *skip(const char *p, const char *end, uint8_t class) {

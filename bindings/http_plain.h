@@ -1,0 +1,38 @@
+/* What the files of moonloop.http.plain share. */
+#ifndef ML_BINDINGS_HTTP_PLAIN_H
+#define ML_BINDINGS_HTTP_PLAIN_H
+
+#include "error.h"
+#include "http_plain_exchange.h"
+
+/* The size in bytes at `index`, maybe infinite: SIZE_MAX. */
+size_t http_plain_check_size(lua_State *L, int index);
+
+/* Takes the URL at `index` apart, into request->url and, where it has a user and password,
+   request->credentials; the string at `index` becomes what is shown of it, request->shown, which
+   both point into. May push what they need. Returns 0, or what is to be returned for a bad one. */
+int http_plain_check_url(lua_State *L, int index, PlainRequest *request);
+
+/* Starts an exchange with the pool, method, URL and header lines at 1 to 4, and the Unix socket or
+   nil at `unix_path`. Returns 0, or the number of results that are to be returned. */
+int http_plain_start(lua_State *L, PlainRequest *request, int unix_path, double timeout,
+                     size_t max_body, bool by_pieces, PlainExchange **x);
+
+/* Pushes the results of an exchange that is over, the URL at `url` among them, or nil and the
+   error; releases it. */
+int http_plain_push_response(lua_State *L, PlainExchange *x, int url);
+
+/* nil and the error of an exchange that has failed. */
+int http_plain_push_error(lua_State *L, const PlainExchange *x);
+
+/* "http WHAT GET http://host" */
+void http_plain_describe(const PlainExchange *x, const char *what, char *text, size_t size);
+
+/* request(...) whose body is read bit by bit; begin(...) */
+int http_plain_stream(lua_State *L, PlainRequest *request, double timeout, size_t max_body);
+int http_plain_begin(lua_State *L);
+
+/* Makes the types of readers and uploads. */
+void http_plain_stream_open(lua_State *L);
+
+#endif
