@@ -46,6 +46,10 @@ CodingResult content_coder_flush(ContentCoder *c, Buffer *out);
    has not come to its end. No input at all is taken for an empty content. */
 CodingResult content_coder_finish(ContentCoder *c, Buffer *out);
 
+/* Appends the whole of a content, encoded: cheaper than a coder for small ones. */
+CodingResult content_encode(ContentCoding coding, int level, const char *bytes, size_t n,
+                            Buffer *out);
+
 /* Frees it at any time; NULL does nothing. */
 void content_coder_free(ContentCoder *c);
 

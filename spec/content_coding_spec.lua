@@ -48,6 +48,18 @@ describe("content codings", function()
       assert.equal(noise, (coding.decode(name, nil, { coded })))
     end)
 
+    it("codes a whole content at once, whatever its size: " .. name, function()
+      for _, text in ipairs { "", "a", TEXT, TEXT:rep(500) } do -- 4.6 MB: more than a step of the library takes
+        for level = 0, 9, 3 do
+          local coded, result = coding.encode_whole(name, level, text)
+          assert.equal("done", result)
+          local plain, how = coding.decode(name, nil, { coded })
+          assert.equal("done", how)
+          assert.is_true(text == plain)
+        end
+      end
+    end)
+
     it("codes nothing at all: " .. name, function()
       local coded, result = coding.encode(name, 1, {})
       assert.equal("done", result)

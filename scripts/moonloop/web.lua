@@ -11,6 +11,7 @@ local web = { app = app.new, is_app = app.is_app, response = response.new }
 local PARTS = {
   events = "moonloop.web.events",
   listen = "moonloop.web.listen",
+  compress = "moonloop.web.compress",
   file = "moonloop.web.files",
   redirect = "moonloop.web.redirect",
   signer = "moonloop.web.signer",

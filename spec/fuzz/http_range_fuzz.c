@@ -1,5 +1,6 @@
-/* What a client may ask of a file: ranges, conditions, dates. The first byte is the size of the
-   file, and whether ranges, a list of entity tags, or a date is read. */
+/* What a client may ask of a file: ranges, conditions with their entity tags and dates, codings.
+   The first byte chooses the size of the file. */
+#include "http_accept.h"
 #include "http_conditional.h"
 #include "http_date.h"
 #include "http_range.h"
@@ -55,6 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   check_ranges(text, n, data[0] < 200 ? data[0] : (uint64_t)1 << (data[0] - 192));
   check_date(text, n);
   check_conditions(text, n);
+  ContentCoding coding = CODING_DEFLATE;
+  if (http_accept_coding(text, n, &coding) != (coding != CODING_DEFLATE)) abort();
   free(text);
   return 0;
 }

@@ -54,8 +54,22 @@ static int l_decode(lua_State *L) {
   return run(L, content_decoder_new(coding), limit, false);
 }
 
+/* encode_whole(name, level, bytes) -> bytes, result */
+static int l_encode_whole(lua_State *L) {
+  Buffer out = {0};
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 3, &n);
+  CodingResult result =
+      content_encode(check_coding(L), (int)luaL_checkinteger(L, 2), bytes, n, &out);
+  lua_pushlstring(L, out.data ? out.data : "", out.len);
+  buffer_free(&out);
+  lua_pushstring(L, results[result]);
+  return 2;
+}
+
 int luaopen_coding(lua_State *L) {
-  static const luaL_Reg functions[] = {{"encode", l_encode}, {"decode", l_decode}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"encode", l_encode}, {"decode", l_decode}, {"encode_whole", l_encode_whole}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

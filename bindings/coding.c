@@ -1,0 +1,221 @@
+/* moonloop.web.coding: gzip and brotli for responses. What is compressed, and when, is
+   scripts/moonloop/web/compress.lua. */
+#include "content_coding.h"
+#include "http_accept.h"
+#include "modules.h"
+#include "thread_job.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#define WEB_ENCODER "moonloop.web.encoder"
+
+/* Bytes: longer texts would keep the loop for more than half a millisecond, and are compressed on a
+   thread of libuv's pool. */
+enum { ON_LOOP = 32 * 1024 };
+
+/* --- jobs --- */
+
+typedef struct CodingJob {
+  ThreadJob job;
+  ContentCoder *coder; /* which the job owns meanwhile; NULL: the whole of a content */
+  ContentCoding coding;
+  int level;
+  CodingResult result;
+  Buffer out;
+  size_t size;
+  char bytes[];
+} CodingJob;
+
+/* The userdata: an encoder, and what keeps a job that is done until its results are Lua's. */
+typedef struct EncoderBox {
+  ContentCoder *coder; /* NULL: it works, or is closed */
+  CodingJob *done;     /* or NULL */
+  Buffer out;          /* scratch */
+} EncoderBox;
+
+static void coding_job_drop(ThreadJob *head) {
+  CodingJob *job = (CodingJob *)head;
+  content_coder_free(job->coder);
+  buffer_free(&job->out);
+  free(job);
+}
+
+static void drop_done(EncoderBox *box) {
+  if (box->done) coding_job_drop(&box->done->job);
+  box->done = NULL;
+}
+
+/* Appends what `bytes` become, so that all of it can be decoded. */
+static CodingResult feed_and_flush(ContentCoder *coder, const char *bytes, size_t n, Buffer *out) {
+  CodingResult result = content_coder_feed(coder, &bytes, &n, out, SIZE_MAX);
+  return result == CODING_DONE ? content_coder_flush(coder, out) : result;
+}
+
+static void coding_run(ThreadJob *head) {
+  CodingJob *job = (CodingJob *)head;
+  job->result = job->coder
+                    ? feed_and_flush(job->coder, job->bytes, job->size, &job->out)
+                    : content_encode(job->coding, job->level, job->bytes, job->size, &job->out);
+}
+
+/* Pushes what came out as a string. */
+static int push_out(lua_State *L, CodingResult result, const Buffer *out) {
+  if (result != CODING_DONE) return luaL_error(L, "not enough memory to compress the response");
+  lua_pushlstring(L, out->data ? out->data : "", out->len);
+  return 1;
+}
+
+/* The box is at index 1. */
+static int coding_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  EncoderBox *box = lua_touserdata(L, 1);
+  CodingJob *job = box->done = op;
+  push_out(L, job->result, &job->out);
+  box->coder = job->coder;
+  job->coder = NULL;
+  drop_done(box);
+  return 1;
+}
+
+static const WaitType coding_wait = {
+    .name = "compression", .cancel = thread_job_cancel, .finish = coding_finish};
+
+/* A job for the text at `index`; the caller sets what is to be done with it. */
+static CodingJob *coding_job_new(lua_State *L, int index) {
+  size_t size;
+  const char *text = lua_tolstring(L, index, &size);
+  CodingJob *job = malloc(sizeof *job + size);
+  if (!job) luaL_error(L, "not enough memory to compress the response");
+  *job = (CodingJob){.job = {.run = coding_run, .drop = coding_job_drop}, .size = size};
+  memcpy(job->bytes, text, size);
+  return job;
+}
+
+/* --- arguments --- */
+
+static ContentCoding check_coding(lua_State *L, int index) {
+  ContentCoding coding;
+  size_t n;
+  const char *name = luaL_checklstring(L, index, &n);
+  if (!content_coding_find(name, n, &coding) || coding == CODING_DEFLATE)
+    luaL_argerror(L, index, "'br' or 'gzip' expected");
+  return coding;
+}
+
+static int check_level(lua_State *L, int index) {
+  lua_Integer level = luaL_optinteger(L, index, 0);
+  luaL_argcheck(L, level >= 0 && level <= 9, index, "a level is 1 to 9");
+  return (int)level;
+}
+
+static EncoderBox *push_box(lua_State *L) {
+  EncoderBox *box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = (EncoderBox){0};
+  luaL_setmetatable(L, WEB_ENCODER);
+  return box;
+}
+
+static EncoderBox *check_encoder(lua_State *L) { return luaL_checkudata(L, 1, WEB_ENCODER); }
+
+/* --- functions --- */
+
+/* choose(accept_encoding | nil) -> "br" | "gzip" | nil: what a request's Accept-Encoding asks for
+ */
+static int l_choose(lua_State *L) {
+  ContentCoding coding;
+  size_t n;
+  const char *value = luaL_optlstring(L, 1, "", &n);
+  if (!http_accept_coding(value, n, &coding)) return 0;
+  lua_pushstring(L, coding == CODING_BROTLI ? "br" : "gzip");
+  return 1;
+}
+
+/* compress(text, coding [, level]) -> bytes. Suspends for a long text. */
+static int l_compress(lua_State *L) {
+  size_t size;
+  const char *text = luaL_checklstring(L, 1, &size);
+  ContentCoding coding = check_coding(L, 2);
+  int level = check_level(L, 3);
+  lua_settop(L, 1);
+  EncoderBox *box = push_box(L);
+  lua_insert(L, 1);
+  if (size <= ON_LOOP) {
+    push_out(L, content_encode(coding, level, text, size, &box->out), &box->out);
+    buffer_free(&box->out);
+    return 1;
+  }
+  Task *t = ml_wait_enter(L, "compress");
+  CodingJob *job = coding_job_new(L, 2);
+  job->coding = coding;
+  job->level = level;
+  return thread_job_suspend(L, t, &coding_wait, &job->job);
+}
+
+/* encoder(coding [, level]) -> encoder */
+static int l_encoder(lua_State *L) {
+  ContentCoding coding = check_coding(L, 1);
+  int level = check_level(L, 2);
+  EncoderBox *box = push_box(L);
+  box->coder = content_encoder_new(coding, level);
+  if (!box->coder) return luaL_error(L, "not enough memory to compress the response");
+  return 1;
+}
+
+static EncoderBox *check_open(lua_State *L) {
+  EncoderBox *box = check_encoder(L);
+  if (!box->coder) luaL_error(L, "the encoder is closed");
+  return box;
+}
+
+/* encoder:write(text) -> bytes from which all texts so far can be decoded. Suspends for a long one;
+   there is one write at a time. A cancelled write closes the encoder. */
+static int l_write(lua_State *L) {
+  EncoderBox *box = check_open(L);
+  size_t size;
+  const char *text = luaL_checklstring(L, 2, &size);
+  if (size <= ON_LOOP) {
+    box->out.len = 0;
+    return push_out(L, feed_and_flush(box->coder, text, size, &box->out), &box->out);
+  }
+  Task *t = ml_wait_enter(L, "encoder:write");
+  CodingJob *job = coding_job_new(L, 2);
+  job->coder = box->coder;
+  box->coder = NULL;
+  return thread_job_suspend(L, t, &coding_wait, &job->job);
+}
+
+/* encoder:close(); also __gc and __close. */
+static int l_close(lua_State *L) {
+  EncoderBox *box = check_encoder(L);
+  content_coder_free(box->coder);
+  box->coder = NULL;
+  drop_done(box);
+  buffer_free(&box->out);
+  return 0;
+}
+
+/* encoder:finish() -> the last bytes. Closes the encoder. */
+static int l_finish(lua_State *L) {
+  EncoderBox *box = check_open(L);
+  box->out.len = 0;
+  push_out(L, content_coder_finish(box->coder, &box->out), &box->out);
+  l_close(L);
+  return 1;
+}
+
+int luaopen_moonloop_web_coding(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"write", l_write}, {"finish", l_finish}, {"close", l_close}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"choose", l_choose}, {"compress", l_compress}, {"encoder", l_encoder}, {NULL, NULL}};
+  luaL_newmetatable(L, WEB_ENCODER);
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, l_close);
+  lua_setfield(L, -2, "__gc");
+  lua_pushcfunction(L, l_close);
+  lua_setfield(L, -2, "__close");
+  luaL_newlib(L, functions);
+  return 1;
+}
