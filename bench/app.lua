@@ -1,0 +1,50 @@
+-- The app that the benchmarks serve: build/release/moonloop serve bench/app.lua
+--
+-- UPSTREAM is the address that /fanout asks three times ("http://127.0.0.1:9999").
+local ml = require "moonloop"
+
+local app = ml.web.app()
+
+app:get("/plaintext", function() return "Hello, World!" end)
+
+app:get("/json", function()
+  return { message = "Hello, World!", n = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } }
+end)
+
+app:get("/sleep", function()
+  ml.sleep(0.1)
+  return { data = "ok" }
+end)
+
+app:get("/users/{id}", function(req)
+  return { id = req.params.id, q = req.query.q }
+end)
+
+app:post("/sum", function(req)
+  local sum = 0
+  for _, item in ipairs(assert(req:json()).items) do sum = sum + item end
+  return { sum = sum }
+end)
+
+local upstream = ml.http.client {
+  base_url = os.getenv "UPSTREAM" or "http://127.0.0.1:9999",
+  max_connections = 2048,
+}
+
+local function ask(i)
+  return assert(upstream:get("/up?i=" .. i)):json()
+end
+
+app:get("/fanout", function()
+  local a, b, c = ml.gather({ ask, 1 }, { ask, 2 }, { ask, 3 })
+  return { a = a, b = b, c = c }
+end)
+
+local function fib(n)
+  if n < 2 then return n end
+  return fib(n - 1) + fib(n - 2)
+end
+
+app:get("/fib", function(req) return { fib = fib(math.tointeger(tonumber(req.query.n))) } end)
+
+return app
