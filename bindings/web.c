@@ -31,12 +31,19 @@ static int request_main(lua_State *L) {
   return request_returned(L, LUA_OK, (lua_KContext)c);
 }
 
-/* fail(connection, error, traceback, cancelled): answers in the place of a handler that failed, and
-   reports what is nobody's answer. */
+typedef struct Failure {
+  HttpConnection *connection;
+  const char *traceback; /* or NULL */
+  bool cancelled;
+} Failure;
+
+/* fail(failure, error): answers in the place of a handler that failed, and reports what is nobody's
+   answer. */
 static int fail_request(lua_State *L) {
-  HttpConnection *c = lua_touserdata(L, 1);
+  const Failure *failure = lua_touserdata(L, 1);
+  HttpConnection *c = failure->connection;
   Web *web = c->server->user;
-  bool cancelled = lua_toboolean(L, 4);
+  bool cancelled = failure->cancelled;
   if (!cancelled && !c->closing && !c->answered && web_respond_error(L, web, c, 2)) return 0;
   if (!cancelled) {
     const HttpRequest *r = &c->request;
@@ -44,7 +51,7 @@ static int fail_request(lua_State *L) {
     snprintf(headline, sizeof headline, "moonloop: %s %.*s failed",
              llhttp_method_name((llhttp_method_t)r->method),
              (int)(r->path.len < 120 ? r->path.len : 120), http_request_head(r) + r->path.at);
-    report_error(L, headline, 2, lua_tostring(L, 3), NULL);
+    report_error(L, headline, 2, failure->traceback, NULL);
   }
   if (c->closing || c->answered) return 0;
   if (cancelled && c->server->stopping)
@@ -58,12 +65,12 @@ static void request_ended(TaskOwner *owner, Task *t, lua_State *L, const char *t
   HttpConnection *c = container_of(owner, HttpConnection, owner);
   if (t->status != TASK_DONE) {
     http_stream_fail(c); /* the error is reported in any case */
+    /* Nothing is pushed here that needs memory: there may be none, and no protected call yet. */
+    Failure failure = {c, traceback, t->status == TASK_CANCELLED};
     lua_pushcfunction(L, fail_request);
-    lua_pushlightuserdata(L, c);
+    lua_pushlightuserdata(L, &failure);
     lua_pushvalue(L, -3);
-    lua_pushstring(L, traceback);
-    lua_pushboolean(L, t->status == TASK_CANCELLED);
-    if (lua_pcall(L, 4, 0, 0) != LUA_OK) {
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
       report_error(L, "moonloop: a failure could not be answered", -1, NULL, NULL);
       if (!c->closing && !c->answered) http_connection_detail(c, 500, "Internal Server Error", "");
     }
@@ -80,8 +87,9 @@ static void describe_request(TaskOwner *owner, Text *text) {
   text_add(text, ")");
 }
 
-void web_start_request(HttpConnection *c) {
+bool web_start_request(HttpConnection *c) {
   Runtime *rt = c->server->rt;
+  if (!task_reserve(rt)) return false;
   const Route *route = c->match.route;
   lua_pushcfunction(rt->L, request_main);
   lua_pushlightuserdata(rt->L, c);
@@ -89,6 +97,7 @@ void web_start_request(HttpConnection *c) {
   c->task = task_start_soon(rt->L, rt, NULL, 1, &c->owner);
   c->task->name = route->name;
   limits_set(c->task, route->cpu, route->slice);
+  return true;
 }
 
 /* --- routers --- */

@@ -56,8 +56,8 @@ int web_get_field(lua_State *L, const Web *web, int index, WebField field);
 /* The router of the object at `index`, or an argument error. */
 const HttpRouter *web_check_router(lua_State *L, int index);
 
-/* Starts the task of the connection's current request. */
-void web_start_request(HttpConnection *c);
+/* Starts the task of the connection's current request. False: there is no memory for it. */
+bool web_start_request(HttpConnection *c);
 
 /* Creates the metatable of servers; sets `listen` and `limit` in the module on the top of L. */
 void web_server_open(lua_State *L, Web *web);

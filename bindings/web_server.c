@@ -51,10 +51,11 @@ static void http_stopped(HttpServer *http) { check_over((WebServer *)http); }
 
 static void tasks_ended(TaskTally *tasks) { check_over(container_of(tasks, WebServer, tasks)); }
 
-static void start_handler(HttpConnection *c) {
+static bool start_handler(HttpConnection *c) {
   WebServer *server = (WebServer *)c->server;
-  web_start_request(c);
+  if (!web_start_request(c)) return false;
   task_tally_enter(&server->tasks, c->task);
+  return true;
 }
 
 /* Some tasks cannot be ended: nobody waits for them any longer. */

@@ -278,13 +278,16 @@ static void end_request(HttpConnection *c) {
   c->body_pace.since = 0;
 }
 
-static void start_handler(HttpConnection *c) {
+/* False: there was no memory for it, and the request was refused. */
+static bool start_handler(HttpConnection *c) {
   c->in_head = false;
   c->deadline = 0;
   c->cancelled = c->answered = false;
   c->number = ++c->server->n_requests;
   c->in_a_row++;
-  c->server->start(c);
+  if (c->server->start(c)) return true;
+  refuse(c, 503, "out of memory");
+  return false;
 }
 
 /* The head is there, the body will take its time. False: nothing can be done before it is there. */
@@ -300,8 +303,7 @@ static bool start_early(HttpConnection *c) {
     refuse(c, 503, "out of memory");
     return true;
   }
-  start_handler(c);
-  http_body_progress(c, HTTP_MORE);
+  if (start_handler(c)) http_body_progress(c, HTTP_MORE);
   return true;
 }
 

@@ -9,8 +9,9 @@ enum { HTTP_READ_BUFFER = 64 * 1024 };
 struct HttpServer {
   Runtime *rt;
   const HttpRouter *router;
-  /* Starts the handler of a complete request that has a route: sets c->task. */
-  void (*start)(HttpConnection *c);
+  /* Starts the handler of a complete request that has a route: sets c->task. False: there is no
+     memory for it. */
+  bool (*start)(HttpConnection *c);
   /* The last connection of a stopped server is gone, and its handles are closed; the owner may free
      the server. */
   void (*stopped)(HttpServer *server);

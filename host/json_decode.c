@@ -4,6 +4,7 @@
 #include "json_number.h"
 #include "json_scan.h"
 #include "utf8.h"
+#include <lauxlib.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -46,7 +47,8 @@ __attribute__((format(printf, 3, 4))) static bool fail(Decoder *d, const char *a
   return false;
 }
 
-static bool out_of_memory(Decoder *d) { return fail(d, d->p, "out of memory"); }
+/* The text is not to blame. */
+static bool out_of_memory(Decoder *d) { return luaL_error(d->L, "not enough memory"); }
 
 /* Fails because of what stands at `at` where `wanted` should. */
 static bool unexpected(Decoder *d, const char *at, const char *wanted) {

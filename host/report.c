@@ -151,6 +151,7 @@ void report_error(lua_State *L, const char *headline, int index, const char *tra
                (!traceback || buffer_printf(&text, "%s\n", traceback)) &&
                (!place || buffer_printf(&text, "%s\n", place)) && buffer_add_char(&text, 0);
   report_print(runtime_of(L), whole ? text.data : message);
+  if (!whole) report_print(runtime_of(L), "\n");
   buffer_free(&text);
   lua_pop(L, 1);
 }
@@ -162,13 +163,22 @@ static void on_due(Timer *timer) {
   rt->reports_due = true;
 }
 
+static void wait_until_due(Runtime *rt, uint64_t due) {
+  if (timer_set(&rt->timers, &rt->unawaited_timer, due, on_due)) rt->reports_due = true;
+}
+
 static int report_failure(lua_State *L) {
   const Unawaited *u = lua_touserdata(L, 2);
   *u->observed = true;
-  lua_getiuservalue(L, 1, 1);
+  const char *place = *u->place ? u->place : NULL;
+  if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) { /* there was no memory to keep what it raised */
+    lua_pushliteral(L, "not enough memory");
+    report_error(L, u->headline, -1, NULL, place);
+    return 0;
+  }
   lua_rawgeti(L, -1, 1);
   lua_rawgeti(L, -2, 2);
-  report_error(L, u->headline, -2, lua_tostring(L, -1), *u->place ? u->place : NULL);
+  report_error(L, u->headline, -2, lua_tostring(L, -1), place);
   return 0;
 }
 
@@ -180,23 +190,36 @@ static void report_now(lua_State *L, Unawaited *u) {
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
+static int keep_unawaited(lua_State *L) {
+  Unawaited *u = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  u->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
 void report_unawaited(lua_State *L, int index, bool *observed, const char *headline,
                       const char *place) {
   Runtime *rt = runtime_of(L);
   Unawaited u = {.observed = observed, .due = runtime_now(rt) + UNAWAITED_NS};
   snprintf(u.headline, sizeof u.headline, "%s", headline);
   snprintf(u.place, sizeof u.place, "%s", place ? place : "");
-  lua_pushvalue(L, index);
+  int top = lua_gettop(L);
+  index = lua_absindex(L, index);
   Unawaited *kept = malloc(sizeof *kept);
-  if (!kept) { /* no memory to wait with: say it now */
+  lua_pushcfunction(L, keep_unawaited);
+  lua_pushvalue(L, index);
+  lua_pushlightuserdata(L, &u);
+  if (!kept || lua_pcall(L, 2, 0, 0) != LUA_OK) { /* no memory to wait with: say it now */
+    free(kept);
+    lua_settop(L, top);
+    lua_pushvalue(L, index);
     report_now(L, &u);
     return;
   }
-  u.ref = luaL_ref(L, LUA_REGISTRYINDEX);
   *kept = u;
   if (!rt->unawaited) {
     rt->unawaited_tail = &rt->unawaited;
-    timer_set(&rt->timers, &rt->unawaited_timer, u.due, on_due);
+    wait_until_due(rt, u.due);
   }
   *rt->unawaited_tail = kept;
   rt->unawaited_tail = &kept->next;
@@ -216,5 +239,5 @@ void report_flush(Runtime *rt, bool all) {
       report_now(L, u);
     free(u);
   }
-  if (rt->unawaited) timer_set(&rt->timers, &rt->unawaited_timer, rt->unawaited->due, on_due);
+  if (rt->unawaited) wait_until_due(rt, rt->unawaited->due);
 }

@@ -71,6 +71,24 @@ static Task *take_record(lua_State *L, Runtime *rt) {
   return t;
 }
 
+/* Puts a record with a new thread into the pool. */
+static int add_to_pool(lua_State *L) {
+  Runtime *rt = runtime_of(L);
+  Task *t = take_record(L, rt);
+  rt->free_count++;
+  t->next = rt->free_tasks;
+  rt->free_tasks = t;
+  return 0;
+}
+
+bool task_reserve(Runtime *rt) {
+  if (rt->free_tasks) return true;
+  lua_pushcfunction(rt->L, add_to_pool);
+  if (lua_pcall(rt->L, 0, 0, 0) == LUA_OK) return true;
+  lua_pop(rt->L, 1);
+  return false;
+}
+
 static void release_thread(Task *t) {
   luaL_unref(t->rt->L, LUA_REGISTRYINDEX, t->slot);
   t->slot = LUA_NOREF;
@@ -163,6 +181,19 @@ static void drop_handle(lua_State *L, Task *t) {
   t->handle_kept = false;
 }
 
+/* Pushes, on the thread's own stack, the handle that is not in the runtime's table: the first
+   argument of body_main, which is the outermost frame, or what fail_out_of_memory has left of it.
+ */
+static void push_handle_of_stack(Task *t) {
+  lua_Debug ar, outermost;
+  int level = 0;
+  for (; lua_getstack(t->co, level, &ar); level++) outermost = ar;
+  if (level > 0)
+    lua_getlocal(t->co, &outermost, 1);
+  else
+    lua_pushvalue(t->co, t->status == TASK_PENDING ? 2 : 1);
+}
+
 TaskHandle *task_push_handle(lua_State *L, Task *t) {
   if (!t->handle) {
     TaskHandle *handle = new_handle(L, t->rt);
@@ -170,15 +201,9 @@ TaskHandle *task_push_handle(lua_State *L, Task *t) {
     bind_handle(handle, t);
     return handle;
   }
-  if (!t->handle_kept) { /* the first argument of body_main, the outermost frame */
-    lua_Debug ar, outermost;
+  if (!t->handle_kept) {
     if (!lua_checkstack(t->co, 2)) luaL_error(L, "not enough memory");
-    if (t->status == TASK_PENDING) {
-      lua_pushvalue(t->co, 2);
-    } else {
-      for (int level = 0; lua_getstack(t->co, level, &ar); level++) outermost = ar;
-      lua_getlocal(t->co, &outermost, 1);
-    }
+    push_handle_of_stack(t);
     if (t->co != L) lua_xmove(t->co, L, 1);
     keep_handle(L, t); /* the next time it is found at once */
     return t->handle;
@@ -459,7 +484,10 @@ static void finish(Task *t) {
     }
     t->owner->ended(t->owner, t, co, traceback);
   } else if (t->status == TASK_FAILED && t->handle && !t->handle->observed) {
-    task_push_handle(co, t);
+    if (t->handle_kept)
+      task_push_handle(co, t);
+    else
+      push_handle_of_stack(t);
     task_report_unawaited(co, -1);
   }
   if (t->handle) drop_handle(co, t);
@@ -501,16 +529,22 @@ static void fail_foreign_yield(Task *t) {
   t->status = TASK_FAILED;
 }
 
-/* Memory ran out outside of the body, where its outcome was being kept. */
+/* Memory ran out outside of the body, where its outcome was being kept. The handle stays without a
+   value: whoever awaits it gets a memory error. */
 static void fail_out_of_memory(Task *t) {
-  lua_resetthread(t->co);
+  bool on_stack = t->handle && !t->handle_kept;
   t->status = TASK_FAILED;
+  if (on_stack) {
+    push_handle_of_stack(t);
+    lua_xmove(t->co, t->rt->L, 1);
+  }
+  lua_resetthread(t->co);
+  if (on_stack) {
+    lua_xmove(t->rt->L, t->co, 1);
+    lua_insert(t->co, 1);
+  }
   report_print(t->rt, "moonloop: not enough memory to keep the outcome of a task\n");
-  if (!t->handle) return;
-  t->handle->task = NULL; /* without a value: whoever awaits it gets a memory error */
-  t->handle->status = TASK_FAILED;
-  t->handle->observed = true;
-  drop_handle(t->co, t);
+  if (t->handle) t->handle->observed = true;
 }
 
 /* Told to the watchdog: only this thread writes it. */

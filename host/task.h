@@ -116,6 +116,10 @@ Task *task_start_soon(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
    lua_getstack). */
 void task_set_spawn_site(lua_State *L, Task *t, int level);
 
+/* Makes sure that the next task_start or task_start_soon, of a function with few arguments and
+   without a parent, raises nothing: for callers outside of a protected call. False: no memory. */
+bool task_reserve(Runtime *rt);
+
 /* Cancels `t` and all its live children for `cause` (takes its own references). False when it has
    been cancelled or has ended before. Does not enter Lua: safe in libuv callbacks. */
 bool task_cancel(Task *t, CancelCause *cause);
