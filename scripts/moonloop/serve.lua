@@ -1,6 +1,5 @@
 -- `moonloop serve APP.lua`: loads the app, listens, and stops in order at SIGINT or SIGTERM.
 
-local inspect = require "moonloop.inspect"
 local ml = require "moonloop"
 local signals = require "moonloop.signals"
 
@@ -22,20 +21,6 @@ local function load_app(file)
   return app
 end
 
--- How many tasks the requests have: handlers, and what they have left running. The app's own tasks,
--- which it started when it was loaded, are children of this one and may run for ever.
-local function count_running()
-  local main, parents, count = ml.current().id, {}, 0
-  local tasks = inspect.tasks()
-  for _, task in ipairs(tasks) do parents[task.id] = task.parent or 0 end
-  for _, task in ipairs(tasks) do
-    local id = task.id
-    while id and id ~= 0 and id ~= main do id = parents[id] end
-    if id == 0 then count = count + 1 end
-  end
-  return count
-end
-
 --- @param file string the app file
 --- @param opts table the options of ml.web.listen that were given
 --- @param version string
@@ -50,12 +35,11 @@ return function(file, opts, version)
     " (Ctrl-C stops)\n")
   io.stdout:flush()
   signals.wait()
-  local limit, running = ml.now() + drain, count_running()
+  local running = server.tasks
   if running > 0 then
     io.stderr:write(("moonloop: stopping: %d running task(s) have %g s; a second signal ends them at once\n")
       :format(running, drain))
   end
   server:stop(drain)
-  while count_running() > 0 and ml.now() < limit do ml.sleep(0.01) end
   os.exit(0)
 end

@@ -94,6 +94,25 @@ function App.on_error(app, f)
   return app
 end
 
+--- app:on_start(f): f() runs before a server of the app accepts clients, in the task that calls
+-- listen; when it raises, or returns nil and an error, nothing is served. Those of mounted apps run
+-- after those of the app round them. Returns the app.
+function App.on_start(app, f)
+  check_callable(f, "on_start")
+  check_open(app, "on_start")
+  table.insert(app.starts, f)
+  return app
+end
+
+--- app:on_stop(f): f() runs when a server of the app has stopped and its requests, and what they
+-- had started, have ended; in the reverse order of all on_stop calls. Returns the app.
+function App.on_stop(app, f)
+  check_callable(f, "on_stop")
+  check_open(app, "on_stop")
+  table.insert(app.stops, f)
+  return app
+end
+
 --- Has `app` the app `other` in its tree?
 local function contains(app, other)
   if app == other then return true end
@@ -128,7 +147,7 @@ function M.new(opts)
   return setmetatable({
     limits = server_options.check(opts, {}, "an app", 1),
     router = core.router(), -- knows the app's own paths: what is wrong with one is said at its line
-    routes = {}, middleware = {}, mounts = {},
+    routes = {}, middleware = {}, mounts = {}, starts = {}, stops = {},
     places = {}, -- where it is served: see site.lua
   }, App)
 end
