@@ -111,7 +111,8 @@ void web_body_push(lua_State *L, HttpConnection *c);
    for `function` and does not return: `wait`'s finish runs when it is there, and calls this again.
    Raises an error where the body cannot be read. */
 void web_body_push_whole(lua_State *L, const char *function, const WaitType *wait);
-void web_body_cancel(Task *t, void *op); /* for `wait` */
+void web_body_cancel(Task *t, void *op); /* for `wait`, as is the next */
+bool web_body_revoke(Task *t, void *op);
 
 /* req:chunks(): returns the iterator and its state for the request at index 1. At index 2: nil, or
    a string that a script has put in the body's place. */

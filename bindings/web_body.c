@@ -39,9 +39,17 @@ void web_body_cancel(Task *t, void *op) {
   ((WebBody *)op)->rest->reader.task = NULL;
 }
 
+/* What has come stays where it is for another reader. */
+bool web_body_revoke(Task *t, void *op) {
+  (void)t;
+  (void)op;
+  return true;
+}
+
 /* Can `b` be read? Else raises an error. */
 static void check_readable(lua_State *L, const WebBody *b, const char *function) {
   const HttpBody *rest = b->rest;
+  if (!rest->connection) ml_wait_check_cancel(L); /* because the client has gone */
   if (!rest->connection)
     ml_error_raise(L, "closed", NULL, "%s: the request is over, and its body was not read",
                    function);
@@ -96,8 +104,10 @@ static int chunk_finish(lua_State *L, Task *t, void *op) {
   return next_chunk(L);
 }
 
-static const WaitType chunk_wait = {
-    .name = "more of a request's body", .cancel = web_body_cancel, .finish = chunk_finish};
+static const WaitType chunk_wait = {.name = "more of a request's body",
+                                    .cancel = web_body_cancel,
+                                    .finish = chunk_finish,
+                                    .revoke = web_body_revoke};
 
 /* The iterator of req:chunks(): next_chunk(body) -> string | nil */
 static int next_chunk(lua_State *L) {

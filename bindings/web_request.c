@@ -270,8 +270,10 @@ static int body_finish(lua_State *L, Task *t, void *op) {
   return request_index(L);
 }
 
-static const WaitType body_wait = {
-    .name = "a request's body", .cancel = web_body_cancel, .finish = body_finish};
+static const WaitType body_wait = {.name = "a request's body",
+                                   .cancel = web_body_cancel,
+                                   .finish = body_finish,
+                                   .revoke = web_body_revoke};
 
 /* req[key]. `body` suspends until all of it is there. */
 static int request_index(lua_State *L) {
@@ -362,8 +364,10 @@ static int json_finish(lua_State *L, Task *t, void *op) {
   return request_json(L);
 }
 
-static const WaitType json_wait = {
-    .name = "a request's body", .cancel = web_body_cancel, .finish = json_finish};
+static const WaitType json_wait = {.name = "a request's body",
+                                   .cancel = web_body_cancel,
+                                   .finish = json_finish,
+                                   .revoke = web_body_revoke};
 
 /* Pushes what the script has put in the place of the request's body, or what came with it. */
 static bool push_own_body(lua_State *L) {

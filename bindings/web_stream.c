@@ -36,6 +36,7 @@ static void pass_on(WebOut *out) {
 static int raise_over(lua_State *L, WebOut *out) {
   bool torn = out->torn && out->stream->connection;
   pass_on(out);
+  if (!torn) ml_wait_check_cancel(L); /* because the client has gone */
   return ml_error_raise(L, "closed", NULL, "out:write: %s",
                         torn ? "an earlier write was broken off in the middle"
                              : "the response is over");
