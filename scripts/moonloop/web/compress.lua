@@ -2,6 +2,7 @@
 local coding = require "moonloop.web.coding"
 local core = require "moonloop.core"
 local response = require "moonloop.web.response"
+local web_core = require "moonloop.web.core"
 
 --- Types that are worth it, besides text/*, *+json and *+xml.
 local TYPES = {
@@ -148,13 +149,12 @@ function M.compress(opts)
     local name = coding.choose(req.headers["accept-encoding"])
     local fields = name and encoded(res, headers, name)
     if not fields then return res end
-    fields.status, fields.headers = res.status, headers
-    local sent = response.new(fields) -- the handler may use its own again
-    headers = sent.headers
+    headers = web_core.headers(headers) -- a copy: the handler may use its response again
     headers["Content-Encoding"] = name
     headers["Content-Length"], headers["Accept-Ranges"] = nil, nil
     weaken(headers)
-    return sent
+    fields.status, fields.headers = res.status, headers
+    return response.new(fields)
   end
 end
 

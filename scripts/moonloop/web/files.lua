@@ -128,7 +128,8 @@ end
 --- answer(req, opts, size, etag, modified, content) -> response for a file as core.open returns it.
 -- opts: `path` or `type`, `name`, `max_age`, and the `status` and `headers` that a handler has set.
 function M.answer(req, opts, size, etag, modified, content)
-  local res = response.new { status = opts.status, headers = opts.headers }
+  -- A copy of the headers: the handler may use its response again.
+  local res = response.new { status = opts.status, headers = web_core.headers(opts.headers) }
   local headers, status, ranges = res.headers, res.status, {}
   local content_type = headers["Content-Type"] or opts.type or types.of(opts.path)
   headers["Content-Type"] = content_type
