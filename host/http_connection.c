@@ -303,7 +303,10 @@ static bool start_early(HttpConnection *c) {
     refuse(c, 503, "out of memory");
     return true;
   }
-  if (start_handler(c)) http_body_progress(c, HTTP_MORE);
+  if (start_handler(c))
+    http_body_progress(c, HTTP_MORE);
+  else
+    http_body_over(c);
   return true;
 }
 
