@@ -110,8 +110,7 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   } else if (r->body.len) {
     lua_pushlstring(L, r->body.data, r->body.len);
     lua_setiuservalue(L, -2, VALUE_BODY);
-    if (r->body.cap > HTTP_KEPT_BUFFER)
-      buffer_free(&r->body); /* not twice while the handler runs */
+    buffer_pool_give(r->pool, &r->body); /* not twice while the handler runs */
   }
   if (c->match.route->n_params) {
     push_params(L, c);

@@ -50,9 +50,9 @@ static RouteMethod route_method(uint8_t method) {
 
 static void release(HttpConnection *c) {
   if (!c->closed || c->task) return;
-  http_server_forget(c->server, c);
   http_request_close(&c->request);
-  buffer_free(&c->out);
+  buffer_pool_give(&c->server->out_pool, &c->out);
+  http_server_forget(c->server, c); /* it may have been the last one of a server that stops */
   free(c);
 }
 
@@ -89,11 +89,6 @@ void http_connection_abort(HttpConnection *c) {
   close_socket(c);
 }
 
-static void on_shutdown(uv_shutdown_t *request, int status) {
-  HttpConnection *c = request->handle->data;
-  if (status < 0) close_socket(c);
-}
-
 /* Everything is written. A client that may still be sending would lose the response to a reset if
    the socket were closed now (RFC 9112 section 9.6): shut our side and wait for its end. */
 static void finish(HttpConnection *c) {
@@ -102,7 +97,8 @@ static void finish(HttpConnection *c) {
   } else if (!c->shut) {
     c->shut = true;
     set_deadline(c, LINGER_TIMEOUT);
-    if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown)) close_socket(c);
+    uv_os_fd_t fd; /* not uv_shutdown: nothing is left to be written, and its request is large */
+    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) || shutdown(fd, SHUT_WR)) close_socket(c);
   }
 }
 
@@ -178,8 +174,7 @@ static void flush(HttpConnection *c) {
   if (sent < 0 && sent != UV_EAGAIN) {
     http_connection_abort(c);
   } else if (sent > 0 && (size_t)sent == c->out.len) {
-    c->out.len = 0;
-    if (c->out.cap > HTTP_KEPT_BUFFER) buffer_free(&c->out);
+    buffer_pool_give(&c->server->out_pool, &c->out);
   } else {
     write_rest(c, sent > 0 ? (size_t)sent : 0);
   }
@@ -193,6 +188,7 @@ HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed
     c->close_after = c->linger = true;
   /* Nothing more is read from a connection that is to be closed. */
   if (!r->keep_alive || c->server->stopping) c->close_after = true;
+  buffer_pool_take(&c->server->out_pool, &c->out);
   return (HttpFraming){
       .status = status,
       .head = r->method == HTTP_HEAD,
@@ -311,10 +307,7 @@ static bool start_early(HttpConnection *c) {
 }
 
 /* What came of a body that nobody wants is forgotten. */
-static void forget_body(HttpConnection *c) {
-  c->request.body.len = 0;
-  if (c->request.body.cap > HTTP_KEPT_BUFFER) buffer_free(&c->request.body);
-}
+static void forget_body(HttpConnection *c) { buffer_pool_give(c->request.pool, &c->request.body); }
 
 static void advance(HttpConnection *c, HttpProgress progress) {
   for (;;) {
@@ -539,7 +532,7 @@ void http_connection_open(HttpServer *server, int fd) {
   if (c->next) c->next->link = &c->next;
   server->connections = c;
   server->n_connections++;
-  http_request_open(&c->request, &server->limits);
+  http_request_open(&c->request, &server->limits, &server->in_pool);
   if (uv_tcp_open(&c->tcp, fd)) {
     close(fd);
     close_socket(c);

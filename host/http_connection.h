@@ -57,7 +57,6 @@ typedef struct HttpConnection {
   bool closing;     /* uv_close was called */
   bool closed;      /* the socket is closed */
   bool cancelled;   /* the handler was told that the client has gone */
-  uv_shutdown_t shutdown;
 } HttpConnection;
 
 /* Takes over an accepted socket. On failure the socket is closed. */
@@ -66,8 +65,9 @@ void http_connection_open(HttpServer *server, int fd);
 /* Answers with {"detail": detail} in the place of a handler. `headers`: whole lines, or "". */
 void http_connection_detail(HttpConnection *c, int status, const char *detail, const char *headers);
 
-/* How the response to the current request is framed. Decides whether another request may follow;
-   where the response is `streamed`, a body that is not read yet does not decide that. */
+/* How the response to the current request, which is going to be put into `out`, is framed. Decides
+   whether another request may follow; where the response is `streamed`, a body that is not read yet
+   does not decide that. */
 HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed);
 
 /* Nothing is read until http_connection_resume: too much waits. */

@@ -299,6 +299,7 @@ static int on_body(llhttp_t *parser, const char *at, size_t n) {
   HttpRequest *r = parser->data;
   if (r->body_total + n > r->max_body) return refuse(r, 413, "Content Too Large");
   r->body_total += n;
+  buffer_pool_take(r->pool, &r->body);
   return buffer_add(&r->body, at, n) ? 0 : refuse(r, 503, "out of memory");
 }
 
@@ -318,16 +319,17 @@ static const llhttp_settings_t settings = {
 
 /* --- feeding --- */
 
-void http_request_open(HttpRequest *r, const HttpLimits *limits) {
+void http_request_open(HttpRequest *r, const HttpLimits *limits, BufferPool *pool) {
   llhttp_init(&r->parser, HTTP_REQUEST, &settings);
   r->parser.data = r;
   r->limits = limits;
+  r->pool = pool;
   r->max_body = limits->max_body;
 }
 
 void http_request_close(HttpRequest *r) {
-  buffer_free(&r->in);
-  buffer_free(&r->body);
+  buffer_pool_give(r->pool, &r->in);
+  buffer_pool_give(r->pool, &r->body);
 }
 
 /* A well-formed method that the parser does not know is a 501 (RFC 9110 section 9.1), anything else
@@ -410,6 +412,7 @@ static HttpProgress execute(HttpRequest *r, const char *bytes, size_t n, size_t 
 }
 
 bool http_request_keep(HttpRequest *r, const char *bytes, size_t n) {
+  buffer_pool_take(r->pool, &r->in);
   if (r->start && r->in.cap - r->in.len < n) { /* make room at the front before growing */
     r->in.len -= r->start;
     memmove(r->in.data, r->in.data + r->start, r->in.len);
@@ -457,14 +460,13 @@ void http_request_next(HttpRequest *r) {
   r->parsed = 0;
   if (r->start == r->in.len) {
     r->start = r->in.len = 0;
-    if (r->in.cap > HTTP_KEPT_BUFFER) buffer_free(&r->in);
+    buffer_pool_give(r->pool, &r->in);
   }
   r->target.len = 0;
   r->method = HTTP_GET;
   r->expects = false;
   r->body_raw = r->body_total = 0;
-  r->body.len = 0;
-  if (r->body.cap > HTTP_KEPT_BUFFER) buffer_free(&r->body);
+  if (r->body.data) buffer_pool_give(r->pool, &r->body);
   r->max_body = r->limits->max_body;
   r->state = REQUEST_IDLE;
 }

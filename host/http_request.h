@@ -4,14 +4,10 @@
 #ifndef ML_HTTP_REQUEST_H
 #define ML_HTTP_REQUEST_H
 
-#include "buffer.h"
+#include "buffer_pool.h"
 #include "http_limits.h"
 #include <llhttp.h>
 #include <stdint.h>
-
-enum {
-  HTTP_KEPT_BUFFER = 4 * 1024, /* bytes: an idle connection keeps no larger buffers */
-};
 
 typedef enum HttpProgress {
   HTTP_MORE,      /* waits for bytes */
@@ -28,9 +24,10 @@ typedef struct HttpSpan {
 typedef struct HttpRequest {
   llhttp_t parser;
   const HttpLimits *limits;
-  Buffer in;     /* received bytes; [start..) is not done with */
-  size_t start;  /* where the current request begins in `in` */
-  size_t parsed; /* how much of it the parser has seen, from `start` */
+  BufferPool *pool; /* lends `in` and `body` while there is a request */
+  Buffer in;        /* received bytes; [start..) is not done with */
+  size_t start;     /* where the current request begins in `in` */
+  size_t parsed;    /* how much of it the parser has seen, from `start` */
 
   /* The current request; valid from HTTP_HEAD_READ or HTTP_COMPLETE until http_request_next. */
   HttpSpan target;  /* as sent */
@@ -56,10 +53,10 @@ typedef struct HttpRequest {
 } HttpRequest;
 
 /* Prepares an all-zero request for a new connection. It must not be moved afterwards; the limits
-   outlive it. */
-void http_request_open(HttpRequest *r, const HttpLimits *limits);
+   and the pool outlive it. */
+void http_request_open(HttpRequest *r, const HttpLimits *limits, BufferPool *pool);
 
-/* Frees the buffers. */
+/* Gives the buffers back. */
 void http_request_close(HttpRequest *r);
 
 /* Takes `n` bytes. When a request is complete already, they are only kept (see

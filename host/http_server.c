@@ -26,6 +26,8 @@ static void check_stopped(HttpServer *server) {
   timer_clear(&server->rt->timers, &server->grace);
   free(server->read_buffer);
   server->read_buffer = NULL;
+  buffer_pool_close(&server->in_pool);
+  buffer_pool_close(&server->out_pool);
   server->stopped(server);
 }
 
@@ -159,6 +161,8 @@ int http_server_listen(HttpServer *server, const char *host, uint16_t port) {
   uv_loop_t *loop = &server->rt->loop;
   server->fd = -1;
   server->pass.run = end_pass;
+  server->in_pool.largest = 1024;
+  server->out_pool.largest = 8 * 1024;
   char service[8];
   snprintf(service, sizeof service, "%u", port);
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};

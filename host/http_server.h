@@ -35,6 +35,7 @@ struct HttpServer {
   Timer grace;        /* running requests may end until then */
   HttpDate date;
   char *read_buffer;
+  BufferPool in_pool, out_pool; /* for requests, which wait for handlers, and for responses */
 };
 
 /* Listens on `host` (a name or an address) and `port` (0: any; see server->port). Returns 0 or a

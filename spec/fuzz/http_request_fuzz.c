@@ -30,8 +30,9 @@ static void note_request(Buffer *log, HttpRequest *r) {
 static void run(const uint8_t *data, size_t size, size_t piece, Buffer *log) {
   HttpRequest r = {0};
   HttpLimits limits;
+  BufferPool pool = {.largest = 1024};
   http_limits_default(&limits);
-  http_request_open(&r, &limits);
+  http_request_open(&r, &limits, &pool);
   HttpProgress progress = HTTP_MORE;
   for (size_t at = 0; at < size && progress != HTTP_BAD; at += piece) {
     size_t n = size - at < piece ? size - at : piece;
@@ -52,6 +53,7 @@ static void run(const uint8_t *data, size_t size, size_t piece, Buffer *log) {
   }
   if (progress == HTTP_BAD && (!r.error_status || !r.error_detail)) abort();
   http_request_close(&r);
+  buffer_pool_close(&pool);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
