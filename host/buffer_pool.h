@@ -1,38 +1,51 @@
-/* Spare buffers: who needs one for a short time takes it here and gives it back, so that thousands
-   who wait hold none. */
+/* Spare buffers of one size: who needs one for a short time takes it here and gives it back, so
+   that thousands who wait hold none. */
 #ifndef ML_BUFFER_POOL_H
 #define ML_BUFFER_POOL_H
 
 #include "buffer.h"
+#include <stdlib.h>
 
-enum { BUFFER_POOL_SPARE = 256 }; /* buffers at most */
-
-/* All zero but `largest` is an empty pool. */
+/* All zero but `size` is an empty pool. */
 typedef struct BufferPool {
-  size_t largest; /* bytes: a larger one would be wasted on what needs less */
-  Buffer spare[BUFFER_POOL_SPARE];
-  size_t count;
+  size_t size;  /* bytes of each */
+  void *spare;  /* the first bytes of each point to the next */
+  size_t count; /* of the spare ones */
 } BufferPool;
 
-/* Gives `b` a spare buffer if it has none and there is one. */
+/* Gives `b` a buffer if it has none. When memory is out it has none still. */
 static inline void buffer_pool_take(BufferPool *pool, Buffer *b) {
-  if (!b->data && pool->count) *b = pool->spare[--pool->count];
-}
-
-/* Takes what `b` has; it is empty then. */
-static inline void buffer_pool_give(BufferPool *pool, Buffer *b) {
-  if (b->data && b->cap <= pool->largest && pool->count < BUFFER_POOL_SPARE) {
-    b->len = 0;
-    pool->spare[pool->count++] = *b;
-    *b = (Buffer){0};
-  } else {
-    buffer_free(b);
+  if (b->data) return;
+  void *data = pool->spare;
+  if (data) {
+    pool->spare = *(void **)data;
+    pool->count--;
+  } else if (!(data = malloc(pool->size))) {
+    return;
   }
+  b->data = data;
+  b->cap = pool->size;
 }
 
-/* Frees the spare ones. */
-static inline void buffer_pool_close(BufferPool *pool) {
-  while (pool->count) buffer_free(&pool->spare[--pool->count]);
+/* Takes what `b` has; it is empty then. One that has grown is freed. */
+static inline void buffer_pool_give(BufferPool *pool, Buffer *b) {
+  if (b->cap != pool->size) {
+    buffer_free(b);
+    return;
+  }
+  *(void **)(void *)b->data = pool->spare;
+  pool->spare = b->data;
+  pool->count++;
+  *b = (Buffer){0};
+}
+
+/* Frees spare buffers until no more than `keep` are left. */
+static inline void buffer_pool_trim(BufferPool *pool, size_t keep) {
+  for (; pool->count > keep; pool->count--) {
+    void *data = pool->spare;
+    pool->spare = *(void **)data;
+    free(data);
+  }
 }
 
 #endif

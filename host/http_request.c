@@ -84,22 +84,21 @@ static inline const char *find_class(const char *p, const char *end, unsigned cl
   return p;
 }
 
+/* "[" IPv6 address "]" */
+static bool bracketed_ok(const char *p, const char *end) {
+  do p = find_class(p + 1, end, HOST_BAD | HOST_MARK);
+  while (p < end && *p == ':');
+  return p < end && *p == ']' && p + 1 == end;
+}
+
 /* uri-host [ ":" port ], RFC 9110 section 7.2: no user, no path, no list. */
-static bool host_ok(const char *host, const char *end) {
-  const char *p = host;
-  if (p < end && *p == '[') { /* an IPv6 address */
-    do p = find_class(p + 1, end, HOST_BAD | HOST_MARK);
-    while (p < end && *p == ':');
-    if (p == end || *p != ']') return false;
-    p++;
-  } else {
-    p = find_class(p, end, HOST_BAD | HOST_MARK);
-    if (p == host) return false;
-  }
-  if (p == end) return true;
-  if (*p++ != ':') return false;
-  while (p < end && *p >= '0' && *p <= '9') p++;
-  return p == end;
+static inline bool host_ok(const char *host, const char *end) {
+  const char *port = end;
+  while (port > host && port[-1] >= '0' && port[-1] <= '9') port--;
+  if (port > host && port[-1] == ':') end = port - 1;
+  if (host == end) return false;
+  if (*host == '[') return bracketed_ok(host, end);
+  return find_class(host, end, HOST_BAD | HOST_MARK) == end;
 }
 
 /* The end of "scheme://authority" of an absolute-form target, or NULL. */
@@ -150,7 +149,6 @@ static int check_target(HttpRequest *r) {
     if (!p) return -1;
   }
   const char *path = p;
-  bool pathless = p == end || *p == '?'; /* "http://host?query" */
   unsigned stops = TARGET_BAD | PATH_BAD | TARGET_PERCENT;
   bool escaped = false;
   for (; (p = find_class(p, end, stops)) < end && *p == '%'; p++) escaped = true;
@@ -168,7 +166,8 @@ static int check_target(HttpRequest *r) {
   }
   if (escaped && !url_percent_ok(path, (size_t)(end - path)))
     return refuse(r, 400, "malformed percent-encoding in the request target");
-  if (pathless) /* an empty path is "/" (RFC 9110 section 4.2.3): the last one of "://" stands in */
+  if (!r->path.len) /* "http://host?query": an empty path is "/" (RFC 9110 section 4.2.3): the last
+                       one of "://" stands in */
     r->path =
         (HttpSpan){(uint32_t)((const char *)memchr(head + r->target.at, ':', 6) + 2 - head), 1};
   return 0;
@@ -466,7 +465,7 @@ void http_request_next(HttpRequest *r) {
   r->method = HTTP_GET;
   r->expects = false;
   r->body_raw = r->body_total = 0;
-  if (r->body.data) buffer_pool_give(r->pool, &r->body);
+  if (r->body.cap) buffer_pool_give(r->pool, &r->body);
   r->max_body = r->limits->max_body;
   r->state = REQUEST_IDLE;
 }

@@ -9,6 +9,9 @@
 #define MAX_SWEEP_MS 2000
 #define ACCEPT_PAUSE_SECONDS 0.1 /* between tries while no descriptors are left */
 #define ACCEPTS_A_PASS 64
+#define IN_BUFFER 512 /* bytes: most heads; each handler that waits holds one */
+#define OUT_BUFFER 2048
+#define SPARE_BUFFERS 64 /* that are kept of each kind; half of the others go at each sweep */
 
 static void set_timer(HttpServer *s, Timer *timer, double seconds, void (*fire)(Timer *)) {
   timer_set(&s->rt->timers, timer, timer_due(runtime_now(s->rt), seconds), fire);
@@ -26,8 +29,8 @@ static void check_stopped(HttpServer *server) {
   timer_clear(&server->rt->timers, &server->grace);
   free(server->read_buffer);
   server->read_buffer = NULL;
-  buffer_pool_close(&server->in_pool);
-  buffer_pool_close(&server->out_pool);
+  buffer_pool_trim(&server->in_pool, 0);
+  buffer_pool_trim(&server->out_pool, 0);
   server->stopped(server);
 }
 
@@ -73,6 +76,8 @@ static void sweep(Timer *timer) {
     next = c->next;
     http_connection_expire(c, now);
   }
+  buffer_pool_trim(&server->in_pool, SPARE_BUFFERS + server->in_pool.count / 2);
+  buffer_pool_trim(&server->out_pool, SPARE_BUFFERS + server->out_pool.count / 2);
   if (server->connections) set_sweep(server);
 }
 
@@ -161,8 +166,8 @@ int http_server_listen(HttpServer *server, const char *host, uint16_t port) {
   uv_loop_t *loop = &server->rt->loop;
   server->fd = -1;
   server->pass.run = end_pass;
-  server->in_pool.largest = 1024;
-  server->out_pool.largest = 8 * 1024;
+  server->in_pool.size = IN_BUFFER;
+  server->out_pool.size = OUT_BUFFER;
   char service[8];
   snprintf(service, sizeof service, "%u", port);
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};

@@ -30,7 +30,7 @@ static void note_request(Buffer *log, HttpRequest *r) {
 static void run(const uint8_t *data, size_t size, size_t piece, Buffer *log) {
   HttpRequest r = {0};
   HttpLimits limits;
-  BufferPool pool = {.largest = 1024};
+  BufferPool pool = {.size = 512};
   http_limits_default(&limits);
   http_request_open(&r, &limits, &pool);
   HttpProgress progress = HTTP_MORE;
@@ -53,7 +53,7 @@ static void run(const uint8_t *data, size_t size, size_t piece, Buffer *log) {
   }
   if (progress == HTTP_BAD && (!r.error_status || !r.error_detail)) abort();
   http_request_close(&r);
-  buffer_pool_close(&pool);
+  buffer_pool_trim(&pool, 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
