@@ -78,9 +78,10 @@ static const char *opt_path(lua_State *L, int index, size_t *n) {
   return path;
 }
 
-/* A job with copies of the strings at these indices (0: none). Pushes the box for its results. */
+/* A job with copies of the strings at these indices (0: none), which reads at most `size` bytes.
+   Pushes the box for its results. */
 static FileJob *file_job_new(lua_State *L, void (*run)(ThreadJob *job), int root, int path,
-                             int index) {
+                             int index, size_t size) {
   size_t n[3] = {0};
   const char *text[3] = {root ? opt_path(L, root, &n[0]) : NULL,
                          path ? opt_path(L, path, &n[1]) : NULL,
@@ -89,7 +90,12 @@ static FileJob *file_job_new(lua_State *L, void (*run)(ThreadJob *job), int root
   *box = (FileBox){0};
   luaL_setmetatable(L, WEB_FILE);
   FileJob *job = calloc(1, sizeof *job + n[0] + n[1] + n[2] + 3);
-  if (!job) luaL_error(L, "not enough memory");
+  /* The room is made here: what the pool's threads allocate stays in heaps of their own. */
+  if (!job || !buffer_reserve(&job->data, size)) {
+    free(job);
+    luaL_error(L, "not enough memory");
+  }
+  job->size = size;
   char *to = job->text;
   job->root = put_string(&to, text[0], n[0]);
   job->path = put_string(&to, text[1], n[1]);
@@ -192,8 +198,7 @@ static int l_open(lua_State *L) {
   luaL_checkstring(L, 1);
   size_t whole = check_size(L, 2);
   Task *t = ml_wait_enter(L, "open");
-  FileJob *job = file_job_new(L, open_run, 0, 1, 0);
-  job->size = whole;
+  FileJob *job = file_job_new(L, open_run, 0, 1, 0, whole);
   return thread_job_suspend(L, t, &open_wait, &job->job);
 }
 
@@ -205,8 +210,7 @@ static int l_open_beneath(lua_State *L) {
   luaL_checkstring(L, 2);
   size_t whole = check_size(L, 4);
   Task *t = ml_wait_enter(L, "open_beneath");
-  FileJob *job = file_job_new(L, open_run, 1, 2, 3);
-  job->size = whole;
+  FileJob *job = file_job_new(L, open_run, 1, 2, 3, whole);
   return thread_job_suspend(L, t, &open_wait, &job->job);
 }
 
@@ -240,11 +244,10 @@ static int l_read(lua_State *L) {
   luaL_argcheck(L, offset >= 0, 2, "an offset is not negative");
   if (!file) return luaL_error(L, "the file is closed");
   Task *t = ml_wait_enter(L, "file:read");
-  FileJob *job = file_job_new(L, read_run, 0, 0, 0);
+  FileJob *job = file_job_new(L, read_run, 0, 0, 0, size);
   job->file = file;
   file->refs++;
   job->offset = (uint64_t)offset;
-  job->size = size;
   return thread_job_suspend(L, t, &read_wait, &job->job);
 }
 
@@ -289,7 +292,7 @@ static int l_list(lua_State *L) {
   luaL_checkstring(L, 2);
   bool dotfiles = lua_toboolean(L, 3);
   Task *t = ml_wait_enter(L, "list");
-  FileJob *job = file_job_new(L, list_run, 1, 2, 0);
+  FileJob *job = file_job_new(L, list_run, 1, 2, 0, 0);
   job->dotfiles = dotfiles;
   return thread_job_suspend(L, t, &list_wait, &job->job);
 }

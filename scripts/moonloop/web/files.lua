@@ -6,7 +6,7 @@ local types = require "moonloop.web.types"
 
 --- Bytes: a file of at most so many is read at once, a larger one in pieces of that size while the
 -- client takes them.
-local WHOLE, PIECE = 64 * 1024, 128 * 1024
+local PIECE = 64 * 1024
 
 local OPTIONS = { path = "string", type = "string", name = "string", max_age = "integer" }
 
@@ -161,13 +161,13 @@ function M.finish(req, res)
   local file = res.file
   if type(file) == "string" then file = { path = file } end
   check_options(file, 0)
-  local size, etag, modified, _, content = core.open(file.path, WHOLE)
+  local size, etag, modified, _, content = core.open(file.path, PIECE)
   if not size then error(etag, 0) end
   return M.answer(req, { path = file.path, type = file.type, name = file.name, max_age = file.max_age,
     status = res.status, headers = res.headers }, size, etag, modified, content)
 end
 
 --- The same for a path beneath the directory `root` that a client has named (see core.open_beneath).
-function M.open_beneath(root, path, index) return core.open_beneath(root, path, index, WHOLE) end
+function M.open_beneath(root, path, index) return core.open_beneath(root, path, index, PIECE) end
 
 return M
