@@ -50,7 +50,7 @@ static int on_status(llhttp_t *parser, const char *at, size_t n) {
 static int on_field(llhttp_t *parser, const char *at, size_t n) {
   PlainResponse *r = of(parser);
   if (count_head(r, n)) return -1;
-  if (r->head_read) return 0; /* a trailer */
+  if (r->head_read || !n) return 0; /* a trailer */
   if (!buffer_reserve(&r->head, n)) return no_memory(r);
   char *out = r->head.data + r->head.len;
   for (size_t i = 0; i < n; i++)
@@ -64,6 +64,7 @@ static int on_field_complete(llhttp_t *parser) {
   if (++r->fields > PLAIN_MAX_FIELDS)
     return refuse(r, "http", "too_large", "the response has too many headers");
   if (r->head_read) return 0;
+  if (r->head.len == r->name_at) return malformed(r, "a header without a name in the response");
   if (!buffer_add(&r->head, ": ", 2)) return no_memory(r);
   r->value_at = r->head.len;
   r->span_end = NULL;
@@ -321,8 +322,8 @@ bool plain_response_end(PlainResponse *r) {
 
 bool plain_response_take(PlainResponse *r, Buffer *out, size_t max) {
   size_t before = out->len, n = plain_response_waiting(r);
+  const char *bytes = n ? r->body.data + r->taken : "";
   if (r->coder) {
-    const char *bytes = r->body.data + r->taken;
     CodingResult result = content_coder_feed(r->coder, &bytes, &n, out, before + max);
     r->taken = r->body.len - n;
     r->coder_full = result == CODING_FULL;
@@ -334,7 +335,7 @@ bool plain_response_take(PlainResponse *r, Buffer *out, size_t max) {
     }
   } else {
     if (n > max) n = max;
-    if (!buffer_add(out, r->body.data + r->taken, n)) return no_memory(r), false;
+    if (!buffer_add(out, bytes, n)) return no_memory(r), false;
     r->taken += n;
   }
   if (r->taken == r->body.len) r->taken = r->body.len = 0;
