@@ -1,5 +1,6 @@
 #include "http_dial.h"
 
+#include "http_lookup.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -18,12 +19,6 @@ typedef union Address {
   struct sockaddr_un local;
 } Address;
 
-/* The look-up of a name; it may outlive its dial. */
-typedef struct Lookup {
-  uv_getaddrinfo_t request;
-  HttpDial *dial; /* NULL: nobody wants it any more */
-} Lookup;
-
 /* A connection on its way. Freed when libuv has closed it. */
 typedef struct Attempt {
   uv_poll_t poll;
@@ -36,7 +31,7 @@ struct HttpDial {
   Runtime *rt;
   HttpDialed *done;
   void *data;
-  Lookup *lookup;
+  HttpLookup *lookup;
   Attempt *attempts;
   Timer deadline, stagger;
   int error; /* the most telling one so far */
@@ -58,10 +53,7 @@ static int attempt_remove(Attempt *a) {
 
 void http_dial_cancel(HttpDial *dial) {
   while (dial->attempts) close(attempt_remove(dial->attempts));
-  if (dial->lookup) {
-    dial->lookup->dial = NULL;
-    uv_cancel((uv_req_t *)&dial->lookup->request);
-  }
+  if (dial->lookup) http_lookup_cancel(dial->lookup);
   timer_clear(&dial->rt->timers, &dial->deadline);
   timer_clear(&dial->rt->timers, &dial->stagger);
   free(dial);
@@ -172,35 +164,18 @@ static void take_addresses(HttpDial *dial, const struct addrinfo *found) {
   }
 }
 
-static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
-  Lookup *lookup = container_of(request, Lookup, request);
-  HttpDial *dial = lookup->dial;
-  free(lookup);
-  if (dial) {
-    dial->lookup = NULL;
-    dial->error = status ? status : UV_EAI_NONAME;
-    if (!status) take_addresses(dial, found);
-    if (dial->n) dial->error = 0;
-    try_next(dial);
-  }
-  uv_freeaddrinfo(found);
+static void on_looked_up(void *data, int status, const struct addrinfo *found) {
+  HttpDial *dial = data;
+  dial->lookup = NULL;
+  take_addresses(dial, found);
+  if (!dial->n) dial->error = status ? status : UV_EAI_NONAME;
+  try_next(dial);
 }
 
 static int look_up(HttpDial *dial, const HttpEndpoint *endpoint) {
-  char port[8];
-  snprintf(port, sizeof port, "%u", endpoint->port);
-  Lookup *lookup = malloc(sizeof *lookup);
-  if (!lookup) return end(dial, UV_ENOMEM);
-  lookup->dial = dial;
-  struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-  int rc =
-      uv_getaddrinfo(&dial->rt->loop, &lookup->request, on_looked_up, endpoint->host, port, &hints);
-  if (rc) {
-    free(lookup);
-    return end(dial, rc);
-  }
-  dial->lookup = lookup;
-  return HTTP_DIALING;
+  int error = http_lookup_start(&dial->rt->loop, endpoint->host, endpoint->port, on_looked_up, dial,
+                                &dial->lookup);
+  return error ? end(dial, error) : HTTP_DIALING;
 }
 
 /* The one address that needs no look-up, if it is such. */
