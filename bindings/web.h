@@ -124,11 +124,12 @@ int web_body_chunks(lua_State *L);
 typedef struct WebOut WebOut;
 void web_out_open(lua_State *L);
 
-/* Pushes a new one. */
-WebOut *web_out_new(lua_State *L);
+/* Pushes a new one for a body of that length (see http_response.h). */
+WebOut *web_out_new(lua_State *L, uint64_t length);
 
-/* Runs the function at `function` with `out`, which is on the top of L, and ends the stream, of
-   which it takes the writer's part. The last act of a C function, like web_respond. */
-int web_out_run(lua_State *L, WebOut *out, struct HttpStream *stream, int function);
+/* The head of the current response is written, at `head_at` of c->out: runs the function at
+   `function` with `out`, which is on the top of L, and ends the stream. The last act of a C
+   function, like web_respond. */
+int web_out_run(lua_State *L, WebOut *out, HttpConnection *c, size_t head_at, int function);
 
 #endif

@@ -162,53 +162,45 @@ static void check_status(Reply *reply, int index) {
   reply->status = (int)status;
 }
 
-/* The head but for the framing headers. */
-static inline bool begin_head(Reply *reply) {
+/* Writes the response; of a streamed one the head, whose function then `runs`, or does not. */
+static inline void write_head_and_body(Reply *reply, bool runs) {
   HttpConnection *c = reply->c;
   Buffer *out = &c->out, *lines = &reply->web->lines;
+  size_t before = out->len;
+  HttpFraming framing = http_connection_framing(c, reply->status, runs);
   bool ok = http_response_begin(out, reply->has_date ? NULL : &c->server->date, reply->status);
   if (ok && lines->len) ok = buffer_add(out, lines->data, lines->len);
   if (ok && reply->type_len && http_has_body(reply->status))
     ok = buffer_add(out, reply->type, reply->type_len);
-  return ok;
-}
-
-static void write_reply(Reply *reply) {
-  HttpConnection *c = reply->c;
-  size_t before = c->out.len;
-  HttpFraming framing = http_connection_framing(c, reply->status, false);
-  bool ok = begin_head(reply) && http_response_end(&c->out, &framing, reply->body, reply->body_len);
-  if (!ok) c->out.len = before;
+  if (ok)
+    ok = reply->stream ? http_response_end_streamed(out, &framing, reply->length)
+                       : http_response_end(out, &framing, reply->body, reply->body_len);
+  if (!ok) out->len = before;
   if (reply->web->body.cap > HTTP_READ_BUFFER) buffer_free(&reply->web->body);
   check_memory(reply->L, ok);
   c->answered = true;
 }
 
+static void write_reply(Reply *reply) { write_head_and_body(reply, false); }
+
 /* Writes the head, and runs the stream function, which writes the body. */
 static int stream_reply(Reply *reply) {
   HttpConnection *c = reply->c;
   lua_State *L = reply->L;
-  size_t before = c->out.len;
+  size_t head_at = c->out.len;
+  bool has_body = http_has_body(reply->status);
   bool is_old = c->request.minor == 0; /* knows no chunks */
-  if (reply->length == HTTP_LENGTH_CHUNKED && is_old && http_has_body(reply->status)) {
+  if (reply->length == HTTP_LENGTH_CHUNKED && is_old && has_body) {
     reply->length = HTTP_LENGTH_UNTIL_CLOSE;
     c->close_after = true;
   }
-  bool runs = c->request.method != HTTP_HEAD && http_has_body(reply->status);
-  HttpFraming framing = http_connection_framing(c, reply->status, runs);
-  if (!runs) {
-    bool ok = begin_head(reply) && http_response_end_streamed(&c->out, &framing, reply->length);
-    if (!ok) c->out.len = before;
-    check_memory(L, ok);
-    c->answered = true;
+  if (!has_body || c->request.method == HTTP_HEAD) {
+    write_reply(reply);
     return 0;
   }
-  WebOut *out = web_out_new(L);
-  HttpStream *stream =
-      begin_head(reply) ? http_stream_begin(c, &framing, before, reply->length) : NULL;
-  if (!stream) c->out.len = before;
-  check_memory(L, stream);
-  return web_out_run(L, out, stream, reply->stream);
+  WebOut *out = web_out_new(L, reply->length);
+  write_head_and_body(reply, true);
+  return web_out_run(L, out, c, head_at, reply->stream);
 }
 
 static void set_stream(Reply *reply, int index) {

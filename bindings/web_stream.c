@@ -175,23 +175,25 @@ static int function_returned(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
-WebOut *web_out_new(lua_State *L) {
+WebOut *web_out_new(lua_State *L, uint64_t length) {
   WebOut *out = lua_newuserdatauv(L, sizeof *out, 0);
   *out = (WebOut){0};
   waiters_init(&out->line);
   luaL_setmetatable(L, WEB_OUT);
+  out->stream = http_stream_new(length);
+  if (!out->stream) luaL_error(L, "not enough memory for the response");
   return out;
 }
 
-int web_out_run(lua_State *L, WebOut *out, HttpStream *s, int function) {
-  out->stream = s;
+int web_out_run(lua_State *L, WebOut *out, HttpConnection *c, size_t head_at, int function) {
+  http_stream_begin(out->stream, c, head_at);
   lua_pushvalue(L, function);
   lua_replace(L, 2);
   lua_replace(L, 1);
   lua_settop(L, 2);
   lua_pushvalue(L, 1);
-  lua_callk(L, 1, 0, (lua_KContext)s->connection, function_returned);
-  return function_returned(L, LUA_OK, (lua_KContext)s->connection);
+  lua_callk(L, 1, 0, (lua_KContext)c, function_returned);
+  return function_returned(L, LUA_OK, (lua_KContext)c);
 }
 
 void web_out_open(lua_State *L) {

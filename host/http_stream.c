@@ -3,21 +3,20 @@
 #include "http_server.h"
 #include <stdlib.h>
 
-HttpStream *http_stream_begin(HttpConnection *c, const HttpFraming *framing, size_t head_at,
-                              uint64_t length) {
+HttpStream *http_stream_new(uint64_t length) {
   HttpStream *s = calloc(1, sizeof *s);
-  if (!s || !http_response_end_streamed(&c->out, framing, length)) {
-    free(s);
-    return NULL;
-  }
-  s->connection = c;
+  if (!s) return NULL;
   s->left = length;
-  s->head_at = head_at;
-  s->owners = 2;
-  c->stream = s;
-  c->answered = true;
-  http_server_due(c->server, c);
+  s->owners = 1;
   return s;
+}
+
+void http_stream_begin(HttpStream *s, HttpConnection *c, size_t head_at) {
+  s->connection = c;
+  s->head_at = head_at;
+  s->owners++;
+  c->stream = s;
+  http_server_due(c->server, c);
 }
 
 void http_stream_drop(HttpStream *s) {

@@ -12,17 +12,19 @@ enum { HTTP_STREAM_HIGH_WATER = 64 * 1024 };
 struct HttpStream {
   HttpConnection *connection; /* NULL when the response is over */
   ml_Waker writer;            /* waits until it is not full, or over */
-  uint64_t left;              /* bytes that are missing to the Content-Length, or a HTTP_LENGTH_* */
-  size_t head_at;             /* where the head begins in the connection's `out` */
-  bool sent;                  /* some of it has been handed to the system */
+  uint64_t left;  /* bytes that are missing to the Content-Length, or an HTTP_LENGTH_* */
+  size_t head_at; /* where the head begins in the connection's `out` */
+  bool sent;      /* some of it has been handed to the system */
   uint8_t owners;
 };
 
-/* Begins a streamed response in the place of the current request's: its head begins at `head_at` of
-   c->out, complete but for the framing headers. `length` is the body's in bytes or HTTP_LENGTH_*.
-   Returns the stream, which the caller drops; NULL when memory is out: nothing has begun. */
-HttpStream *http_stream_begin(HttpConnection *c, const HttpFraming *framing, size_t head_at,
-                              uint64_t length);
+/* A stream for a body of `length` bytes, or HTTP_LENGTH_*, which belongs to its writer. NULL when
+   memory is out. */
+HttpStream *http_stream_new(uint64_t length);
+
+/* The response to the current request is streamed: its whole head is written, at `head_at` of
+   c->out. */
+void http_stream_begin(HttpStream *s, HttpConnection *c, size_t head_at);
 
 /* Lets go of the writer's ownership. */
 void http_stream_drop(HttpStream *s);
