@@ -15,6 +15,7 @@ local PARTS = {
   file = "moonloop.web.files",
   redirect = "moonloop.web.redirect",
   signer = "moonloop.web.signer",
+  token = "moonloop.web.signer",
 }
 
 --- web.abort(status [, detail]): ends the request with the status and {"detail": detail}. The

@@ -104,4 +104,14 @@ function Signer:verify(text, name)
   return crypto.from_base64url(value)
 end
 
+--- web.token([bytes = 32]) -> random text that nobody can guess, of letters, digits, '-' and '_':
+-- for session ids, for secrets.
+function M.token(bytes)
+  if bytes == nil then bytes = MIN_SECRET end
+  if math.type(bytes) ~= "integer" or bytes < 16 or bytes > 1024 then
+    error("bad argument #1 to 'token' (16 to 1024 bytes expected)", 2)
+  end
+  return crypto.base64url(crypto.random(bytes))
+end
+
 return M
