@@ -94,6 +94,36 @@ the loop was free meanwhile: true
     end)
   end)
 
+  it("upload.lua saves files and counts them in a cookie", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    local served = assert(io.popen(
+      ("mkdir %s; echo $$; UPLOADS=%s exec '%s' serve scripts/examples/upload.lua --port 0 2>&1")
+      :format(folder, folder, support.binary)))
+    local pid = served:read("l")
+    local url, cookie = served:read("l"):match("http://[%d.]+:%d+"), nil
+    local form = assert(require "moonloop.multipart".form {
+      { name = "note", value = "hi" }, { name = "files", filename = "a.txt", body = "one" },
+      { name = "files", filename = "", body = "" }, { name = "files", filename = "b.txt", body = "two" } })
+    local ok, err = pcall(function()
+      for _ = 1, 2 do
+        local res = assert(ml.http.post(url, { body = form:text(), follow_redirects = false,
+          headers = { ["Content-Type"] = form.content_type, Cookie = cookie } }))
+        assert.equal(303, res.status)
+        cookie = res.headers["set-cookie"][1]:match("^[^;]+")
+      end
+      assert.matches("You have sent 4 files", assert(ml.http.get(url, { headers = { Cookie = cookie } })).body)
+      assert.matches("You have sent 0 files", assert(ml.http.get(url, { headers = { Cookie = cookie .. "0" } })).body)
+    end)
+    os.execute("kill -TERM " .. pid)
+    local output = served:read("a")
+    assert.is_true(served:close(), output)
+    assert.is_true(ok, err)
+    local _, lines = output:gsub('"[ab].txt": 3 bytes in ', "")
+    assert.equal(4, lines)
+    assert(os.execute("cat " .. folder .. "/upload-* >/dev/null && rm -r " .. folder))
+  end)
+
   it("benchmark.lua gets all its answers from app.lua as it is served", function()
     -- A shell that becomes the server: its process id, then what the server prints.
     local served = assert(io.popen(

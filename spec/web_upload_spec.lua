@@ -131,10 +131,9 @@ end)
 describe("part:save", function()
   local function saver(path)
     return function(req)
-      for part in req:parts() do
-        local size, err = part:save(path)
-        return { size = size, kind = err and err.kind, code = err and err.code }
-      end
+      local part = req:parts()()
+      local size, err = part:save(path)
+      return { size = size, kind = err and err.kind, code = err and err.code }
     end
   end
 

@@ -18,7 +18,7 @@ local PAGE = [[
 ]]
 
 -- How many files this browser has sent: 0 without a cookie, or with one that is not ours.
-local function count_of(req) return tonumber(req:signed_cookie("count", signer)) or 0 end
+local function count_of(req) return tonumber((req:signed_cookie("count", signer))) or 0 end
 
 local app = ml.web.app()
 
