@@ -16,6 +16,7 @@
 typedef struct HttpServer HttpServer;
 typedef struct HttpBody HttpBody;
 typedef struct HttpStream HttpStream;
+typedef struct HttpWrite HttpWrite;
 
 typedef union HttpPeer {
   struct sockaddr any;
@@ -39,7 +40,7 @@ typedef struct HttpConnection {
   HttpStream *stream; /* the response under way is streamed (http_stream.h), or NULL */
   Buffer out;         /* to be written at the end of the pass */
   HttpPace body_pace;
-  struct HttpWrite *write; /* under way in libuv, or NULL */
+  HttpWrite *write; /* under way in libuv, or NULL */
   HttpPeer peer;
   uint8_t in_a_row; /* requests started in this pass */
   bool due;         /* in the list of this pass */
@@ -93,6 +94,9 @@ void http_connection_abort(HttpConnection *c);
 /* Closes the socket at once, where a response has been begun that will not be complete; with
    `reset`, so that no client can take that for an orderly end. */
 void http_connection_break(HttpConnection *c, bool reset);
+
+/* c->write is done (http_write.h). */
+void http_connection_written(HttpConnection *c);
 
 /* What is due at the end of a pass: writing, noticing that the client has gone, closing. */
 void http_connection_pass(HttpConnection *c);
