@@ -166,8 +166,8 @@ static int check_target(HttpRequest *r) {
   }
   if (escaped && !url_percent_ok(path, (size_t)(end - path)))
     return refuse(r, 400, "malformed percent-encoding in the request target");
-  if (!r->path.len) /* "http://host?query": an empty path is "/" (RFC 9110 section 4.2.3): the last
-                       one of "://" stands in */
+  /* "http://host?query": an empty path is "/" (RFC 9110 section 4.2.3); one of "://" stands in. */
+  if (!r->path.len)
     r->path =
         (HttpSpan){(uint32_t)((const char *)memchr(head + r->target.at, ':', 6) + 2 - head), 1};
   return 0;
@@ -285,8 +285,10 @@ static int on_headers_complete(llhttp_t *parser) {
   r->minor = parser->http_minor;
   if (parser->http_major != 1) return refuse(r, 505, "HTTP Version Not Supported");
   if (check_target(r) || check_head(r)) return -1;
-  /* What follows CONNECT is meant for a tunnel. */
-  r->keep_alive = llhttp_should_keep_alive(parser) && r->method != HTTP_CONNECT;
+  /* RFC 9112 section 9.3: close wins. What follows CONNECT is meant for a tunnel. */
+  unsigned kept = parser->flags & (F_CONNECTION_CLOSE | F_CONNECTION_KEEP_ALIVE);
+  r->keep_alive =
+      (kept == F_CONNECTION_KEEP_ALIVE || (!kept && r->minor)) && r->method != HTTP_CONNECT;
   r->chunked = (parser->flags & F_CHUNKED) != 0;
   r->content_length = parser->content_length;
   r->state = REQUEST_IN_BODY;
@@ -406,8 +408,10 @@ static HttpProgress execute(HttpRequest *r, const char *bytes, size_t n, size_t 
   if (error != HPE_PAUSED) return parser_failed(r, error);
   *used = (size_t)(llhttp_get_error_pos(&r->parser) - bytes);
   llhttp_resume(&r->parser);
-  if (body) r->body_raw += *used;
-  return r->state == REQUEST_COMPLETE ? HTTP_COMPLETE : HTTP_HEAD_READ;
+  if (r->state != REQUEST_COMPLETE) return HTTP_HEAD_READ;
+  if (!body) return HTTP_COMPLETE;
+  r->body_raw += *used;
+  return check_framing(r) == HTTP_BAD ? HTTP_BAD : HTTP_COMPLETE;
 }
 
 bool http_request_keep(HttpRequest *r, const char *bytes, size_t n) {

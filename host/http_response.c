@@ -200,6 +200,7 @@ static inline void put_connection(Buffer *out, const HttpFraming *framing) {
 
 bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body, size_t n) {
   bool with_body = http_has_body(framing->status);
+  if (framing->status == 205) n = 0; /* RFC 9110 section 15.3.6: framed, but empty */
   size_t sent = with_body && !framing->head ? n : 0;
   if (!buffer_reserve(out, sent + 128)) return false;
   put_connection(out, framing);

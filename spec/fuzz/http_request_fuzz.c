@@ -1,5 +1,6 @@
-/* Feeds bytes to the request parser in one piece and in pieces: both must see the same requests.
-   The first byte chooses the size of the pieces. */
+/* Feeds bytes to the request parser in one piece and in pieces: both must see the same requests,
+   and each of them keeps the rules that the server counts on. The first byte chooses the size of
+   the pieces, the second the limits. */
 #include "http_request.h"
 
 #include <stdlib.h>
@@ -8,11 +9,16 @@ static void note(Buffer *log, const void *bytes, size_t n) {
   if (!buffer_add(log, bytes, n)) abort();
 }
 
+static void require(bool holds) {
+  if (!holds) abort();
+}
+
 static void note_request(Buffer *log, HttpRequest *r) {
   const char *head = http_request_head(r);
   note(log, &r->method, 1);
   note(log, &r->minor, 1);
   note(log, &r->keep_alive, sizeof r->keep_alive);
+  note(log, &r->no_path, sizeof r->no_path);
   note(log, head + r->path.at, r->path.len);
   note(log, "?", 1);
   note(log, head + r->query.at, r->query.len);
@@ -27,41 +33,81 @@ static void note_request(Buffer *log, HttpRequest *r) {
   note(log, r->body.data, r->body.len);
 }
 
-static void run(const uint8_t *data, size_t size, size_t piece, Buffer *log) {
+/* What a handler may take for granted. */
+static void check_request(const HttpRequest *r) {
+  const char *head = http_request_head(r);
+  const HttpLimits *l = r->limits;
+  require(r->path.len && (r->no_path || head[r->path.at] == '/'));
+  require(!memchr(head + r->path.at, '\\', r->path.len));
+  require(r->target.at + r->target.len < l->max_request_line);
+  require(r->headers.at + r->headers.len + 2 <= l->max_header_bytes);
+  require(r->body.len <= r->max_body && r->body.len == r->body_total);
+  require(r->chunked || r->content_length == r->body.len);
+  unsigned hosts = 0, lengths = 0, encodings = 0, count = 0;
+  const char *lines = head + r->headers.at;
+  size_t n = r->headers.len;
+  HttpHeader h;
+  while (http_header_next(&lines, &n, &h)) {
+    count++;
+    require(h.name_len && !memchr(h.name, ' ', h.name_len) && !memchr(h.name, '\n', h.name_len));
+    require(!memchr(h.value, '\r', h.value_len) && !memchr(h.value, '\n', h.value_len) &&
+            !memchr(h.value, 0, h.value_len));
+    if (http_name_is(h.name, h.name_len, "host")) {
+      hosts++;
+      require(h.value_len && !memchr(h.value, '@', h.value_len) &&
+              !memchr(h.value, '/', h.value_len) && !memchr(h.value, ',', h.value_len));
+    }
+    lengths += http_name_is(h.name, h.name_len, "content-length");
+    encodings += http_name_is(h.name, h.name_len, "transfer-encoding");
+  }
+  require(count <= l->max_headers && hosts <= 1 && lengths + encodings <= 1);
+  require(hosts || r->minor == 0);
+  require(r->chunked == (encodings == 1));
+}
+
+static void run(const uint8_t *data, size_t size, size_t piece, bool small, Buffer *log) {
   HttpRequest r = {0};
   HttpLimits limits;
   BufferPool pool = {.size = 512};
   http_limits_default(&limits);
+  if (small) {
+    limits.max_request_line = 64;
+    limits.max_header_bytes = 256;
+    limits.max_headers = 3;
+  }
   http_request_open(&r, &limits, &pool);
   HttpProgress progress = HTTP_MORE;
   for (size_t at = 0; at < size && progress != HTTP_BAD; at += piece) {
     size_t n = size - at < piece ? size - at : piece;
     char *copy = malloc(n ? n : 1); /* so that ASan sees every read beyond the piece */
-    if (!copy) abort();
+    require(copy);
     memcpy(copy, data + at, n);
     progress = http_request_feed(&r, copy, n);
     free(copy);
     while (progress == HTTP_HEAD_READ || progress == HTTP_COMPLETE) {
       if (progress == HTTP_HEAD_READ) {
-        r.max_body = 4096;
+        r.max_body = small ? 16 : 4096;
       } else {
+        check_request(&r);
         note_request(log, &r);
         http_request_next(&r);
       }
       progress = http_request_parse(&r);
     }
   }
-  if (progress == HTTP_BAD && (!r.error_status || !r.error_detail)) abort();
+  if (progress == HTTP_BAD)
+    require(r.error_status >= 400 && r.error_status <= 505 && r.error_detail);
   http_request_close(&r);
   buffer_pool_trim(&pool, 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  if (!size) return 0;
+  if (size < 2) return 0;
   Buffer whole = {0}, pieces = {0};
-  run(data + 1, size - 1, size, &whole);
-  run(data + 1, size - 1, data[0] % 32 + 1, &pieces);
-  if (whole.len != pieces.len || (whole.len && memcmp(whole.data, pieces.data, whole.len))) abort();
+  bool small = data[1] & 1;
+  run(data + 2, size - 2, size, small, &whole);
+  run(data + 2, size - 2, data[0] % 32 + 1, small, &pieces);
+  require(whole.len == pieces.len && (!whole.len || !memcmp(whole.data, pieces.data, whole.len)));
   buffer_free(&whole);
   buffer_free(&pieces);
   return 0;
