@@ -428,10 +428,10 @@ HttpProgress http_request_parse(HttpRequest *r) {
   if (r->error_status) return HTTP_BAD;
   size_t n = http_request_pending(r), used;
   bool body = r->state == REQUEST_IN_BODY;
-  const char *from = r->in.data + r->start + r->parsed;
+  const char *from = n ? r->in.data + r->start + r->parsed : "";
   /* Counted before the limits are checked. */
   r->parsed += n;
-  HttpProgress progress = execute(r, n ? from : "", n, &used);
+  HttpProgress progress = execute(r, from, n, &used);
   r->parsed -= n - used;
   if (r->state == REQUEST_IDLE) { /* nothing but empty lines before a request, RFC 9112 2.2 */
     r->in.len = r->start;
