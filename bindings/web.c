@@ -2,6 +2,7 @@
    scripts/moonloop/web.lua. */
 #include "web.h"
 
+#include "access_log.h"
 #include "error.h"
 #include "http_stream.h"
 #include "modules.h"
@@ -231,6 +232,41 @@ void web_push_abort(lua_State *L, int status, const char *detail) {
   push_abort(L, status, -1);
 }
 
+/* log_id(id): the access log names the request whose handler's task this is by the text. */
+static int l_log_id(lua_State *L) {
+  size_t n;
+  const char *id = luaL_checklstring(L, 1, &n);
+  const Task *t = task_current(L);
+  if (!t || !t->owner || t->owner->ended != request_ended) return 0;
+  AccessNote *note = container_of(t->owner, HttpConnection, owner)->access;
+  luaL_argcheck(L, n <= ACCESS_ID_MAX, 1, "the id is too long");
+  if (!note) return 0;
+  memcpy(note->id, id, n);
+  note->id_len = n;
+  return 0;
+}
+
+/* The bijection of splitmix64: a counter becomes what looks random. */
+static uint64_t mix(uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9u;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111ebu;
+  return x ^ x >> 31;
+}
+
+/* new_id() -> 32 hexadecimal digits that no other call, nor another process, returns */
+static int l_new_id(lua_State *L) {
+  Web *web = lua_touserdata(L, lua_upvalueindex(1));
+  if (!web->id_count && uv_random(NULL, NULL, web->id_seed, sizeof web->id_seed, 0, NULL))
+    return luaL_error(L, "no random numbers");
+  char text[33];
+  snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)web->id_seed[0],
+           (unsigned long long)mix(web->id_seed[1] + ++web->id_count));
+  lua_pushlstring(L, text, 32);
+  return 1;
+}
+
 /* abort(status, detail) -> the error object that makes web_respond_error answer so */
 static int l_abort(lua_State *L) {
   lua_settop(L, 2);
@@ -284,12 +320,13 @@ int luaopen_moonloop_web_core(lua_State *L) {
   ml_runtime_on_close(runtime_of(L), &web->on_close);
   lua_pushcclosure(L, l_on_file, 1);
   lua_setfield(L, 1, "on_file");
-  static const luaL_Reg functions[] = {{"router", l_router},
-                                       {"reason", l_reason},
-                                       {"abort", l_abort},
-                                       {"allowed", web_request_allowed},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"router", l_router}, {"reason", l_reason},
+                                       {"abort", l_abort},   {"allowed", web_request_allowed},
+                                       {"log_id", l_log_id}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  lua_pushlightuserdata(L, web);
+  lua_pushcclosure(L, l_new_id, 1);
+  lua_setfield(L, 1, "new_id");
   web_headers_open(L);
   web_chain_open(L, web);
   web_server_open(L, web);

@@ -2,6 +2,7 @@
    the first byte is written. */
 #include "web.h"
 
+#include "access_log.h"
 #include "error.h"
 #include "http_stream.h"
 #include "json.h"
@@ -178,6 +179,7 @@ static inline void write_head_and_body(Reply *reply, bool runs) {
   if (!ok) out->len = before;
   if (reply->web->body.cap > HTTP_READ_BUFFER) buffer_free(&reply->web->body);
   check_memory(reply->L, ok);
+  if (c->access) c->access->bytes = framing.sent;
   c->answered = true;
 }
 

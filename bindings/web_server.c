@@ -1,11 +1,14 @@
 /* The servers of moonloop.web.core: listening, stopping in order, waiting for the end. */
 #include "web.h"
 
+#include "access_log.h"
 #include "error.h"
 #include "http_server.h"
+#include "report.h"
 #include "task_tally.h"
 #include <lauxlib.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Seconds that cancelled tasks have for their clean-up. */
@@ -25,6 +28,11 @@ typedef struct WebServer {
   StopWait *waits;
   int self;   /* registry reference: the userdata, until all is over */
   int router; /* the same for its router */
+  AccessLog log;
+  TaskOwner taker;  /* of the task that gives entries to a script */
+  int on_entries;   /* registry reference: its function */
+  bool is_taken;    /* that task runs */
+  bool is_given_up; /* what cannot be ended is not waited for */
   bool is_over;
 } WebServer;
 
@@ -34,9 +42,15 @@ static WebServer *check_server(lua_State *L) {
 
 /* --- the end --- */
 
+/* Is something to be waited for? */
+static bool is_busy(const WebServer *server) {
+  return server->tasks.count || server->is_taken || (server->on_entries && server->log.lines.len);
+}
+
 static void check_over(WebServer *server) {
   Runtime *rt = server->http.rt;
-  if (!server->http.is_stopped || (server->tasks.count && !rt->closing) || server->is_over) return;
+  if (!server->http.is_stopped || server->is_over) return;
+  if (is_busy(server) && !server->is_given_up && !rt->closing) return;
   server->is_over = true;
   timer_clear(&rt->timers, &server->drain);
   *server->link = server->next;
@@ -45,6 +59,7 @@ static void check_over(WebServer *server) {
   if (rt->closing) return; /* the state is on its way out with all its references */
   luaL_unref(rt->L, LUA_REGISTRYINDEX, server->self);
   luaL_unref(rt->L, LUA_REGISTRYINDEX, server->router);
+  if (server->on_entries) luaL_unref(rt->L, LUA_REGISTRYINDEX, server->on_entries);
 }
 
 static void http_stopped(HttpServer *http) { check_over((WebServer *)http); }
@@ -62,6 +77,7 @@ static bool start_handler(HttpConnection *c) {
 static void give_tasks_up(Timer *timer) {
   WebServer *server = container_of(timer, WebServer, drain);
   task_tally_disband(server->http.rt, &server->tasks);
+  server->is_given_up = true;
   check_over(server);
 }
 
@@ -87,10 +103,76 @@ static void drain_tasks(WebServer *server, double grace) {
 
 static int server_gc(lua_State *L) {
   WebServer **server = lua_touserdata(L, 1);
+  if (*server) buffer_free(&(*server)->log.lines);
   free(*server);
   *server = NULL;
   return 0;
 }
+
+/* --- the access log, given to a script --- */
+
+static void taker_ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback) {
+  WebServer *server = container_of(owner, WebServer, taker);
+  server->is_taken = false;
+  if (t->status == TASK_FAILED)
+    report_error(L, "moonloop: the access log failed", -1, traceback, NULL);
+  if (server->log.lines.len && t->status == TASK_DONE)
+    runtime_at_pass_end(t->rt, &server->http.pass);
+  else
+    server->log.lines.len = 0; /* nobody wants them */
+  check_over(server);
+}
+
+/* A flush: starts the task that takes the lines. */
+static void give_lines(AccessLog *log) {
+  WebServer *server = container_of(log, WebServer, log);
+  Runtime *rt = server->http.rt;
+  if (server->is_taken || server->is_over || rt->closing) return;
+  lua_rawgeti(rt->L, LUA_REGISTRYINDEX, server->on_entries);
+  lua_rawgeti(rt->L, LUA_REGISTRYINDEX, server->self);
+  server->taker = (TaskOwner){taker_ended, NULL};
+  Task *t = task_start(rt->L, rt, NULL, 1, &server->taker);
+  t->name = "access log";
+  server->is_taken = true;
+}
+
+/* server:take_entries() -> the lines of the access log that wait | nil */
+static int l_server_take_entries(lua_State *L) {
+  WebServer *server = check_server(L);
+  AccessLog *log = &server->log;
+  if (log->lost) {
+    char text[80];
+    snprintf(text, sizeof text, "moonloop: the access log is behind: %zu entries lost\n",
+             log->lost);
+    report_print(runtime_of(L), text);
+    log->lost = 0;
+  }
+  if (!log->lines.len) return 0;
+  lua_pushlstring(L, log->lines.data, log->lines.len);
+  log->lines.len = 0;
+  return 1;
+}
+
+/* server:log(format | function): keeps an access log: "common" or "json" on the standard output; or
+   the function is called in a task of its own, with the server, when there are entries to take. */
+static int l_server_log(lua_State *L) {
+  WebServer *server = check_server(L);
+  AccessLog *log = &server->log;
+  if (lua_isfunction(L, 2)) {
+    lua_settop(L, 2);
+    server->on_entries = luaL_ref(L, LUA_REGISTRYINDEX);
+    log->format = access_log_json;
+    log->flush = give_lines;
+  } else {
+    static const char *const names[] = {"common", "json", NULL};
+    log->format = luaL_checkoption(L, 2, NULL, names) == 0 ? access_log_common : access_log_json;
+    log->flush = access_log_to_stdout;
+  }
+  server->http.log = log;
+  return 0;
+}
+
+/* --- listening --- */
 
 /* Sets the limits that the table at `index` has. */
 static void check_limits(lua_State *L, int index, HttpLimits *limits) {
@@ -256,8 +338,11 @@ void web_close_servers(CloseHook *hook, Runtime *rt) {
 }
 
 void web_server_open(lua_State *L, Web *web) {
-  static const luaL_Reg methods[] = {
-      {"wait", l_server_wait}, {"stop", l_server_stop}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"wait", l_server_wait},
+                                     {"stop", l_server_stop},
+                                     {"log", l_server_log},
+                                     {"take_entries", l_server_take_entries},
+                                     {NULL, NULL}};
   luaL_newmetatable(L, WEB_SERVER);
   lua_newtable(L);
   luaL_setfuncs(L, methods, 0);

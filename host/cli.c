@@ -24,6 +24,7 @@ static const char usage_to_serve[] =
     "  moonloop serve APP.lua         serve the web app that the file returns\n"
     "      --host ADDRESS             address to listen on (127.0.0.1)\n"
     "      --port NUMBER              port to listen on (8000); 0: any free one\n"
+    "      --access-log FORMAT        a line for each response on standard output: common or json\n"
     "      --cpu-limit SECONDS        CPU time after which a task that does not suspend is broken\n"
     "                                 off (30); 0: never\n";
 
@@ -112,6 +113,13 @@ static const char *set_cpu_limit(CliRequest *r, const char *v, char *message, in
   return read_time("--cpu-limit", v, 1, &r->cpu_limit, message, size);
 }
 
+static const char *set_access_log(CliRequest *r, const char *v, char *message, int size) {
+  if (strcmp(v, "common") != 0 && strcmp(v, "json") != 0)
+    return wrong(message, size, "serve: --access-log must be common or json, not '%s'", v);
+  r->access_log = v;
+  return NULL;
+}
+
 /* The options of serve that are no limits of the server. Each function takes a value that is not
    empty, and returns NULL or what is wrong. */
 static const struct {
@@ -122,6 +130,7 @@ static const struct {
     {"--port", set_port},
     {"--block-limit", set_block_limit},
     {"--cpu-limit", set_cpu_limit},
+    {"--access-log", set_access_log},
 };
 
 static const char *set_limit(CliRequest *r, const HttpLimit *limit, const char *option,

@@ -24,6 +24,7 @@ typedef struct CliRequest {
   int first; /* index in argv of what becomes arg[0] */
   const char *host;
   int port;
+  const char *access_log;       /* "common", "json" or NULL */
   double block_limit;           /* seconds; 0: stretches of any length are fine */
   double cpu_limit;             /* CPU seconds; the same */
   double limits[HTTP_LIMITS];   /* of the server, in the units of http_limits */

@@ -1,5 +1,6 @@
 #include "http_connection.h"
 
+#include "access_log.h"
 #include "http_body.h"
 #include "http_server.h"
 #include "http_stream.h"
@@ -50,6 +51,7 @@ static RouteMethod route_method(uint8_t method) {
 static void release(HttpConnection *c) {
   if (!c->closed || c->task) return;
   http_request_close(&c->request);
+  access_log_forget(c);
   buffer_pool_give(&c->server->out_pool, &c->out);
   http_server_forget(c->server, c); /* it may have been the last one of a server that stops */
   free(c);
@@ -110,6 +112,7 @@ HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed
   /* Nothing more is read from a connection that is to be closed. */
   if (!r->keep_alive || c->server->stopping) c->close_after = true;
   buffer_pool_take(&c->server->out_pool, &c->out);
+  if (c->access) c->access->status = status;
   return (HttpFraming){
       .status = status,
       .head = r->method == HTTP_HEAD,
@@ -125,6 +128,8 @@ void http_connection_detail(HttpConnection *c, int status, const char *detail,
   if (!http_response_detail(&c->out, &c->server->date, &framing, detail, headers)) {
     c->out.len = before;
     c->close_after = true;
+  } else if (c->access) {
+    c->access->bytes = framing.sent;
   }
   http_server_due(c->server, c);
 }
@@ -132,7 +137,9 @@ void http_connection_detail(HttpConnection *c, int status, const char *detail,
 /* The framing is in doubt, or the rest of the request is not wanted: answers and closes. */
 static void refuse(HttpConnection *c, int status, const char *detail) {
   c->close_after = c->discard = c->linger = true;
+  if (c->server->log) access_log_begin(c);
   http_connection_detail(c, status, detail, "");
+  if (c->server->log) access_log_end(c, 0);
 }
 
 static void find_route(HttpConnection *c) {
@@ -144,6 +151,7 @@ static void find_route(HttpConnection *c) {
 
 static void answer_without_route(HttpConnection *c) {
   char allow[80], headers[100];
+  if (c->server->log) access_log_begin(c);
   if (c->request.no_path) { /* OPTIONS * is about the server as a whole: RFC 9110 section 9.3.7 */
     bool options = c->request.method == HTTP_OPTIONS;
     router_allow((1u << ROUTE_ANY) - 1, allow);
@@ -156,6 +164,7 @@ static void answer_without_route(HttpConnection *c) {
   } else {
     http_connection_detail(c, 404, "Not Found", "");
   }
+  if (c->server->log) access_log_end(c, 0);
 }
 
 /* The head of a request with a body has been read. False: it was refused. */
@@ -201,6 +210,7 @@ static bool start_handler(HttpConnection *c) {
   c->deadline = 0;
   c->cancelled = c->answered = false;
   c->number = ++c->server->n_requests;
+  if (c->server->log) access_log_begin(c);
   c->in_a_row++;
   if (c->server->start(c)) return true;
   refuse(c, 503, "out of memory");
@@ -338,6 +348,7 @@ static void leave_body(HttpConnection *c) {
 
 void http_connection_responded(HttpConnection *c) {
   c->task = NULL;
+  if (c->server->log) access_log_end(c, c->number);
   if (c->closing) {
     release(c);
     return;

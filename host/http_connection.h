@@ -37,8 +37,9 @@ typedef struct HttpConnection {
   Task *task;       /* the handler, or NULL */
   uint64_t number;  /* of the current request, over the server's life */
   HttpBody *body; /* the handler has started before the body was complete (http_body.h), or NULL */
-  HttpStream *stream; /* the response under way is streamed (http_stream.h), or NULL */
-  Buffer out;         /* to be written at the end of the pass */
+  struct AccessNote *access; /* of the current request, or NULL: there is no log */
+  HttpStream *stream;        /* the response under way is streamed (http_stream.h), or NULL */
+  Buffer out;                /* to be written at the end of the pass */
   HttpPace body_pace;
   HttpWrite *write; /* under way in libuv, or NULL */
   HttpPeer peer;

@@ -198,11 +198,12 @@ static inline void put_connection(Buffer *out, const HttpFraming *framing) {
     put(out, LITERAL("Connection: keep-alive\r\n"));
 }
 
-bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body, size_t n) {
+bool http_response_end(Buffer *out, HttpFraming *framing, const char *body, size_t n) {
   bool with_body = http_has_body(framing->status);
   if (framing->status == 205) n = 0; /* RFC 9110 section 15.3.6: framed, but empty */
   size_t sent = with_body && !framing->head ? n : 0;
   if (!buffer_reserve(out, sent + 128)) return false;
+  framing->sent = sent;
   put_connection(out, framing);
   if (with_body) {
     put(out, LITERAL("Content-Length: "));
@@ -231,8 +232,8 @@ bool http_response_end_streamed(Buffer *out, const HttpFraming *framing, uint64_
   return true;
 }
 
-bool http_response_detail(Buffer *out, HttpDate *date, const HttpFraming *framing,
-                          const char *detail, const char *headers) {
+bool http_response_detail(Buffer *out, HttpDate *date, HttpFraming *framing, const char *detail,
+                          const char *headers) {
   char body[256];
   int n = snprintf(body, sizeof body, "{\"detail\":\"%.200s\"}", detail);
   return http_response_begin(out, date, framing->status) &&

@@ -20,6 +20,7 @@ typedef struct HttpFraming {
   bool head;           /* answers HEAD: no body, the same headers */
   bool close;          /* says that the connection will be closed */
   bool say_keep_alive; /* HTTP/1.0 wants to be told */
+  size_t sent;         /* bytes of the body, set by http_response_end */
 } HttpFraming;
 
 /* "OK" for 200; "Unknown" for a status without a name. */
@@ -43,7 +44,7 @@ bool http_response_header(Buffer *out, const char *name, size_t name_len, const 
                           size_t value_len);
 
 /* The framing headers, the end of the head, and the body. */
-bool http_response_end(Buffer *out, const HttpFraming *framing, const char *body, size_t n);
+bool http_response_end(Buffer *out, HttpFraming *framing, const char *body, size_t n);
 
 /* The length of a streamed body in bytes, or one of the last two. */
 #define HTTP_LENGTH_MAX (UINT64_MAX / 2)
@@ -55,7 +56,7 @@ bool http_response_end_streamed(Buffer *out, const HttpFraming *framing, uint64_
 
 /* A whole response {"detail": detail}; `detail` is plain ASCII without quotes. `headers` are whole
    lines, or "". */
-bool http_response_detail(Buffer *out, HttpDate *date, const HttpFraming *framing,
-                          const char *detail, const char *headers);
+bool http_response_detail(Buffer *out, HttpDate *date, HttpFraming *framing, const char *detail,
+                          const char *headers);
 
 #endif

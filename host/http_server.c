@@ -1,5 +1,6 @@
 #include "http_server.h"
 
+#include "access_log.h"
 #include "runtime.h"
 #include <errno.h>
 #include <stdio.h>
@@ -50,6 +51,7 @@ static void end_pass(PassHook *hook, Runtime *rt) {
     c->due = false;
     http_connection_pass(c);
   }
+  if (server->log && server->log->lines.len) server->log->flush(server->log);
   check_stopped(server);
 }
 

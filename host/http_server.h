@@ -16,6 +16,7 @@ struct HttpServer {
      the server. */
   void (*stopped)(HttpServer *server);
   void *user;
+  struct AccessLog *log; /* or NULL (access_log.h) */
   HttpLimits limits;
 
   uv_poll_t listener;
@@ -39,7 +40,8 @@ struct HttpServer {
 };
 
 /* Listens on `host` (a name or an address) and `port` (0: any; see server->port). Returns 0 or a
-   libuv error. `server` is all zero but rt, router, start, stopped, user and limits. */
+   libuv error. `server` is all zero but rt, router, start, stopped, user, log and limits.
+   */
 int http_server_listen(HttpServer *server, const char *host, uint16_t port);
 
 /* Stops accepting, closes idle connections, lets running requests end for `grace` seconds, then

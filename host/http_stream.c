@@ -1,5 +1,6 @@
 #include "http_stream.h"
 
+#include "access_log.h"
 #include "http_server.h"
 #include <stdlib.h>
 
@@ -43,6 +44,7 @@ static void put_chunk_size(Buffer *out, size_t n) {
 
 bool http_stream_write(HttpStream *s, const char *bytes, size_t n) {
   HttpConnection *c = s->connection;
+  if (c->access) c->access->bytes += n;
   if (!n) return true; /* a chunk of no bytes would be the last one */
   if (!buffer_reserve(&c->out, n + 20)) return false;
   if (s->left == HTTP_LENGTH_CHUNKED) {

@@ -68,6 +68,8 @@ static void push_listen_options(lua_State *L, const CliRequest *r) {
   lua_setfield(L, -2, "host");
   lua_pushinteger(L, r->port);
   lua_setfield(L, -2, "port");
+  lua_pushstring(L, r->access_log);
+  lua_setfield(L, -2, "access_log");
   for (int i = 0; i < HTTP_LIMITS; i++) {
     if (!r->is_limited[i]) continue;
     lua_pushnumber(L, r->limits[i]);

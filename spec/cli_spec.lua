@@ -200,6 +200,7 @@ describe("moonloop", function()
         ["serve a.lua --port"] = "serve: --port needs a value",
         ["serve a.lua --port 65536"] = "serve: --port must be a number from 0 to 65535, not '65536'",
         ["serve a.lua --port=x"] = "serve: --port must be a number from 0 to 65535, not 'x'",
+        ["serve a.lua --access-log apache"] = "serve: --access-log must be common or json, not 'apache'",
         ["serve a.lua --drain -1"] = "serve: --drain must be a number of seconds, at least 0, not '-1'",
         ["serve a.lua --max-body"] = "serve: --max-body needs a value",
         ["serve a.lua --max-body=10MB"] = "serve: --max-body must be a whole number of bytes, at least 0, not '10MB'",

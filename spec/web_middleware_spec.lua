@@ -1,7 +1,6 @@
 -- app:use, app:on_error, and what next(req) gives.
 local ml = require "moonloop"
 local json = require "moonloop.json"
-local binary = require "spec.support".binary
 local support = require "spec.support.web"
 local web = ml.web
 
@@ -14,17 +13,7 @@ local function ask(app, text)
   return res
 end
 
---- Runs a script in a process of its own; gives what it printed, reports included.
-local function run(code)
-  local name = os.tmpname()
-  local file <close> = assert(io.open(name, "w"))
-  file:write('local ml = require "moonloop" local web = ml.web local support = require "spec.support.web" ', code)
-  file:flush()
-  local pipe <close> = assert(io.popen(("LUA_PATH='./?.lua;./?/init.lua;;' %s %s 2>&1"):format(binary, name)))
-  local text = pipe:read("a")
-  os.remove(name)
-  return text
-end
+local run = support.run
 
 describe("middleware", function()
   it("runs round the handler, the first one outermost", function()
@@ -126,7 +115,7 @@ describe("middleware", function()
       app:use(function(req, next) next(req) end)
       app:get("/", function() return "text" end)
       support.serving(app, function(port) print(support.get(port, "/").status) end)]]
-    assert.matches("the middleware [^\n]*:2 returned nothing %(return what next%(req%) returned, or a response%)",
+    assert.matches("the middleware [^\n]*:3 returned nothing %(return what next%(req%) returned, or a response%)",
       output)
     assert.matches("500\n", output, 1, true)
   end)
@@ -297,7 +286,7 @@ describe("an error inside of middleware", function()
         print(res.status, res.body, res.headers["x-seen"])
       end)]]
     assert.matches('500\t{"detail":"Internal Server Error"}\tyes', output, 1, true)
-    assert.matches("moonloop: GET /fail/1 failed: [^\n]*:9: boom\nstack traceback:\n.*:9: in ", output)
+    assert.matches("moonloop: GET /fail/1 failed: [^\n]*:10: boom\nstack traceback:\n.*:10: in ", output)
     assert.equal(1, select(2, output:gsub("boom", "")))
   end)
 
@@ -316,7 +305,7 @@ describe("an error inside of middleware", function()
         print(res.status, res.body, res.headers["x-seen"])
       end)]]
     assert.matches('500\t{"detail":"Internal Server Error"}\tyes', output, 1, true)
-    assert.matches("moonloop: GET / failed: [^\n]*:7: boom\nstack traceback:\n", output)
+    assert.matches("moonloop: GET / failed: [^\n]*:8: boom\nstack traceback:\n", output)
   end)
 
   it("is also what cannot be sent", function()
@@ -447,8 +436,8 @@ describe("app:on_error", function()
         print(res.status, res.body)
       end)]]
     assert.matches('500\t{"detail":"Internal Server Error"}', output, 1, true)
-    assert.matches("moonloop: GET / failed: [^\n]*:3: first\nstack traceback:\n", output)
-    assert.matches("failed: [^\n]*:2: second\nstack traceback:\n", output)
+    assert.matches("moonloop: GET / failed: [^\n]*:4: first\nstack traceback:\n", output)
+    assert.matches("failed: [^\n]*:3: second\nstack traceback:\n", output)
   end)
 
   it("is not asked for a cancel", function()

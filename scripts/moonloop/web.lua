@@ -10,7 +10,9 @@ local web = { app = app.new, is_app = app.is_app, response = response.new }
 --- What else `moonloop.web` has, by the module that has a function of that name.
 local PARTS = {
   events = "moonloop.web.events",
+  cors = "moonloop.web.cors",
   listen = "moonloop.web.listen",
+  request_id = "moonloop.web.request_id",
   compress = "moonloop.web.compress",
   file = "moonloop.web.files",
   redirect = "moonloop.web.redirect",

@@ -142,10 +142,10 @@ end
 local M = {}
 
 --- web.app([opts]) -> a new application without routes. `opts` are limits for the servers that serve
--- it (README, "Limits and defaults").
+-- it (README, "Limits and defaults"), and access_log, as in web.listen.
 function M.new(opts)
   return setmetatable({
-    limits = server_options.check(opts, {}, "an app", 1),
+    options = server_options.check(opts, {}, "an app", 1),
     router = core.router(), -- knows the app's own paths: what is wrong with one is said at its line
     routes = {}, middleware = {}, mounts = {}, starts = {}, stops = {},
     places = {}, -- where it is served: see site.lua

@@ -2,6 +2,7 @@
 local coding = require "moonloop.web.coding"
 local core = require "moonloop.core"
 local response = require "moonloop.web.response"
+local vary = require "moonloop.web.vary"
 local web_core = require "moonloop.web.core"
 
 --- Types that are worth it, besides text/*, *+json and *+xml.
@@ -38,15 +39,6 @@ end
 
 --- A header's value as one text: its lines are a list.
 local function joined(value) return type(value) == "table" and table.concat(value, ", ") or value end
-
---- Says that the response depends on Accept-Encoding.
-local function vary(headers)
-  local value = joined(headers["Vary"])
-  for name in (value or ""):gmatch("[^,%s]+") do
-    if name == "*" or name:lower() == "accept-encoding" then return end
-  end
-  headers["Vary"] = value and value .. ", Accept-Encoding" or "Accept-Encoding"
-end
 
 --- Other bytes have another strong entity tag: the compressed response has a weak one.
 local function weaken(headers)
@@ -140,12 +132,12 @@ function M.compress(opts)
     local res = next(req)
     local headers = res.headers
     if res.status == 304 then
-      vary(headers) -- and has the tag of the response that the client has kept:
+      vary(headers, "Accept-Encoding") -- and has the tag of the response that the client has kept:
       if (req.headers["if-none-match"] or ""):find("W/", 1, true) then weaken(headers) end
       return res
     end
     if not is_eligible(res, headers) then return res end
-    vary(headers)
+    vary(headers, "Accept-Encoding")
     local name = coding.choose(req.headers["accept-encoding"])
     local fields = name and encoded(res, headers, name)
     if not fields then return res end

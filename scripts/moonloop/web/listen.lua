@@ -13,18 +13,20 @@ local OPTIONS = { host = "string", port = "integer" }
 -- opts.port (8000; 0 is any that is free, see server.port) until server:stop([grace]).
 -- server:wait() suspends until then. What app:on_start was given runs before; if it fails, its error
 -- is raised and nothing is served. Each limit of the server is an option here (README, "Limits and
--- defaults"); those of web.app{...} are the defaults.
+-- defaults"), and access_log: "common", "json" or f(entry), see web/access_log.lua; those of
+-- web.app{...} are the defaults.
 function M.listen(app, opts)
   if not is_app(app) then error("bad argument #1 to 'listen' (an app expected)", 2) end
   opts = server_options.check(opts, OPTIONS, "listen", 1)
-  local limits = server_options.merge(app.limits, opts)
+  opts = server_options.merge(app.options, opts)
   local router = site.router(app)
   local apps = server.start(app)
-  local http, err = core.listen(router, opts.host or "127.0.0.1", opts.port or 8000, limits)
+  local http, err = core.listen(router, opts.host or "127.0.0.1", opts.port or 8000, opts)
   if not http then
     server.stop(apps, #apps)
     return nil, err
   end
+  if opts.access_log then require "moonloop.web.access_log".keep(http, opts.access_log) end
   return server.new(http, apps)
 end
 

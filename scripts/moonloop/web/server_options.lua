@@ -4,8 +4,14 @@ local core = require "moonloop.web.core"
 
 local M = {}
 
+--- Options that are no limits, of apps and servers alike: functions that say what is expected of a
+-- value that is not right.
+local COMMON = {
+  access_log = function(value) return require "moonloop.web.access_log".check(value) end,
+}
+
 --- Checks `opts` and returns a copy (nil gives an empty one). `others` has the types of the options
--- that are no limits, `whose` says whose they are; errors are raised `level` calls further up.
+-- that are no limits, beside those of COMMON; `whose` says whose they are; errors are raised `level` calls further up.
 function M.check(opts, others, whose, level)
   level = level + 1
   if opts == nil then return {} end
@@ -15,7 +21,9 @@ function M.check(opts, others, whose, level)
   local copy = {}
   for name, value in pairs(opts) do
     local expected = others[name]
-    if expected then
+    if COMMON[name] then
+      expected = COMMON[name](value)
+    elseif expected then
       if type(value) == expected or math.type(value) == expected then expected = nil end
     elseif type(name) == "string" then
       expected = core.limit(name, value)
