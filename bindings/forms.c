@@ -27,6 +27,12 @@ static int bad(lua_State *L, int status, const char *format, ...) {
   return 2;
 }
 
+static size_t check_limit(lua_State *L, int index) {
+  lua_Integer limit = luaL_checkinteger(L, index);
+  luaL_argcheck(L, limit >= 0, index, "a limit is not negative");
+  return (size_t)limit;
+}
+
 /* --- application/x-www-form-urlencoded --- */
 
 /* Pushes the decoded text. False: pushes nothing, as a '%' is followed by something else. */
@@ -38,12 +44,14 @@ static bool push_decoded(lua_State *L, const char *text, size_t n) {
   return true;
 }
 
-/* urlencoded(text, max_fields) -> values, fields | nil, err. `values` is a table of name -> value,
-   of equal names the last; `fields` the list of all, {name =, value =}. */
+/* urlencoded(text, max_fields, max_field) -> values, fields | nil, err. `values` is a table of
+   name -> value, of equal names the last; `fields` the list of all, {name =, value =}. max_field is
+   in bytes. */
 static int l_urlencoded(lua_State *L) {
   size_t n;
   const char *text = luaL_checklstring(L, 1, &n);
   lua_Integer max = luaL_checkinteger(L, 2), count = 0;
+  size_t max_field = check_limit(L, 3);
   UrlPair pair;
   lua_settop(L, 1);
   lua_newtable(L);
@@ -55,6 +63,8 @@ static int l_urlencoded(lua_State *L) {
       return bad(L, 400, "the name of field %d has a malformed %%-escape", (int)count);
     if (!push_decoded(L, pair.value, pair.value_len))
       return bad(L, 400, "the value of field %d has a malformed %%-escape", (int)count);
+    if (lua_rawlen(L, -1) > max_field)
+      return bad(L, 413, "field %d has more than %zu bytes", (int)count, max_field);
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, 2);
@@ -68,12 +78,6 @@ static int l_urlencoded(lua_State *L) {
 /* --- multipart/form-data --- */
 
 static Multipart *check_reader(lua_State *L) { return luaL_checkudata(L, 1, READER); }
-
-static size_t check_limit(lua_State *L, int index) {
-  lua_Integer limit = luaL_checkinteger(L, index);
-  luaL_argcheck(L, limit >= 0, index, "a limit is not negative");
-  return (size_t)limit;
-}
 
 /* multipart(content_type, max_parts, max_header, max_field, max_file) -> reader | nil, err. Bytes,
    but for max_parts. An error with the status 415 when it is another type, 400 without a boundary.

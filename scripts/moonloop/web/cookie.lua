@@ -1,6 +1,7 @@
 --- Cookies (RFC 6265, and draft-ietf-httpbis-rfc6265bis where browsers have moved on): read from
 -- requests, set in responses.
 local forms = require "moonloop.forms"
+local http_date = require "moonloop.web.files.core".date
 
 local M = {}
 
@@ -12,16 +13,6 @@ local MAX_ATTRIBUTE = 1024 -- and ignore a longer path or domain
 local OPTIONS = { path = "string", domain = "string", max_age = "integer", expires = "number",
   secure = "boolean", http_only = "boolean", same_site = "string", partitioned = "boolean" }
 local SAME_SITE = { strict = "Strict", lax = "Lax", none = "None" }
-
-local DAYS = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" }
-local MONTHS = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" }
-
---- "Mon, 23 Nov 2026 06:12:16 GMT", whatever the locale.
-local function http_date(seconds)
-  local t = os.date("!*t", math.floor(seconds))
-  return ("%s, %02d %s %04d %02d:%02d:%02d GMT"):format(DAYS[t.wday], t.day, MONTHS[t.month], t.year,
-    t.hour, t.min, t.sec)
-end
 
 --- Raises an error with the line of the script that called into this file.
 local function fail(message, ...)
@@ -109,7 +100,7 @@ local function line_of(name, value, opts)
   local line = { name .. "=" .. value, "Path=" .. path }
   if opts.domain then line[#line + 1] = "Domain=" .. opts.domain end
   if opts.max_age then line[#line + 1] = "Max-Age=" .. opts.max_age end
-  if opts.expires then line[#line + 1] = "Expires=" .. http_date(opts.expires) end
+  if opts.expires then line[#line + 1] = "Expires=" .. http_date(opts.expires // 1 | 0) end
   if opts.secure then line[#line + 1] = "Secure" end
   if opts.http_only ~= false then line[#line + 1] = "HttpOnly" end
   line[#line + 1] = "SameSite=" .. same_site

@@ -216,22 +216,21 @@ local known = setmetatable({}, { __mode = "k" })
 -- value is a string, or for a file {filename =, content_type =, body =} (a file field that was left
 -- empty: filename and body are ""). `limits`: max_fields (1000), max_header (8192 bytes of a part's
 -- headers), max_field (1 MB) and max_file (10 MB; the whole body is bounded by the route's
--- max_body). An error has the status 400, 413 or 415. A second call gives the same tables.
+-- max_body). An error has the status 400, 413 or 415. A second call gives the same results.
 function M.form(req, limits)
   limits = limits_of(limits, FORM_LIMITS)
   local form = known[req]
-  if form then return form.values, form.fields end
+  if form then return form[1], form[2] end
   local media_type = content_type_of(req)
-  local values, fields
   if media_type == "application/x-www-form-urlencoded" then
-    values, fields = forms.urlencoded(req.body, limits.max_fields)
+    form = { forms.urlencoded(req.body, limits.max_fields, limits.max_field) }
   elseif media_type == "multipart/form-data" then
-    values, fields = read_multipart(req, limits)
+    form = { read_multipart(req, limits) }
   else
     return nil, form_error(415, "the body is no form")
   end
-  if values then known[req] = { values = values, fields = fields } end
-  return values, fields
+  known[req] = form
+  return form[1], form[2]
 end
 
 return M
