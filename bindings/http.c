@@ -1,20 +1,19 @@
-/* moonloop.http.core: pools of connections and the request that suspends. The verbs, the options
-   and the responses are scripts/moonloop/http.lua. */
-#include "error.h"
-#include "http_client.h"
+/* moonloop.http.core: the libcurl engine of the HTTP client: pools, and requests with a whole body.
+   In pieces: http_stream.c. It offers what moonloop.http.plain does (bindings/http_plain.c, where
+   the calls are described), for what that does not speak: TLS, HTTP/2, proxies, cookies. The verbs,
+   the options and the responses are scripts/moonloop/http.lua's. */
+#include "http_curl.h"
 #include "modules.h"
 #include <ctype.h>
 #include <lauxlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define POOL "moonloop.http.pool"
-
 /* --- what is shown of a URL --- */
 
 /* Pushes `url` without its user and password. Of a URL that curl cannot take apart, the password
    may hold anything: then all up to the last '@' goes. */
-static void push_shown_url(lua_State *L, const char *url, bool malformed) {
+void http_push_shown_url(lua_State *L, const char *url, bool malformed) {
   const char *scheme_end = strstr(url, "//");
   const char *authority = scheme_end ? scheme_end + 2 : url;
   size_t len = malformed ? strlen(authority) : strcspn(authority, "/?#");
@@ -31,7 +30,7 @@ static void push_shown_url(lua_State *L, const char *url, bool malformed) {
 /* nil and an error about the URL at `index`. */
 static int url_error(lua_State *L, const char *method, int index, const char *code,
                      const char *what) {
-  push_shown_url(L, lua_tostring(L, index), true);
+  http_push_shown_url(L, lua_tostring(L, index), true);
   return ml_error_return(L, "http", code, "%s %s: %s", method, lua_tostring(L, -1), what);
 }
 
@@ -66,7 +65,7 @@ static const char *normalise_url(lua_State *L, const CurlLibrary *curl, int inde
   return wrong;
 }
 
-/* --- the response --- */
+/* --- the response's headers --- */
 
 /* Pushes the field name in lower case. */
 static void push_name(lua_State *L, const char *name, size_t len) {
@@ -107,8 +106,10 @@ static void add_field(lua_State *L) {
   lua_rawset(L, -3);
 }
 
-/* Pushes a table of the fields in `lines`: names in lower case. */
-static void push_headers(lua_State *L, const char *lines, size_t len) {
+/* headers(head) -> a table name -> value of the fields in the lines `head`: names in lower case. */
+static int l_headers(lua_State *L) {
+  size_t len;
+  const char *lines = luaL_checklstring(L, 1, &len);
   lua_createtable(L, 0, 8);
   const char *end = lines + len;
   while (lines < end) {
@@ -131,78 +132,23 @@ static void push_headers(lua_State *L, const char *lines, size_t len) {
     }
     lines = next;
   }
-}
-
-/* nil and the error of a transfer that failed. L: [.., method at 2, url at 3]. */
-static int transfer_error(lua_State *L, HttpTransfer *t) {
-  const char *kind = http_error_kind(t->result), *code = http_transfer_error_code(t);
-  const char *what = http_transfer_message(t);
-  char limit[80];
-  if (t->limit == HTTP_BODY_TOO_LARGE) {
-    snprintf(limit, sizeof limit, "the response's body is over the limit of %zu bytes",
-             t->max_body);
-  } else if (t->limit == HTTP_HEADERS_TOO_LARGE) {
-    snprintf(limit, sizeof limit, "the response's headers are too large");
-  }
-  if (t->limit == HTTP_BODY_TOO_LARGE || t->limit == HTTP_HEADERS_TOO_LARGE) {
-    kind = "http";
-    code = "too_large";
-    what = limit;
-  }
-  push_shown_url(L, lua_tostring(L, 3), false);
-  return ml_error_return(L, kind, code, "%s %s: %s", lua_tostring(L, 2), lua_tostring(L, -1), what);
-}
-
-/* Pushes what a transfer gave: see l_request. */
-static int push_response(lua_State *L, HttpTransfer *t) {
-  if (t->limit == HTTP_NO_MEMORY) return luaL_error(L, "not enough memory for the response");
-  if (t->result != CURLE_OK) return transfer_error(L, t);
-  lua_pushinteger(L, t->status);
-  lua_pushlstring(L, t->body.data ? t->body.data : "", t->body.len);
-  push_headers(L, t->headers.data, t->headers.len);
-  push_shown_url(L, http_transfer_url(t), false);
-  return 4;
+  return 1;
 }
 
 /* --- the request --- */
 
-static void request_cancel(Task *task, void *op) {
-  (void)task;
-  http_transfer_abort(op);
-}
-
-static int request_finish(lua_State *L, Task *task, void *op) {
-  (void)task;
-  int n = push_response(L, op);
-  http_transfer_release(op);
-  return n;
-}
-
-/* "GET https://example.com": without path and credentials, which are nobody's business. */
-static void request_describe(const Task *task, const void *op, char *text, size_t size) {
-  (void)task;
-  const HttpTransfer *t = op;
-  const char *host = strstr(t->url, "://");
-  int scheme = host ? (int)(host + 3 - t->url) : 0;
-  host = t->url + scheme;
-  size_t n = strcspn(host, "/?#");
-  const char *at = memrchr(host, '@', n);
-  if (at) {
-    n -= (size_t)(at + 1 - host);
-    host = at + 1;
-  }
-  snprintf(text, size, "http request %s %.*s%.*s", t->method, scheme, t->url, (int)n, host);
-}
-
-static const WaitType request_wait = {.name = "http request",
-                                      .cancel = request_cancel,
-                                      .finish = request_finish,
-                                      .describe = request_describe};
-
+/* The list that curl wants of the header lines "Name: value\r\n" at `index`. */
 static struct curl_slist *header_list(lua_State *L, const CurlLibrary *curl, int index) {
   struct curl_slist *list = NULL;
-  if (!lua_istable(L, index)) return NULL;
-  for (lua_Integer i = 1; lua_rawgeti(L, index, i) == LUA_TSTRING; i++) {
+  const char *line = luaL_optstring(L, index, "");
+  while (*line) {
+    size_t n = strcspn(line, "\r");
+    bool empty = n > 2 && line[n - 2] == ':' && line[n - 1] == ' ';
+    lua_pushlstring(L, line, empty ? n - 2 : n);
+    if (empty) { /* curl's word for a field that has no value */
+      lua_pushliteral(L, ";");
+      lua_concat(L, 2);
+    }
     struct curl_slist *longer = curl->slist_append(list, lua_tostring(L, -1));
     lua_pop(L, 1);
     if (!longer) {
@@ -210,45 +156,54 @@ static struct curl_slist *header_list(lua_State *L, const CurlLibrary *curl, int
       luaL_error(L, "not enough memory");
     }
     list = longer;
+    line += n + (line[n] ? 2 : 0);
   }
-  lua_pop(L, 1);
   return list;
 }
 
-static size_t check_size(lua_State *L, int index) {
-  lua_Number n = luaL_checknumber(L, index);
-  return n < 9e15 ? (size_t)n : SIZE_MAX;
-}
-
-/* request(pool, method, url, headers, body, timeout, max_body, follow, verify)
-     -> status, body, headers, url | nil, err
-
-   `headers` is a list of curl's lines without line breaks, or nil; `body` a string or nil;
-   `timeout` seconds and `max_body` bytes, both maybe infinite. The caller has checked them. */
-static int l_request(lua_State *L) {
-  HttpPool **pool = luaL_checkudata(L, 1, POOL);
-  const CurlLibrary *curl = http_pool_curl(*pool);
-  size_t body_len = 0;
-  HttpRequest request = {
-      .method = luaL_checkstring(L, 2),
-      .body = luaL_optlstring(L, 5, NULL, &body_len),
-      .timeout = luaL_checknumber(L, 6),
-      .max_body = check_size(L, 7),
-      .follow = lua_toboolean(L, 8),
-      .verify = lua_toboolean(L, 9),
-  };
-  request.body_len = body_len;
+int http_start(lua_State *L, HttpRequest *request, int lines, const char *type,
+               HttpExchange **exchange) {
+  HttpPool **pool = luaL_checkudata(L, 1, HTTP_POOL);
+  if (!(*pool)->multi || (*pool)->closing) return luaL_error(L, "the pool is closed");
+  const CurlLibrary *curl = (*pool)->client->curl;
+  request->method = luaL_checkstring(L, 2);
   luaL_checkstring(L, 3);
-  lua_settop(L, 9);
   const char *code;
   const char *wrong = normalise_url(L, curl, 3, &code);
-  if (wrong) return url_error(L, request.method, 3, code, wrong);
-  request.url = lua_tostring(L, 3);
+  if (wrong) return url_error(L, request->method, 3, code, wrong);
+  request->url = lua_tostring(L, 3);
+  HttpExchange *e = http_exchange_push(L, type);
+  for (int i = 1; i <= HTTP_KEPT; i++) { /* the pool, the method, the URL and the body */
+    lua_pushvalue(L, i <= 3 ? i : 5);
+    lua_setiuservalue(L, -2, i);
+  }
+  request->headers = header_list(L, curl, lines);
+  e->t = http_transfer_start(*pool, request);
+  if (!e->t) return luaL_error(L, "not enough memory");
+  *exchange = e;
+  return 0;
+}
+
+/* request(pool, method, url, lines, body, timeout, max_body, stream, unix_path, verify)
+     -> status, body | reader, head, url | nil, err
+
+   `verify` false: any certificate will do. */
+static int l_request(lua_State *L) {
+  size_t body_len = 0;
+  lua_settop(L, 10);
+  HttpRequest request = {
+      .body = luaL_optlstring(L, 5, NULL, &body_len),
+      .timeout = luaL_checknumber(L, 6),
+      .max_body = http_check_size(L, 7),
+      .stream = lua_toboolean(L, 8),
+      .unix_path = luaL_optstring(L, 9, NULL),
+      .verify = lua_isnil(L, 10) || lua_toboolean(L, 10),
+  };
+  request.body_len = body_len;
   Task *task = ml_wait_enter(L, "ml.http");
-  request.headers = header_list(L, curl, 4);
-  HttpTransfer *t = http_transfer_start(*pool, &request, ml_wait_waker(task));
-  if (!t) return luaL_error(L, "not enough memory");
-  return ml_wait_suspend(L, task, &request_wait, t);
+  HttpExchange *e;
+  int failed = http_start(L, &request, 4, HTTP_READER, &e);
+  return failed ? failed : http_wait_response(L, task, e);
 }
 
 /* --- pools --- */
@@ -260,6 +215,13 @@ static int pool_gc(lua_State *L) {
   return 0;
 }
 
+/* pool:close(): idle connections are closed at once, the others when their exchanges are over. */
+static int pool_close(lua_State *L) {
+  HttpPool **pool = luaL_checkudata(L, 1, HTTP_POOL);
+  http_pool_close(*pool);
+  return 0;
+}
+
 static int client_gc(lua_State *L) {
   HttpClient **client = lua_touserdata(L, 1);
   http_client_free(*client);
@@ -267,11 +229,25 @@ static int client_gc(lua_State *L) {
   return 0;
 }
 
-/* pool(max_connections) -> a pool of connections. The first one loads libcurl. Upvalue 1 keeps the
-   runtime's client. */
+/* The string at the field `name` of the table at 1, left on the stack; NULL where it has none. */
+static const char *text_field(lua_State *L, const char *name) {
+  lua_getfield(L, 1, name);
+  return luaL_optstring(L, -1, NULL);
+}
+
+static long number_field(lua_State *L, const char *name, lua_Number otherwise) {
+  lua_getfield(L, 1, name);
+  lua_Number n = luaL_optnumber(L, -1, otherwise);
+  return n < 1e9 ? (long)n : 1000000000;
+}
+
+/* pool(opts) -> a pool of connections. The first one loads libcurl. Upvalue 1 keeps the runtime's
+   client. Beside moonloop.http.plain's options: `http_proxy`, `https_proxy`, `no_proxy`, `cookies`;
+   see HttpPoolOptions. */
 static int l_pool(lua_State *L) {
   HttpClient **client = lua_touserdata(L, lua_upvalueindex(1));
-  lua_Integer max = luaL_checkinteger(L, 1);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
   if (!*client) {
     const char *why;
     const CurlLibrary *curl = curl_library(&why);
@@ -279,22 +255,41 @@ static int l_pool(lua_State *L) {
     *client = http_client_new(runtime_of(L), curl);
     if (!*client) return luaL_error(L, "not enough memory");
   }
+  HttpPoolOptions options = {
+      .max_connections = number_field(L, "max_connections", 100),
+      .max_per_origin = number_field(L, "max_per_origin", 0),
+      .idle = number_field(L, "idle", 60),
+      .http_proxy = text_field(L, "http_proxy"),
+      .https_proxy = text_field(L, "https_proxy"),
+      .no_proxy = text_field(L, "no_proxy"),
+  };
+  lua_getfield(L, 1, "cookies");
+  options.cookies = lua_toboolean(L, -1);
   HttpPool **pool = lua_newuserdatauv(L, sizeof *pool, 0);
   *pool = NULL;
-  luaL_setmetatable(L, POOL);
-  *pool = http_pool_new(*client, (long)max);
+  luaL_setmetatable(L, HTTP_POOL);
+  *pool = http_pool_new(*client, &options);
   if (!*pool) return luaL_error(L, "not enough memory");
   return 1;
 }
 
 int luaopen_moonloop_http_core(lua_State *L) {
-  luaL_newmetatable(L, POOL);
+  luaL_newmetatable(L, HTTP_POOL);
   lua_pushcfunction(L, pool_gc);
   lua_setfield(L, -2, "__gc");
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, pool_close);
+  lua_setfield(L, -2, "close");
+  lua_setfield(L, -2, "__index");
+  http_stream_open(L);
 
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 4);
   lua_pushcfunction(L, l_request);
   lua_setfield(L, -2, "request");
+  lua_pushcfunction(L, http_begin);
+  lua_setfield(L, -2, "begin");
+  lua_pushcfunction(L, l_headers);
+  lua_setfield(L, -2, "headers");
   HttpClient **client = lua_newuserdatauv(L, sizeof *client, 0);
   *client = NULL;
   lua_createtable(L, 0, 1);

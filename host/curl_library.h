@@ -12,6 +12,7 @@
   X(easy_cleanup)                                                                                  \
   X(easy_setopt)                                                                                   \
   X(easy_getinfo)                                                                                  \
+  X(easy_pause)                                                                                    \
   X(easy_strerror)                                                                                 \
   X(multi_init)                                                                                    \
   X(multi_cleanup)                                                                                 \
@@ -20,6 +21,9 @@
   X(multi_remove_handle)                                                                           \
   X(multi_socket_action)                                                                           \
   X(multi_info_read)                                                                               \
+  X(share_init)                                                                                    \
+  X(share_setopt)                                                                                  \
+  X(share_cleanup)                                                                                 \
   X(slist_append)                                                                                  \
   X(slist_free_all)                                                                                \
   X(url)                                                                                           \

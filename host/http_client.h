@@ -1,86 +1,73 @@
-/* HTTP requests on libcurl's multi interface, driven by the loop.
+/* The pools of the HTTP client's libcurl engine: connections on curl's multi interface, driven by
+   the loop. The exchanges on them are http_transfer.h's.
 
-   Everything here belongs to one runtime and its thread. Nothing enters Lua: when a transfer ends,
-   its task is woken, and reads what is in the record. */
+   Everything here belongs to one runtime and its thread. Nothing enters Lua. */
 #ifndef ML_HTTP_CLIENT_H
 #define ML_HTTP_CLIENT_H
 
-#include "buffer.h"
 #include "curl_library.h"
 #include "runtime.h"
-#include "task.h"
 
 typedef struct HttpClient HttpClient;
 typedef struct HttpPool HttpPool;
+typedef struct HttpSocket HttpSocket;
+typedef struct HttpTransfer HttpTransfer;
 
-/* What is asked for. All memory but `headers` stays the caller's, and must live as long as the
-   transfer runs. */
-typedef struct HttpRequest {
-  const char *method;         /* in capitals */
-  const char *url;            /* http or https */
-  struct curl_slist *headers; /* curl's lines ("Name: value", "Name;"); taken over */
-  const char *body;           /* or NULL */
-  size_t body_len;
-  double timeout;  /* seconds for the whole transfer, redirects included; infinity: none */
-  size_t max_body; /* bytes after decoding */
-  bool follow;     /* redirects, ten at most */
-  bool verify;     /* the server's certificate and name */
-} HttpRequest;
+/* How a pool treats its connections. The strings are copied. */
+typedef struct HttpPoolOptions {
+  long max_connections; /* in all; further requests wait for one, in order */
+  long max_per_origin;  /* to one scheme, host and port; 0: no limit of its own */
+  long idle;            /* seconds after which a kept connection is not used again */
+  const char *http_proxy, *https_proxy; /* URL of the proxy for such URLs; NULL: none */
+  const char *no_proxy;                 /* hosts that are asked without one, as curl writes them */
+  bool cookies;                         /* keep the cookies of responses, and send them back */
+} HttpPoolOptions;
 
-/* One request and what came of it. The fields below `result` are for whoever asked, once it has
-   been woken and until http_transfer_release. */
-typedef struct HttpTransfer {
-  CURL *easy;
-  HttpPool *pool;
-  Waker waker;
+struct HttpClient {
+  CloseHook close_hook;
+  PassHook pass_hook;
+  Runtime *rt;
+  const CurlLibrary *curl;
+  HttpPool *pools;
+};
+
+struct HttpPool {
+  HttpClient *client;
+  HttpPool *next, **link;
+  CURLM *multi;  /* NULL: closed */
+  CURLSH *share; /* the cookies, or NULL */
+  HttpPoolOptions options;
+  HttpTransfer *transfers; /* that curl works on */
   Timer timer;
-  double timeout;           /* seconds */
-  const char *method, *url; /* of the request */
-  struct curl_slist *request_headers;
-  bool custom_method, in_trailers;
-  size_t max_body, headers_size;
-
-  CURLcode result;
-  enum { HTTP_WITHIN_LIMITS, HTTP_BODY_TOO_LARGE, HTTP_HEADERS_TOO_LARGE, HTTP_NO_MEMORY } limit;
-  long status;
-  Buffer headers; /* the lines of the last response, as received, each with its line end */
-  Buffer body;
-  char message[CURL_ERROR_SIZE]; /* curl's words for `result`, or "" */
-} HttpTransfer;
+  uint64_t wanted_timer; /* when curl wants to be called: nanoseconds, or TIMER_NEVER */
+  uint64_t set_timer;    /* what `timer` is set to */
+  bool due;              /* curl wants to be called at once */
+  bool started;          /* curl is to be called at the end of this pass */
+  bool closing;          /* it closes when the last transfer has ended */
+  HttpSocket **sockets;  /* by descriptor */
+  int socket_slots;
+};
 
 /* The client of a runtime: its pools are closed when the runtime closes. NULL when memory is out.
    Freed with http_client_free after that, when no pool is left. */
 HttpClient *http_client_new(Runtime *rt, const CurlLibrary *curl);
 void http_client_free(HttpClient *client);
 
-/* A pool of connections that are kept alive, `max_connections` at most; further requests wait for
-   one. NULL when memory is out. No transfer may run when it is freed. */
-HttpPool *http_pool_new(HttpClient *client, long max_connections);
+/* A pool of connections that are kept alive. NULL when memory is out. */
+HttpPool *http_pool_new(HttpClient *client, const HttpPoolOptions *options);
+
+/* Closes the connections, at once those that are idle, the others when their exchanges have ended.
+   No transfer may be started any more. */
+void http_pool_close(HttpPool *pool);
+
+/* Breaks the transfers off that still run, closes the connections and frees the pool. */
 void http_pool_free(HttpPool *pool);
-const CurlLibrary *http_pool_curl(HttpPool *pool);
 
-/* Starts a transfer; it ends with ml_wait_wake(waker). NULL when memory is out (the headers are
-   freed then, too). The caller ends it with one of the two below. */
-HttpTransfer *http_transfer_start(HttpPool *pool, const HttpRequest *request, Waker waker);
+/* Is to be called at the end of this pass: curl has something to do. */
+void http_pool_drive_later(HttpPool *pool);
 
-/* Breaks a transfer off at once, with its connection, and releases it. Not for curl's callbacks. */
-void http_transfer_abort(HttpTransfer *transfer);
-
-/* Gives back a transfer that has ended. */
-void http_transfer_release(HttpTransfer *transfer);
-
-/* The URL of the response: that of the last redirect. Lives until the release. */
-const char *http_transfer_url(HttpTransfer *transfer);
-
-/* What went wrong, in curl's words. */
-const char *http_transfer_message(HttpTransfer *transfer);
-
-/* The kind of error ("dns", "network", "tls", "timeout", "http") that `result` is, and curl's name
-   for it. */
-const char *http_error_kind(CURLcode result);
-const char *http_error_name(CURLcode result);
-
-/* The system's name for what made the transfer fail ("ECONNREFUSED"), or curl's. */
-const char *http_transfer_error_code(HttpTransfer *transfer);
+/* Options of a transfer's handle: its sockets are the pool's, and so are its proxies and cookies.
+ */
+void http_pool_prepare(HttpPool *pool, CURL *easy, bool https);
 
 #endif

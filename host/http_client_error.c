@@ -1,5 +1,5 @@
 /* What curl's results are called in moonloop's error objects. */
-#include "http_client.h"
+#include "http_transfer.h"
 
 typedef struct ErrorName {
   CURLcode result;
@@ -52,14 +52,10 @@ static const ErrorName *find(CURLcode result) {
   return &unknown;
 }
 
-const char *http_error_kind(CURLcode result) { return find(result)->kind; }
-const char *http_error_name(CURLcode result) { return find(result)->name; }
+const char *http_transfer_error_kind(const HttpTransfer *t) { return find(t->result)->kind; }
 
-const char *http_transfer_error_code(HttpTransfer *t) {
-  long os_errno = 0;
-  if (t->result == CURLE_COULDNT_CONNECT || t->result == CURLE_RECV_ERROR ||
-      t->result == CURLE_SEND_ERROR) {
-    http_pool_curl(t->pool)->easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_errno);
-  }
-  return os_errno ? uv_err_name((int)-os_errno) : http_error_name(t->result);
+const char *http_transfer_error_code(const HttpTransfer *t) {
+  bool system = t->result == CURLE_COULDNT_CONNECT || t->result == CURLE_RECV_ERROR ||
+                t->result == CURLE_SEND_ERROR;
+  return system && t->os_errno ? uv_err_name((int)-t->os_errno) : find(t->result)->name;
 }

@@ -1,0 +1,64 @@
+--- Bodies of requests: the options `body`, `json`, `form` and `multipart`.
+local arguments = require "moonloop.http.arguments"
+local url = require "moonloop.http.url"
+
+local raise = arguments.raise
+
+local M = {}
+
+local makers = {}
+
+function makers.body(body)
+  if type(body) == "string" then return body end
+  if arguments.is_callable(body) then return nil, { open = function() return body end, once = true } end
+  raise("body: string or function expected, got %s (json= encodes a value)", type(body))
+end
+
+function makers.json(value) return require "moonloop.json".encode(value), nil, "application/json" end
+
+function makers.form(form)
+  if type(form) ~= "table" then raise("form: table expected, got %s", type(form)) end
+  return url.encode("form", form), nil, "application/x-www-form-urlencoded"
+end
+
+function makers.multipart(fields)
+  if type(fields) ~= "table" then raise("multipart: table expected, got %s", type(fields)) end
+  local form = require "moonloop.multipart".form(fields)
+  local source = { open = function() return form:chunks() end, length = form.length, once = not form.repeatable }
+  return nil, source, form.content_type
+end
+
+local names = { "body", "json", "form", "multipart" }
+
+--- The body of a request with the options `opts`: text or nil, source or nil, content type or nil.
+--
+-- A source is a body that is sent in pieces: `open()` gives a function that gives the next piece, nil
+-- at the end; `length` in bytes, nil where it is not known; `once`, it cannot be opened again.
+function M.of(opts)
+  local given
+  for _, name in ipairs(names) do
+    if opts[name] ~= nil then
+      if given then raise("%s and %s exclude each other", given, name) end
+      given = name
+    end
+  end
+  if given then return makers[given](opts[given]) end
+end
+
+--- Writes the body from `source` to an engine's upload. Returns true, also when the server wants no
+-- more of it; or nil, err.
+function M.send(source, upload)
+  for chunk in source.open() do
+    if type(chunk) ~= "string" then
+      error(("body: the function gave a %s in place of a string or nil"):format(type(chunk)), 0)
+    end
+    if chunk ~= "" then
+      local wanted, err = upload:write(chunk)
+      if err then return nil, err end
+      if not wanted then break end
+    end
+  end
+  return true
+end
+
+return M

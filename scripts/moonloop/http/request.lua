@@ -1,0 +1,75 @@
+--- What a script asks for: the options of a request, checked and joined with its client's.
+--
+-- A request is a table of `method`, `url`, `fields` (fields.lua), maybe `lines` (them as text), `body`
+-- (text) or `source` (body.lua), `timeout` in seconds, `max_body` in bytes, `stream`, `follow`,
+-- `verify`, and `retries` (retry.lua).
+local arguments = require "moonloop.http.arguments"
+local auth = require "moonloop.http.auth"
+local body = require "moonloop.http.body"
+local fields = require "moonloop.http.fields"
+local retry = require "moonloop.http.retry"
+local url = require "moonloop.http.url"
+
+local raise = arguments.raise
+
+local M = {}
+
+local DEFAULT_MAX_BODY = 64 * 1024 * 1024 -- bytes, decoded
+
+local options = {
+  headers = true, query = true, json = true, body = true, form = true, multipart = true, timeout = true,
+  follow_redirects = true, verify = true, max_body = true, stream = true, retries = true, auth = true,
+}
+
+--- The fields of a request whose body is of `content_type` (or nil). A field of the request's options
+-- comes before the client's, and that before what the body says.
+local function collect(client, target, opts, content_type)
+  local own = fields.collect(opts.headers, {})
+  if opts.auth ~= nil and own.authorization then
+    raise("auth and the header 'Authorization' exclude each other")
+  end
+  local set = {}
+  if content_type then set["content-type"] = { "Content-Type", content_type } end
+  for name, field in pairs(client.fields) do set[name] = field end
+  if opts.auth == nil and client.auth and client:trusts(target) then
+    set.authorization = { "Authorization", client.auth }
+  elseif opts.auth then
+    set.authorization = { "Authorization", auth.value(opts.auth) }
+  end
+  for name, field in pairs(own) do set[name] = field end
+  return set
+end
+
+--- The request of `method` for `target` with the options `opts`, which may have the names of `more`,
+-- too.
+function M.make(client, method, target, opts, more)
+  if type(target) ~= "string" then raise("bad URL: string expected, got %s", type(target)) end
+  opts = opts == nil and {} or opts
+  arguments.names(opts, options, more)
+  target = url.join(client.base_url, target)
+  if opts.query ~= nil then target = url.add_query(target, opts.query) end
+  local text, source, content_type = body.of(opts)
+  if (text or source) and method == "HEAD" then raise("a HEAD request has no body") end
+  local set = collect(client, target, opts, content_type)
+  local length = fields.take_length(set, source)
+  if length then source.length = length end
+  local stream = arguments.boolean("stream", opts.stream, false)
+  local retries = client.retries
+  if opts.retries ~= nil then retries = retry.plan(opts.retries) end
+  return {
+    method = method,
+    url = target,
+    fields = set,
+    body = text,
+    source = source,
+    timeout = arguments.limit("timeout", opts.timeout, client.timeout),
+    max_body = arguments.limit("max_body", opts.max_body, client.max_body)
+      or (stream and math.huge or DEFAULT_MAX_BODY),
+    stream = stream,
+    follow = arguments.boolean("follow_redirects", opts.follow_redirects, client.follow),
+    verify = arguments.boolean("verify", opts.verify, client.verify),
+    retries = retries,
+  }
+end
+
+return M
