@@ -137,12 +137,19 @@ static int l_headers(lua_State *L) {
 
 /* --- the request --- */
 
-/* The list that curl wants of the header lines "Name: value\r\n" at `index`. */
-static struct curl_slist *header_list(lua_State *L, const CurlLibrary *curl, int index) {
+/* The list that curl wants of the header lines "Name: value\r\n" at `index`. With `cookies`, that
+   header becomes the request's, to be joined with what the jar has: its value is left on L. */
+static struct curl_slist *header_list(lua_State *L, const CurlLibrary *curl, int index,
+                                      const char **cookies) {
   struct curl_slist *list = NULL;
   const char *line = luaL_optstring(L, index, "");
   while (*line) {
     size_t n = strcspn(line, "\r");
+    if (cookies && !strncasecmp(line, "Cookie: ", 8)) {
+      *cookies = lua_pushlstring(L, line + 8, n - 8);
+      line += n + 2;
+      continue;
+    }
     bool empty = n > 2 && line[n - 2] == ':' && line[n - 1] == ' ';
     lua_pushlstring(L, line, empty ? n - 2 : n);
     if (empty) { /* curl's word for a field that has no value */
@@ -156,7 +163,7 @@ static struct curl_slist *header_list(lua_State *L, const CurlLibrary *curl, int
       luaL_error(L, "not enough memory");
     }
     list = longer;
-    line += n + (line[n] ? 2 : 0);
+    line += n + 2;
   }
   return list;
 }
@@ -177,8 +184,9 @@ int http_start(lua_State *L, HttpRequest *request, int lines, const char *type,
     lua_pushvalue(L, i <= 3 ? i : 5);
     lua_setiuservalue(L, -2, i);
   }
-  request->headers = header_list(L, curl, lines);
+  request->headers = header_list(L, curl, lines, (*pool)->share ? &request->cookies : NULL);
   e->t = http_transfer_start(*pool, request);
+  if (request->cookies) lua_pop(L, 1);
   if (!e->t) return luaL_error(L, "not enough memory");
   *exchange = e;
   return 0;

@@ -12,10 +12,10 @@
 /* An exchange as a userdata of one of the last two types. Its user values keep what the transfer
    needs of Lua: the pool, method, URL and body. */
 typedef struct HttpExchange {
-  HttpTransfer *t; /* NULL: over, or closed */
-  bool whole;      /* over: the response has been read to its end */
-  double length;   /* of the body of an upload in bytes; below 0: unknown */
-  double written;  /* bytes of it */
+  HttpTransfer *t;     /* NULL: over, or closed */
+  bool whole;          /* over: the response has been read to its end */
+  lua_Integer length;  /* of the body of an upload in bytes; below 0: unknown */
+  lua_Integer written; /* bytes of it */
 } HttpExchange;
 #define HTTP_KEPT 4
 

@@ -170,10 +170,10 @@ static int reader_close(lua_State *L) {
 
 int http_begin(lua_State *L) {
   lua_settop(L, 8);
-  double length = luaL_optnumber(L, 5, -1);
+  lua_Integer length = luaL_optinteger(L, 5, -1);
   HttpRequest request = {
       .upload = true,
-      .length = length < 0 ? -1 : (curl_off_t)length,
+      .length = length,
       .stream = true,
       .timeout = luaL_checknumber(L, 6),
       .max_body = SIZE_MAX,
@@ -214,10 +214,10 @@ static int upload_write(lua_State *L) {
   const char *bytes = luaL_checklstring(L, 2, &n);
   Task *task = ml_wait_enter(L, "upload:write");
   if (http_transfer_refused(e->t)) return write_finish(L, task, e);
-  if (e->length >= 0 && e->written + (double)n > e->length)
-    return luaL_error(L, "the body is longer than its length of %.0f bytes", e->length);
+  if (e->length >= 0 && e->written + (lua_Integer)n > e->length)
+    return luaL_error(L, "the body is longer than its length of %I bytes", e->length);
   if (!http_transfer_write(e->t, bytes, n)) return luaL_error(L, "not enough memory");
-  e->written += (double)n;
+  e->written += (lua_Integer)n;
   return wait_for(L, task, e, HTTP_ROOM, &write_wait);
 }
 
@@ -228,7 +228,7 @@ static int upload_response(lua_State *L) {
   bool stream = lua_toboolean(L, 3);
   Task *task = ml_wait_enter(L, "upload:response");
   if (e->length >= 0 && e->written < e->length && !http_transfer_refused(e->t)) {
-    return luaL_error(L, "the body is shorter than its length of %.0f bytes: %.0f", e->length,
+    return luaL_error(L, "the body is shorter than its length of %I bytes: %I", e->length,
                       e->written);
   }
   HttpExchange *reader = http_exchange_push(L, HTTP_READER);

@@ -243,6 +243,7 @@ static void set_options(HttpTransfer *t, const HttpRequest *r) {
   SET(CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
   SET(URL, r->url);
   SET(HTTPHEADER, t->request_headers);
+  if (r->cookies) SET(COOKIE, r->cookies);
   if (r->unix_path) SET(UNIX_SOCKET_PATH, r->unix_path);
   if (!r->verify) {
     SET(SSL_VERIFYPEER, 0L);

@@ -42,7 +42,9 @@ function M.collect(headers, fields)
       field[#field + 1] = check_value(name, value)
     end
     if #field == 1 then raise("headers: '%s' has no value", name) end
-    fields[name:lower()] = field
+    local lower = name:lower()
+    if lower == "cookie" then field = { name, table.concat(field, "; ", 2) } end -- one line: RFC 6265 5.4
+    fields[lower] = field
   end
   return fields
 end
