@@ -3,11 +3,13 @@
    the calls are described), for what that does not speak: TLS, HTTP/2, proxies, cookies. The verbs,
    the options and the responses are scripts/moonloop/http.lua's. */
 #include "http_curl.h"
+#include "http_date.h"
 #include "modules.h"
 #include <ctype.h>
 #include <lauxlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 /* --- what is shown of a URL --- */
 
@@ -132,6 +134,16 @@ static int l_headers(lua_State *L) {
     }
     lines = next;
   }
+  return 1;
+}
+
+/* date(text) -> seconds since 1970 that the HTTP date stands for | nil (RFC 9110 5.6.7) */
+static int l_date(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  int64_t seconds;
+  if (!http_date_parse(text, n, time(NULL), &seconds)) return 0;
+  lua_pushinteger(L, seconds);
   return 1;
 }
 
@@ -291,11 +303,13 @@ int luaopen_moonloop_http_core(lua_State *L) {
   lua_setfield(L, -2, "__index");
   http_stream_open(L);
 
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 5);
   lua_pushcfunction(L, l_request);
   lua_setfield(L, -2, "request");
   lua_pushcfunction(L, http_begin);
   lua_setfield(L, -2, "begin");
+  lua_pushcfunction(L, l_date);
+  lua_setfield(L, -2, "date");
   lua_pushcfunction(L, l_headers);
   lua_setfield(L, -2, "headers");
   HttpClient **client = lua_newuserdatauv(L, sizeof *client, 0);

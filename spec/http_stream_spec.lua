@@ -396,17 +396,62 @@ describe("ml.http streams", function()
       assert.same({ "application/x-www-form-urlencoded", "a=1&a=true&b=x%20%26%3D" }, got)
     end)
 
-    it("body, json and form exclude each other", function()
+    it("multipart is sent as multipart/form-data, its files in pieces", function()
+      local got
+      local server = serve(answering(function(head, body)
+        got = { head, body }
+        return ok("thanks")
+      end))
+      local path = os.tmpname()
+      finally(function() os.remove(path) end)
+      local file = assert(io.open(path, "w"))
+      file:write(("0123456789"):rep(20000))
+      file:close()
+      local fields = { title = "Cat", photo = { path = path, filename = "cat.jpg" } }
+      assert.equal("thanks", assert(http.post(server.url, { multipart = fields })).body)
+      local boundary = header(got[1], "Content-Type"):match("^multipart/form%-data; boundary=(.+)$")
+      assert.equal(#got[2], tonumber(header(got[1], "Content-Length")))
+      assert.equal("--" .. boundary .. "--\r\n", got[2]:sub(-#boundary - 6))
+      assert.is_truthy(got[2]:find('name="title"\r\n\r\nCat\r\n', 1, true))
+      assert.is_truthy(got[2]:find(("0123456789"):rep(20000), 1, true))
+    end)
+
+    it("a multipart file that cannot be read is nil and an error", function()
+      local res, err = http.post("http://127.0.0.1:1", { multipart = { a = { path = "/none/such" } } })
+      assert.is_nil(res)
+      assert.equal("file", err.kind)
+    end)
+
+    it("multipart is sent again after a redirect that asks for it", function()
+      local bodies = {}
+      local server = serve(answering(function(_, body)
+        bodies[#bodies + 1] = body
+        if #bodies == 1 then return "HTTP/1.1 307 X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n" end
+        return ok("thanks")
+      end))
+      assert.equal("thanks", assert(http.post(server.url, { multipart = { a = "1" } })).body)
+      assert.equal(2, #bodies)
+      assert.equal(bodies[1], bodies[2])
+    end)
+
+    it("body, json, form and multipart exclude each other", function()
       for pattern, opts in pairs {
         ["body and json exclude each other"] = { body = "x", json = 1 },
         ["json and form exclude each other"] = { form = {}, json = 1 },
         ["form: table expected, got string"] = { form = "a=b" },
+        ["form and multipart exclude each other"] = { form = {}, multipart = {} },
+        ["multipart: table expected, got number"] = { multipart = 5 },
+        ["field 'a': unknown key 'b'"] = { multipart = { a = { b = 1 } } },
         ["form: the value of 'a' is a function"] = { form = { a = print } },
         ["body: string or function expected"] = { body = 5 },
       } do
-        local good, message = pcall(http.post, "http://127.0.0.1:1", opts)
+        local good, message = pcall(function()
+          local res = http.post("http://127.0.0.1:1", opts)
+          return res
+        end)
         assert.is_false(good)
         assert.matches(pattern, message)
+        assert.matches("http_stream_spec%.lua:%d+:", message)
       end
     end)
   end)

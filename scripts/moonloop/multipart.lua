@@ -18,10 +18,14 @@ local FIELDS = { name = "string", value = true, body = "string", path = "string"
 local Form = {}
 Form.__index = Form
 
---- Raises the error of an argument, with the line of the script that called into this file.
+--- Raises the error of an argument, with the line of the script that called into this file, maybe by
+-- way of the HTTP client's.
 local function argument_error(message, ...)
-  local here, level = debug.getinfo(1, "S").source, 2
-  while (debug.getinfo(level, "S") or {}).source == here do level = level + 1 end
+  local level, info = 2, debug.getinfo(2, "S")
+  while info and info.source:find("^@moonloop/") do
+    level = level + 1
+    info = debug.getinfo(level, "S")
+  end
   error(message:format(...), level)
 end
 

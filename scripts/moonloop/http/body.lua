@@ -23,14 +23,16 @@ end
 
 function makers.multipart(fields)
   if type(fields) ~= "table" then raise("multipart: table expected, got %s", type(fields)) end
-  local form = require "moonloop.multipart".form(fields)
+  local form, err = require "moonloop.multipart".form(fields)
+  if not form then return nil, nil, nil, err end
   local source = { open = function() return form:chunks() end, length = form.length, once = not form.repeatable }
   return nil, source, form.content_type
 end
 
 local names = { "body", "json", "form", "multipart" }
 
---- The body of a request with the options `opts`: text or nil, source or nil, content type or nil.
+--- The body of a request with the options `opts`: text or nil, source or nil, content type or nil,
+-- and an error where a file cannot be read.
 --
 -- A source is a body that is sent in pieces: `open()` gives a function that gives the next piece, nil
 -- at the end; `length` in bytes, nil where it is not known; `once`, it cannot be opened again.

@@ -64,7 +64,9 @@ end
 local function start(client, method, target, opts, more)
   if getmetatable(client) ~= Client then raise("a client's methods are called with a colon") end
   if client.closed then error(core.error { kind = "closed", message = "the HTTP client is closed" }, 0) end
-  return perform(client, requests.make(client, method, target, opts, more))
+  local request, err = requests.make(client, method, target, opts, more)
+  if not request then return nil, err end
+  return perform(client, request)
 end
 
 --- Are the client's credentials for this URL? With a base URL, for its origin alone.

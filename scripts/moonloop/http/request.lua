@@ -41,14 +41,15 @@ local function collect(client, target, opts, content_type)
 end
 
 --- The request of `method` for `target` with the options `opts`, which may have the names of `more`,
--- too.
+-- too. nil and an error where its body cannot be read.
 function M.make(client, method, target, opts, more)
   if type(target) ~= "string" then raise("bad URL: string expected, got %s", type(target)) end
   opts = opts == nil and {} or opts
   arguments.names(opts, options, more)
   target = url.join(client.base_url, target)
   if opts.query ~= nil then target = url.add_query(target, opts.query) end
-  local text, source, content_type = body.of(opts)
+  local text, source, content_type, err = body.of(opts)
+  if err then return nil, err end
   if (text or source) and method == "HEAD" then raise("a HEAD request has no body") end
   local set = collect(client, target, opts, content_type)
   local length = fields.take_length(set, source)

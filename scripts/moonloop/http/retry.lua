@@ -1,5 +1,6 @@
 --- Retries on demand: which exchanges are tried again, and when.
 local arguments = require "moonloop.http.arguments"
+local core = require "moonloop.http.core"
 
 local raise = arguments.raise
 
@@ -50,28 +51,12 @@ function M.plan(retries)
   }
 end
 
-local months = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10,
-  Nov = 11, Dec = 12 }
-
---- Seconds since 1970 of a date as HTTP writes it (RFC 9110 5.6.7, IMF-fixdate), or nil.
-local function read_date(text)
-  local day, month, year, hour, min, sec =
-    text:match("^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
-  month = months[month]
-  if not month then return nil end
-  -- Days by the calendar whose years begin in March: the leap day is the last.
-  local y, m = math.tointeger(year), (month + 9) % 12
-  if month <= 2 then y = y - 1 end
-  local days = 365 * y + y // 4 - y // 100 + y // 400 + (153 * m + 2) // 5 + math.tointeger(day) - 719469
-  return days * 86400 + hour * 3600 + min * 60 + sec
-end
-
 --- Seconds that the response asks to wait (RFC 9110 10.2.3), or nil.
 local function asked_wait(res)
   local value = res.headers["retry-after"]
   if not value then return nil end
   if value:find("^%d+$") then return tonumber(value) end
-  local date = read_date(value)
+  local date = core.date(value)
   return date and math.max(0, date - os.time())
 end
 
