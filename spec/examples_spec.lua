@@ -94,6 +94,14 @@ the loop was free meanwhile: true
     end)
   end)
 
+  it("stream.lua makes bodies while they are sent", function()
+    local web = require "spec.support.web"
+    web.serving(dofile "scripts/examples/stream.lua", function(port)
+      assert.equal("ABC", web.post(port, "/upper", "abc").body)
+      assert.equal("n,square\r\n1,1\r\n2,4\r\n3,9\r\n", web.get(port, "/squares.csv?rows=3").body)
+    end)
+  end)
+
   it("upload.lua saves files and counts them in a cookie", function()
     local folder = os.tmpname()
     os.remove(folder)
