@@ -132,6 +132,16 @@ the loop was free meanwhile: true
     assert(os.execute("cat " .. folder .. "/upload-* >/dev/null && rm -r " .. folder))
   end)
 
+  it("site.lua sends its files", function()
+    local site = require "spec.support.web"
+    site.serving(dofile "scripts/examples/site.lua", function(port)
+      assert.matches("<h1>A site</h1>", site.get(port, "/").body)
+      assert.equal("text/css; charset=utf-8", site.get(port, "/style.css").headers["content-type"])
+      local res = site.get(port, "/source", "Range: bytes=0-3\r\n")
+      assert.same({ 206, "-- A" }, { res.status, res.body })
+    end)
+  end)
+
   it("benchmark.lua gets all its answers from app.lua as it is served", function()
     -- A shell that becomes the server: its process id, then what the server prints.
     local served = assert(io.popen(

@@ -282,6 +282,35 @@ describe("compress of a stream", function()
       end)
     end)
 
+    it("is whole also when a write was cancelled that had to wait: " .. name, function()
+      local function noise(n) -- 4 x 30,000 bytes: nothing comes again within an encoder's window
+        local state, bytes = n % 4 + 1, {}
+        for i = 1, 30000 do
+          state = state * 1103515245 + 12345 & 0x7fffffff
+          bytes[i] = string.char(state >> 16 & 255)
+        end
+        return table.concat(bytes)
+      end
+      local pieces = { [0] = noise(0), noise(1), noise(2), noise(3) }
+      local full = ml.event()
+      local writes = {}
+      local routes = { ["/"] = function()
+        return web.response { stream = function(out)
+          repeat writes[#writes + 1] = pieces[#writes % 4]
+          until not ml.timeout(0.1, out.write, out, writes[#writes])
+          full:set()
+          out:write("the end")
+        end }
+      end }
+      serving(nil, routes, function(port)
+        local conn <close> = assert(rawtcp.connect(port))
+        conn:send("GET / HTTP/1.0\r\nAccept-Encoding: " .. name .. "\r\n\r\n") -- so that no chunks come
+        full:wait()
+        local body = conn:receive("*a"):match("\r\n\r\n(.*)")
+        assert.is_true(coding.decode(name, nil, { body }) == table.concat(writes) .. "the end")
+      end)
+    end)
+
     it("is broken off where the stream fails: " .. name, function()
       local output = common.run([[
         package.path = "./?.lua;" .. package.path

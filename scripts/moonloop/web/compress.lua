@@ -56,10 +56,11 @@ function Out:write(...)
   local text = table.concat({ ... })
   if text == "" then return self end
   local _ <close> = self.turn:hold() -- writes of several tasks keep their order
-  if self.torn then error("out:write: an earlier write was broken off in the middle", 2) end
-  self.torn = true
-  self.out:write(self.encoder:write(text))
-  self.torn = false
+  -- The encoder counts on all of its output being sent: what a cancelled write could not send any
+  -- more goes with the next one.
+  self.pending = self.pending .. self.encoder:write(text)
+  self.out:write(self.pending)
+  self.pending = ""
   return self
 end
 
@@ -67,11 +68,10 @@ end
 local function compressed(stream, name, level)
   return function(out)
     local encoder <close> = coding.encoder(name, level)
-    local writer = setmetatable({ out = out, encoder = encoder, turn = core.lock() }, Out)
+    local writer = setmetatable({ out = out, encoder = encoder, turn = core.lock(), pending = "" }, Out)
     stream(writer)
     local _ <close> = writer.turn:hold()
-    if writer.torn then error("the stream ended in the middle of a write") end
-    out:write(encoder:finish())
+    out:write(writer.pending, encoder:finish())
   end
 end
 
