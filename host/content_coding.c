@@ -1,7 +1,7 @@
 #include "content_coding.h"
 
+#include "brotli_encoder.h"
 #include <brotli/decode.h>
-#include <brotli/encode.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -45,7 +45,7 @@ struct ContentCoder {
   bool ended;   /* the stream, or this member of a gzip file, is complete */
   union {
     z_stream zlib;
-    BrotliEncoderState *encoder;
+    BrotliEncoder *encoder;
     BrotliDecoderState *decoder;
   };
 };
@@ -123,11 +123,11 @@ static StepResult brotli_encode_step(ContentCoder *c, Step *step) {
       [FLUSH] = BROTLI_OPERATION_FLUSH,
       [FINISH] = BROTLI_OPERATION_FINISH,
   };
-  if (!BrotliEncoderCompressStream(c->encoder, operations[step->operation], &step->in_len,
-                                   &step->in, &step->out_len, &step->out, NULL))
+  if (!brotli_encoder_step(c->encoder, operations[step->operation], &step->in_len, &step->in,
+                           &step->out_len, &step->out))
     return STEP_NO_MEMORY;
-  if (BrotliEncoderIsFinished(c->encoder)) return STEP_ENDED;
-  return step->in_len || BrotliEncoderHasMoreOutput(c->encoder) ? STEP_FULL : STEP_IDLE;
+  if (brotli_encoder_is_finished(c->encoder)) return STEP_ENDED;
+  return step->in_len || brotli_encoder_has_output(c->encoder) ? STEP_FULL : STEP_IDLE;
 }
 
 static StepResult brotli_decode_step(ContentCoder *c, Step *step) {
@@ -166,13 +166,8 @@ ContentCoder *content_encoder_new(ContentCoding coding, int level) {
   ContentCoder *c = coder_new(coding, true, brotli ? brotli_encode_step : deflate_step);
   if (!c) return NULL;
   if (brotli) {
-    c->encoder = BrotliEncoderCreateInstance(NULL, NULL, NULL);
-    if (c->encoder) {
-      BrotliEncoderSetParameter(c->encoder, BROTLI_PARAM_LGWIN, BROTLI_WINDOW);
-      BrotliEncoderSetParameter(c->encoder, BROTLI_PARAM_QUALITY,
-                                (uint32_t)(level ? level : BROTLI_LEVEL));
-      return c;
-    }
+    c->encoder = brotli_encoder_new(level ? level : BROTLI_LEVEL, BROTLI_WINDOW);
+    if (c->encoder) return c;
   } else if (deflateInit2(&c->zlib, level ? level : GZIP_LEVEL, Z_DEFLATED, ZLIB_WINDOW + ZLIB_GZIP,
                           8, Z_DEFAULT_STRATEGY) == Z_OK) {
     c->zlib_open = true;
@@ -200,7 +195,7 @@ ContentCoder *content_decoder_new(ContentCoding coding) {
 void content_coder_free(ContentCoder *c) {
   if (!c) return;
   if (c->coding == CODING_BROTLI && c->encodes)
-    BrotliEncoderDestroyInstance(c->encoder);
+    brotli_encoder_free(c->encoder);
   else if (c->coding == CODING_BROTLI)
     BrotliDecoderDestroyInstance(c->decoder);
   else if (c->zlib_open && c->encodes)

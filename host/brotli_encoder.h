@@ -1,0 +1,26 @@
+/* The brotli encoder, for a process that is to outlive a lack of memory: as distributed, the
+   library ends it there. */
+#ifndef ML_BROTLI_ENCODER_H
+#define ML_BROTLI_ENCODER_H
+
+#include <brotli/encode.h>
+#include <stdbool.h>
+
+typedef struct BrotliEncoder BrotliEncoder;
+
+/* `quality` 0 to 11, `window` 10 to 24 bits. NULL when memory is out. */
+BrotliEncoder *brotli_encoder_new(int quality, int window);
+
+/* BrotliEncoderCompressStream. False when memory is out: then it can only be freed. */
+bool brotli_encoder_step(BrotliEncoder *e, BrotliEncoderOperation operation, size_t *in_len,
+                         const uint8_t **in, size_t *out_len, uint8_t **out);
+
+/* Has the last byte of the stream been given out? */
+bool brotli_encoder_is_finished(BrotliEncoder *e);
+
+/* Is there output that had no room yet? */
+bool brotli_encoder_has_output(BrotliEncoder *e);
+
+void brotli_encoder_free(BrotliEncoder *e);
+
+#endif
