@@ -92,6 +92,12 @@ describe("content codings", function()
       assert.equal("malformed", select(2, coding.decode(name, nil, { coded, "more" })))
     end)
 
+    it("fails without memory, and the process goes on: " .. name, function()
+      local result = coding.encode_without_memory(name, 5, TEXT)
+      if result then assert.equal("no memory", result) end -- a sanitizer's build cannot try it
+      assert.equal("done", select(2, coding.encode_whole(name, 5, TEXT)))
+    end)
+
     it("stops at the limit of the output: " .. name, function()
       local bomb = coding.encode(name, 9, { ("\0"):rep(1 << 20) })
       assert.is_true(#bomb < 2000)

@@ -104,6 +104,7 @@ describe("compress", function()
     for _, headers in ipairs {
       { ["content-type"] = "image/png" },
       { ["content-type"] = "application/octet-stream" },
+      { ["content-type"] = "text/event-stream" },
       { ["content-encoding"] = "gzip" },
       { ["cache-control"] = "public, No-Transform" },
       { ["cache-control"] = { "public", "no-transform" } },
@@ -247,7 +248,7 @@ describe("compress of a stream", function()
           end,
         }
       end }
-      serving(nil, routes, function(port)
+      serving({ types = { "text/event-stream" } }, routes, function(port)
         local conn <close> = assert(rawtcp.connect(port))
         conn:send(request("GET", "/", "Accept-Encoding: " .. name .. "\r\n"))
         local head = assert(conn:receive("\r\n\r\n"))

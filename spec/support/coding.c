@@ -4,6 +4,8 @@
 
 #include <lauxlib.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 
 static const char *const results[] = {
     [CODING_DONE] = "done",
@@ -67,9 +69,56 @@ static int l_encode_whole(lua_State *L) {
   return 2;
 }
 
+/* Takes all of the heap, but for small pieces. */
+static void *exhaust(void) {
+  void *piece, *taken = NULL;
+  for (size_t size = 1 << 20; size >= 4096; size /= 2)
+    while ((piece = malloc(size))) {
+      *(void **)piece = taken;
+      taken = piece;
+    }
+  return taken;
+}
+
+static void give_back(void *taken) {
+  while (taken) {
+    void *next = *(void **)taken;
+    free(taken);
+    taken = next;
+  }
+}
+
+/* encode_without_memory(name, level, bytes) -> result; nil in a sanitizer's build, whose malloc
+   does not return without memory. */
+static int l_encode_without_memory(lua_State *L) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return 0;
+#else
+  ContentCoding coding = check_coding(L);
+  int level = (int)luaL_checkinteger(L, 2);
+  Buffer out = {0};
+  size_t n;
+  const char *bytes = luaL_checklstring(L, 3, &n);
+  struct rlimit limit, none;
+  getrlimit(RLIMIT_AS, &limit);
+  none = (struct rlimit){0, limit.rlim_max};
+  setrlimit(RLIMIT_AS, &none);
+  void *taken = exhaust();
+  CodingResult result = content_encode(coding, level, bytes, n, &out);
+  give_back(taken);
+  setrlimit(RLIMIT_AS, &limit);
+  buffer_free(&out);
+  lua_pushstring(L, results[result]);
+  return 1;
+#endif
+}
+
 int luaopen_coding(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"encode", l_encode}, {"decode", l_decode}, {"encode_whole", l_encode_whole}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"encode", l_encode},
+                                       {"decode", l_decode},
+                                       {"encode_whole", l_encode_whole},
+                                       {"encode_without_memory", l_encode_without_memory},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -11,6 +11,10 @@ local TYPES = {
   "application/wasm", "application/rtf", "image/bmp", "image/vnd.microsoft.icon", "font/ttf", "font/otf",
 }
 
+--- A client of an event stream stays for long, and its encoder takes more memory than all the rest of
+-- the connection: only where it is asked for.
+local EVENTS = "text/event-stream"
+
 --- A compressed body that is more than that part of the plain one is not worth its decoding.
 local GAIN = 0.9
 
@@ -30,7 +34,7 @@ local function matcher(types)
     for _, family in ipairs(families) do
       if name:sub(1, #family) == family then return true end
     end
-    return not types and (name:find("^text/") or name:find("%+json$") or name:find("%+xml$")) ~= nil
+    return not types and name ~= EVENTS and (name:find("^text/") or name:find("%+json$") or name:find("%+xml$")) ~= nil
   end
   return function(content_type)
     return is_listed(content_type:match("^%s*([^;%s]*)"):lower())
@@ -98,7 +102,8 @@ end
 --- web.compress([{min =, level =, types =}]) -> middleware that sends bodies with brotli or gzip to
 -- clients that accept it, where that makes them smaller. `min` (1024) is the least size in bytes,
 -- `level` is 1 (fast) to 9 (small), by default 4; `types` is a list of media types ("text/*" for a
--- family), by default those of texts. Streams are compressed piece by piece, each write flushed.
+-- family), by default those of texts but text/event-stream. Streams are compressed piece by piece,
+-- each write flushed; as long as one lasts, its encoder takes 0.3 MB (gzip) or 0.8 MB (brotli).
 -- Left alone: partial content, what has a Content-Encoding, and what says Cache-Control:
 -- no-transform. Long bodies are compressed on another thread while the task waits.
 function M.compress(opts)
