@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = true };
+#else
+enum { SANITIZED = false };
+#endif
+
 static const char *const results[] = {
     [CODING_DONE] = "done",
     [CODING_FULL] = "full",
@@ -91,9 +97,7 @@ static void give_back(void *taken) {
 /* encode_without_memory(name, level, bytes) -> result; nil in a sanitizer's build, whose malloc
    does not return without memory. */
 static int l_encode_without_memory(lua_State *L) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return 0;
-#else
+  if (SANITIZED) return 0;
   ContentCoding coding = check_coding(L);
   int level = (int)luaL_checkinteger(L, 2);
   Buffer out = {0};
@@ -110,7 +114,6 @@ static int l_encode_without_memory(lua_State *L) {
   buffer_free(&out);
   lua_pushstring(L, results[result]);
   return 1;
-#endif
 }
 
 int luaopen_coding(lua_State *L) {
