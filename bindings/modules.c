@@ -13,6 +13,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.inspect", luaopen_moonloop_inspect},
     {"moonloop.signals", luaopen_moonloop_signals},
     {"moonloop.web.core", luaopen_moonloop_web_core},
+    {"moonloop.web.conditional", luaopen_moonloop_web_conditional},
     {"moonloop.web.coding", luaopen_moonloop_web_coding},
     {"moonloop.web.files.core", luaopen_moonloop_web_files_core},
     {"moonloop.terminal", luaopen_moonloop_terminal},

@@ -1,4 +1,5 @@
 --- Files as responses: conditional requests (RFC 9110 section 13) and ranges (section 14).
+local conditional = require "moonloop.web.conditional"
 local core = require "moonloop.web.files.core"
 local response = require "moonloop.web.response"
 local web_core = require "moonloop.web.core"
@@ -137,9 +138,9 @@ function M.answer(req, opts, size, etag, modified, content)
   if opts.max_age then headers["Cache-Control"] = "max-age=" .. opts.max_age end
   if status == 200 and (req.method == "GET" or req.method == "HEAD") then
     headers["ETag"] = headers["ETag"] or etag
-    headers["Last-Modified"] = core.date(modified)
+    headers["Last-Modified"] = conditional.date(modified)
     headers["Accept-Ranges"] = "bytes"
-    ranges = { core.wanted(req.method, req.headers, headers["ETag"], modified, size) }
+    ranges = { conditional.wanted(req.method, req.headers, headers["ETag"], modified, size) }
     status = table.remove(ranges, 1)
     if status ~= 200 and status ~= 206 then return leave_out(res, status, content, size) end
     res.status = status
