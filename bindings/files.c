@@ -307,7 +307,6 @@ int luaopen_moonloop_web_files_core(lua_State *L) {
                                        {"open_beneath", l_open_beneath},
                                        {"list", l_list},
                                        {"is_directory", l_is_directory},
-
                                        {NULL, NULL}};
   luaL_newmetatable(L, WEB_FILE);
   luaL_newlib(L, methods);
