@@ -279,7 +279,10 @@ describe("compress of a stream", function()
       end }
       serving(nil, routes, function(port)
         local text = decoded(get(port, "/", "Accept-Encoding: " .. name .. "\r\n"))
-        assert.equal("()(x)()", (text:gsub(TEXT:gsub("%p", "%%%0"), "")))
+        local rest, n = text:gsub(TEXT:gsub("%p", "%%%0"), "")
+        assert.equal(80, n)
+        local orders = { ["()(x)()"] = true, ["(x)()()"] = true, ["()()(x)"] = true }
+        assert.is_true(orders[rest], rest)
       end)
     end)
 
