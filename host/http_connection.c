@@ -21,8 +21,8 @@ static void set_deadline(HttpConnection *c, uint64_t ms) {
 
 static void set_body_deadline(HttpConnection *c) {
   const HttpLimits *l = &c->server->limits;
-  c->deadline = http_pace_deadline(&c->body_pace, uv_now(&c->server->rt->loop), l->body_timeout,
-                                   l->body_rate);
+  c->deadline =
+      http_pace_deadline(&c->body_pace, http_server_now(c->server), l->body_timeout, l->body_rate);
 }
 
 static RouteMethod route_method(uint8_t method) {
@@ -432,9 +432,9 @@ static void expire_read(HttpConnection *c) {
     refuse(c, 408, "Request Timeout");
 }
 
-void http_connection_expire(HttpConnection *c, uint64_t now) {
-  if (c->write_deadline && c->write_deadline <= now && http_write_expire(c)) return;
-  if (c->deadline && c->deadline <= now) expire_read(c);
+void http_connection_expire(HttpConnection *c, uint64_t polled_at) {
+  if (c->write_deadline && c->write_deadline <= polled_at && http_write_expire(c)) return;
+  if (c->deadline && c->deadline <= polled_at) expire_read(c);
 }
 
 void http_connection_open(HttpServer *server, int fd) {

@@ -102,7 +102,8 @@ void http_connection_written(HttpConnection *c);
 /* What is due at the end of a pass: writing, noticing that the client has gone, closing. */
 void http_connection_pass(HttpConnection *c);
 
-/* Looks whether the client has moved in time. `now`: loop milliseconds. */
-void http_connection_expire(HttpConnection *c, uint64_t now);
+/* Looks whether the client had moved in time when events were last looked for, at `polled_at` in
+   loop milliseconds. */
+void http_connection_expire(HttpConnection *c, uint64_t polled_at);
 
 #endif

@@ -35,6 +35,11 @@ static void check_stopped(HttpServer *server) {
   server->stopped(server);
 }
 
+uint64_t http_server_now(HttpServer *server) {
+  uv_update_time(&server->rt->loop);
+  return uv_now(&server->rt->loop);
+}
+
 void http_server_due(HttpServer *server, HttpConnection *c) {
   if (c->due) return;
   c->due = true;
@@ -73,14 +78,22 @@ static void set_sweep(HttpServer *server) {
 
 static void sweep(Timer *timer) {
   HttpServer *server = container_of(timer, HttpServer, sweep);
-  uint64_t now = uv_now(&server->rt->loop);
+  /* What came while the loop was held up, or slept, may wait to be read: the clients are judged by
+     what was known when events were last looked for, and again after the next look. */
+  uint64_t polled_at = server->rt->polled_at, now = uv_now(&server->rt->loop);
+  bool overdue = false;
   for (HttpConnection *c = server->connections, *next; c; c = next) {
     next = c->next;
-    http_connection_expire(c, now);
+    http_connection_expire(c, polled_at);
+    overdue |=
+        (c->deadline && c->deadline <= now) || (c->write_deadline && c->write_deadline <= now);
   }
   buffer_pool_trim(&server->in_pool, SPARE_BUFFERS + server->in_pool.count / 2);
   buffer_pool_trim(&server->out_pool, SPARE_BUFFERS + server->out_pool.count / 2);
-  if (server->connections) set_sweep(server);
+  if (overdue)
+    set_timer(server, &server->sweep, 1e-3, sweep);
+  else if (server->connections)
+    set_sweep(server);
 }
 
 void http_server_forget(HttpServer *server, HttpConnection *c) {

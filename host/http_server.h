@@ -51,6 +51,9 @@ void http_server_stop(HttpServer *server, double grace);
 /* Closes everything at once (the runtime closes). */
 void http_server_abort(HttpServer *server);
 
+/* Loop milliseconds, also while a handler holds up the loop, whose own clock stands still then. */
+uint64_t http_server_now(HttpServer *server);
+
 /* Lists `c` for the end of the pass. */
 void http_server_due(HttpServer *server, HttpConnection *c);
 

@@ -41,7 +41,7 @@ static size_t count_unsent(const HttpConnection *c) {
 
 static void renew_write_deadline(HttpConnection *c) {
   const HttpLimits *l = &c->server->limits;
-  c->write_deadline = http_pace_deadline(&c->write->pace, uv_now(&c->server->rt->loop),
+  c->write_deadline = http_pace_deadline(&c->write->pace, http_server_now(c->server),
                                          l->write_timeout, l->write_rate);
 }
 
@@ -88,7 +88,7 @@ bool http_write_expire(HttpConnection *c) {
   w->pace.moved += moved;
   if (moved) {
     renew_write_deadline(c);
-    if (c->write_deadline > uv_now(&c->server->rt->loop)) return false; /* slow, but it does move */
+    if (c->write_deadline > http_server_now(c->server)) return false; /* slow, but it does move */
   }
   http_connection_abort(c);
   return true;

@@ -114,6 +114,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       else if (!virtual_clock_turn(rt))
         break;
       rt->pass_at = runtime_now(rt);
+      rt->polled_at = uv_now(&rt->loop);
       continue;
     }
     timer_heap_arm(&rt->timers);
@@ -123,7 +124,8 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       uv_run(&rt->loop, UV_RUN_ONCE);
     else
       break;
-    rt->pass_at = clock_at(&rt->timers.clock, uv_now(&rt->loop) * 1000000);
+    rt->polled_at = uv_now(&rt->loop);
+    rt->pass_at = clock_at(&rt->timers.clock, rt->polled_at * 1000000);
   }
   interrupt_leave(before);
   rt->looping = false;

@@ -95,7 +95,8 @@ struct ml_Runtime {
   bool reports_due;
 
   TimerHeap timers;
-  uint64_t pass_at; /* runtime_now as the loop last saw it: up to a pass and a millisecond old */
+  uint64_t pass_at;   /* runtime_now as the loop last saw it: up to a pass and a millisecond old */
+  uint64_t polled_at; /* loop milliseconds when events were last looked for */
   uint64_t shuffle; /* specs: the state of the generator that orders ready tasks; 0: as they come */
   CloseHook *close_hooks;
   PassHook *pass_hooks;

@@ -172,6 +172,17 @@ describe("a slow client", function()
       assert.equal("2000000", support.post(port, "/", text).body)
     end, { body_timeout = 0.15, body_rate = 1000000 })
   end)
+  it("is not blamed for what came while the loop was held up", function()
+    support.serving(echo_app(), function(port, server)
+      local conn <close> = assert(rawtcp.connect(port))
+      conn:send(request("POST", "/", "Content-Length: 2\r\n", "h"))
+      while server.requests == 0 do ml.sleep(0.001) end
+      conn:send "i"
+      local ends = os.clock() + 0.4
+      while os.clock() < ends do end -- luacheck: ignore
+      assert.equal("hi", support.receive(conn).body)
+    end, { body_timeout = 0.2 })
+  end)
   it("has to be told before its body is expected, where it asked for 100 Continue", function()
     local app = web.app():post("/", function(req) ml.sleep(0.3) return req.body end)
     support.serving(app, function(port)
