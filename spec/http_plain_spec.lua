@@ -86,7 +86,30 @@ describe("moonloop.http.plain", function()
       assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", get(pool, "ftp://127.0.0.1/"))
     end)
 
-    it("goes to a Unix socket and to an IPv6 address", function()
+    it("goes to a Unix socket, asking for the URL's host", function()
+      local path = os.tmpname()
+      os.remove(path)
+      finally(function() os.remove(path) end)
+      local listener = assert(rawtcp.listen(8, path))
+      local served = 0
+      ml.spawn(function()
+        local conn <close> = listener:accept()
+        local _ <close> = listener
+        for head in receive, conn do
+          served = served + 1
+          conn:send(ok(head:match("Host: ([^\r]*)")))
+        end
+      end)
+      for _ = 1, 2 do
+        assert.equal("here.example:8", select(2, get(pool, "http://here.example:8/", { unix_path = path })))
+      end
+      assert.equal(2, served)
+      pool:close()
+      assert_error("network", "ENOENT", get(plain.pool {}, "http://here/", { unix_path = "/nowhere/socket" }))
+      assert_error("network", "ENAMETOOLONG", get(plain.pool {}, "http://here/", { unix_path = ("x"):rep(200) }))
+    end)
+
+    it("goes to an IPv6 address", function()
       local app = ml.web.app()
       app:get("/", function(req) return req.headers.host end)
       local server = ml.web.listen(app, { host = "::1", port = 0 })
@@ -94,8 +117,6 @@ describe("moonloop.http.plain", function()
       local status, body = get(pool, ("http://[::1]:%d/"):format(server.port))
       assert.same({ 200, ("[::1]:%d"):format(server.port) }, { status, body })
       server:stop(0)
-      assert_error("network", "ENOENT", get(pool, "http://here/", { unix_path = "/nowhere/socket" }))
-      assert_error("network", "ENAMETOOLONG", get(pool, "http://here/", { unix_path = ("x"):rep(200) }))
     end)
   end)
 

@@ -5,11 +5,13 @@
    Failures come back as nil and a word: "closed", "timeout", or the system's name for the error. */
 #include "runtime.h"
 #include "task.h"
+#include <errno.h>
 #include <lauxlib.h>
 #include <math.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #define CONN "rawtcp.conn"
 #define LISTENER "rawtcp.listener"
@@ -188,16 +190,28 @@ static void on_connection(uv_stream_t *stream, int status) {
 
 static RawTcp *owner_of(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 
+/* Binds a listener to a Unix socket: libuv's TCP handles take any stream socket. */
+static int bind_path(Socket *s, const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path) return UV_ENAMETOOLONG;
+  strcpy(address.sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address))
+    return uv_translate_sys_error(errno);
+  return uv_tcp_open(&s->tcp, fd);
+}
+
 /* listen([backlog [, port]]) -> listener, on 127.0.0.1; by default on a free port, which is
-   `listener.port`. */
+   `listener.port`. A text in place of the port is the path of a Unix socket. */
 static int l_listen(lua_State *L) {
   int backlog = (int)luaL_optinteger(L, 1, 128);
-  int port = (int)luaL_optinteger(L, 2, 0);
+  const char *path = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+  int port = path ? 0 : (int)luaL_optinteger(L, 2, 0);
   Socket *s = socket_new(owner_of(L));
   if (!s) return luaL_error(L, "not enough memory");
   struct sockaddr_in address;
   uv_ip4_addr("127.0.0.1", port, &address);
-  int status = uv_tcp_bind(&s->tcp, (struct sockaddr *)&address, 0);
+  int status = path ? bind_path(s, path) : uv_tcp_bind(&s->tcp, (struct sockaddr *)&address, 0);
   if (!status) status = uv_listen((uv_stream_t *)&s->tcp, backlog, on_connection);
   socket_push(L, s, LISTENER);
   if (status) {
