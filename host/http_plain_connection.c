@@ -45,19 +45,20 @@ size_t plain_connection_unsent(const PlainConnection *c) {
   return c->is_writing ? uv_stream_get_write_queue_size(&c->stream) + c->out.len : 0;
 }
 
-/* That nothing can be written need not be the end: the response may say why. Reading finds out. */
-static void fail_writing(PlainConnection *c) {
+/* Where the server has hung up, its response may still be there to be read, and say why: reading
+   finds out. Other errors are the end. */
+static void fail_writing(PlainConnection *c, int error) {
   c->write_failed = true;
   c->out.len = 0;
+  if (error != UV_EPIPE && error != UV_ECONNRESET) plain_exchange_fail_with(c->exchange, error);
 }
 
 static void on_written(uv_write_t *request, int status);
 
 static void write_now(PlainConnection *c, const uv_buf_t *pieces, unsigned n) {
-  if (uv_write(&c->write, &c->stream, pieces, n, on_written))
-    fail_writing(c);
-  else
-    c->is_writing = true;
+  int error = uv_write(&c->write, &c->stream, pieces, n, on_written);
+  c->is_writing = !error;
+  if (error) fail_writing(c, error);
 }
 
 /* Hands `out` on to libuv. */
@@ -75,7 +76,7 @@ static void on_written(uv_write_t *request, int status) {
   if (uv_is_closing(&c->handle)) return;
   c->is_writing = false;
   if (status < 0)
-    fail_writing(c);
+    fail_writing(c, status);
   else if (c->out.len)
     write_out(c);
   if (c->exchange) plain_exchange_notify(c->exchange);
@@ -84,7 +85,7 @@ static void on_written(uv_write_t *request, int status) {
 /* Writes what can be written at once. `pieces` become what is left. */
 static void try_write(PlainConnection *c, uv_buf_t *pieces, unsigned n) {
   int sent = uv_try_write(&c->stream, pieces, n);
-  if (sent < 0 && sent != UV_EAGAIN) fail_writing(c);
+  if (sent < 0 && sent != UV_EAGAIN) fail_writing(c, sent);
   if (sent < 0) return;
   for (size_t left = (size_t)sent; left; pieces++) {
     size_t part = left < pieces->len ? left : pieces->len;
@@ -220,6 +221,7 @@ void plain_connection_begin(PlainConnection *c, PlainExchange *x) {
   x->connection = c;
   uv_ref(&c->handle);
   send_request(c);
+  plain_exchange_notify(x); /* an upload may have waited in line */
 }
 
 /* Makes the connected socket libuv's. Returns 0 or a libuv error; `fd` is taken over. */

@@ -172,6 +172,26 @@ describe("moonloop.http.plain:", function()
       assert.equal(1, server.connections)
     end)
 
+    it("waits in line for a kept connection like any other", function()
+      local server = serve(function(conn)
+        for _, body in receive_upload, conn do
+          ml.sleep(0.002)
+          conn:send(ok(body))
+        end
+      end)
+      local small = plain.pool { max_connections = 1 }
+      local jobs = {}
+      for i = 1, 5 do
+        jobs[i] = function()
+          local upload = assert(plain.begin(small, "POST", server.url, "", 1, 30))
+          assert(upload:write(tostring(i)))
+          return (select(2, upload:response(10)))
+        end
+      end
+      assert.equal("12345", table.concat(ml.gather(jobs)))
+      assert.equal(1, server.connections)
+    end)
+
     it("suspends its writer while the server is behind", function()
       local go, written = false, 0
       local server = serve(function(conn)
