@@ -218,7 +218,7 @@ static int upload_write(lua_State *L) {
   size_t n;
   const char *bytes = luaL_checklstring(L, 2, &n);
   if (x->request.framing == PLAIN_BODY_LENGTH && n > x->request.body_len - x->written)
-    return luaL_error(L, "more than the %I bytes that were announced",
+    return luaL_error(L, "the body is longer than its length of %I bytes",
                       (lua_Integer)x->request.body_len);
   Task *task = ml_wait_enter(L, "write");
   if (x->over || x->response.head_read) return write_finish(L, task, h);
@@ -245,8 +245,8 @@ static const WaitType response_wait = {.name = "http request",
 static void end_body(lua_State *L, PlainExchange *x) {
   if (x->over || x->response.head_read) return;
   if (x->request.framing == PLAIN_BODY_LENGTH && x->written < x->request.body_len)
-    luaL_error(L, "only %I of the %I bytes that were announced have been written",
-               (lua_Integer)x->written, (lua_Integer)x->request.body_len);
+    luaL_error(L, "the body is shorter than its length of %I bytes: %I",
+               (lua_Integer)x->request.body_len, (lua_Integer)x->written);
   if (!plain_exchange_end_body(x)) luaL_error(L, "not enough memory");
 }
 

@@ -38,12 +38,12 @@ local function attempt(client, request, due)
   end
 end
 
---- Does the request, and those that it is redirected to.
-local function perform(client, request)
-  local due = core.now() + request.timeout
-  local history
+--- Does the request, and those that it is redirected to, by the time `due`. `res`: the response to the
+-- first one, where it is there already.
+local function perform(client, request, due, res)
+  local history, err
   while true do
-    local res, err = attempt(client, request, due)
+    if not res then res, err = attempt(client, request, due) end
     if not res then return nil, err end
     if history then rawset(res, "history", history) end
     if not request.follow then return res end
@@ -57,16 +57,30 @@ local function perform(client, request)
         ("more than %d redirects"):format(redirect.LIMIT))
     end
     history[#history + 1] = res
-    request = following
+    request, res = following, nil
   end
+end
+
+--- A request without options, of a client whose options leave it bare: what most of them are. nil alone
+-- where it has to go the long way.
+local function start_bare(client, method, target)
+  local due = core.now() + client.timeout
+  local res, err = exchange.send_bare(client, method, url.join(client.base_url, target),
+    client.max_body or requests.DEFAULT_MAX_BODY)
+  if not res or not client.follow or res.status < 300 or res.status > 399 then return res, err end
+  return perform(client, requests.make(client, method, target), due, res)
 end
 
 local function start(client, method, target, opts, more)
   if getmetatable(client) ~= Client then raise("a client's methods are called with a colon") end
   if client.closed then error(core.error { kind = "closed", message = "the HTTP client is closed" }, 0) end
+  if opts == nil and client.bare_lines and type(target) == "string" then
+    local res, err = start_bare(client, method, target)
+    if res or err then return res, err end
+  end
   local request, err = requests.make(client, method, target, opts, more)
   if not request then return nil, err end
-  return perform(client, request)
+  return perform(client, request, core.now() + request.timeout)
 end
 
 --- Are the client's credentials for this URL? With a base URL, for its origin alone.
@@ -91,6 +105,7 @@ end
 function Client:close()
   self.closed = true
   if self.core_pool then self.core_pool:close() end
+  if self.plain_pool then self.plain_pool:close() end
 end
 
 Client.__close = Client.close
@@ -132,6 +147,7 @@ function M.new(opts)
     raise("auth and the header 'Authorization' exclude each other")
   end
   local max = arguments.count("max_connections", opts.max_connections, DEFAULT_MAX_CONNECTIONS)
+  local retries, authorization, hooks = retry.plan(opts.retries), auth.value(opts.auth), check_hooks(opts.hooks)
   return setmetatable({
     base_url = arguments.typed("base_url", opts.base_url, "string"),
     fields = set,
@@ -139,12 +155,13 @@ function M.new(opts)
     max_connections = max,
     max_per_origin = arguments.count("max_per_origin", opts.max_per_origin),
     idle = arguments.limit("idle", opts.idle, DEFAULT_IDLE),
-    retries = retry.plan(opts.retries),
-    auth = auth.value(opts.auth),
+    retries = retries,
+    auth = authorization,
     cookies = arguments.boolean("cookies", opts.cookies, false),
     proxy = proxy.check(opts.proxy),
     unix_socket = arguments.typed("unix_socket", opts.unix_socket, "string"),
-    hooks = check_hooks(opts.hooks),
+    hooks = hooks,
+    bare_lines = not (retries or authorization or hooks) and fields.lines(set) or nil,
     verify = arguments.boolean("verify", opts.verify, true),
     follow = arguments.boolean("follow_redirects", opts.follow_redirects, true),
     max_body = arguments.limit("max_body", opts.max_body),

@@ -3,12 +3,14 @@ local arguments = require "moonloop.http.arguments"
 local body = require "moonloop.http.body"
 local core = require "moonloop.http.core"
 local fields = require "moonloop.http.fields"
+local plain = require "moonloop.http.plain"
 local proxy = require "moonloop.http.proxy"
 local Response = require "moonloop.http.response"
 
 local M = {}
 
---- Gives the client its pools. Its connections are opened when they are needed; so is libcurl.
+--- Looks up what the client's pools need to know. Their connections are opened when they are needed; so
+-- is libcurl.
 function M.open(client)
   local proxies = proxy.of(client.proxy)
   client.pool_options = {
@@ -20,13 +22,29 @@ function M.open(client)
     https_proxy = proxies.https,
     no_proxy = proxies.except,
   }
+  client.uses_plain = not client.cookies and not proxies.http
   client.opened = true
 end
 
---- The engine for the URL, and the client's pool of it.
-local function engine_of(client)
+--- The client's pool of plain connections, or nil where its http:// URLs are libcurl's, too.
+function M.plain_pool(client)
   if not client.opened then M.open(client) end
-  local pool = client.core_pool
+  if not client.uses_plain then return nil end
+  local pool = client.plain_pool
+  if not pool then
+    pool = plain.pool(client.pool_options)
+    client.plain_pool = pool
+  end
+  return pool
+end
+
+--- The engine for the URL, and the client's pool of it: libcurl speaks TLS, to proxies, and keeps
+-- cookies; what is left needs none of it.
+local function engine_of(client, url)
+  local pool = url:find("^[Hh][Tt][Tt][Pp]:") and M.plain_pool(client)
+  if pool then return plain, pool end
+  if not client.opened then M.open(client) end
+  pool = client.core_pool
   if not pool then
     pool = core.pool(client.pool_options)
     client.core_pool = pool
@@ -46,7 +64,7 @@ end
 
 --- Does the request, within `timeout` seconds. Gives a response, or nil and an error.
 local function send(client, request, timeout)
-  local engine, pool = engine_of(client)
+  local engine, pool = engine_of(client, request.url)
   local lines = request.lines
   if not lines then
     lines = fields.lines(request.fields)
@@ -63,6 +81,17 @@ local function send(client, request, timeout)
   local res = { status = status, head = head, url = url }
   res[request.stream and "reader" or "body"] = content
   return setmetatable(res, Response)
+end
+
+--- The short way of `send`, for a request without a body to the plain engine: it makes no table but the
+-- response. nil alone where another engine has to do it.
+function M.send_bare(client, method, target, max_body)
+  local pool = target:find("^[Hh][Tt][Tt][Pp]:") and (client.plain_pool or M.plain_pool(client))
+  if not pool then return nil end
+  local status, content, head, url = plain.request(pool, method, target, client.bare_lines, nil, client.timeout,
+    max_body, false, client.unix_socket)
+  if not status then return nil, content end
+  return setmetatable({ status = status, body = content, head = head, url = url }, Response)
 end
 
 --- Lets the hooks see, and change, the request. Returns what is sent in its place, and what they saw.

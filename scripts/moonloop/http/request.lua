@@ -14,7 +14,7 @@ local raise = arguments.raise
 
 local M = {}
 
-local DEFAULT_MAX_BODY = 64 * 1024 * 1024 -- bytes, decoded
+M.DEFAULT_MAX_BODY = 64 * 1024 * 1024 -- bytes, decoded; of a body that is not streamed
 
 local options = {
   headers = true, query = true, json = true, body = true, form = true, multipart = true, timeout = true,
@@ -65,7 +65,7 @@ function M.make(client, method, target, opts, more)
     source = source,
     timeout = arguments.limit("timeout", opts.timeout, client.timeout),
     max_body = arguments.limit("max_body", opts.max_body, client.max_body)
-      or (stream and math.huge or DEFAULT_MAX_BODY),
+      or (stream and math.huge or M.DEFAULT_MAX_BODY),
     stream = stream,
     follow = arguments.boolean("follow_redirects", opts.follow_redirects, client.follow),
     verify = arguments.boolean("verify", opts.verify, client.verify),
