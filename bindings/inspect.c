@@ -163,12 +163,14 @@ static bool address_text(uv_handle_t *handle, bool peer, char *text, size_t size
   return true;
 }
 
-/* A socket is somebody's as long as it is open. Of the other handles those count that keep the loop
-   alive: the rest is the host's own. */
+/* A socket is somebody's as long as it is open, but for connections that do not keep the loop alive:
+   idle ones, which the HTTP client's pools keep. Of the other handles those count that do: the rest
+   is the host's own. */
 static bool counts(const uv_handle_t *handle) {
   if (uv_is_closing(handle)) return false;
   switch (handle->type) {
   case UV_TCP:
+    return uv_has_ref(handle) || !uv_is_readable((const uv_stream_t *)handle);
   case UV_UDP:
     return true;
   case UV_NAMED_PIPE:
