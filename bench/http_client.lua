@@ -1,8 +1,8 @@
 -- What a GET on a kept-alive connection costs: build/release/moonloop bench/http_client.lua [ROUNDS]
 --
 -- Prints CPU microseconds of this process (user and system) per request, the median of interleaved
--- rounds: one request after the other, and gathered. The upstream is this file again, in a process of
--- its own, so that its time is not counted.
+-- rounds: one request after the other, and gathered, by the plain engine and by libcurl's. The upstream
+-- is this file again, in a process of its own, so that its time is not counted.
 local ml = require "moonloop"
 
 if arg[1] == "upstream" then
@@ -20,23 +20,30 @@ assert(rounds and rounds > 0, "the argument is a number of rounds")
 
 local exe = assert(io.popen("readlink /proc/$PPID/exe")):read("l")
 local upstream = assert(io.popen(("'%s' '%s' upstream"):format(exe, arg[0])))
-local client = ml.http.client { base_url = "http://127.0.0.1:" .. assert(upstream:read("n")) }
+local host = "http://127.0.0.1:" .. assert(upstream:read("n"))
+local url = host .. "/hello"
 
-local function get() return assert(client:get("/hello")) end
-
-local measures = {
-  { name = "one after the other", n = 5000, run = function(n) for _ = 1, n do get() end end },
-}
-for _, width in ipairs { 10, 100 } do
+local measures = {}
+for _, engine in ipairs { "plain", "libcurl" } do
+  -- A client with cookies is libcurl's.
+  local client = ml.http.client { cookies = engine == "libcurl" }
+  local function get() return assert(client:get(url)) end
   measures[#measures + 1] = {
-    name = width .. " gathered",
+    name = engine .. ", one after the other",
     n = 5000,
-    run = function(n)
-      local items = {}
-      for i = 1, width do items[i] = get end
-      for _ = 1, n // width do ml.gather(items) end
-    end,
+    run = function(n) for _ = 1, n do get() end end,
   }
+  for _, width in ipairs { 3, 10, 100 } do
+    measures[#measures + 1] = {
+      name = engine .. ", " .. width .. " gathered",
+      n = 5000,
+      run = function(n)
+        local items = {}
+        for i = 1, width do items[i] = get end
+        for _ = 1, n // width do ml.gather(items) end
+      end,
+    }
+  end
 end
 
 for _, measure in ipairs(measures) do
@@ -57,9 +64,9 @@ local function median(list)
   return list[(#list + 1) // 2]
 end
 
-print(("%-22s %14s %14s"):format("GET, kept alive", "CPU us/request", "wall us/request"))
+print(("%-28s %14s %14s"):format("GET, kept alive", "CPU us/request", "wall us/request"))
 for _, measure in ipairs(measures) do
-  print(("%-22s %14.1f %14.1f"):format(measure.name, median(measure.cpu), median(measure.wall)))
+  print(("%-28s %14.1f %14.1f"):format(measure.name, median(measure.cpu), median(measure.wall)))
 end
-client:get("/stop")
+ml.http.get(host .. "/stop")
 upstream:close()

@@ -12,6 +12,7 @@ local retry = require "moonloop.http.retry"
 local url = require "moonloop.http.url"
 
 local raise = arguments.raise
+local now, sub = core.now, string.sub
 
 local DEFAULT_TIMEOUT = 30 -- seconds, for the whole request
 local DEFAULT_MAX_CONNECTIONS = 100
@@ -29,10 +30,10 @@ local function attempt(client, request, due)
   while true do
     n = n + 1
     -- A stream's timeout begins anew with each wait.
-    local left = request.stream and request.timeout or math.max(0, due - core.now())
+    local left = request.stream and request.timeout or math.max(0, due - now())
     local res, err = exchange.run(client, request, left, n)
     local wait = plan and retry.wait(plan, request, n, res, err)
-    if not wait or core.now() + wait >= due then return res, err end
+    if not wait or now() + wait >= due then return res, err end
     if res then res:close() end
     core.sleep(wait)
   end
@@ -61,13 +62,20 @@ local function perform(client, request, due, res)
   end
 end
 
---- A request without options, of a client whose options leave it bare: what most of them are. nil alone
+-- What start_bare does not do.
+local OTHERWISE = {}
+
+--- A request without options, of a client whose options leave it bare: what most of them are. OTHERWISE
 -- where it has to go the long way.
 local function start_bare(client, method, target)
-  local due = core.now() + client.timeout
-  local res, err = exchange.send_bare(client, method, url.join(client.base_url, target),
-    client.max_body or requests.DEFAULT_MAX_BODY)
-  if not res or not client.follow or res.status < 300 or res.status > 399 then return res, err end
+  if client.base_url then target = url.join(client.base_url, target) end
+  local pool = sub(target, 1, 7) == "http://" and (client.plain_pool or exchange.plain_pool(client))
+  if not pool then return OTHERWISE end
+  local due = now() + client.timeout
+  local res, err = exchange.send_bare(client, pool, method, target)
+  if not res then return nil, err end
+  local status = res.status
+  if status < 300 or status > 399 or not client.follow then return res end
   return perform(client, requests.make(client, method, target), due, res)
 end
 
@@ -76,11 +84,11 @@ local function start(client, method, target, opts, more)
   if client.closed then error(core.error { kind = "closed", message = "the HTTP client is closed" }, 0) end
   if opts == nil and client.bare_lines and type(target) == "string" then
     local res, err = start_bare(client, method, target)
-    if res or err then return res, err end
+    if res ~= OTHERWISE then return res, err end
   end
   local request, err = requests.make(client, method, target, opts, more)
   if not request then return nil, err end
-  return perform(client, request, core.now() + request.timeout)
+  return perform(client, request, now() + request.timeout)
 end
 
 --- Are the client's credentials for this URL? With a base URL, for its origin alone.

@@ -5,9 +5,12 @@ local core = require "moonloop.http.core"
 local fields = require "moonloop.http.fields"
 local plain = require "moonloop.http.plain"
 local proxy = require "moonloop.http.proxy"
+local requests = require "moonloop.http.request"
 local Response = require "moonloop.http.response"
 
 local M = {}
+
+local request_plain, DEFAULT_MAX_BODY = plain.request, requests.DEFAULT_MAX_BODY
 
 --- Looks up what the client's pools need to know. Their connections are opened when they are needed; so
 -- is libcurl.
@@ -83,13 +86,11 @@ local function send(client, request, timeout)
   return setmetatable(res, Response)
 end
 
---- The short way of `send`, for a request without a body to the plain engine: it makes no table but the
--- response. nil alone where another engine has to do it.
-function M.send_bare(client, method, target, max_body)
-  local pool = target:find("^[Hh][Tt][Tt][Pp]:") and (client.plain_pool or M.plain_pool(client))
-  if not pool then return nil end
-  local status, content, head, url = plain.request(pool, method, target, client.bare_lines, nil, client.timeout,
-    max_body, false, client.unix_socket)
+--- The short way of `send`, for a request without a body, on the client's pool of plain connections: it
+-- makes no table but the response.
+function M.send_bare(client, pool, method, target)
+  local status, content, head, url = request_plain(pool, method, target, client.bare_lines, nil, client.timeout,
+    client.max_body or DEFAULT_MAX_BODY, false, client.unix_socket)
   if not status then return nil, content end
   return setmetatable({ status = status, body = content, head = head, url = url }, Response)
 end
