@@ -145,7 +145,7 @@ local M = {}
 -- it (README, "Limits and defaults"), and access_log, as in web.listen.
 function M.new(opts)
   return setmetatable({
-    options = server_options.check(opts, {}, "an app", 1),
+    settings = server_options.check(opts, {}, "an app", 1),
     router = core.router(), -- knows the app's own paths: what is wrong with one is said at its line
     routes = {}, middleware = {}, mounts = {}, starts = {}, stops = {},
     places = {}, -- where it is served: see site.lua

@@ -1,7 +1,7 @@
 --- Cookies (RFC 6265, and draft-ietf-httpbis-rfc6265bis where browsers have moved on): read from
 -- requests, set in responses.
 local forms = require "moonloop.forms"
-local http_date = require "moonloop.web.files.core".date
+local http_date = require "moonloop.web.conditional".date
 
 local M = {}
 

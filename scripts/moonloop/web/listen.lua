@@ -18,7 +18,7 @@ local OPTIONS = { host = "string", port = "integer" }
 function M.listen(app, opts)
   if not is_app(app) then error("bad argument #1 to 'listen' (an app expected)", 2) end
   opts = server_options.check(opts, OPTIONS, "listen", 1)
-  opts = server_options.merge(app.options, opts)
+  opts = server_options.merge(app.settings, opts)
   local router = site.router(app)
   local apps = server.start(app)
   local http, err = core.listen(router, opts.host or "127.0.0.1", opts.port or 8000, opts)
