@@ -13,15 +13,17 @@ typedef struct Part {
   size_t len;
 } Part;
 
-static Part line_of(const AccessNote *note) { return (Part){note->text.data, note->line}; }
-
-static Part referer_of(const AccessNote *note) {
-  return (Part){note->text.data + note->line, note->referer};
+static Part part_of(const AccessNote *note, size_t at, size_t len) {
+  return len ? (Part){note->text.data + at, len} : (Part){"", 0};
 }
+
+static Part line_of(const AccessNote *note) { return part_of(note, 0, note->line); }
+
+static Part referer_of(const AccessNote *note) { return part_of(note, note->line, note->referer); }
 
 static Part agent_of(const AccessNote *note) {
   size_t at = note->line + note->referer;
-  return (Part){note->text.data + at, note->text.len - at};
+  return part_of(note, at, note->text.len - at);
 }
 
 static int status_of(const AccessNote *note) {

@@ -132,6 +132,29 @@ the loop was free meanwhile: true
     assert(os.execute("cat " .. folder .. "/upload-* >/dev/null && rm -r " .. folder))
   end)
 
+  it("api.lua has users, ids, errors of its own and what goes on after the response", function()
+    local common = require "spec.support.web"
+    local printed, real = {}, print
+    _G.print = function(text) printed[#printed + 1] = text end -- luacheck: ignore
+    local ok, err = pcall(common.serving, dofile "scripts/examples/api.lua", function(port, server)
+      local ann = "Authorization: Bearer ann-secret\r\nOrigin: https://app.example.com\r\n"
+      local res = common.get(port, "/api/notes")
+      assert.same({ 401, 32 }, { res.status, #res.headers["x-request-id"] })
+      assert.equal("[]", common.get(port, "/api/notes", ann).body)
+      res = common.post(port, "/api/notes", '"buy tea"', ann)
+      assert.same({ 201, '{"id":1}' }, { res.status, res.body })
+      assert.equal("https://app.example.com", res.headers["access-control-allow-origin"])
+      assert.equal('["buy tea"]', common.get(port, "/api/notes", ann).body)
+      assert.equal(400, common.post(port, "/api/notes", "{", ann).status)
+      res = common.get(port, "/none")
+      assert.same({ 404, '{"error":"nothing at /none"}' }, { res.status, res.body })
+      server:stop()
+    end)
+    _G.print = real -- luacheck: ignore
+    assert(ok, err)
+    assert.same({ "indexed a note of ann" }, printed)
+  end)
+
   it("site.lua sends its files", function()
     local site = require "spec.support.web"
     site.serving(dofile "scripts/examples/site.lua", function(port)

@@ -1,4 +1,5 @@
-/* The first line of the input are patterns, separated by spaces; the second is a path. Whatever is
+/* The first line of the input are patterns, separated by spaces, those of fallbacks with a '!'; the
+   second is a path. Whatever is
    found must lie within the path, and be found again. */
 #include "http_router.h"
 
@@ -16,7 +17,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   patterns[n] = 0;
   int method = 0;
   for (char *p = strtok_r(patterns, " ", &save); p; p = strtok_r(NULL, " ", &save))
-    router_add(router, (RouteMethod)(method++ % ROUTE_METHODS), p, error, sizeof error);
+    if (*p == '!')
+      router_add_fallback(router, p + 1, error, sizeof error);
+    else
+      router_add(router, (RouteMethod)(method++ % ROUTE_METHODS), p, error, sizeof error);
 
   size_t path_len = size - n - 1;
   char *path = malloc(path_len ? path_len : 1); /* exactly as long, so that ASan sees more */
