@@ -163,9 +163,9 @@ static bool address_text(uv_handle_t *handle, bool peer, char *text, size_t size
   return true;
 }
 
-/* A socket is somebody's as long as it is open, but for connections that do not keep the loop alive:
-   idle ones, which the HTTP client's pools keep. Of the other handles those count that do: the rest
-   is the host's own. */
+/* A socket is somebody's as long as it is open, but for connections that do not keep the loop
+   alive: idle ones, which the HTTP client's pools keep. Of the other handles those count that do:
+   the rest is the host's own. */
 static bool counts(const uv_handle_t *handle) {
   if (uv_is_closing(handle)) return false;
   switch (handle->type) {

@@ -35,8 +35,8 @@ typedef struct Web {
   int fields[WEB_FIELDS]; /* their names: taking them from here is cheaper than naming them */
   int on_file;            /* registry reference: what makes a response of a file */
   uint64_t id_seed[2], id_count; /* of the request ids that were made */
-  Buffer body;            /* scratch: a JSON body */
-  Buffer lines;           /* scratch: header lines */
+  Buffer body;                   /* scratch: a JSON body */
+  Buffer lines;                  /* scratch: header lines */
 } Web;
 
 /* Creates the metatable of requests and lets them cross to executors. */
