@@ -4,7 +4,7 @@
 # without network when nothing is missing.
 #
 #   scripts/setup.sh          what building, running and testing need
-#   scripts/setup.sh --dev    also what .ci/run needs: luacheck, clang-format, clang's fuzzer
+#   scripts/setup.sh --dev    also what .ci/run needs: luacheck, clang-format, clang's fuzzer, fiu-run
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -56,6 +56,7 @@ if [ "${1:-}" = --dev ]; then
   need libclang-rt-dev "clang's fuzzer runtime (libclang-rt)" \
     exists /usr/lib/clang/*/lib/linux/libclang_rt.fuzzer-* \
     /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*
+  need fiu-utils "libfiu's fiu-run, which makes malloc fail" have fiu-run
 elif [ $# -gt 0 ]; then
   echo "usage: scripts/setup.sh [--dev]" >&2
   exit 2

@@ -1,6 +1,8 @@
 -- The app of the soaks: routes of every kind, each with an answer that can be checked.
+local lfs = require "lfs"
 local ml = require "moonloop"
 
+local here = (...):match "^(.*)/[^/]*$" or "."
 local app = ml.web.app()
 
 app:get("/plain", function() return "plain" end)
@@ -51,21 +53,70 @@ end)
 
 app:get("/abort", function() return ml.web.abort(418, { why = "tea" }) end)
 
+local CHUNK = ("streamed "):rep(1000)
+
+-- More than a client's socket holds when it does not read.
+app:get("/stream", function()
+  return ml.web.response { stream = function(out)
+    for _ = 1, 200 do out:write(CHUNK) end
+  end }
+end)
+
+app:get("/events", function()
+  return ml.web.events(function(send)
+    for i = 1, 5 do
+      send(tostring(i))
+      ml.sleep(0.001)
+    end
+  end, { ping = 0.5 })
+end)
+
+app:post("/chunks", function(req)
+  local n = 0
+  for chunk in req:chunks() do n = n + #chunk end
+  return { bytes = n }
+end)
+
+app:post("/form", function(req)
+  local form = assert(req:form())
+  return { name = form.name, bytes = #form.file.body }
+end)
+
+-- A folder of the soak's own files.
+app:static("/static", here)
+
+-- A chain: an app of its own with middleware, mounted.
+local inner = ml.web.app()
+for i = 1, 3 do
+  inner:use(function(req, next)
+    local res = next(req)
+    res.headers["X-Layer-" .. i] = "passed"
+    return res
+  end)
+end
+inner:get("/text", function() return "inner" end)
+inner:get("/raise", function() error({ odd = true }) end)
+inner:on_error(function(err)
+  if type(err) == "table" and err.odd then return { raised = true }, 418 end
+end)
+app:mount("/inner", inner)
+
 -- The client and the server in one: a request of its own.
-local client = ml.http.client { max_connections = 8, timeout = 5 }
+local client = ml.http.client { timeout = 5, headers = { Connection = "close" } }
 app:get("/ask/{port:int}", function(req)
   local res, err = client:get(("http://127.0.0.1:%d/sleep"):format(req.params.port))
-  if not res then ml.web.abort(502, err.message) end
+  if not res or not res.ok then ml.web.abort(502, err and err.message) end
   return res.body
 end)
 
 -- Nothing of a request that has ended may be left: what the checks look at.
-app:get("/state", function()
-  local sockets = 0
-  for _ in io.popen("ls -l /proc/$PPID/fd"):lines() do sockets = sockets + 1 end
-  collectgarbage()
-  collectgarbage()
-  return { tasks = #ml.tasks(), descriptors = sockets, lua = collectgarbage "count", dump = ml.dump() }
+app:get("/left", function()
+  local descriptors = 0
+  for name in lfs.dir("/proc/self/fd") do
+    local target = lfs.symlinkattributes("/proc/self/fd/" .. name, "target")
+    if target and target:find("^socket:") then descriptors = descriptors + 1 end
+  end
+  return ("%d tasks, %d sockets"):format(#ml.tasks(), descriptors)
 end)
 
 return app

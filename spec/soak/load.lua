@@ -10,6 +10,9 @@ local base = "http://127.0.0.1:" .. port
 local TASKS = 32
 
 local body = ("x"):rep(20000)
+local form = '--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nn\r\n' ..
+  '--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' .. body .. "\r\n--b--\r\n"
+local app = assert(io.open((arg[0]:gsub("[^/]*$", "app.lua")))):read("a")
 local items = {}
 for i = 1, 100 do items[i] = i end
 
@@ -24,6 +27,14 @@ local requests = {
   { "get", "/large", is = ("0123456789abcdef"):rep(40000) },
   { "get", "/offload", is = '{"sum":500500}' },
   { "get", "/deadline", is = "in time" },
+  { "get", "/stream", is = ("streamed "):rep(200000) },
+  { "get", "/events", is = "data: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\ndata: 5\n\n" },
+  { "post", "/chunks", { body = body }, is = '{"bytes":20000}' },
+  { "post", "/form", { body = form, headers = { ["Content-Type"] = "multipart/form-data; boundary=b" } },
+    is = '{"bytes":20000,"name":"n"}' },
+  { "get", "/static/app.lua", is = app },
+  { "get", "/inner/text", is = "inner" },
+  { "get", "/inner/raise", status = 418, is = '{"raised":true}' },
   { "get", "/abort", status = 418, is = '{"detail":{"why":"tea"}}' },
   { "get", "/ask/" .. port, is = "slept" },
   { "get", "/nothing", status = 404, is = '{"detail":"Not Found"}' },
@@ -71,7 +82,9 @@ for i = 1, TASKS do
   tasks[i] = function()
     local turn = i
     repeat
-      ask(client, requests[turn % #requests + 1])
+      local request = requests[turn % #requests + 1]
+      local ok, err = pcall(ask, client, request) -- this process may lack memory, too
+      if not ok then pcall(note, "failed", request, err) end
       turn = turn + 1
     until ml.now() >= stop
   end
