@@ -424,8 +424,17 @@ bool http_request_keep(HttpRequest *r, const char *bytes, size_t n) {
   return buffer_add(&r->in, bytes, n);
 }
 
+/* Empty lines before a request (RFC 9112 section 2.2) are no part of it, nor of its limits, in
+   whatever pieces they come. */
+static inline void skip_empty_lines(HttpRequest *r) {
+  if (r->state != REQUEST_IDLE || r->parsed) return;
+  while (r->start < r->in.len && (r->in.data[r->start] == '\r' || r->in.data[r->start] == '\n'))
+    r->start++;
+}
+
 HttpProgress http_request_parse(HttpRequest *r) {
   if (r->error_status) return HTTP_BAD;
+  skip_empty_lines(r);
   size_t n = http_request_pending(r), used;
   bool body = r->state == REQUEST_IN_BODY;
   const char *from = n ? r->in.data + r->start + r->parsed : "";
@@ -433,7 +442,7 @@ HttpProgress http_request_parse(HttpRequest *r) {
   r->parsed += n;
   HttpProgress progress = execute(r, from, n, &used);
   r->parsed -= n - used;
-  if (r->state == REQUEST_IDLE) { /* nothing but empty lines before a request, RFC 9112 2.2 */
+  if (r->state == REQUEST_IDLE) { /* nothing but empty lines */
     r->in.len = r->start;
     r->parsed = 0;
   }
