@@ -1,6 +1,5 @@
 /* The first line of the input are patterns, separated by spaces, those of fallbacks with a '!'; the
-   second is a path. Whatever is
-   found must lie within the path, and be found again. */
+   second is a path. Whatever is found must lie within the path, and be found again. */
 #include "http_router.h"
 
 #include "url.h"
