@@ -198,12 +198,79 @@ void http_pool_drive_later(HttpPool *pool) {
   runtime_at_pass_end(pool->client->rt, &pool->client->pass_hook);
 }
 
+/* --- whose turn it is --- */
+
+/* Scheme, host and port of a URL, with its length: what comes before the path. */
+static const char *origin_of(const HttpTransfer *t, size_t *len) {
+  const char *host = strstr(t->url, "://");
+  *len = host ? (size_t)(host + 3 - t->url) : 0;
+  *len += strcspn(t->url + *len, "/?#");
+  return t->url;
+}
+
+/* May curl have this transfer, too? */
+static bool has_room(const HttpPool *pool, const HttpTransfer *t) {
+  long max = pool->options.max_per_origin, same = 0;
+  if (!max || pool->running < max) return true;
+  size_t len, other_len;
+  const char *origin = origin_of(t, &len);
+  for (const HttpTransfer *other = pool->transfers; other; other = other->next) {
+    const char *other_origin = origin_of(other, &other_len);
+    same += len == other_len && !memcmp(origin, other_origin, len);
+  }
+  return same < max;
+}
+
+static void link_first(HttpTransfer **list, HttpTransfer *t) {
+  t->link = list;
+  t->next = *list;
+  if (t->next) t->next->link = &t->next;
+  *list = t;
+}
+
+/* Gives curl the transfers whose turn it is. curl keeps the limits as well, but has those that wait
+   for a connection go on in any order. */
+static void pool_admit(HttpPool *pool) {
+  HttpTransfer *next;
+  for (HttpTransfer *t = pool->line; t && pool->running < pool->options.max_connections; t = next) {
+    next = t->next;
+    if (!has_room(pool, t)) continue;
+    http_pool_remove(pool, t);
+    link_first(&pool->transfers, t);
+    t->running = true;
+    pool->running++;
+    if (pool->client->curl->multi_add_handle(pool->multi, t->easy))
+      http_transfer_end(t, CURLE_OUT_OF_MEMORY);
+  }
+}
+
+void http_pool_add(HttpPool *pool, HttpTransfer *t) {
+  t->link = pool->line_tail;
+  t->next = NULL;
+  *pool->line_tail = t;
+  pool->line_tail = &t->next;
+  http_pool_drive_later(pool);
+}
+
+void http_pool_remove(HttpPool *pool, HttpTransfer *t) {
+  *t->link = t->next;
+  if (t->next)
+    t->next->link = t->link;
+  else if (!t->running)
+    pool->line_tail = t->link;
+  if (!t->running) return;
+  pool->client->curl->multi_remove_handle(pool->multi, t->easy);
+  t->running = false;
+  pool->running--;
+}
+
 /* --- life of clients and pools --- */
 
 static void pool_close(HttpPool *pool) {
   if (!pool->multi) return;
   const CurlLibrary *curl = pool->client->curl;
   while (pool->transfers) http_transfer_end(pool->transfers, CURLE_ABORTED_BY_CALLBACK);
+  while (pool->line) http_transfer_end(pool->line, CURLE_ABORTED_BY_CALLBACK);
   curl->multi_cleanup(pool->multi);
   pool->multi = NULL;
   for (int fd = 0; fd < pool->socket_slots; fd++) {
@@ -225,8 +292,9 @@ static void on_pass_end(PassHook *hook, Runtime *rt) {
     next = pool->next;
     if (!pool->started) continue;
     pool->started = false;
+    pool_admit(pool);
     pool_drive(pool, CURL_SOCKET_TIMEOUT, 0);
-    if (pool->closing && !pool->transfers) pool_close(pool);
+    if (pool->closing && !pool->transfers && !pool->line) pool_close(pool);
   }
 }
 
@@ -268,6 +336,7 @@ HttpPool *http_pool_new(HttpClient *client, const HttpPoolOptions *options) {
   HttpPool *pool = calloc(1, sizeof *pool);
   if (!pool) return NULL;
   pool->client = client;
+  pool->line_tail = &pool->line;
   pool->wanted_timer = pool->set_timer = TIMER_NEVER;
   pool->options = *options;
   bool copied = copy_text(&pool->options.http_proxy, options->http_proxy);
@@ -298,7 +367,7 @@ HttpPool *http_pool_new(HttpClient *client, const HttpPoolOptions *options) {
 }
 
 void http_pool_close(HttpPool *pool) {
-  if (!pool->transfers)
+  if (!pool->transfers && !pool->line)
     pool_close(pool);
   else
     pool->closing = true;
@@ -319,7 +388,8 @@ void http_pool_prepare(HttpPool *pool, CURL *easy, bool https) {
   SET(CLOSESOCKETFUNCTION, on_close_socket);
   SET(CLOSESOCKETDATA, pool);
   SET(MAXAGE_CONN, o->idle);
-  SET(PROXY, proxy ? proxy : ""); /* the environment is not curl's to read */
+  if (!o->idle) SET(FORBID_REUSE, 1L); /* curl takes an age of 0 for none */
+  SET(PROXY, proxy ? proxy : "");      /* the environment is not curl's to read */
   SET(NOPROXY, o->no_proxy ? o->no_proxy : "");
   if (pool->share) {
     SET(SHARE, pool->share);

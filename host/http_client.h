@@ -37,7 +37,9 @@ struct HttpPool {
   CURLM *multi;  /* NULL: closed */
   CURLSH *share; /* the cookies, or NULL */
   HttpPoolOptions options;
-  HttpTransfer *transfers; /* that curl works on */
+  HttpTransfer *transfers;         /* that curl works on */
+  HttpTransfer *line, **line_tail; /* that wait for their turn, in order */
+  long running;                    /* how many transfers curl works on */
   Timer timer;
   uint64_t wanted_timer; /* when curl wants to be called: nanoseconds, or TIMER_NEVER */
   uint64_t set_timer;    /* what `timer` is set to */
@@ -62,6 +64,12 @@ void http_pool_close(HttpPool *pool);
 
 /* Breaks the transfers off that still run, closes the connections and frees the pool. */
 void http_pool_free(HttpPool *pool);
+
+/* A transfer has its turn when the limits allow it, after those that came before. */
+void http_pool_add(HttpPool *pool, HttpTransfer *transfer);
+
+/* Takes a transfer out, also from curl. */
+void http_pool_remove(HttpPool *pool, HttpTransfer *transfer);
 
 /* Is to be called at the end of this pass: curl has something to do. */
 void http_pool_drive_later(HttpPool *pool);

@@ -156,11 +156,9 @@ void http_transfer_end(HttpTransfer *t, CURLcode result) {
   }
   t->result = result;
   t->ended = true;
-  t->curl->multi_remove_handle(pool->multi, t->easy);
+  http_pool_remove(pool, t);
   t->curl->easy_cleanup(t->easy);
   t->easy = NULL;
-  *t->link = t->next;
-  if (t->next) t->next->link = t->link;
   t->pool = NULL;
   timer_clear(&t->rt->timers, &t->timer);
   notify(t);
@@ -325,12 +323,7 @@ HttpTransfer *http_transfer_start(HttpPool *pool, const HttpRequest *request) {
   t->easy = curl->easy_init();
   if (!t->easy || !drop_headers(t, request)) goto failed;
   set_options(t, request);
-  if (curl->multi_add_handle(pool->multi, t->easy)) goto failed;
-  t->link = &pool->transfers;
-  t->next = pool->transfers;
-  if (t->next) t->next->link = &t->next;
-  pool->transfers = t;
-  http_pool_drive_later(pool);
+  http_pool_add(pool, t);
   return t;
 
 failed:

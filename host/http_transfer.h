@@ -33,8 +33,9 @@ typedef enum HttpWant { HTTP_END, HTTP_HEAD, HTTP_DATA, HTTP_ROOM } HttpWant;
 
 /* The fields below `result` are for whoever asked, when it has been woken. */
 struct HttpTransfer {
-  HttpPool *pool; /* NULL once it has ended */
-  HttpTransfer *next, **link;
+  HttpPool *pool;             /* NULL once it has ended */
+  HttpTransfer *next, **link; /* in one of the pool's two lists */
+  bool running;               /* in that of those curl works on */
   const CurlLibrary *curl;
   CURL *easy;
   Runtime *rt;

@@ -2,13 +2,12 @@
 -- spec decides on every byte.
 local ml = require "moonloop"
 local rawtcp = require("spec.support").rawtcp
-local http = ml.http
 
 local raw = require "spec.support.http"
 local serve, answering, ok, header, serve_echo = raw.serve, raw.answering, raw.ok, raw.header, raw.serve_echo
 local read_request, assert_error = raw.read_request, raw.assert_error
 
-describe("ml.http", function()
+raw.on_both_engines(describe, "ml.http", function(http)
   after_each(raw.stop)
 
   describe("request", function()

@@ -4,13 +4,12 @@ local raw = require "spec.support.http"
 local url = require "moonloop.http.url"
 local serve, answering, ok, header, serve_echo = raw.serve, raw.answering, raw.ok, raw.header, raw.serve_echo
 local assert_error = raw.assert_error
-local http = ml.http
 
 local function redirect(location, status, headers)
   return ("HTTP/1.1 %d X\r\nLocation: %s\r\n%sContent-Length: 0\r\n\r\n"):format(status or 302, location, headers or "")
 end
 
-describe("ml.http redirects", function()
+raw.on_both_engines(describe, "ml.http redirects", function(http)
   after_each(raw.stop)
 
   it("a location is resolved against the URL it came from (RFC 3986 5.4)", function()

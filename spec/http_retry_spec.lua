@@ -4,7 +4,6 @@ local raw = require "spec.support.http"
 local rawtcp = require("spec.support").rawtcp
 local serve, answering, ok = raw.serve, raw.answering, raw.ok
 local assert_error = raw.assert_error
-local http = ml.http
 
 local function status(code, headers)
   return ("HTTP/1.1 %d X\r\n%sContent-Length: 0\r\n\r\n"):format(code, headers or "")
@@ -23,7 +22,7 @@ end
 
 local FAST = { attempts = 4, base = 0.001 }
 
-describe("ml.http retries", function()
+raw.on_both_engines(describe, "ml.http retries", function(http)
   after_each(raw.stop)
 
   it("there are none unless they are asked for", function()

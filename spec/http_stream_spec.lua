@@ -3,7 +3,6 @@ local ml = require "moonloop"
 local raw = require "spec.support.http"
 local serve, answering, ok, header = raw.serve, raw.answering, raw.ok, raw.header
 local assert_error, wait_until = raw.assert_error, raw.wait_until
-local http = ml.http
 
 local CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -36,7 +35,7 @@ local function pieces(list)
   end
 end
 
-describe("ml.http streams", function()
+raw.on_both_engines(describe, "ml.http streams", function(http)
   after_each(raw.stop)
 
   describe("a streamed response", function()

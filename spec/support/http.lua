@@ -91,6 +91,25 @@ function M.assert_error(kind, code, response, err)
   return err
 end
 
+--- Describes the same for both engines: `specs(http)` gets ml.http, whose http:// is the plain one, and
+-- then its like with a client that keeps cookies, which is libcurl's.
+function M.on_both_engines(describe, name, specs)
+  describe(name, function() specs(ml.http) end)
+  local client = ml.http.client { cookies = true }
+  local curl = {
+    client = function(opts)
+      local with = { cookies = true }
+      for key, value in pairs(opts or {}) do with[key] = value end
+      return ml.http.client(with)
+    end,
+    request = function(request) return client:request(request) end,
+  }
+  for _, verb in ipairs { "get", "post", "put", "patch", "delete", "head", "options" } do
+    curl[verb] = function(url, opts) return client[verb](client, url, opts) end
+  end
+  describe(name .. ", libcurl,", function() specs(curl) end)
+end
+
 --- Waits until `f()` is true.
 function M.wait_until(f)
   assert(ml.timeout(5, function()

@@ -1,0 +1,164 @@
+-- ml.http: the connections of a client: limits, expiry, closing, Unix sockets.
+local ml = require "moonloop"
+local raw = require "spec.support.http"
+local rawtcp = require("spec.support").rawtcp
+local serve, answering, ok, header, serve_echo = raw.serve, raw.answering, raw.ok, raw.header, raw.serve_echo
+local wait_until = raw.wait_until
+
+raw.on_both_engines(describe, "ml.http pools", function(http)
+  after_each(raw.stop)
+
+  -- A server that notes how many requests it has at once.
+  local function serve_counting()
+    local server
+    server = serve(answering(function()
+      server.now = server.now + 1
+      server.most = math.max(server.most, server.now)
+      ml.sleep(0.005)
+      server.now = server.now - 1
+      return ok("x")
+    end))
+    server.now, server.most = 0, 0
+    return server
+  end
+
+  it("max_per_origin bounds the connections to one server, and leaves room for another", function()
+    local a, b = serve_counting(), serve_counting()
+    local client = http.client { max_per_origin = 2 }
+    local items = {}
+    for i = 1, 12 do items[i] = function() return assert(client:get((i % 2 == 0 and a or b).url)) end end
+    ml.gather(items)
+    assert.equal(2, a.most)
+    assert.equal(2, b.most)
+    assert.equal(2, a.connections)
+  end)
+
+  it("requests that wait have their turn in order", function()
+    local asked = {}
+    local server = serve(answering(function(head)
+      asked[#asked + 1] = head:match("/(%d+)")
+      return ok("x")
+    end))
+    local client = http.client { max_connections = 1 }
+    local items = {}
+    for i = 1, 8 do items[i] = function() return assert(client:get(server.url .. "/" .. i)) end end
+    ml.gather(items)
+    assert.equal("12345678", table.concat(asked))
+  end)
+
+  it("idle = 0 keeps no connection", function()
+    local server = serve_echo()
+    local client = http.client { idle = 0 }
+    for n = 1, 3 do
+      assert(client:get(server.url))
+      assert.equal(n, server.connections)
+    end
+  end)
+
+  it("a connection that was idle for too long is not used again", function()
+    local server = serve_echo()
+    local client = http.client { idle = 1 }
+    for _ = 1, 2 do assert(client:get(server.url)) end
+    assert.equal(1, server.connections)
+    ml.sleep(2.1) -- longer than the idle time, which libcurl counts in whole seconds
+    assert(client:get(server.url))
+    assert.equal(2, server.connections)
+  end)
+
+  it("closing a client closes its connections, and a request after that raises", function()
+    local closed = false
+    local server = serve(function(conn)
+      answering(ok("x"))(conn)
+      closed = true
+    end)
+    local client = http.client()
+    assert(client:get(server.url))
+    client:close()
+    client:close()
+    wait_until(function() return closed end)
+    local good, err = pcall(client.get, client, server.url)
+    assert.is_false(good)
+    assert.equal("closed", err.kind)
+  end)
+
+  it("an exchange under way goes on when its client is closed, and then closes its connection", function()
+    local asked, closed, go = false, false, false
+    local server = serve(function(conn)
+      asked = raw.read_request(conn)
+      wait_until(function() return go end)
+      conn:send(ok("whole"))
+      conn:receive("*a")
+      closed = true
+    end)
+    local task
+    do
+      local client <close> = http.client()
+      task = ml.spawn(client.get, client, server.url)
+      wait_until(function() return asked end)
+    end
+    go = true
+    assert.equal("whole", assert(task:await()).body)
+    wait_until(function() return closed end)
+  end)
+
+  it("unix_socket connects there, and asks for the URL's host", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local listener = assert(rawtcp.listen(8, path))
+    finally(function()
+      listener:close()
+      os.remove(path)
+    end)
+    local connections = 0
+    local server = ml.spawn(function()
+      while true do
+        local conn = listener:accept(60)
+        if not conn then return end
+        connections = connections + 1
+        ml.spawn(function()
+          local _ <close> = conn
+          answering(function(head, body) return ok(head .. body) end)(conn)
+        end)
+      end
+    end)
+    local client = http.client { unix_socket = path, base_url = "http://docker/v1" }
+    for _ = 1, 3 do
+      local res = assert(client:get("/info"))
+      assert.matches("^GET /v1/info HTTP/1.1", res.body)
+      assert.equal("docker", header(res.body, "Host"))
+    end
+    local res = assert(client:post("/up", { body = ("x"):rep(1000) }))
+    assert.equal(("x"):rep(1000), res.body:sub(-1000))
+    local piece = "y"
+    res = assert(client:post("/up", {
+      stream = true,
+      body = function()
+        local now = piece
+        piece = nil
+        return now
+      end,
+    }))
+    assert.equal("y", res.body:sub(-1))
+    assert.equal(1, connections)
+    server:cancel()
+  end)
+
+  it("a Unix socket that is not there is an error", function()
+    local res, err = http.client { unix_socket = "/none/such" }:get("http://here/")
+    assert.is_nil(res)
+    assert.equal("network", err.kind)
+  end)
+
+  it("a limit that is none is named", function()
+    for pattern, opts in pairs {
+      ["max_connections: an integer"] = { max_connections = 0 },
+      ["max_per_origin: an integer"] = { max_per_origin = 1.5 },
+      ["idle: a negative"] = { idle = -1 }, ["unix_socket: string expected"] = { unix_socket = 5 },
+      ["base_url: string expected"] = { base_url = 5 }, ["cookies: boolean expected"] = { cookies = "yes" },
+    } do
+      local good, message = pcall(ml.http.client, opts)
+      assert.is_false(good)
+      assert.matches(pattern, message)
+    end
+  end)
+end)
