@@ -19,6 +19,17 @@ describe("the example", function()
     assert.matches("at once: +1 2 3 in %d", output)
   end)
 
+  it("client.lua tries again, and streams both ways", function()
+    assert.equal([[
+GET	status	503
+GET	status	503
+GET	status	200
+attempts:	3
+POST	upper	200
+ONE TWO THREE
+]], run "client.lua")
+  end)
+
   it("gather_errors.lua shows the first failure, and each in its place", function()
     assert.equal([[
 fail-fast:	false	cannot divide 1 by zero
