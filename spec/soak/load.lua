@@ -28,7 +28,7 @@ local requests = {
   { "get", "/offload", is = '{"sum":500500}' },
   { "get", "/deadline", is = "in time" },
   { "get", "/stream", is = ("streamed "):rep(200000) },
-  { "get", "/events", is = "data: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\ndata: 5\n\n" },
+  { "get", "/events", pings = true, is = "data: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\ndata: 5\n\n" },
   { "post", "/chunks", { body = body }, is = '{"bytes":20000}' },
   { "post", "/form", { body = form, headers = { ["Content-Type"] = "multipart/form-data; boundary=b" } },
     is = '{"bytes":20000,"name":"n"}' },
@@ -72,7 +72,8 @@ local function ask(client, request)
   if res.status ~= (request.status or 200) then
     return note(res.status >= 500 and "refused" or "wrong", request, res.status .. " " .. res.body)
   end
-  note(same(res.body, request.is) and "right" or "wrong", request, res.body)
+  local text = request.pings and res.body:gsub(":\n\n", "") or res.body -- a busy server is late
+  note(same(text, request.is) and "right" or "wrong", request, text)
 end
 
 local stop = ml.now() + seconds
