@@ -1,18 +1,7 @@
 local ml = require "moonloop"
+local support = require "spec.support.tasks"
 
-local U = 0.02
-
---- Spawns f and lets it run to its first wait.
-local function started(f, ...)
-  local task = ml.spawn(f, ...)
-  ml.sleep(0)
-  return task
-end
-
-local function await(task) return pcall(task.await, task) end
-
---- A value whose __close calls f.
-local function closing(f) return setmetatable({}, { __close = f }) end
+local U, started, await, closing = support.UNIT, support.started, support.await, support.closing
 
 describe("cancelling a task", function()
   it("CX-01 raises Cancelled where it waits", function()

@@ -1,16 +1,8 @@
 -- ml.race, ml.any, ml.wait, ml.as_completed, ml.map
 local ml = require "moonloop"
+local support = require "spec.support.tasks"
 
-local U = 0.02
-
-local function closing(f) return setmetatable({}, { __close = f }) end
-local function after(units, ...)
-  local values = table.pack(...)
-  return function()
-    ml.sleep(units * U)
-    return table.unpack(values, 1, values.n)
-  end
-end
+local U, closing, after = support.UNIT, support.closing, support.after
 
 describe("ml.race", function()
   it("SH-05 gives the winner's results; the losers' cleanup is over before it returns", function()

@@ -3,8 +3,7 @@ local ml = require "moonloop"
 local clock = require "moonloop.clock"
 
 local binary = require "spec.support".binary
-
-local function closing(f) return setmetatable({}, { __close = f }) end
+local closing = require("spec.support.tasks").closing
 
 --- Runs `code` in a process of its own; gives what it printed and its exit status.
 local function run(code)

@@ -1,22 +1,7 @@
 local ml = require "moonloop"
+local support = require "spec.support.tasks"
 
-local U = 0.02
-
-local function started(f, ...)
-  local task = ml.spawn(f, ...)
-  ml.sleep(0)
-  return task
-end
-
-local function closing(f) return setmetatable({}, { __close = f }) end
-
---- A function that gives `value` after `units`.
-local function after(units, value)
-  return function()
-    ml.sleep(units * U)
-    return value
-  end
-end
+local U, started, closing, after = support.UNIT, support.started, support.closing, support.after
 
 describe("ml.gather", function()
   it("GA-01 gives results in argument order, when the last is done", function()

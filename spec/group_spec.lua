@@ -1,14 +1,7 @@
 local ml = require "moonloop"
+local support = require "spec.support.tasks"
 
-local U = 0.02
-
-local function closing(f) return setmetatable({}, { __close = f }) end
-local function started(f, ...)
-  local task = ml.spawn(f, ...)
-  ml.sleep(0)
-  return task
-end
-local function await(task) return pcall(task.await, task) end
+local U, started, await, closing = support.UNIT, support.started, support.await, support.closing
 
 --- The two forms of a group, as functions that run a body with it.
 local forms = {

@@ -1,14 +1,9 @@
 -- ml.future, ml.event, ml.semaphore, ml.lock, ml.queue, ml.var
 local ml = require "moonloop"
+local support = require "spec.support.tasks"
 
-local U = 0.02
+local U, started, await = support.UNIT, support.started, support.await
 
-local function started(f, ...)
-  local task = ml.spawn(f, ...)
-  ml.sleep(0)
-  return task
-end
-local function await(task) return pcall(task.await, task) end
 local function kind_of(f, ...)
   local ok, err = pcall(f, ...)
   return not ok and ml.is_error(err) and err.kind

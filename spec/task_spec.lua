@@ -1,6 +1,6 @@
 local ml = require "moonloop"
 
-local U = 0.02
+local U = require("spec.support.tasks").UNIT
 
 describe("a task", function()
   it("TK-01 sleeps twice, returns its value to the awaiter", function()

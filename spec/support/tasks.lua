@@ -1,0 +1,31 @@
+--- What the specs of tasks share.
+local ml = require "moonloop"
+
+local M = {}
+
+--- The specs' unit of time, in seconds: long enough that times of different length end in order.
+M.UNIT = 0.02
+
+--- Spawns f with these arguments and lets it run to its first wait; gives the task.
+function M.started(f, ...)
+  local task = ml.spawn(f, ...)
+  ml.sleep(0)
+  return task
+end
+
+--- How a task ends: true and its results, or false and what it raised.
+function M.await(task) return pcall(task.await, task) end
+
+--- A value for a to-be-closed variable, whose __close calls f.
+function M.closing(f) return setmetatable({}, { __close = f }) end
+
+--- A function that gives these values after so many units.
+function M.after(units, ...)
+  local values = table.pack(...)
+  return function()
+    ml.sleep(units * M.UNIT)
+    return table.unpack(values, 1, values.n)
+  end
+end
+
+return M
