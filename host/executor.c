@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* How often a worker is told to stop that has not stopped yet. */
 #define INTERRUPT_AGAIN_NS 10000000u
@@ -38,8 +39,18 @@ Job *job_list_take(JobList *list) {
   return job;
 }
 
+Job *job_new(Pool *pool) {
+  Job *job = calloc(1, sizeof *job);
+  if (!job) return NULL;
+  job->pool = pool;
+  atomic_init(&job->cancelled, false);
+  return job;
+}
+
 void job_free(Job *job) {
   buffer_free(&job->message);
+  progress_end(job->progress);
+  progress_release(job->progress);
   free(job);
 }
 
@@ -356,37 +367,49 @@ static void on_runtime_close(CloseHook *hook, Runtime *rt) {
 /* --- life --- */
 
 static void pool_free(Pool *pool) {
+  for (int i = 0; i < pool->stats.threads; i++) free(pool->workers[i]);
   uv_mutex_destroy(&pool->lock);
   uv_cond_destroy(&pool->left);
   free(pool->workers);
+  buffer_free(&pool->init);
   free(pool->path);
   free(pool->cpath);
   free(pool);
 }
 
-Pool *pool_new(Runtime *rt, int threads, size_t queue, const char *path, const char *cpath) {
+/* A pool of nothing but its locks, or NULL. */
+static Pool *allocate(void) {
   Pool *pool = calloc(1, sizeof *pool);
   if (!pool) return NULL;
-  if (uv_mutex_init(&pool->lock) != 0) {
-    free(pool);
-    return NULL;
-  }
-  if (uv_cond_init(&pool->left) != 0) {
+  if (uv_mutex_init(&pool->lock) == 0) {
+    if (uv_cond_init(&pool->left) == 0) return pool;
     uv_mutex_destroy(&pool->lock);
-    free(pool);
+  }
+  free(pool);
+  return NULL;
+}
+
+Pool *pool_new(Runtime *rt, PoolOptions *options) {
+  Pool *pool = allocate();
+  if (!pool) {
+    buffer_free(&options->init);
     return NULL;
   }
   pool->rt = rt;
-  pool->max_threads = threads;
-  pool->max_queued = queue;
+  pool->max_threads = options->threads;
+  pool->max_queued = options->queue;
+  pool->max_jobs = options->max_jobs;
+  pool->max_memory = options->max_memory;
+  pool->init = options->init;
+  options->init = (Buffer){0};
   pool->may_spin = uv_available_parallelism() > 1;
   pool->queue.tail = &pool->queue.head;
   pool->finished.tail = &pool->finished.head;
   pool->room_waits.tail = &pool->room_waits.head;
   pool->close_waits.tail = &pool->close_waits.head;
-  pool->path = strdup(path);
-  pool->cpath = strdup(cpath);
-  pool->workers = calloc((size_t)threads, sizeof *pool->workers);
+  pool->path = strdup(options->path);
+  pool->cpath = strdup(options->cpath);
+  pool->workers = calloc((size_t)options->threads, sizeof *pool->workers);
   if (!pool->path || !pool->cpath || !pool->workers ||
       uv_async_init(&rt->loop, &pool->async, on_async) != 0) {
     pool_free(pool);
@@ -414,4 +437,24 @@ PoolStats pool_stats(Pool *pool) {
   stats.queued += pool->reserved;
   for (PoolWait *wait = pool->room_waits.head; wait; wait = wait->next) stats.queued++;
   return stats;
+}
+
+WorkerStats pool_worker_stats(Pool *pool, int i) {
+  uv_mutex_lock(&pool->lock);
+  Worker *w = pool->workers[i];
+  WorkerStats stats = w->stats;
+  struct timespec now;
+  if (w->has_clock && clock_gettime(w->clock, &now) == 0)
+    stats.cpu_seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+  uv_mutex_unlock(&pool->lock);
+  return stats;
+}
+
+double pool_expected_wait(Pool *pool) {
+  PoolStats stats = pool_stats(pool);
+  uv_mutex_lock(&pool->lock);
+  bool free_worker = pool->idle || pool->stats.threads < pool->max_threads;
+  double mean = (double)pool->mean_run_ns / 1e9;
+  uv_mutex_unlock(&pool->lock);
+  return free_worker ? 0 : (double)(stats.queued + 1) * mean / pool->max_threads;
 }

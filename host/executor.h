@@ -3,7 +3,9 @@
 
    A job is a packed call (transfer.h). It waits in the pool's queue, runs as a task in a worker,
    and comes back as packed results or a packed error. Jobs start in the order they were submitted;
-   a worker runs one at a time. Threads are started when they are first needed.
+   a worker runs one at a time. Threads are started when they are first needed. A worker's state can
+   be replaced by a new one on the same thread: when it has run so many jobs, when a job has used up
+   its memory, or when the pool's start-up code has failed in it.
 
    When the owner's runtime closes, queued jobs are dropped, running ones are interrupted, and the
    threads are joined: a job that is inside a long C call holds that up until the call returns. */
@@ -11,6 +13,7 @@
 #define ML_EXECUTOR_H
 
 #include "buffer.h"
+#include "progress.h"
 #include "task.h"
 
 #include <stdatomic.h>
@@ -34,7 +37,9 @@ typedef struct Job {
   Buffer message;     /* the call, later the outcome */
   uint64_t queued_at; /* nanoseconds of uv_hrtime */
   uint64_t started_at;
-  Worker *worker; /* who runs it; under the lock */
+  Worker *worker;     /* who runs it; under the lock */
+  Progress *progress; /* a reference, or NULL: the caller does not read any */
+  double cpu, slice;  /* limits of its task in seconds, or 0 */
   atomic_bool cancelled;
   uint8_t state;   /* a JobState; under the lock */
   uint8_t outcome; /* a JobOutcome */
@@ -48,8 +53,26 @@ typedef struct PoolStats {
   uint64_t done, failed, cancelled;
   size_t queued, running;
   int threads;         /* started so far */
+  uint64_t recycled;   /* states that were replaced */
   double wait_seconds; /* that all jobs together have waited for a worker */
 } PoolStats;
+
+/* What one worker has done so far. */
+typedef struct WorkerStats {
+  double cpu_seconds; /* of its thread */
+  uint64_t jobs;
+  size_t memory; /* bytes of its Lua state after its last job */
+} WorkerStats;
+
+/* What a pool is made with. */
+typedef struct PoolOptions {
+  int threads;              /* at most */
+  size_t queue;             /* waiting jobs, at most */
+  uint64_t max_jobs;        /* a state runs; 0: any number */
+  size_t max_memory;        /* bytes of a state; 0: any */
+  const char *path, *cpath; /* package.path and .cpath for the workers; copied */
+  Buffer init;              /* a packed function that new states run first, or empty; taken over */
+} PoolOptions;
 
 /* A task that waits until the queue has room, or until the pool has closed. It lies in memory that
    the task's stack keeps. */
@@ -69,8 +92,11 @@ struct Pool {
   Runtime *rt;
   int max_threads;
   size_t max_queued;
+  uint64_t max_jobs;  /* 0: any number */
+  size_t max_memory;  /* 0: any */
   bool may_spin;      /* there is a core to spare */
   char *path, *cpath; /* package.path and .cpath for the workers */
+  Buffer init;        /* what a new state runs first, packed; or empty */
 
   uv_mutex_t lock; /* for what follows */
   JobList queue, finished;
@@ -99,9 +125,9 @@ struct Pool {
   bool closed;  /* the threads are joined */
 };
 
-/* A pool with one reference, of `threads` threads at most and `queue` waiting jobs. `path` and
-   `cpath` are copied. NULL when memory or descriptors are out. */
-Pool *pool_new(Runtime *rt, int threads, size_t queue, const char *path, const char *cpath);
+/* A pool with one reference. NULL when memory or descriptors are out; `options->init` is empty
+   afterwards in any case. */
+Pool *pool_new(Runtime *rt, PoolOptions *options);
 
 /* Gives the reference back. The pool then closes by itself when its jobs have ended. */
 void pool_release(Pool *pool);
@@ -132,6 +158,16 @@ void pool_wait_for_close(Pool *pool, PoolWait *wait);
 void pool_stop_waiting(PoolWait *wait);
 
 PoolStats pool_stats(Pool *pool);
+
+/* Those of its worker `i`, from 0 to pool_stats().threads - 1. */
+WorkerStats pool_worker_stats(Pool *pool, int i);
+
+/* How many seconds a job that was submitted now would wait for a worker, by the length of the queue
+   and the time that recent jobs took. */
+double pool_expected_wait(Pool *pool);
+
+/* A job for `pool`, to be filled; NULL when memory is out. */
+Job *job_new(Pool *pool);
 
 /* Frees a job. */
 void job_free(Job *job);

@@ -1,9 +1,13 @@
-/* A worker: one thread with its own runtime that runs the jobs of a pool, one at a time. */
+/* A worker: one thread that runs the jobs of a pool, one at a time, in a runtime of its own, the
+   worker's state. The thread is worker.c, the state worker_state.c, a job worker_job.c. */
 #ifndef ML_WORKER_H
 #define ML_WORKER_H
 
 #include "executor.h"
 #include "interrupt.h"
+#include "memory_limit.h"
+
+#include <time.h>
 
 /* How an idle worker waits, and so how it is woken. */
 typedef enum WorkerState {
@@ -23,16 +27,23 @@ struct Worker {
   Worker *next_idle;
   uint8_t state; /* a WorkerState */
   bool has_async;
-  uv_async_t async; /* wakes its loop */
+  uv_async_t async;  /* wakes its loop */
+  WorkerStats stats; /* CPU time when the thread has left */
+  bool has_clock;    /* the thread lives */
+  clockid_t clock;   /* counts its CPU time */
 
   atomic_int cpu;    /* where it ran when it took its last job */
   atomic_bool abort; /* the pool is being torn down: everything is to end */
 
   /* its own thread only */
-  Runtime *rt;
+  Runtime *rt; /* the state, or NULL: it is made when a job needs it */
+  MemoryLimit memory;
   Interrupt interrupt;
   TaskOwner owner;
-  Task *task; /* the job's, while it runs */
+  Task *task;          /* the job's, or the start-up code's, while it runs */
+  bool initialized;    /* the start-up code has run in this state */
+  bool broken;         /* this state is to be replaced */
+  uint64_t state_jobs; /* that this state has run */
 };
 
 /* Starts a thread with its first job. 0 or a libuv error. The pool's lock is held. */
@@ -46,7 +57,27 @@ void worker_wake(Worker *w);
    is held. */
 void worker_interrupt(Worker *w);
 
-/* Waits for the thread, which is about to leave, and frees the worker. */
+/* Waits for the thread, which is about to leave. The worker is the pool's to free. */
 void worker_join(Worker *w);
+
+/* --- on the worker's thread --- */
+
+/* Makes the state. False when there is no memory for it. */
+bool worker_state_open(Worker *w);
+
+/* Cancels what is left in the state, for `reason`, and closes it. */
+void worker_state_close(Worker *w, const char *reason);
+
+/* Is the state to be replaced before the next job? */
+bool worker_state_is_worn(const Worker *w);
+
+/* Runs a job to its end and leaves its outcome in it. */
+void worker_run_job(Worker *w, Job *job);
+
+/* What interrupts its tasks, for the state that is being opened. */
+void worker_job_add_interrupt(Worker *w);
+
+/* Cancels what is to end, from the worker's loop. */
+void worker_job_check_cancel(Worker *w);
 
 #endif

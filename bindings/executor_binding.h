@@ -1,0 +1,38 @@
+/* The parts of moonloop.executor.core. */
+#ifndef ML_EXECUTOR_BINDING_H
+#define ML_EXECUTOR_BINDING_H
+
+#include "executor.h"
+
+#define EXECUTOR_POOL "moonloop.executor.pool"
+
+/* The pool at `index`, or an argument error. */
+Pool *executor_check_pool(lua_State *L, int index);
+
+/* --- executor_job.c --- */
+
+/* Raises unless what stands at `index` can be called on a pool: a function and its arguments, or a
+   list {f, arg, ..., cpu = seconds, slice = seconds} alone. */
+void executor_check_call(lua_State *L, int index);
+
+/* pool:run(f, ...) -> f's results    pool:run{f, ..., cpu = seconds} */
+int executor_pool_run(lua_State *L);
+
+/* prepare(pool, progress, f, ...) -> prepared: a job with its copies made, for run_prepared. */
+int executor_prepare(lua_State *L);
+
+/* run_prepared(pool, prepared) -> f's results: once. */
+int executor_run_prepared(lua_State *L);
+
+/* --- executor_progress.c --- */
+
+/* The line of the progress userdata at `index`, or an argument error. */
+Progress *executor_check_progress(lua_State *L, int index);
+
+/* progress() -> what a job can send values through. */
+int executor_progress_new(lua_State *L);
+
+/* current() -> the job that the calling task belongs to | nil */
+int executor_current(lua_State *L);
+
+#endif
