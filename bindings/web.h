@@ -88,8 +88,8 @@ void web_header_lines_push(lua_State *L, const char *lines, size_t n);
    act of a C function, which returns what this returns. */
 int web_respond(lua_State *L, Web *web, HttpConnection *c, int first);
 
-/* Writes the response for the error value at `index`: its own status and detail where it was made
-   by abort or by a bad request, else false. */
+/* Writes the response for the error value at `index`: its own status, headers and detail where it
+   was made by abort or by a bad request, else false. */
 bool web_respond_error(lua_State *L, Web *web, HttpConnection *c, int index);
 
 /* Pushes the error object that makes web_respond_error answer with the status and {"detail":

@@ -356,6 +356,8 @@ bool web_respond_error(lua_State *L, Web *web, HttpConnection *c, int index) {
   }
   lua_setfield(L, -2, "detail");
   set_json(&reply, -1);
+  lua_pushliteral(L, "headers");
+  if (lua_rawget(L, index) == LUA_TTABLE) add_headers(&reply, -1);
   write_reply(&reply);
   return true;
 }

@@ -59,13 +59,25 @@ local function unpack_here(is_response, first, ...)
   return first, ...
 end
 
---- A handler that runs on another core, as a job of the default executor.
+--- Ends the request with a 503. The client may try again in `wait` seconds, if that is not 0.
+local function refuse(detail, wait)
+  local err = core.abort(503, detail)
+  if wait > 0 then err.headers = { ["Retry-After"] = tostring(math.ceil(wait)) } end
+  error(err, 0)
+end
+
+--- A handler that runs on another core, as a job of the default executor. Where the request has to
+-- be over at the time `ends` and would wait for a worker for longer, it is refused at once.
 local function offloaded(handler, cpu)
   local executor
   if cpu then handler = M.limited(handler, cpu) end
-  return function(req)
+  return function(req, ends)
     executor = executor or require "moonloop.executor"
     local _ = req.body -- waits for it: a request crosses as a whole
+    if ends then
+      local wait = executor.default():expected_wait()
+      if wait > ends - tasks.now() then refuse("Service Unavailable", wait) end
+    end
     return unpack_here(executor.run(run_there, handler, req))
   end
 end
@@ -83,16 +95,19 @@ local function bound_stream(ends, first, ...)
 end
 
 --- A handler that has so many seconds. Then it is cancelled with all that it started, and when their
--- cleanup is over the client gets a 503, or its streamed response is broken off.
-local function with_deadline(handler, seconds)
+-- cleanup is over the client gets a 503, or its streamed response is broken off. With `is_offloaded`
+-- the handler is told when that is, and a client that came when all workers were busy when to come
+-- again.
+local function with_deadline(handler, seconds, is_offloaded)
   local wait = require "moonloop.wait".wait
   return function(req)
     local ends = tasks.now() + seconds
-    local task = core_spawn(handler, req)
+    local task = is_offloaded and core_spawn(handler, req, ends) or core_spawn(handler, req)
     if #wait({ task }, { timeout = seconds }) == 0 and task:cancel("the deadline of the request") then
       wait { task }
       if task:status() == "cancelled" then
-        require("moonloop.web").abort(503, "Deadline Exceeded")
+        refuse("Deadline Exceeded",
+          is_offloaded and require "moonloop.executor".default():expected_wait() or 0)
       end
     end
     return bound_stream(ends, task:await())
@@ -102,7 +117,7 @@ end
 --- The handler as its options want it run.
 function M.apply(opts, handler)
   if opts.offload then handler = offloaded(handler, opts.cpu) end
-  if opts.deadline then handler = with_deadline(handler, opts.deadline) end
+  if opts.deadline then handler = with_deadline(handler, opts.deadline, opts.offload) end
   return handler
 end
 

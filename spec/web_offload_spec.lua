@@ -1,0 +1,105 @@
+-- Offloaded routes with a deadline, when the workers are busy. The default pool is the process's:
+-- each spec serves from a process of its own, where it is what the spec makes it.
+local support = require "spec.support.web"
+
+--- The script's default pool has every worker busy with jobs that took and take `seconds`.
+local BUSY = [[
+  local pool = ml.executor.default()
+  local threads = pool:stats().threads
+  local function busy(seconds, jobs)
+    ml.timeout(20, function() -- the estimate comes from what jobs took
+      local calls = {}
+      for i = 1, threads do calls[i] = pool:start(ml.sleep, 0.3) end
+      for _, call in ipairs(calls) do call:await() end
+    end)
+    local calls = {}
+    for i = 1, jobs do calls[i] = pool:start(ml.sleep, seconds) end
+    while pool:stats().running < threads do ml.sleep(0.001) end
+    return calls
+  end
+  local function stop(calls)
+    for _, call in ipairs(calls) do call:cancel() end
+  end
+]]
+
+describe("an offloaded route with a deadline", function()
+  it("answers 503 and Retry-After at once where the wait for a worker would be longer", function()
+    local output = support.run(BUSY .. [[
+      local app = web.app()
+      app:get("/", { offload = true, deadline = 1 }, function() return "never" end)
+      support.serving(app, function(port)
+        local calls = busy(1000, threads * 41)
+        local start = ml.now()
+        local res = support.get(port, "/")
+        print(res.status, res.body, tonumber(res.headers["retry-after"]) >= 10, ml.now() - start < 0.9)
+        stop(calls)
+        while pool:stats().running > 0 do ml.sleep(0.001) end
+        print(support.get(port, "/").body)
+      end)
+    ]])
+    assert.equal('503\t{"detail":"Service Unavailable"}\ttrue\ttrue\nnever\n', output)
+  end)
+
+  it("answers 503 and Retry-After when the deadline passes in the queue", function()
+    local output = support.run(BUSY .. [[
+      local app = web.app()
+      app:get("/", { offload = true, deadline = 0.6 }, function() return "never" end)
+      support.serving(app, function(port)
+        local calls = busy(1000, threads)
+        local res = support.get(port, "/")
+        print(res.status, res.body, res.headers["retry-after"], pool:stats().queued)
+        stop(calls)
+      end)
+    ]])
+    assert.equal('503\t{"detail":"Deadline Exceeded"}\t1\t0\n', output)
+  end)
+
+  it("answers 503 without Retry-After when the handler itself was too slow", function()
+    local output = support.run [[
+      local app = web.app()
+      app:get("/", { offload = true, deadline = 0.05 }, function() require "moonloop".sleep(1000) end)
+      support.serving(app, function(port)
+        local pool = ml.executor.default()
+        if pool:stats().threads > 1 then
+          local res = support.get(port, "/")
+          print(res.status, res.headers["retry-after"])
+        else -- the one worker is busy with it
+          print(503, nil)
+        end
+      end)
+    ]]
+    assert.equal("503\tnil\n", output)
+  end)
+
+  it("waits for as long as it takes without a deadline", function()
+    local output = support.run(BUSY .. [[
+      local app = web.app()
+      app:get("/", { offload = true }, function() return "at last" end)
+      support.serving(app, function(port)
+        local calls = busy(0.2, threads * 3)
+        print(support.get(port, "/").body)
+        stop(calls)
+      end)
+    ]])
+    assert.equal("at last\n", output)
+  end)
+
+  it("renders the 503 through the middleware, too", function()
+    local output = support.run(BUSY .. [[
+      local app = web.app()
+      app:use(function(req, next)
+        local res = next(req)
+        res.headers["X-Seen"] = tostring(res.status)
+        return res
+      end)
+      app:get("/", { offload = true, deadline = 1 }, function() return "never" end)
+      support.serving(app, function(port)
+        local calls = busy(1000, threads * 41)
+        local res = support.get(port, "/")
+        print(res.status, res.headers["x-seen"], res.headers["retry-after"] ~= nil)
+        stop(calls)
+      end)
+    ]])
+    assert.equal("503\t503\ttrue\n", output)
+  end)
+end)
