@@ -230,11 +230,15 @@ static int pool_gc(lua_State *L) {
 }
 
 int luaopen_moonloop_executor_core(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"new", executor_new},         {"default", executor_default},
-      {"run", executor_run},         {"progress", executor_progress_new},
-      {"prepare", executor_prepare}, {"run_prepared", executor_run_prepared},
-      {"current", executor_current}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", executor_new},
+                                       {"default", executor_default},
+                                       {"run", executor_run},
+                                       {"progress", executor_progress_new},
+                                       {"prepare", executor_prepare},
+                                       {"run_prepared", executor_run_prepared},
+                                       {"follow", executor_follow},
+                                       {"current", executor_current},
+                                       {NULL, NULL}};
   static const luaL_Reg methods[] = {{"run", executor_pool_run},
                                      {"stats", pool_get_stats},
                                      {"expected_wait", pool_get_expected_wait},

@@ -21,6 +21,9 @@ int executor_pool_run(lua_State *L);
 /* prepare(pool, progress, f, ...) -> prepared: a job with its copies made, for run_prepared. */
 int executor_prepare(lua_State *L);
 
+/* follow(prepared, task): the task is to submit it; if it ends before that, the job is dropped. */
+int executor_follow(lua_State *L);
+
 /* run_prepared(pool, prepared) -> f's results: once. */
 int executor_run_prepared(lua_State *L);
 

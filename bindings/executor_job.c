@@ -2,6 +2,7 @@
 #include "executor_binding.h"
 
 #include "args.h"
+#include "container_of.h"
 #include "error.h"
 #include "report.h"
 #include "transfer.h"
@@ -154,13 +155,33 @@ int executor_pool_run(lua_State *L) {
 /* --- jobs that are packed before they are submitted --- */
 
 typedef struct Prepared {
-  Job *job; /* NULL when it was submitted */
+  TaskObserver observer; /* of the task that is to submit it */
+  Job *job;              /* NULL when it was submitted, or never will be */
 } Prepared;
+
+static void drop_prepared(Prepared *prepared) {
+  if (prepared->job) job_free(prepared->job);
+  prepared->job = NULL;
+}
 
 static int prepared_gc(lua_State *L) {
   Prepared *prepared = luaL_checkudata(L, 1, PREPARED);
-  if (prepared->job) job_free(prepared->job);
-  prepared->job = NULL;
+  task_unobserve(&prepared->observer);
+  drop_prepared(prepared);
+  return 0;
+}
+
+/* Cancelled before it came to submit the job: who reads its progress learns that it is over. */
+static void submitter_ended(TaskObserver *observer, Task *t) {
+  (void)t;
+  drop_prepared(container_of(observer, Prepared, observer));
+}
+
+int executor_follow(lua_State *L) {
+  Prepared *prepared = luaL_checkudata(L, 1, PREPARED);
+  TaskHandle *handle = task_check_handle(L, 2);
+  prepared->observer.ended = submitter_ended;
+  if (handle->task) task_observe(handle->task, &prepared->observer);
   return 0;
 }
 
@@ -170,7 +191,7 @@ int executor_prepare(lua_State *L) {
   executor_check_call(L, 3);
   if (pool->closing) return ml_error_raise(L, "closed", NULL, "the executor is closed");
   Prepared *prepared = lua_newuserdatauv(L, sizeof *prepared, 0);
-  prepared->job = NULL;
+  *prepared = (Prepared){0};
   if (luaL_newmetatable(L, PREPARED)) {
     lua_pushcfunction(L, prepared_gc);
     lua_setfield(L, -2, "__gc");

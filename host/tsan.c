@@ -5,7 +5,9 @@
    slows everything down. longjmp itself it does know.
 
    libuv closes descriptors by a bare system call, which libtsan does not see. When another thread's
-   loop gets the number again, that looks like two threads that make one descriptor. */
+   loop gets the number again, that looks like two threads that make one descriptor: seen when
+   workers' states are replaced. The kernel gives no number twice, so these calls cannot race; no
+   memory but libtsan's own record of the descriptor is touched below them. */
 #include <setjmp.h>
 
 #ifdef __SANITIZE_THREAD__

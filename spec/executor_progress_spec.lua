@@ -208,6 +208,20 @@ describe("job:progress", function()
     assert.same({}, collect(running))
   end)
 
+  it("ends the iteration of a job that never came to the pool", function()
+    local pool <close> = ml.executor.new { threads = 1, queue = 1 }
+    local unborn = pool:start(print)
+    unborn:cancel() -- before its task's first step
+    assert.same({}, collect(unborn))
+    local running, queued = pool:start(ml.sleep, 1000), pool:start(ml.sleep, 1000)
+    local waiting = pool:start(print)
+    eventually(function() return pool:stats().queued == 2 end)
+    waiting:cancel() -- while it waits for room
+    assert.same({}, collect(waiting))
+    running:cancel()
+    queued:cancel()
+  end)
+
   it("can be given up while one waits for it, on both sides", function()
     local pool <close> = ml.executor.new { threads = 1 }
     local call = pool:start(function()

@@ -36,6 +36,7 @@ local function start(pool, ...)
   local line = core.progress()
   local prepared = core.prepare(pool, line, ...)
   local task = tasks.spawn_for(2, core.run_prepared, pool, prepared)
+  core.follow(prepared, task)
   return setmetatable({ task = task, line = line, is_read = false }, Call)
 end
 
