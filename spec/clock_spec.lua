@@ -2,24 +2,11 @@
 -- real ones are bounded generously.
 local clock = require "moonloop.clock"
 local ml = require "moonloop"
-local support = require "spec.support"
+local folders = require "spec.support.folder"
+local process = require "spec.support.process"
+local rawtcp = require("spec.support").rawtcp
 
-local binary, rawtcp = support.binary, support.rawtcp
-
--- Runs `moonloop test ARGS` on a spec file of that source; returns output, exit status.
-local function run(source, args)
-  local folder = os.tmpname()
-  os.remove(folder)
-  assert(os.execute("mkdir " .. folder))
-  local file = assert(io.open(folder .. "/fixture_spec.lua", "w"))
-  file:write('local ml, clock = require "moonloop", require "moonloop.clock"\n', source)
-  file:close()
-  local pipe = assert(io.popen(("cd '%s' && '%s' test %s fixture_spec.lua 2>&1"):format(folder, binary, args)))
-  local output = pipe:read("a")
-  local _, _, status = pipe:close()
-  os.execute("rm -r " .. folder)
-  return output, status
-end
+local run = process.test
 
 -- Seconds on the clock that `f` takes.
 local function seconds(f)
@@ -93,19 +80,14 @@ describe("a virtual clock", function()
   end)
 
   it("runs as the real one while another process is waited for", function()
-    local app = os.tmpname()
-    local file = assert(io.open(app, "w"))
-    file:write([[
+    local app <close> = folders.file [[
       local ml = require "moonloop"
       local app = ml.web.app()
       app:get("/", function() ml.sleep(0.2) return "late" end)
       return app
-    ]])
-    file:close()
-    local server = assert(io.popen(("echo $$; exec '%s' serve %s --port 0"):format(binary, app)))
-    finally(function() server:close() os.remove(app) end)
-    local pid = server:read("l")
-    local url = server:read("l"):match("http://%S+")
+    ]]
+    local server <close> = process.serve(app.path)
+    local url = server.url
     clock.virtual()
     local woken = false
     local sleeper = ml.spawn(function() ml.sleep(3600) woken = true end)
@@ -117,7 +99,6 @@ describe("a virtual clock", function()
     assert.equal("timeout", err.kind)
     assert.is_true(took >= 0.05 and took < 60, tostring(took))
     sleeper:cancel()
-    os.execute("kill " .. pid)
   end)
 
   it("jumps while a spec's own server answers late", function()

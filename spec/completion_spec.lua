@@ -1,21 +1,15 @@
 -- moonloop.h: what other threads tell a runtime. Run under TSan too, where libuv's processes do not
 -- work: they are in embed_spec.lua.
 local ml = require "moonloop"
+local process = require "spec.support.process"
 local support = require "spec.support"
 
 local checksum = require "checksum"
 
+local sh, quote = process.sh, process.quote
+
 local folder = support.binary:match "^(.*)/[^/]+$" .. "/spec/"
 local name = os.tmpname()
-
---- Runs a shell command: its output, errors included, and its status.
-local function sh(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local output = pipe:read "a"
-  return output, select(3, pipe:close())
-end
-
-local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
 
 describe("a function in C that another thread completes", function()
   before_each(function() assert.is_true(os.execute("rm -f " .. name .. " && mkfifo " .. name)) end)

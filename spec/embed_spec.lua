@@ -2,9 +2,13 @@
 -- bounds, never measurements.
 local ml = require "moonloop"
 local lfs = require "lfs"
+local folders = require "spec.support.folder"
+local helpers = require "spec.support.process"
 local support = require "spec.support"
 
 local process = require "process"
+
+local read, sh, quote = folders.read, helpers.sh, helpers.quote
 
 local LONG = 30 -- seconds
 local folder = support.binary:match "^(.*)/[^/]+$" .. "/spec/"
@@ -28,22 +32,6 @@ local function children()
   end
   return count
 end
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "a"
-  file:close()
-  return text
-end
-
---- Runs a shell command: its output, errors included, and its status.
-local function sh(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local output = pipe:read "a"
-  return output, select(3, pipe:close())
-end
-
-local function quote(s) return "'" .. s:gsub("'", "'\\''") .. "'" end
 
 --- Waits until `condition()` is true.
 local function eventually(condition)

@@ -1,14 +1,14 @@
 -- The examples, run as a reader would run them.
 local ml = require "moonloop"
+local folders = require "spec.support.folder"
+local process = require "spec.support.process"
 local support = require "spec.support"
 
 --- Runs an example to its end: what it printed, errors included.
 local function run(name, arguments)
-  local command = ("'%s' scripts/examples/%s %s 2>&1"):format(support.binary, name, arguments or "")
-  local pipe = assert(io.popen(command))
-  local output = pipe:read("a")
-  local ok = pipe:close()
-  assert.is_true(ok, command .. " failed:\n" .. output)
+  local command = ("'%s' scripts/examples/%s %s"):format(support.binary, name, arguments or "")
+  local output, status = process.sh(command)
+  assert.equal(0, status, command .. " failed:\n" .. output)
   return output
 end
 
@@ -114,33 +114,26 @@ the loop was free meanwhile: true
   end)
 
   it("upload.lua saves files and counts them in a cookie", function()
-    local folder = os.tmpname()
-    os.remove(folder)
-    local served = assert(io.popen(
-      ("mkdir %s; echo $$; UPLOADS=%s exec '%s' serve scripts/examples/upload.lua --port 0 2>&1")
-      :format(folder, folder, support.binary)))
-    local pid = served:read("l")
-    local url, cookie = served:read("l"):match("http://[%d.]+:%d+"), nil
+    local folder <close> = folders.new {}
+    local export = ("export UPLOADS='%s';"):format(folder.path)
+    local server <close> = process.serve("scripts/examples/upload.lua", nil, export)
+    local url, cookie = server.url, nil
     local form = assert(require "moonloop.multipart".form {
       { name = "note", value = "hi" }, { name = "files", filename = "a.txt", body = "one" },
       { name = "files", filename = "", body = "" }, { name = "files", filename = "b.txt", body = "two" } })
-    local ok, err = pcall(function()
-      for _ = 1, 2 do
-        local res = assert(ml.http.post(url, { body = form:text(), follow_redirects = false,
-          headers = { ["Content-Type"] = form.content_type, Cookie = cookie } }))
-        assert.equal(303, res.status)
-        cookie = res.headers["set-cookie"][1]:match("^[^;]+")
-      end
-      assert.matches("You have sent 4 files", assert(ml.http.get(url, { headers = { Cookie = cookie } })).body)
-      assert.matches("You have sent 0 files", assert(ml.http.get(url, { headers = { Cookie = cookie .. "0" } })).body)
-    end)
-    os.execute("kill -TERM " .. pid)
-    local output = served:read("a")
-    assert.is_true(served:close(), output)
-    assert.is_true(ok, err)
+    for _ = 1, 2 do
+      local res = assert(ml.http.post(url, { body = form:text(), follow_redirects = false,
+        headers = { ["Content-Type"] = form.content_type, Cookie = cookie } }))
+      assert.equal(303, res.status)
+      cookie = res.headers["set-cookie"][1]:match("^[^;]+")
+    end
+    assert.matches("You have sent 4 files", assert(ml.http.get(url, { headers = { Cookie = cookie } })).body)
+    assert.matches("You have sent 0 files", assert(ml.http.get(url, { headers = { Cookie = cookie .. "0" } })).body)
+    local output, status, errors = server:stop()
+    assert.equal(0, status, errors)
     local _, lines = output:gsub('"[ab].txt": 3 bytes in ', "")
     assert.equal(4, lines)
-    assert(os.execute("cat " .. folder .. "/upload-* >/dev/null && rm -r " .. folder))
+    assert.equal(0, select(2, process.sh("cat " .. folder.path .. "/upload-*")))
   end)
 
   it("api.lua has users, ids, errors of its own and what goes on after the response", function()
@@ -177,17 +170,10 @@ the loop was free meanwhile: true
   end)
 
   it("benchmark.lua gets all its answers from app.lua as it is served", function()
-    -- A shell that becomes the server: its process id, then what the server prints.
-    local served = assert(io.popen(
-      ("echo $$; exec '%s' serve scripts/examples/app.lua --port 0 2>&1"):format(support.binary)))
-    local pid = served:read("l")
-    local line = served:read("l")
-    local url = line and line:match("http://[%d.]+:%d+")
-    local output = url and run("benchmark.lua", url .. " 4")
-    os.execute("kill -TERM " .. pid)
-    local rest = served:read("a")
-    assert.is_true(served:close(), rest)
-    assert.is_string(url, line)
+    local server <close> = process.serve "scripts/examples/app.lua"
+    local output = run("benchmark.lua", server.url .. " 4")
+    local _, status, errors = server:stop()
+    assert.equal(0, status, errors)
     for _, way in ipairs { "blocking", "offload", "async" } do
       assert.matches("/test/" .. way .. " +[%d.]+ +[%d.]+ +4/4\n", output)
     end

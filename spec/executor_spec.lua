@@ -1,5 +1,6 @@
 -- The executor: jobs on other threads. Times are generous bounds, never measurements.
 local ml = require "moonloop"
+local run = require("spec.support.process").run
 
 local LONG = 20 -- seconds: longer than anything here takes, shorter than a reader's patience
 
@@ -470,26 +471,8 @@ describe("a pool", function()
 end)
 
 describe("the end of the loop", function()
-  --- Runs a script in a process of its own; returns its exit status and what it printed.
-  local function run_script(code)
-    local name = os.tmpname()
-    local file = assert(io.open(name, "w"))
-    file:write(code)
-    file:close()
-    local link = assert(io.popen("readlink /proc/$PPID/exe")) -- the binary that runs this spec
-    local binary = link:read("l")
-    link:close()
-    local pipe = assert(io.popen(("timeout 30 '%s' '%s' 2>&1; echo \"status $?\""):format(binary, name)))
-    local output = pipe:read("a")
-    pipe:close()
-    os.remove(name)
-    local text, status = output:match("^(.*)status (%d+)\n$")
-    return tonumber(status), text
-  end
-
   it("EX-06 drops queued jobs and interrupts running ones, and exits cleanly", function()
-    local status, text = run_script([[
-      local ml = require "moonloop"
+    local text, status = run([[
       local pool = ml.executor.new { threads = 2 }
       for _ = 1, 10 do
         ml.spawn(pool.run, pool, function() while true do local _ = {} end end)
@@ -504,8 +487,7 @@ describe("the end of the loop", function()
   end)
 
   it("EX-06 waits for a job that a live task waits for", function()
-    local status, text = run_script([[
-      local ml = require "moonloop"
+    local text, status = run([[
       ml.spawn(function() print(ml.executor.run(function() ml.sleep(0.05) return "the result" end)) end)
     ]])
     assert.are.equal("the result\n", text)
@@ -513,7 +495,7 @@ describe("the end of the loop", function()
   end)
 
   it("EX-06 is not held up by idle workers", function()
-    local status = run_script([[require "moonloop".executor.run(function() end)]])
+    local _, status = run([[ml.executor.run(function() end)]])
     assert.are.equal(0, status)
   end)
 end)

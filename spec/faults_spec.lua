@@ -2,21 +2,8 @@
 local ml = require "moonloop"
 local clock = require "moonloop.clock"
 
-local binary = require "spec.support".binary
 local closing = require("spec.support.tasks").closing
-
---- Runs `code` in a process of its own; gives what it printed and its exit status.
-local function run(code)
-  local name = os.tmpname()
-  local file <close> = assert(io.open(name, "w"))
-  file:write('local ml = require "moonloop"\n', code)
-  file:flush()
-  local pipe = assert(io.popen(("%s %s 2>&1; echo status $?"):format(binary, name)))
-  local text = pipe:read("a")
-  pipe:close()
-  os.remove(name)
-  return text, tonumber(text:match("status (%d+)\n$"))
-end
+local run = require("spec.support.process").run
 
 describe("a generator that is never finished", function()
   before_each(function() clock.virtual() end)

@@ -2,6 +2,8 @@
 local ml = require "moonloop"
 local web = require "moonloop.web"
 local common = require "spec.support"
+local folders = require "spec.support.folder"
+local process = require "spec.support.process"
 local support = require "spec.support.web"
 
 local rawtcp, request = common.rawtcp, support.request
@@ -427,17 +429,10 @@ describe("a server", function()
     server:stop()
   end)
   it("without descriptors leaves clients waiting, and takes them when there are some again", function()
-    local script = os.tmpname()
-    local file = assert(io.open(script, "w"))
-    file:write [[
-      local web = require "moonloop.web"
-      local server = assert(web.listen(web.app():get("/", function() return tostring(os.clock()) end), { port = 0 }))
-      print(server.port)
-      io.stdout:flush()
-      server:wait()]]
-    file:close()
-    local child = io.popen(("ulimit -n 24; echo $$; exec '%s' run %s"):format(common.binary, script))
-    local pid, port = child:read("n", "n")
+    local app <close> = folders.file [[
+      return require("moonloop.web").app():get("/", function() return tostring(os.clock()) end)]]
+    local server <close> = process.serve(app.path, "", "ulimit -n 24;")
+    local port = server.port
     local conns = {}
     for i = 1, 40 do conns[i] = assert(rawtcp.connect(port)) end
     conns[1]:send(request("GET", "/"))
@@ -448,9 +443,6 @@ describe("a server", function()
     for i = 2, 39 do conns[i]:close() end
     conns[40]:send(request("GET", "/"))
     local res = support.receive(conns[40])
-    os.execute("kill " .. pid)
-    child:close()
-    os.remove(script)
     conns[1]:close()
     conns[40]:close()
     assert.equal(200, res.status)

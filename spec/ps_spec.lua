@@ -1,53 +1,31 @@
 -- Looking into another process: SIGUSR1 and `moonloop ps`.
 local ml = require "moonloop"
 local binary = require("spec.support").binary
+local folders = require "spec.support.folder"
+local programs = require "spec.support.process"
 
--- Runs a command; output with errors, exit status.
-local function run(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local output = pipe:read("a")
-  local _, _, status = pipe:close()
-  return output, status
+local sh = programs.sh
+
+local function ps(pid, options) return sh(("'%s' ps %s %s"):format(binary, options or "", pid)) end
+
+-- Starts `moonloop run` on a file of that source, and waits until it prints a line.
+local function start(source)
+  local file = folders.file('local ml = require "moonloop"\n' .. source)
+  finally(function() file:close() end)
+  local process = programs.start("run " .. file.path)
+  process:line()
+  return process
 end
 
-local function ps(pid, options) return run(("'%s' ps %s %s"):format(binary, options or "", pid)) end
-
--- Starts `moonloop COMMAND FILE` on a file of that source, which is to print a line when it is ready.
--- Its standard error goes to a file.
-local Process = {}
-Process.__index = Process
-
-local function start(source, command, options)
-  local self = setmetatable({file = os.tmpname(), errors = os.tmpname()}, Process)
-  local file = assert(io.open(self.file, "w"))
-  file:write('local ml = require "moonloop"\n', source)
-  file:close()
-  self.pipe = assert(io.popen(("echo $$; exec '%s' %s '%s' %s 2>>'%s'"):format(binary, command or "run",
-    self.file, options or "", self.errors)))
-  self.pid = self.pipe:read("l")
-  self.ready = self.pipe:read("l")
-  return self
-end
-
-function Process:kill(signal) assert(os.execute(("kill -%s %s"):format(signal, self.pid))) end
-
--- What it has written to standard error, once that matches; or after ten seconds.
-function Process:wait_for_errors(pattern)
+-- What a process has written to standard error, once that matches; or after ten seconds.
+local function wait_for_errors(process, pattern)
   local text
   for _ = 1, 1000 do
-    local file <close> = assert(io.open(self.errors))
-    text = file:read("a")
+    text = process:errors()
     if text:find(pattern) then break end
     ml.sleep(0.01)
   end
   return text
-end
-
-function Process:close()
-  os.execute(("kill -KILL %s 2>/dev/null"):format(self.pid))
-  self.pipe:close()
-  os.remove(self.file)
-  os.remove(self.errors)
 end
 
 local sleepers = [[
@@ -60,17 +38,16 @@ local sleepers = [[
 
 describe("SIGUSR1", function()
   it("prints the tasks to standard error, and the program goes on", function()
-    local process = start(sleepers)
-    finally(function() process:close() end)
+    local process <close> = start(sleepers)
     for _ = 1, 2 do
       process:kill("USR1")
-      local text = process:wait_for_errors("the last one: [^\n]+\n")
+      local text = wait_for_errors(process, "the last one: [^\n]+\n")
       assert.matches("moonloop " .. process.pid .. ": 10002 tasks, cpu [%d.]+ s\n", text)
       assert.matches("\n#1 main: ", text)
       assert.matches("\n  10000 times #%d+: waits for sleep", text)
       assert.matches("\n  #%d+ the last one: waits for sleep", text)
       assert.is_nil(text:find("[C]", 1, true))
-      assert(io.open(process.errors, "w")):close()
+      process:forget_errors()
     end
     assert.equal(0, select(2, ps(process.pid)))
   end)
@@ -78,8 +55,7 @@ end)
 
 describe("moonloop ps", function()
   it("shows the tasks of a running script", function()
-    local process = start(sleepers)
-    finally(function() process:close() end)
+    local process <close> = start(sleepers)
     local output, status = ps(process.pid)
     assert.equal(0, status)
     assert.matches("^moonloop " .. process.pid .. ": 10002 tasks", output)
@@ -88,21 +64,21 @@ describe("moonloop ps", function()
   end)
 
   it("shows with --traceback where they are", function()
-    local process = start(sleepers)
-    finally(function() process:close() end)
+    local process <close> = start(sleepers)
     local output, status = ps(process.pid, "--traceback")
     assert.equal(0, status)
     assert.matches("the last one: [^\n]+\n +%[C%]: in [%w ]*'sleep'\n +%S+:3: in function", output)
   end)
 
   it("shows the requests of a server, and what they wait for; not the host's own task", function()
-    local process = start([[
+    local app <close> = folders.file [[
+      local ml = require "moonloop"
       local app = ml.web.app()
       app:get("/slow/{id}", function() ml.sleep(100) end)
       return app
-    ]], "serve", "--port 0")
-    finally(function() process:close() end)
-    local url = process.ready:match("http://%S+")
+    ]]
+    local process <close> = programs.serve(app.path)
+    local url = process.url
     local requests = {}
     for i = 1, 50 do requests[i] = ml.spawn(ml.http.get, url .. "/slow/" .. i) end
     local output
@@ -117,24 +93,21 @@ describe("moonloop ps", function()
   end)
 
   it("answers many at once, and the process ends in order under them", function()
-    local process = start(sleepers)
-    finally(function() process:close() end)
-    local output = run(("for i in 1 2 3 4 5 6; do '%s' ps %s & done; wait"):format(binary, process.pid))
+    local process <close> = start(sleepers)
+    local output = sh(("for i in 1 2 3 4 5 6; do '%s' ps %s & done; wait"):format(binary, process.pid))
     assert.equal(6, select(2, output:gsub("the last one", "")))
-    process:kill("TERM")
-    process.pipe:read("a")
-    assert.is_nil(process:wait_for_errors(""):find("left open", 1, true))
+    local _, _, errors = process:stop()
+    assert.is_nil(errors:find("left open", 1, true))
   end)
 
   it("answers while a task computes and gives the loop no turn, as SIGUSR1 does", function()
-    local process = start [[
+    local process <close> = start [[
       print("ready") io.stdout:flush()
       local function compute()
         while true do end
       end
       coroutine.wrap(compute)()
     ]]
-    finally(function() process:close() end)
     local pattern = "\n#1 main: running, age [^\n]+\n +%S+:4: in [^\n]+\n +in a coroutine"
     local output, status
     for _ = 1, 100 do -- it may not have come so far
@@ -144,16 +117,15 @@ describe("moonloop ps", function()
     end
     assert.matches(pattern, output)
     process:kill("USR1")
-    local text = process:wait_for_errors("#1 main: running, [^\n]+\n")
+    local text = wait_for_errors(process, "#1 main: running, [^\n]+\n")
     assert.equal(1, select(2, text:gsub("#1 main: running", "")))
   end)
 
   it("says so while a task blocks the process in a C function", function()
-    local process = start [[
+    local process <close> = start [[
       print("ready") io.stdout:flush()
       os.execute("exec sleep 15 >/dev/null 2>&1")
     ]]
-    finally(function() process:close() end)
     local output, status
     for _ = 1, 20 do -- it may not have come so far
       output, status = ps(process.pid)
@@ -180,16 +152,16 @@ describe("moonloop ps", function()
   end)
 
   it("refuses other users, the superuser too", function()
-    if run("id -u"):match("%d+") ~= "0" or not os.execute("command -v setpriv >/dev/null") then
+    if sh("id -u"):match("%d+") ~= "0" or not os.execute("command -v setpriv >/dev/null") then
       pending("needs root, to become somebody else")
       return
     end
     local copy = os.tmpname() -- the build may be where nobody can read
     assert(os.execute(("cp '%s' %s && chmod 755 %s"):format(binary, copy, copy)))
-    local process = start(sleepers)
-    finally(function() process:close() os.remove(copy) end)
+    local process <close> = start(sleepers)
+    finally(function() os.remove(copy) end)
     local as_nobody = "setpriv --reuid=65534 --clear-groups "
-    local output, status = run(("%s %s ps %s"):format(as_nobody, copy, process.pid))
+    local output, status = sh(("%s %s ps %s"):format(as_nobody, copy, process.pid))
     assert.equal(1, status)
     assert.matches("belongs to another user", output)
     assert.is_nil(output:find("sleep", 1, true))

@@ -1,18 +1,5 @@
 -- What reaches stderr: each spec runs a script in a process of its own.
-local binary = require "spec.support".binary
-
---- Runs Lua code; gives what it printed on both channels together, and its exit status.
-local function run(code)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write('local ml = require "moonloop"\n', code)
-  file:close()
-  local pipe = assert(io.popen(("'%s' %s 2>&1"):format(binary, path)))
-  local output = pipe:read("a")
-  local _, _, status = pipe:close()
-  os.remove(path)
-  return output:gsub(path, "SCRIPT", nil), status
-end
+local run = require("spec.support.process").run
 
 local function count(text, pattern)
   local _, n = text:gsub(pattern, "")

@@ -1,5 +1,6 @@
 -- Where a task can be suspended, and where Lua itself cannot and the error says so.
 local ml = require "moonloop"
+local folders = require "spec.support.folder"
 
 describe("waiting works", function()
   it("under pcall and xpcall", function()
@@ -163,12 +164,8 @@ describe("waiting works", function()
 
   it("in what load and dofile run", function()
     assert.equal(5, load("require('moonloop').sleep(0) return ...")(5))
-    local path = os.tmpname()
-    local file <close> = assert(io.open(path, "w"))
-    file:write("require('moonloop').sleep(0) return 6")
-    file:close()
-    assert.equal(6, dofile(path))
-    os.remove(path)
+    local file <close> = folders.file "require('moonloop').sleep(0) return 6"
+    assert.equal(6, dofile(file.path))
   end)
 
   it("in a to-be-closed variable's handler, after an error too", function()

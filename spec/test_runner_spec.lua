@@ -1,28 +1,10 @@
 -- `moonloop test`: busted inside the loop. The specs of these fixtures run in a process of their own.
 local binary = require("spec.support").binary
+local process = require "spec.support.process"
 
-local folder
-
--- Runs `moonloop test ARGS` on one fixture file; returns output, exit status.
-local function run(source, args)
-  local file = assert(io.open(folder .. "/fixture_spec.lua", "w"))
-  file:write('local ml = require "moonloop"\n', source)
-  file:close()
-  local command = "cd '%s' && '%s' test %s fixture_spec.lua 2>&1"
-  local pipe = assert(io.popen(command:format(folder, binary, args or "-o TAP")))
-  local output = pipe:read("a")
-  local _, _, status = pipe:close()
-  return output, status
-end
+local function run(source, arguments) return process.test(source, arguments or "-o TAP") end
 
 describe("moonloop test", function()
-  setup(function()
-    folder = os.tmpname()
-    os.remove(folder)
-    assert(os.execute("mkdir " .. folder))
-  end)
-  teardown(function() os.execute("rm -r " .. folder) end)
-
   it("lets everything in a spec file wait", function()
     local output, status = run [[
       ml.sleep(0.001)
@@ -208,9 +190,7 @@ describe("moonloop test", function()
   end)
 
   it("says what to install where busted is missing", function()
-    local pipe = io.popen(("LUA_PATH='?.lua' '%s' test 2>&1"):format(binary))
-    local output = pipe:read("a")
-    local _, _, status = pipe:close()
+    local output, status = process.sh("LUA_PATH='?.lua' " .. process.quote(binary) .. " test")
     assert.matches("lua%-busted", output)
     assert.equal(1, status)
   end)

@@ -1,7 +1,9 @@
 -- Who blocks the loop: the reports of the watchdog. What is printed is seen from another process.
 local ml = require "moonloop"
-local support = require "spec.support"
-local run = support.run
+local folders = require "spec.support.folder"
+local process = require "spec.support.process"
+
+local run = process.run
 
 -- Computes for that long. The calls let sanitizers deliver signals.
 local compute = [[
@@ -118,30 +120,21 @@ end)
 
 describe("the watchdog of serve", function()
   it("names method, route and request, and breaks off what exceeds --cpu-limit", function()
-    local app, errors = os.tmpname(), os.tmpname()
-    local file <close> = assert(io.open(app, "w"))
-    file:write [[
+    local app <close> = folders.file [[
 local app = require("moonloop").web.app()
 app:get("/fine", function() return "fine" end)
 app:get("/hog/{id}", function() while true do pcall(tostring, {}) end end)
 return app
 ]]
-    file:close()
-    local pipe = assert(io.popen(("echo $$; exec '%s' serve %s --port 0 --cpu-limit 0.5 2>%s")
-      :format(support.binary, app, errors)))
-    local pid, line = pipe:read("l"), pipe:read("l")
-    local url = line:match("http://%S+")
+    local server <close> = process.serve(app.path, "--cpu-limit 0.5")
+    local url = server.url
     local hog = ml.spawn(ml.http.get, url .. "/hog/7", {timeout = 30})
     local fine = assert(ml.http.get(url .. "/fine", {timeout = 30}))
     assert.equal(200, fine.status)
     assert.equal(500, hog:await().status)
     fine = assert(ml.http.get(url .. "/fine"))
     assert.equal("fine", fine.body)
-    os.execute("kill -TERM " .. pid)
-    pipe:close()
-    local text = assert(io.open(errors)):read("a")
-    os.remove(app)
-    os.remove(errors)
+    local _, _, text = server:stop()
     assert.matches("moonloop: GET /hog/{id} %(request %d+%) has held up the loop for", text)
     assert.matches("GET /hog/7 failed: cpu: more than 0.5 s of CPU time without a suspension\nstack traceback:.-:3: in",
       text)

@@ -2,6 +2,7 @@
 local ml = require "moonloop"
 local web = require "moonloop.web"
 local common = require "spec.support"
+local process = require "spec.support.process"
 local coding = require "coding"
 local folders = require "spec.support.folder"
 local support = require "spec.support.web"
@@ -316,7 +317,7 @@ describe("compress of a stream", function()
     end)
 
     it("is broken off where the stream fails: " .. name, function()
-      local output = common.run([[
+      local output = process.run([[
         package.path = "./?.lua;" .. package.path
         local web = require "moonloop.web"
         local support = require "spec.support.web"

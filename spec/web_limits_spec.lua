@@ -2,6 +2,8 @@
 local ml = require "moonloop"
 local web = require "moonloop.web"
 local common = require "spec.support"
+local folders = require "spec.support.folder"
+local process = require "spec.support.process"
 local support = require "spec.support.web"
 
 local rawtcp, request = common.rawtcp, support.request
@@ -55,23 +57,16 @@ describe("the options of a server", function()
     end)
   end)
   it("are options of serve, which raises the soft limit on descriptors to the hard one", function()
-    local file = os.tmpname()
-    local script = assert(io.open(file, "w"))
-    script:write [[
+    local app <close> = folders.file [[
       local app = require("moonloop").web.app { max_body = 1 }
       app:post("/", function(req) return req.body end)
       app:get("/", function() return io.open("/proc/self/limits"):read("a"):match "Max open files +(%d+) " end)
       return app]]
-    script:close()
-    local command = "ulimit -Sn 100; ulimit -Hn 512; echo $$; exec '%s' serve %s --port 0 --max-body=5 --max-headers 3"
-    local child <close> = assert(io.popen(command:format(common.binary, file)))
-    local pid = child:read "l"
-    local port = tonumber(child:read("l"):match ":(%d+) ")
+    local server <close> = process.serve(app.path, "--max-body=5 --max-headers 3", "ulimit -Sn 100; ulimit -Hn 512;")
+    local port = server.port
     local res = { support.post(port, "/", "12345").status, support.post(port, "/", "123456").status,
       support.get(port, "/", "A: b\r\nC: d\r\n").status, support.get(port, "/", "A: b\r\nC: d\r\nE: f\r\n").status,
       support.get(port, "/").body }
-    os.execute("kill " .. pid)
-    os.remove(file)
     assert.same({ 200, 413, 200, 431, "512" }, res)
   end)
 end)

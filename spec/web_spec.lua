@@ -2,7 +2,6 @@
 local ml = require "moonloop"
 local web = require "moonloop.web"
 local json = require "moonloop.json"
-local common = require "spec.support"
 local support = require "spec.support.web"
 
 -- The response to GET / when the handler returns these values.
@@ -13,21 +12,6 @@ local function returning(...)
   local res
   support.serving(app, function(port) res = support.get(port, "/") end)
   return res
-end
-
--- Runs a script in a process of its own, with `web`, `support` and `ml` at hand; returns what it
--- printed to both streams.
-local function run(script)
-  local name = os.tmpname()
-  local file = assert(io.open(name, "w"))
-  file:write('local ml, web = require "moonloop", require "moonloop.web" ',
-    'local support = require "spec.support.web"\n', script)
-  file:close()
-  local pipe = assert(io.popen(("'%s' run %s 2>&1"):format(common.binary, name)))
-  local output = pipe:read("a")
-  pipe:close()
-  os.remove(name)
-  return output
 end
 
 describe("what a handler returns", function()
@@ -103,7 +87,7 @@ end)
 
 describe("a handler's failure", function()
   it("is a 500 with a JSON body, and a traceback with method and path on stderr", function()
-    local output = run [[
+    local output = support.run [[
       local app = web.app()
       app:get("/fail/{x}", function(req)
         ml.sleep(0.001)
@@ -119,7 +103,7 @@ describe("a handler's failure", function()
   end)
 
   it("is also nil and an error, and what cannot be sent", function()
-    local output = run [[
+    local output = support.run [[
       local cases = {
         function() return nil, "went wrong" end,
         function() return true end,
@@ -158,7 +142,7 @@ describe("a handler's failure", function()
   end)
 
   it("does not harm the requests after it", function()
-    local output = run [[
+    local output = support.run [[
       local app = web.app()
       app:get("/fail", function() error({}) end)
       app:get("/ok", function() return "ok" end)

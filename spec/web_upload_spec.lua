@@ -2,6 +2,8 @@
 local ml = require "moonloop"
 local web = require "moonloop.web"
 local common = require "spec.support"
+local folders = require "spec.support.folder"
+local process = require "spec.support.process"
 local support = require "spec.support.web"
 
 local rawtcp = common.rawtcp
@@ -28,25 +30,8 @@ end
 
 -- Runs f(folder, names) with an empty folder; names() is what it has.
 local function in_folder(f)
-  local folder = os.tmpname()
-  os.remove(folder)
-  assert(os.execute("mkdir " .. folder))
-  local function names()
-    local pipe = assert(io.popen("ls -A " .. folder))
-    local text = pipe:read("a")
-    pipe:close()
-    return text
-  end
-  local ok, err = pcall(f, folder, names)
-  os.execute("rm -r " .. folder)
-  if not ok then error(err, 0) end
-end
-
-local function content_of(path)
-  local file = assert(io.open(path, "rb"))
-  local content = file:read("a")
-  file:close()
-  return content
+  local folder <close> = folders.new {}
+  f(folder.path, function() return (process.sh("ls -A " .. folder.path)) end)
 end
 
 describe("req:parts of a body that comes in pieces", function()
@@ -148,7 +133,7 @@ describe("part:save", function()
         conn:send(content:sub(100001) .. END)
         assert.equal(('{"size":%d}'):format(#content), support.receive(conn).body)
         assert.equal("f\n", names())
-        assert.equal(content, content_of(folder .. "/f"))
+        assert.equal(content, folders.read(folder .. "/f"))
       end)
     end)
   end)
@@ -158,7 +143,7 @@ describe("part:save", function()
       serving(saver(folder .. "/f"), function(conn)
         conn:send(head(#FILE + 3 + #END) .. FILE .. "new" .. END)
         assert.equal('{"size":3}', support.receive(conn).body)
-        assert.equal("new", content_of(folder .. "/f"))
+        assert.equal("new", folders.read(folder .. "/f"))
       end)
     end)
   end)

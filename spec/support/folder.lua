@@ -1,4 +1,4 @@
---- Folders of files for the specs.
+--- Files and folders of files for the specs.
 local lfs = require "lfs"
 
 local M = {}
@@ -22,20 +22,40 @@ function M.write(path, content, mtime)
   if mtime then assert(lfs.touch(path, mtime)) end
 end
 
---- Makes a new folder with `entries`, name to content, or to a table of entries. It is gone when the
--- variable `folder <close>` is left; `folder.path` is where it is.
+--- The content of the file at `path`.
+function M.read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
+-- What is at `path`, with its method `close`, which is that of a variable `<close>` too.
+local function at(path)
+  local function close() remove(path) end
+  return setmetatable({ path = path, close = close }, { __close = close })
+end
+
+--- Makes a new file with `content`. It is gone when the variable `file <close>` is left, or after
+-- `file:close()`; `file.path` is where it is.
+function M.file(content)
+  local path = os.tmpname()
+  M.write(path, content)
+  return at(path)
+end
+
+--- Makes a new folder with `entries`, name to content, or to a table of entries. It is gone as
+-- `file` says; `folder.path` is where it is.
 function M.new(entries)
   local path = os.tmpname()
   os.remove(path)
-  local function fill(at, list)
-    assert(lfs.mkdir(at))
+  local function fill(folder, list)
+    assert(lfs.mkdir(folder))
     for name, content in pairs(list) do
-      local where = at .. "/" .. name
+      local where = folder .. "/" .. name
       if type(content) == "table" then fill(where, content) else M.write(where, content) end
     end
   end
   fill(path, entries)
-  return setmetatable({ path = path }, { __close = function() remove(path) end })
+  return at(path)
 end
 
 --- Makes a symbolic link at `path` that leads to `target`.

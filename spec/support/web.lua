@@ -1,5 +1,6 @@
 --- Servers and raw HTTP for the specs of the web.
 local rawtcp = require("spec.support").rawtcp
+local process = require "spec.support.process"
 local web = require "moonloop.web"
 
 local M = {}
@@ -58,16 +59,8 @@ end
 --- Runs a script in a process of its own, with `ml`, `web`, `support` and `rawtcp` at hand; returns
 -- what it printed to both streams.
 function M.run(script)
-  local name = os.tmpname()
-  local file = assert(io.open(name, "w"))
-  file:write('local ml, web = require "moonloop", require "moonloop.web" ',
-    'local support, rawtcp = require "spec.support.web", require "spec.support".rawtcp\n', script)
-  file:close()
-  local pipe = assert(io.popen(("'%s' run %s 2>&1"):format(require("spec.support").binary, name)))
-  local output = pipe:read("a")
-  pipe:close()
-  os.remove(name)
-  return output
+  return (process.run('local web, support = require "moonloop.web", require "spec.support.web" ' ..
+    'local rawtcp = require("spec.support").rawtcp ' .. script))
 end
 
 --- One request line and headers, as HTTP/1.1.
