@@ -1,5 +1,7 @@
 #include "args.h"
 
+#include "task_limits.h"
+
 #include <lauxlib.h>
 #include <math.h>
 
@@ -55,4 +57,13 @@ int args_unpack_item(lua_State *L, const char *function, double *cpu, double *sl
 
 bool args_is_item(lua_State *L, int index) {
   return lua_istable(L, index) && !args_is_callable(L, index);
+}
+
+Task *args_spawn_item(lua_State *L, Task *parent) {
+  if (!args_is_item(L, -1)) return task_spawn(L, parent->rt, parent, 0);
+  double cpu, slice;
+  int nargs = args_unpack_item(L, "ml.spawn", &cpu, &slice);
+  Task *child = task_spawn(L, parent->rt, parent, nargs);
+  limits_set(child, cpu, slice);
+  return child;
 }

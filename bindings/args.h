@@ -28,6 +28,10 @@ bool args_is_item(lua_State *L, int index);
    0 where it has none. Returns how many arguments there are. Errors name `function`. */
 int args_unpack_item(lua_State *L, const char *function, double *cpu, double *slice);
 
+/* Spawns the function, or such a list, on the top of L as a child of `parent`: it becomes the
+   handle of the task. */
+Task *args_spawn_item(lua_State *L, Task *parent);
+
 /* The running task, or an error that names `function`. */
 static inline Task *args_require_task(lua_State *L, const char *function) {
   Runtime *rt = runtime_of(L);

@@ -6,7 +6,6 @@
 #include "report.h"
 #include "states.h"
 #include "task.h"
-#include "task_limits.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -68,11 +67,7 @@ static int core_now(lua_State *L) {
 /* --- ml.spawn, ml.current --- */
 
 static int start_item(lua_State *L, int level) {
-  double cpu, slice;
-  Task *parent = args_require_task(L, "ml.spawn");
-  int nargs = args_unpack_item(L, "ml.spawn", &cpu, &slice);
-  Task *child = task_spawn(L, parent->rt, parent, nargs);
-  limits_set(child, cpu, slice);
+  Task *child = args_spawn_item(L, args_require_task(L, "ml.spawn"));
   task_set_spawn_site(L, child, level);
   return 1;
 }
@@ -170,6 +165,7 @@ int luaopen_moonloop_core(lua_State *L) {
                                        {"catch", protect_catch},
                                        {"join", join_tasks},
                                        {"first_results", join_first_results},
+                                       {"make_gather", join_make_gather},
                                        {"outcome", join_outcome},
                                        {"has_ended", join_has_ended},
                                        {"gate", gate_new},

@@ -1,6 +1,6 @@
 #include "join.h"
 
-#include "task.h"
+#include "args.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -114,6 +114,39 @@ static const WaitType join_wait = {.name = "tasks",
                                    .cancel_is_deferred = true,
                                    .describe = join_describe};
 
+/* Pushes a wait of `t` for n tasks, of which none is in it yet. */
+static Join *join_new(lua_State *L, Task *t, int n, JoinMode mode) {
+  Join *join = lua_newuserdatauv(L, sizeof *join + (size_t)n * sizeof(JoinItem), 0);
+  *join = (Join){.waker = ml_wait_waker(t), .n = n, .mode = mode};
+  for (int i = 0; i < n; i++) join->items[i] = (JoinItem){0};
+  return join;
+}
+
+/* Makes the task of `handle` the item `i`. One that has ended already may decide the wait: that is
+   noted, for `join_begin`. */
+static void join_watch(Join *join, int i, TaskHandle *handle, bool owned) {
+  JoinItem *item = &join->items[i];
+  item->join = join;
+  item->owned = owned;
+  handle->observed = true;
+  if (!handle->task) {
+    if (!join->decisive && is_decisive(join, has_failed(handle, handle->status)))
+      join->decisive = i + 1;
+    return;
+  }
+  item->observer.ended = item_ended;
+  item->task = handle->task;
+  task_observe(handle->task, &item->observer);
+  join->waiting++;
+  if (owned) join->waiting_owned++;
+}
+
+/* All items are in it: waits, and gives the results of type->finish. */
+static int join_begin(lua_State *L, Task *t, const WaitType *type, Join *join) {
+  if (join->decisive) decide(join, join->decisive - 1, t);
+  return is_over(join) ? type->finish(L, t, join) : ml_wait_suspend(L, t, type, join);
+}
+
 int join_tasks(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   static const char *const modes[] = {"all", "error", "first", "success", NULL};
@@ -121,34 +154,140 @@ int join_tasks(lua_State *L) {
   JoinMode mode = luaL_checkoption(L, 3, "all", modes);
   lua_settop(L, 4);
   Task *t = ml_wait_enter(L, "ml.gather");
-  Join *join = lua_newuserdatauv(L, sizeof *join + (size_t)n * sizeof(JoinItem), 0);
-  *join = (Join){.waker = ml_wait_waker(t), .n = n, .mode = mode};
-  for (int i = 0; i < n; i++) join->items[i].observer.link = NULL;
-  int decisive = -1;
+  Join *join = join_new(L, t, n, mode);
   for (int i = 0; i < n; i++) {
-    JoinItem *item = &join->items[i];
     lua_rawgeti(L, 1, i + 1);
     TaskHandle *handle = task_check_handle(L, -1);
     if (handle->task == t) {
       detach(join);
       return luaL_error(L, "ml.gather: a task cannot wait for itself");
     }
-    item->join = join;
-    item->owned = lua_istable(L, 4) && (lua_rawgeti(L, 4, i + 1), lua_toboolean(L, -1));
+    bool owned = lua_istable(L, 4) && (lua_rawgeti(L, 4, i + 1), lua_toboolean(L, -1));
     lua_settop(L, 5);
-    handle->observed = true;
-    if (!handle->task) {
-      if (decisive < 0 && is_decisive(join, has_failed(handle, handle->status))) decisive = i;
-      continue;
-    }
-    item->observer.ended = item_ended;
-    item->task = handle->task;
-    task_observe(handle->task, &item->observer);
-    join->waiting++;
-    if (item->owned) join->waiting_owned++;
+    join_watch(join, i, handle, owned);
   }
-  if (decisive >= 0) decide(join, decisive, t);
-  return is_over(join) ? join_finish(L, t, join) : ml_wait_suspend(L, t, &join_wait, join);
+  return join_begin(L, t, &join_wait, join);
+}
+
+/* Pushes the first result of the ended task at `index`; nil where it has none. */
+static void push_first_result(lua_State *L, int index) {
+  TaskHandle *handle = lua_touserdata(L, index);
+  if (!handle->results) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_getiuservalue(L, index, 1);
+  if (handle->results == 1) return;
+  lua_rawgeti(L, -1, 1);
+  lua_remove(L, -2);
+}
+
+/* --- ml.gather of its arguments --- */
+
+static int gather_finish(lua_State *L, Task *t, void *op) {
+  Join *join = op;
+  int n = join->n;
+  detach(join);
+  if (join->cancelled && !join->decisive) return wait_raise_cancel(L, t);
+  if (join->decisive) {
+    task_push_outcome(L, join->decisive); /* raises, unless nil and an error were returned */
+    lua_settop(L, n + 3);
+    lua_rawgeti(L, n + 2, 2);
+    return lua_error(L);
+  }
+  for (int i = 1; i <= n; i++) push_first_result(L, i);
+  return n;
+}
+
+static const WaitType gather_wait = {.name = "tasks",
+                                     .cancel = join_cancel,
+                                     .finish = gather_finish,
+                                     .cancel_is_deferred = true,
+                                     .describe = join_describe};
+
+/* The handle at `index`, or NULL where that is no task. */
+static TaskHandle *to_handle(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index)) return NULL;
+  bool is_handle = lua_topointer(L, -1) == runtime_of(L)->handle_meta;
+  lua_pop(L, 1);
+  return is_handle ? lua_touserdata(L, index) : NULL;
+}
+
+/* Do the arguments have the form (list [, options])? */
+static bool is_list_form(lua_State *L, int n) {
+  if (n > 2 || !args_is_item(L, 1)) return false;
+  if (n == 1) return true;
+  if (!args_is_item(L, 2)) return false;
+  bool is_options = lua_geti(L, 2, 1) == LUA_TNIL;
+  lua_pop(L, 1);
+  return is_options;
+}
+
+static void check_item(lua_State *L, int index) {
+  if (lua_isfunction(L, index)) return;
+  bool good = args_is_callable(L, index);
+  if (!good && lua_istable(L, index)) {
+    lua_geti(L, index, 1);
+    good = args_is_callable(L, -1);
+    lua_pop(L, 1);
+  }
+  TaskHandle *handle = good ? NULL : to_handle(L, index);
+  if (handle && handle->task && handle->task == task_current(L))
+    luaL_error(L, "ml.gather: a task cannot wait for itself");
+  if (!good && !handle)
+    luaL_error(L,
+               "ml.gather: item %d is a %s; expected a function, a {function, arguments...} list "
+               "or a task",
+               index, luaL_typename(L, index));
+}
+
+/* Starts what is not a task already, and puts its handle in its place. They were all spawned in
+   the same line. */
+static void start_items(lua_State *L, Task *t, Join *join) {
+  Task *first = NULL;
+  for (int i = 1; i <= join->n; i++) {
+    if (to_handle(L, i)) continue;
+    lua_pushvalue(L, i);
+    Task *child = args_spawn_item(L, t);
+    if (!first)
+      task_set_spawn_site(L, first = child, 1);
+    else
+      task_share_spawn_site(child, first);
+    lua_replace(L, i);
+    join->items[i - 1].owned = true;
+  }
+}
+
+static int gather_list_over(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  return lua_gettop(L);
+}
+
+static int join_gather(lua_State *L) {
+  int n = lua_gettop(L);
+  if (n == 0) return 0;
+  if (is_list_form(L, n)) {
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_callk(L, n, LUA_MULTRET, 0, gather_list_over);
+    return lua_gettop(L);
+  }
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  for (int i = 1; i <= n; i++) check_item(L, i);
+  Task *t = ml_wait_enter(L, "ml.gather");
+  luaL_checkstack(L, n, "too many items"); /* for the results */
+  Join *join = join_new(L, t, n, JOIN_ERROR);
+  start_items(L, t, join);
+  for (int i = 0; i < n; i++) join_watch(join, i, lua_touserdata(L, i + 1), join->items[i].owned);
+  return join_begin(L, t, &gather_wait, join);
+}
+
+int join_make_gather(lua_State *L) {
+  lua_settop(L, 1);
+  states_note_transparent(L, join_gather);
+  lua_pushcclosure(L, join_gather, 1);
+  return 1;
 }
 
 int join_first_results(lua_State *L) {
@@ -156,12 +295,9 @@ int join_first_results(lua_State *L) {
   lua_createtable(L, n, 1);
   for (int i = 1; i <= n; i++) {
     lua_rawgeti(L, 1, i);
-    TaskHandle *handle = task_check_handle(L, -1);
-    if (handle->results > 0) {
-      lua_getiuservalue(L, -1, 1);
-      if (handle->results > 1) lua_rawgeti(L, -1, 1);
-      lua_rawseti(L, 3, i);
-    }
+    task_check_handle(L, -1);
+    push_first_result(L, lua_gettop(L));
+    lua_rawseti(L, 3, i);
     lua_settop(L, 3);
   }
   lua_pushinteger(L, n);

@@ -15,6 +15,12 @@ int join_tasks(lua_State *L);
 /* first_results(tasks, n) -> {n = n, the first result of each} of tasks that are done */
 int join_first_results(lua_State *L);
 
+/* make_gather(of_list) -> gather
+   gather(item, ...) -> the first result of each; an item is a function, a {f, arg...} list or a
+   task. Starts what is no task, as children of the caller. The first failure cancels them, waits
+   for their clean-up and is raised. gather(list [, options]) is of_list(list [, options]). */
+int join_make_gather(lua_State *L);
+
 /* has_ended(task) -> boolean */
 int join_has_ended(lua_State *L);
 

@@ -116,6 +116,9 @@ Task *task_start_soon(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
    lua_getstack). */
 void task_set_spawn_site(lua_State *L, Task *t, int level);
 
+/* Notes that `t` was spawned where `other` was. */
+void task_share_spawn_site(Task *t, const Task *other);
+
 /* Makes sure that the next task_start or task_start_soon, of a function with few arguments and
    without a parent, raises nothing: for callers outside of a protected call. False: no memory. */
 bool task_reserve(Runtime *rt);

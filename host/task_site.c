@@ -32,20 +32,25 @@ static const SourceName *intern_source(Runtime *rt, const char *name) {
   return s;
 }
 
+static void set_site(Task *t, const SourceName *source, int line) {
+  t->source = source;
+  t->line = line;
+  if (!t->handle) return;
+  t->handle->source = source;
+  t->handle->line = line;
+}
+
 void task_set_spawn_site(lua_State *L, Task *t, int level) {
   lua_Debug ar;
   while (lua_getstack(L, level++, &ar)) {
     lua_getinfo(L, "Sl", &ar);
     if (ar.currentline <= 0) continue;
-    t->source = intern_source(t->rt, ar.short_src);
-    t->line = ar.currentline;
-    break;
-  }
-  if (t->handle) {
-    t->handle->source = t->source;
-    t->handle->line = t->line;
+    set_site(t, intern_source(t->rt, ar.short_src), ar.currentline);
+    return;
   }
 }
+
+void task_share_spawn_site(Task *t, const Task *other) { set_site(t, other->source, other->line); }
 
 const char *task_site(const SourceName *source, int line, char text[80]) {
   if (source)

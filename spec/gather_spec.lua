@@ -194,6 +194,52 @@ describe("ml.gather", function()
     assert.matches("item 2 is a number", err)
   end)
 
+  it("names the line that called it in errors about its items", function()
+    local line = debug.getinfo(1, "l").currentline
+    local _, direct = pcall(function() local _ = ml.gather(print, 17) end)
+    local _, listed = pcall(function() local _ = ml.gather({ print, 17 }) end)
+    local _, option = pcall(function() local _ = ml.gather({ print }, { bad = true }) end)
+    assert.matches(("gather_spec.lua:%d: ml.gather: item 2"):format(line + 1), direct)
+    assert.matches(("gather_spec.lua:%d: ml.gather: item 2"):format(line + 2), listed)
+    assert.matches(("gather_spec.lua:%d: ml.gather: unknown"):format(line + 3), option)
+  end)
+
+  it("refuses to wait for the task that calls it, before anything starts", function()
+    local ran = false
+    local ok, err = pcall(ml.gather, function() ran = true end, ml.current())
+    ml.sleep(0)
+    assert.is_false(ok)
+    assert.matches("cannot wait for itself", tostring(err))
+    assert.is_false(ran)
+  end)
+
+  it("gives many values", function()
+    local functions = {}
+    for i = 1, 5000 do functions[i] = function() return i, "more" end end
+    local values = table.pack(ml.gather(table.unpack(functions)))
+    assert.equal(5000, values.n)
+    assert.equal(4999, values[4999])
+  end)
+
+  it("raises what an item returned behind nil, of one that had ended, too", function()
+    local ended = started(function() return nil, "went wrong", 3 end)
+    local ok, err = pcall(ml.gather, after(5000), ended)
+    assert.is_false(ok)
+    assert.equal("went wrong", err)
+  end)
+
+  it("notes where it started each of its tasks", function()
+    local sites, line = {}, debug.getinfo(1, "l").currentline
+    local function note()
+      for _, task in ipairs(ml.tasks()) do
+        if task.id == ml.current().id then sites[#sites + 1] = task.spawned_at end
+      end
+    end
+    ml.gather(note, { note })
+    assert.equal(2, #sites)
+    for _, site in ipairs(sites) do assert.matches(("gather_spec.lua:%d$"):format(line + 6), site) end
+  end)
+
   it("reports a failure in the cleanup of what it cancelled", function()
     -- its own error is the first one; the second must reach someone: stderr (see report_spec)
     local second

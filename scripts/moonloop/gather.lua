@@ -17,25 +17,21 @@ local function collect(tasks, count)
   return results
 end
 
+-- Called by gather: its caller is one level further up than items.lua takes it to be.
+local function gather_list(...)
+  local list, count, options = items.arguments("ml.gather", { return_errors = true }, 4, ...)
+  if count == 0 then return { n = 0 } end
+  core.checkpoint("ml.gather")
+  local tasks, owned = items.start(list, count, 4)
+  local failed = core.join(tasks, count, options.return_errors and "all" or "error", owned)
+  if options.return_errors then return collect(tasks, count) end
+  if failed then return items.outcome(tasks[failed]) end
+  return core.first_results(tasks, count)
+end
+
 --- gather(f, g, ...) -> a, b, ...    gather(list [, {return_errors = true}]) -> results
 -- Runs all items at once and waits for them. One value an item, in argument order. The first
 -- failure (an error, or `nil, err` returned) cancels the items that gather started, waits for their
 -- clean-up, and is raised. With return_errors it waits for all, and a failed item's slot holds an
 -- error object whose `value` is what was raised. Cancelling the caller cancels what it started.
-local function gather(...)
-  local list, count, options, as_list = items.arguments("ml.gather", { return_errors = true }, ...)
-  if count == 0 then
-    if as_list then return { n = 0 } end
-    return
-  end
-  core.checkpoint("ml.gather")
-  local tasks, owned = items.start(list, count)
-  local failed = core.join(tasks, count, options.return_errors and "all" or "error", owned)
-  if options.return_errors then return collect(tasks, count) end
-  if failed then return items.outcome(tasks[failed]) end
-  local results = core.first_results(tasks, count)
-  if as_list then return results end
-  return table.unpack(results, 1, count)
-end
-
-return gather
+return core.make_gather(gather_list)

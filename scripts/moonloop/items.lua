@@ -15,41 +15,41 @@ local function is_list(value)
 end
 
 --- Reads `name`'s arguments (item, item, ...) or (list [, options]).
--- Returns the items, their count, the options, and whether they came as a list. Errors are raised
--- at the caller of the function that calls this one.
-function items.arguments(name, known_options, ...)
+-- Returns the items, their count, and the options. Errors are raised at `level`, counted from here: 3
+-- is the caller of the function that calls this one.
+function items.arguments(name, known_options, level, ...)
   local count = select("#", ...)
   local first, second = ...
   local with_options = count == 2 and type(second) == "table" and second[1] == nil
     and not is_callable(second)
-  local list, options, as_list = { ... }, {}, false
+  local list, options = { ... }, {}
   if is_list(first) and (count == 1 or with_options) then
-    list, count, options, as_list = first, first.n or #first, with_options and second or {}, true
+    list, count, options = first, first.n or #first, with_options and second or {}
   end
   for option in pairs(options) do
     if not known_options[option] then
-      error(("%s: unknown option '%s'"):format(name, tostring(option)), 3)
+      error(("%s: unknown option '%s'"):format(name, tostring(option)), level)
     end
   end
   for i = 1, count do
     if not is_item(list[i]) then
       error(("%s: item %d is a %s; expected a function, a {function, arguments...} list or a task")
-        :format(name, i, type(list[i])), 3)
+        :format(name, i, type(list[i])), level)
     end
   end
-  return list, count, options, as_list
+  return list, count, options
 end
 
 --- Starts what is not a task already. Returns the tasks, and which of them are ours to cancel.
--- The place where they are spawned is the line that called the combinator.
-function items.start(list, count)
+-- The place where they are spawned is `level` levels up, as for items.arguments.
+function items.start(list, count, level)
   local tasks, owned = {}, {}
   for i = 1, count do
     local item = list[i]
     if is_task(item) then
       tasks[i], owned[i] = item, false
     else
-      tasks[i], owned[i] = core.spawn_for(3, item), true
+      tasks[i], owned[i] = core.spawn_for(level, item), true
     end
   end
   return tasks, owned

@@ -8,10 +8,10 @@ local race = {}
 -- The first item to end wins, with success or failure: its results are returned or its error is
 -- raised. The others that race started are cancelled, and their clean-up is over before it returns.
 function race.race(...)
-  local list, count = items.arguments("ml.race", {}, ...)
+  local list, count = items.arguments("ml.race", {}, 3, ...)
   if count == 0 then error("ml.race: nothing to race (a race without items would never end)", 2) end
   core.checkpoint("ml.race")
-  local tasks, owned = items.start(list, count)
+  local tasks, owned = items.start(list, count, 3)
   return items.outcome(tasks[core.join(tasks, count, "first", owned)])
 end
 
@@ -19,9 +19,9 @@ end
 -- The others that it started are cancelled and cleaned up. When all fail, raises a "group" error
 -- whose `errors` are theirs, in argument order.
 function race.any(...)
-  local list, count = items.arguments("ml.any", {}, ...)
+  local list, count = items.arguments("ml.any", {}, 3, ...)
   core.checkpoint("ml.any")
-  local tasks, owned = items.start(list, count)
+  local tasks, owned = items.start(list, count, 3)
   local winner = core.join(tasks, count, "success", owned)
   if winner then return items.outcome(tasks[winner]) end
   local errors, texts = {}, {}
