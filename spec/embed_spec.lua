@@ -1,6 +1,7 @@
 -- moonloop.h: modules in C that suspend tasks, and C programs that embed the host. Times are generous
 -- bounds, never measurements.
 local ml = require "moonloop"
+local eventually = require("spec.support.tasks").eventually
 local lfs = require "lfs"
 local folders = require "spec.support.folder"
 local helpers = require "spec.support.process"
@@ -31,14 +32,6 @@ local function children()
     end
   end
   return count
-end
-
---- Waits until `condition()` is true.
-local function eventually(condition)
-  assert(ml.timeout(LONG, function()
-    while not condition() do ml.sleep(0.002) end
-    return true
-  end), "it never came true")
 end
 
 describe("a function in C that libuv completes", function()

@@ -1,15 +1,6 @@
 -- What a job tells its caller while it runs, and the calls it can be asked about.
 local ml = require "moonloop"
-
-local LONG = 20 -- seconds
-
-local function eventually(condition)
-  local ok = ml.timeout(LONG, function()
-    while not condition() do ml.sleep(0.002) end
-    return true
-  end)
-  assert(ok, "it never came true")
-end
+local eventually = require("spec.support.tasks").eventually
 
 --- All that a call's progress gives.
 local function collect(call)

@@ -1,17 +1,7 @@
 -- The executor: jobs on other threads. Times are generous bounds, never measurements.
 local ml = require "moonloop"
+local eventually = require("spec.support.tasks").eventually
 local run = require("spec.support.process").run
-
-local LONG = 20 -- seconds: longer than anything here takes, shorter than a reader's patience
-
---- Waits until `condition()` is true.
-local function eventually(condition)
-  local ok = ml.timeout(LONG, function()
-    while not condition() do ml.sleep(0.002) end
-    return true
-  end)
-  assert(ok, "it never came true")
-end
 
 --- A job that runs until it is interrupted. It allocates: that is where TSan delivers signals.
 local function hog()

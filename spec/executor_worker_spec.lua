@@ -1,15 +1,6 @@
 -- The states of a pool's workers: start-up code, replacement, limits, and what stats tells of them.
 local ml = require "moonloop"
-
-local LONG = 20 -- seconds: longer than anything here takes, shorter than a reader's patience
-
-local function eventually(condition)
-  local ok = ml.timeout(LONG, function()
-    while not condition() do ml.sleep(0.002) end
-    return true
-  end)
-  assert(ok, "it never came true")
-end
+local eventually = require("spec.support.tasks").eventually
 
 --- Computes for ever. It allocates: that is where TSan delivers signals.
 local function hog()

@@ -2,10 +2,11 @@
 -- ml.http makes of it is http_client_spec.lua's; bodies bit by bit are http_plain_stream_spec.lua's.
 local ml = require "moonloop"
 local plain = require "moonloop.http.plain"
-local rawhttp = require "spec.support.rawhttp"
+local raw = require "spec.support.http"
 local rawtcp = require("spec.support").rawtcp
-local serve, receive, answering, ok = rawhttp.serve, rawhttp.receive, rawhttp.answering, rawhttp.ok
-local assert_error, wait_until = rawhttp.assert_error, rawhttp.wait_until
+local serve, receive, answering, ok = raw.serve, raw.read_request, raw.answering, raw.ok
+local eventually = require("spec.support.tasks").eventually
+local assert_error = raw.assert_error
 
 -- The request with what most specs do not care about filled in.
 local function request(pool, method, url, opts)
@@ -21,7 +22,7 @@ describe("moonloop.http.plain", function()
   before_each(function() pool = plain.pool {} end)
   after_each(function()
     pool:close()
-    rawhttp.stop()
+    raw.stop()
   end)
 
   describe("request", function()
@@ -270,7 +271,7 @@ describe("moonloop.http.plain", function()
           assert.equal("x", select(2, get(pool, server.url)), text)
           assert.equal(n, server.connections)
         end
-        wait_until(function() return server.open == 0 end)
+        eventually(function() return server.open == 0 end)
       end
       local server = serve(function(conn)
         conn:receive("\r\n\r\n")
@@ -279,7 +280,7 @@ describe("moonloop.http.plain", function()
       end)
       local body = ("x"):rep(20000000)
       assert.equal("x", select(2, request(pool, "POST", server.url, { body = body })))
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
     end)
 
     it("is closed after a request that says so, and kept for HTTP/1.0 with keep-alive", function()
@@ -287,7 +288,7 @@ describe("moonloop.http.plain", function()
       for _ = 1, 2 do get(pool, server.url) end
       assert.equal(1, server.connections)
       get(pool, server.url, { lines = "Connection: close\r\n" })
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
     end)
 
     it("whose server closes it, or talks out of turn, while it is idle is dropped at once", function()
@@ -304,7 +305,7 @@ describe("moonloop.http.plain", function()
         go = false
         get(pool, server.url)
         go = true
-        wait_until(function() return server.open == 0 end)
+        eventually(function() return server.open == 0 end)
         assert.equal(200, (request(pool, "POST", server.url)))
         assert.equal(2, server.connections)
       end
@@ -340,12 +341,12 @@ describe("moonloop.http.plain", function()
       local server = serve(answering(ok("x")))
       local short = plain.pool { idle = 0.02 }
       get(short, server.url)
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
       assert.equal(200, (get(short, server.url)))
       assert.equal(2, server.connections)
       local none = plain.pool { idle = 0 }
       get(none, server.url)
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
     end)
 
     it("of a cancelled or late exchange is closed, never kept", function()
@@ -356,13 +357,13 @@ describe("moonloop.http.plain", function()
         conn:receive("*a")
       end)
       local task = ml.spawn(get, pool, server.url)
-      wait_until(function() return asked == 1 end)
+      eventually(function() return asked == 1 end)
       task:cancel()
       assert.is_false(pcall(task.await, task))
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
       local err = assert_error("timeout", "CURLE_OPERATION_TIMEDOUT", get(pool, server.url, { timeout = 0.02 }))
       assert.matches("not finished within 0.02 s", err.message)
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
       assert_error("timeout", "CURLE_OPERATION_TIMEDOUT", get(pool, server.url, { timeout = 0 }))
     end)
   end)
@@ -392,7 +393,7 @@ describe("moonloop.http.plain", function()
       for i = 1, 6 do ask(a, "a" .. i) end
       ask(b, "b1") -- a's line is not b's
       ask(b, "b2")
-      wait_until(function() return #a.paths == 2 and #b.paths == 1 end)
+      eventually(function() return #a.paths == 2 and #b.paths == 1 end)
       ml.sleep(0.005)
       assert.same({ 2, 1 }, { #a.paths, #b.paths })
       a.release()
@@ -408,7 +409,7 @@ describe("moonloop.http.plain", function()
       for i = 1, 3 do servers[i] = serve(answering(ok("x"))) end
       local small = plain.pool { max_connections = 2 }
       for _, server in ipairs(servers) do get(small, server.url) end
-      wait_until(function() return servers[1].open == 0 end)
+      eventually(function() return servers[1].open == 0 end)
       get(small, servers[2].url)
       get(small, servers[3].url)
       assert.same({ 1, 1 }, { servers[2].connections, servers[3].connections })
@@ -435,12 +436,12 @@ describe("moonloop.http.plain", function()
     it("that is closed takes no request, and lets those under way end", function()
       local server = holding()
       local task = ml.spawn(get, pool, server.url)
-      wait_until(function() return #server.paths == 1 end)
+      eventually(function() return #server.paths == 1 end)
       pool:close()
       assert_error("closed", nil, get(pool, server.url))
       server.release()
       assert.equal(200, (task:await()))
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
     end)
 
     it("says which option is wrong", function()
@@ -499,7 +500,7 @@ describe("moonloop.http.plain", function()
     end
     ml.map(jobs, function(job) job() end, { limit = 10 })
     assert.is_true(#results < 200)
-    wait_until(function() return server.open == 0 end)
+    eventually(function() return server.open == 0 end)
   end)
 
   it("a request under way is named by method and host", function()

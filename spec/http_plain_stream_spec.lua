@@ -1,10 +1,11 @@
 -- moonloop.http.plain: bodies that are read and written bit by bit.
 local ml = require "moonloop"
 local plain = require "moonloop.http.plain"
-local rawhttp = require "spec.support.rawhttp"
+local raw = require "spec.support.http"
 local rawtcp = require("spec.support").rawtcp
-local serve, receive, answering, ok = rawhttp.serve, rawhttp.receive, rawhttp.answering, rawhttp.ok
-local assert_error, wait_until = rawhttp.assert_error, rawhttp.wait_until
+local serve, receive, answering, ok = raw.serve, raw.read_request, raw.answering, raw.ok
+local eventually = require("spec.support.tasks").eventually
+local assert_error = raw.assert_error
 
 local function get(pool, url, opts)
   return plain.request(pool, "GET", url, "", nil, opts.timeout or 30, opts.max_body or math.huge, true)
@@ -21,7 +22,7 @@ describe("moonloop.http.plain:", function()
   before_each(function() pool = plain.pool {} end)
   after_each(function()
     pool:close()
-    rawhttp.stop()
+    raw.stop()
   end)
 
   describe("a reader", function()
@@ -116,10 +117,10 @@ describe("moonloop.http.plain:", function()
       local _, reader = get(pool, server.url, {})
       reader:close()
       assert_error("closed", nil, reader:read())
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
       reader = select(2, get(pool, server.url, {})) -- luacheck: ignore
       reader = nil -- luacheck: ignore
-      wait_until(function()
+      eventually(function()
         collectgarbage()
         return server.open == 0
       end)
@@ -139,7 +140,7 @@ describe("moonloop.http.plain:", function()
       assert.error_matches(function() reader:read() end, "another task waits")
       task:cancel()
       assert.is_false(pcall(task.await, task))
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
     end)
   end)
 
@@ -233,7 +234,7 @@ describe("moonloop.http.plain:", function()
       assert.is_false(good)
       assert.is_false(upload:write("more"))
       assert.same({ 413, "big" }, { (function(status, body) return status, body end)(upload:response(1000)) })
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
     end)
 
     it("learns of a response that came before a reset", function()
@@ -280,10 +281,10 @@ describe("moonloop.http.plain:", function()
       local server = serve(function(conn) conn:receive("*a") end)
       local upload = assert(begin(server.url))
       upload:close()
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
       upload = assert(begin(server.url)) -- luacheck: ignore
       upload = nil -- luacheck: ignore
-      wait_until(function()
+      eventually(function()
         collectgarbage()
         return server.open == 0
       end)
@@ -292,7 +293,7 @@ describe("moonloop.http.plain:", function()
       ml.sleep(0.005)
       task:cancel()
       assert.is_false(pcall(task.await, task))
-      wait_until(function() return server.open == 0 end)
+      eventually(function() return server.open == 0 end)
       assert_error("timeout", "CURLE_OPERATION_TIMEDOUT", assert(begin(server.url, nil, 0.02)):response(1))
     end)
 

@@ -3,7 +3,7 @@ local ml = require "moonloop"
 local raw = require "spec.support.http"
 local rawtcp = require("spec.support").rawtcp
 local serve, answering, ok, header, serve_echo = raw.serve, raw.answering, raw.ok, raw.header, raw.serve_echo
-local wait_until = raw.wait_until
+local eventually = require("spec.support.tasks").eventually
 
 raw.on_both_engines(describe, "ml.http pools", function(http)
   after_each(raw.stop)
@@ -75,7 +75,7 @@ raw.on_both_engines(describe, "ml.http pools", function(http)
     assert(client:get(server.url))
     client:close()
     client:close()
-    wait_until(function() return closed end)
+    eventually(function() return closed end)
     local good, err = pcall(client.get, client, server.url)
     assert.is_false(good)
     assert.equal("closed", err.kind)
@@ -85,7 +85,7 @@ raw.on_both_engines(describe, "ml.http pools", function(http)
     local asked, closed, go = false, false, false
     local server = serve(function(conn)
       asked = raw.read_request(conn)
-      wait_until(function() return go end)
+      eventually(function() return go end)
       conn:send(ok("whole"))
       conn:receive("*a")
       closed = true
@@ -94,11 +94,11 @@ raw.on_both_engines(describe, "ml.http pools", function(http)
     do
       local client <close> = http.client()
       task = ml.spawn(client.get, client, server.url)
-      wait_until(function() return asked end)
+      eventually(function() return asked end)
     end
     go = true
     assert.equal("whole", assert(task:await()).body)
-    wait_until(function() return closed end)
+    eventually(function() return closed end)
   end)
 
   it("unix_socket connects there, and asks for the URL's host", function()

@@ -1,5 +1,6 @@
 -- ml.http: retries on demand.
 local ml = require "moonloop"
+local eventually = require("spec.support.tasks").eventually
 local raw = require "spec.support.http"
 local rawtcp = require("spec.support").rawtcp
 local serve, answering, ok = raw.serve, raw.answering, raw.ok
@@ -153,7 +154,7 @@ raw.on_both_engines(describe, "ml.http retries", function(http)
   it("a cancel ends the waiting", function()
     local server = serve_turns(status(503))
     local task = ml.spawn(http.get, server.url, { retries = { attempts = 2, base = 1000, max = 1000 }, timeout = 1e6 })
-    raw.wait_until(function() return server.asked == 1 end)
+    eventually(function() return server.asked == 1 end)
     task:cancel()
     assert.is_false(pcall(task.await, task))
     assert.equal(1, server.asked)

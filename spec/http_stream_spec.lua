@@ -2,7 +2,8 @@
 local ml = require "moonloop"
 local raw = require "spec.support.http"
 local serve, answering, ok, header = raw.serve, raw.answering, raw.ok, raw.header
-local assert_error, wait_until = raw.assert_error, raw.wait_until
+local eventually = require("spec.support.tasks").eventually
+local assert_error = raw.assert_error
 
 local CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -160,7 +161,7 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
         end)
         for n = 1, 2 do
           leave(assert(http.get(server.url, { stream = true })))
-          wait_until(function() return closed == n end)
+          eventually(function() return closed == n end)
           assert.equal(n, server.connections)
         end
       end)
@@ -175,7 +176,7 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
         closed = true
       end)
       assert(http.get(server.url, { stream = true }))
-      wait_until(function()
+      eventually(function()
         collectgarbage()
         return closed
       end)
@@ -282,7 +283,7 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
         assert.is_false(good)
         assert.matches(n == 1 and "shorter" or "longer", message)
         collectgarbage()
-        wait_until(function() return closed == server.connections end)
+        eventually(function() return closed == server.connections end)
       end
     end)
 
@@ -328,7 +329,7 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
       local good, err = pcall(http.post, server.url, { body = function() error(reason) end })
       assert.is_false(good)
       assert.equal(reason, err)
-      wait_until(function() return closed or server.connections == 0 end)
+      eventually(function() return closed or server.connections == 0 end)
       good, err = pcall(http.post, server.url, { body = function() return 5 end })
       assert.is_false(good)
       assert.matches("gave a number in place of a string", err)
@@ -504,14 +505,14 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
         assert.is_false(good)
         assert.equal("timeout", err.kind)
         local task = ml.spawn(ask, server.url)
-        wait_until(function() return asked >= 3 end)
+        eventually(function() return asked >= 3 end)
         task:cancel()
         assert.is_false(pcall(task.await, task))
         assert.equal("cancelled", task:status())
         local before = server.connections
         assert.equal("whole", assert(http.get(server.url .. "/whole")).body)
         assert.equal(before + 1, server.connections)
-        if not phase:find("writ") then wait_until(function() return closed == before end) end
+        if not phase:find("writ") then eventually(function() return closed == before end) end
       end)
     end
   end)

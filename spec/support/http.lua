@@ -1,4 +1,4 @@
---- Plain TCP servers for the specs of the HTTP client, which decide on every byte they send.
+--- Servers on plain TCP, which decide on every byte they send, for the specs of HTTP clients.
 local ml = require "moonloop"
 local rawtcp = require("spec.support").rawtcp
 local assert = require "luassert"
@@ -13,7 +13,7 @@ function M.read_request(conn)
   local head = conn:receive("\r\n\r\n", 60)
   if not head then return nil end
   local length = tonumber(head:match("\r\n[Cc]ontent%-[Ll]ength: (%d+)"))
-  if length then return head, length > 0 and assert(conn:receive(length)) or "" end
+  if length then return head, length > 0 and conn:receive(length) or "" end
   if not head:lower():find("\r\ntransfer-encoding: chunked", 1, true) then return head, "" end
   local pieces = {}
   while true do
@@ -35,9 +35,9 @@ function M.answering(reply)
 end
 
 --- A server whose connections are given to `talk(conn, n)`, each in a task of its own, and closed when
--- that returns. `connections` counts them.
+-- that returns. It counts them: `connections` in all, `open` ones.
 function M.serve(talk)
-  local server = { listener = rawtcp.listen(), connections = 0 }
+  local server = { listener = rawtcp.listen(), connections = 0, open = 0 }
   server.url = "http://127.0.0.1:" .. server.listener.port
   server.task = ml.spawn(function()
     while true do
@@ -47,7 +47,9 @@ function M.serve(talk)
       local n = server.connections
       ml.spawn(function()
         local _ <close> = conn
+        server.open = server.open + 1
         talk(conn, n)
+        server.open = server.open - 1
       end)
     end
   end)
@@ -84,10 +86,10 @@ function M.header(head, name)
 end
 
 --- Checks that what came is nil and an error of this kind and code; gives the error.
-function M.assert_error(kind, code, response, err)
-  assert.is_nil(response)
+function M.assert_error(kind, code, result, err)
+  assert.is_nil(result)
   assert.is_true(ml.is_error(err))
-  assert.equal(kind .. " " .. code, err.kind .. " " .. tostring(err.code))
+  assert.equal(kind .. " " .. tostring(code), err.kind .. " " .. tostring(err.code))
   return err
 end
 
@@ -108,14 +110,6 @@ function M.on_both_engines(describe, name, specs)
     curl[verb] = function(url, opts) return client[verb](client, url, opts) end
   end
   describe(name .. ", libcurl,", function() specs(curl) end)
-end
-
---- Waits until `f()` is true.
-function M.wait_until(f)
-  assert(ml.timeout(5, function()
-    while not f() do ml.sleep(0.001) end
-    return true
-  end))
 end
 
 return M

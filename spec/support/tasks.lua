@@ -3,6 +3,8 @@ local ml = require "moonloop"
 
 local M = {}
 
+local PATIENCE = 30 -- seconds: longer than anything in the specs takes, shorter than a reader's patience
+
 --- The specs' unit of time, in seconds: long enough that times of different length end in order.
 M.UNIT = 0.02
 
@@ -18,6 +20,15 @@ function M.await(task) return pcall(task.await, task) end
 
 --- A value for a to-be-closed variable, whose __close calls f.
 function M.closing(f) return setmetatable({}, { __close = f }) end
+
+--- Waits until `condition()` is true; an error when that takes longer than anything should.
+function M.eventually(condition)
+  local came = ml.timeout(PATIENCE, function()
+    while not condition() do ml.sleep(0.002) end
+    return true
+  end)
+  assert(came, "it never came true")
+end
 
 --- A function that gives these values after so many units.
 function M.after(units, ...)
