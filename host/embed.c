@@ -77,9 +77,9 @@ static int run(Runtime *rt, Program *program) {
     return 1;
   }
   int top = lua_gettop(rt->L);
-  rt->remote->main = &main;
+  remote_run_begins(rt->remote, &main);
   int status = main_task_run(&main, rt, l_load, program);
-  rt->remote->main = NULL;
+  remote_run_over(rt->remote);
   runtime_cancel_all(rt, "the program has ended", END_GRACE);
   if (main.task) main.task->owner = NULL; /* it would not end: `main` ends before it */
   rt->stopping = false;                   /* os.exit has ended this run, not the next */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The signal handler is told nothing else. */
 static _Thread_local Runtime *runs_here;
@@ -65,6 +66,12 @@ void interrupt_remove(Runtime *rt, Interrupt *interrupt) {
     *link = interrupt->next;
     return;
   }
+}
+
+bool interrupt_timer_new(timer_t *timer) {
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = INTERRUPT_SIGNAL};
+  event._sigev_un._tid = gettid();
+  return timer_create(CLOCK_MONOTONIC, &event, timer) == 0;
 }
 
 Runtime *interrupt_enter(Runtime *rt) {

@@ -10,6 +10,7 @@
 #include "runtime.h"
 
 #include <signal.h>
+#include <time.h>
 
 #define INTERRUPT_SIGNAL SIGURG
 
@@ -33,6 +34,10 @@ void interrupt_remove(Runtime *rt, Interrupt *interrupt);
 /* This thread runs the loop of `rt` from now on, until interrupt_leave with what this returned. */
 Runtime *interrupt_enter(Runtime *rt);
 void interrupt_leave(Runtime *before);
+
+/* Makes a kernel's timer that interrupts this thread when it is set, with timer_settime. The caller
+   deletes it. False when the system has none left. */
+bool interrupt_timer_new(timer_t *timer);
 
 /* Sets the hook, for after `count` instructions of L. Safe in a signal handler of the thread that
    runs L. A hook of debug.sethook comes back when ours has run. */

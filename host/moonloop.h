@@ -55,7 +55,8 @@ int ml_run_file(ml_Runtime *rt, const char *path, int argc, char *const *argv);
 int ml_run_string(ml_Runtime *rt, const char *code, const char *name);
 
 /* Ends the run: cancels its tasks, waits for their clean-up; the run returns ML_STOPPED. Lua code
-   that computes is interrupted; a C function that computes is not. A stop that comes while nothing
+   that computes is interrupted, and again each time it has gone on for 0.1 s without a wait; a C
+   function that computes is not. A stop that comes while nothing
    runs ends the next run. For any thread, and for signal handlers, until `rt` is being closed;
    closing waits for a call under way. */
 void ml_stop(ml_Runtime *rt);

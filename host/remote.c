@@ -6,6 +6,10 @@
 #include <sched.h>
 #include <stdlib.h>
 
+/* How long a stretch of Lua that goes on after a stop is left alone, and how often it is looked at.
+ */
+#define STOP_PERIOD_NS 100000000u
+
 struct ml_Completion {
   ml_Completion *next; /* among the signalled */
   Remote *remote;
@@ -54,25 +58,61 @@ static void keep_alive(Remote *remote) {
 }
 
 void remote_check_stop(Remote *remote) {
-  if (remote->main && atomic_exchange(&remote->stop, false))
-    main_task_stop(remote->main, "stopped", ML_STOPPED);
+  if (!remote->main || !atomic_exchange(&remote->stop, false)) return;
+  main_task_stop(remote->main, "stopped", ML_STOPPED);
+  remote->since = uv_hrtime();
+}
+
+/* The timer goes on until the run has ended: one interrupt could meet the host between two tasks,
+   or a task that goes on computing after its cancel. Safe in signal handlers. */
+static void set_timer(Remote *remote, uint64_t period) {
+  struct timespec time = {(time_t)(period / 1000000000u), (long)(period % 1000000000u)};
+  if (remote->has_timer) timer_settime(remote->timer, 0, &(struct itimerspec){time, time}, NULL);
+}
+
+void remote_run_begins(Remote *remote, MainTask *main) {
+  remote->main = main;
+  atomic_store(&remote->running, true);
+  if (atomic_load(&remote->stop)) set_timer(remote, STOP_PERIOD_NS);
+}
+
+/* An ml_stop under way is waited for: it may be about to set the timer, or to use the handle. */
+static void await_stopping(Remote *remote) {
+  while (atomic_load(&remote->stopping) > 0) sched_yield();
+}
+
+void remote_run_over(Remote *remote) {
+  remote->main = NULL;
+  atomic_store(&remote->running, false);
+  await_stopping(remote);
+  set_timer(remote, 0);
 }
 
 static Remote *of_interrupt(Interrupt *interrupt) {
   return container_of(interrupt, Remote, interrupt);
 }
 
-/* In the signal handler. */
+/* In the signal handler. After a stop has been told to the tasks, a stretch of Lua that does not
+   end has this long before it is broken off (again). */
 static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
-  (void)rt;
-  return atomic_load(&of_interrupt(interrupt)->stop);
+  Remote *remote = of_interrupt(interrupt);
+  if (atomic_load(&remote->stop)) return true;
+  if (!remote->main || !remote->main->stopped) return false;
+  uint32_t step = atomic_load_explicit(&rt->step, memory_order_relaxed);
+  if (step != remote->step) {
+    remote->step = step;
+    remote->since = uv_hrtime();
+  }
+  return uv_hrtime() - remote->since >= STOP_PERIOD_NS;
 }
 
 /* In the interrupted task. */
 static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   (void)ar;
-  if (!atomic_load(&of_interrupt(interrupt)->stop)) return;
-  remote_check_stop(of_interrupt(interrupt));
+  Remote *remote = of_interrupt(interrupt);
+  if (!interrupt_wanted(interrupt, runtime_of(L))) return;
+  remote_check_stop(remote);
+  remote->since = uv_hrtime();
   ml_wait_check_cancel(L);
 }
 
@@ -88,7 +128,8 @@ static void on_closed(uv_handle_t *async) { release(async->data); }
 static void close_remote(CloseHook *hook, Runtime *rt) {
   Remote *remote = container_of(hook, Remote, close);
   /* The run may have ended, and be closed, before the ml_stop that ended it has returned. */
-  while (atomic_load(&remote->stopping) > 0) sched_yield();
+  await_stopping(remote);
+  if (remote->has_timer) timer_delete(remote->timer);
   rt->remote = NULL;
   interrupt_remove(rt, &remote->interrupt);
   deliver(remote, take_signalled(remote, true));
@@ -112,6 +153,7 @@ Remote *remote_of(Runtime *rt) {
   }
   remote->async.data = remote;
   remote->thread = pthread_self();
+  remote->has_timer = interrupt_timer_new(&remote->timer);
   remote->interrupt.wanted = interrupt_wanted;
   remote->interrupt.act = interrupt_act;
   interrupt_add(rt, &remote->interrupt);
@@ -160,6 +202,7 @@ void ml_stop(Runtime *rt) {
   atomic_store(&remote->stop, true);
   uv_async_send(&remote->async);
   pthread_kill(remote->thread, INTERRUPT_SIGNAL);
+  if (atomic_load(&remote->running)) set_timer(remote, STOP_PERIOD_NS);
   atomic_fetch_sub(&remote->stopping, 1);
   errno = error;
 }

@@ -131,9 +131,7 @@ static void make_timer(Limiter *l) {
   pid_t thread = gettid();
   if (l->timer_thread == thread) return;
   if (l->timer_thread) timer_delete(l->timer);
-  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = INTERRUPT_SIGNAL};
-  event._sigev_un._tid = thread;
-  l->timer_thread = timer_create(CLOCK_MONOTONIC, &event, &l->timer) == 0 ? thread : 0;
+  l->timer_thread = interrupt_timer_new(&l->timer) ? thread : 0;
   l->ticking = false;
 }
 

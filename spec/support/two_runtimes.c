@@ -65,6 +65,16 @@ static const char for_ever[] =
 
 static const char busy[] = "started() while true do pcall(string.rep, 'x', 10) end";
 
+/* Goes on computing after it has been interrupted, and so does one of the tasks that it leaves. */
+static const char stubborn[] =
+    "local ml = require 'moonloop'\n"
+    "local function compute() while true do pcall(string.rep, 'x', 10) end end\n"
+    "ml.spawn(function() ml.catch(ml.sleep, 1000) ml.catch(compute) compute() end)\n"
+    "ml.sleep(0)\n"
+    "started()\n"
+    "for _ = 1, 2 do ml.catch(compute) end\n"
+    "compute()\n";
+
 static void keep_report(void *data, const char *text) { strncat(data, text, 511 - strlen(data)); }
 
 static void *host_main(void *arg) {
@@ -110,6 +120,8 @@ static void *host_main(void *arg) {
   uv_sem_post(&host->stopped);
   CHECK(ml_run_string(rt, busy, "busy") == ML_STOPPED); /* so it does */
   uv_sem_post(&host->stopped);
+  CHECK(ml_run_string(rt, stubborn, "stubborn") == ML_STOPPED); /* once */
+  uv_sem_post(&host->stopped);
   CHECK(ml_runtime_close(rt) == 0); /* a thread still reads from the pipe */
   return NULL;
 }
@@ -124,7 +136,7 @@ int main(int argc, char **argv) {
     uv_sem_init(&hosts[i].stopped, 0);
     CHECK(pthread_create(&threads[i], NULL, host_main, &hosts[i]) == 0);
   }
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 6; i++) {
     Host *host = &hosts[i % 2];
     uv_sem_wait(&host->started);
     ml_stop(host->rt);
