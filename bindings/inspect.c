@@ -30,10 +30,10 @@ static void push_task(lua_State *L, Task *t) {
   lua_setfield(L, -2, "cancelled");
 }
 
-/* Calls `visit` for each live task, parents first, until it returns false. */
-static void each_task(Runtime *rt, bool (*visit)(Task *t, void *data), void *data) {
+/* Calls `visit` for each live task, parents first. */
+static void each_task(Runtime *rt, void (*visit)(Task *t, void *data), void *data) {
   for (Task *t = rt->roots; t;) {
-    if (!visit(t, data)) return;
+    visit(t, data);
     if (t->children) {
       t = t->children;
       continue;
@@ -43,16 +43,15 @@ static void each_task(Runtime *rt, bool (*visit)(Task *t, void *data), void *dat
   }
 }
 
-static bool add_task(Task *t, void *data) {
+static void add_task(Task *t, void *data) {
   lua_State *L = data;
-  if (t == t->rt->current) return true;
+  if (t == t->rt->current) return;
   push_task(L, t);
   lua_rawseti(L, -2, luaL_len(L, -2) + 1);
-  return true;
 }
 
-/* tasks() -> list of {id, parent, name, status, waiting_for, place, cancelled}, without the caller
- */
+/* tasks() -> list of {id, parent, name, status, waiting_for, place, cancelled}: every live task but
+   the caller, parents first */
 static int l_tasks(lua_State *L) {
   lua_newtable(L);
   each_task(runtime_of(L), add_task, L);
@@ -86,12 +85,11 @@ static void push_live_task(lua_State *L, Task *t) {
   if (t->source) set_string(L, "spawned_at", task_site(t->source, t->line, text));
 }
 
-static bool add_live_task(Task *t, void *data) {
+static void add_live_task(Task *t, void *data) {
   lua_State *L = data;
-  if (t->is_host) return true;
+  if (t->is_host) return;
   push_live_task(L, t);
   lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  return true;
 }
 
 /* live() -> list of {task, id, name, status, waiting_for, age, cpu, parent, spawned_at}: every live
@@ -123,29 +121,29 @@ static int l_dump(lua_State *L) {
   return whole ? 1 : luaL_error(L, "ml.dump: not enough memory");
 }
 
-typedef struct Search {
-  uint64_t id;
-  Task *found;
-} Search;
+typedef struct Cancelling {
+  lua_State *L; /* the set of ids is at 1 */
+  CancelCause *cause;
+} Cancelling;
 
-static bool find_task(Task *t, void *data) {
-  Search *search = data;
-  if (t->id == search->id) search->found = t;
-  return !search->found;
+static void cancel_listed(Task *t, void *data) {
+  Cancelling *c = data;
+  lua_rawgeti(c->L, 1, (lua_Integer)t->id);
+  if (lua_toboolean(c->L, -1)) task_cancel(t, c->cause);
+  lua_pop(c->L, 1);
 }
 
-/* cancel(id, reason) -> true if that task was alive and is cancelled now */
+/* cancel(ids, reason): cancels the tasks that are alive among those whose ids are keys of a table
+ */
 static int l_cancel(lua_State *L) {
-  Search search = {.id = (uint64_t)luaL_checkinteger(L, 1)};
+  luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checkstring(L, 2);
   lua_settop(L, 2);
-  each_task(runtime_of(L), find_task, &search);
-  if (!search.found) return 0;
   CancelCause *cause = cause_new_from(L);
   if (!cause) return luaL_error(L, "not enough memory");
-  lua_pushboolean(L, task_cancel(search.found, cause));
+  each_task(runtime_of(L), cancel_listed, &(Cancelling){L, cause});
   cause_drop(cause);
-  return 1;
+  return 0;
 }
 
 /* "127.0.0.1:8000" of one side of a socket; false where it has none. */

@@ -176,6 +176,26 @@ describe("moonloop test", function()
     assert.equal(1, status)
   end)
 
+  it("names twenty of the tasks that a spec leaves, counts the others, and ends them all", function()
+    local output, status = run [[
+      it("one", function()
+        local function go(n)
+          if n > 1 then ml.spawn(go, n - 1) end
+          ml.sleep(1000)
+        end
+        ml.spawn(go, 2000)
+        for _ = 1, 2001 do ml.sleep(0) end
+      end)
+      it("two", function() assert.equal(1, #ml.tasks()) end)
+    ]]
+    local _, named = output:gsub("spawned at fixture_spec.lua", "")
+    assert.equal(20, named)
+    assert.matches("; 1980 more tasks", output, 1, true)
+    assert.matches("not ok 1 %- one", output)
+    assert.matches("\nok 2 %- two", output)
+    assert.equal(1, status)
+  end)
+
   it("reports the failure of a task nobody awaited, and the spec goes on", function()
     local output, status = run [[
       it("one", function()

@@ -15,6 +15,8 @@ local SETTLE_PASSES = 3 -- passes of the loop after a spec, for what is ending a
 local SETTLE_SECONDS = 1 -- for cleanups of cancelled tasks and sockets that are being closed
 local CANCEL_SECONDS = 5 -- for the cleanup of tasks that a spec left behind
 
+local MOST_DESCRIBED = 20 -- tasks, in the message about what a spec left behind
+
 local OPTIONS = [[
 moonloop test's own options:
   --virtual-clock     the clock jumps to the next timer when nothing else is ready (in one spec:
@@ -48,23 +50,13 @@ local function is_servers(handle, seen)
   return handle.peer ~= nil and seen.ports[port_of(handle.address)] == true
 end
 
--- Is an ancestor of `task` in the snapshot? Then its owner answers for it.
-local function belongs(task, by_id, seen)
-  local parent = by_id[task.parent]
-  while parent do
-    if seen[parent.id] then return true end
-    parent = by_id[parent.parent]
-  end
-  return false
-end
-
--- Tasks and handles that were not there in `seen`.
+-- Tasks and handles that were not there in `seen`. For a task with an ancestor that was, its owner
+-- answers.
 local function left_over(seen)
-  local tasks, handles, by_id = {}, {}, {}
-  local all = inspect.tasks()
-  for _, task in ipairs(all) do by_id[task.id] = task end
-  for _, task in ipairs(all) do
-    if not seen[task.id] and not belongs(task, by_id, seen) then tasks[#tasks + 1] = task end
+  local tasks, handles, answered = {}, {}, {}
+  for _, task in ipairs(inspect.tasks()) do -- parents first
+    answered[task.id] = seen[task.id] or answered[task.parent]
+    if not answered[task.id] then tasks[#tasks + 1] = task end
   end
   for _, handle in ipairs(inspect.handles()) do
     local known = seen[handle.key] or blamed[handle.key]
@@ -113,11 +105,13 @@ end
 local function clear(seen)
   local tasks, handles = settle(seen)
   if #tasks == 0 and #handles == 0 then return nil end
-  local lines = {}
-  for _, task in ipairs(tasks) do
-    lines[#lines + 1] = describe_task(task)
-    inspect.cancel(task.id, "left behind by a spec")
+  local lines, ids = {}, {}
+  for i, task in ipairs(tasks) do
+    if i <= MOST_DESCRIBED then lines[i] = describe_task(task) end
+    ids[task.id] = true
   end
+  if #tasks > MOST_DESCRIBED then lines[#lines + 1] = ("%d more tasks"):format(#tasks - MOST_DESCRIBED) end
+  inspect.cancel(ids, "left behind by a spec")
   local limit = ml.now() + CANCEL_SECONDS
   while #tasks > 0 and ml.now() < limit do
     ml.sleep(0)
