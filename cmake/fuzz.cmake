@@ -11,6 +11,11 @@ if(MOONLOOP_FUZZ)
   target_compile_options(moonloop_host PUBLIC ${FUZZ_FLAGS}
     -fsanitize=fuzzer-no-link,address,undefined)
   target_link_options(moonloop_host PUBLIC -fsanitize=address,undefined)
+  # The fuzzer has to see which of its inputs lead on in the HTTP parser.
+  get_target_property(llhttp_type llhttp TYPE)
+  if(llhttp_type STREQUAL OBJECT_LIBRARY)
+    target_compile_options(llhttp PRIVATE -g -O1 -fsanitize=fuzzer-no-link,address)
+  endif()
   target_compile_definitions(moonloop_host PUBLIC FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION)
   file(GLOB FUZZERS CONFIGURE_DEPENDS spec/fuzz/*_fuzz.c)
   foreach(source ${FUZZERS})

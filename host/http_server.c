@@ -3,6 +3,7 @@
 #include "access_log.h"
 #include "runtime.h"
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,7 +11,8 @@
 #define MAX_SWEEP_MS 2000
 #define ACCEPT_PAUSE_SECONDS 0.1 /* between tries while no descriptors are left */
 #define ACCEPTS_A_PASS 64
-#define IN_BUFFER 512 /* bytes: most heads; each handler that waits holds one */
+#define UNSENT_IN_KERNEL (128 * 1024) /* bytes */
+#define IN_BUFFER 512                 /* bytes: most heads; each handler that waits holds one */
 #define OUT_BUFFER 2048
 #define SPARE_BUFFERS 64 /* that are kept of each kind; half of the others go at each sweep */
 
@@ -156,6 +158,11 @@ static int listen_on(const struct addrinfo *address) {
   if (fd < 0) return uv_translate_sys_error(errno);
   int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  /* For all connections, which take it over: the kernel would keep megabytes for each client that
+     does not read, and a thousand of those exhaust what all sockets share. What is on its way to a
+     client that reads does not count. */
+  int unsent = UNSENT_IN_KERNEL;
+  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
   if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, BACKLOG)) {
     int error = uv_translate_sys_error(errno);
     close(fd);

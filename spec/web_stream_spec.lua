@@ -356,10 +356,11 @@ describe("a client that is behind", function()
     -- A sanitizer keeps what is freed; it is known by the terabytes of addresses that it reserves.
     local function rss() return kilobytes("VmSize") < 1 << 30 and kilobytes("VmRSS") or 0 end
     local piece, total = ("x"):rep(@PIECE@), @TOTAL@
-    local written, done = 0, false
+    local written, begun, done = 0, false, false
     local app = web.app()
     app:get("/", function()
       return web.response { stream = function(out)
+        begun = true
         while written < total do
           out:write(piece)
           written = written + #piece
@@ -376,7 +377,7 @@ describe("a client that is behind", function()
       repeat
         last = written
         for _ = 1, 20 do ml.sleep(0.005) end
-      until written == last and written > 0
+      until written == last and begun
       collectgarbage() collectgarbage()
       print("waits", done == false, rss() - before < 1024, collectgarbage("count") - lua_before < 1024)
       local got = 0
@@ -396,6 +397,38 @@ describe("a client that is behind", function()
       assert.matches("waits\ttrue\ttrue\ttrue", output)
       assert.matches("all\ttrue\ttrue", output)
     end
+  end)
+  -- A thousand such clients must not use up what all sockets of the system share.
+  it("has little waiting in the kernel: megabytes would be its default", function()
+    local written = 0
+    local app = streaming(function(out)
+      while true do
+        out:write(("x"):rep(8192))
+        written = written + 8192
+      end
+    end)
+    support.serving(app, function(port)
+      local conns = {}
+      for i = 1, 20 do
+        conns[i] = assert(rawtcp.connect(port))
+        conns[i]:send(request("GET", "/"))
+      end
+      local function all_wait()
+        local waiting = 0
+        for _, task in ipairs(ml.tasks()) do
+          if task.waiting_for == "a client that is behind" then waiting = waiting + 1 end
+        end
+        return waiting == #conns
+      end
+      local last
+      repeat
+        last = written
+        for _ = 1, 20 do ml.sleep(0.005) end
+      until all_wait() and written == last
+      for _, conn in ipairs(conns) do conn:close() end
+      -- With what the clients' side takes before it is full.
+      assert.is_true(written < #conns * 1024 * 1024, written // #conns .. " bytes for each")
+    end)
   end)
   it("and reads nothing any more is hung up on, and the handler cancelled", function()
     local why
