@@ -3,12 +3,10 @@
 #include "error.h"
 #include "join.h"
 #include "modules.h"
-#include "report.h"
 #include "states.h"
 #include "task.h"
 
 #include <lauxlib.h>
-#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 

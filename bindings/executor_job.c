@@ -3,7 +3,6 @@
 
 #include "args.h"
 #include "container_of.h"
-#include "error.h"
 #include "report.h"
 #include "transfer.h"
 

@@ -1,6 +1,5 @@
 /* moonloop.file_writer: files that are written on libuv's thread pool, under another name until
    they are whole. */
-#include "error.h"
 #include "modules.h"
 #include "thread_job.h"
 

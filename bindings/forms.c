@@ -1,6 +1,5 @@
 /* moonloop.forms: the parsers of forms and cookies for Lua. What a request makes of them is in
    scripts/moonloop/web/form.lua and cookie.lua. */
-#include "error.h"
 #include "http_cookie.h"
 #include "modules.h"
 #include "multipart.h"

@@ -1,8 +1,6 @@
 /* ml.future and ml.event: waiting for something that other code brings about. */
-#include "error.h"
 #include "modules.h"
 #include "report.h"
-#include "task.h"
 
 #include <lauxlib.h>
 

@@ -55,7 +55,6 @@
 #include "http_plain.h"
 #include "modules.h"
 #include <lauxlib.h>
-#include <math.h>
 #include <string.h>
 
 #define POOL "moonloop.http.plain.pool"

@@ -1,6 +1,5 @@
 /* Bodies of moonloop.http.plain bit by bit: uploads and readers (http_plain.c describes them). */
 #include "http_plain.h"
-#include "modules.h"
 #include <lauxlib.h>
 #include <string.h>
 

@@ -3,7 +3,6 @@
    A task that waits is woken with a claim, on the item or the room that has become free, and takes
    it when it runs. A cancel that comes in between gives the claim to the next, so nothing is lost.
  */
-#include "error.h"
 #include "modules.h"
 #include "task.h"
 

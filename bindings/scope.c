@@ -1,6 +1,5 @@
 /* ml.timeout, ml.shield, ml.deadline: cancel scopes for scripts. */
 #include "args.h"
-#include "error.h"
 #include "modules.h"
 #include "report.h"
 

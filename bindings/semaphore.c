@@ -1,6 +1,5 @@
 /* ml.semaphore and ml.lock. First come first served: a permit that is released while someone waits
    belongs to the first in line from that moment. */
-#include "error.h"
 #include "modules.h"
 #include "task.h"
 

@@ -3,7 +3,6 @@
 #include "modules.h"
 
 #include <signal.h>
-#include <string.h>
 
 static Signals *check_signals(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, SIGNALS_KEY);

@@ -1,6 +1,5 @@
 /* Task handles: what ml.spawn returns. */
 #include "task.h"
-#include "error.h"
 #include "modules.h"
 
 #include <lauxlib.h>

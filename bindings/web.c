@@ -3,14 +3,12 @@
 #include "web.h"
 
 #include "access_log.h"
-#include "error.h"
 #include "http_stream.h"
 #include "modules.h"
 #include "report.h"
 #include "task_limits.h"
 #include <lauxlib.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* --- the task of a request --- */
 

@@ -4,7 +4,6 @@
 
 #include "access_log.h"
 #include "error.h"
-#include "http_stream.h"
 #include "json.h"
 #include <lauxlib.h>
 

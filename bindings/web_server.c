@@ -2,7 +2,6 @@
 #include "web.h"
 
 #include "access_log.h"
-#include "error.h"
 #include "http_server.h"
 #include "report.h"
 #include "task_tally.h"

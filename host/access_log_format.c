@@ -3,7 +3,6 @@
 #include "access_log.h"
 #include "utf8.h"
 #include <stdio.h>
-#include <time.h>
 
 enum { CLOSED_BY_CLIENT = 499 }; /* the status of a request whose client did not wait; nginx's */
 

@@ -1,6 +1,5 @@
 #include "header_params.h"
 
-#include "http_request.h"
 #include "http_response.h"
 
 static bool is_space(char c) { return c == ' ' || c == '\t'; }

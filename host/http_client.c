@@ -1,6 +1,5 @@
 #include "http_client.h"
 #include "http_transfer.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>

@@ -27,7 +27,9 @@ static void skip_separators(HttpValue *in) {
   }
 }
 
-bool http_etag_in(HttpValue list, HttpValue etag, bool weak) {
+/* Does the entity tag stand in the list, or is that "*"? Weak tags are equal to others only when
+   `weak` (section 8.8.3.2). A list is read as far as it is well formed. */
+static bool etag_in(HttpValue list, HttpValue etag, bool weak) {
   HttpValue wanted, tag;
   bool wanted_weak, tag_weak;
   if (list.len == 1 && list.text[0] == '*') return true;
@@ -51,12 +53,12 @@ static bool read_time(HttpValue value, const HttpValidators *is, int64_t *time) 
 int http_conditional_status(const HttpConditions *given, const HttpValidators *is, bool safe) {
   int64_t time;
   if (given->if_match.text) {
-    if (!http_etag_in(given->if_match, is->etag, false)) return 412;
+    if (!etag_in(given->if_match, is->etag, false)) return 412;
   } else if (read_time(given->if_unmodified_since, is, &time)) {
     if (is->modified > time) return 412;
   }
   if (given->if_none_match.text) {
-    if (http_etag_in(given->if_none_match, is->etag, true)) return safe ? 304 : 412;
+    if (etag_in(given->if_none_match, is->etag, true)) return safe ? 304 : 412;
   } else if (safe && read_time(given->if_modified_since, is, &time)) {
     if (is->modified <= time) return 304;
   }
@@ -69,7 +71,7 @@ bool http_conditional_range(const HttpConditions *given, const HttpValidators *i
   int64_t time;
   if (!value.text) return true;
   HttpValue rest = value;
-  if (read_etag(&rest, &tag, &weak)) return rest.len == 0 && http_etag_in(value, is->etag, false);
+  if (read_etag(&rest, &tag, &weak)) return rest.len == 0 && etag_in(value, is->etag, false);
   /* A date is strong enough only when nothing can have changed in the same second (8.8.2.2). */
   return read_time(value, is, &time) && time == is->modified && is->modified < is->now - 1;
 }

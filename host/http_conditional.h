@@ -26,10 +26,6 @@ typedef struct HttpValidators {
   int64_t now;      /* the same clock */
 } HttpValidators;
 
-/* Does the entity tag stand in the list, or is that "*"? Weak tags are equal to others only when
-   `weak` (section 8.8.3.2). A list is read as far as it is well formed. */
-bool http_etag_in(HttpValue list, HttpValue etag, bool weak);
-
 /* Section 13.2.2, without its last step: 0 when the request is to be done as usual, 304 (for
    `safe`, that is GET and HEAD) or 412. Dates that cannot be read are ignored. */
 int http_conditional_status(const HttpConditions *given, const HttpValidators *is, bool safe);

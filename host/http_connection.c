@@ -5,7 +5,6 @@
 #include "http_server.h"
 #include "http_stream.h"
 #include "http_write.h"
-#include "runtime.h"
 #include <stdlib.h>
 
 enum {

@@ -2,7 +2,6 @@
 
 #include "http_plain_connection.h"
 #include "http_plain_exchange.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 #include "http_plain_response.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 
 #define KEPT_BUFFER 4096             /* bytes of a buffer that is kept for the next response */

@@ -1,7 +1,6 @@
 #include "http_router.h"
 
 #include "url.h"
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

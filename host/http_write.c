@@ -2,7 +2,6 @@
 
 #include "http_server.h"
 #include "http_stream.h"
-#include "runtime.h"
 #include <linux/sockios.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>

@@ -4,7 +4,6 @@
 #include "json_scan.h"
 #include "utf8.h"
 #include <math.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 

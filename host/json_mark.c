@@ -1,6 +1,5 @@
 /* What JSON has and Lua has not: null, and the difference between an empty array and object. */
 #include "json.h"
-#include <lauxlib.h>
 
 /* Only their addresses count: null's, and the registry keys of the two metatables. */
 static const char null_tag, array_key, object_key;

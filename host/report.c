@@ -58,7 +58,8 @@ static void push_origin(lua_State *L, Task *t, int index, bool *own) {
   lua_pushnil(L);
 }
 
-void report_note_origin(lua_State *L, int index) {
+/* Notes the text on the top of L (popped) as the origin of the error value at `index`. */
+static void note_origin(lua_State *L, int index) {
   Task *t = task_current(L);
   if (t) keep_origin(L, t, index, -1, false);
   lua_pop(L, 1);
@@ -84,7 +85,7 @@ void report_note_traceback(lua_State *L, int index) {
 }
 
 int report_raise_with_origin(lua_State *L) {
-  report_note_origin(L, -2);
+  note_origin(L, -2);
   return lua_error(L);
 }
 

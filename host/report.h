@@ -11,9 +11,6 @@
 /* Raises the value below the top of L; the text on the top is its origin. */
 int report_raise_with_origin(lua_State *L);
 
-/* Notes the text on the top of L (popped) as the origin of the error value at `index`. */
-void report_note_origin(lua_State *L, int index);
-
 /* Notes the traceback of this very place as that of the error value at `index`, which is about to
    be raised from a hook in L: whoever lets it through would not see it. */
 void report_note_traceback(lua_State *L, int index);

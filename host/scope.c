@@ -1,6 +1,5 @@
 #include "scope.h"
 
-#include "error.h"
 #include "task.h"
 
 #include <stdlib.h>

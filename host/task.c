@@ -1,6 +1,5 @@
 #include "task.h"
 
-#include "error.h"
 #include "report.h"
 #include "states.h"
 #include "task_limits.h"

@@ -1,10 +1,8 @@
 #include "task_limits.h"
 
-#include "error.h"
 #include "interrupt.h"
 #include "report.h"
 #include "scope.h"
-#include "states.h"
 #include "task.h"
 
 #include <lauxlib.h>
@@ -42,7 +40,9 @@ static uint64_t to_ns(double seconds) {
   return seconds <= 0 ? 0 : seconds >= 1e9 ? 0 : (uint64_t)(seconds * NS_PER_S) + 1;
 }
 
-Limits *limits_new(Runtime *rt, Limits *outer, double cpu, double slice) {
+/* Limits inside of `outer` (or NULL), with one reference. `cpu` and `slice` are seconds, 0 is none;
+   the slice of `outer` is kept where it is shorter. NULL when memory is out. */
+static Limits *new_limits(Runtime *rt, Limits *outer, double cpu, double slice) {
   Limits *m = calloc(1, sizeof *m);
   if (!m) return NULL;
   m->rt = rt;
@@ -72,7 +72,7 @@ void limits_drop(Limits *m) {
 
 void limits_set(Task *t, double cpu, double slice) {
   if (cpu <= 0 && slice <= 0) return;
-  Limits *m = limits_new(t->rt, t->limits, cpu, slice);
+  Limits *m = new_limits(t->rt, t->limits, cpu, slice);
   if (!m) return;         /* no memory: what the parent has */
   limits_drop(t->limits); /* held by `m` */
   t->limits = m;
@@ -230,7 +230,7 @@ static void break_off(lua_State *L, Task *t, Limits *m, double seconds) {
 void limits_break_off(lua_State *L, double seconds) {
   Runtime *rt = runtime_of(L);
   Task *t = rt->current;
-  Limits *m = limits_new(rt, t->limits, 0, 0);
+  Limits *m = new_limits(rt, t->limits, 0, 0);
   if (!m) return; /* no memory; the watchdog does not ask again */
   if (!has_budget(t->limits)) rt->limiter->cpu_at = clock_thread_cpu();
   m->exhausted = true;

@@ -25,9 +25,6 @@ typedef struct Limits {
   bool exhausted;     /* the tasks that share it are broken off */
 } Limits;
 
-/* Limits inside of `outer` (or NULL), with one reference. `cpu` and `slice` are seconds, 0 is none;
-   the slice of `outer` is kept where it is shorter. NULL when memory is out. */
-Limits *limits_new(Runtime *rt, Limits *outer, double cpu, double slice);
 Limits *limits_hold(Limits *limits);
 void limits_drop(Limits *limits);
 

@@ -1,6 +1,5 @@
 #include "watchdog.h"
 
-#include "buffer.h"
 #include "frames.h"
 #include "interrupt.h"
 #include "report.h"

@@ -1,7 +1,6 @@
 /* A job in a worker: its task, its limits, its outcome, and how it is broken off. */
 #include "worker.h"
 
-#include "error.h"
 #include "scope.h"
 #include "task_limits.h"
 #include "transfer.h"

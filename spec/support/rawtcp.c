@@ -7,7 +7,6 @@
 #include "task.h"
 #include <errno.h>
 #include <lauxlib.h>
-#include <math.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>

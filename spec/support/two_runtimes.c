@@ -2,7 +2,6 @@
    pipe can be made. Prints "both closed" and exits with 0 when all went well. */
 #include <moonloop.h>
 
-#include <lauxlib.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
