@@ -71,8 +71,7 @@ int http_plain_push_error(lua_State *L, const PlainExchange *x) {
                          x->request.shown, x->error);
 }
 
-/* Frees what could not be delivered because Lua had no memory for it. */
-static void drop_undelivered(PlainClient *client) {
+void http_plain_drop_undelivered(PlainClient *client) {
   PlainExchange *x = client->delivering;
   client->delivering = NULL;
   if (x) plain_exchange_release(x);
@@ -91,7 +90,7 @@ int http_plain_push_response(lua_State *L, PlainExchange *x, int url) {
     lua_pushlstring(L, r->head.data ? r->head.data : "", r->head.len);
     lua_pushvalue(L, url);
   }
-  drop_undelivered(client); /* it is delivered */
+  http_plain_drop_undelivered(client); /* it is delivered */
   return n;
 }
 
@@ -104,7 +103,7 @@ void http_plain_describe(const PlainExchange *x, const char *what, char *text, s
 
 /* --- a request whose response is wanted whole --- */
 
-static void request_cancel(Task *task, void *op) {
+void http_plain_cancel(Task *task, void *op) {
   (void)task;
   plain_exchange_release(op);
 }
@@ -114,30 +113,40 @@ static int request_finish(lua_State *L, Task *task, void *op) {
   return http_plain_push_response(L, op, 3);
 }
 
-static void request_describe(const Task *task, const void *op, char *text, size_t size) {
+void http_plain_describe_request(const Task *task, const void *op, char *text, size_t size) {
   (void)task;
   http_plain_describe(op, "request", text, size);
 }
 
 static const WaitType request_wait = {.name = "http request",
-                                      .cancel = request_cancel,
+                                      .cancel = http_plain_cancel,
                                       .finish = request_finish,
-                                      .describe = request_describe};
+                                      .describe = http_plain_describe_request};
 
-int http_plain_start(lua_State *L, PlainRequest *request, int unix_path, double timeout,
+PlainPool *http_plain_check_pool(lua_State *L, int index) {
+  PlainPool **pool = luaL_checkudata(L, index, POOL);
+  return *pool;
+}
+
+int http_plain_start(lua_State *L, PlainPool *pool, int url, PlainRequest *request, double timeout,
                      size_t max_body, bool by_pieces, PlainExchange **x) {
-  PlainPool **pool = luaL_checkudata(L, 1, POOL);
-  request->method = luaL_checkstring(L, 2);
-  request->lines = luaL_optlstring(L, 4, "", &request->lines_len);
-  request->unix_path = luaL_optstring(L, unix_path, NULL);
-  int failed = http_plain_check_url(L, 3, request);
+  int failed = http_plain_check_url(L, url, request);
   if (failed) return failed;
   if (timeout <= 0)
     return ml_error_return(L, "timeout", "CURLE_OPERATION_TIMEDOUT",
                            "%s %s: not finished within 0 s", request->method, request->shown);
-  drop_undelivered((*pool)->client);
-  *x = plain_exchange_start(*pool, request, max_body, by_pieces);
+  http_plain_drop_undelivered(pool->client);
+  *x = plain_exchange_start(pool, request, max_body, by_pieces);
   return *x ? 0 : luaL_error(L, "not enough memory");
+}
+
+int http_plain_start_arguments(lua_State *L, PlainRequest *request, int unix_path, double timeout,
+                               size_t max_body, bool by_pieces, PlainExchange **x) {
+  PlainPool *pool = http_plain_check_pool(L, 1);
+  request->method = luaL_checkstring(L, 2);
+  request->lines = luaL_optlstring(L, 4, "", &request->lines_len);
+  request->unix_path = luaL_optstring(L, unix_path, NULL);
+  return http_plain_start(L, pool, 3, request, timeout, max_body, by_pieces, x);
 }
 
 static int l_request(lua_State *L) {
@@ -150,7 +159,7 @@ static int l_request(lua_State *L) {
   if (lua_toboolean(L, 8)) return http_plain_stream(L, &request, timeout, max_body);
   Task *task = ml_wait_enter(L, "ml.http");
   PlainExchange *x;
-  int failed = http_plain_start(L, &request, 9, timeout, max_body, false, &x);
+  int failed = http_plain_start_arguments(L, &request, 9, timeout, max_body, false, &x);
   if (failed) return failed;
   if (plain_exchange_has(x, PLAIN_WANTS_END)) return http_plain_push_response(L, x, 3);
   if (plain_exchange_wait(x, PLAIN_WANTS_END, ml_wait_waker(task), timeout))
@@ -169,8 +178,7 @@ static int pool_gc(lua_State *L) {
 }
 
 static int pool_close(lua_State *L) {
-  PlainPool **pool = luaL_checkudata(L, 1, POOL);
-  plain_pool_retire(*pool);
+  plain_pool_retire(http_plain_check_pool(L, 1));
   return 0;
 }
 
@@ -215,11 +223,12 @@ int luaopen_moonloop_http_plain(lua_State *L) {
   lua_setfield(L, -2, "__index");
   http_plain_stream_open(L);
 
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 5);
   lua_pushcfunction(L, l_request);
   lua_setfield(L, -2, "request");
   lua_pushcfunction(L, http_plain_begin);
   lua_setfield(L, -2, "begin");
+  http_plain_bare_open(L);
   PlainClient **client = lua_newuserdatauv(L, sizeof *client, 0);
   *client = NULL;
   lua_createtable(L, 0, 1);

@@ -36,10 +36,10 @@ static void keep(lua_State *L, int index, int what, int value) {
   lua_setiuservalue(L, index, what);
 }
 
-/* Starts an exchange for the handle on the top of L; see http_plain_start. */
+/* Starts an exchange for the handle on the top of L; see http_plain_start_arguments. */
 static int start(lua_State *L, Handle *h, PlainRequest *request, int unix_path, size_t max_body) {
   int top = lua_gettop(L);
-  int failed = http_plain_start(L, request, unix_path, h->timeout, max_body, true, &h->x);
+  int failed = http_plain_start_arguments(L, request, unix_path, h->timeout, max_body, true, &h->x);
   if (failed) return failed;
   keep(L, top, KEEPS_METHOD, 2);
   keep(L, top, KEEPS_URL, 3);

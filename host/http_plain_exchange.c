@@ -136,6 +136,7 @@ bool plain_exchange_wait(PlainExchange *x, PlainWant want, Waker waker, double s
   uint64_t due = timer_due(runtime_now(rt), seconds);
   if (due != TIMER_NEVER && timer_set(&rt->timers, &x->timer, due, on_timeout)) return false;
   x->timeout = seconds;
+  x->due = due;
   x->want = want;
   x->waker = waker;
   x->waits = true;

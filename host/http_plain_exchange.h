@@ -55,6 +55,7 @@ struct PlainExchange {
   PlainWant want;
   Timer timer;
   double timeout; /* seconds that it waits */
+  uint64_t due;   /* when it has waited for so long; TIMER_NEVER */
   bool waits;
   bool idempotent;  /* RFC 9110 section 9.2.2 */
   bool says_close;  /* the request asks for the connection to be closed */

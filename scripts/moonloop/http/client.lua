@@ -12,7 +12,7 @@ local retry = require "moonloop.http.retry"
 local url = require "moonloop.http.url"
 
 local raise = arguments.raise
-local now, sub = core.now, string.sub
+local now, send_bare = core.now, exchange.send_bare
 
 local DEFAULT_TIMEOUT = 30 -- seconds, for the whole request
 local DEFAULT_MAX_CONNECTIONS = 100
@@ -62,33 +62,22 @@ local function perform(client, request, due, res)
   end
 end
 
--- What start_bare does not do.
-local OTHERWISE = {}
-
---- A request without options, of a client whose options leave it bare: what most of them are. OTHERWISE
--- where it has to go the long way.
-local function start_bare(client, method, target)
-  if client.base_url then target = url.join(client.base_url, target) end
-  local pool = sub(target, 1, 7) == "http://" and (client.plain_pool or exchange.plain_pool(client))
-  if not pool then return OTHERWISE end
-  local due = now() + client.timeout
-  local res, err = exchange.send_bare(client, pool, method, target)
-  if not res then return nil, err end
-  local status = res.status
-  if status < 300 or status > 399 or not client.follow then return res end
-  return perform(client, requests.make(client, method, target), due, res)
-end
-
+--- Any request; one without options comes here where it is not bare (see exchange.bare).
 local function start(client, method, target, opts, more)
   if getmetatable(client) ~= Client then raise("a client's methods are called with a colon") end
   if client.closed then error(core.error { kind = "closed", message = "the HTTP client is closed" }, 0) end
-  if opts == nil and client.bare_lines and type(target) == "string" then
-    local res, err = start_bare(client, method, target)
-    if res ~= OTHERWISE then return res, err end
+  if client.bare == nil then
+    client.bare = exchange.bare(client)
+    if opts == nil then return client[method:lower()](client, target) end
   end
   local request, err = requests.make(client, method, target, opts, more)
   if not request then return nil, err end
   return perform(client, request, now() + request.timeout)
+end
+
+--- Goes on with a bare request whose response is `res` and may be a redirect.
+local function follow(client, method, target, res, due)
+  return perform(client, requests.make(client, method, target), due, res)
 end
 
 --- Are the client's credentials for this URL? With a base URL, for its origin alone.
@@ -105,13 +94,20 @@ function Client:request(request)
 end
 
 for _, method in ipairs { "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS" } do
-  Client[method:lower()] = function(self, target, opts) return start(self, method, target, opts) end
+  Client[method:lower()] = function(self, target, opts)
+    if opts == nil then
+      local res, err, due = send_bare(self, method, target)
+      if due then return follow(self, method, target, res, due) end
+      if res ~= false then return res, err end
+    end
+    return start(self, method, target, opts)
+  end
 end
 
 --- Closes the connections: idle ones at once, others when their exchanges are over. No request may
 -- follow. Leaving the block of a `local client <close>` does that, too; and so does the collector.
 function Client:close()
-  self.closed = true
+  self.closed, self.bare = true, nil
   if self.core_pool then self.core_pool:close() end
   if self.plain_pool then self.plain_pool:close() end
 end
@@ -155,7 +151,6 @@ function M.new(opts)
     raise("auth and the header 'Authorization' exclude each other")
   end
   local max = arguments.count("max_connections", opts.max_connections, DEFAULT_MAX_CONNECTIONS)
-  local retries, authorization, hooks = retry.plan(opts.retries), auth.value(opts.auth), check_hooks(opts.hooks)
   return setmetatable({
     base_url = arguments.typed("base_url", opts.base_url, "string"),
     fields = set,
@@ -163,13 +158,12 @@ function M.new(opts)
     max_connections = max,
     max_per_origin = arguments.count("max_per_origin", opts.max_per_origin),
     idle = arguments.limit("idle", opts.idle, DEFAULT_IDLE),
-    retries = retries,
-    auth = authorization,
+    retries = retry.plan(opts.retries),
+    auth = auth.value(opts.auth),
     cookies = arguments.boolean("cookies", opts.cookies, false),
     proxy = proxy.check(opts.proxy),
     unix_socket = arguments.typed("unix_socket", opts.unix_socket, "string"),
-    hooks = hooks,
-    bare_lines = not (retries or authorization or hooks) and fields.lines(set) or nil,
+    hooks = check_hooks(opts.hooks),
     verify = arguments.boolean("verify", opts.verify, true),
     follow = arguments.boolean("follow_redirects", opts.follow_redirects, true),
     max_body = arguments.limit("max_body", opts.max_body),

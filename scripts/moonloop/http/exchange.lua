@@ -10,8 +10,6 @@ local Response = require "moonloop.http.response"
 
 local M = {}
 
-local request_plain, DEFAULT_MAX_BODY = plain.request, requests.DEFAULT_MAX_BODY
-
 --- Looks up what the client's pools need to know. Their connections are opened when they are needed; so
 -- is libcurl.
 function M.open(client)
@@ -86,14 +84,18 @@ local function send(client, request, timeout)
   return setmetatable(res, Response)
 end
 
---- The short way of `send`, for a request without a body, on the client's pool of plain connections: it
--- makes no table but the response.
-function M.send_bare(client, pool, method, target)
-  local status, content, head, url = request_plain(pool, method, target, client.bare_lines, nil, client.timeout,
-    client.max_body or DEFAULT_MAX_BODY, false, client.unix_socket)
-  if not status then return nil, content end
-  return setmetatable({ status = status, body = content, head = head, url = url }, Response)
+--- Makes what M.send_bare takes as client.bare: what its requests without options have in common; false
+-- where they are not for it.
+function M.bare(client)
+  local base = client.base_url
+  if client.retries or client.auth or client.hooks or base and base:sub(1, 7) ~= "http://" then return false end
+  local pool = M.plain_pool(client)
+  return pool and plain.bare(pool, base, fields.lines(client.fields), client.timeout,
+    client.max_body or requests.DEFAULT_MAX_BODY, client.unix_socket) or false
 end
+
+--- send_bare(client, method, url): the short way of `send`; see bindings/http_plain_bare.c.
+M.send_bare = plain.sender(Response)
 
 --- Lets the hooks see, and change, the request. Returns what is sent in its place, and what they saw.
 local function ask_hooks(hooks, request, attempt)

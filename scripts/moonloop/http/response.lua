@@ -9,6 +9,7 @@
 --   history   the list of the responses that led here by redirects, oldest first
 local core = require "moonloop.http.core"
 local fields = require "moonloop.http.fields"
+local json = require "moonloop.json"
 
 local methods = {}
 local Response = { __name = "moonloop.http.response" }
@@ -50,7 +51,7 @@ end
 -- --- methods ---
 
 --- The body as JSON: its value, or nil and an error of kind "json".
-function methods:json() return require "moonloop.json".decode(self.body) end
+function methods:json() return json.decode(self.body) end
 
 --- read() -> chunk | nil | nil, err: the next piece of the body, not empty; nil at its end. Of a
 -- streamed response it suspends until there is one.
