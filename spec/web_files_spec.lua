@@ -2,6 +2,7 @@
 local ml = require "moonloop"
 local web = require "moonloop.web"
 local common = require "spec.support"
+local process = require "spec.support.process"
 local folders = require "spec.support.folder"
 local support = require "spec.support.web"
 
@@ -133,7 +134,7 @@ describe("a file response", function()
   end)
 
   it("is a failure of the handler when the file is not there, is a folder, or no regular file", function()
-    local output = common.run [[
+    local output = process.run [[
       local web = require "moonloop.web"
       local core = require "moonloop.web.files.core"
       print(core.open("/nowhere/at.all", 10))
@@ -167,7 +168,7 @@ describe("a file response", function()
   end)
 
   it("is broken off when the file becomes shorter while it is sent", function()
-    local output = common.run [[
+    local output = process.run [[
       package.path = "./?.lua;" .. package.path
       local web = require "moonloop.web"
       local rawtcp = require "spec.support".rawtcp
