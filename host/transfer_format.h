@@ -5,7 +5,8 @@
      SHORT_STRING          u8 length, bytes
      LONG_STRING           u64 length, bytes
      TABLE                 u8 TransferTableKind, u32 items, u32 pairs, the values of [1..items],
-                           then key and value of each pair
+                           then key and value of each pair, then the metatable if it has one
+     INTEGERS, FLOATS      only among [1..items]: u32 count, 8 bytes each
      FUNCTION              u8 upvalues, u32 length, bytecode, then a value an upvalue
      NAMED                 u16 length, module name, NUL, field name (empty: the module itself)
      USERDATA              u8 length, metatable name, the value that stands for it
@@ -37,6 +38,8 @@ typedef enum TransferTag {
   TRANSFER_USERDATA,
   TRANSFER_REFERENCE,
   TRANSFER_UPVALUE_REFERENCE,
+  TRANSFER_INTEGERS,
+  TRANSFER_FLOATS,
   TRANSFER_SHARED = 0x80, /* a flag on the others: a REFERENCE to it follows */
 } TransferTag;
 
@@ -45,9 +48,11 @@ typedef enum TransferTableKind {
   TRANSFER_JSON_ARRAY,
   TRANSFER_JSON_OBJECT,
   TRANSFER_ERROR,
+  TRANSFER_WITH_METATABLE, /* one that crosses like any table */
 } TransferTableKind;
 
 #define TRANSFER_TABLE_HEAD 10 /* bytes before the first item: tag, kind, items, pairs */
+#define TRANSFER_RUN_HEAD 5    /* bytes before a run's first number: tag, count */
 
 /* The registry's table of registered userdata: metatable name -> {pack, unpack}. */
 #define TRANSFER_TYPES "moonloop.transfer"

@@ -10,9 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHARED_VALUES                                                                              \
-  2 /* the stack index of the table offset -> value of what is shared, or nil                      \
-     */
+/* The stack index of the table offset -> value of what is shared, or nil. */
+#define SHARED_VALUES 2
+
+/* A list of this many numbers or more is made by a function of its arguments, which is the fastest
+   way to fill a table; of more than that many one by one: the stack has its limits. */
+#define FEW_NUMBERS 64u
+#define MANY_NUMBERS 150000u
+
+static const char list_maker_key; /* its address is the registry's key of that function */
 
 /* A table, function or userdata that is being filled. */
 typedef struct Frame {
@@ -20,6 +26,7 @@ typedef struct Frame {
   uint8_t kind;   /* TransferTableKind */
   bool have_key;  /* the key of the next pair lies on the stack */
   bool shared;    /* it is referred to */
+  bool meta;      /* its metatable is still to come */
   int index;      /* where it is on the stack; a userdata: where its type is */
   size_t offset;  /* of its tag */
   uint32_t done;  /* items or upvalues that are in place */
@@ -97,17 +104,97 @@ static void load_function(lua_State *L, Unpacker *u) {
 #endif
 }
 
+static inline lua_Integer integer_at(const char *at) {
+  lua_Integer value;
+  memcpy(&value, at, sizeof value);
+  return value;
+}
+
+static inline lua_Number number_at(const char *at) {
+  lua_Number value;
+  memcpy(&value, at, sizeof value);
+  return value;
+}
+
+/* Reads the head of a run of numbers, of at most `max`, and returns its numbers. */
+static const char *take_run(lua_State *L, Unpacker *u, uint32_t max, uint32_t *count) {
+  u->at++;
+  TAKE(uint32_t, n);
+  if (n == 0 || n > max) damaged(L, u);
+  *count = n;
+  return take(L, u, (size_t)n * sizeof(lua_Integer));
+}
+
+/* A run of numbers of one kind that becomes a table. */
+typedef struct Numbers {
+  bool integers;
+  const char *at;
+  uint32_t count;
+} Numbers;
+
+/* (Numbers as light userdata) -> the numbers, nil. The nil gives the list room for one more, by
+   which packing it again finds that it is in the array part (transfer_pack_table.c). */
+static int l_push_numbers(lua_State *L) {
+  const Numbers *numbers = lua_touserdata(L, 1);
+  const char *at = numbers->at, *end = at + (size_t)numbers->count * sizeof(lua_Integer);
+  luaL_checkstack(L, (int)numbers->count + 1, "a list too long");
+  if (numbers->integers) {
+    for (; at < end; at += sizeof(lua_Integer)) lua_pushinteger(L, integer_at(at));
+  } else {
+    for (; at < end; at += sizeof(lua_Number)) lua_pushnumber(L, number_at(at));
+  }
+  lua_pushnil(L);
+  return (int)numbers->count + 1;
+}
+
+/* Pushes a list of the numbers. Lua's table constructor fills it in one go, where lua_rawseti looks
+   for the place of each. */
+static void push_list(lua_State *L, Numbers *numbers) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_maker_key) != LUA_TFUNCTION) {
+    lua_pop(L, 1);
+    if (luaL_loadstring(L, "local push, numbers = ... return {push(numbers)}") != LUA_OK)
+      lua_error(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &list_maker_key);
+  }
+  lua_pushcfunction(L, l_push_numbers);
+  lua_pushlightuserdata(L, numbers);
+  lua_call(L, 2, 1);
+}
+
+/* If the table that begins here is nothing but numbers of one kind, pushes it. */
+static bool push_if_numbers(lua_State *L, Unpacker *u, uint32_t items, uint32_t pairs) {
+  if (pairs || items < FEW_NUMBERS || items > MANY_NUMBERS || u->at == u->size) return false;
+  TransferTag tag = (uint8_t)u->data[u->at];
+  if (tag != TRANSFER_INTEGERS && tag != TRANSFER_FLOATS) return false;
+  size_t at = u->at;
+  Numbers numbers = {.integers = tag == TRANSFER_INTEGERS};
+  numbers.at = take_run(L, u, items, &numbers.count);
+  if (numbers.count == items) {
+    push_list(L, &numbers);
+    return true;
+  }
+  u->at = at;
+  return false;
+}
+
 static bool open_table(lua_State *L, Unpacker *u, size_t offset, bool shared) {
   uint8_t kind = take_u8(L, u);
   TAKE(uint32_t, items);
   TAKE(uint32_t, pairs);
   size_t rest = u->size - u->at; /* a value takes a byte at least */
-  if (kind > TRANSFER_ERROR || items > rest || pairs > (rest - items) / 2) damaged(L, u);
+  if (kind > TRANSFER_WITH_METATABLE || items > rest || pairs > (rest - items) / 2) damaged(L, u);
   if (items > INT_MAX || pairs > INT_MAX) damaged(L, u);
-  lua_createtable(L, (int)items, (int)pairs);
+  bool filled = push_if_numbers(L, u, items, pairs);
+  if (!filled) lua_createtable(L, (int)items, (int)pairs);
   if (shared) keep_shared(L, offset);
-  *push_frame(L, u) =
-      (Frame){.type = TABLE, .kind = kind, .index = lua_gettop(L), .items = items, .pairs = pairs};
+  *push_frame(L, u) = (Frame){.type = TABLE,
+                              .kind = kind,
+                              .meta = kind == TRANSFER_WITH_METATABLE,
+                              .index = lua_gettop(L),
+                              .done = filled ? items : 0,
+                              .items = items,
+                              .pairs = pairs};
   return false;
 }
 
@@ -197,12 +284,24 @@ static bool read_value(lua_State *L, Unpacker *u) {
   return true;
 }
 
+/* The value on the top of L becomes the metatable of the table in `f`. */
+static void set_metatable(lua_State *L, Unpacker *u, Frame *f) {
+  if (!lua_istable(L, -1)) damaged(L, u);
+  lua_pushliteral(L, "__gc");
+  if (lua_rawget(L, -2) != LUA_TNIL) damaged(L, u);
+  lua_pop(L, 1);
+  lua_setmetatable(L, f->index);
+  f->meta = false;
+}
+
 /* Puts the value on the top of L where the innermost frame wants it. */
 static void put_value(lua_State *L, Unpacker *u) {
   Frame *f = &u->frames[u->depth - 1];
   if (f->type == TABLE) {
     if (f->done < f->items) {
       lua_rawseti(L, f->index, ++f->done);
+    } else if (!f->pairs) {
+      set_metatable(L, u, f);
     } else if (!f->have_key) {
       if (lua_isnil(L, -1)) damaged(L, u);
       if (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) != lua_tonumber(L, -1)) {
@@ -255,26 +354,19 @@ static void close_frame(lua_State *L, Unpacker *u) {
 
 /* Puts the numbers that come next into the list that is the innermost frame. */
 static void unpack_numbers(lua_State *L, Unpacker *u, Frame *f) {
-  const size_t size = 1 + sizeof(lua_Number);
-  const char *at = u->data + u->at, *end = u->data + u->size;
-  int index = f->index;
-  uint32_t done = f->done;
-  for (; done < f->items && (size_t)(end - at) >= size; at += size) {
-    if (*at == TRANSFER_FLOAT) {
-      lua_Number value;
-      memcpy(&value, at + 1, sizeof value);
-      lua_pushnumber(L, value);
-    } else if (*at == TRANSFER_INTEGER) {
-      lua_Integer value;
-      memcpy(&value, at + 1, sizeof value);
-      lua_pushinteger(L, value);
-    } else {
-      break;
+  while (f->done < f->items && u->at < u->size) {
+    TransferTag tag = (uint8_t)u->data[u->at];
+    if (tag != TRANSFER_INTEGERS && tag != TRANSFER_FLOATS) return;
+    uint32_t n;
+    const char *at = take_run(L, u, f->items - f->done, &n);
+    for (; n; n--, at += sizeof(lua_Integer)) {
+      if (tag == TRANSFER_INTEGERS)
+        lua_pushinteger(L, integer_at(at));
+      else
+        lua_pushnumber(L, number_at(at));
+      lua_rawseti(L, f->index, ++f->done);
     }
-    lua_rawseti(L, index, ++done);
   }
-  u->at = (size_t)(at - u->data);
-  f->done = done;
 }
 
 /* Pushes one value with all that is in it. */
@@ -284,7 +376,7 @@ static void unpack_value(lua_State *L, Unpacker *u) {
     if (complete) put_value(L, u);
     Frame *f = &u->frames[u->depth - 1];
     if (f->type == TABLE) unpack_numbers(L, u, f);
-    if (f->done == f->items && !f->pairs) {
+    if (f->done == f->items && !f->pairs && !f->meta) {
       close_frame(L, u);
       complete = true;
     } else if (f->type == FUNCTION && u->at < u->size &&

@@ -62,6 +62,43 @@ describe("values that cross to another Lua state", function()
     assert.are.same(backwards, copy(backwards))
   end)
 
+  it("keeps long lists of numbers, of either kind and mixed, and what is in them besides", function()
+    for _, n in ipairs { 15, 16, 17, 63, 64, 65, 255, 256, 257, 1023, 1024, 5000, 160000 } do
+      local integers, floats, mixed, words = {}, {}, {}, {}
+      for i = 1, n do
+        integers[i], floats[i] = -i, i / 3
+        mixed[i] = i % 3 == 0 and i / 3 or i
+        words[i] = i % 100 == 99 and "word" or i
+      end
+      integers.name = "a field"
+      for _, list in ipairs { integers, floats, mixed, words } do
+        local c = copy(list)
+        assert.are.equal(n, #c)
+        for i = 1, n do
+          if c[i] ~= list[i] or math.type(c[i]) ~= math.type(list[i]) then
+            error(("[%d] of %d became %s"):format(i, n, tostring(c[i])))
+          end
+        end
+      end
+      assert.are.equal("a field", copy(integers).name)
+      assert.is_nil(next(copy(floats), n))
+    end
+  end)
+
+  it("keeps every pair of a list that grew, shrank and has fields, wherever Lua keeps them", function()
+    math.randomseed(5)
+    for _ = 1, 300 do
+      local list, n = { 1, 2, 3, x = 1, y = 2, ["4"] = "four" }, math.random(3, 1500)
+      if math.random(2) == 1 then list = table.pack(table.unpack({ 1, 2, 3 }, 1, math.random(3, 200))) end
+      for _ = 1, math.random(0, 40) do list["k" .. math.random(100)] = math.random(9) end
+      for i = 4, n do list[i] = i end
+      for _ = 1, math.random(0, 20) do list[math.random(n + 5)] = nil end
+      for _ = 1, math.random(0, 20) do list["k" .. math.random(100)] = nil end
+      for _ = 1, math.random(0, 5) do list[n + math.random(2000)] = math.random() end
+      assert.are.same(list, copy(list))
+    end
+  end)
+
   it("keeps tables as keys of tables", function()
     local key = { 1 }
     local t = copy { [key] = { key } }
@@ -114,6 +151,49 @@ describe("values that cross to another Lua state", function()
     assert.are.equal("[]", ml.json.encode(t.array))
     assert.are.equal("{}", ml.json.encode(t.object))
     assert.are.equal("[1]", pool:run(function(v) return ml.json.encode(v) end, ml.json.array { 1 }))
+  end)
+
+  it("keeps metatables, once for all the tables that have it", function()
+    local Class = { __name = "Class" }
+    Class.__index = Class
+    function Class:double() return self.n * 2 end
+    function Class.__add(a, b) return setmetatable({ n = a.n + b.n }, Class) end
+    local a, b = setmetatable({ n = 20 }, Class), setmetatable({ n = 1 }, Class)
+    assert.are.equal(42, pool:run(function() return (a + b):double() end))
+    local x, y = copy(a, b)
+    assert.are.equal(getmetatable(x), getmetatable(y))
+    assert.are_not.equal(Class, getmetatable(x))
+    assert.are.equal(21, (x + y).n)
+    assert.are.equal("k", getmetatable(copy(setmetatable({}, { __mode = "k" }))).__mode)
+  end)
+
+  it("keeps classes that inherit, and a metatable that is the table's own", function()
+    local Base, Derived = {}, {}
+    Base.__index, Derived.__index = Base, Derived
+    function Base:name() return "base " .. self.id end
+    function Derived:twice() return self:name() .. " " .. self:name() end
+    setmetatable(Derived, Base)
+    assert.are.equal("base 7 base 7", pool:run(Derived.twice, setmetatable({ id = 7 }, Derived)))
+    local own = {}
+    own.__index = own
+    local c = copy(setmetatable(own, own))
+    assert.are.equal(c, getmetatable(c))
+  end)
+
+  it("does not call metamethods on the way", function()
+    local called = false
+    local function note() called = true end
+    local strange = { __index = note, __newindex = note, __len = note, __pairs = note, __eq = note }
+    local c = copy(setmetatable({ 1, nil, 3, x = { 4 } }, strange))
+    assert.are.equal(3, rawget(c, 3))
+    assert.are.equal(4, rawget(c, "x")[1])
+    assert.is_false(called)
+  end)
+
+  it("EX-08 says when it is the metatable that cannot cross", function()
+    local co = coroutine.create(print)
+    assert.matches("argument #2.a, metatable.__index.co: a coroutine$",
+      message_of(copy, { a = setmetatable({}, { __index = { co = co } }) }))
   end)
 
   it("keeps error objects what they are", function()
@@ -249,9 +329,10 @@ describe("what cannot cross", function()
     assert.matches("transfer_spec.lua:" .. line .. ": cannot send", err, 1, true)
   end)
 
-  it("names C functions of no module, tables with a metatable, and tasks", function()
+  it("names C functions of no module, tables with a finalizer, and tasks", function()
     assert.matches("a C function of no loaded module", message_of(copy, string.gmatch("a", "a")))
-    assert.matches("a table with a metatable", message_of(copy, setmetatable({}, {})))
+    assert.matches("argument #2.x: a table with a finalizer (__gc)",
+      message_of(copy, { x = setmetatable({}, { __gc = function() end }) }), 1, true)
     assert.matches("a userdata %(moonloop.task%)", message_of(copy, ml.current()))
   end)
 

@@ -1,0 +1,132 @@
+/* Packing: what the walk (transfer_pack.c) and the parts that know one kind of value have in
+   common.
+
+   Nothing here recurses. What is being packed (tables, functions) lies on the Lua stack, outermost
+   first; a frame for each says how far it is. Everything may raise: transfer_pack catches it. */
+#ifndef ML_TRANSFER_PACK_H
+#define ML_TRANSFER_PACK_H
+
+#include "buffer.h"
+#include "transfer_format.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+/* Stack indexes. */
+#define PACK_NAMES 2      /* the table of names */
+#define PACK_ANCHORS 3    /* a list of values made here, or nil: an address may not be used again */
+#define PACK_FIRST_ROOT 4 /* the first value of the message */
+
+/* A table, function or userdata that is being packed. On the stack, a table is followed by the key
+   that lua_next wants, and that by the value while its key is being packed; or by its metatable. */
+typedef struct PackFrame {
+  enum { TABLE_ITEMS, TABLE_PAIRS, TABLE_VALUE, TABLE_META, FUNCTION, USERDATA } state;
+  int index;      /* where it is on the stack */
+  size_t offset;  /* of its tag, from the start of the message */
+  uint32_t items; /* packed so far; upvalues of a function */
+  uint32_t pairs;
+} PackFrame;
+
+/* Where something was packed that has an identity. */
+typedef struct PackSeen {
+  const void *identity; /* NULL: a free slot */
+  size_t offset;        /* of its tag; for an upvalue, of its function's */
+  uint8_t upvalue;      /* for an upvalue, which one */
+} PackSeen;
+
+#define PACK_FEW_SEEN 16
+#define PACK_FEW_FRAMES 8
+
+typedef struct Packer {
+  Buffer *out;
+  size_t start;     /* where the message begins in `out` */
+  const char *what; /* names the values in error messages */
+  int count;
+  int root; /* which value is being packed, from 1 */
+  bool names_fresh;
+  PackFrame *frames;
+  size_t depth, frames_cap;
+  PackSeen *seen; /* open addressing; a power of two slots */
+  size_t seen_count, seen_cap;
+  PackFrame few_frames[PACK_FEW_FRAMES];
+  PackSeen few_seen[PACK_FEW_SEEN];
+} Packer;
+
+/* --- transfer_pack.c --- */
+
+/* Packs the value on the top of L: a scalar at once, and it is popped; what has parts becomes the
+   innermost frame. */
+void pack_value(lua_State *L, Packer *p);
+
+/* The value on the top of L becomes the innermost frame and stays where it is. */
+PackFrame *pack_push_frame(lua_State *L, Packer *p, int state, size_t offset);
+
+/* The innermost frame is complete: it leaves the stack. */
+void pack_pop_frame(lua_State *L, Packer *p);
+
+/* If the value on the top of L crosses by name, packs that, pops it and returns true. */
+bool pack_if_named(lua_State *L, Packer *p);
+
+/* --- transfer_pack_table.c, transfer_pack_function.c: begin with the value on the top of L; go on
+   with the innermost frame --- */
+
+void pack_open_table(lua_State *L, Packer *p);
+void pack_step_table(lua_State *L, Packer *p);
+void pack_open_function(lua_State *L, Packer *p);
+void pack_step_function(lua_State *L, Packer *p);
+
+/* --- transfer_seen.c: what was packed before --- */
+
+/* Was it packed before? If not, notes that it is about to be, at `offset`. */
+const PackSeen *pack_seen_before(lua_State *L, Packer *p, const void *identity, size_t offset,
+                                 uint8_t upvalue);
+
+/* If the value on the top of L was packed before, packs a reference, pops it and returns true. */
+bool pack_if_seen(lua_State *L, Packer *p);
+
+/* --- transfer_refuse.c --- */
+
+/* Raises "cannot send PATH: `problem`". The path leads from the innermost function, if there is
+   one, to the value that was about to be packed. */
+int pack_refuse(lua_State *L, Packer *p, const char *problem);
+
+/* --- the bytes --- */
+
+static inline int pack_out_of_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
+
+static inline void pack_put(lua_State *L, Packer *p, const void *bytes, size_t n) {
+  if (!buffer_add(p->out, bytes, n)) pack_out_of_memory(L);
+}
+
+static inline void pack_put_tag(lua_State *L, Packer *p, TransferTag tag) {
+  if (!buffer_add_char(p->out, (char)tag)) pack_out_of_memory(L);
+}
+
+/* A tag and `n` <= 8 bytes. */
+static inline void pack_put_tagged(lua_State *L, Packer *p, TransferTag tag, const void *bytes,
+                                   size_t n) {
+  if (!buffer_reserve(p->out, 9)) pack_out_of_memory(L);
+  char *at = p->out->data + p->out->len;
+  *at = (char)tag;
+  memcpy(at + 1, bytes, n);
+  p->out->len += 1 + n;
+}
+
+/* If the value at `index` is a number, packs it. */
+static inline bool pack_if_number(lua_State *L, Packer *p, int index) {
+  if (lua_isinteger(L, index)) {
+    lua_Integer value = lua_tointeger(L, index);
+    pack_put_tagged(L, p, TRANSFER_INTEGER, &value, sizeof value);
+  } else if (lua_type(L, index) == LUA_TNUMBER) {
+    lua_Number value = lua_tonumber(L, index);
+    pack_put_tagged(L, p, TRANSFER_FLOAT, &value, sizeof value);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/* The offset of what is packed next. */
+static inline size_t pack_here(const Packer *p) { return p->out->len - p->start; }
+
+#endif

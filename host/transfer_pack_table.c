@@ -1,0 +1,211 @@
+/* Packing tables: the values of [1..n] first, then the other pairs, then the metatable. */
+#include "error.h"
+#include "json.h"
+#include "transfer_pack.h"
+
+/* Lists from this length on are packed as runs of numbers, as long as there are any. */
+#define LONG_LIST 16u
+/* The buffer grows at once for lists of up to this length. */
+#define MAX_HINT ((size_t)1 << 26)
+/* Numbers for which room is made at a time. */
+#define RUN_STEP 256u
+/* Lists from this length on are worth asking whether they are in the array part. */
+#define LONG_ARRAY 256u
+/* Elements of it that are read at a time; the stack has room for them. */
+#define AT_A_TIME 16
+
+/* The two inner loops of packing. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* The kind of the table on the top of L, by its metatable. */
+static TransferTableKind kind_of(lua_State *L, Packer *p) {
+  if (!lua_getmetatable(L, -1)) return TRANSFER_PLAIN;
+  lua_pushliteral(L, "__gc");
+  bool finalized = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pop(L, 2);
+  JsonMark mark = json_get_mark(L, -1);
+  if (mark == JSON_ARRAY) return TRANSFER_JSON_ARRAY;
+  if (mark == JSON_OBJECT) return TRANSFER_JSON_OBJECT;
+  if (error_is(L, -1)) return TRANSFER_ERROR;
+  if (finalized) pack_refuse(L, p, "a table with a finalizer (__gc)");
+  return TRANSFER_WITH_METATABLE;
+}
+
+void pack_open_table(lua_State *L, Packer *p) {
+  if (pack_if_seen(L, p)) return;
+  size_t offset = pack_here(p);
+  if (pack_if_named(L, p)) return; /* a name is as short as a reference */
+  char head[TRANSFER_TABLE_HEAD] = {(char)TRANSFER_TABLE, (char)kind_of(L, p)};
+  pack_put(L, p, head, sizeof head);
+  pack_push_frame(L, p, TABLE_ITEMS, offset);
+  lua_pushnil(L);
+}
+
+/* A run of numbers that is being packed. */
+typedef struct Run {
+  TransferTag tag;
+  size_t head; /* where it begins in the buffer */
+  size_t room; /* numbers for which there is room */
+} Run;
+
+static void end_run(Packer *p, const Run *run) {
+  if (!run->head) return;
+  size_t bytes = p->out->len - run->head - TRANSFER_RUN_HEAD;
+  uint32_t count = (uint32_t)(bytes / sizeof(lua_Integer));
+  memcpy(p->out->data + run->head + 1, &count, sizeof count);
+}
+
+/* Appends one number to the run, which begins anew if it is of the other kind. */
+static ALWAYS_INLINE void put_in_run(lua_State *L, Packer *p, Run *run, TransferTag tag,
+                                     const void *number) {
+  if (run->tag != tag || !run->head) {
+    end_run(p, run);
+    char head[TRANSFER_RUN_HEAD] = {(char)tag};
+    *run = (Run){.tag = tag, .head = p->out->len};
+    pack_put(L, p, head, sizeof head);
+  }
+  if (!run->room) {
+    if (!buffer_reserve(p->out, RUN_STEP * sizeof(lua_Integer))) pack_out_of_memory(L);
+    run->room = RUN_STEP;
+  }
+  memcpy(p->out->data + p->out->len, number, sizeof(lua_Integer));
+  p->out->len += sizeof(lua_Integer);
+  run->room--;
+}
+
+_Static_assert(sizeof(lua_Integer) == sizeof(lua_Number), "a run has elements of one size");
+
+/* Appends the number at `index`. */
+static ALWAYS_INLINE void put_number(lua_State *L, Packer *p, Run *run, int index) {
+  if (lua_isinteger(L, index)) {
+    lua_Integer number = lua_tointeger(L, index);
+    put_in_run(L, p, run, TRANSFER_INTEGERS, &number);
+  } else {
+    lua_Number number = lua_tonumber(L, index);
+    put_in_run(L, p, run, TRANSFER_FLOATS, &number);
+  }
+}
+
+/* (table, key) -> nothing, or an error */
+static int l_step(lua_State *L) {
+  lua_next(L, 1);
+  return 0;
+}
+
+/* Is all of [1..length] in the array part of the table? False may also mean that this cannot be
+   told. Lua goes through the array part first and in order, and lua_next steps over any index in
+   it, but raises an error for a key that is neither there nor in the table. */
+static bool is_in_array(lua_State *L, int table, lua_Integer length) {
+  lua_pushcfunction(L, l_step);
+  lua_pushvalue(L, table);
+  lua_pushinteger(L, length + 1); /* absent: `length` is a border */
+  bool stepped = lua_pcall(L, 2, 0, 0) == LUA_OK;
+  if (!stepped) lua_pop(L, 1);
+  return stepped;
+}
+
+/* Packs the numbers at the beginning of [1..length], which is in the array part: reading by index
+   is twice as fast as lua_next. Leaves the key that lua_next goes on from. */
+static void pack_array(lua_State *L, Packer *p, PackFrame *f, Run *run, size_t length) {
+  const int table = f->index;
+  size_t items = 0;
+  bool more = true;
+  lua_settop(L, table);
+  while (more && items < length) {
+    size_t left = length - items;
+    int count = left < AT_A_TIME ? (int)left : AT_A_TIME, got = 0;
+    while (got < count && lua_rawgeti(L, table, (lua_Integer)items + got + 1) == LUA_TNUMBER) got++;
+    for (int i = 1; i <= got; i++) put_number(L, p, run, table + i);
+    lua_settop(L, table);
+    items += (size_t)got;
+    more = got == count;
+  }
+  f->items = (uint32_t)items;
+  if (items)
+    lua_pushinteger(L, (lua_Integer)items);
+  else
+    lua_pushnil(L);
+}
+
+/* Packs the numbers at the beginning of a long list. Returns false at the end of the table; else
+   the pair that is no such number is on the stack. */
+static bool pack_numbers(lua_State *L, Packer *p, PackFrame *f, size_t length) {
+  const int table = f->index, key = table + 1, value = table + 2;
+  Run run = {0};
+  bool more;
+  if (length < MAX_HINT) buffer_reserve(p->out, (length + RUN_STEP) * sizeof(lua_Integer));
+  if (length >= LONG_ARRAY && length < UINT32_MAX && is_in_array(L, table, (lua_Integer)length))
+    pack_array(L, p, f, &run, length);
+  while ((more = lua_next(L, table))) {
+    if (!lua_isinteger(L, key) || lua_tointeger(L, key) != (lua_Integer)f->items + 1) break;
+    if (f->items == UINT32_MAX - 1) pack_refuse(L, p, "a table too large");
+    if (lua_type(L, value) != LUA_TNUMBER) break;
+    put_number(L, p, &run, value);
+    f->items++;
+    lua_settop(L, key);
+  }
+  end_run(p, &run);
+  return more;
+}
+
+/* Packs the pair on the top of L, popping the value. False: a part of it became the innermost
+   frame. */
+static bool pack_pair(lua_State *L, Packer *p, PackFrame *f) {
+  size_t depth = p->depth;
+  if (f->state == TABLE_ITEMS) {
+    if (lua_isinteger(L, -2) && lua_tointeger(L, -2) == (lua_Integer)f->items + 1) {
+      f->items++;
+      pack_value(L, p);
+      return p->depth == depth;
+    }
+    f->state = TABLE_PAIRS;
+  }
+  if (f->pairs == UINT32_MAX || f->items == UINT32_MAX) pack_refuse(L, p, "a table too large");
+  f->pairs++;
+  lua_pushvalue(L, -2);
+  f->state = TABLE_VALUE; /* for error messages, and if the key has parts */
+  pack_value(L, p);
+  if (p->depth != depth) return false;
+  f->state = TABLE_PAIRS;
+  pack_value(L, p);
+  return p->depth == depth;
+}
+
+static void close_table(lua_State *L, Packer *p) {
+  PackFrame *f = &p->frames[p->depth - 1];
+  char *head = p->out->data + p->start + f->offset;
+  memcpy(head + 2, &f->items, 4);
+  memcpy(head + 6, &f->pairs, 4);
+  pack_pop_frame(L, p);
+}
+
+void pack_step_table(lua_State *L, Packer *p) {
+  PackFrame *f = &p->frames[p->depth - 1];
+  if (f->state == TABLE_VALUE) { /* the key was one with parts */
+    f->state = TABLE_PAIRS;
+    pack_value(L, p);
+    return;
+  }
+  if (f->state == TABLE_META) {
+    close_table(L, p);
+    return;
+  }
+  bool more;
+  size_t length = f->state == TABLE_ITEMS && f->items == 0 ? lua_rawlen(L, f->index) : 0;
+  if (length >= LONG_LIST)
+    more = pack_numbers(L, p, f, length);
+  else
+    more = lua_next(L, f->index);
+  for (; more; more = lua_next(L, f->index)) {
+    if (!pack_pair(L, p, f)) return;
+  }
+  uint8_t kind = (uint8_t)p->out->data[p->start + f->offset + 1];
+  if (kind == TRANSFER_WITH_METATABLE) {
+    size_t depth = p->depth;
+    f->state = TABLE_META;
+    lua_getmetatable(L, f->index);
+    pack_value(L, p);
+    if (p->depth != depth) return;
+  }
+  close_table(L, p);
+}
