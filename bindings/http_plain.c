@@ -177,6 +177,7 @@ static int pool_gc(lua_State *L) {
   return 0;
 }
 
+/* pool:close(): no request more; idle connections are closed at once, the others after theirs */
 static int pool_close(lua_State *L) {
   plain_pool_retire(http_plain_check_pool(L, 1));
   return 0;

@@ -143,6 +143,8 @@ static int read_finish(lua_State *L, Task *task, void *op) {
   return 1;
 }
 
+/* reader:read() -> piece | nil | nil, err: the next piece of the body, not empty; nil at its end.
+   Suspends until there is one. */
 static int reader_read(lua_State *L) {
   Handle *h = check_handle(L, READER);
   lua_settop(L, 1);
@@ -211,6 +213,8 @@ static const WaitType write_wait = {.name = "http upload",
                                     .finish = write_finish,
                                     .describe = describe_upload};
 
+/* upload:write(piece) -> true | false | nil, err: suspends until there is room for more; false when
+   the response has begun and no more of the body is wanted. */
 static int upload_write(lua_State *L) {
   Handle *h = check_upload(L);
   PlainExchange *x = h->x;
@@ -249,6 +253,8 @@ static void end_body(lua_State *L, PlainExchange *x) {
   if (!plain_exchange_end_body(x)) luaL_error(L, "not enough memory");
 }
 
+/* upload:response(max_body, stream) -> what request gives: ends the body, waits for the response,
+   as a whole or (`stream`) until its head is there. */
 static int upload_response(lua_State *L) {
   Handle *h = check_upload(L);
   size_t max_body = http_plain_check_size(L, 2);

@@ -18,7 +18,7 @@ void task_open(lua_State *L);
 /* Gives the userdata on the top of L the metatable `name`, whose __index is `methods`. */
 void modules_set_methods(lua_State *L, const char *name, const luaL_Reg *methods);
 
-/* bindings/scope.c */
+/* bindings/scope.c: timeout(seconds, f, ...), shield(f, ...), deadline(seconds) */
 int scope_timeout(lua_State *L);
 int scope_shield(lua_State *L);
 int scope_deadline(lua_State *L);
@@ -42,6 +42,7 @@ int completions_new(lua_State *L);
 /* gate() -> gate (bindings/gate.c) */
 int gate_new(lua_State *L);
 
+/* The modules in C, as `require` opens them: each is described at the top of its file. */
 int luaopen_moonloop_core(lua_State *L);
 int luaopen_moonloop_json(lua_State *L);
 int luaopen_moonloop_executor_core(lua_State *L);

@@ -21,6 +21,7 @@ bool brotli_encoder_is_finished(BrotliEncoder *e);
 /* Is there output that had no room yet? */
 bool brotli_encoder_has_output(BrotliEncoder *e);
 
+/* Frees the encoder, at any point of its stream. */
 void brotli_encoder_free(BrotliEncoder *e);
 
 #endif

@@ -24,6 +24,7 @@ static inline uint64_t clock_at(const Clock *clock, uint64_t hrtime) {
   return clock->stopped ? clock->shows : hrtime + clock->ahead;
 }
 
+/* Stops it: it shows the present time until clock_go. */
 static inline void clock_stop(Clock *clock) {
   clock->shows = clock_now(clock);
   clock->stopped = true;

@@ -157,6 +157,7 @@ void pool_wait_for_close(Pool *pool, PoolWait *wait);
 /* Stops waiting, for either. */
 void pool_stop_waiting(PoolWait *wait);
 
+/* What the pool has done and does. */
 PoolStats pool_stats(Pool *pool);
 
 /* Those of its worker `i`, from 0 to pool_stats().threads - 1. */

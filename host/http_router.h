@@ -48,6 +48,7 @@ typedef struct Route {
 
 typedef struct HttpRouter HttpRouter;
 
+/* A router without routes; NULL when memory is out. The caller frees it. */
 HttpRouter *router_new(void);
 void router_free(HttpRouter *router);
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Does the byte stand for itself in a JSON string? */
 static inline bool json_is_plain(char c) {
   unsigned char u = (unsigned char)c;
   return u >= 0x20 && u < 0x80 && u != '"' && u != '\\';

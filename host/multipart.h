@@ -86,6 +86,8 @@ static inline void multipart_feed(Multipart *m, const char *bytes, size_t n) {
   m->in_len = n;
 }
 
+/* Reads on in the bytes of multipart_feed, up to the next thing that a reader wants to know:
+   MULTIPART_MORE when all of them have been read. */
 MultipartEvent multipart_next(Multipart *m);
 
 /* The body is over: MULTIPART_END, or MULTIPART_BAD where it was cut off. */

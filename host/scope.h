@@ -38,6 +38,7 @@ typedef struct Scope {
 CancelCause *cause_new(struct ml_Runtime *rt, const char *reason);
 /* The same with the value on the top of L (popped) as the reason. */
 CancelCause *cause_new_from(lua_State *L);
+/* Adds a reference; takes one away, and frees the cause with the last one (NULL is none). */
 CancelCause *cause_hold(CancelCause *cause);
 void cause_drop(CancelCause *cause);
 /* The cause for the tasks that a cancelled one waits for, with a reference: the same, but for a

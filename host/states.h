@@ -8,6 +8,7 @@
 #define STATE_OF_TASK 1u /* the thread of a task: only the scheduler resumes it */
 #define STATE_BUSY 2u    /* a coroutine that a host suspension went through: its task waits */
 
+/* Has the state this mark? */
 static inline bool state_has(lua_State *L, uintptr_t mark) { return (STATE_WORD(L) & mark) != 0; }
 
 /* Raises why `function` cannot wait here: outside of a task, in a coroutine that the host did not

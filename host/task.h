@@ -196,6 +196,7 @@ const char *task_site(const struct SourceName *source, int line, char text[80]);
 /* Appends what a task is, for people. Safe in a signal handler. */
 void task_describe(const Task *t, Text *text);
 
+/* "pending", "running", ...: the status as scripts see it. */
 const char *task_status_name(TaskStatus status);
 
 #endif

@@ -25,6 +25,7 @@ typedef struct Limits {
   bool exhausted;     /* the tasks that share it are broken off */
 } Limits;
 
+/* Adds a reference; takes one away, and frees the limits with the last one (NULL is none). */
 Limits *limits_hold(Limits *limits);
 void limits_drop(Limits *limits);
 

@@ -14,6 +14,7 @@ typedef struct Text {
 /* An empty text in `memory`, of `size` bytes, at least one. */
 Text text_in(char *memory, size_t size);
 
+/* Appends a text; a number in decimal digits. */
 void text_add(Text *text, const char *more);
 void text_add_number(Text *text, uint64_t number);
 

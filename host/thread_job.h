@@ -21,6 +21,8 @@ typedef struct ThreadJob {
    `type->finish` gets it, and drops it. `type->cancel` is thread_job_cancel. */
 int thread_job_suspend(lua_State *L, Task *t, const WaitType *type, ThreadJob *job);
 
+/* The `cancel` of such a WaitType: the task goes on at once, the job is dropped when its thread is
+   done with it. */
 void thread_job_cancel(Task *t, void *job);
 
 #endif

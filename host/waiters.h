@@ -19,11 +19,13 @@ typedef struct Waiters {
   size_t count;
 } Waiters;
 
+/* Makes a line in which nobody stands. */
 static inline void waiters_init(Waiters *line) {
   line->end.prev = line->end.next = &line->end;
   line->count = 0;
 }
 
+/* Takes the last place. The waiter is the caller's, and must stay where it is while in the line. */
 static inline void waiters_join(Waiters *line, Waiter *waiter) {
   waiter->next = &line->end;
   waiter->prev = line->end.prev;
@@ -32,6 +34,7 @@ static inline void waiters_join(Waiters *line, Waiter *waiter) {
   line->count++;
 }
 
+/* Leaves the line, from any place of it. */
 static inline void waiters_leave(Waiters *line, Waiter *waiter) {
   waiter->prev->next = waiter->next;
   waiter->next->prev = waiter->prev;

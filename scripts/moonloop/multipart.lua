@@ -214,6 +214,7 @@ local function pieces_of(part, open)
 end
 
 local Open = { __index = {} }
+--- Closes the file that is being sent, if there is one.
 function Open.__index.close(open)
   if open.file then open.file:close() end
   open.file = nil

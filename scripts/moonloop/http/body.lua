@@ -6,6 +6,7 @@ local raise = arguments.raise
 
 local M = {}
 
+-- Option to what makes a body of it: text, source, content type, error, as M.of gives them.
 local makers = {}
 
 function makers.body(body)

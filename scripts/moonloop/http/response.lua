@@ -18,20 +18,24 @@ local Response = { __name = "moonloop.http.response" }
 
 local lazy = {}
 
+--- Is the status one of success, 200 to 299?
 function lazy:ok() return self.status >= 200 and self.status < 300 end
 
+--- The header fields, found in any case; values of one name are joined, Set-Cookie is a list.
 function lazy:headers()
   local headers = setmetatable(core.headers(self.head), fields.any_case)
   rawset(self, "headers", headers)
   return headers
 end
 
+--- The responses that redirected to this one, the first first: none.
 function lazy:history()
   local history = {}
   rawset(self, "history", history)
   return history
 end
 
+--- The whole body as a text; of a streamed response, read to its end now. An error is raised.
 function lazy:body()
   if self.begun then error("the body of this response has been read already", 3) end
   local chunks = {}

@@ -42,6 +42,7 @@ end
 --- Fields that are made when they are read, or that may be changed in place then.
 local made = {}
 
+--- The headers, as a table whose names are found in any case.
 function made.headers(res)
   rawset(res, "_checked", nil)
   local headers = rawget(res, "_headers")
@@ -85,11 +86,13 @@ end
 --- What else the assignment of a field means, where it was nil.
 local assigned = { stream = drop_body, file = drop_body }
 
+--- A text in the place of the body keeps the type that the old one had.
 function assigned.body(res)
   made.headers(res) -- has the type
   drop_body(res)
 end
 
+--- A value in the place of the body is sent as JSON.
 function assigned.json(res)
   drop_body(res)
   if rawget(res, "_headers") then made.headers(res)["Content-Type"] = "application/json" end

@@ -58,6 +58,7 @@ M.stop = stop
 local methods = {}
 local Server = { __name = "moonloop.web.server" }
 
+--- A method, or what the server in C has: `port`, `connections`.
 function Server.__index(server, name)
   local method = methods[name]
   if method ~= nil then return method end
