@@ -21,8 +21,8 @@ app:get("/users/{id}", function(req)
 end)
 
 app:post("/sum", function(req)
-  local sum = 0
-  for _, item in ipairs(assert(req:json()).items) do sum = sum + item end
+  local items, sum = assert(req:json()).items, 0
+  for i = 1, #items do sum = sum + items[i] end
   return { sum = sum }
 end)
 

@@ -14,7 +14,8 @@
    table is made in its final size. */
 #define PENDING_MAX 256
 
-/* Stack slots asked for every eight elements: eight keys and values, and what collecting needs. */
+/* Stack slots asked for every eight members, or sixteen elements: they, and what collecting needs.
+ */
 #define STACK_ROOM 24
 
 typedef struct Decoder {
@@ -64,7 +65,7 @@ static bool unexpected(Decoder *d, const char *at, const char *wanted) {
 }
 
 static inline const char *skip_space(const char *p, const char *end) {
-  while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) p++;
+  while (p < end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) p++;
   return p;
 }
 
@@ -126,6 +127,31 @@ static bool decode_number(Decoder *d) {
   if (isinf(value)) return fail(d, start, "a number beyond the range of a double");
   lua_pushnumber(d->L, negative ? -value : value);
   return true;
+}
+
+/* Most elements of lists of numbers: pushes up to `most` integers of up to seven digits with a
+   comma right behind them, each read as one word. Returns how many; decode_value is for what
+   follows. */
+static int decode_short_integers(Decoder *d, int most) {
+  const char *p = d->p;
+  lua_State *L = d->L;
+  int count = 0;
+  for (; count < most && d->end - p >= 1 + 8; count++) { /* a sign and a word */
+    bool negative = *p == '-';
+    const char *digits = p + negative;
+    uint64_t w = json_load8(digits), other = json_not_digit8(w);
+    unsigned bits = other ? json_before_special(other) * 8 : 0; /* of digits */
+    if (!bits || digits[bits / 8] != ',' || (bits > 8 && *digits == '0')) break;
+    w = (w << (64 - bits)) & UINT64_C(0x0F0F0F0F0F0F0F0F);  /* zeros stand in for missing digits */
+    w = (w * 10 + (w >> 8)) & UINT64_C(0x00FF00FF00FF00FF); /* two neighbours make a number */
+    w = (w * 100 + (w >> 16)) & UINT64_C(0x0000FFFF0000FFFF);
+    w = (w * 10000 + (w >> 32)) & 0xFFFFFFFF;
+    lua_pushinteger(L, negative ? -(lua_Integer)w : (lua_Integer)w);
+    p = digits + bits / 8 + 1;
+    if (*p == ' ') p++;
+  }
+  if (count) d->p = skip_space(p, d->end);
+  return count;
 }
 
 /* Reads four hexadecimal digits at `p`. */
@@ -298,7 +324,8 @@ static bool decode_array(Decoder *d) {
     more = 0;
   }
   while (more) {
-    if (count % 8 == 0 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
+    if (count % 16 == 0 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
+    if (count < PENDING_MAX) count += decode_short_integers(d, 15 - (int)count % 16);
     if (!decode_value(d)) return false;
     count++;
     if (count > PENDING_MAX)

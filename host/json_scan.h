@@ -1,5 +1,6 @@
-/* Finding what is not plain in a JSON string: quotes, backslashes, control characters, and bytes
-   beyond ASCII. Plain bytes stand for themselves and need no look at what follows them. */
+/* Looking at eight bytes of JSON at a time. In strings for what is not plain: quotes, backslashes,
+   control characters, and bytes beyond ASCII. Plain bytes stand for themselves and need no look at
+   what follows them. In numbers for the end of the digits. */
 #ifndef ML_JSON_SCAN_H
 #define ML_JSON_SCAN_H
 
@@ -31,7 +32,13 @@ static inline uint64_t json_special8(uint64_t w) {
   return (w | (w - ones * 0x20) | (quote - ones) | (backslash - ones)) & (ones * 0x80);
 }
 
-/* The number of plain bytes before the first that json_special8 found. */
+/* The same for bytes that are not digits. */
+static inline uint64_t json_not_digit8(uint64_t w) {
+  const uint64_t ones = UINT64_C(0x0101010101010101);
+  return (w | (w + ones * (0x7F - '9')) | (w - ones * '0')) & (ones * 0x80);
+}
+
+/* The number of bytes before the first that json_special8 or json_not_digit8 found. */
 static inline unsigned json_before_special(uint64_t special) {
   return (unsigned)__builtin_ctzll(special) / 8;
 }

@@ -221,6 +221,43 @@ describe("json.decode", function()
     end
   end)
 
+  it("reads integers of any length, sign and place in a list", function()
+    local numbers, n = {}, 0
+    for digits = 1, 18 do
+      for _, first in ipairs { "1", "5", "9" } do
+        numbers[#numbers + 1] = first .. ("7"):rep(digits - 2) .. (digits > 1 and "0" or "")
+        numbers[#numbers + 1] = "-" .. numbers[#numbers]
+      end
+    end
+    numbers[#numbers + 1] = "0"
+    for _, comma in ipairs { ",", ", ", " ,\n ", ",\t\t" } do
+      for shift = 1, #numbers do -- each stands in each place
+        table.insert(numbers, table.remove(numbers, 1))
+        local list = json.decode("[" .. table.concat(numbers, comma) .. "]")
+        assert.equal(#numbers, #list)
+        for i, text in ipairs(numbers) do
+          if list[i] ~= math.tointeger(tonumber(text)) or math.type(list[i]) ~= "integer" then
+            error(("%s was read as %s, shifted by %d"):format(text, list[i], shift))
+          end
+          n = n + 1
+        end
+      end
+    end
+    assert.equal(4 * #numbers * #numbers, n)
+  end)
+
+  it("refuses a list with a number that is none wherever it stands", function()
+    for _, wrong in ipairs { "01", "-", "--1", "-01", "1a", "+1", "1.", "1-2", "", " ", "0x1" } do
+      for place = 1, 20 do
+        local list = {}
+        for i = 1, 20 do list[i] = i == place and wrong or tostring(i * 37) end
+        local value, err = json.decode("[" .. table.concat(list, ",") .. "]")
+        assert.is_nil(value)
+        assert.equal("json", err.kind)
+      end
+    end
+  end)
+
   it("reads doubles to the last bit", function()
     for _, text in ipairs {
       "0.1", "1e23", "9007199254740993.0", "2.2250738585072011e-308", "4.9e-324", "2.4703282292062328e-324",
