@@ -5,6 +5,7 @@
 #define ML_HTTP_REQUEST_H
 
 #include "buffer_pool.h"
+#include "http_header.h"
 #include "http_limits.h"
 #include <llhttp.h>
 #include <stdint.h>
@@ -79,15 +80,5 @@ static inline size_t http_request_pending(const HttpRequest *r) {
 
 /* The bytes that the spans count from. Moves with every feed. */
 static inline const char *http_request_head(const HttpRequest *r) { return r->in.data + r->start; }
-
-/* Takes the next header line off the checked lines `*lines[0..*n)`. False at the end. */
-typedef struct HttpHeader {
-  const char *name, *value;
-  size_t name_len, value_len;
-} HttpHeader;
-bool http_header_next(const char **lines, size_t *n, HttpHeader *header);
-
-/* Compares ASCII without regard to case; `lower` is in lower case. */
-bool http_name_is(const char *name, size_t n, const char *lower);
 
 #endif

@@ -139,8 +139,8 @@ static int decode_short_integers(Decoder *d, int most) {
   for (; count < most && d->end - p >= 1 + 8; count++) { /* a sign and a word */
     bool negative = *p == '-';
     const char *digits = p + negative;
-    uint64_t w = json_load8(digits), other = json_not_digit8(w);
-    unsigned bits = other ? json_before_special(other) * 8 : 0; /* of digits */
+    uint64_t w = word_load(digits), other = json_not_digit8(w);
+    unsigned bits = other ? word_before(other) * 8 : 0; /* of digits */
     if (!bits || digits[bits / 8] != ',' || (bits > 8 && *digits == '0')) break;
     w = (w << (64 - bits)) & UINT64_C(0x0F0F0F0F0F0F0F0F);  /* zeros stand in for missing digits */
     w = (w * 10 + (w >> 8)) & UINT64_C(0x00FF00FF00FF00FF); /* two neighbours make a number */

@@ -144,10 +144,10 @@ static bool encode_string(Encoder *e, const char *s, size_t size) {
   } else {
     while (i < size) {
       if (size - i < 8) i = size - 8; /* the last eight may be partly done */
-      uint64_t special = json_special8(json_load8(s + i));
+      uint64_t special = json_special8(word_load(s + i));
       memcpy(o + i, s + i, 8);
       if (special) {
-        i += json_before_special(special);
+        i += word_before(special);
         break;
       }
       i += 8;
