@@ -125,13 +125,17 @@ static int executor_new(lua_State *L) {
   return 1;
 }
 
-/* default() -> the pool of run and start: a thread a core, made when it is first asked for. In a
-   worker it has one thread: the other cores are its siblings'. */
+/* Is this the state of a worker? */
+static bool is_worker(lua_State *L) { return runtime_of(L)->user != NULL; }
+
+/* default() -> the pool of run and start: a thread a core, made when it is first asked for. A job
+   has none: each of its jobs could want another, without end. */
 static int executor_default(lua_State *L) {
+  if (is_worker(L))
+    return luaL_error(L, "a job has no default pool: ml.executor.run runs a function in the job's "
+                         "own worker, ml.executor.new makes a pool");
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &default_key) == LUA_TUSERDATA) return 1;
-  bool in_worker = runtime_of(L)->user != NULL;
-  PoolOptions options = {.threads = in_worker ? 1 : (int)uv_available_parallelism(),
-                         .queue = DEFAULT_QUEUE};
+  PoolOptions options = {.threads = (int)uv_available_parallelism(), .queue = DEFAULT_QUEUE};
   push_handle(L, &options);
   push_pool(L, &options);
   lua_pushvalue(L, -1);
@@ -145,6 +149,12 @@ static int executor_run(lua_State *L) {
   executor_default(L);
   lua_insert(L, 1);
   return executor_pool_run(L);
+}
+
+/* in_worker() -> boolean */
+static int executor_in_worker(lua_State *L) {
+  lua_pushboolean(L, is_worker(L));
+  return 1;
 }
 
 /* --- the rest --- */
@@ -238,6 +248,8 @@ int luaopen_moonloop_executor_core(lua_State *L) {
                                        {"run_prepared", executor_run_prepared},
                                        {"follow", executor_follow},
                                        {"current", executor_current},
+                                       {"in_worker", executor_in_worker},
+                                       {"copy", executor_copy},
                                        {NULL, NULL}};
   static const luaL_Reg methods[] = {{"run", executor_pool_run},
                                      {"stats", pool_get_stats},

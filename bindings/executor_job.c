@@ -60,6 +60,23 @@ void executor_check_call(lua_State *L, int index) {
   luaL_argcheck(L, lua_gettop(L) == index, index + 1, "the arguments belong into the list");
 }
 
+/* Raises the string on the top of the stack, behind the place of the Lua code at `level`. */
+static int raise_at(lua_State *L, int level) {
+  luaL_where(L, level);
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+int executor_copy(lua_State *L) {
+  const char *what = luaL_checkstring(L, 1);
+  Buffer message = {0};
+  bool packed = transfer_pack(L, 2, lua_gettop(L) - 1, what, &message);
+  int n = packed ? transfer_unpack(L, message.data, message.len) : -1;
+  buffer_free(&message);
+  return n < 0 ? raise_at(L, 2) : n;
+}
+
 /* Limits of a job in seconds, or 0. */
 typedef struct JobLimits {
   double cpu, slice;
@@ -83,10 +100,7 @@ static Job *pack_job(lua_State *L, Pool *pool, int first, JobLimits limits) {
   job->slice = limits.slice;
   if (transfer_pack(L, first, lua_gettop(L) - first + 1, "argument #", &job->message)) return job;
   job_free(job);
-  luaL_where(L, 1);
-  lua_insert(L, -2);
-  lua_concat(L, 2);
-  lua_error(L);
+  raise_at(L, 1);
   return NULL;
 }
 

@@ -311,7 +311,7 @@ describe("pool:expected_wait", function()
 end)
 
 describe("inside a job", function()
-  it("the HTTP client works, and run uses other threads", function()
+  it("the HTTP client works", function()
     local app = ml.web.app()
     app:get("/", function() return "from the owner" end)
     local server = assert(ml.web.listen(app, { port = 0 }))
@@ -319,10 +319,76 @@ describe("inside a job", function()
     local body = pool:run(function(url) return assert(ml.http.get(url)).body end, "http://127.0.0.1:" .. server.port)
     server:stop(1)
     assert.equal("from the owner", body)
-    local threads, value = pool:run(function()
-      return ml.executor.default():stats().threads, ml.executor.run(function() return "nested" end)
+  end)
+
+  it("timeouts, deadlines and slices work", function()
+    local pool <close> = ml.executor.new { threads = 1 }
+    assert.equal("timeout", pool:run(function() return (select(2, ml.timeout(0.01, ml.sleep, 1000)).kind) end))
+    local ok, err = pcall(pool.run, pool, function()
+      local _ <close> = ml.deadline(0.01)
+      ml.sleep(1000)
     end)
-    assert.equal(1, threads)
-    assert.equal("nested", value)
+    assert.is_false(ok)
+    assert.equal("timeout", err.kind)
+    assert.is_true(pool:run { function() -- without slices the other task would never run
+      local stop = false
+      ml.spawn(function() stop = true end)
+      while not stop do local _ = {} end -- luacheck: ignore
+      return stop
+    end, slice = 0.002 })
+  end)
+
+  it("ml.executor.run runs in the job's own worker, with copies", function()
+    local pool <close> = ml.executor.new { threads = 1 }
+    assert.same({ 1, 2, "mine" }, pool:run(function()
+      here = "mine" -- luacheck: ignore
+      local list, calls = { 1 }, 0
+      local longer = ml.executor.run(function(l)
+        calls = calls + 1
+        l[2] = 2
+        l[3] = here -- luacheck: ignore
+        return l
+      end, list)
+      assert(#list == 1 and calls == 0)
+      return longer
+    end))
+    assert.same({ n = 2, 3, 7 }, pool:run(function()
+      return ml.gather({ { ml.executor.run, function() return 3 end }, { ml.executor.run, math.max, 7, 1 } })
+    end))
+    local ok, err = pcall(pool.run, pool, function()
+      ml.executor.run { function() while true do local _ = {} end end, cpu = 0.02 } -- luacheck: ignore
+    end)
+    assert.is_false(ok)
+    assert.equal("cpu", err.kind)
+  end)
+
+  it("ml.executor.run can be nested as deep as one likes", function()
+    local pool <close> = ml.executor.new { threads = 1 }
+    assert.equal(50, pool:run(function()
+      local function down(n) return n == 0 and 0 or 1 + ml.executor.run(down, n - 1) end
+      return down(50)
+    end))
+  end)
+
+  it("ml.executor.run refuses what it refuses elsewhere, and is cancelled with its caller", function()
+    local pool <close> = ml.executor.new { threads = 1 }
+    assert.error_matches(function() pool:run(function() ml.executor.run(1) end) end,
+      "bad argument #1 to 'run' %(function expected, got number%)")
+    assert.error_matches(function()
+      pool:run(function() ml.executor.run(print, coroutine.create(print)) end)
+    end, "cannot send argument #2: a coroutine")
+    assert.equal("timeout", pool:run(function()
+      return select(2, ml.timeout(0.01, ml.executor.run, ml.sleep, 1000)).kind
+    end))
+  end)
+
+  it("there is no default pool, and pools can be made", function()
+    local pool <close> = ml.executor.new { threads = 1 }
+    assert.error_matches(function() pool:run(function() ml.executor.default() end) end, "a job has no default pool")
+    assert.error_matches(function() pool:run(function() ml.executor.start(print) end) end, "a job has no default pool")
+    assert.equal("inner", pool:run(function()
+      local inner <close> = ml.executor.new { threads = 1 }
+      return inner:run(function() return "inner" end)
+    end))
   end)
 end)

@@ -7,7 +7,7 @@ core.methods.start = start
 
 return {
   new = core.new,
-  run = core.run,
+  run = core.in_worker() and require "moonloop.executor.nested" or core.run,
   --- start(f, ...) -> call: pool:start on the default pool.
   start = function(...) return start(core.default(), ...) end,
   current = core.current,

@@ -37,26 +37,22 @@ function M.check(opts, level)
   end
 end
 
---- A handler with a budget of CPU seconds on whatever thread it runs.
+--- A handler with a budget of CPU seconds.
 function M.limited(handler, cpu)
   return function(req) return core_spawn({ handler, req, cpu = cpu }):await() end
 end
 
---- Runs in the worker: the handler's results, and whether the first is a response, which crosses as
--- a plain table.
+--- Runs in the worker: what the handler returns, and whether it is a response, which crosses as a plain
+-- table.
 local function run_there(handler, req)
-  local flatten = require("moonloop.web.response").flatten
-  local function pack(first, ...)
-    local plain = flatten(first)
-    if plain then return true, plain, ... end
-    return false, first, ...
-  end
-  return pack(handler(req))
+  local value, status, headers = handler(req)
+  local plain = require("moonloop.web.response").flatten(value)
+  return plain or value, status, headers, plain ~= nil
 end
 
-local function unpack_here(is_response, first, ...)
-  if is_response then setmetatable(first, core.response) end
-  return first, ...
+local function unpack_here(value, status, headers, is_response)
+  if is_response then setmetatable(value, core.response) end
+  return value, status, headers
 end
 
 --- Ends the request with a 503. The client may try again in `wait` seconds, if that is not 0.
@@ -66,19 +62,24 @@ local function refuse(detail, wait)
   error(err, 0)
 end
 
+--- How many seconds a request would wait for a worker now. In a job nothing waits for one.
+local function expected_wait()
+  local executor = require "moonloop.executor.core"
+  return executor.in_worker() and 0 or executor.default():expected_wait()
+end
+
 --- A handler that runs on another core, as a job of the default executor. Where the request has to
 -- be over at the time `ends` and would wait for a worker for longer, it is refused at once.
 local function offloaded(handler, cpu)
   local executor
-  if cpu then handler = M.limited(handler, cpu) end
   return function(req, ends)
     executor = executor or require "moonloop.executor"
     local _ = req.body -- waits for it: a request crosses as a whole
     if ends then
-      local wait = executor.default():expected_wait()
+      local wait = expected_wait()
       if wait > ends - tasks.now() then refuse("Service Unavailable", wait) end
     end
-    return unpack_here(executor.run(run_there, handler, req))
+    return unpack_here(executor.run { run_there, handler, req, cpu = cpu })
   end
 end
 
@@ -106,8 +107,7 @@ local function with_deadline(handler, seconds, is_offloaded)
     if #wait({ task }, { timeout = seconds }) == 0 and task:cancel("the deadline of the request") then
       wait { task }
       if task:status() == "cancelled" then
-        refuse("Deadline Exceeded",
-          is_offloaded and require "moonloop.executor".default():expected_wait() or 0)
+        refuse("Deadline Exceeded", is_offloaded and expected_wait() or 0)
       end
     end
     return bound_stream(ends, task:await())
