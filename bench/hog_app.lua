@@ -10,5 +10,6 @@ local function compute(req) return { fib = fib(req.query.n and tonumber(req.quer
 app:get("/plaintext", function() return "Hello, World!" end)
 app:get("/hog", compute)
 app:get("/sliced", { slice = 0.002 }, compute)
+app:get("/offloaded", { offload = true }, compute)
 
 return app

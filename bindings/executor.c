@@ -10,6 +10,7 @@
 
 #define MAX_THREADS 1024
 #define DEFAULT_QUEUE 1024
+#define DEFAULT_NICE 5       /* a third of the weight of the loop, where they compete for a core */
 #define MIN_MEMORY (1 << 20) /* bytes: a state with the host's modules takes about half of it */
 
 static const char default_key; /* its address is the registry's key of the default pool */
@@ -45,7 +46,8 @@ static lua_Integer integer_option(lua_State *L, int index, IntegerOption option)
 }
 
 static void check_option_names(lua_State *L, int index) {
-  static const char *const known[] = {"threads", "queue", "max_jobs", "max_memory", "init", NULL};
+  static const char *const known[] = {"threads", "queue", "max_jobs", "max_memory",
+                                      "nice",    "init",  NULL};
   lua_pushnil(L);
   while (lua_next(L, index)) {
     lua_pop(L, 1);
@@ -98,10 +100,10 @@ static void push_handle(lua_State *L, PoolOptions *options) {
   luaL_setmetatable(L, EXECUTOR_POOL);
 }
 
-/* new([{threads = cores, queue = 1024, init = nil, max_jobs = nil, max_memory = nil}]) -> pool.
-   Threads are started when they are needed. init() runs in each worker's state before its first
-   job; a state is replaced by a new one after max_jobs jobs, or when a job would need more than
-   max_memory bytes in it. */
+/* new([{threads = cores, queue = 1024, nice = 5, init = nil, max_jobs = nil, max_memory = nil}])
+   -> pool. Threads are started when they are needed, with a nice value that is higher than the
+   process's by `nice`. init() runs in each worker's state before its first job; a state is replaced
+   by a new one after max_jobs jobs, or when a job would need more than max_memory bytes in it. */
 static int executor_new(lua_State *L) {
   if (lua_isnoneornil(L, 1)) {
     lua_settop(L, 0);
@@ -114,10 +116,12 @@ static int executor_new(lua_State *L) {
   IntegerOption queue = {"queue", DEFAULT_QUEUE, 1, INT32_MAX};
   IntegerOption max_jobs = {"max_jobs", 0, 1, INT64_MAX};
   IntegerOption max_memory = {"max_memory", 0, MIN_MEMORY, INT64_MAX};
+  IntegerOption niceness = {"nice", DEFAULT_NICE, 0, 19};
   PoolOptions options = {.threads = (int)integer_option(L, 1, threads),
                          .queue = (size_t)integer_option(L, 1, queue),
                          .max_jobs = (uint64_t)integer_option(L, 1, max_jobs),
-                         .max_memory = (size_t)integer_option(L, 1, max_memory)};
+                         .max_memory = (size_t)integer_option(L, 1, max_memory),
+                         .nice = (int)integer_option(L, 1, niceness)};
   push_handle(L, &options);
   pack_init(L, 1, &options.init);
   lua_settop(L, 4); /* options, path, cpath, handle */
@@ -135,7 +139,8 @@ static int executor_default(lua_State *L) {
     return luaL_error(L, "a job has no default pool: ml.executor.run runs a function in the job's "
                          "own worker, ml.executor.new makes a pool");
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &default_key) == LUA_TUSERDATA) return 1;
-  PoolOptions options = {.threads = (int)uv_available_parallelism(), .queue = DEFAULT_QUEUE};
+  PoolOptions options = {
+      .threads = (int)uv_available_parallelism(), .queue = DEFAULT_QUEUE, .nice = DEFAULT_NICE};
   push_handle(L, &options);
   push_pool(L, &options);
   lua_pushvalue(L, -1);

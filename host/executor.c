@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* How often a worker is told to stop that has not stopped yet. */
 #define INTERRUPT_AGAIN_NS 10000000u
@@ -15,60 +14,6 @@
 #define SPIN_NS 30000u
 
 #define POOL_OF(member, pointer) ((Pool *)(void *)((char *)(pointer)-offsetof(Pool, member)))
-
-/* --- lists --- */
-
-void job_list_add(JobList *list, Job *job) {
-  job->next = NULL;
-  job->link = list->tail;
-  *list->tail = job;
-  list->tail = &job->next;
-}
-
-static void job_list_remove(JobList *list, Job *job) {
-  *job->link = job->next;
-  if (job->next)
-    job->next->link = job->link;
-  else
-    list->tail = job->link;
-}
-
-Job *job_list_take(JobList *list) {
-  Job *job = list->head;
-  if (job) job_list_remove(list, job);
-  return job;
-}
-
-Job *job_new(Pool *pool) {
-  Job *job = calloc(1, sizeof *job);
-  if (!job) return NULL;
-  job->pool = pool;
-  atomic_init(&job->cancelled, false);
-  return job;
-}
-
-void job_free(Job *job) {
-  buffer_free(&job->message);
-  progress_end(job->progress);
-  progress_release(job->progress);
-  free(job);
-}
-
-static void waits_add(PoolWaits *waits, PoolWait *wait) {
-  wait->list = waits;
-  wait->next = NULL;
-  wait->link = waits->tail;
-  *waits->tail = wait;
-  waits->tail = &wait->next;
-}
-
-static void waits_remove(PoolWait *wait) {
-  *wait->link = wait->next;
-  if (wait->next)
-    wait->next->link = wait->link;
-  else
-    wait->list->tail = wait->link;
-}
 
 /* --- what keeps the loop alive --- */
 
@@ -99,13 +44,13 @@ static void grant_room(Pool *pool) {
   for (PoolWait *wait; (wait = pool->room_waits.head);) {
     if (queued + pool->reserved >= pool->max_queued) return;
     pool->reserved++;
-    waits_remove(wait);
+    pool_waits_remove(wait);
     ml_wait_wake(wait->waker);
   }
 }
 
 void pool_wait_for_room(Pool *pool, PoolWait *wait) {
-  waits_add(&pool->room_waits, wait);
+  pool_waits_add(&pool->room_waits, wait);
   pool->outstanding++;
   update_ref(pool);
 }
@@ -124,7 +69,7 @@ void pool_take_reserved(Pool *pool) {
 
 void pool_stop_waiting(PoolWait *wait) {
   Pool *pool = wait->pool;
-  waits_remove(wait);
+  pool_waits_remove(wait);
   if (wait->list == &pool->room_waits) pool->outstanding--;
   update_ref(pool);
   stop_if_idle(pool);
@@ -164,7 +109,7 @@ static void close_handles(Pool *pool) {
   pool->closed = true;
   timer_clear(&pool->rt->timers, &pool->interrupt_timer);
   for (PoolWait *wait; (wait = pool->close_waits.head);) {
-    waits_remove(wait);
+    pool_waits_remove(wait);
     ml_wait_wake(wait->waker);
   }
   uv_close((uv_handle_t *)&pool->async, on_async_closed);
@@ -332,7 +277,7 @@ void pool_close(Pool *pool) {
 }
 
 void pool_wait_for_close(Pool *pool, PoolWait *wait) {
-  waits_add(&pool->close_waits, wait);
+  pool_waits_add(&pool->close_waits, wait);
   update_ref(pool);
 }
 
@@ -400,6 +345,7 @@ Pool *pool_new(Runtime *rt, PoolOptions *options) {
   pool->max_queued = options->queue;
   pool->max_jobs = options->max_jobs;
   pool->max_memory = options->max_memory;
+  pool->nice = options->nice;
   pool->init = options->init;
   options->init = (Buffer){0};
   pool->may_spin = uv_available_parallelism() > 1;
@@ -428,33 +374,4 @@ void pool_release(Pool *pool) {
     pool_free(pool);
   else if (!pool->closing)
     pool_close(pool);
-}
-
-PoolStats pool_stats(Pool *pool) {
-  uv_mutex_lock(&pool->lock);
-  PoolStats stats = pool->stats;
-  uv_mutex_unlock(&pool->lock);
-  stats.queued += pool->reserved;
-  for (PoolWait *wait = pool->room_waits.head; wait; wait = wait->next) stats.queued++;
-  return stats;
-}
-
-WorkerStats pool_worker_stats(Pool *pool, int i) {
-  uv_mutex_lock(&pool->lock);
-  Worker *w = pool->workers[i];
-  WorkerStats stats = w->stats;
-  struct timespec now;
-  if (w->has_clock && clock_gettime(w->clock, &now) == 0)
-    stats.cpu_seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-  uv_mutex_unlock(&pool->lock);
-  return stats;
-}
-
-double pool_expected_wait(Pool *pool) {
-  PoolStats stats = pool_stats(pool);
-  uv_mutex_lock(&pool->lock);
-  bool free_worker = pool->idle || pool->stats.threads < pool->max_threads;
-  double mean = (double)pool->mean_run_ns / 1e9;
-  uv_mutex_unlock(&pool->lock);
-  return free_worker ? 0 : (double)(stats.queued + 1) * mean / pool->max_threads;
 }

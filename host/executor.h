@@ -70,6 +70,7 @@ typedef struct PoolOptions {
   size_t queue;             /* waiting jobs, at most */
   uint64_t max_jobs;        /* a state runs; 0: any number */
   size_t max_memory;        /* bytes of a state; 0: any */
+  int nice;                 /* how much its threads give way to others: added to their nice value */
   const char *path, *cpath; /* package.path and .cpath for the workers; copied */
   Buffer init;              /* a packed function that new states run first, or empty; taken over */
 } PoolOptions;
@@ -94,6 +95,7 @@ struct Pool {
   size_t max_queued;
   uint64_t max_jobs;  /* 0: any number */
   size_t max_memory;  /* 0: any */
+  int nice;           /* added to the nice value of its threads */
   bool may_spin;      /* there is a core to spare */
   char *path, *cpath; /* package.path and .cpath for the workers */
   Buffer init;        /* what a new state runs first, packed; or empty */
@@ -175,8 +177,13 @@ void job_free(Job *job);
 
 /* --- between pool and workers --- */
 
-/* Adds to the end; takes the first one, or NULL. */
+/* Adds to the end; takes the first one, or NULL; takes one out. */
 void job_list_add(JobList *list, Job *job);
 Job *job_list_take(JobList *list);
+void job_list_remove(JobList *list, Job *job);
+
+/* The same for tasks that wait. */
+void pool_waits_add(PoolWaits *waits, PoolWait *wait);
+void pool_waits_remove(PoolWait *wait);
 
 #endif

@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 /* Deep recursion in C (patterns, the parser) and TLS need room; pages that are not used cost
    nothing. */
@@ -154,6 +156,13 @@ static Job *next_job(Worker *w, Job *finished) {
   return job;
 }
 
+/* On Linux each thread has a nice value of its own, which anyone may raise. Where that fails, the
+   worker competes with the loop for the cores, and works as well. */
+static void be_nice(int by) {
+  id_t thread = (id_t)gettid();
+  if (by > 0) setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + by);
+}
+
 static void worker_main(void *arg) {
   Worker *w = arg;
   Pool *pool = w->pool;
@@ -161,6 +170,7 @@ static void worker_main(void *arg) {
   sigfillset(&others);
   sigdelset(&others, INTERRUPT_SIGNAL);
   pthread_sigmask(SIG_SETMASK, &others, NULL);
+  be_nice(pool->nice);
   worker_state_open(w);
   uv_mutex_lock(&pool->lock);
   w->has_clock = pthread_getcpuclockid(pthread_self(), &w->clock) == 0;

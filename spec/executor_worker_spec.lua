@@ -205,11 +205,35 @@ describe("the options of a pool", function()
       { { max_jobs = 0 }, "max_jobs must be an integer from 1 to %d+, not 0" },
       { { max_jobs = "2" }, "max_jobs must be an integer" },
       { { max_memory = 1000 }, "max_memory must be an integer from 1048576 to %d+, not 1000" },
+      { { nice = -1 }, "nice must be an integer from 0 to 19, not %-1" },
       { { memory = 1 }, "unknown option 'memory'" },
       { { 1 }, "unknown option '1'" },
     } do
       assert.error_matches(function() ml.executor.new(case[1]) end, case[2])
     end
+  end)
+end)
+
+describe("nice", function()
+  --- The nice value of the thread that runs this.
+  local function niceness()
+    local stat <close> = assert(io.open("/proc/thread-self/stat"))
+    local after_name = stat:read("a"):match(".*%) (.*)")
+    local n = 0
+    for field in after_name:gmatch("%S+") do
+      n = n + 1
+      if n == 17 then return tonumber(field) end
+    end
+  end
+
+  it("lets the loop and other programs go first: by 5, or as the pool says", function()
+    local own = niceness()
+    for _, case in ipairs { { nil, 5 }, { 0, 0 }, { 2, 2 } } do
+      local pool <close> = ml.executor.new { threads = 1, nice = case[1] }
+      assert.equal(math.min(own + case[2], 19), pool:run(niceness))
+    end
+    assert.equal(math.min(own + 5, 19), ml.executor.run(niceness))
+    assert.equal(own, niceness())
   end)
 end)
 

@@ -1,0 +1,56 @@
+/* The jobs of a pool and the lists they stand in, and the lists of tasks that wait. */
+#include "executor.h"
+
+#include <stdlib.h>
+
+void job_list_add(JobList *list, Job *job) {
+  job->next = NULL;
+  job->link = list->tail;
+  *list->tail = job;
+  list->tail = &job->next;
+}
+
+void job_list_remove(JobList *list, Job *job) {
+  *job->link = job->next;
+  if (job->next)
+    job->next->link = job->link;
+  else
+    list->tail = job->link;
+}
+
+Job *job_list_take(JobList *list) {
+  Job *job = list->head;
+  if (job) job_list_remove(list, job);
+  return job;
+}
+
+Job *job_new(Pool *pool) {
+  Job *job = calloc(1, sizeof *job);
+  if (!job) return NULL;
+  job->pool = pool;
+  atomic_init(&job->cancelled, false);
+  return job;
+}
+
+void job_free(Job *job) {
+  buffer_free(&job->message);
+  progress_end(job->progress);
+  progress_release(job->progress);
+  free(job);
+}
+
+void pool_waits_add(PoolWaits *waits, PoolWait *wait) {
+  wait->list = waits;
+  wait->next = NULL;
+  wait->link = waits->tail;
+  *waits->tail = wait;
+  waits->tail = &wait->next;
+}
+
+void pool_waits_remove(PoolWait *wait) {
+  *wait->link = wait->next;
+  if (wait->next)
+    wait->next->link = wait->link;
+  else
+    wait->list->tail = wait->link;
+}
