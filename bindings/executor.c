@@ -139,12 +139,15 @@ static int executor_default(lua_State *L) {
     return luaL_error(L, "a job has no default pool: ml.executor.run runs a function in the job's "
                          "own worker, ml.executor.new makes a pool");
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &default_key) == LUA_TUSERDATA) return 1;
+  int top = lua_gettop(L); /* nil, where the pool is to be */
   PoolOptions options = {
       .threads = (int)uv_available_parallelism(), .queue = DEFAULT_QUEUE, .nice = DEFAULT_NICE};
   push_handle(L, &options);
   push_pool(L, &options);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &default_key);
+  lua_replace(L, top);
+  lua_settop(L, top); /* the paths are not for the caller's call */
   return 1;
 }
 

@@ -51,6 +51,14 @@ describe("ml.executor.run", function()
     end)())
   end)
 
+  it("passes no more than its arguments, also when it makes the pool", function()
+    for _, call in ipairs { "select, '#'", "{ select, '#' }" } do
+      local text, status = run("print(ml.executor.run(" .. call .. "))")
+      assert.are.equal("0\n", text)
+      assert.are.equal(0, status)
+    end
+  end)
+
   it("gives nil, err as it is", function()
     with_pool({ threads = 1 }, function(pool)
       local value, err, more = pool:run(function() return nil, "not found", 404 end)
