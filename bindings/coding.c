@@ -81,10 +81,8 @@ static int coding_finish(lua_State *L, Task *t, void *op) {
 static const WaitType coding_wait = {
     .name = "compression", .cancel = thread_job_cancel, .finish = coding_finish};
 
-/* A job for the text at `index`; the caller sets what is to be done with it. */
-static CodingJob *coding_job_new(lua_State *L, int index) {
-  size_t size;
-  const char *text = lua_tolstring(L, index, &size);
+/* A job for `text`; the caller sets what is to be done with it. */
+static CodingJob *coding_job_new(lua_State *L, const char *text, size_t size) {
   CodingJob *job = malloc(sizeof *job + size);
   if (!job) luaL_error(L, "not enough memory to compress the response");
   *job = (CodingJob){.job = {.run = coding_run, .drop = coding_job_drop}, .size = size};
@@ -146,7 +144,7 @@ static int l_compress(lua_State *L) {
     return 1;
   }
   Task *t = ml_wait_enter(L, "compress");
-  CodingJob *job = coding_job_new(L, 2);
+  CodingJob *job = coding_job_new(L, text, size);
   job->coding = coding;
   job->level = level;
   return thread_job_suspend(L, t, &coding_wait, &job->job);
@@ -168,18 +166,25 @@ static EncoderBox *check_open(lua_State *L) {
   return box;
 }
 
-/* encoder:write(text) -> bytes from which all texts so far can be decoded. Suspends for a long one;
-   there is one write at a time. A cancelled write closes the encoder. */
+/* encoder:write(text [, from [, size]]) -> bytes from which all texts so far can be decoded. Takes
+   of `text` at most `size` bytes from the position `from` on. Suspends for many; there is one write
+   at a time. A cancelled write closes the encoder. */
 static int l_write(lua_State *L) {
   EncoderBox *box = check_open(L);
   size_t size;
   const char *text = luaL_checklstring(L, 2, &size);
+  lua_Integer from = luaL_optinteger(L, 3, 1), most = luaL_optinteger(L, 4, LUA_MAXINTEGER);
+  luaL_argcheck(L, from >= 1 && (size_t)from <= size + 1, 3, "not within the text");
+  luaL_argcheck(L, most >= 0, 4, "a size is not negative");
+  text += from - 1;
+  size -= (size_t)from - 1;
+  if ((lua_Unsigned)most < size) size = (size_t)most;
   if (size <= ON_LOOP) {
     box->out.len = 0;
     return push_out(L, feed_and_flush(box->coder, text, size, &box->out), &box->out);
   }
   Task *t = ml_wait_enter(L, "encoder:write");
-  CodingJob *job = coding_job_new(L, 2);
+  CodingJob *job = coding_job_new(L, text, size);
   job->coder = box->coder;
   box->coder = NULL;
   return thread_job_suspend(L, t, &coding_wait, &job->job);

@@ -7,8 +7,8 @@
 
 #define WEB_OUT "moonloop.web.core.out"
 
-/* How much of a long text is taken at once. */
-enum { PIECE = HTTP_STREAM_HIGH_WATER };
+/* How much of a long text is taken at once: also 64 kB that a compressor made no smaller. */
+enum { PIECE = HTTP_STREAM_HIGH_WATER + 1024 };
 
 struct WebOut {
   HttpStream *stream; /* this userdata is its writer */
