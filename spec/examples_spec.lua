@@ -6,7 +6,7 @@ local support = require "spec.support"
 
 --- Runs an example to its end: what it printed, errors included.
 local function run(name, arguments)
-  local command = ("'%s' scripts/examples/%s %s"):format(support.binary, name, arguments or "")
+  local command = ("'%s' run --block-limit 0 scripts/examples/%s %s"):format(support.binary, name, arguments or "")
   local output, status = process.sh(command)
   assert.equal(0, status, command .. " failed:\n" .. output)
   return output
@@ -176,6 +176,37 @@ the loop was free meanwhile: true
     assert.equal(0, status, errors)
     for _, way in ipairs { "blocking", "offload", "async" } do
       assert.matches("/test/" .. way .. " +[%d.]+ +[%d.]+ +4/4\n", output)
+    end
+  end)
+end)
+
+describe("the README", function()
+  local text = folders.read "README.md"
+
+  it("has examples in Lua that compile", function()
+    local count = 0
+    for code in text:gmatch "\n```lua\n(.-)```\n" do
+      assert(load(code, "=README.md, an example:\n" .. code))
+      count = count + 1
+    end
+    assert.is_true(count > 15)
+  end)
+
+  it("has a first app that is served, and answers as it says", function()
+    local folder <close> = folders.new { ["app.lua"] = text:match "## A first app.-\n```lua\n(.-)```\n" }
+    local path, answer = text:match "\ncurl http://127%.0%.0%.1:8000(%S+) +# ([^\n]+)"
+    local server <close> = process.serve(folder.path .. "/app.lua")
+    local message = ml.json.decode(answer).message
+    assert.equal(message, assert(ml.http.get(server.url .. path)):json().message)
+  end)
+
+  it("names files and sections that there are", function()
+    for name in text:gmatch "%]%(([%w./_-]+)%)" do assert(io.open(name), name):close() end
+    for name in text:gmatch "`([%w_/]+%.lua)`" do
+      if name:find "/" then assert(io.open(name), name):close() end
+    end
+    for anchor in text:gmatch "%]%(#([%w-]+)%)" do
+      assert.matches("\n## " .. anchor:gsub("%-", " "), text:lower(), 1, false)
     end
   end)
 end)

@@ -28,8 +28,8 @@ describe("ml.http, a request without options", function()
     for _, target in ipairs {
       server.url, server.url .. "/", server.url .. "?q", server.url .. "/a?b=c:d#e", server.url .. "/a/../b",
       server.url .. "/\195\164 x", "http://u:p%40@" .. place .. "/x", "HTTP://" .. place .. "/x", "http://",
-      "http:///x", "http://x\0y/", server.url .. "/a\0b", "", "/x", "x", place, "ftp://" .. place, "http://127.0.0.1:99999/",
-      "http://h:port/", "http://[::1/",
+      "http:///x", "http://x\0y/", server.url .. "/a\0b", "", "/x", "x", place, "ftp://" .. place,
+      "http://127.0.0.1:99999/", "http://h:port/", "http://[::1/",
     } do
       same_both_ways(client, target)
     end

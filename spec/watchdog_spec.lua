@@ -3,7 +3,7 @@ local ml = require "moonloop"
 local folders = require "spec.support.folder"
 local process = require "spec.support.process"
 
-local run = process.run
+local function run(code, options) return process.run(code, options or "--block-limit 100") end
 
 -- Computes for that long. The calls let sanitizers deliver signals.
 local compute = [[

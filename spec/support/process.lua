@@ -19,10 +19,11 @@ function M.sh(command)
 end
 
 --- Runs Lua code, behind a first line that makes `ml` known, as `moonloop run [OPTIONS] FILE`. Gives
--- what it printed on both channels, with the file's name shown as SCRIPT, and its exit status.
+-- what it printed on both channels, with the file's name shown as SCRIPT, and its exit status. Without
+-- options there are no reports of what holds up the loop, which a busy machine can.
 function M.run(code, options)
   local script <close> = folders.file('local ml = require "moonloop"\n' .. code)
-  local output, status = M.sh(("timeout %d %s run %s '%s'"):format(LIMIT, binary, options or "", script.path))
+  local output, status = M.sh(("timeout %d %s run %s '%s'"):format(LIMIT, binary, options or "--block-limit 0", script.path))
   return (output:gsub(script.path:gsub("%p", "%%%0"), "SCRIPT")), status
 end
 
