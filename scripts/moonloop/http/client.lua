@@ -36,6 +36,7 @@ local function attempt(client, request, due)
     if not wait or now() + wait >= due then return res, err end
     if res then res:close() end
     core.sleep(wait)
+    if not request.stream and now() >= due then return res, err end -- it has slept longer
   end
 end
 
