@@ -214,13 +214,7 @@ int luaopen_moonloop_web_coding(lua_State *L) {
       {"write", l_write}, {"finish", l_finish}, {"close", l_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
       {"choose", l_choose}, {"compress", l_compress}, {"encoder", l_encoder}, {NULL, NULL}};
-  luaL_newmetatable(L, WEB_ENCODER);
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, l_close);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, l_close);
-  lua_setfield(L, -2, "__close");
+  modules_make_class(L, WEB_ENCODER, methods, l_close, l_close);
   luaL_newlib(L, functions);
   return 1;
 }

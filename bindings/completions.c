@@ -91,13 +91,7 @@ int completions_new(lua_State *L) {
   c->order = (int *)(void *)((char *)c->items + items);
   waiters_init(&c->line);
   for (int i = 0; i < n; i++) c->items[i] = (CompletionItem){.of = c};
-  if (luaL_newmetatable(L, COMPLETIONS)) {
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, completions_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
+  modules_set_class(L, COMPLETIONS, methods, completions_gc, NULL);
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, 1, i + 1);
     TaskHandle *handle = task_check_handle(L, -1);

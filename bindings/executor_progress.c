@@ -1,5 +1,6 @@
 /* What a job tells its caller while it runs: job:progress(v) there, call:progress() here. */
 #include "executor_binding.h"
+#include "modules.h"
 
 #include "transfer.h"
 #include "worker.h"
@@ -67,15 +68,7 @@ int executor_progress_new(lua_State *L) {
       {"take", progress_take_values}, {"discard", progress_do_discard}, {NULL, NULL}};
   ProgressHandle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
   handle->progress = NULL;
-  if (luaL_newmetatable(L, PROGRESS)) {
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, progress_do_discard);
-    lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, progress_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
+  modules_set_class(L, PROGRESS, methods, progress_gc, progress_do_discard);
   handle->progress = progress_new();
   if (!handle->progress) return luaL_error(L, "ml.executor: not enough memory");
   return 1;
@@ -162,13 +155,7 @@ int executor_current(lua_State *L) {
   }
   JobHandle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
   *handle = (JobHandle){.worker = w, .number = w->state_jobs};
-  if (luaL_newmetatable(L, JOB)) {
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, job_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
+  modules_set_class(L, JOB, methods, job_gc, NULL);
   Progress *progress = atomic_load(&w->job)->progress;
   if (progress) handle->progress = progress_hold(progress);
   return 1;

@@ -167,13 +167,7 @@ int luaopen_moonloop_file_writer(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"write", l_write}, {"keep", l_keep}, {"close", l_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"create", l_create}, {NULL, NULL}};
-  luaL_newmetatable(L, WRITER);
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, l_close);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, l_close);
-  lua_setfield(L, -2, "__close");
+  modules_make_class(L, WRITER, methods, l_close, l_close);
   luaL_newlib(L, functions);
   return 1;
 }

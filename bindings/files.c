@@ -308,13 +308,7 @@ int luaopen_moonloop_web_files_core(lua_State *L) {
                                        {"list", l_list},
                                        {"is_directory", l_is_directory},
                                        {NULL, NULL}};
-  luaL_newmetatable(L, WEB_FILE);
-  luaL_newlib(L, methods);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, l_close);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, l_close);
-  lua_setfield(L, -2, "__close");
+  modules_make_class(L, WEB_FILE, methods, l_close, l_close);
   luaL_newlib(L, functions);
   return 1;
 }

@@ -201,13 +201,7 @@ int luaopen_moonloop_forms(lua_State *L) {
                                        {"multipart", l_multipart},
                                        {"cookies", l_cookies},
                                        {NULL, NULL}};
-  luaL_newmetatable(L, READER);
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, reader_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 1);
+  modules_make_class(L, READER, methods, reader_gc, NULL);
   luaL_newlib(L, functions);
   return 1;
 }

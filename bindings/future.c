@@ -103,7 +103,7 @@ int future_new(lua_State *L) {
   Future *f = lua_newuserdatauv(L, sizeof *f, 1);
   *f = (Future){0};
   waiters_init(&f->line);
-  modules_set_methods(L, FUTURE, methods);
+  modules_set_class(L, FUTURE, methods, NULL, NULL);
   return 1;
 }
 
@@ -164,6 +164,6 @@ int event_new(lua_State *L) {
   Event *e = lua_newuserdatauv(L, sizeof *e, 0);
   *e = (Event){0};
   waiters_init(&e->line);
-  modules_set_methods(L, EVENT, methods);
+  modules_set_class(L, EVENT, methods, NULL, NULL);
   return 1;
 }

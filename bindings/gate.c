@@ -46,6 +46,6 @@ int gate_new(lua_State *L) {
   Gate *gate = lua_newuserdatauv(L, sizeof *gate, 0);
   *gate = (Gate){0};
   waiters_init(&gate->line);
-  modules_set_methods(L, GATE, methods);
+  modules_set_class(L, GATE, methods, NULL, NULL);
   return 1;
 }

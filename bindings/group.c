@@ -64,15 +64,7 @@ int group_new(lua_State *L) {
   Task *t = args_require_task(L, "ml.group");
   Group *group = lua_newuserdatauv(L, sizeof *group, 0);
   group_open(L, group, t);
-  if (luaL_newmetatable(L, GROUP)) {
-    luaL_newlib(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, group_close);
-    lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, group_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
+  modules_set_class(L, GROUP, methods, group_gc, group_close);
   return 1;
 }
 

@@ -1,5 +1,6 @@
 /* Bodies of moonloop.http.plain bit by bit: uploads and readers (http_plain.c describes them). */
 #include "http_plain.h"
+#include "modules.h"
 #include <lauxlib.h>
 #include <string.h>
 
@@ -279,21 +280,11 @@ static int upload_response(lua_State *L) {
 
 /* --- types --- */
 
-static void make_type(lua_State *L, const char *name, const luaL_Reg *methods) {
-  static const luaL_Reg closing[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};
-  luaL_newmetatable(L, name);
-  luaL_setfuncs(L, closing, 0);
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
-}
-
 void http_plain_stream_open(lua_State *L) {
   static const luaL_Reg reader_methods[] = {
       {"read", reader_read}, {"close", l_close}, {NULL, NULL}};
   static const luaL_Reg upload_methods[] = {
       {"write", upload_write}, {"response", upload_response}, {"close", l_close}, {NULL, NULL}};
-  make_type(L, READER, reader_methods);
-  make_type(L, UPLOAD, upload_methods);
+  modules_make_class(L, READER, reader_methods, l_close, l_close);
+  modules_make_class(L, UPLOAD, upload_methods, l_close, l_close);
 }

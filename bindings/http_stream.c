@@ -1,6 +1,7 @@
 /* The exchanges of moonloop.http.core: waiting for responses, reading and writing bodies in pieces.
    moonloop.http.plain has the same methods (bindings/http_plain.c describes them). */
 #include "http_curl.h"
+#include "modules.h"
 #include <lauxlib.h>
 #include <string.h>
 
@@ -251,23 +252,12 @@ static int upload_close(lua_State *L) {
 
 /* --- types --- */
 
-static void make_type(lua_State *L, const char *name, const luaL_Reg *methods) {
-  luaL_newmetatable(L, name);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -2, "__index");
-  luaL_setfuncs(L, methods, 0);
-  lua_pop(L, 1);
-}
-
 void http_stream_open(lua_State *L) {
-  static const luaL_Reg reader[] = {{"read", reader_read},
-                                    {"close", reader_close},
-                                    {"__close", exchange_close},
-                                    {"__gc", exchange_close},
+  static const luaL_Reg reader[] = {{"read", reader_read}, {"close", reader_close}, {NULL, NULL}};
+  static const luaL_Reg upload[] = {{"write", upload_write},
+                                    {"response", upload_response},
+                                    {"close", upload_close},
                                     {NULL, NULL}};
-  static const luaL_Reg upload[] = {{"write", upload_write},  {"response", upload_response},
-                                    {"close", upload_close},  {"__close", exchange_close},
-                                    {"__gc", exchange_close}, {NULL, NULL}};
-  make_type(L, HTTP_READER, reader);
-  make_type(L, HTTP_UPLOAD, upload);
+  modules_make_class(L, HTTP_READER, reader, exchange_close, exchange_close);
+  modules_make_class(L, HTTP_UPLOAD, upload, exchange_close, exchange_close);
 }

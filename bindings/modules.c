@@ -58,13 +58,28 @@ static int os_exit(lua_State *L) {
   return lua_error(L); /* pcall lets it through: the code after os.exit does not run */
 }
 
-void modules_set_methods(lua_State *L, const char *name, const luaL_Reg *methods) {
+void modules_make_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc,
+                        lua_CFunction close) {
   if (luaL_newmetatable(L, name)) {
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
     lua_setfield(L, -2, "__index");
+    if (gc) {
+      lua_pushcfunction(L, gc);
+      lua_setfield(L, -2, "__gc");
+    }
+    if (close) {
+      lua_pushcfunction(L, close);
+      lua_setfield(L, -2, "__close");
+    }
   }
-  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
+}
+
+void modules_set_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc,
+                       lua_CFunction close) {
+  modules_make_class(L, name, methods, gc, close);
+  luaL_setmetatable(L, name);
 }
 
 void modules_open(lua_State *L) {

@@ -15,8 +15,14 @@ void protect_open(lua_State *L);
 /* bindings/task.c: the methods of task handles */
 void task_open(lua_State *L);
 
-/* Gives the userdata on the top of L the metatable `name`, whose __index is `methods`. */
-void modules_set_methods(lua_State *L, const char *name, const luaL_Reg *methods);
+/* Makes the metatable `name`, if the state has none of that name: __index is a table of `methods`,
+   __gc and __close are the functions `gc` and `close`, where they are not NULL. */
+void modules_make_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc,
+                        lua_CFunction close);
+
+/* The same, and gives it to the userdata on the top of L. */
+void modules_set_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc,
+                       lua_CFunction close);
 
 /* bindings/scope.c: timeout(seconds, f, ...), shield(f, ...), deadline(seconds) */
 int scope_timeout(lua_State *L);

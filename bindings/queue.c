@@ -256,6 +256,6 @@ int queue_new(lua_State *L) {
   waiters_init(&q->putters);
   lua_newtable(L);
   lua_setiuservalue(L, -2, 1);
-  modules_set_methods(L, QUEUE, methods);
+  modules_set_class(L, QUEUE, methods, NULL, NULL);
   return 1;
 }

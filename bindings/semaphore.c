@@ -157,7 +157,7 @@ static int new_semaphore(lua_State *L, lua_Integer initial, lua_Integer max, boo
   Semaphore *s = lua_newuserdatauv(L, sizeof *s, 0);
   *s = (Semaphore){.permits = initial, .max = max, .is_lock = is_lock};
   waiters_init(&s->line);
-  modules_set_methods(L, is_lock ? LOCK : SEMAPHORE, methods);
+  modules_set_class(L, is_lock ? LOCK : SEMAPHORE, methods, NULL, NULL);
   return 1;
 }
 

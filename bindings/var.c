@@ -117,7 +117,7 @@ int var_new(lua_State *L) {
   lua_setiuservalue(L, 3, 1);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, 2);
-  modules_set_methods(L, VAR, methods);
+  modules_set_class(L, VAR, methods, NULL, NULL);
   luaL_getmetatable(L, VAR);
   lua_pushcfunction(L, var_tostring);
   lua_setfield(L, -2, "__tostring");

@@ -277,13 +277,7 @@ static int l_abort(lua_State *L) {
 static void open_router(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"add", l_router_add}, {"add_fallback", l_router_add_fallback}, {NULL, NULL}};
-  luaL_newmetatable(L, WEB_ROUTER);
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, router_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 1);
+  modules_make_class(L, WEB_ROUTER, methods, router_gc, NULL);
 }
 
 int luaopen_moonloop_web_core(lua_State *L) {

@@ -1,5 +1,6 @@
 /* `out`, with which the stream function of a response writes its body. Several tasks of a handler
    may write: each text stays in one piece, in the order in which the writes began. */
+#include "modules.h"
 #include "web.h"
 
 #include "http_stream.h"
@@ -198,11 +199,5 @@ int web_out_run(lua_State *L, WebOut *out, HttpConnection *c, size_t head_at, in
 
 void web_out_open(lua_State *L) {
   static const luaL_Reg methods[] = {{"write", l_write}, {NULL, NULL}};
-  luaL_newmetatable(L, WEB_OUT);
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, out_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pop(L, 1);
+  modules_make_class(L, WEB_OUT, methods, out_gc, NULL);
 }
