@@ -12,6 +12,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.clock", luaopen_moonloop_clock},
     {"moonloop.inspect", luaopen_moonloop_inspect},
     {"moonloop.signals", luaopen_moonloop_signals},
+    {"moonloop.supervised", luaopen_moonloop_supervised},
     {"moonloop.web.core", luaopen_moonloop_web_core},
     {"moonloop.web.conditional", luaopen_moonloop_web_conditional},
     {"moonloop.web.coding", luaopen_moonloop_web_coding},

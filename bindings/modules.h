@@ -55,6 +55,7 @@ int luaopen_moonloop_executor_core(lua_State *L);
 int luaopen_moonloop_clock(lua_State *L);
 int luaopen_moonloop_inspect(lua_State *L);
 int luaopen_moonloop_signals(lua_State *L);
+int luaopen_moonloop_supervised(lua_State *L);
 int luaopen_moonloop_web_core(lua_State *L);
 int luaopen_moonloop_web_conditional(lua_State *L);
 int luaopen_moonloop_web_coding(lua_State *L);

@@ -12,7 +12,8 @@ static Signals *check_signals(lua_State *L) {
 }
 
 static int push_taken(lua_State *L, Signals *s) {
-  lua_pushstring(L, s->taken == SIGINT ? "SIGINT" : "SIGTERM");
+  int signum = s->taken;
+  lua_pushstring(L, signum == SIGINT ? "SIGINT" : signum == SIGHUP ? "SIGHUP" : "SIGTERM");
   s->taken = 0;
   return 1;
 }
@@ -32,8 +33,8 @@ static int wait_finish(lua_State *L, Task *t, void *op) {
 static const WaitType signal_wait = {
     .name = "signal", .cancel = wait_cancel, .finish = wait_finish};
 
-/* wait() -> "SIGINT" or "SIGTERM": suspends until the next signal, which then does nothing else.
-   One task at a time. */
+/* wait() -> "SIGINT", "SIGTERM", or "SIGHUP", which a supervisor sends: suspends until the next
+   signal, which then does nothing else. One task at a time. */
 static int l_wait(lua_State *L) {
   Signals *s = check_signals(L);
   Task *t = ml_wait_enter(L, "signals.wait");

@@ -2,8 +2,10 @@
 #include "web.h"
 
 #include "access_log.h"
+#include "http_listen.h"
 #include "http_server.h"
 #include "report.h"
+#include "supervised.h"
 #include "task_tally.h"
 #include <lauxlib.h>
 #include <math.h>
@@ -37,6 +39,14 @@ typedef struct WebServer {
 
 static WebServer *check_server(lua_State *L) {
   return *(WebServer **)luaL_checkudata(L, 1, WEB_SERVER);
+}
+
+/* The worker process that this is, or NULL. */
+static Supervised *supervised_of(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, SUPERVISED_KEY);
+  Supervised *supervised = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return supervised;
 }
 
 /* --- the end --- */
@@ -157,6 +167,8 @@ static int l_server_take_entries(lua_State *L) {
 static int l_server_log(lua_State *L) {
   WebServer *server = check_server(L);
   AccessLog *log = &server->log;
+  const Supervised *supervised = supervised_of(L);
+  log->worker = supervised ? supervised->number : 0;
   if (lua_isfunction(L, 2)) {
     lua_settop(L, 2);
     server->on_entries = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -200,8 +212,23 @@ static int l_limit(lua_State *L) {
   return 1;
 }
 
-/* listen(router, host, port, limits) -> server | nil, err: serves until it is stopped. `limits` is
-   a table of those that are not the default, by their names in http_limits. */
+/* Opens the socket of the server, or takes the one that worker processes share. Returns 0 or a
+   libuv error. */
+static int open_server(HttpServer *http, Supervised *supervised, const char *host, uint16_t port) {
+  int fd = SUPERVISED_LISTENER;
+  if (supervised) {
+    if (supervised->is_listener_taken) return UV_EALREADY;
+    supervised->is_listener_taken = true;
+    http->share = &supervised->share;
+  } else {
+    fd = http_listen(&http->rt->loop, host, port);
+  }
+  return fd < 0 ? fd : http_server_accept_on(http, fd);
+}
+
+/* listen(router, host, port, limits [, shared]) -> server | nil, err: serves until it is stopped.
+   `limits` is a table of those that are not the default, by their names in http_limits. `shared`:
+   in a worker process, on the socket that it shares with the others instead of one of its own. */
 static int l_listen(lua_State *L) {
   const HttpRouter *router = web_check_router(L, 1);
   const char *host = luaL_checkstring(L, 2);
@@ -213,6 +240,7 @@ static int l_listen(lua_State *L) {
   check_limits(L, 4, &limits);
   Web *web = lua_touserdata(L, lua_upvalueindex(1));
   Runtime *rt = runtime_of(L);
+  Supervised *supervised = lua_toboolean(L, 5) ? supervised_of(L) : NULL;
   lua_settop(L, 3);
   WebServer **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
@@ -231,7 +259,7 @@ static int l_listen(lua_State *L) {
   server->self = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, 1);
   server->router = luaL_ref(L, LUA_REGISTRYINDEX);
-  int rc = http_server_listen(&server->http, host, (uint16_t)port);
+  int rc = open_server(&server->http, supervised, host, (uint16_t)port);
   if (rc) {
     luaL_unref(L, LUA_REGISTRYINDEX, server->self);
     luaL_unref(L, LUA_REGISTRYINDEX, server->router);
@@ -327,6 +355,17 @@ static int l_server_index(lua_State *L) {
   return 1;
 }
 
+/* server:retire([grace]): the same for a server whose clients have others to go to: idle
+   connections are open until their next request is answered, or the time is over. */
+static int l_server_retire(lua_State *L) {
+  WebServer *server = check_server(L);
+  lua_Number grace = luaL_optnumber(L, 2, drain_of(server));
+  luaL_argcheck(L, grace >= 0, 2, "a time is not negative");
+  drain_tasks(server, grace);
+  http_server_retire(&server->http, grace);
+  return wait_until_stopped(L, server, "server:retire");
+}
+
 void web_close_servers(CloseHook *hook, Runtime *rt) {
   (void)rt;
   Web *web = container_of(hook, Web, on_close);
@@ -339,6 +378,7 @@ void web_close_servers(CloseHook *hook, Runtime *rt) {
 void web_server_open(lua_State *L, Web *web) {
   static const luaL_Reg methods[] = {{"wait", l_server_wait},
                                      {"stop", l_server_stop},
+                                     {"retire", l_server_retire},
                                      {"log", l_server_log},
                                      {"take_entries", l_server_take_entries},
                                      {NULL, NULL}};

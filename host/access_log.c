@@ -2,10 +2,13 @@
 
 #include "http_server.h"
 #include "runtime.h"
+#include "write_all.h"
 #include <arpa/inet.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { LINE_MAX_LOGGED = 8 * 1024 }; /* bytes of a request line that is not a good one */
 
@@ -83,6 +86,7 @@ void access_log_end(HttpConnection *c, uint64_t number) {
       .milliseconds = (unsigned)(now.tv_nsec / 1000000),
       .duration = note->parsed ? 1e-9 * (double)(runtime_now(server->rt) - note->began) : 0,
       .number = number,
+      .worker = log->worker,
       .note = note,
   };
   fill_client(&entry, &c->peer);
@@ -96,9 +100,29 @@ void access_log_end(HttpConnection *c, uint64_t number) {
   runtime_at_pass_end(server->rt, &server->pass);
 }
 
+/* How many of the first bytes of `lines` are written at once: what one write leaves whole, up to a
+   line end. */
+static size_t first_lines(const char *lines, size_t n) {
+  if (n <= PIPE_BUF) return n;
+  const char *end = memrchr(lines, '\n', PIPE_BUF);
+  if (!end) end = memchr(lines, '\n', n);
+  return end ? (size_t)(end + 1 - lines) : n;
+}
+
+static void write_whole_lines(const char *lines, size_t n) {
+  fflush(stdout);
+  while (n) {
+    size_t now = first_lines(lines, n);
+    if (!write_all(STDOUT_FILENO, lines, now)) return;
+    lines += now;
+    n -= now;
+  }
+}
+
 void access_log_to_stdout(AccessLog *log) {
+  if (log->worker) write_whole_lines(log->lines.data, log->lines.len);
   /* Through stdio, so that no line is in the middle of what a script prints. */
-  if (fwrite(log->lines.data, 1, log->lines.len, stdout) < log->lines.len || fflush(stdout))
+  else if (fwrite(log->lines.data, 1, log->lines.len, stdout) < log->lines.len || fflush(stdout))
     clearerr(stdout);
   log->lines.len = 0;
   if (log->lines.cap > 64 * 1024) buffer_free(&log->lines);

@@ -29,6 +29,7 @@ typedef struct AccessEntry {
   unsigned milliseconds;
   double duration; /* seconds since the head was read; 0 where it never was */
   uint64_t number; /* of the request; 0: it had no handler */
+  int worker;      /* the number of the worker process; 0: it is none */
   const AccessNote *note;
 } AccessEntry;
 
@@ -38,6 +39,7 @@ typedef struct AccessLog {
   /* Takes some or all of `lines`, of which there are some, at the end of a pass. */
   void (*flush)(struct AccessLog *log);
   Buffer lines;
+  int worker;  /* the number of the worker process that keeps it; 0: it is none */
   size_t lost; /* entries that there was no room for */
 } AccessLog;
 
@@ -53,13 +55,15 @@ void access_log_forget(HttpConnection *c);
 
 /* The formats. Common: the "combined" one of Apache, then the duration in seconds and the id:
      127.0.0.1 - - [23/Nov/2026:09:45:01 +0000] "GET /x HTTP/1.1" 200 13 "-" "curl/8" 0.000104 "7"
+   A worker process adds its number.
    In quotes, what is no printable ASCII, quotes and backslashes are written as \xhh. */
 bool access_log_common(Buffer *out, const AccessEntry *entry);
 /* A JSON object a line. Bytes that are no UTF-8 are written as the text \xhh. */
 bool access_log_json(Buffer *out, const AccessEntry *entry);
 
 /* A flush: all lines go to the standard output, together with what else the process writes there.
- */
+   Where worker processes share that, a line is not torn by those of the others (for a pipe: one of
+   up to 4 kB). */
 void access_log_to_stdout(AccessLog *log);
 
 #endif

@@ -67,7 +67,8 @@ bool access_log_common(Buffer *out, const AccessEntry *entry) {
          buffer_printf(out, " %d %llu ", status_of(note), (unsigned long long)note->bytes) &&
          add_quoted(out, referer_of(note)) && buffer_add_char(out, ' ') &&
          add_quoted(out, agent_of(note)) && buffer_printf(out, " %.6f ", entry->duration) &&
-         add_quoted(out, id_of(entry, number)) && buffer_add_char(out, '\n');
+         add_quoted(out, id_of(entry, number)) &&
+         (!entry->worker || buffer_printf(out, " %d", entry->worker)) && buffer_add_char(out, '\n');
 }
 
 /* --- JSON --- */
@@ -117,5 +118,7 @@ bool access_log_json(Buffer *out, const AccessEntry *entry) {
                        (unsigned long long)note->bytes, entry->duration) &&
          add_member(out, "referer", referer_of(note)) &&
          add_member(out, "user_agent", agent_of(note)) &&
-         add_member(out, "id", id_of(entry, number)) && buffer_add(out, "}\n", 2);
+         add_member(out, "id", id_of(entry, number)) &&
+         (!entry->worker || buffer_printf(out, ",\"worker\":%d", entry->worker)) &&
+         buffer_add(out, "}\n", 2);
 }

@@ -1,6 +1,10 @@
 #include "cli.h"
+
 #include "curl_library.h"
-#include "inspector.h"
+#include "inspector_ask.h"
+#include "script.h"
+#include "supervised.h"
+#include "supervisor.h"
 
 #include <limits.h>
 #include <llhttp.h>
@@ -10,8 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
-
-#include "script.h"
 
 #define DEFAULT_BLOCK_LIMIT 0.1 /* seconds */
 #define DEFAULT_CPU_LIMIT 30.0
@@ -24,6 +26,10 @@ static const char usage_to_serve[] =
     "  moonloop serve APP.lua         serve the web app that the file returns\n"
     "      --host ADDRESS             address to listen on (127.0.0.1)\n"
     "      --port NUMBER              port to listen on (8000); 0: any free one\n"
+    "      --workers NUMBER           processes that serve, beside one that looks after them; "
+    "auto:\n"
+    "                                 one a core\n"
+    "      --reload                   new ones when files of the code change (1 if no --workers)\n"
     "      --access-log FORMAT        a line for each response on standard output: common or json\n"
     "      --cpu-limit SECONDS        CPU time after which a task that does not suspend is broken\n"
     "                                 off (30); 0: never\n";
@@ -105,6 +111,21 @@ static const char *set_port(CliRequest *r, const char *v, char *message, int siz
   return NULL;
 }
 
+static const char *set_workers(CliRequest *r, const char *v, char *message, int size) {
+  char *end;
+  long n = strtol(v, &end, 10);
+  if (strcmp(v, "auto") == 0) {
+    n = uv_available_parallelism();
+    if (n > WORKERS_MAX) n = WORKERS_MAX;
+  } else if (*end || n < 1 || n > WORKERS_MAX) {
+    snprintf(message, (size_t)size,
+             "serve: --workers must be auto or a number from 1 to %d, not '%s'", WORKERS_MAX, v);
+    return message;
+  }
+  r->workers = (int)n;
+  return NULL;
+}
+
 static const char *set_block_limit(CliRequest *r, const char *v, char *message, int size) {
   return read_time(block_option, v, 1e-3, &r->block_limit, message, size);
 }
@@ -126,11 +147,9 @@ static const struct {
   const char *name;
   const char *(*set)(CliRequest *r, const char *v, char *message, int size);
 } serve_options[] = {
-    {"--host", set_host},
-    {"--port", set_port},
-    {"--block-limit", set_block_limit},
-    {"--cpu-limit", set_cpu_limit},
-    {"--access-log", set_access_log},
+    {"--host", set_host},           {"--port", set_port},
+    {"--workers", set_workers},     {"--block-limit", set_block_limit},
+    {"--cpu-limit", set_cpu_limit}, {"--access-log", set_access_log},
 };
 
 static const char *set_limit(CliRequest *r, const HttpLimit *limit, const char *option,
@@ -175,13 +194,13 @@ static const char *parse_serve(int argc, char **argv, CliRequest *r, char *messa
   r->cpu_limit = DEFAULT_CPU_LIMIT;
   for (int i = 2; i < argc; i++) {
     const char *a = argv[i];
-    if (is_option(a, "--workers") || is_option(a, "--reload"))
-      return wrong(message, size, "serve: %s is not in this version", a);
     if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
       r->command = CLI_HELP;
       return NULL;
     }
-    if (a[0] == '-') {
+    if (strcmp(a, "--reload") == 0) {
+      r->reload = true;
+    } else if (a[0] == '-') {
       const char *bad = parse_serve_option(argc, argv, &i, r, message, size);
       if (bad) return bad;
     } else if (r->target) {
@@ -331,6 +350,10 @@ int cli_main(int argc, char **argv) {
   case CLI_VERSION:
     print_version();
     return 0;
+  case CLI_SERVE:
+    if ((request.workers || request.reload) && !supervised_is_wanted())
+      return supervisor_main(&request, argv);
+    return script_main(&request, argc, argv);
   default:
     return script_main(&request, argc, argv);
   }

@@ -24,6 +24,8 @@ typedef struct CliRequest {
   int first; /* index in argv of what becomes arg[0] */
   const char *host;
   int port;
+  int workers;                  /* processes that serve; 0: this one */
+  bool reload;                  /* new ones when the code changes */
   const char *access_log;       /* "common", "json" or NULL */
   double block_limit;           /* seconds; 0: stretches of any length are fine */
   double cpu_limit;             /* CPU seconds; the same */

@@ -104,12 +104,17 @@ static void finish(HttpConnection *c) {
 
 /* --- requests --- */
 
+/* Of a connection whose server stops: is the current request the last one that it answers? */
+static bool is_last_request(const HttpConnection *c) {
+  return c->server->closes_idle || !http_request_pending(&c->request);
+}
+
 HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed) {
   const HttpRequest *r = &c->request;
   if (r->state == REQUEST_IN_BODY && !streamed && !http_body_may_be_left(c))
     c->close_after = c->linger = true;
   /* Nothing more is read from a connection that is to be closed. */
-  if (!r->keep_alive || c->server->stopping) c->close_after = true;
+  if (!r->keep_alive || (c->server->stopping && is_last_request(c))) c->close_after = true;
   buffer_pool_take(&c->server->out_pool, &c->out);
   if (c->access) c->access->status = status;
   return (HttpFraming){
@@ -184,7 +189,7 @@ static bool admit_body(HttpConnection *c) {
 
 static void wait_for_client(HttpConnection *c) {
   const HttpRequest *r = &c->request;
-  if (c->eof || c->server->stopping) { /* no request can follow any more, or none is wanted */
+  if (c->eof || c->server->closes_idle) { /* no request can follow any more, or none is wanted */
     if (c->eof || r->state == REQUEST_IDLE) c->close_after = c->discard = true;
     http_server_due(c->server, c);
   }

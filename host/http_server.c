@@ -1,18 +1,17 @@
 #include "http_server.h"
 
 #include "access_log.h"
+#include "http_listen.h"
 #include "runtime.h"
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#define BACKLOG 4096
 #define MAX_SWEEP_MS 2000
 #define ACCEPT_PAUSE_SECONDS 0.1 /* between tries while no descriptors are left */
 #define ACCEPTS_A_PASS 64
-#define UNSENT_IN_KERNEL (128 * 1024) /* bytes */
-#define IN_BUFFER 512                 /* bytes: most heads; each handler that waits holds one */
+#define STEP_BACK_SECONDS 0.001 /* for which a worker with many clients lets others go first */
+#define ACCEPTS_LEFT_BY_OTHERS 8
+#define IN_BUFFER 512 /* bytes: most heads; each handler that waits holds one */
 #define OUT_BUFFER 2048
 #define SPARE_BUFFERS 64 /* that are kept of each kind; half of the others go at each sweep */
 
@@ -59,10 +58,15 @@ static void end_pass(PassHook *hook, Runtime *rt) {
     http_connection_pass(c);
   }
   if (server->log && server->log->lines.len) server->log->flush(server->log);
+  if (server->share) server->share->own->requests = server->n_requests;
   check_stopped(server);
 }
 
 /* --- the list of connections --- */
+
+static void publish_connections(HttpServer *server) {
+  if (server->share) server->share->own->connections = (uint32_t)server->n_connections;
+}
 
 static void sweep(Timer *timer);
 static void resume_accepting(HttpServer *server);
@@ -102,6 +106,7 @@ void http_server_forget(HttpServer *server, HttpConnection *c) {
   *c->link = c->next;
   if (c->next) c->next->link = c->link;
   server->n_connections--;
+  publish_connections(server);
   if (server->is_full) {
     server->is_full = false;
     resume_accepting(server);
@@ -126,6 +131,25 @@ static void pause_is_over(Timer *timer) {
   resume_accepting(container_of(timer, HttpServer, accept_pause));
 }
 
+static void others_had_their_turn(Timer *timer) {
+  HttpServer *server = container_of(timer, HttpServer, accept_pause);
+  server->left_by_others = ACCEPTS_LEFT_BY_OTHERS;
+  resume_accepting(server);
+}
+
+/* May this process take the next client? Workers that wait at one listening socket are woken all at
+   once; one with more than its share steps back for a moment, and takes what is left then. */
+static bool has_turn(HttpServer *server) {
+  if (!server->share || !worker_share_is_over(server->share)) return true;
+  if (server->left_by_others) {
+    server->left_by_others--;
+    return true;
+  }
+  uv_poll_stop(&server->listener);
+  set_timer(server, &server->accept_pause, STEP_BACK_SECONDS, others_had_their_turn);
+  return false;
+}
+
 /* libuv's own accept would take connections only to close them, or spin, when no descriptors are
    left; here they wait in the backlog until there are some again. */
 static void on_connectable(uv_poll_t *poll, int status, int events) {
@@ -138,9 +162,11 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
       uv_poll_stop(poll);
       return;
     }
+    if (!has_turn(server)) return;
     int fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
+      server->left_by_others = 0;
       if (errno != EAGAIN) {
         uv_poll_stop(poll);
         set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, pause_is_over);
@@ -148,27 +174,9 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
       return;
     }
     http_connection_open(server, fd);
+    publish_connections(server);
     if (!server->sweep.place) set_sweep(server);
   }
-}
-
-/* A bound and listening socket of `address`, or a negative libuv error. */
-static int listen_on(const struct addrinfo *address) {
-  int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return uv_translate_sys_error(errno);
-  int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  /* For all connections, which take it over: the kernel would keep megabytes for each client that
-     does not read, and a thousand of those exhaust what all sockets share. What is on its way to a
-     client that reads does not count. */
-  int unsent = UNSENT_IN_KERNEL;
-  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-  if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, BACKLOG)) {
-    int error = uv_translate_sys_error(errno);
-    close(fd);
-    return error;
-  }
-  return fd;
 }
 
 static void on_listener_closed(uv_handle_t *handle) {
@@ -182,32 +190,21 @@ static void stop_listening(HttpServer *server) {
   uv_close((uv_handle_t *)&server->listener, on_listener_closed);
   close(server->fd);
   server->fd = -1;
+  if (server->share) server->share->own->accepts = false;
 }
 
-int http_server_listen(HttpServer *server, const char *host, uint16_t port) {
-  uv_loop_t *loop = &server->rt->loop;
+int http_server_accept_on(HttpServer *server, int fd) {
   server->fd = -1;
   server->pass.run = end_pass;
   server->in_pool.size = IN_BUFFER;
   server->out_pool.size = OUT_BUFFER;
-  char service[8];
-  snprintf(service, sizeof service, "%u", port);
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-  uv_getaddrinfo_t request; /* blocks: nothing is served yet */
-  int rc = uv_getaddrinfo(loop, &request, NULL, host, service, &hints);
-  if (rc) return rc;
-  int fd = listen_on(request.addrinfo);
-  uv_freeaddrinfo(request.addrinfo);
-  if (fd < 0) return fd;
-  HttpPeer bound;
-  socklen_t size = sizeof bound;
-  if (getsockname(fd, &bound.any, &size)) {
-    close(fd);
-    return uv_translate_sys_error(errno);
+  int rc = http_listen_port(fd);
+  if (rc > 0) {
+    server->port = (uint16_t)rc;
+    server->read_buffer = malloc(HTTP_READ_BUFFER);
+    rc = server->read_buffer ? uv_poll_init_socket(&server->rt->loop, &server->listener, fd)
+                             : UV_ENOMEM;
   }
-  server->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
-  server->read_buffer = malloc(HTTP_READ_BUFFER);
-  rc = server->read_buffer ? uv_poll_init_socket(loop, &server->listener, fd) : UV_ENOMEM;
   if (rc) {
     close(fd);
     free(server->read_buffer);
@@ -216,6 +213,7 @@ int http_server_listen(HttpServer *server, const char *host, uint16_t port) {
   server->fd = fd;
   server->listener.data = server;
   server->listener_open = true;
+  if (server->share) server->share->own->accepts = true;
   return uv_poll_start(&server->listener, UV_READABLE, on_connectable);
 }
 
@@ -226,6 +224,7 @@ static void force(Timer *timer) { http_server_abort(container_of(timer, HttpServ
 static void cancel_running(Timer *timer) {
   HttpServer *server = container_of(timer, HttpServer, grace);
   CancelCause *cause = cause_new(server->rt, "the server is stopping");
+  server->closes_idle = true;
   for (HttpConnection *c = server->connections; c; c = c->next) {
     if (!c->task)
       http_connection_retire(c);
@@ -237,20 +236,31 @@ static void cancel_running(Timer *timer) {
   set_timer(server, &server->grace, 1.0, force);
 }
 
-void http_server_stop(HttpServer *server, double grace) {
+static void start_stopping(HttpServer *server, double grace) {
   if (server->stopping) return;
   server->stopping = true;
   stop_listening(server);
+  if (server->connections) set_timer(server, &server->grace, grace, cancel_running);
+}
+
+void http_server_retire(HttpServer *server, double grace) {
+  start_stopping(server, grace);
+  check_stopped(server);
+}
+
+void http_server_stop(HttpServer *server, double grace) {
+  if (server->closes_idle) return;
+  server->closes_idle = true;
+  start_stopping(server, grace);
   for (HttpConnection *c = server->connections, *next; c; c = next) {
     next = c->next;
     http_connection_retire(c);
   }
-  if (server->connections) set_timer(server, &server->grace, grace, cancel_running);
   check_stopped(server);
 }
 
 void http_server_abort(HttpServer *server) {
-  server->stopping = true;
+  server->stopping = server->closes_idle = true;
   stop_listening(server);
   for (HttpConnection *c = server->connections, *next; c; c = next) {
     next = c->next;

@@ -3,6 +3,7 @@
 #define ML_HTTP_SERVER_H
 
 #include "http_connection.h"
+#include "worker_board.h"
 
 enum { HTTP_READ_BUFFER = 64 * 1024 };
 
@@ -17,12 +18,14 @@ struct HttpServer {
   void (*stopped)(HttpServer *server);
   void *user;
   struct AccessLog *log; /* or NULL (access_log.h) */
+  WorkerShare *share;    /* of a worker process that shares its listening socket; or NULL */
   HttpLimits limits;
 
   uv_poll_t listener;
   int fd; /* the listening socket, or -1 */
   uint16_t port;
   bool stopping, is_stopped;
+  bool closes_idle;   /* stopping: idle connections are closed, not answered once more */
   bool listener_open; /* the handle is not closed yet */
 
   HttpConnection *connections;
@@ -30,23 +33,29 @@ struct HttpServer {
   uint64_t n_requests;
   HttpConnection *due; /* to be looked after at the end of the pass */
   PassHook pass;
-  Timer sweep;        /* looks for clients that do not move */
-  Timer accept_pause; /* no descriptors left: try again */
-  bool is_full;       /* max_connections: accepting is resumed when one has gone */
-  Timer grace;        /* running requests may end until then */
+  Timer sweep;             /* looks for clients that do not move */
+  Timer accept_pause;      /* no descriptors left, or others go first: try again */
+  unsigned left_by_others; /* clients that may be taken beyond the share: others had their turn */
+  bool is_full;            /* max_connections: accepting is resumed when one has gone */
+  Timer grace;             /* running requests may end until then */
   HttpDate date;
   char *read_buffer;
   BufferPool in_pool, out_pool; /* for requests, which wait for handlers, and for responses */
 };
 
-/* Listens on `host` (a name or an address) and `port` (0: any; see server->port). Returns 0 or a
-   libuv error. `server` is all zero but rt, router, start, stopped, user, log and limits.
-   */
-int http_server_listen(HttpServer *server, const char *host, uint16_t port);
+/* Accepts from the listening socket `fd`, which it takes over, also when it fails. Returns 0 or a
+   libuv error. `server` is all zero but rt, router, start, stopped, user, log, share and limits. */
+int http_server_accept_on(HttpServer *server, int fd);
 
 /* Stops accepting, closes idle connections, lets running requests end for `grace` seconds, then
    cancels them. `stopped` is called when all is over. */
 void http_server_stop(HttpServer *server, double grace);
+
+/* The same for a server whose clients have others to go to: an idle connection stays open until its
+   next request is answered (with `Connection: close`), its client has been silent for too long, or
+   `grace` is over. One that is closed while a request is on its way to it would lose that request.
+   http_server_stop may follow, which closes them. */
+void http_server_retire(HttpServer *server, double grace);
 
 /* Closes everything at once (the runtime closes). */
 void http_server_abort(HttpServer *server);

@@ -1,28 +1,18 @@
 #include "inspector.h"
 
 #include "dump.h"
+#include "inspector_socket.h"
 #include "report.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define BACKLOG 8
 #define MAX_CLIENTS 8
-#define ANSWER_SECONDS 5
-
-/* What somebody who asks while a task is interrupted may take to ask, and to read. */
-static const struct timeval ask_limit = {0, 200000}, read_limit = {1, 0};
-
-/* What is asked, in one byte. */
-#define ASK_TASKS 't'
-#define ASK_TRACEBACKS 'T'
 
 typedef struct InspectorClient {
   uv_pipe_t pipe;
@@ -34,24 +24,6 @@ typedef struct InspectorClient {
   Buffer text;
   uv_write_t write;
 } InspectorClient;
-
-/* Fills in the socket's name and returns its size. */
-static socklen_t address_of(long pid, struct sockaddr_un *address) {
-  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-  int n = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "moonloop/%ld", pid);
-  return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-}
-
-/* The effective user at the other end; false where that cannot be known. */
-static bool peer_of(int fd, uid_t *user) {
-  struct ucred peer;
-  socklen_t size = sizeof peer;
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size)) return false;
-  *user = peer.uid;
-  return true;
-}
-
-/* --- the process that is looked into --- */
 
 /* The only state of the process: a signal handler gets no argument of ours. */
 static struct {
@@ -118,9 +90,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
 }
 
 static void add_client(Inspector *inspector, int fd) {
-  uid_t user;
   InspectorClient *client = NULL;
-  if (inspector->n_clients < MAX_CLIENTS && peer_of(fd, &user) && user == geteuid())
+  if (inspector->n_clients < MAX_CLIENTS && inspector_socket_is_ours(fd))
     client = calloc(1, sizeof *client);
   if (!client || uv_pipe_init(&inspector->rt->loop, &client->pipe, 0)) {
     free(client);
@@ -167,21 +138,11 @@ static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
 
 /* Answers while it waits for the other side. */
 static void answer_at_once(int fd, Runtime *rt) {
-  uid_t user;
-  char question;
   Buffer text = {0};
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &ask_limit, sizeof ask_limit);
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &read_limit, sizeof read_limit);
-  if (peer_of(fd, &user) && user == geteuid() && recv(fd, &question, 1, 0) == 1)
-    dump_tasks(rt, question == ASK_TRACEBACKS, &text);
-  for (size_t sent = 0; sent < text.len;) {
-    ssize_t n = send(fd, text.data + sent, text.len - sent, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    sent += (size_t)n;
-  }
+  char question = inspector_socket_question(fd);
+  if (question) dump_tasks(rt, question == ASK_TRACEBACKS, &text);
+  inspector_socket_answer(fd, text.data, text.len);
   buffer_free(&text);
-  close(fd);
 }
 
 static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
@@ -237,21 +198,10 @@ static void on_runtime_close(CloseHook *hook, Runtime *rt) {
   close(inspector->fd);
 }
 
-/* The listening socket, or -1. */
-static int listen_for_questions(void) {
-  struct sockaddr_un address;
-  socklen_t size = address_of(getpid(), &address);
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  if (bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, BACKLOG) == 0) return fd;
-  close(fd);
-  return -1;
-}
-
 void inspector_open(Inspector *inspector, Runtime *rt) {
   rt->thread = pthread_self(); /* before the first signal */
   *inspector = (Inspector){.rt = rt, .pass.run = on_pass_end, .close.close = on_runtime_close};
-  inspector->fd = listen_for_questions();
+  inspector->fd = inspector_socket_listen();
   if (inspector->fd >= 0 && uv_poll_init_socket(&rt->loop, &inspector->listener, inspector->fd)) {
     close(inspector->fd);
     inspector->fd = -1;
@@ -276,51 +226,4 @@ void inspector_open(Inspector *inspector, Runtime *rt) {
   looked_into.inspector = inspector;
   action.sa_handler = on_os_signal;
   sigaction(SIGUSR1, &action, NULL);
-}
-
-/* --- the process that asks --- */
-
-static int fail(int fd, long pid, const char *what) {
-  fprintf(stderr, "moonloop ps: process %ld %s\n", pid, what);
-  if (fd >= 0) close(fd);
-  return 1;
-}
-
-static const char *why_not_connected(long pid) {
-  if (kill((pid_t)pid, 0) == 0) return "is no moonloop that can be asked";
-  return errno == EPERM ? "belongs to another user" : "does not exist";
-}
-
-int inspector_ask(long pid, bool tracebacks) {
-  struct sockaddr_un address;
-  socklen_t size = address_of(pid, &address);
-  const char question = tracebacks ? ASK_TRACEBACKS : ASK_TASKS;
-  uid_t user;
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, (struct sockaddr *)&address, size))
-    return fail(fd, pid, why_not_connected(pid));
-  if (!peer_of(fd, &user) || user != geteuid())
-    return fail(fd, pid, "belongs to another user, who alone may ask");
-  if (send(fd, &question, 1, MSG_NOSIGNAL) != 1)
-    return fail(fd, pid, "does not take questions now");
-  bool any = false;
-  for (;;) {
-    char bytes[16384];
-    struct pollfd readable = {.fd = fd, .events = POLLIN};
-    int ready = poll(&readable, 1, ANSWER_SECONDS * 1000);
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0)
-      return fail(fd, pid,
-                  "does not answer: for 5 seconds its loop has had no turn, so one of its tasks is "
-                  "blocked in a C function");
-    ssize_t n = ready < 0 ? -1 : read(fd, bytes, sizeof bytes);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) {
-      if (!any) return fail(fd, pid, "ended, or refused, before it answered");
-      close(fd);
-      return 0;
-    }
-    any = true;
-    fwrite(bytes, 1, (size_t)n, stdout);
-  }
 }

@@ -21,16 +21,9 @@ typedef struct Inspector {
 /* Both are answered between two passes of the loop, or between two instructions of a task that does
    not come to an end.
 
-   Starts both for `rt`, the runtime of the main thread. The socket has an abstract name made of the
-   process's number: no file is left behind, however the process ends. Only processes of the same
-   effective user get an answer. The handles do not keep the loop alive and close with the runtime;
-   `inspector` is the caller's and lives until runtime_close has returned. Where one of the two
-   cannot be had (the name is taken), the program does without. */
+   Starts both for `rt`, the runtime of the main thread. The handles do not keep the loop alive and
+   close with the runtime; `inspector` is the caller's and lives until runtime_close has returned.
+   Where one of the two cannot be had (the name is taken), the program does without. */
 void inspector_open(Inspector *inspector, Runtime *rt);
-
-/* `moonloop ps PID [--traceback]`: prints what the process answers. While one of its tasks
-   is blocked in a C function, which nothing can interrupt, the wait ends after a few seconds with a
-   message that says so. Returns the exit status. */
-int inspector_ask(long pid, bool tracebacks);
 
 #endif

@@ -4,6 +4,7 @@
 #include "inspector.h"
 #include "main_task.h"
 #include "signals.h"
+#include "supervised.h"
 #include "task.h"
 #include "watchdog.h"
 
@@ -24,6 +25,7 @@ typedef struct Script {
   Runtime *rt;
   Signals signals;
   Inspector inspector;
+  Supervised supervised; /* of a worker process */
   const CliRequest *request;
   int argc;
   char **argv;
@@ -84,6 +86,10 @@ static int load_main(lua_State *L) {
   lua_settop(L, 0);
   lua_pushlightuserdata(L, &s->signals);
   lua_setfield(L, LUA_REGISTRYINDEX, SIGNALS_KEY);
+  if (s->supervised.number) {
+    lua_pushlightuserdata(L, &s->supervised);
+    lua_setfield(L, LUA_REGISTRYINDEX, SUPERVISED_KEY);
+  }
   set_arg(L, s);
   switch (r->command) {
   case CLI_SERVE:
@@ -140,6 +146,13 @@ int script_main(const CliRequest *request, int argc, char **argv) {
   script.main.gives_status = request->command == CLI_REPL;
   signals_ignore_pipe(request->command != CLI_SERVE);
   if (request->command == CLI_SERVE) raise_descriptor_limit();
+  if (request->command == CLI_SERVE && supervised_is_wanted()) {
+    const char *wrong = supervised_take(&script.supervised);
+    if (wrong) {
+      fprintf(stderr, "moonloop: %s\n", wrong);
+      return 1;
+    }
+  }
   script.rt = runtime_new();
   if (!script.rt) {
     fprintf(stderr, "moonloop: cannot start: out of memory or file descriptors\n");
@@ -147,6 +160,9 @@ int script_main(const CliRequest *request, int argc, char **argv) {
   }
   int rc = signals_open(&script.signals, script.rt, on_signal);
   if (rc) fprintf(stderr, "moonloop: cannot catch signals: %s\n", uv_strerror(rc));
+  rc = script.supervised.number ? supervised_open(&script.supervised, script.rt, &script.signals)
+                                : 0;
+  if (rc) fprintf(stderr, "moonloop: cannot hear the supervisor: %s\n", uv_strerror(rc));
   inspector_open(&script.inspector, script.rt);
   cpu_meter_start(script.rt);
   /* A spec may compute for as long as it likes: it is the only one. */
@@ -154,7 +170,9 @@ int script_main(const CliRequest *request, int argc, char **argv) {
            ? 0
            : watchdog_start(script.rt, request->block_limit, request->cpu_limit);
   if (rc) fprintf(stderr, "moonloop: cannot watch the loop: %s\n", uv_strerror(rc));
-  script.signals.second_ends = request->command != CLI_REPL || !isatty(STDIN_FILENO);
+  /* A worker may get each signal twice, from its supervisor and from whoever sent it to all. */
+  script.signals.second_ends =
+      request->command == CLI_REPL ? !isatty(STDIN_FILENO) : !script.supervised.number;
   int status = main_task_run(&script.main, script.rt, load_main, &script);
   return runtime_close(script.rt) == 0 ? status : 70; /* EX_SOFTWARE: a handle was left open */
 }

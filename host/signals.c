@@ -16,12 +16,16 @@ static struct {
   volatile sig_atomic_t count;
 } caught;
 
-static void deliver(Signals *s, int signum) {
-  caught.unseen = 0;
+void signals_raise(Signals *s, int signum) {
   if (ml_wait_wake(s->waiter) || (s->keep && !s->foreground))
     s->taken = signum;
   else
     s->on_signal(s, signum);
+}
+
+static void deliver(Signals *s, int signum) {
+  caught.unseen = 0;
+  signals_raise(s, signum);
 }
 
 static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {

@@ -30,6 +30,10 @@ typedef struct Signals {
 int signals_open(Signals *signals, Runtime *rt,
                  void (*on_signal)(struct Signals *signals, int signum));
 
+/* Hands `signum` over as if the process had got it, from a libuv callback: SIGINT, SIGTERM, or the
+   SIGHUP of a supervisor, which signals_open does not catch. */
+void signals_raise(Signals *s, int signum);
+
 /* What a write to a closed pipe or socket does: it fails with EPIPE. Where `quit_with_stdout` is
    true, the process dies of SIGPIPE, as a filter should, once the reader of its standard output
    has gone. */

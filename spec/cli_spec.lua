@@ -207,8 +207,10 @@ describe("moonloop", function()
         ["serve a.lua --max-headers 0"] =
           "serve: --max-headers must be a whole number of lines from 1 to 10000, not '0'",
         ["serve a.lua --max_body 1"] = "serve: unknown option '--max_body'",
-        ["serve a.lua --workers 4"] = "serve: --workers is not in this version",
-        ["serve a.lua --reload"] = "serve: --reload is not in this version",
+        ["serve a.lua --workers 0"] = "serve: --workers must be auto or a number from 1 to 256, not '0'",
+        ["serve a.lua --workers=two"] = "serve: --workers must be auto or a number from 1 to 256, not 'two'",
+        ["serve a.lua --workers"] = "serve: --workers needs a value",
+        ["serve a.lua --reload=yes"] = "serve: unknown option '--reload=yes'",
       } do
         local out, err, status = sh("$M " .. arguments)
         assert.equal("moonloop: " .. message .. "\nTry 'moonloop --help'.\n", err)

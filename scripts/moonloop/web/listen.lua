@@ -17,11 +17,16 @@ local OPTIONS = { host = "string", port = "integer" }
 -- web.app{...} are the defaults.
 function M.listen(app, opts)
   if not is_app(app) then error("bad argument #1 to 'listen' (an app expected)", 2) end
-  opts = server_options.check(opts, OPTIONS, "listen", 1)
+  return M.open(app, server_options.check(opts, OPTIONS, "listen", 1), false)
+end
+
+--- The same for options that are right. `shared`: a worker process accepts from the socket that its
+-- supervisor has opened, instead of one of its own.
+function M.open(app, opts, shared)
   opts = server_options.merge(app.settings, opts)
   local router = site.router(app)
   local apps = server.start(app)
-  local http, err = core.listen(router, opts.host or "127.0.0.1", opts.port or 8000, opts)
+  local http, err = core.listen(router, opts.host or "127.0.0.1", opts.port or 8000, opts, shared)
   if not http then
     server.stop(apps, #apps)
     return nil, err

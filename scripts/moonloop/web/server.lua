@@ -79,6 +79,14 @@ function methods.stop(server, grace)
   finish(server)
 end
 
+--- server:retire([grace]): the same for a server whose clients have others to go to, a worker process
+-- that is replaced: connections that are idle stay open until their next request is answered, or
+-- the time is over.
+function methods.retire(server, grace)
+  server.core:retire(grace)
+  finish(server)
+end
+
 --- server:wait(): suspends until somebody has stopped the server and all is over.
 function methods.wait(server)
   server.core:wait()
