@@ -10,7 +10,7 @@
 #define ACCEPT_PAUSE_SECONDS 0.1 /* between tries while no descriptors are left */
 #define ACCEPTS_A_PASS 64
 #define STEP_BACK_SECONDS 0.001 /* for which a worker with many clients lets others go first */
-#define ACCEPTS_LEFT_BY_OTHERS 8
+#define ACCEPTS_LEFT_BY_OTHERS 4
 #define IN_BUFFER 512 /* bytes: most heads; each handler that waits holds one */
 #define OUT_BUFFER 2048
 #define SPARE_BUFFERS 64 /* that are kept of each kind; half of the others go at each sweep */

@@ -3,8 +3,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* How much more than the least busy worker one may have: the quotient of that one's connections,
-   and at least one. */
+/* How many more connections than the worker with the fewest one may have: so many, and a part of
+   those. Less would make workers wait for each other when clients come and go fast. */
+#define SLACK 4
 #define SLACK_QUOTIENT 16
 
 WorkerBoard *worker_board_new(int *fd) {
@@ -47,7 +48,7 @@ bool worker_share_is_over(const WorkerShare *share) {
     const WorkerPlace *other = &board->places[i];
     if (!atomic_load_explicit(&other->accepts, memory_order_relaxed)) continue;
     uint32_t theirs = atomic_load_explicit(&other->connections, memory_order_relaxed);
-    if (own > theirs + 1 + theirs / SLACK_QUOTIENT) return true;
+    if (own > theirs + SLACK + theirs / SLACK_QUOTIENT) return true;
   }
   return false;
 }
