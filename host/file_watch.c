@@ -1,24 +1,17 @@
 #include "file_watch.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define QUIET_MS 100 /* an editor, or a checkout, may write several files in a row */
 
-/* What differs when the content does. */
-typedef struct Signature {
-  dev_t device;
-  ino_t inode;
-  off_t size;
-  struct timespec modified;
-} Signature;
-
 typedef struct WatchedFile {
   struct WatchedFile *next;
-  Signature signature;
+  FileSignature signature;
   char path[];
 } WatchedFile;
 
@@ -33,23 +26,22 @@ typedef struct WatchedFolder {
   char path[];
 } WatchedFolder;
 
-static Signature signature_of(const struct stat *about) {
-  return (Signature){about->st_dev, about->st_ino, about->st_size, about->st_mtim};
-}
-
-static bool is_same(const Signature *a, const Signature *b) {
-  return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-         a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
+bool file_signature(const char *path, FileSignature *signature) {
+  struct stat about;
+  if (stat(path, &about)) return false;
+  snprintf(signature->text, sizeof signature->text, "%jx:%jx:%jx:%jx.%lx", (uintmax_t)about.st_dev,
+           (uintmax_t)about.st_ino, (uintmax_t)about.st_size, (uintmax_t)about.st_mtim.tv_sec,
+           about.st_mtim.tv_nsec);
+  return true;
 }
 
 static const char *name_in(const char *path) { return strrchr(path, '/') + 1; }
 
 /* Has the file changed since it was last looked at? One that is away for a moment has not. */
 static bool has_changed(WatchedFile *file) {
-  struct stat about;
-  if (stat(file->path, &about)) return false;
-  Signature now = signature_of(&about);
-  if (is_same(&now, &file->signature)) return false;
+  FileSignature now;
+  if (!file_signature(file->path, &now) || strcmp(now.text, file->signature.text) == 0)
+    return false;
   file->signature = now;
   return true;
 }
@@ -63,13 +55,17 @@ static void on_quiet(uv_timer_t *quiet) {
   if (changed) watch->changed(watch, changed);
 }
 
+static void wait_for_quiet(FileWatch *watch) {
+  uv_timer_start(&watch->quiet, on_quiet, QUIET_MS, 0);
+}
+
 static void on_event(uv_fs_event_t *events, const char *name, int what, int status) {
   WatchedFolder *folder = events->data;
   (void)what;
   (void)status;
   for (WatchedFile *file = folder->files; file; file = file->next) {
     if (name && strcmp(name, name_in(file->path)) != 0) continue;
-    uv_timer_start(&folder->watch->quiet, on_quiet, QUIET_MS, 0);
+    wait_for_quiet(folder->watch);
     return;
   }
 }
@@ -109,21 +105,21 @@ int file_watch_open(FileWatch *watch, uv_loop_t *loop) {
   return uv_timer_init(loop, &watch->quiet);
 }
 
-int file_watch_add(FileWatch *watch, const char *path) {
-  struct stat about;
+int file_watch_add(FileWatch *watch, const char *path, const FileSignature *known) {
+  FileSignature now;
   WatchedFolder *folder = find_folder(watch, path);
   if (!folder) return UV_ENOMEM;
   int rc = watch_folder(folder);
   if (rc) return rc;
   for (WatchedFile *file = folder->files; file; file = file->next)
     if (strcmp(file->path, path) == 0) return 0;
-  if (stat(path, &about)) return uv_translate_sys_error(errno);
   WatchedFile *file = calloc(1, sizeof *file + strlen(path) + 1);
   if (!file) return UV_ENOMEM;
   strcpy(file->path, path);
-  file->signature = signature_of(&about);
+  file->signature = *known;
   file->next = folder->files;
   folder->files = file;
+  if (!file_signature(path, &now) || strcmp(now.text, known->text) != 0) wait_for_quiet(watch);
   return 0;
 }
 

@@ -3,7 +3,13 @@
 #ifndef ML_FILE_WATCH_H
 #define ML_FILE_WATCH_H
 
+#include <stdbool.h>
 #include <uv.h>
+
+/* What differs when a file is another one, or has been written to: a word. */
+typedef struct FileSignature {
+  char text[96];
+} FileSignature;
 
 typedef struct FileWatch FileWatch;
 
@@ -21,8 +27,12 @@ struct FileWatch {
 /* Returns 0 or a libuv error. */
 int file_watch_open(FileWatch *watch, uv_loop_t *loop);
 
-/* Watches the file at `path`, absolute, too. Returns 0 or a libuv error. */
-int file_watch_add(FileWatch *watch, const char *path);
+/* The signature of the file at `path`. False: there is none (errno). */
+bool file_signature(const char *path, FileSignature *signature);
+
+/* Watches the file at `path`, absolute, too; `known` is its signature when it was read. Returns 0
+   or a libuv error. */
+int file_watch_add(FileWatch *watch, const char *path, const FileSignature *known);
 
 void file_watch_close(FileWatch *watch);
 

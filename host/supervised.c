@@ -1,10 +1,12 @@
 #include "supervised.h"
 
+#include "file_watch.h"
 #include "runtime.h"
 #include "write_all.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,10 +76,20 @@ int supervised_open(Supervised *s, Runtime *rt, Signals *signals) {
   return uv_poll_start(&s->control, UV_READABLE, on_control);
 }
 
-void supervised_say(const Supervised *s, const char *word, const char *text) {
-  char line[LINE_MAX_SAID];
-  (void)s;
-  int n = snprintf(line, sizeof line, "%s %s\n", word, text);
-  if (n >= (int)sizeof line || strchr(text, '\n')) return;
-  write_all(SUPERVISED_CONTROL, line, (size_t)n);
+/* Sends a line of `n` bytes, if it is one. */
+static void say(const char *line, int n) {
+  if (n < LINE_MAX_SAID && strchr(line, '\n') == line + n - 1)
+    write_all(SUPERVISED_CONTROL, line, (size_t)n);
+}
+
+void supervised_say_file(const char *path) {
+  char whole[PATH_MAX], line[LINE_MAX_SAID];
+  FileSignature signature;
+  if (!realpath(path, whole) || !file_signature(whole, &signature)) return;
+  say(line, snprintf(line, sizeof line, "%s %s %s\n", SUPERVISED_FILE, signature.text, whole));
+}
+
+void supervised_say_ready(double drain) {
+  char line[80];
+  say(line, snprintf(line, sizeof line, "%s %.15g\n", SUPERVISED_READY, drain));
 }

@@ -22,7 +22,8 @@ enum {
 };
 
 /* A line of the worker is a word and what is to be said: */
-#define SUPERVISED_FILE "file"   /* the path of a file whose change is one of the code */
+#define SUPERVISED_FILE "file" /* a file that has code: its signature (file_watch.h) and its path  \
+                                */
 #define SUPERVISED_READY "ready" /* it serves; its limit `drain`, in seconds */
 /* What the supervisor sends: end when others can take your clients. SIGTERM ends it as it would any
    server; so does the supervisor's own end. */
@@ -52,7 +53,10 @@ const char *supervised_take(Supervised *s);
    until runtime_close has returned. Returns 0 or a libuv error. */
 int supervised_open(Supervised *s, Runtime *rt, Signals *signals);
 
-/* Tells the supervisor a line. Where `text` has a line end in it, nothing is said. */
-void supervised_say(const Supervised *s, const char *word, const char *text);
+/* Tells the supervisor that this worker is about to read code from the file at `path`. */
+void supervised_say_file(const char *path);
+
+/* Tells it that this worker serves, and that it takes `drain` seconds at most to end in order. */
+void supervised_say_ready(double drain);
 
 #endif

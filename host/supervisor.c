@@ -182,10 +182,10 @@ static void on_end(SupervisorWorker *w) {
 
 /* --- changes of the code --- */
 
-static void on_file(SupervisorWorker *w, const char *path) {
+static void on_file(SupervisorWorker *w, const char *path, const FileSignature *signature) {
   Supervisor *s = supervisor_of(w);
   if (!s->request->reload) return;
-  int rc = file_watch_add(&s->watch, path);
+  int rc = file_watch_add(&s->watch, path, signature);
   if (rc) say("changes of %s cannot be seen: %s", path, uv_strerror(rc));
 }
 

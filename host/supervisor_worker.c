@@ -50,12 +50,22 @@ static void on_printed(SupervisorWorker *w, const char *bytes, size_t n) {
   w->printed.len -= whole;
 }
 
+/* `text` is a signature and a path. */
+static void on_file(SupervisorWorker *w, const char *text) {
+  FileSignature signature;
+  size_t n = strcspn(text, " ");
+  if (!text[n] || n >= sizeof signature.text) return;
+  memcpy(signature.text, text, n);
+  signature.text[n] = '\0';
+  w->owner->on_file(w, text + n + 1, &signature);
+}
+
 static void on_line(SupervisorWorker *w, char *line) {
   char *text = strchr(line, ' ');
   if (!text) return;
   *text++ = '\0';
   if (strcmp(line, SUPERVISED_FILE) == 0) {
-    w->owner->on_file(w, text);
+    on_file(w, text);
   } else if (strcmp(line, SUPERVISED_READY) == 0 && w->state == WORKER_STARTING) {
     w->state = WORKER_READY;
     w->was_ready = true;

@@ -3,6 +3,7 @@
 #define ML_SUPERVISOR_WORKER_H
 
 #include "buffer.h"
+#include "file_watch.h"
 #include "worker_board.h"
 
 #include <uv.h>
@@ -25,8 +26,8 @@ typedef struct WorkerOwner {
   SupervisorWorker *workers;
   /* Its app is loaded, and it accepts clients. */
   void (*on_ready)(SupervisorWorker *w);
-  /* It takes code from the file. */
-  void (*on_file)(SupervisorWorker *w, const char *path);
+  /* It takes code from the file, which had that signature. */
+  void (*on_file)(SupervisorWorker *w, const char *path, const FileSignature *signature);
   /* It has ended; all it has said has been printed. `w` is gone when this returns. */
   void (*on_end)(SupervisorWorker *w);
 } WorkerOwner;
