@@ -164,8 +164,9 @@ static void on_end(SupervisorWorker *w) {
   Supervisor *s = supervisor_of(w);
   char end[120];
   supervisor_worker_describe_end(w, end, sizeof end);
-  bool is_good = w->status == 0 && w->signal == 0;
   if (w->state == WORKER_LEAVING) {
+    /* A SIGTERM may come when it is all but gone, and catches no signals any more. */
+    bool is_good = w->signal ? w->signal == SIGTERM : w->status == 0;
     if (!is_good && w->was_ready) {
       say("worker %u (pid %d) %s when it was to end", w->number, w->process.pid, end);
       if (s->stopping && !s->status) s->status = w->signal ? 128 + w->signal : w->status;
