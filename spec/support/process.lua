@@ -23,7 +23,8 @@ end
 -- options there are no reports of what holds up the loop, which a busy machine can.
 function M.run(code, options)
   local script <close> = folders.file('local ml = require "moonloop"\n' .. code)
-  local output, status = M.sh(("timeout %d %s run %s '%s'"):format(LIMIT, binary, options or "--block-limit 0", script.path))
+  local command = "timeout %d %s run %s '%s'"
+  local output, status = M.sh(command:format(LIMIT, binary, options or "--block-limit 0", script.path))
   return (output:gsub(script.path:gsub("%p", "%%%0"), "SCRIPT")), status
 end
 

@@ -1,0 +1,68 @@
+/* The tree of a router, which http_router.c grows and http_router_find.c searches: a level for each
+   segment of the patterns. */
+#ifndef ML_HTTP_ROUTER_TREE_H
+#define ML_HTTP_ROUTER_TREE_H
+
+#include "http_router.h"
+
+#include <string.h>
+
+/* A place in the tree: what has been matched so far ends here. */
+typedef struct Node {
+  struct Node *next;  /* the next text segment of the same parent */
+  struct Node *texts; /* children that are text, first letter to last */
+  struct Node *params[PARAM_KINDS];
+  Route *routes[ROUTE_METHODS];
+  Route *fallback; /* for what has no route from here on, or NULL */
+  char *text;
+  size_t text_len;
+} Node;
+
+/* A pattern without parameters, found by one lookup. */
+typedef struct StaticPath {
+  struct StaticPath *next;
+  Node *node;
+  uint32_t hash;
+  size_t len;
+  char path[];
+} StaticPath;
+
+enum { STATIC_BUCKETS = 256 };
+
+struct HttpRouter {
+  Node root; /* before the first '/' */
+  StaticPath *statics[STATIC_BUCKETS];
+  Route *routes;
+  bool has_fallbacks;
+};
+
+/* The child of `node` that is this text segment, or NULL. */
+static inline Node *text_child(const Node *node, const char *text, size_t n) {
+  for (Node *child = node->texts; child; child = child->next)
+    if (child->text_len == n && !memcmp(child->text, text, n)) return child;
+  return NULL;
+}
+
+/* Eight bytes a step; the application's own paths are few, and nobody else adds any. */
+static inline uint32_t hash_path(const char *path, size_t n) {
+  uint64_t h = n, word;
+  for (; n >= sizeof word; path += sizeof word, n -= sizeof word) {
+    memcpy(&word, path, sizeof word);
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    h ^= h >> 32;
+  }
+  word = 0;
+  memcpy(&word, path, n);
+  h = (h ^ word) * 0x9e3779b97f4a7c15u;
+  return (uint32_t)(h >> 32);
+}
+
+/* The pattern without parameters that is this path, or NULL. */
+static inline const StaticPath *find_static(const HttpRouter *router, const char *path, size_t n) {
+  uint32_t hash = hash_path(path, n);
+  const StaticPath *s = router->statics[hash % STATIC_BUCKETS];
+  while (s && (s->hash != hash || s->len != n || memcmp(s->path, path, n))) s = s->next;
+  return s;
+}
+
+#endif
