@@ -71,7 +71,7 @@ static const char *package_field(lua_State *L, const char *name) {
 }
 
 /* Packs the start-up code of the options at `index` into `init`. */
-static void pack_init(lua_State *L, int index, Buffer *init) {
+static void pack_init(lua_State *L, int index, TransferMessage *init) {
   int type = lua_getfield(L, index, "init");
   if (type == LUA_TNIL) return;
   if (type != LUA_TFUNCTION) {
@@ -79,7 +79,7 @@ static void pack_init(lua_State *L, int index, Buffer *init) {
     luaL_argerror(L, index, lua_tostring(L, -1));
   }
   if (!transfer_pack(L, lua_gettop(L), 1, "init", init)) {
-    buffer_free(init);
+    transfer_free(init);
     luaL_argerror(L, index, lua_tostring(L, -1));
   }
 }

@@ -23,7 +23,7 @@ static int job_wait_finish(lua_State *L, Task *t, void *op) {
   Job *job = op;
   JobOutcome outcome = job->outcome;
   int n = 0;
-  if (outcome != JOB_LOST) n = transfer_unpack(L, job->message.data, job->message.len);
+  if (outcome != JOB_LOST) n = transfer_unpack(L, &job->message);
   job_free(job);
   if (outcome == JOB_LOST) return luaL_error(L, "the executor had no memory to run the job");
   if (n < 0) return lua_error(L);
@@ -70,10 +70,10 @@ static int raise_at(lua_State *L, int level) {
 
 int executor_copy(lua_State *L) {
   const char *what = luaL_checkstring(L, 1);
-  Buffer message = {0};
+  TransferMessage message = {0};
   bool packed = transfer_pack(L, 2, lua_gettop(L) - 1, what, &message);
-  int n = packed ? transfer_unpack(L, message.data, message.len) : -1;
-  buffer_free(&message);
+  int n = packed ? transfer_unpack(L, &message) : -1;
+  transfer_free(&message);
   return n < 0 ? raise_at(L, 2) : n;
 }
 

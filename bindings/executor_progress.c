@@ -28,7 +28,7 @@ static int take_again(lua_State *L, Task *t) {
 }
 
 static int take(lua_State *L, Progress *p) {
-  Buffer message;
+  TransferMessage message;
   ProgressState state = progress_take(p, &message);
   if (state == PROGRESS_WAIT)
     return progress_suspend(L, ml_wait_enter(L, "call:progress"), p, false, take_again);
@@ -36,8 +36,8 @@ static int take(lua_State *L, Progress *p) {
     lua_pushnil(L);
     return 1;
   }
-  int n = transfer_unpack(L, message.data, message.len);
-  buffer_free(&message);
+  int n = transfer_unpack(L, &message);
+  transfer_free(&message);
   return n < 0 ? lua_error(L) : n;
 }
 
@@ -94,16 +94,16 @@ static int put_again(lua_State *L, Task *t) {
 
 /* Stack: job, values. */
 static int put(lua_State *L, JobHandle *handle) {
-  Buffer message = {0};
+  TransferMessage message = {0};
   if (!transfer_pack(L, 2, lua_gettop(L) - 1, "progress #", &message)) {
-    buffer_free(&message);
+    transfer_free(&message);
     luaL_where(L, 1);
     lua_insert(L, -2);
     lua_concat(L, 2);
     return lua_error(L);
   }
   ProgressState state = progress_put(handle->progress, &message);
-  buffer_free(&message);
+  transfer_free(&message);
   if (state == PROGRESS_NO_MEMORY) return luaL_error(L, "job:progress: not enough memory");
   if (state == PROGRESS_WAIT)
     return progress_suspend(L, ml_wait_enter(L, "job:progress"), handle->progress, true, put_again);

@@ -316,7 +316,7 @@ static void pool_free(Pool *pool) {
   uv_mutex_destroy(&pool->lock);
   uv_cond_destroy(&pool->left);
   free(pool->workers);
-  buffer_free(&pool->init);
+  transfer_free(&pool->init);
   free(pool->path);
   free(pool->cpath);
   free(pool);
@@ -337,7 +337,7 @@ static Pool *allocate(void) {
 Pool *pool_new(Runtime *rt, PoolOptions *options) {
   Pool *pool = allocate();
   if (!pool) {
-    buffer_free(&options->init);
+    transfer_free(&options->init);
     return NULL;
   }
   pool->rt = rt;
@@ -347,7 +347,7 @@ Pool *pool_new(Runtime *rt, PoolOptions *options) {
   pool->max_memory = options->max_memory;
   pool->nice = options->nice;
   pool->init = options->init;
-  options->init = (Buffer){0};
+  options->init = (TransferMessage){0};
   pool->may_spin = uv_available_parallelism() > 1;
   pool->queue.tail = &pool->queue.head;
   pool->finished.tail = &pool->finished.head;

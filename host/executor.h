@@ -12,9 +12,9 @@
 #ifndef ML_EXECUTOR_H
 #define ML_EXECUTOR_H
 
-#include "buffer.h"
 #include "progress.h"
 #include "task.h"
+#include "transfer.h"
 
 #include <stdatomic.h>
 
@@ -33,9 +33,9 @@ typedef enum JobOutcome {
 typedef struct Job {
   struct Job *next, **link; /* in the queue or the list of finished ones; under the lock */
   Pool *pool;
-  Waker waker;        /* who waits for it: the owner's thread only; no task: nobody any more */
-  Buffer message;     /* the call, later the outcome */
-  uint64_t queued_at; /* nanoseconds of uv_hrtime */
+  Waker waker;             /* who waits for it: the owner's thread only; no task: nobody any more */
+  TransferMessage message; /* the call, later the outcome */
+  uint64_t queued_at;      /* nanoseconds of uv_hrtime */
   uint64_t started_at;
   Worker *worker;     /* who runs it; under the lock */
   Progress *progress; /* a reference, or NULL: the caller does not read any */
@@ -72,7 +72,7 @@ typedef struct PoolOptions {
   size_t max_memory;        /* bytes of a state; 0: any */
   int nice;                 /* how much its threads give way to others: added to their nice value */
   const char *path, *cpath; /* package.path and .cpath for the workers; copied */
-  Buffer init;              /* a packed function that new states run first, or empty; taken over */
+  TransferMessage init;     /* a packed function that new states run first, or empty; taken over */
 } PoolOptions;
 
 /* A task that waits until the queue has room, or until the pool has closed. It lies in memory that
@@ -93,12 +93,12 @@ struct Pool {
   Runtime *rt;
   int max_threads;
   size_t max_queued;
-  uint64_t max_jobs;  /* 0: any number */
-  size_t max_memory;  /* 0: any */
-  int nice;           /* added to the nice value of its threads */
-  bool may_spin;      /* there is a core to spare */
-  char *path, *cpath; /* package.path and .cpath for the workers */
-  Buffer init;        /* what a new state runs first, packed; or empty */
+  uint64_t max_jobs;    /* 0: any number */
+  size_t max_memory;    /* 0: any */
+  int nice;             /* added to the nice value of its threads */
+  bool may_spin;        /* there is a core to spare */
+  char *path, *cpath;   /* package.path and .cpath for the workers */
+  TransferMessage init; /* what a new state runs first, packed; or empty */
 
   uv_mutex_t lock; /* for what follows */
   JobList queue, finished;

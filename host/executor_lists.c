@@ -33,7 +33,7 @@ Job *job_new(Pool *pool) {
 }
 
 void job_free(Job *job) {
-  buffer_free(&job->message);
+  transfer_free(&job->message);
   progress_end(job->progress);
   progress_release(job->progress);
   free(job);

@@ -6,7 +6,7 @@
 
 typedef struct Message {
   struct Message *next;
-  Buffer bytes;
+  TransferMessage content;
 } Message;
 
 /* A task of either thread that waits. It is in a line until it is signalled or gives up. */
@@ -48,7 +48,7 @@ Progress *progress_hold(Progress *p) {
 static void drop_messages(Progress *p) {
   for (Message *m; (m = p->first);) {
     p->first = m->next;
-    buffer_free(&m->bytes);
+    transfer_free(&m->content);
     free(m);
   }
   p->last = &p->first;
@@ -82,7 +82,7 @@ bool progress_is_over(Progress *p) {
   return over;
 }
 
-ProgressState progress_put(Progress *p, Buffer *message) {
+ProgressState progress_put(Progress *p, TransferMessage *message) {
   Message *m = malloc(sizeof *m);
   ProgressState state = PROGRESS_DONE;
   uv_mutex_lock(&p->lock);
@@ -93,7 +93,7 @@ ProgressState progress_put(Progress *p, Buffer *message) {
   } else if (p->count == PROGRESS_MAX) {
     state = PROGRESS_WAIT;
   } else {
-    *m = (Message){.bytes = *message};
+    *m = (Message){.content = *message};
     *p->last = m;
     p->last = &m->next;
     p->count++;
@@ -101,13 +101,13 @@ ProgressState progress_put(Progress *p, Buffer *message) {
   }
   uv_mutex_unlock(&p->lock);
   if (state == PROGRESS_DONE)
-    *message = (Buffer){0};
+    *message = (TransferMessage){0};
   else
     free(m);
   return state;
 }
 
-ProgressState progress_take(Progress *p, Buffer *message) {
+ProgressState progress_take(Progress *p, TransferMessage *message) {
   uv_mutex_lock(&p->lock);
   Message *m = p->first;
   bool over = is_over(p);
@@ -119,7 +119,7 @@ ProgressState progress_take(Progress *p, Buffer *message) {
   }
   uv_mutex_unlock(&p->lock);
   if (!m) return over ? PROGRESS_OVER : PROGRESS_WAIT;
-  *message = m->bytes;
+  *message = m->content;
   free(m);
   return PROGRESS_DONE;
 }

@@ -6,8 +6,8 @@
 #ifndef ML_PROGRESS_H
 #define ML_PROGRESS_H
 
-#include "buffer.h"
 #include "task.h"
+#include "transfer.h"
 
 #define PROGRESS_MAX 64
 
@@ -26,10 +26,10 @@ Progress *progress_hold(Progress *p);
 void progress_release(Progress *p);
 
 /* Adds a packed message, which is taken over when the result is PROGRESS_DONE. */
-ProgressState progress_put(Progress *p, Buffer *message);
+ProgressState progress_put(Progress *p, TransferMessage *message);
 
 /* Takes the first message, which is then the caller's. */
-ProgressState progress_take(Progress *p, Buffer *message);
+ProgressState progress_take(Progress *p, TransferMessage *message);
 
 /* Would progress_put say PROGRESS_OVER? */
 bool progress_is_over(Progress *p);

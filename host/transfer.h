@@ -7,26 +7,41 @@
    `_ENV` becomes the receiver's globals), the functions and tables of the standard library and of
    moonloop (by name), C functions of any loaded module (by name), and registered userdata.
 
-   A message is trusted as far as code goes: Lua does not check bytecode. Everything else in it is
-   checked. It holds for the process that made it only (byte order, Lua version). */
+   A message is bytes, and the code of the functions in it, which it shares with the states that
+   load it (transfer_code.h). The code is trusted: Lua does not check it. The bytes are checked. It
+   all holds for one process only (addresses, byte order, Lua version). */
 #ifndef ML_TRANSFER_H
 #define ML_TRANSFER_H
 
-#include "buffer.h"
-#include <lua.h>
+#include "transfer_code.h"
+
 #include <stdbool.h>
 
-/* Appends a message with the `count` values at L's stack from `first` on. No Lua code of the user's
-   runs and metamethods are not called. Never raises: on failure it returns false, `out` is as long
-   as before, and a string is pushed on L that names the variable: "cannot send argument
-   #2.items[3]: a coroutine". `what` names the values for it: "argument #" (a number follows what
-   ends in #) or "the error". The caller owns `out`. */
-bool transfer_pack(lua_State *L, int first, int count, const char *what, Buffer *out);
+/* All zero is an empty message that owns nothing. */
+typedef struct TransferMessage {
+  Buffer bytes;
+  Code **codes; /* each is held; the bytes name them by their index */
+  uint32_t code_count, code_cap;
+} TransferMessage;
 
-/* Pushes the values of a message and returns their number. Never raises: on failure it returns -1
-   and pushes one string that says why (memory, bytes that are no message, a module that cannot be
-   loaded here). Loading a module that a value names may run its code. */
-int transfer_unpack(lua_State *L, const char *data, size_t size);
+/* Empties the message and keeps its memory for the next one. */
+void transfer_clear(TransferMessage *message);
+
+/* Frees what the message owns: it is empty and may be used again. */
+void transfer_free(TransferMessage *message);
+
+/* Makes `out` a message of the `count` values at L's stack from `first` on; what was in it is gone.
+   No Lua code of the user's runs and metamethods are not called. Never raises: on failure it
+   returns false, `out` is empty, and a string is pushed on L that names the variable: "cannot send
+   argument #2.items[3]: a coroutine". `what` names the values for it: "argument #" (a number
+   follows what ends in #) or "the error". The caller owns `out`. */
+bool transfer_pack(lua_State *L, int first, int count, const char *what, TransferMessage *out);
+
+/* Pushes the values of a message and returns their number. The message stays as it is; several
+   threads may unpack it at once. Never raises: on failure it returns -1 and pushes one string that
+   says why (memory, bytes that are no message, a module that cannot be loaded here). Loading a
+   module that a value names may run its code. */
+int transfer_unpack(lua_State *L, const TransferMessage *message);
 
 /* Lets full userdata with the registered metatable `metatable` (luaL_newmetatable's name) cross.
    `pack` is called with the userdata and returns one value that can cross and stands for it;

@@ -7,7 +7,8 @@
      TABLE                 u8 TransferTableKind, u32 items, u32 pairs, the values of [1..items],
                            then key and value of each pair, then the metatable if it has one
      INTEGERS, FLOATS      only among [1..items]: u32 count, 8 bytes each
-     FUNCTION              u8 upvalues, u32 length, bytecode, then a value an upvalue
+     FUNCTION              u8 upvalues, u8 whether another one before has this code, u32 which
+                           code of the message, then a value an upvalue
      NAMED                 u16 length, module name, NUL, field name (empty: the module itself)
      USERDATA              u8 length, metatable name, the value that stands for it
      REFERENCE             u64 offset of the tag of a value before, which has TRANSFER_SHARED set
@@ -51,8 +52,9 @@ typedef enum TransferTableKind {
   TRANSFER_WITH_METATABLE, /* one that crosses like any table */
 } TransferTableKind;
 
-#define TRANSFER_TABLE_HEAD 10 /* bytes before the first item: tag, kind, items, pairs */
-#define TRANSFER_RUN_HEAD 5    /* bytes before a run's first number: tag, count */
+#define TRANSFER_TABLE_HEAD 10   /* bytes before the first item: tag, kind, items, pairs */
+#define TRANSFER_FUNCTION_HEAD 7 /* bytes before its first upvalue */
+#define TRANSFER_RUN_HEAD 5      /* bytes before a run's first number: tag, count */
 
 /* The registry's table of registered userdata: metatable name -> {pack, unpack}. */
 #define TRANSFER_TYPES "moonloop.transfer"

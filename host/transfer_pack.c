@@ -169,7 +169,8 @@ static int l_pack(lua_State *L) {
   return 0;
 }
 
-bool transfer_pack(lua_State *L, int first, int count, const char *what, Buffer *out) {
+bool transfer_pack(lua_State *L, int first, int count, const char *what, TransferMessage *out) {
+  transfer_clear(out);
   first = lua_absindex(L, first);
   if (!lua_checkstack(L, count + 4)) {
     lua_settop(L, first + count - 1);
@@ -177,8 +178,9 @@ bool transfer_pack(lua_State *L, int first, int count, const char *what, Buffer 
     return false;
   }
   Packer p;
-  p.out = out;
-  p.start = out->len;
+  p.message = out;
+  p.out = &out->bytes;
+  p.scratch = (Buffer){0};
   p.what = what;
   p.count = count;
   p.root = 0;
@@ -196,7 +198,19 @@ bool transfer_pack(lua_State *L, int first, int count, const char *what, Buffer 
   int status = lua_pcall(L, count + 1, 0, 0);
   if (p.seen != p.few_seen) free(p.seen);
   if (p.frames != p.few_frames) free(p.frames);
-  if (status == LUA_OK) return true;
-  out->len = p.start;
-  return false;
+  buffer_free(&p.scratch);
+  if (status != LUA_OK) transfer_clear(out);
+  return status == LUA_OK;
+}
+
+void transfer_clear(TransferMessage *message) {
+  while (message->code_count) code_drop(message->codes[--message->code_count]);
+  message->bytes.len = 0;
+}
+
+void transfer_free(TransferMessage *message) {
+  transfer_clear(message);
+  buffer_free(&message->bytes);
+  free(message->codes);
+  *message = (TransferMessage){0};
 }

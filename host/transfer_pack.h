@@ -6,7 +6,7 @@
 #ifndef ML_TRANSFER_PACK_H
 #define ML_TRANSFER_PACK_H
 
-#include "buffer.h"
+#include "transfer.h"
 #include "transfer_format.h"
 
 #include <lauxlib.h>
@@ -22,7 +22,7 @@
 typedef struct PackFrame {
   enum { TABLE_ITEMS, TABLE_PAIRS, TABLE_VALUE, TABLE_META, FUNCTION, USERDATA } state;
   int index;      /* where it is on the stack */
-  size_t offset;  /* of its tag, from the start of the message */
+  size_t offset;  /* of its tag */
   uint32_t items; /* packed so far; upvalues of a function */
   uint32_t pairs;
 } PackFrame;
@@ -30,7 +30,7 @@ typedef struct PackFrame {
 /* Where something was packed that has an identity. */
 typedef struct PackSeen {
   const void *identity; /* NULL: a free slot */
-  size_t offset;        /* of its tag; for an upvalue, of its function's */
+  size_t offset;        /* of its tag; for an upvalue, of its function's; a code: its index */
   uint8_t upvalue;      /* for an upvalue, which one */
 } PackSeen;
 
@@ -38,8 +38,9 @@ typedef struct PackSeen {
 #define PACK_FEW_FRAMES 8
 
 typedef struct Packer {
-  Buffer *out;
-  size_t start;     /* where the message begins in `out` */
+  TransferMessage *message;
+  Buffer *out;      /* its bytes */
+  Buffer scratch;   /* the code that is being dumped */
   const char *what; /* names the values in error messages */
   int count;
   int root; /* which value is being packed, from 1 */
@@ -127,6 +128,6 @@ static inline bool pack_if_number(lua_State *L, Packer *p, int index) {
 }
 
 /* The offset of what is packed next. */
-static inline size_t pack_here(const Packer *p) { return p->out->len - p->start; }
+static inline size_t pack_here(const Packer *p) { return p->out->len; }
 
 #endif

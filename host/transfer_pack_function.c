@@ -1,28 +1,36 @@
 /* Packing functions: the code, then the upvalues. */
 #include "transfer_pack.h"
 
-static int write_code(lua_State *L, const void *bytes, size_t n, void *out) {
-  (void)L;
-  return !buffer_add(out, bytes, n);
+#include <stdlib.h>
+
+/* Adds a code to the message and returns its index. */
+static uint32_t add_code(lua_State *L, TransferMessage *m, Code *code) {
+  if (m->code_count == m->code_cap) {
+    uint32_t cap = m->code_cap ? m->code_cap * 2 : 4;
+    Code **wider = realloc(m->codes, cap * sizeof(Code *));
+    if (!wider) pack_out_of_memory(L);
+    m->codes = wider;
+    m->code_cap = cap;
+  }
+  m->codes[m->code_count] = code_hold(code);
+  return m->code_count++;
 }
 
 void pack_open_function(lua_State *L, Packer *p) {
   if (pack_if_seen(L, p)) return;
   size_t offset = pack_here(p);
-  if (pack_if_named(L, p)) return;
-  if (lua_iscfunction(L, -1)) pack_refuse(L, p, "a C function of no loaded module");
-  lua_Debug info;
-  lua_pushvalue(L, -1);
-  lua_getinfo(L, ">u", &info);
-  pack_put_tagged(L, p, TRANSFER_FUNCTION, &info.nups, 1);
-  uint32_t length = 0;
-  pack_put(L, p, &length, sizeof length);
-  size_t code = p->out->len;
-  if (lua_dump(L, write_code, p->out, false)) pack_out_of_memory(L);
-  size_t dumped = p->out->len - code;
-  if (dumped > UINT32_MAX) pack_refuse(L, p, "a function of more than 4 GB");
-  length = (uint32_t)dumped;
-  memcpy(p->out->data + code - sizeof length, &length, sizeof length);
+  Code *code = lua_iscfunction(L, -1) ? NULL : code_known(L);
+  if (!code) {
+    if (pack_if_named(L, p)) return;
+    if (lua_iscfunction(L, -1)) pack_refuse(L, p, "a C function of no loaded module");
+    code = code_of_function(L, &p->scratch);
+  }
+  const PackSeen *before = pack_seen_before(L, p, code, p->message->code_count, 0);
+  uint32_t index = before ? (uint32_t)before->offset : add_code(L, p->message, code);
+  char head[TRANSFER_FUNCTION_HEAD] = {(char)TRANSFER_FUNCTION, (char)code->upvalues,
+                                       before != NULL};
+  memcpy(head + 3, &index, sizeof index);
+  pack_put(L, p, head, sizeof head);
   pack_push_frame(L, p, FUNCTION, offset);
 }
 
@@ -44,7 +52,7 @@ void pack_step_function(lua_State *L, Packer *p) {
   const PackSeen *s = pack_seen_before(L, p, identity, f->offset, (uint8_t)f->items);
   if (s) {
     uint64_t offset = s->offset;
-    p->out->data[p->start + s->offset] |= (char)TRANSFER_SHARED;
+    p->out->data[s->offset] |= (char)TRANSFER_SHARED;
     pack_put_tagged(L, p, TRANSFER_UPVALUE_REFERENCE, &offset, sizeof offset);
     pack_put(L, p, &s->upvalue, 1);
     lua_pop(L, 1);

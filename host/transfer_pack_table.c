@@ -173,7 +173,7 @@ static bool pack_pair(lua_State *L, Packer *p, PackFrame *f) {
 
 static void close_table(lua_State *L, Packer *p) {
   PackFrame *f = &p->frames[p->depth - 1];
-  char *head = p->out->data + p->start + f->offset;
+  char *head = p->out->data + f->offset;
   memcpy(head + 2, &f->items, 4);
   memcpy(head + 6, &f->pairs, 4);
   pack_pop_frame(L, p);
@@ -199,7 +199,7 @@ void pack_step_table(lua_State *L, Packer *p) {
   for (; more; more = lua_next(L, f->index)) {
     if (!pack_pair(L, p, f)) return;
   }
-  uint8_t kind = (uint8_t)p->out->data[p->start + f->offset + 1];
+  uint8_t kind = (uint8_t)p->out->data[f->offset + 1];
   if (kind == TRANSFER_WITH_METATABLE) {
     size_t depth = p->depth;
     f->state = TABLE_META;

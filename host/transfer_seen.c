@@ -38,7 +38,7 @@ bool pack_if_seen(lua_State *L, Packer *p) {
   const PackSeen *s = pack_seen_before(L, p, lua_topointer(L, -1), pack_here(p), 0);
   if (!s) return false;
   uint64_t offset = s->offset;
-  p->out->data[p->start + s->offset] |= (char)TRANSFER_SHARED;
+  p->out->data[s->offset] |= (char)TRANSFER_SHARED;
   pack_put_tagged(L, p, TRANSFER_REFERENCE, &offset, sizeof offset);
   lua_pop(L, 1);
   return true;

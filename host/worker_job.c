@@ -139,7 +139,7 @@ static void on_job_ended(TaskOwner *owner, Task *t, lua_State *L, const char *tr
 /* A task of the worker that is to be started. */
 typedef struct Start {
   Worker *worker;
-  const Buffer *call; /* the packed function and its arguments */
+  const TransferMessage *call; /* the packed function and its arguments */
   const char *name;
   void (*ended)(TaskOwner *owner, Task *t, lua_State *L, const char *traceback);
   double cpu, slice;
@@ -149,7 +149,7 @@ typedef struct Start {
 static int l_start(lua_State *L) {
   const Start *start = lua_touserdata(L, 1);
   Worker *w = start->worker;
-  int n = transfer_unpack(L, start->call->data, start->call->len);
+  int n = transfer_unpack(L, start->call);
   if (n < 0) return lua_error(L);
   w->owner.ended = start->ended;
   w->task = task_start(L, w->rt, NULL, n - 1, &w->owner);
@@ -185,7 +185,8 @@ static void start_and_run(Job *job, Start *start) {
   w->memory.enforced = true;
   int status = lua_pcall(L, 1, 0, 0);
   w->memory.enforced = false;
-  if (start->call == &job->message) job->message.len = 0; /* the outcome takes the call's place */
+  if (start->call == &job->message)
+    transfer_clear(&job->message); /* the outcome takes the call's place */
   if (status == LUA_OK) {
     run_task(w);
   } else {
@@ -198,13 +199,13 @@ static void start_and_run(Job *job, Start *start) {
    with it. */
 static bool run_init(Worker *w, Job *job) {
   if (w->initialized) return true;
-  Buffer call = job->message; /* an error takes its place */
-  job->message = (Buffer){0};
+  TransferMessage call = job->message; /* an error takes its place */
+  job->message = (TransferMessage){0};
   Start start = {.worker = w, .call = &w->pool->init, .name = "init", .ended = on_init_ended};
   start_and_run(job, &start);
   w->broken = !w->initialized;
   if (w->broken) {
-    buffer_free(&call);
+    transfer_free(&call);
     return false;
   }
   job->message = call;

@@ -35,7 +35,7 @@ bool worker_state_open(Worker *w) {
   lua_pushlightuserdata(rt->L, w->pool);
   if (lua_pcall(rt->L, 1, 0, 0) != LUA_OK) lua_pop(rt->L, 1);
   w->rt = rt;
-  w->initialized = w->pool->init.len == 0;
+  w->initialized = w->pool->init.bytes.len == 0;
   w->broken = false;
   w->state_jobs = 0;
   w->memory = (MemoryLimit){0};

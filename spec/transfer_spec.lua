@@ -87,8 +87,8 @@ describe("values that cross to another Lua state", function()
 
   it("keeps every pair of a list that grew, shrank and has fields, wherever Lua keeps them", function()
     math.randomseed(5)
-    for _ = 1, 300 do
-      local list, n = { 1, 2, 3, x = 1, y = 2, ["4"] = "four" }, math.random(3, 1500)
+    for _ = 1, 100 do
+      local list, n = { 1, 2, 3, x = 1, y = 2, ["4"] = "four" }, math.random(3, 800)
       if math.random(2) == 1 then list = table.pack(table.unpack({ 1, 2, 3 }, 1, math.random(3, 200))) end
       for _ = 1, math.random(0, 40) do list["k" .. math.random(100)] = math.random(9) end
       for i = 4, n do list[i] = i end
@@ -291,6 +291,61 @@ describe("functions that cross", function()
 
   it("may be C functions themselves", function()
     assert.are.equal("abc", pool:run(string.lower, "ABC"))
+  end)
+
+  it("have their code sent once: a worker that has it finds it again", function()
+    local function f() end
+    local function keep(it)
+      local before = _G.kept -- luacheck: ignore
+      _G.kept = it -- luacheck: ignore
+      return before == it
+    end
+    assert.is_false(pool:run(keep, f))
+    assert.is_true(pool:run(keep, f))
+    collectgarbage()
+    assert.is_true(pool:run(keep, f))
+  end)
+
+  it("are as many as were sent, also when their code is the same", function()
+    local set = {}
+    for i = 1, 5 do set[function() return "the same" end] = i end
+    local n, c = 0, copy(set)
+    for f, i in pairs(c) do
+      n = n + 1
+      assert.are.equal("the same", f())
+      assert.are.equal(i, c[f])
+    end
+    assert.are.equal(5, n)
+  end)
+
+  it("of one code and other upvalues do not meet", function()
+    local function counter(from)
+      return function()
+        from = from + 1
+        return from
+      end
+    end
+    local a, b = copy(counter(10), counter(20))
+    assert.are.same({ 11, 21, 12, 22 }, { a(), b(), a(), b() })
+    assert.are.equal(31, pool:run(counter(30)))
+    assert.are.equal(31, pool:run(counter(30)))
+  end)
+
+  it("never run another function's code, however many are sent and collected", function()
+    for i = 1, 1500 do
+      local f = load(("return %d, %q"):format(i, ("x"):rep(i % 7)))
+      local n, x = pool:run(f)
+      assert.are.equal(i, n)
+      assert.are.equal(i % 7, #x)
+      if i % 100 == 0 then collectgarbage() end
+    end
+  end)
+
+  it("have the worker's globals, whatever a job did to the _ENV of one like it", function()
+    local function get() return tostring ~= nil end
+    assert.is_true(pool:run(get))
+    pool:run(function(f) debug.setupvalue(f, 1, {}) end, get)
+    assert.is_true(pool:run(get))
   end)
 
   it("keep their line numbers", function()

@@ -2,7 +2,7 @@
    unpacked or refused; and as a recipe for random values (shared and cyclic tables, functions with
    shared upvalues), which must come through unchanged in shape.
 
-   Bytecode is not fuzzed: Lua trusts it, and so do we (transfer_unpack.c). */
+   Bytecode is not fuzzed: Lua trusts it, and so do we. The message has the code of one function. */
 #include "error.h"
 #include "transfer.h"
 #include <lauxlib.h>
@@ -38,7 +38,7 @@ typedef struct Recipe {
 
 static uint8_t next(Recipe *r) { return r->at < r->end ? *r->at++ : 0; }
 
-/* The function that the fuzzing build unpacks for any bytecode: three upvalues. */
+/* A function with three upvalues. */
 static void push_function(lua_State *L) {
   if (luaL_dostring(L, "local a, b, c return function() return a, b, c end")) die("no function");
 }
@@ -46,7 +46,7 @@ static void push_function(lua_State *L) {
 /* Pushes a value. Tables and functions that were made are in the list at `made`. */
 static void push_value(lua_State *L, Recipe *r, int made, int depth) {
   luaL_checkstack(L, 10, NULL);
-  switch (next(r) % 12) {
+  switch (next(r) % 13) {
   case 0:
     lua_pushnil(L);
     break;
@@ -100,6 +100,19 @@ static void push_value(lua_State *L, Recipe *r, int made, int depth) {
     lua_pushvalue(L, -1);
     lua_rawseti(L, made, (lua_Integer)lua_rawlen(L, made) + 1);
     break;
+  case 11: { /* a long list of numbers */
+    lua_newtable(L);
+    int n = next(r) * 3;
+    uint8_t kinds = next(r);
+    for (int i = 1; i <= n; i++) {
+      if (kinds >> (i % 8) & 1)
+        lua_pushinteger(L, i);
+      else
+        lua_pushnumber(L, i / 2.0);
+      lua_rawseti(L, -2, i);
+    }
+    break;
+  }
   default:
     lua_newtable(L);
     lua_pushvalue(L, -1);
@@ -118,7 +131,14 @@ static void push_value(lua_State *L, Recipe *r, int made, int depth) {
       push_value(L, r, made, depth + 1);
       lua_rawset(L, -3);
     }
-    if (next(r) % 16 == 0) error_set_metatable(L);
+    if (next(r) % 16 == 0) {
+      error_set_metatable(L);
+    } else if (next(r) % 16 == 0) {
+      lua_newtable(L);
+      lua_pushvalue(L, -1);
+      lua_rawseti(L, made, (lua_Integer)lua_rawlen(L, made) + 1);
+      lua_setmetatable(L, -2);
+    }
   }
 }
 
@@ -133,38 +153,43 @@ static void check_round_trip(const uint8_t *data, size_t size) {
     push_value(A, &r, 1, 0);
     count++;
   }
-  Buffer there = {0}, back = {0};
+  TransferMessage there = {0}, back = {0};
   if (!transfer_pack(A, 2, count, "value #", &there)) die(lua_tostring(A, -1));
   if (lua_gettop(A) != count + 1) die("packing left something on the stack");
-  if (transfer_unpack(B, there.data, there.len) != count) die("unpacking failed");
+  if (transfer_unpack(B, &there) != count) die("unpacking failed");
   if (lua_gettop(B) != count) die("unpacking left something on the stack");
   if (!transfer_pack(B, 1, count, "value #", &back)) die(lua_tostring(B, -1));
-  if (there.len != back.len) die("the message has another length on the way back");
-  if (transfer_unpack(A, back.data, back.len) != count) die("unpacking again failed");
+  if (there.bytes.len != back.bytes.len) die("the message has another length on the way back");
+  if (transfer_unpack(A, &back) != count) die("unpacking again failed");
   for (int i = 2; i < count + 2; i++) {
     if (lua_type(A, i) != lua_type(A, i + count)) die("a type changed");
     bool made = lua_istable(A, i) || (lua_isfunction(A, i) && !lua_iscfunction(A, i));
     if (!made && !lua_rawequal(A, i, i + count)) die("a value changed");
   }
-  buffer_free(&there);
-  buffer_free(&back);
+  transfer_free(&there);
+  transfer_free(&back);
   lua_close(A);
   lua_close(B);
 }
 
 static void check_message(const uint8_t *data, size_t size) {
   lua_State *L = new_state();
-  char *message =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  if (size) memcpy(message, data, size);
-  int n = transfer_unpack(L, message, size);
+  TransferMessage message = {0};
+  push_function(L);
+  if (!transfer_pack(L, 1, 1, "value #", &message)) die(lua_tostring(L, -1));
+  lua_settop(L, 0);
+  /* of this very size, so that reading past the end is seen */
+  char *bytes = realloc(message.bytes.data, size ? size : 1);
+  if (size) memcpy(bytes, data, size);
+  message.bytes = (Buffer){bytes, size, size ? size : 1};
+  int n = transfer_unpack(L, &message);
   if (n >= 0 && lua_gettop(L) != n) die("not as many values as it said");
   if (n < 0 && (lua_gettop(L) != 1 || lua_type(L, 1) != LUA_TSTRING)) die("no reason given");
-  free(message);
+  transfer_free(&message);
   if (n >= 0) { /* what could be made can also be sent on */
-    Buffer again = {0};
+    TransferMessage again = {0};
     transfer_pack(L, 1, n, "value #", &again);
-    buffer_free(&again);
+    transfer_free(&again);
   }
   lua_close(L);
 }
