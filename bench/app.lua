@@ -45,6 +45,27 @@ local function fib(n)
   return fib(n - 1) + fib(n - 2)
 end
 
-app:get("/fib", function(req) return { fib = fib(math.tointeger(tonumber(req.query.n))) } end)
+local function compute(req) return { fib = fib(math.tointeger(tonumber(req.query.n))) } end
+
+app:get("/fib", compute)
+app:get("/offload/fib", { offload = true }, compute)
+app:get("/sliced/fib", { slice = 0.002 }, compute)
+
+app:post("/upload", { max_body = 1 << 30 }, function(req)
+  local bytes = 0
+  for chunk in req:chunks() do bytes = bytes + #chunk end
+  return { bytes = bytes }
+end)
+
+local piece = ("x"):rep(65536)
+
+app:get("/download", function()
+  return ml.web.response {
+    headers = { ["Content-Type"] = "application/octet-stream" },
+    stream = function(out)
+      for _ = 1, 160 do out:write(piece) end
+    end,
+  }
+end)
 
 return app

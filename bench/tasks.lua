@@ -2,7 +2,7 @@
 --
 -- Prints the median of each measure over the rounds, which are interleaved so that a slow period
 -- of the machine touches all measures alike. Each measure runs in a process of its own: this file
--- again, with the measure's name.
+-- again, with the measure's name. `common` instead of ROUNDS gives what bench/run compares.
 local ml = require "moonloop"
 
 local exe = assert(io.popen("readlink /proc/$PPID/exe")):read("l")
@@ -63,18 +63,23 @@ function measures.gather()
   return gather(), gather()
 end
 
---- Bytes for each of a million sleeping tasks, and the CPU seconds from start to end. They start
--- when this task first suspends, and all of them sleep when it runs again.
-function measures.million()
-  local n = 1000000
-  local function sleeper() ml.sleep(4) end
-  local bytes, cpu = resident(), os.clock()
+--- Bytes for each of n sleeping tasks. They start when this task first suspends, and all of them sleep
+-- when it runs again.
+local function sleepers(n, duration)
+  local function sleeper() ml.sleep(duration) end
+  local bytes = resident()
   for _ = 1, n do ml.spawn(sleeper) end
   ml.sleep(0)
   ml.sleep(0)
-  bytes = resident() - bytes
+  return (resident() - bytes) / n
+end
+
+--- Bytes for each of a million sleeping tasks, and the CPU seconds from start to end.
+function measures.million()
+  local cpu = os.clock()
+  local bytes = sleepers(1000000, 4)
   ml.sleep(4.5)
-  return bytes / n, os.clock() - cpu
+  return bytes, os.clock() - cpu
 end
 
 --- Milliseconds for each of twenty starts in a row by one shell, with the shell's fork.
@@ -106,6 +111,15 @@ end
 if measures[arg[1]] then
   print(measures[arg[1]]())
   return
+end
+
+-- For bench/run: what its peers measure, too.
+if arg[1] == "common" then
+  print(("switch\t%.6g\tns"):format(measures.switch()))
+  print(("spawn_await\t%.6g\tns"):format(measures.spawn_await()))
+  print(("gather\t%.6g\tms"):format((select(2, measures.gather()))))
+  print(("sleepers\t%.6g\tbytes"):format(sleepers(100000, 3600)))
+  os.exit(0) -- nobody waits for the sleepers
 end
 
 local rounds = math.tointeger(tonumber(arg[1] or 5))

@@ -1,0 +1,1 @@
+"""The parts of bench/run, which begins in main.py."""

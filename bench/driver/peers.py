@@ -1,0 +1,196 @@
+"""The servers, and the programs beside them: which are there, their versions, how they are started."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+BENCH = pathlib.Path(__file__).resolve().parent.parent
+PEERS = BENCH / "peers"
+LUA_PATH = ";".join(f"/usr/share/lua/{version}/?{end}" for version in ("5.4", "5.3", "5.1")
+                    for end in (".lua", "/init.lua"))
+NGINX_MODULE = "/usr/lib/nginx/modules/ngx_http_lua_module.so"
+START = PEERS / "start.sh"
+UVICORN = ["--app-dir", PEERS, "--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools", "--no-access-log",
+           "--log-level", "warning", "--timeout-keep-alive", "600", "--backlog", "4096"]
+
+
+def _succeeds(*command):
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _package(name):
+    """The version of a Debian package, or None."""
+    try:
+        shown = subprocess.run(["dpkg-query", "-f", "${db:Status-Status} ${Version}", "-W", name],
+                               capture_output=True, text=True)
+    except OSError:
+        return None
+    status, _, version = shown.stdout.partition(" ")
+    return version if status == "installed" else None
+
+
+class Place:
+    """Where a server is to be: its port, the number of its cores, the URL of the upstream."""
+
+    def __init__(self, port, cores, upstream):
+        self.port, self.cores, self.upstream = port, cores, upstream
+
+
+class Peer:
+    """One program that moonloop is compared with.
+
+    `name` is what the report calls it. `missing` says what it lacks on this machine, or is None, and
+    `version` is its package with its version. `serve(place)` gives the command of its server and what
+    to add to the environment; `programs` has the commands of the other measures, by their keys.
+    """
+
+    def __init__(self, name, missing=None, version=None, serve=None, programs=None):
+        self.name, self.missing, self.version = name, missing, version
+        self.serve, self.programs = serve, programs or {}
+
+
+class Site:
+    """Where things are on this machine: finds the peers."""
+
+    def __init__(self, moonloop, npm, scratch):
+        """`moonloop` is the binary, `npm` the folder with node_modules, `scratch` one for files of ours."""
+        self.moonloop, self._npm, self._scratch = pathlib.Path(moonloop), pathlib.Path(npm), pathlib.Path(scratch)
+
+    def _npm_version(self, name):
+        package = self._npm / "node_modules" / name / "package.json"
+        found = re.search(r'"version": *"([^"]*)"', package.read_text()) if package.exists() else None
+        return found[1] if found else None
+
+    def _from_npm(self, name):
+        """The path of a program, and its version."""
+        program = shutil.which(name) or shutil.which(name, path=self._npm / "node_modules" / ".bin")
+        if not program:
+            return None, f"not found: npm install --prefix bench/peers {name}"
+        version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()
+        return program, f"{name} {next((word for word in version if word[0].isdigit()), 'unknown')} (npm)"
+
+    def _moonloop(self):
+        shown = subprocess.run([self.moonloop, "--version"], capture_output=True, text=True).stdout.strip()
+        return Peer("moonloop", version=shown.replace("\n", ", "), programs={
+            "tasks": [self.moonloop, BENCH / "tasks.lua", "common"],
+            "executor": [self.moonloop, BENCH / "executor.lua"],
+            "start": [START, self.moonloop, "-e", ""],
+        }, serve=lambda place: (
+            [self.moonloop, "serve", BENCH / "app.lua", "--port", place.port], {}))
+
+    def _nginx(self):
+        program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        missing = None
+        if not program or not os.path.exists(NGINX_MODULE):
+            missing = "not found: apt-get install nginx libnginx-mod-http-lua lua-cjson"
+
+        def serve(place):
+            folder = self._scratch / f"nginx-{place.port}"
+            folder.mkdir(exist_ok=True)
+            text = (PEERS / "nginx.conf").read_text()
+            upstream = place.upstream.replace("http://", "")
+            user = "user root;\n" if os.geteuid() == 0 else ""
+            for name, value in (("FOLDER", folder), ("UPSTREAM", upstream), ("PORT", place.port)):
+                text = text.replace(name, str(value))
+            (folder / "nginx.conf").write_text(user + text)
+            return [program, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"], {}
+
+        version = f"nginx {_package('nginx')}, libnginx-mod-http-lua {_package('libnginx-mod-http-lua')}"
+        return Peer("nginx+Lua", missing, version, serve)
+
+    def _node(self):
+        program = shutil.which("node") or shutil.which("nodejs")
+        missing = None if program else "not found: apt-get install nodejs"
+        version = f"nodejs {_package('nodejs') or 'not from a Debian package'}"
+        yield Peer("Node", missing, version, lambda place: ([program, PEERS / "node.cjs"], {}), {
+            "tasks": [program, PEERS / "tasks.mjs"], "executor": [program, PEERS / "executor.mjs"],
+            "start": [START, program, "-e", "0"]})
+        fastify = self._npm_version("fastify")
+        missing = missing or (None if fastify else "not found: npm install --prefix bench/peers fastify")
+        path = {"NODE_PATH": str(self._npm / "node_modules"), "NODE_ENV": "production"}
+        yield Peer("Fastify", missing, f"fastify {fastify} (npm)",
+                   lambda place: ([program, PEERS / "fastify.cjs"], path))
+
+    def _bun(self):
+        program, version = self._from_npm("bun")
+        return Peer("Bun", None if program else version, version, lambda place: (
+            [program, PEERS / "bun.mjs"], {"BUN_CONFIG_MAX_HTTP_REQUESTS": "4096"}), {
+            "tasks": [program, PEERS / "tasks.mjs"], "executor": [program, PEERS / "executor.mjs"],
+            "start": [START, program, "-e", "0"]})
+
+    def _deno(self):
+        program, version = self._from_npm("deno")
+        run = [program, "run", "--allow-all", "--no-check"]
+        return Peer("Deno", None if program else version, version,
+                    lambda place: ([*run, PEERS / "deno.mjs"], {}), {
+                        "tasks": [*run, PEERS / "tasks.mjs"], "executor": [*run, PEERS / "executor.mjs"],
+                        "start": [START, program, "eval", "0"]})
+
+    def _python(self):
+        modules = "import fastapi, uvicorn, uvloop, httptools, aiohttp"
+        missing = None
+        if not _succeeds("/usr/bin/python3", "-c", modules):
+            missing = ("not found: apt-get install python3-fastapi python3-uvicorn python3-uvloop "
+                       "python3-httptools python3-aiohttp")
+        version = f"python3-fastapi {_package('python3-fastapi')}, python3-uvicorn {_package('python3-uvicorn')}"
+        yield Peer("FastAPI", missing, version, lambda place: (self.fastapi(place.port), {}))
+        yield Peer("Python", None, f"python3 {_package('python3')}", None, {
+            "tasks": ["/usr/bin/python3", PEERS / "tasks.py"],
+            "executor": ["/usr/bin/python3", PEERS / "executor.py"],
+            "start": [START, "/usr/bin/python3", "-c", ""]})
+
+    @staticmethod
+    def fastapi(port, workers=1):
+        """The command that serves bench/peers/fastapi_app.py."""
+        return ["/usr/bin/python3", "-m", "uvicorn", "fastapi_app:app", *UVICORN, "--port", port,
+                "--workers", workers]
+
+    def _go(self):
+        missing = None if shutil.which("go") else "not found: apt-get install golang-go"
+        built = {}
+        for name in ("server", "tasks", "executor"):
+            built[name] = self._scratch / f"go_{name}"
+            if not missing and not self._build_go(PEERS / f"go_{name}", built[name]):
+                missing = f"cannot be built: bench/peers/go_{name}"
+        return Peer("Go", missing, f"golang-go {_package('golang-go') or 'not from a Debian package'}",
+                    lambda place: ([built["server"]], {"GOMAXPROCS": str(place.cores)}),
+                    {"tasks": [built["tasks"]], "executor": [built["executor"]]})
+
+    def _build_go(self, source, target):
+        env = {**os.environ, "GO111MODULE": "off", "GOCACHE": str(self._scratch / "go-cache")}
+        return subprocess.run(["go", "build", "-o", target, "main.go"], cwd=source, env=env,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+    def _lua(self):
+        lua, path = shutil.which("lua5.4"), {"LUA_PATH": LUA_PATH}
+
+        def lacks(*modules):
+            return not lua or not _succeeds("env", f"LUA_PATH={LUA_PATH}", lua,
+                                            *(word for module in modules for word in ("-l", module)), "-e", "")
+
+        missing = "not found: apt-get install lua5.4 lua-http lua-cjson" if lacks("http.server", "cjson") else None
+        yield Peer("lua-http", missing, f"lua-http {_package('lua-http')}, lua-cqueues {_package('lua-cqueues')}",
+                   lambda place: ([lua, PEERS / "lua_http.lua"], path))
+        yield Peer("cqueues", missing, f"lua-cqueues {_package('lua-cqueues')}", None,
+                   {"tasks": ["env", f"LUA_PATH={LUA_PATH}", lua, PEERS / "tasks_cqueues.lua"]})
+        missing = "not found: apt-get install lua5.4 lua-luv lua-cjson" if lacks("luv", "cjson") else None
+        yield Peer("luv", missing, f"lua-luv {_package('lua-luv')}",
+                   lambda place: ([lua, PEERS / "luv.lua"], {}))
+
+    def peers(self, names=None):
+        """All peers, or those with these names (any case), moonloop first and always."""
+        found = [self._moonloop(), self._nginx(), *self._node(), self._bun(), self._deno(), *self._python(),
+                 self._go(), *self._lua()]
+        if names is None:
+            return found
+        wanted = {name.lower() for name in names} | {"moonloop"}
+        unknown = wanted - {peer.name.lower() for peer in found}
+        if unknown:
+            raise SystemExit(f"bench/run: no such peer: {', '.join(sorted(unknown))}; there are "
+                             f"{', '.join(peer.name.lower() for peer in found)}")
+        return [peer for peer in found if peer.name.lower() in wanted]

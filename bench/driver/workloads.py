@@ -1,0 +1,170 @@
+"""The loads that servers are put under, one after the other."""
+import pathlib
+import time
+
+from . import load, machine, metrics
+from .check import check
+from .peers import Place
+from .processes import Failed, free_port
+from .results import Result
+from .rounds import Series
+
+WRK = pathlib.Path(__file__).resolve().parent.parent / "wrk"
+OVERHEAD = 0.4  # seconds of a round beside its load
+STARTING = 4  # seconds until all servers answer
+HOG_PATH = "/plaintext"
+
+
+class Workload:
+    """One kind of load: `connections` that ask for `path` for `seconds`, in `rounds`.
+
+    `warm` seconds come before the first round. With `hog`, a path, one more connection asks for that
+    all the time, the server has both cores, and what counts is the p99 of the others. `quick` is
+    (rounds, seconds, warm) of the quick mode, or None when it leaves this out. `only` names the servers,
+    or is None for all.
+    """
+
+    def __init__(self, key, title, path, connections, rounds, seconds, warm=0, script=None, hog=None, quick=None,
+                 only=None):
+        self.key, self.title, self.path, self.connections = key, title, path, connections
+        self.rounds, self.seconds, self.warm, self.quick = rounds, seconds, warm, quick
+        self.script, self.hog, self.only = script and WRK / script, hog, only
+        self.headline = metrics.P99 if hog else metrics.CPU
+
+    def settings(self, quick):
+        """(rounds, seconds, warm), or None when the quick mode leaves it out."""
+        return self.quick if quick else (self.rounds, self.seconds, self.warm)
+
+    def servers(self, peers):
+        """Those of the peers that are measured under this load."""
+        return [peer for peer in peers if peer.serve and (self.only is None or peer.name in self.only)]
+
+    def estimate(self, peers, quick):
+        """Seconds that it takes when nothing is repeated."""
+        rounds, seconds, warm = self.settings(quick)
+        extra = OVERHEAD + (0.5 if self.hog else 0) + (1 if self.connections > 1000 else 0)
+        return STARTING + len(self.servers(peers)) * (warm + rounds * (seconds + extra))
+
+    def run(self, bench, spare):
+        """[Result]: the servers are all up meanwhile and take turns."""
+        count, seconds, warm = self.settings(bench.quick)
+        stage = bench.stage
+        servers, notes = stage.start_servers(self.servers(bench.peers), self)
+        if warm:
+            for server in servers.values():
+                stage.warm(server, self, warm)
+        found = bench.rounds.run(list(servers), count, lambda name: stage.measure(servers[name], self, seconds), spare)
+        stage.stop_servers(servers)
+        found.update({name: Series(note) for name, note in notes.items()})
+        columns = [None, *metrics.COLUMNS[1:]] if self.hog else metrics.COLUMNS
+        return [Result(self.title, self.headline, columns, found)]
+
+
+class Server:
+    """A peer that is up."""
+
+    def __init__(self, process, port):
+        self.process, self.port = process, port
+
+
+class Stage:
+    """Servers on one CPU, or both, and their load on the other."""
+
+    def __init__(self, processes, site):
+        self._processes, self._site = processes, site
+        self._server_cpu, self._load_cpu = machine.cpus()
+        self._upstream = None
+
+    def upstream(self):
+        """The URL of what /fanout asks, which moonloop serves beside the load."""
+        if not self._upstream:
+            port = free_port()
+            upstream = self._site.moonloop
+            process = self._processes.start(
+                "upstream", [upstream, "serve", WRK.parent / "upstream.lua", "--port", port], [self._load_cpu])
+            self._processes.wait_for(process, port)
+            self._upstream = f"http://127.0.0.1:{port}"
+        return self._upstream
+
+    def start_servers(self, peers, workload):
+        """Starts them all, and asks each for the workload's answer: ({name: Server}, {name: note})."""
+        cpus = {self._server_cpu, self._load_cpu} if workload.hog else {self._server_cpu}
+        upstream = self.upstream() if workload.path == "/fanout" else "http://127.0.0.1:9"
+        servers, notes = {}, {}
+        for peer in peers:
+            port = free_port()
+            command, env = peer.serve(Place(port, len(cpus), upstream))
+            env = {**env, "PORT": str(port), "UPSTREAM": upstream}
+            process = self._processes.start(f"{workload.key}-{peer.name}", command, cpus, env)
+            servers[peer.name] = Server(process, port)
+        for name, server in list(servers.items()):
+            try:
+                self._processes.wait_for(server.process, server.port)
+                for path in (workload.path, workload.hog):
+                    if path:
+                        check(server.port, path)
+            except Failed as problem:
+                notes[name] = f"failed: {problem}"
+                self._processes.stop(servers.pop(name).process)
+        return servers, notes
+
+    def stop_servers(self, servers):
+        """Ends them."""
+        for server in servers.values():
+            self._processes.stop(server.process)
+
+    def warm(self, server, workload, seconds):
+        """Runs wrk for so long. What fails now will fail when it is measured."""
+        wrk = load.start_wrk(self._processes, self._load_cpu, server.port, workload, seconds)
+        try:
+            load.read_wrk(self._processes, wrk, seconds)
+        except Failed:
+            pass
+
+    def measure(self, server, workload, seconds):
+        """One round: {metric: value}."""
+        hog = None
+        if workload.hog:
+            hog = load.start_wrk(self._processes, self._load_cpu, server.port, workload, seconds + 5,
+                                 path=workload.hog, connections=1)
+            time.sleep(0.3)  # it is computing then
+        try:
+            return self._measure(server, workload, seconds)
+        finally:
+            if hog:
+                self._processes.stop(hog)
+
+    def _measure(self, server, workload, seconds):
+        if server.process.poll() is not None:
+            raise Failed(f"the server has ended: {self._processes.last_words(server.process)}")
+        pids = machine.tree(server.process.pid)
+        before = machine.cpu_seconds(pids)
+        wrk = load.start_wrk(self._processes, self._load_cpu, server.port, workload, seconds)
+        time.sleep(seconds * 0.7)
+        memory = machine.memory(pids)
+        found = load.read_wrk(self._processes, wrk, seconds)
+        values = {"rps": found["rps"], "p50": found["p50"], "p99": found["p99"], "memory": memory}
+        if not workload.hog:  # with it, most of the CPU is the hog's
+            values[metrics.CPU.key] = (machine.cpu_seconds(pids) - before) / found["requests"]
+        return values
+
+
+HOG = "fib?n=30"
+
+WORKLOADS = [
+    Workload("plaintext", "plaintext", "/plaintext", 64, 5, 1, warm=1, quick=(2, 1, 1)),
+    Workload("json", "JSON", "/json", 64, 5, 1, warm=1, quick=(2, 1, 1)),
+    Workload("query", "path and query", "/users/42?q=hello", 64, 5, 1, warm=1),
+    Workload("post", "POST of 100 integers", "/sum", 64, 5, 1, warm=1, script="sum.lua"),
+    Workload("fanout", "fan-out: 3 requests to an upstream that takes 20 ms", "/fanout", 256, 3, 1, warm=1),
+    Workload("sleep100", "wait of 100 ms, 100 connections", "/sleep", 100, 3, 2),
+    Workload("sleep1000", "wait of 100 ms, 1,000 connections", "/sleep", 1000, 3, 2, quick=(2, 1, 0)),
+    Workload("sleep10000", "wait of 100 ms, 10,000 connections", "/sleep", 10000, 3, 4),
+    Workload("upload", "upload of 10 MB", "/upload", 4, 3, 1, warm=1, script="upload.lua"),
+    Workload("download", "10 MB streamed down", "/download", 4, 3, 1, warm=1),
+    Workload("hog", "plaintext beside a hog: handler computes fib(30)", HOG_PATH, 8, 3, 1, hog="/" + HOG),
+    Workload("hog-offload", "plaintext beside a hog that is offloaded", HOG_PATH, 8, 3, 1, hog="/offload/" + HOG,
+             only=["moonloop", "Node", "Fastify", "Bun", "Deno", "FastAPI", "Go"]),
+    Workload("hog-slice", "plaintext beside a hog in slices of 2 ms", HOG_PATH, 8, 3, 1, hog="/sliced/" + HOG,
+             only=["moonloop"]),
+]
