@@ -1,3 +1,4 @@
+-- Cancelling tasks.
 local ml = require "moonloop"
 local support = require "spec.support.tasks"
 

@@ -1,3 +1,4 @@
+-- The content codings: gzip, deflate, brotli, in pieces of any size.
 require "spec.support"
 local coding = require "coding"
 

@@ -1,3 +1,4 @@
+-- ml.gather
 local ml = require "moonloop"
 local support = require "spec.support.tasks"
 

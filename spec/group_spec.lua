@@ -1,3 +1,4 @@
+-- ml.group, in both of its forms
 local ml = require "moonloop"
 local support = require "spec.support.tasks"
 

@@ -1,3 +1,4 @@
+-- ml.json: what it writes, reads and refuses
 local ml = require "moonloop"
 local cjson = require "cjson"
 

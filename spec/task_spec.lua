@@ -1,3 +1,4 @@
+-- Tasks: spawning, awaiting, their ends and errors.
 local ml = require "moonloop"
 
 local U = require("spec.support.tasks").UNIT
