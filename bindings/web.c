@@ -7,6 +7,7 @@
 #include "modules.h"
 #include "report.h"
 #include "task_limits.h"
+#include "task_pool.h"
 #include <lauxlib.h>
 #include <stdio.h>
 
@@ -88,7 +89,7 @@ static void describe_request(TaskOwner *owner, Text *text) {
 
 bool web_start_request(HttpConnection *c) {
   Runtime *rt = c->server->rt;
-  if (!task_reserve(rt)) return false;
+  if (!task_pool_reserve(rt)) return false;
   const Route *route = c->match.route;
   lua_pushcfunction(rt->L, request_main);
   lua_pushlightuserdata(rt->L, c);

@@ -279,8 +279,9 @@ bool http_head_check(HttpRequest *r) {
 
 size_t http_head_read_plain(HttpRequest *r, size_t n) {
   static const char method[] = "GET ", version[] = " HTTP/1.1\r\n";
+  if (n < sizeof "GET / HTTP/1.1\r\n\r\n" - 1) return 0; /* there may be no buffer even */
   const char *head = http_request_head(r), *end = head + n, *target = head + sizeof method - 1;
-  if (n < 8 || memcmp(head, method, sizeof method - 1) || *target != '/') return 0;
+  if (memcmp(head, method, sizeof method - 1) || *target != '/') return 0;
   const char *space = memchr(target, ' ', (size_t)(end - target));
   if (!space || end - space < 13 || memcmp(space, version, sizeof version - 1)) return 0;
   uint8_t minor = r->minor;

@@ -13,7 +13,8 @@
 #define ACCEPTS_LEFT_BY_OTHERS 4
 #define IN_BUFFER 512 /* bytes: most heads; each handler that waits holds one */
 #define OUT_BUFFER 2048
-#define SPARE_BUFFERS 64 /* that are kept of each kind; half of the others go at each sweep */
+#define SPARE_BUFFERS                                                                              \
+  64 /* that are kept of each kind; three quarters of the others go at each sweep */
 
 static void set_timer(HttpServer *s, Timer *timer, double seconds, void (*fire)(Timer *)) {
   timer_set(&s->rt->timers, timer, timer_due(runtime_now(s->rt), seconds), fire);
@@ -94,8 +95,8 @@ static void sweep(Timer *timer) {
     overdue |=
         (c->deadline && c->deadline <= now) || (c->write_deadline && c->write_deadline <= now);
   }
-  buffer_pool_trim(&server->in_pool, SPARE_BUFFERS + server->in_pool.count / 2);
-  buffer_pool_trim(&server->out_pool, SPARE_BUFFERS + server->out_pool.count / 2);
+  buffer_pool_trim(&server->in_pool, SPARE_BUFFERS + server->in_pool.count / 4);
+  buffer_pool_trim(&server->out_pool, SPARE_BUFFERS + server->out_pool.count / 4);
   if (overdue)
     set_timer(server, &server->sweep, 1e-3, sweep);
   else if (server->connections)

@@ -1,19 +1,35 @@
 #include "memory.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+/* Blocks are cut from chunks, which are aligned to their size: so a block's chunk is known. */
 #define CHUNK_BYTES ((size_t)64 * 1024)
+/* A chunk on its own leaves room for malloc's words, so that the next one can lie beside it. */
+#define CHUNK_USED (CHUNK_BYTES - 64)
 /* A state that has grown this large gets huge pages: many tasks fault 500 times less often. */
 #define HUGE_FROM ((size_t)2 * 1024 * 1024)
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
+#define CHUNKS 32 /* of a huge page: a bit each */
+#define ALL_CHUNKS UINT32_MAX
 
 typedef struct MemoryChunk {
-  struct MemoryChunk *next;
+  size_t free; /* bytes of free blocks, while memory_trim counts them */
   _Alignas(MEMORY_GRAIN) char bytes[];
 } MemoryChunk;
+
+#define CHUNK_ROOM (CHUNK_USED - sizeof(MemoryChunk))
+
+/* One chunk, or a huge page of them. */
+typedef struct MemoryArea {
+  struct MemoryArea *next;
+  char *start;
+  bool huge;
+  uint32_t empty; /* bits of the chunks without blocks */
+} MemoryArea;
 
 #ifdef ML_DEBUG
 
@@ -25,28 +41,54 @@ void *memory_alloc(void *memory, void *block, size_t old_size, size_t new_size) 
   return NULL;
 }
 
+void memory_trim(Memory *memory) { (void)memory; }
+
 #else
 
 static size_t grains_of(size_t size) { return (size + MEMORY_GRAIN - 1) / MEMORY_GRAIN; }
 
+/* Puts an area with an empty chunk at the front. False: no memory. */
+static bool add_area(Memory *m) {
+  bool huge = m->bytes >= HUGE_FROM;
+  MemoryArea *area = malloc(sizeof *area);
+  void *start;
+  if (!area ||
+      posix_memalign(&start, huge ? HUGE_PAGE : CHUNK_BYTES, huge ? HUGE_PAGE : CHUNK_USED)) {
+    free(area);
+    return false;
+  }
+  *area = (MemoryArea){m->areas, start, huge, huge ? ALL_CHUNKS : 1};
+  m->areas = area;
+  m->bytes += huge ? HUGE_PAGE : CHUNK_BYTES;
+  return true;
+}
+
+static MemoryChunk *take_chunk(Memory *m) {
+  MemoryArea *area = m->areas;
+  while (area && !area->empty) area = area->next;
+  if (!area) {
+    if (!add_area(m)) return NULL;
+    area = m->areas;
+  }
+  /* Advice: nothing depends on it. */
+  if (area->empty == ALL_CHUNKS) madvise(area->start, HUGE_PAGE, MADV_HUGEPAGE);
+  size_t i = (size_t)__builtin_ctz(area->empty);
+  area->empty &= area->empty - 1;
+  return (MemoryChunk *)(void *)(area->start + i * CHUNK_BYTES);
+}
+
 /* The rest of the old chunk goes to the free list of its size. */
 static void *take_from_new_chunk(Memory *m, size_t bytes) {
-  bool huge = m->chunk_bytes >= HUGE_FROM;
-  size_t size = huge ? HUGE_PAGE : CHUNK_BYTES;
-  MemoryChunk *chunk = huge ? aligned_alloc(HUGE_PAGE, size) : malloc(size);
+  MemoryChunk *chunk = take_chunk(m);
   if (!chunk) return NULL;
-  if (huge) madvise(chunk, size, MADV_HUGEPAGE); /* advice: nothing depends on it */
-  m->chunk_bytes += size;
   size_t rest = (size_t)(m->end - m->next);
   if (rest >= MEMORY_GRAIN) {
     size_t grains = rest / MEMORY_GRAIN;
     *(void **)(void *)m->next = m->free[grains];
     m->free[grains] = m->next;
   }
-  chunk->next = m->chunks;
-  m->chunks = chunk;
   m->next = chunk->bytes + bytes;
-  m->end = (char *)chunk + size;
+  m->end = chunk->bytes + CHUNK_ROOM;
   return chunk->bytes;
 }
 
@@ -92,12 +134,76 @@ void *memory_alloc(void *memory, void *block, size_t old_size, size_t new_size) 
   return moved;
 }
 
+static MemoryChunk *chunk_of(void *block) {
+  return (MemoryChunk *)((uintptr_t)block & ~(CHUNK_BYTES - 1));
+}
+
+static bool is_empty(void *block) { return chunk_of(block)->free == CHUNK_ROOM; }
+
+static MemoryChunk *chunk_in(const MemoryArea *area, unsigned i) {
+  return (MemoryChunk *)(void *)(area->start + i * CHUNK_BYTES);
+}
+
+/* Sets the count of each chunk that has blocks. */
+static void count_free(Memory *m) {
+  for (MemoryArea *area = m->areas; area; area = area->next)
+    for (unsigned i = 0; i < (area->huge ? CHUNKS : 1); i++)
+      if (!(area->empty & 1u << i)) chunk_in(area, i)->free = 0;
+  for (size_t grains = 1; grains <= MEMORY_SMALL_MAX / MEMORY_GRAIN; grains++)
+    for (void *block = m->free[grains]; block; block = *(void **)block)
+      chunk_of(block)->free += grains * MEMORY_GRAIN;
+  if (m->next < m->end) chunk_of(m->next)->free += (size_t)(m->end - m->next);
+}
+
+/* Takes the blocks of empty chunks out of the lists. */
+static void drop_blocks(Memory *m) {
+  for (size_t grains = 1; grains <= MEMORY_SMALL_MAX / MEMORY_GRAIN; grains++)
+    for (void **link = &m->free[grains]; *link;)
+      if (is_empty(*link))
+        *link = *(void **)*link;
+      else
+        link = *link;
+  if (m->next < m->end && is_empty(m->next)) m->next = m->end = NULL;
+}
+
+static void free_area(Memory *m, MemoryArea **link) {
+  MemoryArea *area = *link;
+  *link = area->next;
+  m->bytes -= CHUNK_BYTES;
+  free(area->start);
+  free(area);
+}
+
+/* Gives back what is empty of a huge page. It is there as a whole, whatever of it has been used,
+   and would be again without the first advice. */
+static void empty_chunks(MemoryArea *area) {
+  madvise(area->start, HUGE_PAGE, MADV_NOHUGEPAGE);
+  for (unsigned i = 0; i < CHUNKS; i++)
+    if (area->empty & 1u << i) madvise(chunk_in(area, i), CHUNK_BYTES, MADV_DONTNEED);
+}
+
+void memory_trim(Memory *m) {
+  count_free(m);
+  drop_blocks(m);
+  for (MemoryArea **link = &m->areas, *area; (area = *link);) {
+    for (unsigned i = 0; i < (area->huge ? CHUNKS : 1); i++)
+      if (!(area->empty & 1u << i) && chunk_in(area, i)->free == CHUNK_ROOM) area->empty |= 1u << i;
+    if (area->empty && !area->huge) {
+      free_area(m, link);
+      continue;
+    }
+    if (area->empty) empty_chunks(area);
+    link = &area->next;
+  }
+}
+
 #endif
 
 void memory_close(Memory *memory) {
-  for (MemoryChunk *chunk = memory->chunks, *next; chunk; chunk = next) {
-    next = chunk->next;
-    free(chunk);
+  for (MemoryArea *area = memory->areas, *next; area; area = next) {
+    next = area->next;
+    free(area->start);
+    free(area);
   }
   *memory = (Memory){0};
 }

@@ -11,15 +11,20 @@
 typedef struct Memory {
   void *free[MEMORY_SMALL_MAX / MEMORY_GRAIN + 1]; /* by size in grains */
   char *next, *end;                                /* what is left of the newest chunk */
-  struct MemoryChunk *chunks;
-  size_t chunk_bytes; /* in all chunks */
+  struct MemoryArea *areas;
+  size_t bytes; /* in all areas */
 } Memory;
 
 /* A lua_Alloc whose `memory` is a Memory (all zero at first). Small blocks stay with the Memory
-   until memory_close; debug builds leave all to malloc, so that sanitizers see each block. */
+   until memory_trim or memory_close; debug builds leave all to malloc, so that sanitizers see each
+   block. */
 void *memory_alloc(void *memory, void *block, size_t old_size, size_t new_size);
 
-/* Frees the chunks, after lua_close. */
+/* Gives chunks without a block in use back to the system. Looks at every free block: for when much
+   has been freed. */
+void memory_trim(Memory *memory);
+
+/* Frees everything, after lua_close. */
 void memory_close(Memory *memory);
 
 #endif

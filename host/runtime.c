@@ -6,6 +6,7 @@
 #include "report.h"
 #include "task.h"
 #include "task_limits.h"
+#include "task_pool.h"
 #include "virtual_clock.h"
 
 #include <lualib.h>
@@ -109,7 +110,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       polled_at = now;
     }
     if (rt->timers.clock.is_virtual) {
-      if (more)
+      if (more || rt->pool.cycles)
         uv_run(&rt->loop, UV_RUN_NOWAIT);
       else if (!virtual_clock_turn(rt))
         break;
@@ -118,7 +119,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       continue;
     }
     timer_heap_arm(&rt->timers);
-    if (more)
+    if (more || (rt->pool.cycles && uv_loop_alive(&rt->loop)))
       uv_run(&rt->loop, UV_RUN_NOWAIT);
     else if (uv_loop_alive(&rt->loop))
       uv_run(&rt->loop, UV_RUN_ONCE);
@@ -225,7 +226,8 @@ int runtime_close(Runtime *rt) {
     abort();
 #endif
   }
-  tasks_close(rt);
+  task_pool_close(rt);
+  task_sites_close(rt);
   memory_close(&rt->memory);
   free(rt);
   return rc;

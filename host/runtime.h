@@ -47,6 +47,20 @@ typedef struct TaskList {
   Task *head, **tail;
 } TaskList;
 
+/* Records of tasks that are not in use, and their threads (task_pool.h). */
+typedef struct TaskPool {
+  Task *free;         /* ended tasks with their threads, to be used again */
+  size_t free_count;  /* how many */
+  Task *free_records; /* records without a thread */
+  struct TaskSlab *slabs, *empty_slabs;
+  uint32_t first_generation; /* of a record that is used for the first time */
+  uint32_t threads;          /* how many there are */
+  size_t peak_live;          /* most live tasks at once, of late */
+  size_t released;           /* threads whose memory has not been given back */
+  uint64_t trim_at;          /* when the pool is looked at next */
+  unsigned cycles, steps;    /* of the collector that are left, at most, until it is */
+} TaskPool;
+
 struct ml_Runtime {
   uv_loop_t loop;
   lua_State *L; /* the main state; runs no Lua of the user's itself */
@@ -62,12 +76,7 @@ struct ml_Runtime {
   TaskList batch;     /* being resumed on this pass */
   TaskList preempted; /* their slice was over: one at a time has a pass, between the others' */
   bool preempted_turn;
-  Task *free_tasks;   /* ended tasks with their threads, to be used again */
-  size_t free_count;  /* how many */
-  Task *free_records; /* records without a thread */
-  size_t peak_live;   /* most live tasks at once, of late (task.c) */
-  uint64_t trim_at;   /* when the pool is looked at next */
-  struct TaskSlab *slabs;
+  TaskPool pool;
   size_t live; /* tasks started and not ended */
   Task *roots; /* live tasks without a parent */
   uint64_t last_task_id;

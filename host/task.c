@@ -3,24 +3,12 @@
 #include "report.h"
 #include "states.h"
 #include "task_limits.h"
+#include "task_pool.h"
 #include "task_tally.h"
 #include "watchdog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-/* Records come in slabs that live as long as the runtime: a late Waker may look at one. */
-#define SLAB_TASKS 64
-/* Threads that are kept in any case for the next tasks, about 1 kB each. */
-#define POOL_MIN 16384
-/* How often the pool forgets half of how many tasks there were at once: the threads of a burst
-   serve the next one, and are not looked at by the collector for ever. */
-#define POOL_TRIM_NS 1000000000ull
-
-typedef struct TaskSlab {
-  struct TaskSlab *next;
-  Task tasks[SLAB_TASKS];
-} TaskSlab;
 
 /* --- the tree --- */
 
@@ -36,100 +24,6 @@ static void link_to_parent(Task *t, Task *parent) {
 static void unlink_from_parent(Task *t) {
   *t->sibling_link = t->sibling;
   if (t->sibling) t->sibling->sibling_link = t->sibling_link;
-}
-
-/* --- the pool of records and threads --- */
-
-static void add_slab(lua_State *L, Runtime *rt) {
-  TaskSlab *slab = calloc(1, sizeof *slab);
-  if (!slab) luaL_error(L, "not enough memory");
-  slab->next = rt->slabs;
-  rt->slabs = slab;
-  for (int i = SLAB_TASKS - 1; i >= 0; i--) {
-    slab->tasks[i].rt = rt;
-    slab->tasks[i].slot = LUA_NOREF;
-    slab->tasks[i].next = rt->free_records;
-    rt->free_records = &slab->tasks[i];
-  }
-}
-
-static Task *take_record(lua_State *L, Runtime *rt) {
-  Task *t = rt->free_tasks;
-  if (t) {
-    rt->free_tasks = t->next;
-    rt->free_count--;
-    return t;
-  }
-  if (!rt->free_records) add_slab(L, rt);
-  t = rt->free_records; /* it stays there if this raises */
-  lua_State *co = lua_newthread(L);
-  STATE_WORD(co) = (uintptr_t)rt | STATE_OF_TASK;
-  t->slot = luaL_ref(L, LUA_REGISTRYINDEX);
-  t->co = co;
-  rt->free_records = t->next;
-  return t;
-}
-
-/* Puts a record with a new thread into the pool. */
-static int add_to_pool(lua_State *L) {
-  Runtime *rt = runtime_of(L);
-  Task *t = take_record(L, rt);
-  rt->free_count++;
-  t->next = rt->free_tasks;
-  rt->free_tasks = t;
-  return 0;
-}
-
-bool task_reserve(Runtime *rt) {
-  if (rt->free_tasks) return true;
-  lua_pushcfunction(rt->L, add_to_pool);
-  if (lua_pcall(rt->L, 0, 0, 0) == LUA_OK) return true;
-  lua_pop(rt->L, 1);
-  return false;
-}
-
-static void release_thread(Task *t) {
-  luaL_unref(t->rt->L, LUA_REGISTRYINDEX, t->slot);
-  t->slot = LUA_NOREF;
-  t->co = NULL;
-  t->next = t->rt->free_records;
-  t->rt->free_records = t;
-}
-
-/* May one more thread be kept? */
-static bool pool_has_room(const Runtime *rt) {
-  size_t most = rt->peak_live > POOL_MIN ? rt->peak_live : POOL_MIN;
-  return rt->free_count + rt->live < most;
-}
-
-static void put_record(Task *t) {
-  Runtime *rt = t->rt;
-  if (!pool_has_room(rt)) {
-    release_thread(t);
-    return;
-  }
-  rt->free_count++;
-  t->next = rt->free_tasks;
-  rt->free_tasks = t;
-}
-
-static void trim_pool(Runtime *rt) {
-  rt->trim_at = rt->pass_at + POOL_TRIM_NS;
-  rt->peak_live = rt->live > rt->peak_live / 2 ? rt->live : rt->peak_live / 2;
-  while (rt->free_tasks && !pool_has_room(rt)) {
-    Task *t = rt->free_tasks;
-    rt->free_tasks = t->next;
-    rt->free_count--;
-    release_thread(t);
-  }
-}
-
-void tasks_close(Runtime *rt) {
-  for (TaskSlab *slab = rt->slabs, *next; slab; slab = next) {
-    next = slab->next;
-    free(slab);
-  }
-  task_sites_close(rt);
 }
 
 /* --- handles --- */
@@ -313,9 +207,9 @@ static int body_main(lua_State *L) {
 
 /* The record of a new task; its thread is empty and has room for the arguments. */
 static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner) {
-  Task *t = take_record(L, rt);
+  Task *t = task_pool_take(L, rt);
   if (nargs > LUA_MINSTACK - 5 && !lua_checkstack(t->co, nargs + 5)) {
-    put_record(t);
+    task_pool_put(t);
     luaL_error(L, "too many arguments for a task");
   }
   t->wait = NULL;
@@ -381,7 +275,7 @@ static Task *start(lua_State *L, Task *t, Task *parent, int nargs, TaskList *lis
   t->nargs = nargs + BODY_FIRST;
   if (t->rt->current && t->rt->current->has_vars) inherit_vars(L, t);
   link_to_parent(t, parent);
-  if (++t->rt->live > t->rt->peak_live) t->rt->peak_live = t->rt->live;
+  if (++t->rt->live > t->rt->pool.peak_live) t->rt->pool.peak_live = t->rt->live;
   task_make_ready(list, t);
   return t;
 }
@@ -497,7 +391,7 @@ static void finish(Task *t) {
   cause_drop(t->left_cause);
   t->cancelled = t->left_cause = NULL;
   lua_settop(co, 0);
-  put_record(t);
+  task_pool_put(t);
 }
 
 static void end_body(Task *t) {
@@ -644,7 +538,7 @@ static void readmit(Runtime *rt) {
 }
 
 void tasks_run_ready(Runtime *rt) {
-  if (rt->pass_at >= rt->trim_at) trim_pool(rt);
+  if (rt->pass_at >= rt->pool.trim_at) task_pool_trim(rt);
   if (rt->preempted.head && (rt->preempted_turn || !rt->ready.head)) {
     readmit(rt);
   } else if (rt->ready.head) {
@@ -665,6 +559,8 @@ void tasks_run_ready(Runtime *rt) {
       resume(rt, t);
     }
     rt->batch.tail = NULL;
+  } else if (rt->pool.cycles) {
+    task_pool_collect(rt);
   }
   if (rt->reports_due) report_flush(rt, false);
 }

@@ -81,6 +81,7 @@ struct ml_Task {
   bool has_vars;           /* it has task-local values (bindings/var.c) */
   bool broken_off;         /* it has been raised that its limits are exhausted */
   bool handle_kept; /* the handle is in the runtime's table; else it is on the thread's stack */
+  uint32_t number;  /* of its thread, in the order they were made (task_pool.c) */
   int nargs;        /* what the first resume passes */
   int line;
   const struct SourceName *source; /* where it was spawned, or NULL */
@@ -118,10 +119,6 @@ void task_set_spawn_site(lua_State *L, Task *t, int level);
 
 /* Notes that `t` was spawned where `other` was. */
 void task_share_spawn_site(Task *t, const Task *other);
-
-/* Makes sure that the next task_start or task_start_soon, of a function with few arguments and
-   without a parent, raises nothing: for callers outside of a protected call. False: no memory. */
-bool task_reserve(Runtime *rt);
 
 /* Cancels `t` and all its live children for `cause` (takes its own references). False when it has
    been cancelled or has ended before. Does not enter Lua: safe in libuv callbacks. */
@@ -170,9 +167,6 @@ static inline void task_make_ready(TaskList *list, Task *t) {
 
 /* Frees the names that task_set_spawn_site has kept, when the runtime closes. */
 void task_sites_close(Runtime *rt);
-
-/* Frees the pool when the runtime closes. */
-void tasks_close(Runtime *rt);
 
 /* Waiting is declared in moonloop.h. In the host a waker is taken without a call. */
 #define ml_wait_waker(t) ((Waker){(t), (t)->generation})

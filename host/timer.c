@@ -83,6 +83,15 @@ void timer_heap_close(TimerHeap *heap) {
   uv_close((uv_handle_t *)&heap->handle, NULL);
 }
 
+void timer_heap_shrink(TimerHeap *heap) {
+  uint32_t cap = 64;
+  while (cap < heap->cap && cap / 2 < heap->len) cap *= 2;
+  TimerEntry *entries = cap < heap->cap ? realloc(heap->entries, cap * sizeof *entries) : NULL;
+  if (!entries) return;
+  heap->entries = entries;
+  heap->cap = cap;
+}
+
 int timer_set(TimerHeap *heap, Timer *timer, uint64_t due, void (*fire)(Timer *timer)) {
   timer_clear(heap, timer);
   if (heap->len == heap->cap) {

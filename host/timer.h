@@ -50,6 +50,9 @@ uint64_t timer_due_at(const TimerHeap *heap, const Timer *timer);
 /* Takes the timer out at once; harmless when it is not set. */
 void timer_clear(TimerHeap *heap, Timer *timer);
 
+/* Gives memory back that a burst of timers has left. */
+void timer_heap_shrink(TimerHeap *heap);
+
 /* Sets the uv_timer for the earliest timer: called once before each wait for events. */
 void timer_heap_arm(TimerHeap *heap);
 
