@@ -87,6 +87,11 @@ static void describe_request(TaskOwner *owner, Text *text) {
   text_add(text, ")");
 }
 
+HttpConnection *web_connection_of(const Task *t) {
+  if (!t->owner || t->owner->ended != request_ended) return NULL;
+  return container_of(t->owner, HttpConnection, owner);
+}
+
 bool web_start_request(HttpConnection *c) {
   Runtime *rt = c->server->rt;
   if (!task_pool_reserve(rt)) return false;
@@ -143,6 +148,7 @@ static int l_router_add(lua_State *L) {
   double cpu = luaL_optnumber(L, 6, 0), slice = luaL_optnumber(L, 7, 0);
   char error[400];
   lua_settop(L, 4);
+  bool renders = web_chain_is_link(L, 4);
   lua_Debug about = {.nparams = 1};
   if (lua_isfunction(L, 4)) { /* nobody could see the request of a function without parameters */
     lua_pushvalue(L, 4);
@@ -161,6 +167,7 @@ static int l_router_add(lua_State *L) {
                     : max_body < 0x1p53 ? (uint64_t)max_body
                                         : HTTP_NO_LIMIT;
   route->takes_request = about.nparams || about.isvararg;
+  route->renders = renders;
   route->cpu = cpu;
   route->slice = slice;
   lua_pushboolean(L, 1);
@@ -175,6 +182,7 @@ static int l_router_add_fallback(lua_State *L) {
   char error[400];
   luaL_checkany(L, 3);
   lua_settop(L, 3);
+  bool renders = web_chain_is_link(L, 3);
   int handler = luaL_ref(L, LUA_REGISTRYINDEX);
   Route *route = router_add_fallback(r->router, prefix, error, sizeof error);
   if (!route) {
@@ -186,6 +194,7 @@ static int l_router_add_fallback(lua_State *L) {
   route->handler_ref = handler;
   route->max_body = ROUTE_MAX_BODY_UNSET;
   route->takes_request = true;
+  route->renders = renders;
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -236,10 +245,10 @@ static int l_log_id(lua_State *L) {
   size_t n;
   const char *id = luaL_checklstring(L, 1, &n);
   const Task *t = task_current(L);
-  if (!t || !t->owner || t->owner->ended != request_ended) return 0;
-  AccessNote *note = container_of(t->owner, HttpConnection, owner)->access;
+  const HttpConnection *c = t ? web_connection_of(t) : NULL;
   luaL_argcheck(L, n <= ACCESS_ID_MAX, 1, "the id is too long");
-  if (!note) return 0;
+  if (!c || !c->access) return 0;
+  AccessNote *note = c->access;
   memcpy(note->id, id, n);
   note->id_len = n;
   return 0;

@@ -48,6 +48,9 @@ void web_headers_open(lua_State *L);
 /* Sets what chains of middleware are made of in the module on the top of L (web_chain.c). */
 void web_chain_open(lua_State *L, Web *web);
 
+/* Is the handler at `index` such a chain? */
+bool web_chain_is_link(lua_State *L, int index);
+
 /* Is the value at `index` a response object? */
 bool web_is_response(lua_State *L, const Web *web, int index);
 
@@ -59,6 +62,9 @@ const HttpRouter *web_check_router(lua_State *L, int index);
 
 /* Starts the task of the connection's current request. False: there is no memory for it. */
 bool web_start_request(HttpConnection *c);
+
+/* The connection whose handler's task this is, or NULL. */
+HttpConnection *web_connection_of(const Task *t);
 
 /* Creates the metatable of servers; sets `listen` and `limit` in the module on the top of L. */
 void web_server_open(lua_State *L, Web *web);

@@ -7,6 +7,7 @@
 #include "web.h"
 
 #include "error.h"
+#include "http_body.h"
 #include "json.h"
 #include "report.h"
 #include "states.h"
@@ -285,12 +286,23 @@ static int link_over(lua_State *L, int status, lua_KContext ctx) {
   return 1;
 }
 
+/* Has the server refused the body of the request whose handler's task this is? */
+static bool body_is_refused(lua_State *L) {
+  const Task *t = task_current(L);
+  const HttpConnection *c = t ? web_connection_of(t) : NULL;
+  return c && c->body && c->body->error_status == 413;
+}
+
 /* next(req) -> response */
 static int link_call(lua_State *L) {
   if (lua_isnoneornil(L, AT_REQUEST))
     return luaL_error(L, "bad argument #1 to 'next' (the request expected)");
   lua_settop(L, AT_REQUEST);
   lua_pushcfunction(L, report_error_handler);
+  if (lua_isnil(L, lua_upvalueindex(UP_NEXT)) && body_is_refused(L)) {
+    web_push_abort(L, 413, http_reason(413)); /* for middleware to see; not for the handler */
+    return render(L, STAGE_RENDERED);
+  }
   lua_pushvalue(L, lua_upvalueindex(UP_CALLEE));
   lua_pushvalue(L, AT_REQUEST);
   lua_pushvalue(L, lua_upvalueindex(UP_NEXT));
@@ -330,6 +342,8 @@ static int l_settle(lua_State *L) {
   lua_insert(L, ARG_IS_HANDLER);
   return settle(L);
 }
+
+bool web_chain_is_link(lua_State *L, int index) { return lua_tocfunction(L, index) == link_call; }
 
 void web_chain_open(lua_State *L, Web *web) {
   static const luaL_Reg functions[] = {

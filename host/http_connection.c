@@ -5,6 +5,7 @@
 #include "http_server.h"
 #include "http_stream.h"
 #include "http_write.h"
+#include <poll.h>
 #include <stdlib.h>
 
 enum {
@@ -171,6 +172,20 @@ static void answer_without_route(HttpConnection *c) {
   if (c->server->log) access_log_end(c, 0);
 }
 
+static bool start_handler(HttpConnection *c);
+
+/* The body is more than is taken. Where the route can render that, as middleware does, its handler
+   starts with a body that cannot be read. */
+static void refuse_body(HttpConnection *c) {
+  const char *detail = http_reason(413);
+  if (!c->match.route || !c->match.route->renders || !http_body_begin(c)) {
+    refuse(c, 413, detail);
+    return;
+  }
+  http_body_fail(c, 413, detail);
+  if (!start_handler(c)) http_body_over(c);
+}
+
 /* The head of a request with a body has been read. False: it was refused. */
 static bool admit_body(HttpConnection *c) {
   HttpRequest *r = &c->request;
@@ -181,7 +196,7 @@ static bool admit_body(HttpConnection *c) {
     if (r->content_length > MAX_BELIEVED)
       refuse(c, 400, "a Content-Length beyond any limit of this server");
     else
-      refuse(c, 413, "Content Too Large");
+      refuse_body(c);
     return false;
   }
   return true;
@@ -261,7 +276,10 @@ static void advance(HttpConnection *c, HttpProgress progress) {
         http_server_due(c->server, c);
         return;
       }
-      refuse(c, c->request.error_status, c->request.error_detail);
+      if (c->request.error_status == 413 && c->routed)
+        refuse_body(c);
+      else
+        refuse(c, c->request.error_status, c->request.error_detail);
       return;
     case HTTP_COMPLETE:
       c->in_head = false;
@@ -436,7 +454,19 @@ static void expire_read(HttpConnection *c) {
     refuse(c, 408, "Request Timeout");
 }
 
+/* While nothing is read, libuv does not tell that the client has gone; here it is noticed once in a
+   while. Where more is on its way than the system takes, its end is behind that, and comes when the
+   handler reads on. */
+static bool has_gone(const HttpConnection *c) {
+  struct pollfd watched = {.events = POLLRDHUP};
+  return !uv_fileno((const uv_handle_t *)&c->tcp, &watched.fd) && poll(&watched, 1, 0) > 0;
+}
+
 void http_connection_expire(HttpConnection *c, uint64_t polled_at) {
+  if (c->paused && c->task && !c->closing && has_gone(c)) {
+    http_connection_abort(c);
+    return;
+  }
   if (c->write_deadline && c->write_deadline <= polled_at && http_write_expire(c)) return;
   if (c->deadline && c->deadline <= polled_at) expire_read(c);
 }

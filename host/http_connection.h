@@ -103,7 +103,7 @@ void http_connection_written(HttpConnection *c);
 void http_connection_pass(HttpConnection *c);
 
 /* Looks whether the client had moved in time when events were last looked for, at `polled_at` in
-   loop milliseconds. */
+   loop milliseconds, and whether it is still there where nothing is read. */
 void http_connection_expire(HttpConnection *c, uint64_t polled_at);
 
 #endif

@@ -44,6 +44,7 @@ typedef struct Route {
   int handler_ref;
   uint64_t max_body;  /* bytes; ROUTE_MAX_BODY_UNSET: the server's */
   bool takes_request; /* the handler has a parameter */
+  bool renders;       /* and answers in the place of the server for a body that is too large */
 } Route;
 
 typedef struct HttpRouter HttpRouter;

@@ -410,6 +410,26 @@ describe("a client that goes away in the middle of its body", function()
       assert.same({ "client disconnected", "client disconnected" }, reasons)
     end
   end)
+  it("is noticed while nothing of the body is read, or of the requests behind it", function()
+    for _, case in ipairs { head(200000) .. ("x"):rep(120000), -- 64 kB are taken, the rest waits
+      request("POST", "/", "Content-Length: 0\r\n") .. ("GET /after HTTP/1.1\r\nHost: h\r\n\r\n"):rep(4000) } do
+      for _, how in ipairs { "close", "shutdown" } do
+        local started, reason = ml.event(), nil
+        serving(function()
+          started:set()
+          local _, err = ml.catch(ml.sleep, 60)
+          reason = err.reason
+          error(err, 0)
+        end, function(conn)
+          conn:send(case)
+          started:wait()
+          conn[how](conn)
+          while not reason do ml.sleep(0.01) end
+        end, nil, { write_timeout = 0.1 }) -- and so often the server looks
+        assert.equal("client disconnected", reason)
+      end
+    end
+  end)
   it("is told to a reader that a shield keeps from the cancel", function()
     local why
     serving(function(req)

@@ -250,6 +250,34 @@ describe("middleware", function()
     assert.same({ 404, 405 }, seen)
   end)
 
+  it("sees the answer to a body that is too large, which its route's handler does not", function()
+    local app, called = web.app { max_body = 10 }, false
+    app:use(function(req, next)
+      local res = next(req)
+      res.headers["X-Seen"] = "yes"
+      return res
+    end)
+    app:post("/", function(req)
+      called = true
+      return req.body
+    end)
+    app:post("/more", { max_body = 11 }, function(req) return req.body end)
+    local long = ("x"):rep(100000)
+    for _, text in ipairs {
+      support.request("POST", "/", "Content-Length: 11\r\n"), -- the body is never sent
+      support.request("POST", "/", "Content-Length: 11\r\nExpect: 100-continue\r\n"),
+      support.request("POST", "/", "Content-Length: 100000\r\n", long),
+      support.request("POST", "/", "Transfer-Encoding: chunked\r\n", "b\r\n12345678901\r\n0\r\n\r\n"),
+      support.request("POST", "/nothing", "Content-Length: 11\r\n"),
+    } do
+      local res = ask(app, text)
+      assert.same({ 413, '{"detail":"Content Too Large"}', "yes", "close" },
+        { res.status, res.body, res.headers["x-seen"], res.headers.connection })
+    end
+    assert.is_false(called)
+    assert.equal(11, #ask(app, support.request("POST", "/more", "Content-Length: 11\r\n", long:sub(1, 11))).body)
+  end)
+
   it("keeps the limits of its routes", function()
     local output = run [[
       local app = web.app()
