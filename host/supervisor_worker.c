@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LONGEST_LINE (64 * 1024) /* of a worker's standard error; the rest is shown as another */
+#define LONGEST_LINE (64 * 1024) /* of a worker's standard error: the rest is shown as another */
 #define CHUNK (16 * 1024)
 /* Beyond its drain limit a worker has clean-ups of cancelled tasks to wait for, twice up to five
    seconds. */
@@ -84,6 +84,7 @@ static void on_said(SupervisorWorker *w, const char *bytes, size_t n) {
   }
   w->said.len = (size_t)(end - line);
   memmove(w->said.data, line, w->said.len);
+  if (w->said.len > LONGEST_LINE) w->said.len = 0; /* that was not ours */
 }
 
 static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {

@@ -35,10 +35,16 @@ local function workers_of(server, n)
   return pids
 end
 
+-- A list of connections, twice; they are closed with a variable `<close>`.
+local function closing_all()
+  local all = setmetatable({}, { __close = function(all) for _, conn in ipairs(all) do conn:close() end end })
+  return all, all
+end
+
 -- Connections of which each worker has one at least; by the worker's number.
 local function connect_to_each(server, n)
   local connections, count = {}, 0
-  local all = setmetatable({}, { __close = function(all) for _, conn in ipairs(all) do conn:close() end end })
+  local all = (closing_all())
   served.wait_until("not all workers accept", function()
     local conn = server:connect()
     all[#all + 1] = conn
@@ -87,6 +93,30 @@ describe("serve --workers", function()
     end
     ml.wait(tasks)
     assert.is_true(counts["1"] >= 20 and counts["2"] >= 20, counts["1"] .. " and " .. counts["2"])
+  end)
+
+  it("lets no client wait for a worker that computes, while another has nothing to do", function()
+    local source = app:gsub("return app%s*$", [[
+      app:get("/busy", function()
+        io.stderr:write("busy\n")
+        while not io.open("done") do end
+        return "done"
+      end)
+      return app]])
+    local server <close> = served.start({ ["app.lua"] = source }, "--workers 2 --cpu-limit 0")
+    local busy = ml.spawn(server.get, server, "/busy")
+    server:wait_for "busy"
+    local number
+    local _ <close>, connections = closing_all()
+    for i = 1, 50 do
+      connections[i] = server:connect()
+      local answer = json.decode(served.ask(connections[i]).body)
+      number = number or answer.worker
+      assert.equal(number, answer.worker)
+    end
+    assert.equal("suspended", busy:status())
+    server:write("done", "")
+    assert.equal("done", busy:await().body)
   end)
 
   it("takes 'auto' for one a core", function()

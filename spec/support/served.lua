@@ -1,7 +1,8 @@
---- `moonloop serve` as a process of its own, for the specs of what goes on between processes.
+--- `moonloop serve` with worker processes, for the specs of what goes on between processes.
 local ml = require "moonloop"
 local common = require "spec.support"
-local folder = require "spec.support.folder"
+local folders = require "spec.support.folder"
+local processes = require "spec.support.process"
 local web = require "spec.support.web"
 
 local M = {}
@@ -10,11 +11,6 @@ local WAIT = 20 -- seconds that something may take to happen
 
 local Served = {}
 Served.__index = Served
-
-local function read(path)
-  local file <close> = assert(io.open(path))
-  return file:read("a")
-end
 
 --- Waits until `f()` gives something, and gives that; `what` is said where it does not.
 function M.wait_until(what, f)
@@ -27,25 +23,23 @@ function M.wait_until(what, f)
   end), what)
 end
 
---- Starts `moonloop serve app.lua` with `options` in a new folder with the `files`, name to content.
--- It is ended, and the folder gone, when the variable `<close>` is left. Where it says that it serves,
--- `line` is that and `port` where; else it has ended, or will.
+--- Starts `moonloop serve app.lua` with `options` in a new folder, `path`, with the `files`, name to
+-- content. It is ended, and the folder gone, when the variable `<close>` is left. Where it says that it
+-- serves, `line` is that and `port` where; else it has ended, or will.
 function M.start(files, options)
-  local place = folder.new(files)
-  local self = setmetatable({ folder = place, path = place.path }, Served)
-  self.pipe = assert(io.popen(("cd '%s' && echo $$ && exec '%s' serve app.lua --port 0 %s 2>errors"):format(self.path,
-    common.binary, options or "")))
-  self.pid = self.pipe:read("l")
-  self.line = self.pipe:read("l")
-  self.port = self.line and tonumber(self.line:match ":(%d+) ")
-  return self
+  local folder = folders.new(files)
+  local process = processes.start("serve app.lua --port 0 " .. (options or ""), ("cd '%s';"):format(folder.path))
+  local line = process:line()
+  local port = line and tonumber(line:match ":(%d+) ")
+  return setmetatable({ folder = folder, path = folder.path, process = process, pid = process.pid, line = line,
+    port = port }, Served)
 end
 
 --- Writes a file of the folder.
-function Served:write(name, content) folder.write(self.path .. "/" .. name, content) end
+function Served:write(name, content) folders.write(self.path .. "/" .. name, content) end
 
 --- What has been written to the standard error.
-function Served:errors() return read(self.path .. "/errors") end
+function Served:errors() return self.process:errors() end
 
 --- Waits until the standard error matches `pattern`, `count` times (1); gives it all.
 function Served:wait_for(pattern, count)
@@ -70,43 +64,33 @@ function M.ask(conn, target)
   return web.receive(conn)
 end
 
-function Served:kill(signal, pid)
-  assert(os.execute(("kill -%s %s"):format(signal, pid or self.pid)))
-end
+--- Sends a signal, to the supervisor or to the process `pid`.
+function Served:kill(signal, pid) assert(os.execute(("kill -%s %s"):format(signal, pid or self.pid))) end
 
 --- What `moonloop ps` says of it.
 function Served:ps(options)
-  local pipe = assert(io.popen(("'%s' ps %s %s 2>&1"):format(common.binary, options or "", self.pid)))
-  local output = pipe:read("a")
-  pipe:close()
-  return output
+  return (processes.sh(("%s ps %s %s"):format(processes.quote(common.binary), options or "", self.pid)))
 end
 
 --- Is there such a process, that has not ended?
 function M.is_alive(pid)
-  local file = io.open("/proc/" .. pid .. "/stat")
-  if not file then return false end
-  local state = file:read("a"):match "%) (%a)"
-  file:close()
-  return state ~= "Z" and state ~= "X"
+  local ok, stat = pcall(folders.read, "/proc/" .. pid .. "/stat")
+  local state = ok and stat:match "%) (%a)"
+  return state and state ~= "Z" and state ~= "X"
 end
 
---- Waits for its end: the exit status, and what it wrote to the standard output after its first line.
+--- Waits for its end, while tasks go on: the exit status, and what it wrote to the standard output after
+-- its first line.
 function Served:finish()
   M.wait_until("it does not end: " .. self:errors(), function() return not M.is_alive(self.pid) end)
-  local output = self.pipe:read("a")
-  local _, how, status = self.pipe:close()
-  self.pipe = nil
-  assert(not self:errors():find("Sanitizer", 1, true), self:errors())
-  return how == "exit" and status or how .. " " .. status, output
+  local output, status, errors = self.process:wait()
+  assert(not errors:find("Sanitizer", 1, true), errors)
+  return status, output
 end
 
 function Served:__close()
-  if self.pipe then
-    os.execute(("kill -TERM %s 2>/dev/null; sleep 0.05; kill -TERM %s 2>/dev/null"):format(self.pid, self.pid))
-    self.pipe:close()
-  end
-  getmetatable(self.folder).__close(self.folder)
+  self.process:close()
+  self.folder:close()
 end
 
 return M
