@@ -294,13 +294,8 @@ static int l_pool(lua_State *L) {
 }
 
 int luaopen_moonloop_http_core(lua_State *L) {
-  luaL_newmetatable(L, HTTP_POOL);
-  lua_pushcfunction(L, pool_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, pool_close);
-  lua_setfield(L, -2, "close");
-  lua_setfield(L, -2, "__index");
+  static const luaL_Reg pool_methods[] = {{"close", pool_close}, {NULL, NULL}};
+  modules_make_class(L, HTTP_POOL, pool_methods, pool_gc, NULL);
   http_stream_open(L);
 
   lua_createtable(L, 0, 5);

@@ -216,12 +216,8 @@ static int l_pool(lua_State *L) {
 }
 
 int luaopen_moonloop_http_plain(lua_State *L) {
-  static const luaL_Reg pool_functions[] = {{"__gc", pool_gc}, {NULL, NULL}};
   static const luaL_Reg pool_methods[] = {{"close", pool_close}, {NULL, NULL}};
-  luaL_newmetatable(L, POOL);
-  luaL_setfuncs(L, pool_functions, 0);
-  luaL_newlib(L, pool_methods);
-  lua_setfield(L, -2, "__index");
+  modules_make_class(L, POOL, pool_methods, pool_gc, NULL);
   http_plain_stream_open(L);
 
   lua_createtable(L, 0, 5);

@@ -54,13 +54,6 @@ function M.names(options, known, and_these)
   end
 end
 
---- Is `value` a function, or may it be called like one?
-function M.is_callable(value)
-  if type(value) == "function" then return true end
-  local meta = debug.getmetatable(value)
-  return type(meta) == "table" and meta.__call ~= nil
-end
-
 --- `method` in capitals, where it may be one (RFC 9110 9.1).
 function M.method(method)
   if type(method) ~= "string" or not method:find("^[%w!#$%%&'*+.^_`|~-]+$") then

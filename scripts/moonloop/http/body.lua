@@ -1,5 +1,6 @@
 --- Bodies of requests: the options `body`, `json`, `form` and `multipart`.
 local arguments = require "moonloop.http.arguments"
+local is_callable = require "moonloop.core".is_callable
 local url = require "moonloop.http.url"
 
 local raise = arguments.raise
@@ -11,7 +12,7 @@ local makers = {}
 
 function makers.body(body)
   if type(body) == "string" then return body end
-  if arguments.is_callable(body) then return nil, { open = function() return body end, once = true } end
+  if is_callable(body) then return nil, { open = function() return body end, once = true } end
   raise("body: string or function expected, got %s (json= encodes a value)", type(body))
 end
 

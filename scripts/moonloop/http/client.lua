@@ -12,7 +12,7 @@ local retry = require "moonloop.http.retry"
 local url = require "moonloop.http.url"
 
 local raise = arguments.raise
-local now, send_bare = core.now, exchange.send_bare
+local is_callable, now, send_bare = core.is_callable, core.now, exchange.send_bare
 
 local DEFAULT_TIMEOUT = 30 -- seconds, for the whole request
 local DEFAULT_MAX_CONNECTIONS = 100
@@ -126,10 +126,10 @@ local options = {
 --- The list of functions that the hook `name` is: one, a list of them, or nil.
 local function hook_list(name, hook)
   if hook == nil then return {} end
-  local list = arguments.is_callable(hook) and { hook } or hook
+  local list = is_callable(hook) and { hook } or hook
   if type(list) ~= "table" then raise("hooks: %s: function expected, got %s", name, type(list)) end
   for _, f in ipairs(list) do
-    if not arguments.is_callable(f) then raise("hooks: %s: function expected, got %s", name, type(f)) end
+    if not is_callable(f) then raise("hooks: %s: function expected, got %s", name, type(f)) end
   end
   return table.move(list, 1, #list, 1, {})
 end
