@@ -7,7 +7,6 @@
 #include "modules.h"
 #include "report.h"
 #include "task_limits.h"
-#include "task_pool.h"
 #include <lauxlib.h>
 #include <stdio.h>
 
@@ -94,12 +93,10 @@ HttpConnection *web_connection_of(const Task *t) {
 
 bool web_start_request(HttpConnection *c) {
   Runtime *rt = c->server->rt;
-  if (!task_pool_reserve(rt)) return false;
   const Route *route = c->match.route;
-  lua_pushcfunction(rt->L, request_main);
-  lua_pushlightuserdata(rt->L, c);
   c->owner = (TaskOwner){request_ended, describe_request};
-  c->task = task_start_soon(rt->L, rt, NULL, 1, &c->owner);
+  c->task = task_start_soon(rt, request_main, c, &c->owner);
+  if (!c->task) return false;
   c->task->name = route->name;
   limits_set(c->task, route->cpu, route->slice);
   return true;

@@ -98,8 +98,8 @@ static void finish(HttpConnection *c) {
   } else if (!c->shut) {
     c->shut = true;
     set_deadline(c, LINGER_TIMEOUT);
-    uv_os_fd_t fd; /* not uv_shutdown: nothing is left to be written, and its request is large */
-    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) || shutdown(fd, SHUT_WR)) close_socket(c);
+    /* Not uv_shutdown: nothing is left to be written, and its request is large. */
+    if (shutdown(c->fd, SHUT_WR)) close_socket(c);
   }
 }
 
@@ -478,6 +478,7 @@ void http_connection_open(HttpServer *server, int fd) {
     return;
   }
   c->server = server;
+  c->fd = fd;
   if (uv_tcp_init(&server->rt->loop, &c->tcp)) {
     close(fd);
     free(c);

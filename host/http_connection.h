@@ -42,6 +42,7 @@ typedef struct HttpConnection {
   Buffer out;                /* to be written at the end of the pass */
   HttpPace body_pace;
   HttpWrite *write; /* under way in libuv, or NULL */
+  int fd;           /* of `tcp` */
   HttpPeer peer;
   uint8_t in_a_row; /* requests started in this pass */
   bool due;         /* in the list of this pass */

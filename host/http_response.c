@@ -143,7 +143,7 @@ bool http_header_value_ok(const char *value, size_t n) {
 static void make_date(HttpDate *date, time_t now) {
   char text[HTTP_DATE_LEN + 1];
   http_date_format(now, text);
-  snprintf(date->line, sizeof date->line, "Date: %s\r\n", text);
+  snprintf(date->lines, sizeof date->lines, "HTTP/1.1 200 OK\r\nDate: %s\r\n", text);
   date->second = now;
 }
 
@@ -154,30 +154,30 @@ static inline void put(Buffer *out, const char *text, size_t n) {
 }
 
 static inline void put_number(Buffer *out, uint64_t value) {
-  char digits[20];
-  int i = sizeof digits;
-  do digits[--i] = (char)('0' + value % 10);
+  size_t digits = 1;
+  for (uint64_t rest = value; rest >= 10; rest /= 10) digits++;
+  char *p = out->data + (out->len += digits);
+  do *--p = (char)('0' + value % 10);
   while (value /= 10);
-  put(out, digits + i, sizeof digits - (size_t)i);
 }
 
 bool http_response_begin(Buffer *out, HttpDate *date, int status) {
   if (!buffer_reserve(out, 128)) return false;
-  if (status == 200) {
-    put(out, LITERAL("HTTP/1.1 200 OK\r\n"));
-  } else {
-    const char *reason = http_reason(status);
-    put(out, LITERAL("HTTP/1.1 "));
-    put_number(out, (size_t)status);
-    put(out, LITERAL(" "));
-    put(out, reason, strlen(reason));
-    put(out, LITERAL("\r\n"));
-  }
   if (date) {
     time_t now = time(NULL);
     if (now != date->second) make_date(date, now);
-    put(out, date->line, HTTP_DATE_LINE);
+    if (status == 200) {
+      put(out, date->lines, HTTP_OK_LINE + HTTP_DATE_LINE);
+      return true;
+    }
   }
+  const char *reason = http_reason(status);
+  put(out, LITERAL("HTTP/1.1 "));
+  put_number(out, (size_t)status);
+  put(out, LITERAL(" "));
+  put(out, reason, strlen(reason));
+  put(out, LITERAL("\r\n"));
+  if (date) put(out, date->lines + HTTP_OK_LINE, HTTP_DATE_LINE);
   return true;
 }
 

@@ -7,11 +7,12 @@
 #include <stdint.h>
 #include <time.h>
 
-/* "Date: Mon, 23 Nov 2026 06:12:16 GMT\r\n", made once a second. */
-enum { HTTP_DATE_LINE = 37 };
+/* How most responses begin, made once a second: the status line of a 200, and "Date: Mon, 23 Nov
+   2026 06:12:16 GMT\r\n". */
+enum { HTTP_OK_LINE = 17, HTTP_DATE_LINE = 37 };
 typedef struct HttpDate {
   time_t second;
-  char line[HTTP_DATE_LINE + 1];
+  char lines[HTTP_OK_LINE + HTTP_DATE_LINE + 1];
 } HttpDate;
 
 /* How a response is framed and what becomes of the connection. */

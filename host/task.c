@@ -259,9 +259,19 @@ static void drop_vars(lua_State *L, Task *t) {
   lua_pop(L, 1);
 }
 
+/* What is to run is on the thread's stack. */
+static inline Task *enlist(Task *t, Task *parent, int nargs, TaskList *list) {
+  Runtime *rt = t->rt;
+  t->nargs = nargs + BODY_FIRST;
+  link_to_parent(t, parent);
+  if (++rt->live > rt->pool.peak_live) rt->pool.peak_live = rt->live;
+  task_make_ready(list, t);
+  return t;
+}
+
 /* Puts the function and its arguments, on the top of L, into the thread; the handle, where there is
    one, is the value below them. */
-static Task *start(lua_State *L, Task *t, Task *parent, int nargs, TaskList *list) {
+static Task *start(lua_State *L, Task *t, Task *parent, int nargs) {
   lua_State *co = t->co;
   lua_pushcfunction(co, body_main);
   if (t->handle) {
@@ -272,21 +282,23 @@ static Task *start(lua_State *L, Task *t, Task *parent, int nargs, TaskList *lis
   }
   lua_pushcfunction(co, report_error_handler);
   lua_xmove(L, co, nargs + 1);
-  t->nargs = nargs + BODY_FIRST;
   if (t->rt->current && t->rt->current->has_vars) inherit_vars(L, t);
-  link_to_parent(t, parent);
-  if (++t->rt->live > t->rt->pool.peak_live) t->rt->pool.peak_live = t->rt->live;
-  task_make_ready(list, t);
-  return t;
+  return enlist(t, parent, nargs, &t->rt->ready);
 }
 
 Task *task_start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner) {
-  return start(L, new_task(L, rt, parent, nargs, owner), parent, nargs, &rt->ready);
+  return start(L, new_task(L, rt, parent, nargs, owner), parent, nargs);
 }
 
-Task *task_start_soon(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *owner) {
-  TaskList *list = rt->batch.tail ? &rt->batch : &rt->ready;
-  return start(L, new_task(L, rt, parent, nargs, owner), parent, nargs, list);
+Task *task_start_soon(Runtime *rt, lua_CFunction body, void *argument, TaskOwner *owner) {
+  if (!task_pool_reserve(rt)) return NULL;
+  Task *t = new_task(rt->L, rt, NULL, 1, owner);
+  lua_pushcfunction(t->co, body_main);
+  lua_pushnil(t->co); /* in the place of a handle */
+  lua_pushcfunction(t->co, report_error_handler);
+  lua_pushcfunction(t->co, body);
+  lua_pushlightuserdata(t->co, argument);
+  return enlist(t, NULL, 1, rt->batch.tail ? &rt->batch : &rt->ready);
 }
 
 Task *task_spawn(lua_State *L, Runtime *rt, Task *parent, int nargs) {
@@ -294,7 +306,7 @@ Task *task_spawn(lua_State *L, Runtime *rt, Task *parent, int nargs) {
   lua_insert(L, -(nargs + 2));
   Task *t = new_task(L, rt, parent, nargs, NULL);
   bind_handle(handle, t);
-  return start(L, t, parent, nargs, &rt->ready);
+  return start(L, t, parent, nargs);
 }
 
 /* --- ending --- */

@@ -17,10 +17,11 @@ Task *task_pool_make(lua_State *L, Runtime *rt);
 /* Lets a thread go, which no task uses. */
 void task_pool_release(Task *t);
 
-/* May one more thread be kept? */
+/* May one more thread be kept? That is one more than tasks were alive: the end of a task may start
+   the next before its own thread is free. */
 static inline bool task_pool_has_room(const Runtime *rt) {
   size_t most = rt->pool.peak_live > TASK_POOL_MIN ? rt->pool.peak_live : TASK_POOL_MIN;
-  return rt->pool.free_count + rt->live < most;
+  return rt->pool.free_count + rt->live <= most;
 }
 
 /* A record with a thread, whose stack is empty. May raise a memory error in L. */
@@ -44,8 +45,8 @@ static inline void task_pool_put(Task *t) {
   pool->free = t;
 }
 
-/* Makes sure that the next task_start or task_start_soon, of a function with few arguments and
-   without a parent, raises nothing: for callers outside of a protected call. False: no memory. */
+/* Makes sure that the next task_pool_take raises nothing: for callers outside of a protected call.
+   False: no memory. */
 bool task_pool_reserve(Runtime *rt);
 
 /* Once a second: the pool forgets half of how many tasks there were at once. The threads of a burst

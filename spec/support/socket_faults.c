@@ -75,6 +75,11 @@ ssize_t write(int fd, const void *bytes, size_t n) {
   return fails(fd, EPIPE) ? -1 : real(fd, bytes, shortened(fd, n));
 }
 
+ssize_t send(int fd, const void *bytes, size_t n, int flags) {
+  REAL(send);
+  return fails(fd, EPIPE) ? -1 : real(fd, bytes, shortened(fd, n), flags);
+}
+
 ssize_t writev(int fd, const struct iovec *pieces, int count) {
   REAL(writev);
   if (fails(fd, EPIPE)) return -1;
