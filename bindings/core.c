@@ -5,6 +5,7 @@
 #include "modules.h"
 #include "states.h"
 #include "task.h"
+#include "transfer.h"
 
 #include <lauxlib.h>
 #include <stddef.h>
@@ -151,6 +152,14 @@ static int core_error(lua_State *L) {
   return 1;
 }
 
+/* note_module(name, table): the table is what `require(name)` gives in every state, a worker's too;
+   it crosses by that name instead of being copied. */
+static int core_note_module(lua_State *L) {
+  luaL_checktype(L, 2, LUA_TTABLE);
+  transfer_note_module(L, luaL_checkstring(L, 1), 2);
+  return 0;
+}
+
 int luaopen_moonloop_core(lua_State *L) {
   static const luaL_Reg functions[] = {{"sleep", core_sleep},
                                        {"now", core_now},
@@ -182,6 +191,7 @@ int luaopen_moonloop_core(lua_State *L) {
                                        {"is_task", core_is_task},
                                        {"is_error", core_is_error},
                                        {"error", core_error},
+                                       {"note_module", core_note_module},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   states_note_transparent(L, scope_timeout);

@@ -2,10 +2,11 @@
    is shared between the two states, so they may belong to different threads.
 
    What crosses: nil, booleans, integers, floats, strings, ml.json.null, tables (nested, shared and
-   cyclic: identity is kept inside one message; error objects and JSON marks keep their metatable),
+   cyclic: identity is kept inside one message; with their metatable, unless it has a finalizer),
    Lua functions (code with its debug information, upvalues copied, shared upvalues shared again,
-   `_ENV` becomes the receiver's globals), the functions and tables of the standard library and of
-   moonloop (by name), C functions of any loaded module (by name), and registered userdata.
+   `_ENV` becomes the receiver's globals), and registered userdata. By name cross the tables of
+   modules that the receiver can load, the functions of the standard library and of moonloop, and C
+   functions of any loaded module.
 
    A message is bytes, and the code of the functions in it, which it shares with the states that
    load it (transfer_code.h). The code is trusted: Lua does not check it. The bytes are checked. It
@@ -42,6 +43,10 @@ bool transfer_pack(lua_State *L, int first, int count, const char *what, Transfe
    says why (memory, bytes that are no message, a module that cannot be loaded here). Loading a
    module that a value names may run its code. */
 int transfer_unpack(lua_State *L, const TransferMessage *message);
+
+/* The table at `index` is what `require(name)` gives in any state: it crosses by that name. May
+   raise when memory is out. */
+void transfer_note_module(lua_State *L, const char *name, int index);
 
 /* Lets full userdata with the registered metatable `metatable` (luaL_newmetatable's name) cross.
    `pack` is called with the userdata and returns one value that can cross and stands for it;

@@ -115,6 +115,10 @@ void transfer_push_names(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key) == LUA_TTABLE) return;
   lua_pop(L, 1);
   lua_createtable(L, LIBRARY_COUNT, 300);
+  lua_createtable(L, 0, 1); /* a module that nobody has any more need not be kept */
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
   for (int i = 1; i <= LIBRARY_COUNT; i++) {
     lua_pushstring(L, library[i - 1]);
     lua_rawseti(L, -2, i);
@@ -123,21 +127,46 @@ void transfer_push_names(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &names_key);
 }
 
+void transfer_note_module(lua_State *L, const char *name, int index) {
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 4, NULL);
+  transfer_push_names(L);
+  lua_pushvalue(L, index);
+  push_name(L, name, "", 0);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* The error on the top of L as text, which takes its place. */
+static const char *error_text(lua_State *L) {
+  luaL_tolstring(L, -1, NULL);
+  lua_replace(L, -2);
+  return lua_tostring(L, -1);
+}
+
+/* Pushes the module, which is not loaded yet. */
+static void load_module(lua_State *L, const char *name, size_t len) {
+  lua_pushlstring(L, name, len);
+  if (lua_getglobal(L, "require") != LUA_TFUNCTION)
+    luaL_error(L, "the module '%s' is not loaded here, and there is no 'require'",
+               lua_tostring(L, -2));
+  lua_pushvalue(L, -2);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+    luaL_error(L, "cannot load the module '%s', to which a value belongs: %s", lua_tostring(L, -2),
+               error_text(L));
+  lua_remove(L, -2);
+}
+
 bool transfer_push_named(lua_State *L, const char *name, size_t len) {
   const char *end = memchr(name, 0, len);
   if (!end) return false;
-  luaL_checkstack(L, 4, NULL);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
   size_t field_len = (size_t)(name + len - end - 1);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushlstring(L, name, (size_t)(end - name));
   if (lua_rawget(L, -2) == LUA_TNIL) {
     lua_pop(L, 1);
-    if (lua_getglobal(L, "require") != LUA_TFUNCTION) {
-      lua_pop(L, 2);
-      return false;
-    }
-    lua_pushlstring(L, name, (size_t)(end - name));
-    lua_call(L, 1, 1);
+    load_module(L, name, (size_t)(end - name));
   }
   lua_remove(L, -2);
   if (!field_len) return true;

@@ -355,6 +355,79 @@ describe("functions that cross", function()
   end)
 end)
 
+describe("modules that cross by name", function()
+  local dir, path, files
+
+  --- Writes the module `name`, which lies where workers find it, too.
+  local function module(name, code)
+    local file = dir .. "/" .. name .. ".lua"
+    files[#files + 1] = file
+    local f = assert(io.open(file, "w"))
+    f:write(code)
+    f:close()
+    package.loaded[name] = nil
+    return require(name)
+  end
+
+  setup(function()
+    dir, path, files = os.tmpname(), package.path, {}
+    os.remove(dir)
+    assert(os.execute("mkdir " .. dir))
+    package.path = dir .. "/?.lua;" .. path
+    pool = ml.executor.new { threads = 1 }
+  end)
+
+  teardown(function()
+    pool:close()
+    package.path = path
+    for _, file in ipairs(files) do os.remove(file) end
+    os.remove(dir)
+  end)
+
+  it("are the worker's own, and need nothing that can be copied", function()
+    local m = module("transfer_spec_a", "return { co = coroutine.create(print), name = 'as in the file' }")
+    m.name = "changed here"
+    assert.are.equal("as in the file", pool:run(function() return m.name end))
+    assert.is_true(pool:run(function() return m == require "transfer_spec_a" end))
+    assert.are.equal(m, copy(m))
+  end)
+
+  it("give objects of their classes the receiver's class, both ways", function()
+    local Account = module("transfer_spec_b", [[
+      local Account = {}
+      Account.__index = Account
+      function Account.new(n) return setmetatable({ n = n }, Account) end
+      function Account:add(n) self.n = self.n + n return self end
+      return Account]])
+    local sum = pool:run(Account.add, Account.new(1), 41)
+    assert.are.equal(42, sum.n)
+    assert.are.equal(Account, getmetatable(sum))
+    assert.is_true(pool:run(function(a) return getmetatable(a) == require "transfer_spec_b" end, sum))
+  end)
+
+  it("are also those of moonloop that are written in Lua", function()
+    local fields = require "moonloop.http.fields"
+    assert.is_true(pool:run(function() return fields == require "moonloop.http.fields" end))
+    assert.are.equal(fields, copy(fields))
+  end)
+
+  it("are copied instead if a worker would not find them", function()
+    package.preload.transfer_spec_c = function() return { x = 1 } end
+    local m = require "transfer_spec_c"
+    m.x = 2
+    assert.are.equal(2, pool:run(function() return m.x end))
+    package.preload.transfer_spec_c, package.loaded.transfer_spec_c = nil, nil
+  end)
+
+  it("raise at the caller, with the module's name, what loading them raises", function()
+    _G.transfer_spec_main = true -- luacheck: ignore
+    local m = module("transfer_spec_d", "if not transfer_spec_main then error 'not here' end return {}")
+    _G.transfer_spec_main = nil -- luacheck: ignore
+    assert.matches("cannot load the module 'transfer_spec_d', to which a value belongs: .*not here",
+      message_of(pool.run, pool, function() return m end))
+  end)
+end)
+
 describe("what cannot cross", function()
   setup(function() pool = ml.executor.new { threads = 1 } end)
   teardown(function() pool:close() end)

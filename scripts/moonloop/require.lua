@@ -53,6 +53,13 @@ local closing = {
   end,
 }
 
+--- Do the executor's workers find the same module? They have the same paths and the host's own modules.
+local function is_found_anywhere(name, data)
+  if name:find "^moonloop%f[.\0]" then return true end
+  local function finds(path) return type(path) == "string" and package.searchpath(name, path) == data end
+  return type(data) == "string" and (finds(package.path) or finds(package.cpath))
+end
+
 --- require(name) -> module [, loader data]
 -- Of tasks that require a module at the same time one loads it and the others wait.
 local function require_module(name)
@@ -73,6 +80,7 @@ local function require_module(name)
   local value = loader(name, data)
   if value ~= nil then loaded[name] = value end
   if loaded[name] == nil then loaded[name] = true end
+  if type(loaded[name]) == "table" and is_found_anywhere(name, data) then core.note_module(name, loaded[name]) end
   return loaded[name], data
 end
 
