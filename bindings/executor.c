@@ -10,7 +10,7 @@
 
 #define MAX_THREADS 1024
 #define DEFAULT_QUEUE 1024
-#define DEFAULT_NICE 5       /* a third of the weight of the loop, where they compete for a core */
+#define DEFAULT_NICE 10      /* a ninth of the weight of the loop, where they compete for a core */
 #define MIN_MEMORY (1 << 20) /* bytes: a state with the host's modules takes about half of it */
 
 static const char default_key; /* its address is the registry's key of the default pool */
@@ -100,7 +100,7 @@ static void push_handle(lua_State *L, PoolOptions *options) {
   luaL_setmetatable(L, EXECUTOR_POOL);
 }
 
-/* new([{threads = cores, queue = 1024, nice = 5, init = nil, max_jobs = nil, max_memory = nil}])
+/* new([{threads = cores, queue = 1024, nice = 10, init = nil, max_jobs = nil, max_memory = nil}])
    -> pool. Threads are started when they are needed, with a nice value that is higher than the
    process's by `nice`. init() runs in each worker's state before its first job; a state is replaced
    by a new one after max_jobs jobs, or when a job would need more than max_memory bytes in it. */

@@ -1,5 +1,9 @@
--- Offloaded routes with a deadline, when the workers are busy. The default pool is the process's:
--- each spec serves from a process of its own, where it is what the spec makes it.
+-- Offloaded routes: when the workers are busy, when they fail, when nobody wants them any more. The
+-- default pool is the process's: each spec serves from a process of its own, where it is what the spec
+-- makes it.
+local folders = require "spec.support.folder"
+local processes = require "spec.support.process"
+local rawtcp = require("spec.support").rawtcp
 local support = require "spec.support.web"
 
 --- The script's default pool has every worker busy with jobs that took and take `seconds`.
@@ -101,5 +105,91 @@ describe("an offloaded route with a deadline", function()
       end)
     ]])
     assert.equal("503\t503\ttrue\n", output)
+  end)
+end)
+
+describe("an offloaded handler", function()
+  it("that fails answers 500, and the log has the worker's traceback", function()
+    local output = support.run [[
+      local app = web.app()
+      app:get("/", { offload = true, cpu = 5 }, function()
+        local function deep_inside() error("kaputt") end
+        deep_inside()
+      end)
+      support.serving(app, function(port) print(support.get(port, "/").status) end)
+    ]]
+    assert.matches("GET / failed: [^\n]*:%d+: kaputt\n", output)
+    assert.matches("in a worker:\nstack traceback:.*deep_inside", output)
+    assert.matches("500\n$", output)
+  end)
+
+  it("says which of its results cannot cross", function()
+    local output = support.run [[
+      local app = web.app()
+      app:get("/", { offload = true }, function() return { n = 1, co = coroutine.create(print) } end)
+      support.serving(app, function(port) print(support.get(port, "/").status) end)
+    ]]
+    assert.matches("cannot send result #1.co: a coroutine", output, 1, true)
+    assert.matches("500\n$", output)
+  end)
+
+  it("is broken off in the worker when its client goes away, and its clean-up runs", function()
+    local output = support.run [[
+      local app, mark = web.app(), os.tmpname() -- the file goes when the handler has begun
+      app:get("/", { offload = true }, function()
+        local _ <close> = setmetatable({}, { __close = function()
+          print("cleaned", ml.executor.current():cancelled())
+          io.stdout:flush()
+        end })
+        os.remove(mark)
+        while true do pcall(function() local _ = {} end) end
+      end)
+      support.serving(app, function(port)
+        local pool = ml.executor.default()
+        do
+          local conn <close> = assert(rawtcp.connect(port))
+          assert(conn:send(support.request("GET", "/")))
+          while io.open(mark) do ml.sleep(0.001) end
+        end
+        while pool:stats().running == 1 do ml.sleep(0.001) end
+        print("free")
+      end)
+    ]]
+    assert.equal("cleaned\ttrue\nfree\n", output)
+  end)
+
+  --- Serves a handler that says that it runs and goes on with `code`, asks for it, and stops the
+  -- server meanwhile; gives the response and the server's exit status.
+  local function stopped_while(code, options)
+    local file <close> = folders.file(([[
+      local ml = require "moonloop"
+      local app = ml.web.app()
+      app:get("/", { offload = true }, function()
+        print("it runs")
+        io.stdout:flush()
+        %s
+      end)
+      return app
+    ]]):format(code))
+    local server <close> = processes.serve(file.path, options)
+    local conn <close> = assert(rawtcp.connect(math.tointeger(tonumber(server.port))))
+    assert(conn:send(support.request("GET", "/")))
+    while server:line() ~= "it runs" do end -- luacheck: ignore
+    local _, status = server:stop()
+    return support.receive(conn), status
+  end
+
+  it("has the server's drain time when that stops", function()
+    local res, status = stopped_while [[
+      local stop = os.clock() + 0.2
+      while os.clock() < stop do local _ = {} end
+      return "in time"
+    ]]
+    assert.same({ 200, "in time", 0 }, { res.status, res.body, status })
+  end)
+
+  it("is broken off after the drain time", function()
+    local res, status = stopped_while("while true do pcall(function() local _ = {} end) end", "--drain 0.1")
+    assert.same({ 503, 0 }, { res.status, status })
   end)
 end)
