@@ -55,6 +55,19 @@ nil	timeout
 ]], run "timeout.lua")
   end)
 
+  it("pool.lua maps, reports progress, and breaks jobs off", function()
+    assert.equal([[
+1	2	3
+1 of 3
+2 of 3
+3 of 3
+words:	6
+nil	timeout: not finished after 0.1 s
+false	cpu: more than 0.1 s of CPU time
+done: 4
+]], run "pool.lua")
+  end)
+
   it("offload.lua counts on other cores while the loop is free", function()
     assert.equal([[
 primes up to 200,000: 17984
