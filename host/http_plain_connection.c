@@ -117,10 +117,11 @@ static void send_request(PlainConnection *c) {
   uv_buf_t pieces[2] = {{.base = x->head.data, .len = x->head.len}};
   if (r->framing == PLAIN_BODY_WHOLE && r->body_len)
     pieces[1] = (uv_buf_t){.base = (char *)r->body, .len = r->body_len};
-  try_write(c, pieces, pieces[1].len ? 2 : 1);
+  unsigned n = pieces[1].len ? 2 : 1; /* libuv would write an empty piece, too */
+  try_write(c, pieces, n);
   if (c->write_failed || (!pieces[0].len && !pieces[1].len)) return;
   if (pieces[0].len)
-    write_now(c, pieces, 2);
+    write_now(c, pieces, n);
   else
     write_now(c, pieces + 1, 1);
 }
