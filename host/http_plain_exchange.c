@@ -240,13 +240,9 @@ void plain_exchange_release(PlainExchange *x) {
     return;
   }
   plain_response_reset(&x->response);
-  Buffer head = x->head;
-  head.len = 0;
-  if (head.cap > KEPT_BUFFER) buffer_free(&head);
-  PlainResponse response = x->response;
-  memset(x, 0, sizeof *x);
-  x->head = head;
-  x->response = response;
+  x->head.len = 0;
+  if (x->head.cap > KEPT_BUFFER) buffer_free(&x->head);
+  memset(x, 0, offsetof(PlainExchange, head));
   x->next = client->free_exchanges;
   client->free_exchanges = x;
   client->free_count++;

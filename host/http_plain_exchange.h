@@ -48,10 +48,7 @@ struct PlainExchange {
   PlainOrigin *line;           /* where it waits for one, or NULL */
   PlainExchange *next, *prev;  /* in line; `next` also among the free ones */
   uint64_t turn;               /* its place in the order of all lines of the pool */
-  PlainRequest request;
-  Buffer head; /* of the request, as it is sent */
-  PlainResponse response;
-  Waker waker; /* of the task that waits, if `waits` */
+  Waker waker;                 /* of the task that waits, if `waits` */
   PlainWant want;
   Timer timer;
   double timeout; /* seconds that it waits */
@@ -63,7 +60,12 @@ struct PlainExchange {
   bool replaced;    /* it is on its second connection */
   bool over;        /* it has neither connection nor place in line, and never will */
   uint64_t written; /* bytes of an upload */
-  const char *error_kind, *error_code; /* why it failed, or NULL */
+  const char *error_kind, *error_code; /* why it failed, or NULL; then `error`, too */
+
+  /* What follows is not zero in a new one. */
+  Buffer head; /* of the request, as it is sent */
+  PlainRequest request;
+  PlainResponse response;
   char error[160];
 };
 
