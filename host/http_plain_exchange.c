@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define MAX_FREE 64      /* records that are kept for use again */
-#define KEPT_BUFFER 4096 /* bytes of a buffer that they keep */
+#define MAX_FREE 256     /* records that are kept for use again: as many end in one pass */
+#define KEPT_BUFFER 1024 /* bytes of a buffer that they keep */
 
 /* --- the head of the request --- */
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#define KEPT_BUFFER 4096             /* bytes of a buffer that is kept for the next response */
+#define KEPT_BUFFER 2048             /* bytes of a buffer that is kept for the next response */
 #define RESERVED_BODY (256u * 1024u) /* bytes that are reserved on a server's word */
 
 /* The first reason stands: llhttp reports a callback's refusal once more. */
