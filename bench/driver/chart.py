@@ -10,14 +10,15 @@ from .results import Figure
 
 WIDTH, COLUMNS, MARGIN, GAP = 1180, 2, 20, 30
 PANEL = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) / COLUMNS
-LINE, HEAD, FOOT = 15, 22, 14 # heights: a bar, a panel's title, the space below it
-NAMES, VALUES = 128, 118 # widths beside the bars: before and after them
+LINE, HEAD, FOOT = 15, 22, 20  # heights: a bar, a panel's title, what is below the bars
+NAMES, VALUES = 128, 118  # widths beside the bars: before and after them
 
 STYLE = """
 text { font: 11px system-ui, sans-serif; fill: #24292f }
 .title { font-weight: 600; font-size: 12px }
 .big { font-weight: 600; font-size: 17px }
 .faint { fill: #6e7781 }
+.scale { fill: #6e7781; font-size: 8.5px }
 .ours { fill: #0969da }
 .more { fill: #8c959f }
 .less { fill: #d4761b }
@@ -25,7 +26,7 @@ text { font: 11px system-ui, sans-serif; fill: #24292f }
 .grid { stroke: #8c959f; stroke-opacity: .25; stroke-width: 1 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 }
-  .faint { fill: #8d96a0 }
+  .faint, .scale { fill: #8d96a0 }
   .ours { fill: #58a6ff }
   .more { fill: #6e7681 }
   .less { fill: #e3913c }
@@ -94,6 +95,7 @@ class Panel:
         out = _text(left, top + 14, self._title, "title")
         for decade in scale.decades():
             out += _rule(scale.x(decade), top + HEAD, bottom, "grid")
+            out += _text(scale.x(decade), bottom + 9, f"{decade:g}", "scale", "middle")
         for i, (name, value, words) in enumerate(self._bars):
             y = top + HEAD + LINE * i
             out += _text(left + NAMES - 6, y + 11, name, "", "end")

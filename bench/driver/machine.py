@@ -114,30 +114,45 @@ def _interrupts_are_apart():
     return "CONFIG_IRQ_TIME_ACCOUNTING=y" in text
 
 
+def _sees_everybody():
+    """Are the processes of the whole machine in /proc, and not those of a container only?"""
+    try:
+        return pathlib.Path("/proc/2/comm").read_text() == "kthreadd\n"
+    except OSError:
+        return False
+
+
 class Watch:
     """Around a measurement: how much CPU others used meanwhile, and how much was stolen.
 
-    After the `with` block, `foreign` and `steal` are in CPUs: 0.1 is a tenth of one core. What this
-    process and everything below it used is not foreign.
+    After the `with` block, `foreign` and `steal` are in CPUs: 0.1 is a tenth of one core. Foreign is what
+    the machine was busy with that neither this process nor anything below it used. That includes what
+    interrupts took; so where all other processes are visible, it is no more than what those used.
     """
 
     interrupts_are_apart = _interrupts_are_apart()
+    sees_everybody = _sees_everybody()
 
     def _read(self):
         fields = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
-        user, nice, system, idle, iowait, irq, softirq, steal = (int(field) * TICK for field in fields)
+        _, _, _, idle, iowait, irq, softirq, steal = (int(field) * TICK for field in fields)
         processes = _processes()
-        ours = sum(processes[pid][1] for pid in tree(os.getpid(), processes) if pid in processes)
+        pids = set(tree(os.getpid(), processes))
+        ours = sum(used for pid, (_, used) in processes.items() if pid in pids)
+        theirs = sum(used for _, used in processes.values()) - ours
         if self.interrupts_are_apart:
             ours += irq + softirq
-        # Idle time is exact where the ticks stop; the others are sampled.
-        return time.monotonic(), idle + iowait, steal, ours
+        # Of the times of /proc/stat, idle is exact where ticks stop; the others are sampled.
+        return time.monotonic(), idle + iowait, steal, ours, theirs
 
     def __enter__(self):
         self._before = self._read()
         return self
 
     def __exit__(self, *_):
-        wall, idle, steal, ours = (now - then for now, then in zip(self._read(), self._before))
+        wall, idle, steal, ours, theirs = (now - then for now, then in zip(self._read(), self._before))
         self.steal = steal / wall
-        self.foreign = max(0, os.cpu_count() - (idle + steal + ours) / wall)
+        self.foreign = os.cpu_count() - (idle + steal + ours) / wall
+        if self.sees_everybody:
+            self.foreign = min(self.foreign, theirs / wall)
+        self.foreign = max(0, self.foreign)

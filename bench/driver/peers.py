@@ -76,7 +76,9 @@ class Site:
 
     def _moonloop(self):
         shown = subprocess.run([self.moonloop, "--version"], capture_output=True, text=True).stdout.strip()
-        return Peer("moonloop", version=shown.replace("\n", ", "), programs={
+        commit = subprocess.run(["git", "-C", BENCH, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+        version = shown.replace("\n", ", ") + (f", commit {commit.stdout.strip()}" if commit.stdout else "")
+        return Peer("moonloop", version=version, programs={
             "tasks": [self.moonloop, BENCH / "tasks.lua", "common"],
             "executor": [self.moonloop, BENCH / "executor.lua"],
             "start": [START, self.moonloop, "-e", ""],

@@ -7,7 +7,7 @@ from .metrics import COLUMNS, Metric
 from .processes import Failed
 from .results import Result
 
-PATIENCE = 60  # seconds for one program
+PATIENCE = 30  # seconds for one program
 UNITS = {"s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "bytes": 1}
 
 

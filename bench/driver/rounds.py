@@ -44,15 +44,15 @@ class Series:
 class Rounds:
     """How rounds are run and judged."""
 
-    def __init__(self, disturbance, steal, deadline, log):
-        """Limits in CPUs; `deadline`, in time.monotonic's seconds, ends repeating; `log` takes a line."""
-        self._disturbance, self._steal = disturbance, steal
-        self._deadline, self._log = deadline, log
+    def __init__(self, limit, deadline, log):
+        """`limit`, in CPUs, is what others may use or steal; `deadline` is when time is over, in
+        time.monotonic's seconds; `log` takes a line."""
+        self._limit, self._deadline, self._log = limit, deadline, log
 
     def _judge(self, watch):
-        if watch.foreign > self._disturbance:
+        if watch.foreign > self._limit:
             return f"others used {watch.foreign:.2f} CPUs"
-        if watch.steal > self._steal:
+        if watch.steal > self._limit:
             return f"{watch.steal:.2f} CPUs were stolen"
         return None
 
@@ -81,12 +81,15 @@ class Rounds:
         """`count` rounds of measure(name) -> {metric: value} for each name in turn: {name: Series}.
 
         `spare` seconds before the deadline nothing is repeated any more: what is still to come needs
-        them. A name that fails is out, and its series says why.
+        them. After the deadline nothing is begun. A name that fails is out, and its series says why.
         """
         found = {name: Series() for name in names}
         for _ in range(count):
             for name, series in found.items():
                 if series.note:
+                    continue
+                if time.monotonic() > self._deadline:
+                    series.note = None if series.samples else "the time was over"
                     continue
                 try:
                     series.samples.append(self._round(name, measure, spare))

@@ -1,5 +1,6 @@
 """The measures of bench/tasks.lua with asyncio."""
 import asyncio
+import os
 import time
 
 SLEEPERS = 100000
@@ -51,7 +52,6 @@ async def main():
 
 async def all_of_it():
     await main()
-    import os
     os._exit(0)  # nobody waits for the sleepers
 
 
