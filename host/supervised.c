@@ -20,6 +20,15 @@
 
 bool supervised_is_wanted(void) { return getenv(SUPERVISED_VARIABLE) != NULL; }
 
+static void on_hangup(int signum) { (void)signum; }
+
+/* SIGHUP is the supervisor's: whoever sends it to all processes, or closes their terminal, leaves
+   it to that what becomes of this one. A handler, not SIG_IGN, which programs would inherit. */
+static void leave_hangup_to_supervisor(void) {
+  struct sigaction action = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
+  sigaction(SIGHUP, &action, NULL);
+}
+
 static bool is_socket(int fd) {
   struct stat about;
   return fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode);
@@ -38,6 +47,7 @@ const char *supervised_take(Supervised *s) {
   s->number = atoi(number);
   for (int fd = SUPERVISED_LISTENER; fd <= SUPERVISED_CONTROL; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
   unsetenv(SUPERVISED_VARIABLE);
+  leave_hangup_to_supervisor();
   prctl(PR_SET_NAME, "moonloop"); /* it was started as /proc/self/exe */
   /* Lines of several processes that share an output stay whole. */
   setvbuf(stdout, NULL, _IOLBF, BUFSIZ);

@@ -6,6 +6,7 @@
 #include "supervised.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -206,11 +207,33 @@ static void end_now(Supervisor *s, int signum) {
   _exit(128 + signum);
 }
 
+static bool has_terminal(void) {
+  int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
+/* Does the end of the terminal end the server? Not where somebody has said that it does not
+   (nohup). */
+static bool needs_terminal(void) {
+  struct sigaction before;
+  return sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN && has_terminal();
+}
+
+/* Somebody asks for new code, or closed the terminal that this server was started on. */
+static void on_hangup(Supervisor *s) {
+  if (s->stopping) return;
+  if (s->needs_terminal && !has_terminal())
+    stop(s);
+  else
+    begin_generation(s);
+}
+
 static void on_signal(uv_signal_t *handle, int signum) {
   Supervisor *s = handle->data;
   switch (signum) {
   case SIGHUP:
-    if (!s->stopping) begin_generation(s);
+    on_hangup(s);
     break;
   case SIGUSR1:
     for (SupervisorWorker *w = s->workers.workers; w; w = w->next)
@@ -260,6 +283,7 @@ static int open_handles(Supervisor *s) {
     post->restart.data = post;
   }
   supervisor_ps_open(&s->ps, s);
+  s->needs_terminal = needs_terminal();
   s->watch.changed = on_change;
   if (s->request->reload) file_watch_open(&s->watch, &s->loop);
   return catch_signals(s);

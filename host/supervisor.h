@@ -30,6 +30,7 @@ typedef struct Supervisor {
   uv_signal_t signals[4];
   FileWatch watch; /* --reload */
   SupervisorPs ps;
+  bool needs_terminal; /* SIGHUP means that it has gone, when it has */
   bool stopping;
   int status;
   int port;

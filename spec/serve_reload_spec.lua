@@ -113,6 +113,30 @@ describe("SIGHUP", function()
     assert.equal(2, answer(server).version)
   end)
 
+  it("means nothing to a worker, where it is sent to all processes", function()
+    local server <close> = start "--workers 1"
+    local conn <close> = server:connect()
+    served.ask(conn)
+    server:kill("HUP", server:ps():match "worker 1, pid (%d+)")
+    assert.equal(1, json.decode(served.ask(conn).body).version)
+    assert.equal("", server:errors())
+  end)
+
+  it("leaves the supervisor without a descriptor of those that have gone", function()
+    local server <close> = start "--workers 2"
+    local function count()
+      local n = 0
+      for _ in require "lfs".dir("/proc/" .. server.pid .. "/fd") do n = n + 1 end
+      return n
+    end
+    local before = count()
+    for i = 1, 4 do
+      server:kill "HUP"
+      server:wait_for("version 1 ends", 2 * i)
+    end
+    served.wait_until("descriptors are left", function() return count() == before end)
+  end)
+
   it("starts over where it comes again before the new workers are ready", function()
     local server <close> = start "--workers 1"
     server:write("app.lua", 'io.stderr:write("loading\\n") require "moonloop".sleep(1000)')

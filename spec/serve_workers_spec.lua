@@ -3,6 +3,7 @@ local json = require "moonloop.json"
 local ml = require "moonloop"
 local served = require "spec.support.served"
 local common = require "spec.support"
+local folders = require "spec.support.folder"
 local web = require "spec.support.web"
 
 local app = [[
@@ -217,6 +218,44 @@ describe("serve --workers", function()
       served.wait_until("a worker is left", function() return not served.is_alive(pid // 1) end)
     end
     assert.is_false((stuck:await()))
+  end)
+
+  describe("on a terminal", function()
+    local pty = require "pty"
+
+    -- Starts it on a terminal; calls f(pty, the processes of the workers, what they have printed).
+    local function on_terminal(f)
+      local folder <close> = folders.new { ["app.lua"] = app }
+      local terminal <close> = pty.open(200, 50, common.binary, "serve", folder.path .. "/app.lua", "--port", "0",
+        "--workers", "2")
+      local text = ""
+      local function read_until(pattern)
+        served.wait_until(pattern, function()
+          text = text .. (terminal:read(0) or "")
+          return text:find(pattern)
+        end)
+      end
+      read_until "Ctrl%-C stops"
+      local pids = {}
+      for pid in text:gmatch "%[worker %d pid (%d+)%] on_start" do pids[#pids + 1] = pid end
+      assert.equal(2, #pids)
+      f(terminal, pids, read_until)
+      assert.equal(0, terminal:wait(20))
+      for _, pid in ipairs(pids) do
+        served.wait_until("a worker is left", function() return not served.is_alive(pid) end)
+      end
+    end
+
+    it("stops in order at Ctrl-C, which all processes get", function()
+      on_terminal(function(terminal, _, read_until)
+        terminal:write "\3"
+        read_until "on_stop of %d.*on_stop of %d"
+      end)
+    end)
+
+    it("stops in order when the terminal is closed", function()
+      on_terminal(function(terminal) terminal:hang_up() end)
+    end)
   end)
 
   it("leaves no workers when the supervisor is killed: they end in order", function()

@@ -105,6 +105,14 @@ static int l_wait(lua_State *L) {
   return 1;
 }
 
+/* pty:hang_up(): the terminal is gone, as when its window is closed */
+static int l_hang_up(lua_State *L) {
+  Pty *p = check_pty(L);
+  close(p->fd);
+  p->fd = -1;
+  return 0;
+}
+
 static int l_close(lua_State *L) {
   Pty *p = check_pty(L);
   if (p->pid > 0) {
@@ -118,9 +126,10 @@ static int l_close(lua_State *L) {
 }
 
 int luaopen_pty(lua_State *L) {
-  static const luaL_Reg methods[] = {{"write", l_write},   {"read", l_read},  {"resize", l_resize},
-                                     {"kill", l_kill},     {"wait", l_wait},  {"close", l_close},
-                                     {"__close", l_close}, {"__gc", l_close}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"write", l_write},     {"read", l_read},   {"resize", l_resize}, {"kill", l_kill},
+      {"wait", l_wait},       {"close", l_close}, {"__close", l_close}, {"__gc", l_close},
+      {"hang_up", l_hang_up}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"open", l_open}, {NULL, NULL}};
   luaL_newmetatable(L, PTY);
   luaL_setfuncs(L, methods, 0);
