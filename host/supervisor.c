@@ -57,9 +57,10 @@ static void stop(Supervisor *s) {
 
 /* --- generations --- */
 
+/* Those of its workers that are ready have clients. */
 static void give_coming_up(Supervisor *s) {
   for (SupervisorWorker *w = s->workers.workers; w; w = w->next)
-    if (w->generation == s->coming && w->state != WORKER_LEAVING) supervisor_worker_stop(w);
+    if (w->generation == s->coming && w->state != WORKER_LEAVING) supervisor_worker_retire(w);
   s->coming = 0;
 }
 

@@ -113,6 +113,32 @@ describe("SIGHUP", function()
     assert.equal(2, answer(server).version)
   end)
 
+  it("lets new workers that are ready answer their clients, where others fail and all are given up", function()
+    local server <close> = start "--workers 2"
+    server:write("app.lua", [[
+      local ml = require "moonloop"
+      if os.getenv "MOONLOOP_WORKER" == "2" then
+        while not io.open "fail" do ml.sleep(0.01) end
+        error "not here"
+      end
+      ]] .. app(2))
+    server:kill "HUP"
+    local conn, res
+    served.wait_until("the new worker does not answer", function()
+      conn = server:connect()
+      res = served.ask(conn)
+      if json.decode(res.body).version == 2 then return true end
+      conn:close()
+    end)
+    local new <close> = conn -- luacheck: ignore
+    server:write("fail", "")
+    server:wait_for "the workers that were there go on"
+    res = served.ask(conn)
+    assert.equal(2, json.decode(res.body).version)
+    assert.equal("close", res.headers.connection)
+    wait_for_version(server, 1)
+  end)
+
   it("means nothing to a worker, where it is sent to all processes", function()
     local server <close> = start "--workers 1"
     local conn <close> = server:connect()
