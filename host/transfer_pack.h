@@ -95,18 +95,26 @@ int pack_refuse(lua_State *L, Packer *p, const char *problem);
 
 static inline int pack_out_of_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
+/* Makes room for `n` more bytes, within the limit of a message. */
+static inline void pack_reserve(lua_State *L, Packer *p, size_t n) {
+  if (n > TRANSFER_MAX_BYTES - p->out->len) pack_refuse(L, p, TRANSFER_TOO_LARGE);
+  if (!buffer_reserve(p->out, n)) pack_out_of_memory(L);
+}
+
 static inline void pack_put(lua_State *L, Packer *p, const void *bytes, size_t n) {
+  if (n > TRANSFER_MAX_BYTES - p->out->len) pack_refuse(L, p, TRANSFER_TOO_LARGE);
   if (!buffer_add(p->out, bytes, n)) pack_out_of_memory(L);
 }
 
 static inline void pack_put_tag(lua_State *L, Packer *p, TransferTag tag) {
-  if (!buffer_add_char(p->out, (char)tag)) pack_out_of_memory(L);
+  pack_reserve(L, p, 1);
+  p->out->data[p->out->len++] = (char)tag;
 }
 
 /* A tag and `n` <= 8 bytes. */
 static inline void pack_put_tagged(lua_State *L, Packer *p, TransferTag tag, const void *bytes,
                                    size_t n) {
-  if (!buffer_reserve(p->out, 9)) pack_out_of_memory(L);
+  pack_reserve(L, p, 9);
   char *at = p->out->data + p->out->len;
   *at = (char)tag;
   memcpy(at + 1, bytes, n);

@@ -65,7 +65,7 @@ static ALWAYS_INLINE void put_in_run(lua_State *L, Packer *p, Run *run, Transfer
     pack_put(L, p, head, sizeof head);
   }
   if (!run->room) {
-    if (!buffer_reserve(p->out, RUN_STEP * sizeof(lua_Integer))) pack_out_of_memory(L);
+    pack_reserve(L, p, RUN_STEP * sizeof(lua_Integer));
     run->room = RUN_STEP;
   }
   memcpy(p->out->data + p->out->len, number, sizeof(lua_Integer));
