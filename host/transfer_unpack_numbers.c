@@ -1,8 +1,8 @@
 /* Unpacking lists of numbers: where a message is large, it is mostly these. */
 #include "transfer_unpack.h"
 
-/* A list of this many numbers or more is made by a function of its arguments, which is the fastest
-   way to fill a table; of more than that many one by one: the stack has its limits. */
+/* A list of this many numbers or more is made by a table constructor, which is the fastest way
+   to fill a table; of more than that many one by one: the stack has its limits. */
 #define FEW_NUMBERS 64u
 #define MANY_NUMBERS 150000u
 
