@@ -52,7 +52,7 @@ static void release(HttpConnection *c) {
   if (!c->closed || c->task) return;
   http_request_close(&c->request);
   access_log_forget(c);
-  buffer_pool_give(&c->server->out_pool, &c->out);
+  http_server_give_out(c->server, &c->out);
   http_server_forget(c->server, c); /* it may have been the last one of a server that stops */
   free(c);
 }
@@ -116,7 +116,8 @@ HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed
     c->close_after = c->linger = true;
   /* Nothing more is read from a connection that is to be closed. */
   if (!r->keep_alive || (c->server->stopping && is_last_request(c))) c->close_after = true;
-  buffer_pool_take(&c->server->out_pool, &c->out);
+  bool is_batch = http_request_pending(r) > 0;
+  buffer_pool_take(is_batch ? &c->server->batch_pool : &c->server->out_pool, &c->out);
   if (c->access) c->access->status = status;
   return (HttpFraming){
       .status = status,

@@ -13,6 +13,7 @@
 #define ACCEPTS_LEFT_BY_OTHERS 4
 #define IN_BUFFER 512 /* bytes: most heads; each handler that waits holds one */
 #define OUT_BUFFER 2048
+#define BATCH_BUFFER 16384
 #define SPARE_BUFFERS                                                                              \
   64 /* that are kept of each kind; three quarters of the others go at each sweep */
 
@@ -34,6 +35,7 @@ static void check_stopped(HttpServer *server) {
   server->read_buffer = NULL;
   buffer_pool_trim(&server->in_pool, 0);
   buffer_pool_trim(&server->out_pool, 0);
+  buffer_pool_trim(&server->batch_pool, 0);
   server->stopped(server);
 }
 
@@ -97,6 +99,7 @@ static void sweep(Timer *timer) {
   }
   buffer_pool_trim(&server->in_pool, SPARE_BUFFERS + server->in_pool.count / 4);
   buffer_pool_trim(&server->out_pool, SPARE_BUFFERS + server->out_pool.count / 4);
+  buffer_pool_trim(&server->batch_pool, server->batch_pool.count / 4);
   if (overdue)
     set_timer(server, &server->sweep, 1e-3, sweep);
   else if (server->connections)
@@ -199,6 +202,7 @@ int http_server_accept_on(HttpServer *server, int fd) {
   server->pass.run = end_pass;
   server->in_pool.size = IN_BUFFER;
   server->out_pool.size = OUT_BUFFER;
+  server->batch_pool.size = BATCH_BUFFER;
   int rc = http_listen_port(fd);
   if (rc > 0) {
     server->port = (uint16_t)rc;

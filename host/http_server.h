@@ -40,7 +40,8 @@ struct HttpServer {
   Timer grace;             /* running requests may end until then */
   HttpDate date;
   char *read_buffer;
-  BufferPool in_pool, out_pool; /* for requests, which wait for handlers, and for responses */
+  /* For requests, which wait for handlers, for responses, and for those of pipelined requests. */
+  BufferPool in_pool, out_pool, batch_pool;
 };
 
 /* Accepts from the listening socket `fd`, which it takes over, also when it fails. Returns 0 or a
@@ -65,6 +66,12 @@ uint64_t http_server_now(HttpServer *server);
 
 /* Lists `c` for the end of the pass. */
 void http_server_due(HttpServer *server, HttpConnection *c);
+
+/* Gives the connection's `out` back. */
+static inline void http_server_give_out(HttpServer *server, Buffer *out) {
+  bool is_batch = out->cap == server->batch_pool.size;
+  buffer_pool_give(is_batch ? &server->batch_pool : &server->out_pool, out);
+}
 
 /* A connection's memory is about to go. */
 void http_server_forget(HttpServer *server, HttpConnection *c);

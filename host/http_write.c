@@ -72,7 +72,7 @@ void http_write_start(HttpConnection *c) {
   if (sent < 0 && errno != EAGAIN && errno != EINTR) {
     http_connection_abort(c);
   } else if (sent > 0 && (size_t)sent == c->out.len) {
-    buffer_pool_give(&c->server->out_pool, &c->out);
+    http_server_give_out(c->server, &c->out);
   } else {
     write_rest(c, sent > 0 ? (size_t)sent : 0);
   }
