@@ -3,8 +3,8 @@
 #include "error.h"
 #include "join.h"
 #include "modules.h"
+#include "scheduler.h"
 #include "states.h"
-#include "task.h"
 #include "transfer.h"
 
 #include <lauxlib.h>
@@ -49,7 +49,7 @@ static int core_sleep(lua_State *L) {
   if (seconds == 0) {
     t->timer.place = 0;
     ml_wait_wake(ml_wait_waker(t)); /* it is ready again: behind the others */
-    return ml_wait_suspend(L, t, &sleep_wait, &task_yields);
+    return ml_wait_suspend(L, t, &sleep_wait, &scheduler_yields);
   }
   t->timer = (Timer){0};
   if (timer_set(&t->rt->timers, &t->timer, timer_due(runtime_now(t->rt), seconds), sleep_over) != 0)

@@ -4,7 +4,7 @@
 #include "interrupt.h"
 #include "modules.h"
 #include "report.h"
-#include "task.h"
+#include "scheduler.h"
 #include "task_limits.h"
 #include "task_pool.h"
 #include "virtual_clock.h"
@@ -95,7 +95,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
   rt->pass_at = runtime_now(rt);
   bool reached;
   for (;;) {
-    tasks_run_ready(rt);
+    scheduler_run_ready(rt);
     for (PassHook *hook; (hook = rt->pass_hooks);) {
       rt->pass_hooks = hook->next;
       hook->listed = false;

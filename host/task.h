@@ -142,16 +142,9 @@ void task_observe(Task *t, TaskObserver *observer);
 /* Stops observing; harmless when it observes nothing. */
 void task_unobserve(TaskObserver *observer);
 
-/* The `op` of a task that waits for nothing but that the tasks which are ready have run once: also
-   in a shuffled order it comes after them. */
-extern char task_yields;
-
-/* Runs the tasks that are ready now, each once: the one place that resumes tasks. */
-void tasks_run_ready(Runtime *rt);
-
-/* In a hook of L, as its last act, where the running task can be suspended: it goes on when the
-   others have run and the loop has looked for events. */
-void task_preempt(lua_State *L, Task *t);
+/* For the scheduler: lua_resume of its thread has returned `rc`, and it is not suspended. It has
+   failed, or ends. */
+void task_returned(Task *t, int rc);
 
 /* Behind the others on a list. */
 static inline void task_list_push(TaskList *list, Task *t) {

@@ -2,8 +2,8 @@
 
 #include "interrupt.h"
 #include "report.h"
+#include "scheduler.h"
 #include "scope.h"
-#include "task.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -275,7 +275,7 @@ static void preempt(lua_State *L, lua_Debug *ar, Task *t) {
     cause_push_error(L, scope_pending(t));
     lua_error(L);
   } else {
-    task_preempt(L, t);
+    scheduler_preempt(L, t);
   }
 }
 
