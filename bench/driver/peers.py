@@ -109,14 +109,18 @@ class Site:
         program = shutil.which("node") or shutil.which("nodejs")
         missing = None if program else "not found: apt-get install nodejs"
         version = f"nodejs {_package('nodejs') or 'not from a Debian package'}"
-        yield Peer("Node", missing, version, lambda place: ([program, PEERS / "node.cjs"], {}), {
+        return Peer("Node", missing, version, lambda place: ([program, PEERS / "node.cjs"], {}), {
             "tasks": [program, PEERS / "tasks.mjs"], "executor": [program, PEERS / "executor.mjs"],
             "start": [START, program, "-e", "0"]})
-        fastify = self._npm_version("fastify")
-        missing = missing or (None if fastify else "not found: npm install --prefix bench/peers fastify")
-        path = {"NODE_PATH": str(self._npm / "node_modules"), "NODE_ENV": "production"}
-        yield Peer("Fastify", missing, f"fastify {fastify} (npm)",
-                   lambda place: ([program, PEERS / "fastify.cjs"], path))
+
+    def _fastify(self):
+        program, version = shutil.which("node") or shutil.which("nodejs"), self._npm_version("fastify")
+        missing = None
+        if not program or not version:
+            missing = "not found: apt-get install nodejs npm; npm install --prefix bench/peers fastify"
+        env = {"NODE_PATH": str(self._npm / "node_modules"), "NODE_ENV": "production"}
+        return Peer("Fastify", missing, f"fastify {version} (npm)",
+                    lambda place: ([program, PEERS / "fastify.cjs"], env))
 
     def _bun(self):
         program, version = self._from_npm("bun")
@@ -133,15 +137,17 @@ class Site:
                         "tasks": [*run, PEERS / "tasks.mjs"], "executor": [*run, PEERS / "executor.mjs"],
                         "start": [START, program, "eval", "0"]})
 
-    def _python(self):
+    def _fastapi(self):
         modules = "import fastapi, uvicorn, uvloop, httptools, aiohttp"
         missing = None
         if not _succeeds("/usr/bin/python3", "-c", modules):
             missing = ("not found: apt-get install python3-fastapi python3-uvicorn python3-uvloop "
                        "python3-httptools python3-aiohttp")
         version = f"python3-fastapi {_package('python3-fastapi')}, python3-uvicorn {_package('python3-uvicorn')}"
-        yield Peer("FastAPI", missing, version, lambda place: (self.fastapi(place.port), {}))
-        yield Peer("Python", None, f"python3 {_package('python3')}", None, {
+        return Peer("FastAPI", missing, version, lambda place: (self.fastapi(place.port), {}))
+
+    def _python(self):
+        return Peer("Python", None, f"python3 {_package('python3')}", None, {
             "tasks": ["/usr/bin/python3", PEERS / "tasks.py"],
             "executor": ["/usr/bin/python3", PEERS / "executor.py"],
             "start": [START, "/usr/bin/python3", "-c", ""]})
@@ -168,31 +174,36 @@ class Site:
         return subprocess.run(["go", "build", "-o", target, "main.go"], cwd=source, env=env,
                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
-    def _lua(self):
-        lua, path = shutil.which("lua5.4"), {"LUA_PATH": LUA_PATH}
+    def _lua(self, name, version, modules, serve=None, tasks=None):
+        """A peer on Debian's Lua 5.4, with these modules and programs."""
+        lua = shutil.which("lua5.4")
+        path = f"LUA_PATH={LUA_PATH}"
+        loads = [word for module in modules for word in ("-l", module)]
+        packages = " ".join(dict.fromkeys(f"lua-{module.split('.')[0]}" for module in modules))
+        missing = None
+        if not lua or not _succeeds("env", path, lua, *loads, "-e", ""):
+            missing = f"not found: apt-get install lua5.4 {packages}"
+        return Peer(name, missing, version,
+                    serve and (lambda place: ([lua, PEERS / serve], {"LUA_PATH": LUA_PATH})),
+                    {"tasks": ["env", path, lua, PEERS / tasks]} if tasks else {})
 
-        def lacks(*modules):
-            return not lua or not _succeeds("env", f"LUA_PATH={LUA_PATH}", lua,
-                                            *(word for module in modules for word in ("-l", module)), "-e", "")
+    def _lua_http(self):
+        version = f"lua-http {_package('lua-http')}, lua-cqueues {_package('lua-cqueues')}"
+        return self._lua("lua-http", version, ["http.server", "cjson"], serve="lua_http.lua")
 
-        missing = "not found: apt-get install lua5.4 lua-http lua-cjson" if lacks("http.server", "cjson") else None
-        yield Peer("lua-http", missing, f"lua-http {_package('lua-http')}, lua-cqueues {_package('lua-cqueues')}",
-                   lambda place: ([lua, PEERS / "lua_http.lua"], path))
-        yield Peer("cqueues", missing, f"lua-cqueues {_package('lua-cqueues')}", None,
-                   {"tasks": ["env", f"LUA_PATH={LUA_PATH}", lua, PEERS / "tasks_cqueues.lua"]})
-        missing = "not found: apt-get install lua5.4 lua-luv lua-cjson" if lacks("luv", "cjson") else None
-        yield Peer("luv", missing, f"lua-luv {_package('lua-luv')}",
-                   lambda place: ([lua, PEERS / "luv.lua"], {}))
+    def _cqueues(self):
+        return self._lua("cqueues", f"lua-cqueues {_package('lua-cqueues')}", ["cqueues"], tasks="tasks_cqueues.lua")
+
+    def _luv(self):
+        return self._lua("luv", f"lua-luv {_package('lua-luv')}", ["luv", "cjson"], serve="luv.lua")
 
     def peers(self, names=None):
         """All peers, or those with these names (any case), moonloop first and always."""
-        found = [self._moonloop(), self._nginx(), *self._node(), self._bun(), self._deno(), *self._python(),
-                 self._go(), *self._lua()]
-        if names is None:
-            return found
-        wanted = {name.lower() for name in names} | {"moonloop"}
-        unknown = wanted - {peer.name.lower() for peer in found}
+        finders = {"moonloop": self._moonloop, "nginx+lua": self._nginx, "node": self._node, "fastify": self._fastify,
+                   "bun": self._bun, "deno": self._deno, "fastapi": self._fastapi, "python": self._python,
+                   "go": self._go, "lua-http": self._lua_http, "cqueues": self._cqueues, "luv": self._luv}
+        wanted = {name.lower() for name in names or finders} | {"moonloop"}
+        unknown = wanted - set(finders)
         if unknown:
-            raise SystemExit(f"bench/run: no such peer: {', '.join(sorted(unknown))}; there are "
-                             f"{', '.join(peer.name.lower() for peer in found)}")
-        return [peer for peer in found if peer.name.lower() in wanted]
+            raise SystemExit(f"bench/run: no such peer: {', '.join(sorted(unknown))}; there are {', '.join(finders)}")
+        return [find() for name, find in finders.items() if name in wanted]
