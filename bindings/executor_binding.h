@@ -16,7 +16,8 @@ Pool *executor_check_pool(lua_State *L, int index);
 void executor_check_call(lua_State *L, int index);
 
 /* copy(what, ...) -> copies of the values, as a worker would get them. `what` names them in the
-   error of one that cannot be copied ("argument #"), which is placed where the caller was called. */
+   error of one that cannot be copied ("argument #"), which is placed where the caller was called.
+ */
 int executor_copy(lua_State *L);
 
 /* pool:run(f, ...) -> f's results    pool:run{f, ..., cpu = seconds} */

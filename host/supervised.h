@@ -22,8 +22,9 @@ enum {
 };
 
 /* A line of the worker is a word and what is to be said: */
-#define SUPERVISED_FILE "file" /* a file that has code: its signature (file_watch.h) and its path  \
-                                */
+#define SUPERVISED_FILE                                                                            \
+  "file" /* a file that has code: its signature (file_watch.h) and its path                        \
+          */
 #define SUPERVISED_READY "ready" /* it serves; its limit `drain`, in seconds */
 /* What the supervisor sends: end when others can take your clients. SIGTERM ends it as it would any
    server; so does the supervisor's own end. */
