@@ -1,6 +1,7 @@
 #include "script.h"
 
 #include "cpu_meter.h"
+#include "descriptor_limit.h"
 #include "inspector.h"
 #include "main_task.h"
 #include "signals.h"
@@ -11,10 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
-
-#define MOST_DESCRIPTORS (1 << 20) /* where the hard limit is none, or as good as none */
 
 /* How the host's own commands start: they are modules that return a function. */
 static const char command_chunk[] = "local name = ...\n"
@@ -130,22 +128,13 @@ static void on_signal(Signals *signals, int signum) {
   cause_drop(cause);
 }
 
-/* A server wants a descriptor for each connection; the soft limit of most systems (1024) is for
-   programs that use select. */
-static void raise_descriptor_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit)) return;
-  limit.rlim_cur = limit.rlim_max < MOST_DESCRIPTORS ? limit.rlim_max : MOST_DESCRIPTORS;
-  setrlimit(RLIMIT_NOFILE, &limit); /* where it fails the old limit holds: accepting pauses there */
-}
-
 int script_main(const CliRequest *request, int argc, char **argv) {
   static Script script; /* the loop's signal handles are in it until the loop is closed */
   script = (Script){.request = request, .argc = argc, .argv = argv};
   script.main.is_host = request->command == CLI_SERVE || request->command == CLI_REPL;
   script.main.gives_status = request->command == CLI_REPL;
   signals_ignore_pipe(request->command != CLI_SERVE);
-  if (request->command == CLI_SERVE) raise_descriptor_limit();
+  if (request->command == CLI_SERVE) descriptor_limit_raise();
   if (request->command == CLI_SERVE && supervised_is_wanted()) {
     const char *wrong = supervised_take(&script.supervised);
     if (wrong) {

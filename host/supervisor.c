@@ -1,6 +1,7 @@
 #include "supervisor.h"
 
 #include "container_of.h"
+#include "descriptor_limit.h"
 #include "http_listen.h"
 #include "signals.h"
 #include "supervised.h"
@@ -312,6 +313,7 @@ static void serve(Supervisor *s, int listener, char **argv) {
 int supervisor_main(const CliRequest *request, char **argv) {
   Supervisor s = {.request = request};
   signals_ignore_pipe(false);
+  descriptor_limit_raise();
   int rc = uv_loop_init(&s.loop);
   if (rc) {
     say("cannot start: %s", uv_strerror(rc));
