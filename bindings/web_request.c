@@ -1,35 +1,11 @@
 /* The request object that handlers get. It owns a copy of the request's head, so it stays valid for
    as long as a script keeps it, and makes its fields when they are first asked for. */
-#include "web.h"
+#include "web_request.h"
 
 #include "json.h"
-#include "transfer.h"
-#include "url.h"
-#include <arpa/inet.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
-
-typedef struct WebRequest {
-  uint64_t number;
-  HttpPeer peer;
-  HttpSpan path, query, headers; /* in `head` */
-  uint16_t allowed;              /* RouteMatch.allowed */
-  uint8_t method;
-  bool path_escaped;
-  char head[];
-} WebRequest;
-
-/* User values of the userdata: made when first asked for; FIELDS is what scripts set. */
-enum {
-  VALUE_BODY = WEB_REQUEST_BODY,
-  VALUE_PARAMS,
-  VALUE_QUERY,
-  VALUE_HEADERS,
-  VALUE_CLIENT,
-  VALUE_FIELDS,
-  VALUES = VALUE_FIELDS
-};
 
 /* What the table of names (upvalue 1 of __index) has for fields; for methods it has functions, or
    the names of the modules that have them, which are loaded when they are first asked for. */
@@ -56,39 +32,6 @@ static WebRequest *check_indexed(lua_State *L) {
 
 /* --- making it --- */
 
-static void push_decoded(lua_State *L, const char *text, size_t n, bool plus) {
-  if (!memchr(text, '%', n) && !(plus && memchr(text, '+', n))) {
-    lua_pushlstring(L, text, n);
-    return;
-  }
-  luaL_Buffer b;
-  char *out = luaL_buffinitsize(L, &b, n);
-  long decoded = url_decode(out, text, n, plus);
-  luaL_pushresultsize(&b, decoded < 0 ? 0 : (size_t)decoded); /* was checked: never negative */
-}
-
-static void push_param(lua_State *L, ParamKind kind, const char *text, size_t n) {
-  push_decoded(L, text, n, false);
-  if (kind != PARAM_INT && kind != PARAM_NUMBER) return;
-  lua_stringtonumber(L, lua_tostring(L, -1)); /* the router has checked its form */
-  if (kind == PARAM_NUMBER) {
-    lua_pushnumber(L, lua_tonumber(L, -1));
-    lua_replace(L, -2);
-  }
-  lua_replace(L, -2);
-}
-
-static void push_params(lua_State *L, const HttpConnection *c) {
-  const Route *route = c->match.route;
-  const char *path = http_request_head(&c->request) + c->request.path.at;
-  lua_createtable(L, 0, (int)route->n_params);
-  for (unsigned i = 0; i < route->n_params; i++) {
-    const RouteCapture *capture = &c->match.captures[i];
-    push_param(L, route->params[i].kind, path + capture->at, capture->len);
-    lua_setfield(L, -2, route->params[i].name);
-  }
-}
-
 void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   HttpRequest *r = &c->request;
   uint32_t from = r->target.at, size = r->headers.at + r->headers.len - from;
@@ -113,111 +56,12 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
     buffer_pool_give(r->pool, &r->body); /* not twice while the handler runs */
   }
   if (c->match.route->n_params) {
-    push_params(L, c);
+    web_request_push_params(L, c);
     lua_setiuservalue(L, -2, VALUE_PARAMS);
   }
 }
 
 /* --- its fields --- */
-
-static void push_query(lua_State *L, const WebRequest *req) {
-  const char *query = req->head + req->query.at;
-  size_t n = req->query.len;
-  UrlPair pair;
-  lua_createtable(L, 0, n ? 2 : 0);
-  while (url_query_next(&query, &n, &pair)) { /* of equal names the last one stands */
-    push_decoded(L, pair.name, pair.name_len, true);
-    push_decoded(L, pair.value, pair.value_len, true);
-    lua_rawset(L, -3);
-  }
-}
-
-/* Pushes the text in lower case. */
-static void push_lower(lua_State *L, const char *text, size_t n) {
-  luaL_Buffer b;
-  char *out = luaL_buffinitsize(L, &b, n);
-  for (size_t i = 0; i < n; i++) {
-    char c = text[i];
-    out[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-  }
-  luaL_pushresultsize(&b, n);
-}
-
-/* headers[name], whatever the case of the name. */
-static int headers_index(lua_State *L) {
-  size_t n;
-  if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  const char *name = lua_tolstring(L, 2, &n);
-  push_lower(L, name, n);
-  lua_rawget(L, 1);
-  return 1;
-}
-
-static void set_headers_metatable(lua_State *L) {
-  if (luaL_newmetatable(L, "moonloop.web.core.headers")) {
-    lua_pushcfunction(L, headers_index);
-    lua_setfield(L, -2, "__index");
-  }
-  lua_setmetatable(L, -2);
-}
-
-void web_header_lines_push(lua_State *L, const char *lines, size_t n) {
-  HttpHeader h;
-  lua_createtable(L, 0, 8);
-  while (http_header_next(&lines, &n, &h)) {
-    push_lower(L, h.name, h.name_len);
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) == LUA_TNIL) {
-      lua_pop(L, 1);
-      lua_pushlstring(L, h.value, h.value_len);
-    } else {
-      lua_pushstring(L, http_name_is(h.name, h.name_len, "cookie") ? "; " : ", ");
-      lua_pushlstring(L, h.value, h.value_len);
-      lua_concat(L, 3);
-    }
-    lua_rawset(L, -3);
-  }
-  set_headers_metatable(L);
-}
-
-static void push_headers(lua_State *L, const WebRequest *req) {
-  web_header_lines_push(L, req->head + req->headers.at, req->headers.len);
-}
-
-static int client_tostring(lua_State *L) {
-  lua_getfield(L, 1, "host");
-  lua_getfield(L, 1, "port");
-  lua_pushfstring(L, "%s:%s", luaL_checkstring(L, -2), luaL_checkstring(L, -1));
-  return 1;
-}
-
-static void set_client_metatable(lua_State *L) {
-  if (luaL_newmetatable(L, "moonloop.web.core.client")) {
-    lua_pushcfunction(L, client_tostring);
-    lua_setfield(L, -2, "__tostring");
-  }
-  lua_setmetatable(L, -2);
-}
-
-/* {host = "127.0.0.1", port = 54321} */
-static void push_client(lua_State *L, const WebRequest *req) {
-  char host[INET6_ADDRSTRLEN] = "";
-  bool v6 = req->peer.any.sa_family == AF_INET6;
-  if (v6)
-    inet_ntop(AF_INET6, &req->peer.v6.sin6_addr, host, sizeof host);
-  else
-    inet_ntop(AF_INET, &req->peer.v4.sin_addr, host, sizeof host);
-  lua_createtable(L, 0, 2);
-  lua_pushstring(L, host);
-  lua_setfield(L, -2, "host");
-  lua_pushinteger(L, ntohs(v6 ? req->peer.v6.sin6_port : req->peer.v4.sin_port));
-  lua_setfield(L, -2, "port");
-  set_client_metatable(L);
-}
-
-static void push_path(lua_State *L, const WebRequest *req) {
-  push_decoded(L, req->head + req->path.at, req->path.len, false);
-}
 
 /* What the script set, or what was made before. False: nothing is pushed. */
 static bool push_kept(lua_State *L, int key) {
@@ -287,22 +131,22 @@ static int request_index(lua_State *L) {
     lua_pushstring(L, llhttp_method_name((llhttp_method_t)req->method));
     break;
   case FIELD_PATH:
-    push_path(L, req);
+    web_request_push_path(L, req);
     break;
   case FIELD_PARAMS:
     push_table(L, req, VALUE_PARAMS, push_no_params);
     break;
   case FIELD_QUERY:
-    push_table(L, req, VALUE_QUERY, push_query);
+    push_table(L, req, VALUE_QUERY, web_request_push_query);
     break;
   case FIELD_HEADERS:
-    push_table(L, req, VALUE_HEADERS, push_headers);
+    push_table(L, req, VALUE_HEADERS, web_request_push_headers);
     break;
   case FIELD_BODY:
     web_body_push_whole(L, "req.body", &body_wait);
     break;
   case FIELD_CLIENT:
-    push_table(L, req, VALUE_CLIENT, push_client);
+    push_table(L, req, VALUE_CLIENT, web_request_push_client);
     break;
   case FIELD_ID:
     lua_pushinteger(L, (lua_Integer)req->number);
@@ -403,60 +247,6 @@ static int request_chunks(lua_State *L) {
   return web_body_chunks(L);
 }
 
-/* --- crossing to an executor: as a table of its fields --- */
-
-/* Copies the table on the top without its metatable. */
-static void flatten(lua_State *L) {
-  lua_newtable(L);
-  lua_pushnil(L);
-  while (lua_next(L, -3)) {
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, -4);
-  }
-  lua_replace(L, -2);
-}
-
-static int request_pack(lua_State *L) {
-  static const char *const names[] = {"method", "path",   "params", "query", "headers",
-                                      "body",   "client", "id",     NULL};
-  check_request(L);
-  lua_settop(L, 1);
-  lua_newtable(L);
-  for (int i = 0; names[i]; i++) {
-    lua_getfield(L, 1, names[i]);
-    if (!strcmp(names[i], "headers") || !strcmp(names[i], "client")) flatten(L);
-    lua_setfield(L, 2, names[i]);
-  }
-  if (lua_getiuservalue(L, 1, VALUE_FIELDS) == LUA_TTABLE) { /* and what the script added */
-    lua_pushnil(L);
-    while (lua_next(L, 3)) {
-      lua_pushvalue(L, -2);
-      if (lua_rawget(L, 2) == LUA_TNIL) {
-        lua_pushvalue(L, -3);
-        lua_pushvalue(L, -3);
-        lua_rawset(L, 2);
-      }
-      lua_pop(L, 2);
-    }
-  }
-  lua_settop(L, 2);
-  return 1;
-}
-
-static int request_unpack(lua_State *L) {
-  lua_settop(L, 1);
-  WebRequest *req = lua_newuserdatauv(L, sizeof *req, VALUES);
-  memset(req, 0, sizeof *req);
-  luaL_setmetatable(L, WEB_REQUEST);
-  if (lua_getfield(L, 1, "headers") == LUA_TTABLE) set_headers_metatable(L);
-  if (lua_getfield(L, 1, "client") == LUA_TTABLE) set_client_metatable(L);
-  lua_settop(L, 2);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, 2, VALUE_FIELDS);
-  return 1;
-}
-
 void web_request_open(lua_State *L) {
   static const char *const fields[] = {"method", "path",   "params", "query", "headers",
                                        "body",   "client", "id",     NULL};
@@ -486,5 +276,5 @@ void web_request_open(lua_State *L) {
   lua_pushcfunction(L, request_tostring);
   lua_setfield(L, -2, "__tostring");
   lua_pop(L, 1);
-  transfer_register(L, WEB_REQUEST, request_pack, request_unpack);
+  web_request_transfer_open(L);
 }

@@ -1,7 +1,9 @@
 #include "http_connection.h"
 
 #include "access_log.h"
+#include "http_answer.h"
 #include "http_body.h"
+#include "http_close.h"
 #include "http_server.h"
 #include "http_stream.h"
 #include "http_write.h"
@@ -9,13 +11,12 @@
 #include <stdlib.h>
 
 enum {
-  LINGER_TIMEOUT = 2 * 1000, /* milliseconds for the client to end its side after an error */
-  MAX_OUT = 64 * 1024,       /* bytes of responses made before they are written */
-  MAX_BELIEVED = 512 << 20,  /* bytes of Content-Length: above, and above max_body, it is a 400 */
-  MAX_IN_A_ROW = 32,         /* pipelined requests of one connection in one pass */
+  MAX_OUT = 64 * 1024,      /* bytes of responses made before they are written */
+  MAX_BELIEVED = 512 << 20, /* bytes of Content-Length: above, and above max_body, it is a 400 */
+  MAX_IN_A_ROW = 32,        /* pipelined requests of one connection in one pass */
 };
 
-static void set_deadline(HttpConnection *c, uint64_t ms) {
+void http_connection_set_deadline(HttpConnection *c, uint64_t ms) {
   c->deadline = ms && ms != HTTP_NO_LIMIT ? uv_now(&c->server->rt->loop) + ms : 0;
 }
 
@@ -46,131 +47,13 @@ static RouteMethod route_method(uint8_t method) {
   }
 }
 
-/* --- closing --- */
-
-static void release(HttpConnection *c) {
-  if (!c->closed || c->task) return;
-  http_request_close(&c->request);
-  access_log_forget(c);
-  http_server_give_out(c->server, &c->out);
-  http_server_forget(c->server, c); /* it may have been the last one of a server that stops */
-  free(c);
-}
-
-static void on_closed(uv_handle_t *handle) {
-  HttpConnection *c = handle->data;
-  c->closed = true;
-  release(c);
-}
-
-static void start_closing(HttpConnection *c, bool reset) {
-  if (c->closing) return;
-  c->closing = true;
-  c->deadline = c->write_deadline = 0;
-  if (c->body) http_body_over(c);
-  http_stream_over(c); /* also who is shielded from the cancel of the handler hears of it */
-  if (!reset || uv_tcp_close_reset(&c->tcp, on_closed)) uv_close((uv_handle_t *)&c->tcp, on_closed);
-}
-
-static void close_socket(HttpConnection *c) { start_closing(c, false); }
-
-void http_connection_break(HttpConnection *c, bool reset) { start_closing(c, reset); }
-
-static void cancel_handler(HttpConnection *c, const char *why) {
-  if (!c->task || c->cancelled) return;
-  CancelCause *cause = cause_new(c->server->rt, why);
-  if (!cause) return; /* no memory: the handler ends by itself */
-  c->cancelled = true;
-  task_cancel(c->task, cause);
-  cause_drop(cause);
-}
-
-void http_connection_abort(HttpConnection *c) {
-  cancel_handler(c, "client disconnected");
-  close_socket(c);
-}
-
-/* Everything is written. A client that may still be sending would lose the response to a reset if
-   the socket were closed now (RFC 9112 section 9.6): shut our side and wait for its end. */
-static void finish(HttpConnection *c) {
-  if (!c->linger || c->eof) {
-    close_socket(c);
-  } else if (!c->shut) {
-    c->shut = true;
-    set_deadline(c, LINGER_TIMEOUT);
-    /* Not uv_shutdown: nothing is left to be written, and its request is large. */
-    if (shutdown(c->fd, SHUT_WR)) close_socket(c);
-  }
-}
-
 /* --- requests --- */
-
-/* Of a connection whose server stops: is the current request the last one that it answers? */
-static bool is_last_request(const HttpConnection *c) {
-  return c->server->closes_idle || !http_request_pending(&c->request);
-}
-
-HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed) {
-  const HttpRequest *r = &c->request;
-  if (r->state == REQUEST_IN_BODY && !streamed && !http_body_may_be_left(c))
-    c->close_after = c->linger = true;
-  /* Nothing more is read from a connection that is to be closed. */
-  if (!r->keep_alive || (c->server->stopping && is_last_request(c))) c->close_after = true;
-  bool is_batch = http_request_pending(r) > 0;
-  buffer_pool_take(is_batch ? &c->server->batch_pool : &c->server->out_pool, &c->out);
-  if (c->access) c->access->status = status;
-  return (HttpFraming){
-      .status = status,
-      .head = r->method == HTTP_HEAD,
-      .close = c->close_after,
-      .say_keep_alive = r->minor == 0,
-  };
-}
-
-void http_connection_detail(HttpConnection *c, int status, const char *detail,
-                            const char *headers) {
-  HttpFraming framing = http_connection_framing(c, status, false);
-  size_t before = c->out.len;
-  if (!http_response_detail(&c->out, &c->server->date, &framing, detail, headers)) {
-    c->out.len = before;
-    c->close_after = true;
-  } else if (c->access) {
-    c->access->bytes = framing.sent;
-  }
-  http_server_due(c->server, c);
-}
-
-/* The framing is in doubt, or the rest of the request is not wanted: answers and closes. */
-static void refuse(HttpConnection *c, int status, const char *detail) {
-  c->close_after = c->discard = c->linger = true;
-  if (c->server->log) access_log_begin(c);
-  http_connection_detail(c, status, detail, "");
-  if (c->server->log) access_log_end(c, 0);
-}
 
 static void find_route(HttpConnection *c) {
   const HttpRequest *r = &c->request;
   c->routed = true;
   router_find(c->server->router, route_method(r->method), http_request_head(r) + r->path.at,
               r->path.len, r->path_escaped, &c->match);
-}
-
-static void answer_without_route(HttpConnection *c) {
-  char allow[80], headers[100];
-  if (c->server->log) access_log_begin(c);
-  if (c->request.no_path) { /* OPTIONS * is about the server as a whole: RFC 9110 section 9.3.7 */
-    bool options = c->request.method == HTTP_OPTIONS;
-    router_allow((1u << ROUTE_ANY) - 1, allow);
-    snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
-    http_connection_detail(c, options ? 204 : 405, options ? "" : "Method Not Allowed", headers);
-  } else if (c->match.allowed) {
-    router_allow(c->match.allowed, allow);
-    snprintf(headers, sizeof headers, "Allow: %s\r\n", allow);
-    http_connection_detail(c, 405, "Method Not Allowed", headers);
-  } else {
-    http_connection_detail(c, 404, "Not Found", "");
-  }
-  if (c->server->log) access_log_end(c, 0);
 }
 
 static bool start_handler(HttpConnection *c);
@@ -180,7 +63,7 @@ static bool start_handler(HttpConnection *c);
 static void refuse_body(HttpConnection *c) {
   const char *detail = http_reason(413);
   if (!c->match.route || !c->match.route->renders || !http_body_begin(c)) {
-    refuse(c, 413, detail);
+    http_answer_refuse(c, 413, detail);
     return;
   }
   http_body_fail(c, 413, detail);
@@ -195,7 +78,7 @@ static bool admit_body(HttpConnection *c) {
     r->max_body = c->match.route->max_body;
   if (!r->chunked && r->content_length > r->max_body) {
     if (r->content_length > MAX_BELIEVED)
-      refuse(c, 400, "a Content-Length beyond any limit of this server");
+      http_answer_refuse(c, 400, "a Content-Length beyond any limit of this server");
     else
       refuse_body(c);
     return false;
@@ -210,11 +93,11 @@ static void wait_for_client(HttpConnection *c) {
     http_server_due(c->server, c);
   }
   if (r->state == REQUEST_IDLE)
-    set_deadline(c, c->server->limits.keep_alive);
+    http_connection_set_deadline(c, c->server->limits.keep_alive);
   else if (r->state == REQUEST_IN_BODY)
     set_body_deadline(c);
   else if (!c->in_head)
-    set_deadline(c, c->server->limits.header_timeout);
+    http_connection_set_deadline(c, c->server->limits.header_timeout);
   c->in_head = r->state == REQUEST_IN_HEAD; /* its time counts from the first byte */
 }
 
@@ -233,7 +116,7 @@ static bool start_handler(HttpConnection *c) {
   if (c->server->log) access_log_begin(c);
   c->in_a_row++;
   if (c->server->start(c)) return true;
-  refuse(c, 503, "out of memory");
+  http_answer_refuse(c, 503, "out of memory");
   return false;
 }
 
@@ -241,13 +124,13 @@ static bool start_handler(HttpConnection *c) {
 static bool start_early(HttpConnection *c) {
   if (c->leftover || !c->routed || c->request.state != REQUEST_IN_BODY) return false;
   if (!c->match.route) {
-    answer_without_route(c);
+    http_answer_without_route(c);
     c->leftover = !c->close_after;
     c->discard = c->close_after;
     return c->close_after;
   }
   if (!http_body_begin(c)) {
-    refuse(c, 503, "out of memory");
+    http_answer_refuse(c, 503, "out of memory");
     return true;
   }
   if (start_handler(c))
@@ -280,7 +163,7 @@ static void advance(HttpConnection *c, HttpProgress progress) {
       if (c->request.error_status == 413 && c->routed)
         refuse_body(c);
       else
-        refuse(c, c->request.error_status, c->request.error_detail);
+        http_answer_refuse(c, c->request.error_status, c->request.error_detail);
       return;
     case HTTP_COMPLETE:
       c->in_head = false;
@@ -290,7 +173,7 @@ static void advance(HttpConnection *c, HttpProgress progress) {
           start_handler(c);
           return;
         }
-        answer_without_route(c);
+        http_answer_without_route(c);
         if (c->close_after) return;
       }
       end_request(c);
@@ -373,7 +256,7 @@ void http_connection_responded(HttpConnection *c) {
   c->task = NULL;
   if (c->server->log) access_log_end(c, c->number);
   if (c->closing) {
-    release(c);
+    http_close_release(c);
     return;
   }
   http_server_due(c->server, c);
@@ -397,7 +280,8 @@ void http_connection_responded(HttpConnection *c) {
 
 void http_connection_written(HttpConnection *c) {
   /* A response took longer than a client may take until its next request. */
-  if (!c->task && c->request.state == REQUEST_IDLE) set_deadline(c, c->server->limits.keep_alive);
+  if (!c->task && c->request.state == REQUEST_IDLE)
+    http_connection_set_deadline(c, c->server->limits.keep_alive);
   http_server_due(c->server, c);
 }
 
@@ -410,12 +294,12 @@ void http_connection_pass(HttpConnection *c) {
   if (c->task) {
     if (!c->eof) return;
     /* It may run once before: see http_connection_running. */
-    if (c->task->status != TASK_PENDING) cancel_handler(c, "client disconnected");
+    if (c->task->status != TASK_PENDING) http_close_cancel_handler(c, "client disconnected");
     return;
   }
   if (c->write) return;
   if (c->close_after) {
-    finish(c);
+    http_close_finish(c);
   } else if (c->postponed) {
     c->postponed = false;
     go_on(c);
@@ -448,11 +332,11 @@ static void expire_read(HttpConnection *c) {
   else if (c->shut || c->leftover)
     http_connection_abort(c);
   else if (c->write) /* it is still busy with what it gets */
-    set_deadline(c, c->server->limits.keep_alive);
+    http_connection_set_deadline(c, c->server->limits.keep_alive);
   else if (c->close_after || c->request.state == REQUEST_IDLE)
     http_connection_abort(c);
   else
-    refuse(c, 408, "Request Timeout");
+    http_answer_refuse(c, 408, "Request Timeout");
 }
 
 /* While nothing is read, libuv does not tell that the client has gone; here it is noticed once in a
@@ -494,12 +378,12 @@ void http_connection_open(HttpServer *server, int fd) {
   http_request_open(&c->request, &server->limits, &server->in_pool);
   if (uv_tcp_open(&c->tcp, fd)) {
     close(fd);
-    close_socket(c);
+    http_close(c);
     return;
   }
   int size = sizeof c->peer;
   uv_tcp_getpeername(&c->tcp, &c->peer.any, &size);
   uv_tcp_nodelay(&c->tcp, 1);
-  set_deadline(c, c->server->limits.keep_alive);
-  if (uv_read_start((uv_stream_t *)&c->tcp, alloc_read, on_read)) close_socket(c);
+  http_connection_set_deadline(c, c->server->limits.keep_alive);
+  if (uv_read_start((uv_stream_t *)&c->tcp, alloc_read, on_read)) http_close(c);
 }

@@ -77,6 +77,9 @@ HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed
 void http_connection_pause(HttpConnection *c);
 void http_connection_resume(HttpConnection *c);
 
+/* The client has so many milliseconds to send; 0 or HTTP_NO_LIMIT: as long as it likes. */
+void http_connection_set_deadline(HttpConnection *c, uint64_t ms);
+
 /* While a handler runs: gives the client its time anew if it owes something, or takes it away. */
 void http_connection_renew_deadline(HttpConnection *c);
 
