@@ -7,7 +7,8 @@
    libuv closes descriptors by a bare system call, which libtsan does not see. When another thread's
    loop gets the number again, that looks like two threads that make one descriptor: seen when
    workers' states are replaced. The kernel gives no number twice, so these calls cannot race; no
-   memory but libtsan's own record of the descriptor is touched below them. */
+   memory but libtsan's own record of the descriptor is touched below them. They go by the names of
+   libtsan's wrappers, which its reports show without the "interceptor_". */
 #include <setjmp.h>
 
 #ifdef __SANITIZE_THREAD__
@@ -16,7 +17,7 @@ void __longjmp_chk(struct __jmp_buf_tag env[1], int value) { longjmp(env, value)
 
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void) {
-  return "race:^eventfd$\nrace:^pipe2$\nrace:^epoll_create1$\n";
+  return "race:interceptor_eventfd$\nrace:interceptor_pipe2$\nrace:interceptor_epoll_create1$\n";
 }
 #else
 typedef int nothing_here; /* ISO C wants something */
