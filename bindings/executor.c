@@ -84,9 +84,14 @@ static void pack_init(lua_State *L, int index, TransferMessage *init) {
   }
 }
 
-/* Pushes a pool. `options->init` is taken over in any case. */
+/* Pushes a pool: the stack ends with push_handle's values. `options->init` is taken over in any
+   case. */
 static void push_pool(lua_State *L, PoolOptions *options) {
   PoolHandle *handle = lua_touserdata(L, -1);
+  if (lua_istable(L, -2) && !transfer_pack(L, -2, 1, "package.preload", &options->preload)) {
+    transfer_free(&options->init);
+    lua_error(L);
+  }
   handle->pool = pool_new(runtime_of(L), options);
   if (!handle->pool) luaL_error(L, "ml.executor: not enough memory or file descriptors");
 }
@@ -95,6 +100,7 @@ static void push_pool(lua_State *L, PoolOptions *options) {
 static void push_handle(lua_State *L, PoolOptions *options) {
   options->path = package_field(L, "path");
   options->cpath = package_field(L, "cpath");
+  if (!executor_push_preload(L)) lua_pushnil(L);
   PoolHandle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
   handle->pool = NULL;
   luaL_setmetatable(L, EXECUTOR_POOL);
@@ -124,7 +130,7 @@ static int executor_new(lua_State *L) {
                          .nice = (int)integer_option(L, 1, niceness)};
   push_handle(L, &options);
   pack_init(L, 1, &options.init);
-  lua_settop(L, 4); /* options, path, cpath, handle */
+  lua_settop(L, 5); /* options, path, cpath, preload, handle */
   push_pool(L, &options);
   return 1;
 }

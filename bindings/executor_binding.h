@@ -43,4 +43,8 @@ int executor_progress_new(lua_State *L);
 /* current() -> the job that the calling task belongs to | nil */
 int executor_current(lua_State *L);
 
+/* Pushes a table of the loaders of package.preload that are Lua functions which can cross, for
+   workers to have, too (executor_preload.c). False, and nothing pushed: there are none. */
+bool executor_push_preload(lua_State *L);
+
 #endif

@@ -316,6 +316,7 @@ static void pool_free(Pool *pool) {
   uv_mutex_destroy(&pool->lock);
   uv_cond_destroy(&pool->left);
   free(pool->workers);
+  transfer_free(&pool->preload);
   transfer_free(&pool->init);
   free(pool->path);
   free(pool->cpath);
@@ -337,6 +338,7 @@ static Pool *allocate(void) {
 Pool *pool_new(Runtime *rt, PoolOptions *options) {
   Pool *pool = allocate();
   if (!pool) {
+    transfer_free(&options->preload);
     transfer_free(&options->init);
     return NULL;
   }
@@ -346,6 +348,8 @@ Pool *pool_new(Runtime *rt, PoolOptions *options) {
   pool->max_jobs = options->max_jobs;
   pool->max_memory = options->max_memory;
   pool->nice = options->nice;
+  pool->preload = options->preload;
+  options->preload = (TransferMessage){0};
   pool->init = options->init;
   options->init = (TransferMessage){0};
   pool->may_spin = uv_available_parallelism() > 1;

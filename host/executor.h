@@ -72,6 +72,7 @@ typedef struct PoolOptions {
   size_t max_memory;        /* bytes of a state; 0: any */
   int nice;                 /* how much its threads give way to others: added to their nice value */
   const char *path, *cpath; /* package.path and .cpath for the workers; copied */
+  TransferMessage preload;  /* packed loaders for package.preload, or empty; taken over */
   TransferMessage init;     /* a packed function that new states run first, or empty; taken over */
 } PoolOptions;
 
@@ -93,12 +94,13 @@ struct Pool {
   Runtime *rt;
   int max_threads;
   size_t max_queued;
-  uint64_t max_jobs;    /* 0: any number */
-  size_t max_memory;    /* 0: any */
-  int nice;             /* added to the nice value of its threads */
-  bool may_spin;        /* there is a core to spare */
-  char *path, *cpath;   /* package.path and .cpath for the workers */
-  TransferMessage init; /* what a new state runs first, packed; or empty */
+  uint64_t max_jobs;       /* 0: any number */
+  size_t max_memory;       /* 0: any */
+  int nice;                /* added to the nice value of its threads */
+  bool may_spin;           /* there is a core to spare */
+  char *path, *cpath;      /* package.path and .cpath for the workers */
+  TransferMessage preload; /* loaders for package.preload, packed; or empty */
+  TransferMessage init;    /* what a new state runs first, packed; or empty */
 
   uv_mutex_t lock; /* for what follows */
   JobList queue, finished;
@@ -127,8 +129,8 @@ struct Pool {
   bool closed;  /* the threads are joined */
 };
 
-/* A pool with one reference. NULL when memory or descriptors are out; `options->init` is empty
-   afterwards in any case. */
+/* A pool with one reference. NULL when memory or descriptors are out; `options->init` and
+   `options->preload` are empty afterwards in any case. */
 Pool *pool_new(Runtime *rt, PoolOptions *options);
 
 /* Gives the reference back. The pool then closes by itself when its jobs have ended. */

@@ -1,6 +1,23 @@
 /* The state of a worker: a runtime that is made for the first job, and replaced when it is worn. */
 #include "worker.h"
 
+/* Adds the owner's loaders to package.preload, which is on the top of L. A loader that cannot be
+   made here is not there: `require` will say so. */
+static void add_preload(lua_State *L, const TransferMessage *preload) {
+  int top = lua_gettop(L);
+  if (!preload->bytes.len || transfer_unpack(L, preload) < 0) {
+    lua_settop(L, top);
+    return;
+  }
+  lua_pushnil(L);
+  while (lua_next(L, top + 1)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_settable(L, top);
+  }
+  lua_settop(L, top);
+}
+
 /* Protected: (pool as light userdata). Modules are found where the owner finds them. */
 static int l_set_paths(lua_State *L) {
   const Pool *pool = lua_touserdata(L, 1);
@@ -9,6 +26,7 @@ static int l_set_paths(lua_State *L) {
   lua_setfield(L, -2, "path");
   lua_pushstring(L, pool->cpath);
   lua_setfield(L, -2, "cpath");
+  if (lua_getfield(L, -1, "preload") == LUA_TTABLE) add_preload(L, &pool->preload);
   return 0;
 }
 

@@ -419,6 +419,16 @@ describe("modules that cross by name", function()
     package.preload.transfer_spec_c, package.loaded.transfer_spec_c = nil, nil
   end)
 
+  it("can be required in a worker also when package.preload has them", function()
+    local file, co = io.tmpfile(), coroutine.create(print)
+    package.preload.transfer_spec_e = function(name) return { name = name, format = string.format } end
+    package.preload.transfer_spec_f = function() return file and co end -- cannot cross
+    local made <close> = ml.executor.new { threads = 1 }
+    assert.are.equal("transfer_spec_e", made:run(function() return require "transfer_spec_e".name end))
+    assert.matches("module 'transfer_spec_f' not found", message_of(made.run, made, require, "transfer_spec_f"))
+    package.preload.transfer_spec_e, package.preload.transfer_spec_f = nil, nil
+  end)
+
   it("raise at the caller, with the module's name, what loading them raises", function()
     _G.transfer_spec_main = true -- luacheck: ignore
     local m = module("transfer_spec_d", "if not transfer_spec_main then error 'not here' end return {}")
