@@ -165,7 +165,8 @@ def svg(findings):
     if findings.results:
         body += _text(MARGIN, top + 10, "Ratios to moonloop (logarithmic; the line is moonloop): CPU a request, "
                       "where the title says no other; to the left is less, to the right more", "faint")
-        panels = [_ratio_panel(result, findings.allow_disturbed) for result in findings.results]
+        panels = [_ratio_panel(result, findings.allow_disturbed) for result in findings.results
+                  if len(result.series) > 1]
         part, top = _section(panels, top + 22)
         body += part
     return (f'<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg" '

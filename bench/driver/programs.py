@@ -60,8 +60,8 @@ PROGRAMS = [
         ("at_once", "executor: 20,000 no-ops at once, each", "s"),
         ("numbers", "executor: 131,072 numbers there and back", "s"),
         ("bytes", "executor: 1 MB of bytes there and back", "s"),
-        ("sort_alone", "sorting 100,000 numbers 8 times, one after the other", "s"),
-        ("sort_pool", "executor: the same on two workers", "s"),
+        ("sort_alone", "sort of 100,000 numbers, 8 times, one after the other", "s"),
+        ("sort_pool", "executor: the same 8 sorts on two workers", "s"),
     ], pinned=False, seconds=3),
     Program("tasks", [
         ("switch", "tasks: switch, among 100 that take turns", "s"),

@@ -12,24 +12,23 @@ from .rounds import Series
 WRK = pathlib.Path(__file__).resolve().parent.parent / "wrk"
 OVERHEAD = 0.4  # seconds of a round beside its load
 STARTING = 4  # seconds until all servers answer
-HOG_PATH = "/plaintext"
 
 
 class Workload:
     """One kind of load: `connections` that ask for `path` for `seconds`, in `rounds`.
 
     `warm` seconds come before the first round. With `hog`, a path, one more connection asks for that
-    all the time, the server has both cores, and what counts is the p99 of the others. `quick` is
-    (rounds, seconds, warm) of the quick mode, or None when it leaves this out. `only` names the servers,
+    all the time, and what counts is the p99 of the others. With `both`, the server has both cores. `quick`
+    is (rounds, seconds, warm) of the quick mode, or None when it leaves this out. `only` names the servers,
     or is None for all.
     """
 
-    def __init__(self, key, title, path, connections, rounds, seconds, warm=0, script=None, hog=None, quick=None,
-                 only=None):
+    def __init__(self, key, title, path, connections, rounds, seconds, warm=0, script=None, hog=None, both=False,
+                 quick=None, only=None):
         self.key, self.title, self.path, self.connections = key, title, path, connections
         self.rounds, self.seconds, self.warm, self.quick = rounds, seconds, warm, quick
-        self.script, self.hog, self.only = script and WRK / script, hog, only
-        self.headline = metrics.P99 if hog else metrics.CPU
+        self.script, self.hog, self.both, self.only = script and WRK / script, hog, both, only
+        self.headline = metrics.P99 if both else metrics.CPU
 
     def settings(self, quick):
         """(rounds, seconds, warm), or None when the quick mode leaves it out."""
@@ -50,13 +49,16 @@ class Workload:
         count, seconds, warm = self.settings(bench.quick)
         stage = bench.stage
         servers, notes = stage.start_servers(self.servers(bench.peers), self)
-        if warm:
-            for server in servers.values():
-                stage.warm(server, self, warm)
-        found = bench.rounds.run(list(servers), count, lambda name: stage.measure(servers[name], self, seconds), spare)
-        stage.stop_servers(servers)
+        try:
+            if warm:
+                for server in servers.values():
+                    stage.warm(server, self, warm)
+            found = bench.rounds.run(list(servers), count,
+                                     lambda name: stage.measure(servers[name], self, seconds), spare)
+        finally:
+            stage.stop_servers(servers)
         found.update({name: Series(note) for name, note in notes.items()})
-        columns = [None, *metrics.COLUMNS[1:]] if self.hog else metrics.COLUMNS
+        columns = [None, *metrics.COLUMNS[1:]] if self.both else metrics.COLUMNS
         return [Result(self.title, self.headline, columns, found)]
 
 
@@ -88,7 +90,7 @@ class Stage:
 
     def start_servers(self, peers, workload):
         """Starts them all, and asks each for the workload's answer: ({name: Server}, {name: note})."""
-        cpus = {self._server_cpu, self._load_cpu} if workload.hog else {self._server_cpu}
+        cpus = {self._server_cpu, self._load_cpu} if workload.both else {self._server_cpu}
         upstream = self.upstream() if workload.path == "/fanout" else "http://127.0.0.1:9"
         servers, notes = {}, {}
         for peer in peers:
@@ -144,12 +146,19 @@ class Stage:
         memory = machine.memory(pids)
         found = load.read_wrk(self._processes, wrk, seconds)
         values = {"rps": found["rps"], "p50": found["p50"], "p99": found["p99"], "memory": memory}
-        if not workload.hog:  # with it, most of the CPU is the hog's
+        if not workload.both:  # most of the CPU would be the hog's
             values[metrics.CPU.key] = (machine.cpu_seconds(pids) - before) / found["requests"]
         return values
 
 
-HOG = "fib?n=30"
+FIB = "fib?n=30"
+WITH_OFFLOAD = ["moonloop", "Node", "Fastify", "Bun", "Deno", "FastAPI", "Go"]
+
+
+def _beside(key, title, hog=None, only=None):
+    """/plaintext on both cores, beside a hog."""
+    return Workload(key, title, "/plaintext", 8, 3, 1, hog=hog, both=True, only=only)
+
 
 WORKLOADS = [
     Workload("plaintext", "plaintext", "/plaintext", 64, 5, 1, warm=1, quick=(2, 1, 1)),
@@ -162,9 +171,8 @@ WORKLOADS = [
     Workload("sleep10000", "wait of 100 ms, 10,000 connections", "/sleep", 10000, 3, 4),
     Workload("upload", "upload of 10 MB", "/upload", 2, 3, 1, warm=1, script="upload.lua"),
     Workload("download", "10 MB streamed down", "/download", 2, 3, 1, warm=1),
-    Workload("hog", "plaintext beside a hog: handler computes fib(30)", HOG_PATH, 8, 3, 1, hog="/" + HOG),
-    Workload("hog-offload", "plaintext beside a hog that is offloaded", HOG_PATH, 8, 3, 1, hog="/offload/" + HOG,
-             only=["moonloop", "Node", "Fastify", "Bun", "Deno", "FastAPI", "Go"]),
-    Workload("hog-slice", "plaintext beside a hog in slices of 2 ms", HOG_PATH, 8, 3, 1, hog="/sliced/" + HOG,
-             only=["moonloop"]),
+    _beside("hog", "plaintext beside a hog: handler computes fib(30)", "/" + FIB),
+    _beside("hog-offload", "plaintext beside a hog that is offloaded", "/offload/" + FIB, WITH_OFFLOAD),
+    _beside("hog-slice", "plaintext beside a hog in slices of 2 ms", "/sliced/" + FIB, ["moonloop"]),
+    _beside("no-hog", "plaintext without the hog, to compare", only=["moonloop"]),
 ]
