@@ -1,5 +1,6 @@
 #include "http_plain_response.h"
 
+#include "http_plain_ordinary.h"
 #include <stdio.h>
 #include <strings.h>
 
@@ -285,7 +286,7 @@ bool plain_response_feed(PlainResponse *r, const char *bytes, size_t n) {
     if (n) r->keep_alive = false;
     return true;
   }
-  if (!n) return true;
+  if (!n || plain_response_read_ordinary(r, bytes, n)) return true;
   r->began = true;
   r->feed_at = bytes;
   llhttp_errno_t error = llhttp_execute(&r->parser, bytes, n);

@@ -174,6 +174,29 @@ describe("moonloop.http.plain", function()
       end
     end)
 
+    it("is the same whether it is read in one pass or, in two parts, by llhttp", function()
+      local twin = { "HTTP/1.1 200 OK\r\n", "" }
+      for _, fields in ipairs {
+        "Content-Length: 3\r\n",
+        "CONTENT-LENGTH:3\r\nX-Empty:\r\nx-Blank:  \r\n",
+        "A:b\r\nContent-Length:   03\r\n",
+        "Content-Length: 3 \r\nX: \t1 \r\n",
+        "Connection: Keep-Alive\r\nContent-Length: 3\r\nSet-Cookie: \195\164=1; b\r\n",
+        "content-length: 3\r\nX: a\r\n b\r\n",
+        "Upgrade: h2c\r\nContent-Length: 3\r\n",
+        "Content-Length: 3\r\nServer: x\ty\r\n",
+        "Connection: close\r\nContent-Length: 3\r\n",
+        "X-A: 1\r\nX-A: 2\r\nContent-Length: 3\r\nConnection: x, keep-alive\r\n",
+      } do
+        local message = fields .. "\r\nabc"
+        twin[2] = message
+        local one = { answer(twin[1] .. message, nil, true) }
+        local two = { answer(twin, nil, true) }
+        assert.same({ 200, "abc" }, { one[1], one[2] }, fields)
+        assert.same({ two[1], two[2], two[3] }, { one[1], one[2], one[3] }, fields)
+      end
+    end)
+
     it("whose framing is in doubt is an error", function()
       for _, text in ipairs {
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
