@@ -56,6 +56,7 @@ typedef struct TaskPool {
   uint32_t first_generation; /* of a record that is used for the first time */
   uint32_t threads;          /* how many there are */
   size_t peak_live;          /* most live tasks at once, of late */
+  size_t peak_now;           /* the same since the pool was looked at */
   size_t released;           /* threads whose memory has not been given back */
   uint64_t trim_at;          /* when the pool is looked at next */
   unsigned cycles, steps;    /* of the collector that are left, at most, until it is */

@@ -263,7 +263,7 @@ static inline Task *enlist(Task *t, Task *parent, int nargs, TaskList *list) {
   Runtime *rt = t->rt;
   t->nargs = nargs + BODY_FIRST;
   link_to_parent(t, parent);
-  if (++rt->live > rt->pool.peak_live) rt->pool.peak_live = rt->live;
+  if (++rt->live > rt->pool.peak_now) task_pool_note_peak(rt);
   task_make_ready(list, t);
   return t;
 }

@@ -133,7 +133,8 @@ void task_pool_release(Task *t) {
 void task_pool_trim(Runtime *rt) {
   TaskPool *pool = &rt->pool;
   pool->trim_at = rt->pass_at + TRIM_NS;
-  pool->peak_live = rt->live > pool->peak_live / 2 ? rt->live : pool->peak_live / 2;
+  pool->peak_live = pool->peak_now > pool->peak_live / 2 ? pool->peak_now : pool->peak_live / 2;
+  pool->peak_now = rt->live;
   size_t released = pool->released;
   /* The oldest are kept: they lie together, and keep no memory of the burst from being empty. */
   size_t most = pool->peak_live > TASK_POOL_MIN ? pool->peak_live : TASK_POOL_MIN;

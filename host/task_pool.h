@@ -49,8 +49,16 @@ static inline void task_pool_put(Task *t) {
    False: no memory. */
 bool task_pool_reserve(Runtime *rt);
 
-/* Once a second: the pool forgets half of how many tasks there were at once. The threads of a burst
-   serve the next one, and are not looked at by the collector for ever. */
+/* There are more live tasks than before. */
+static inline void task_pool_note_peak(Runtime *rt) {
+  TaskPool *pool = &rt->pool;
+  pool->peak_now = rt->live;
+  if (pool->peak_now > pool->peak_live) pool->peak_live = pool->peak_now;
+}
+
+/* Once a second: the pool forgets half of how many tasks there were at once, unless there have been
+   as many since. The threads of a burst serve the next one, and are not looked at by the collector
+   for ever. */
 void task_pool_trim(Runtime *rt);
 
 /* While no task is ready and rt->pool.cycles is not 0: a step on the way to giving memory back. */

@@ -50,6 +50,21 @@ describe("after a burst of tasks", function()
     assert.matches("grown\ttrue", output)
   end)
 
+  it("no thread is made or let go while there are as many tasks now and then", function()
+    local output = run(BURST .. [[
+      collectgarbage("stop") -- what is made shows
+      local list = {}
+      for i = 1, 2000 do list[i] = function() ml.sleep(0.01) end end
+      local function burst_again() ml.gather(list) ml.sleep(1.2) end
+      burst_again()
+      local before = collectgarbage("count")
+      for _ = 1, 10 do burst_again() end
+      local each = (collectgarbage("count") - before) * 1024 / 20000
+      print("each", each < 400 or each)
+    ]])
+    assert.matches("each\ttrue", output)
+  end)
+
   it("a waker that comes too late wakes nobody, though its task's memory has been given back", function()
     local output = run(BURST .. [[
       local tasks_of_burst = {}
