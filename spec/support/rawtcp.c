@@ -42,6 +42,7 @@ typedef struct Socket {
   char *text;
   char *data;
   size_t len, cap;
+  size_t searched; /* of `data`: where the text does not begin */
   bool eof;
 } Socket;
 
@@ -390,6 +391,7 @@ static int l_shutdown(lua_State *L) {
 
 /* How many of the bytes that have come answer the receive; 0: not enough yet. */
 static size_t received(Socket *s) {
+  size_t n;
   char *found;
   switch (s->until) {
   case UNTIL_ANY:
@@ -397,8 +399,11 @@ static size_t received(Socket *s) {
   case UNTIL_COUNT:
     return s->len >= s->count ? s->count : 0;
   case UNTIL_TEXT:
-    found = s->len ? memmem(s->data, s->len, s->text, strlen(s->text)) : NULL;
-    return found ? (size_t)(found - s->data) + strlen(s->text) : 0;
+    n = strlen(s->text);
+    found = s->len ? memmem(s->data + s->searched, s->len - s->searched, s->text, n) : NULL;
+    if (found) return (size_t)(found - s->data) + n;
+    s->searched = s->len >= n ? s->len - n + 1 : 0;
+    return 0;
   default:
     return 0;
   }
@@ -407,10 +412,11 @@ static size_t received(Socket *s) {
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
   Socket *s = (Socket *)handle;
   if (s->cap - s->len < suggested) {
-    char *data = realloc(s->data, s->len + suggested);
+    size_t cap = s->len + suggested > 2 * s->cap ? s->len + suggested : 2 * s->cap;
+    char *data = realloc(s->data, cap);
     if (data) {
       s->data = data;
-      s->cap = s->len + suggested;
+      s->cap = cap;
     }
   }
   *buf = uv_buf_init(s->data + s->len, (unsigned)(s->cap - s->len)); /* empty: UV_ENOBUFS */
@@ -430,6 +436,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 static void push_received(lua_State *L, Socket *s, size_t n) {
   lua_pushlstring(L, s->data, n);
   s->len -= n;
+  s->searched = 0;
   if (s->len) memmove(s->data, s->data + n, s->len);
 }
 
@@ -470,6 +477,7 @@ static int l_receive(lua_State *L) {
   luaL_argcheck(L, !s->waiting, 1, "another task receives already");
   free(s->text);
   s->text = NULL;
+  s->searched = 0;
   s->until = UNTIL_ANY;
   if (lua_type(L, 2) == LUA_TNUMBER) {
     s->until = UNTIL_COUNT;
