@@ -184,6 +184,7 @@ HttpProgress http_request_parse(HttpRequest *r) {
   skip_empty_lines(r);
   size_t n = http_request_pending(r), used;
   bool body = r->state == REQUEST_IN_BODY;
+  if (r->was_last && n) return bad(r, 400, "bytes behind the last request");
   if (r->state == REQUEST_IDLE && !r->parsed && (r->parsed = http_head_read_plain(r, n))) {
     r->state = REQUEST_COMPLETE;
     return HTTP_COMPLETE;
@@ -225,6 +226,7 @@ void http_request_next(HttpRequest *r) {
     r->start = r->in.len = 0;
     buffer_pool_give(r->pool, &r->in);
   }
+  r->was_last = !r->keep_alive;
   r->target.len = 0;
   r->method = HTTP_GET;
   r->expects = false;

@@ -38,6 +38,7 @@ typedef struct HttpRequest {
   uint8_t method;   /* an llhttp_method */
   uint8_t minor;    /* HTTP/1.minor */
   bool keep_alive;  /* the client's wish */
+  bool was_last;    /* nothing may follow the request before this one */
   bool expects;     /* it waits for "100 Continue" */
   bool chunked;
   bool path_escaped; /* the path has a '%' */
