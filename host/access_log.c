@@ -4,7 +4,6 @@
 #include "runtime.h"
 #include "write_all.h"
 #include <arpa/inet.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

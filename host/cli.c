@@ -243,8 +243,10 @@ static void take_rest(int argc, char **argv, int from, CliRequest *r) {
   r->nargs = argc - from;
 }
 
-const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *r, char *message,
-                      int size) {
+/* Reads argv. `terminal`: standard input is a terminal, so that no arguments at all mean the
+   prompt. Returns NULL, or a message (in `message`, of `size` bytes) saying what is wrong. */
+static const char *parse_arguments(int argc, char **argv, bool terminal, CliRequest *r,
+                                   char *message, int size) {
   *r = (CliRequest){.command = CLI_RUN, .block_limit = DEFAULT_BLOCK_LIMIT};
   if (argc < 2) {
     r->command = terminal ? CLI_REPL : CLI_RUN;
@@ -336,7 +338,8 @@ static void print_version(void) {
 int cli_main(int argc, char **argv) {
   CliRequest request;
   char message[512];
-  const char *bad = cli_parse(argc, argv, isatty(STDIN_FILENO), &request, message, sizeof message);
+  const char *bad =
+      parse_arguments(argc, argv, isatty(STDIN_FILENO), &request, message, sizeof message);
   if (bad) {
     fprintf(stderr, "moonloop: %s\nTry 'moonloop --help'.\n", bad);
     return 2;

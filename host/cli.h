@@ -35,11 +35,6 @@ typedef struct CliRequest {
   bool tracebacks;
 } CliRequest;
 
-/* Reads argv. `terminal`: standard input is a terminal, so that no arguments at all mean the
-   prompt. Returns NULL, or a message (in `message`, of `size` bytes) saying what is wrong. */
-const char *cli_parse(int argc, char **argv, bool terminal, CliRequest *request, char *message,
-                      int size);
-
 /* Does what argv asks for. Returns the exit status: 2 for bad usage. */
 int cli_main(int argc, char **argv);
 

@@ -34,6 +34,7 @@ bool file_signature(const char *path, FileSignature *signature);
    or a libuv error. */
 int file_watch_add(FileWatch *watch, const char *path, const FileSignature *known);
 
+/* Watches nothing any more, and closes its handles. */
 void file_watch_close(FileWatch *watch);
 
 #endif

@@ -13,6 +13,7 @@ typedef struct SupervisorPs {
 /* Begins to answer. */
 void supervisor_ps_open(SupervisorPs *ps, struct Supervisor *supervisor);
 
+/* Answers nobody any more, and closes the socket. */
 void supervisor_ps_close(SupervisorPs *ps);
 
 #endif

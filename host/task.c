@@ -1,13 +1,11 @@
 #include "task.h"
 
 #include "report.h"
-#include "states.h"
 #include "task_limits.h"
 #include "task_pool.h"
 #include "task_tally.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* --- the tree --- */
 

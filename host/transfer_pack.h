@@ -93,6 +93,7 @@ int pack_refuse(lua_State *L, Packer *p, const char *problem);
 
 /* --- the bytes --- */
 
+/* Raises that memory is out. */
 static inline int pack_out_of_memory(lua_State *L) { return luaL_error(L, "not enough memory"); }
 
 /* Makes room for `n` more bytes, within the limit of a message. */
@@ -101,11 +102,13 @@ static inline void pack_reserve(lua_State *L, Packer *p, size_t n) {
   if (!buffer_reserve(p->out, n)) pack_out_of_memory(L);
 }
 
+/* Appends `n` bytes; raises when memory is out. */
 static inline void pack_put(lua_State *L, Packer *p, const void *bytes, size_t n) {
   if (n > TRANSFER_MAX_BYTES - p->out->len) pack_refuse(L, p, TRANSFER_TOO_LARGE);
   if (!buffer_add(p->out, bytes, n)) pack_out_of_memory(L);
 }
 
+/* Appends the tag of what follows. */
 static inline void pack_put_tag(lua_State *L, Packer *p, TransferTag tag) {
   pack_reserve(L, p, 1);
   p->out->data[p->out->len++] = (char)tag;

@@ -46,6 +46,7 @@ static inline const char *unpack_take(lua_State *L, Unpacker *u, size_t n) {
   return bytes;
 }
 
+/* The byte that comes next. */
 static inline uint8_t unpack_take_u8(lua_State *L, Unpacker *u) {
   return (uint8_t)*unpack_take(L, u, 1);
 }

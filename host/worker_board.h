@@ -39,6 +39,7 @@ WorkerBoard *worker_board_new(int *fd);
 /* The board behind `fd`, which may be closed then; or NULL. */
 WorkerBoard *worker_board_map(int fd);
 
+/* Gives this process's view of the board back. */
 void worker_board_unmap(WorkerBoard *board);
 
 /* The number of a free place, all zero; -1: there is none. The supervisor alone takes and gives. */
