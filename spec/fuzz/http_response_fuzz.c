@@ -55,9 +55,16 @@ static bool same(const Buffer *a, const Buffer *b) {
   return a->len == b->len && (!a->len || !memcmp(a->data, b->data, a->len));
 }
 
+/* A decoder may hold back the byte that is too much until more input comes. */
+static bool is_still_to_come(const Seen *seen, const Seen *other) {
+  return !seen->complete && !seen->error_code && other->error_code &&
+         !strcmp(other->error_code, "too_large");
+}
+
 /* Errors may be found at different times, so that they hide each other; what is good is the same.
  */
 static void compare(const Seen *a, const Seen *b) {
+  if (is_still_to_come(a, b) || is_still_to_come(b, a)) return;
   if (!a->error_code != !b->error_code) abort();
   if (a->error_code) return;
   if (a->status != b->status || a->complete != b->complete || a->keep_alive != b->keep_alive)
