@@ -52,8 +52,8 @@ static int l_push_numbers(lua_State *L) {
 }
 
 /* Pushes a list of the numbers. Lua's table constructor fills it in one go, where lua_rawseti looks
-   for the place of each. */
-static void push_list(lua_State *L, Numbers *numbers) {
+   for the place of each. False: there is no room for them on the stack, and nothing was pushed. */
+static bool push_list(lua_State *L, Numbers *numbers) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_maker_key) != LUA_TFUNCTION) {
     lua_pop(L, 1);
     if (luaL_loadstring(L, "local push, numbers = ... return {push(numbers)}") != LUA_OK)
@@ -63,7 +63,9 @@ static void push_list(lua_State *L, Numbers *numbers) {
   }
   lua_pushcfunction(L, l_push_numbers);
   lua_pushlightuserdata(L, numbers);
-  lua_call(L, 2, 1);
+  if (lua_pcall(L, 2, 1, 0) == LUA_OK) return true;
+  lua_pop(L, 1);
+  return false;
 }
 
 bool unpack_push_if_numbers(lua_State *L, Unpacker *u, uint32_t items, uint32_t pairs) {
@@ -73,10 +75,7 @@ bool unpack_push_if_numbers(lua_State *L, Unpacker *u, uint32_t items, uint32_t 
   size_t at = u->at;
   Numbers numbers = {.integers = tag == TRANSFER_INTEGERS};
   numbers.at = take_run(L, u, items, &numbers.count);
-  if (numbers.count == items && lua_checkstack(L, (int)items + 2 * LUA_MINSTACK)) {
-    push_list(L, &numbers);
-    return true;
-  }
+  if (numbers.count == items && push_list(L, &numbers)) return true;
   u->at = at;
   return false;
 }

@@ -85,6 +85,19 @@ describe("values that cross to another Lua state", function()
     end
   end)
 
+  it("keeps a long list also where the caller's stack is nearly full", function()
+    local list = {}
+    for i = 1, 150000 do list[i] = i end
+    local function deep(n, ...)
+      if n == 0 then return copy(list) end
+      local c = deep(n - 1, ...)
+      return c
+    end
+    local c = deep(4, table.unpack(list))
+    assert.are.equal(150000, #c)
+    assert.are.equal(150000, c[150000])
+  end)
+
   it("keeps every pair of a list that grew, shrank and has fields, wherever Lua keeps them", function()
     math.randomseed(5)
     for _ = 1, 100 do
