@@ -61,7 +61,7 @@ static void stop(Supervisor *s) {
 /* Those of its workers that are ready have clients. */
 static void give_coming_up(Supervisor *s) {
   for (SupervisorWorker *w = s->workers.workers; w; w = w->next)
-    if (w->generation == s->coming && w->state != WORKER_LEAVING) supervisor_worker_retire(w);
+    if (w->generation == s->coming && w->state != PROCESS_LEAVING) supervisor_worker_retire(w);
   s->coming = 0;
 }
 
@@ -112,7 +112,7 @@ static void let_coming_serve(Supervisor *s) {
     s->posts[i].pause = 0;
   }
   for (SupervisorWorker *w = s->workers.workers; w; w = w->next) {
-    if (w->generation != s->serving && w->state != WORKER_LEAVING) supervisor_worker_retire(w);
+    if (w->generation != s->serving && w->state != PROCESS_LEAVING) supervisor_worker_retire(w);
   }
   if (is_first)
     say_where(s);
@@ -167,7 +167,7 @@ static void on_end(SupervisorWorker *w) {
   Supervisor *s = supervisor_of(w);
   char end[120];
   supervisor_worker_describe_end(w, end, sizeof end);
-  if (w->state == WORKER_LEAVING) {
+  if (w->state == PROCESS_LEAVING) {
     /* A SIGTERM may come when it is all but gone, and catches no signals any more. */
     bool is_good = w->signal ? w->signal == SIGTERM : w->status == 0;
     if (!is_good && w->was_ready) {

@@ -10,9 +10,9 @@
 
 static const char *state_of(const SupervisorWorker *w) {
   switch (w->state) {
-  case WORKER_STARTING:
+  case PROCESS_STARTING:
     return "starting";
-  case WORKER_READY:
+  case PROCESS_READY:
     return "serving";
   default:
     return "ending";

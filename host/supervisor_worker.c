@@ -66,8 +66,8 @@ static void on_line(SupervisorWorker *w, char *line) {
   *text++ = '\0';
   if (strcmp(line, SUPERVISED_FILE) == 0) {
     on_file(w, text);
-  } else if (strcmp(line, SUPERVISED_READY) == 0 && w->state == WORKER_STARTING) {
-    w->state = WORKER_READY;
+  } else if (strcmp(line, SUPERVISED_READY) == 0 && w->state == PROCESS_STARTING) {
+    w->state = PROCESS_READY;
     w->was_ready = true;
     w->drain = strtod(text, NULL);
     w->owner->on_ready(w);
@@ -153,17 +153,17 @@ static void kill_it(uv_timer_t *killer) {
 
 static void leave(SupervisorWorker *w) {
   double limit = w->drain + KILL_AFTER_DRAIN;
-  w->state = WORKER_LEAVING;
+  w->state = PROCESS_LEAVING;
   if (limit < 1e9) uv_timer_start(&w->killer, kill_it, (uint64_t)(limit * 1000), 0);
 }
 
 void supervisor_worker_stop(SupervisorWorker *w) {
-  if (w->state != WORKER_LEAVING) leave(w);
+  if (w->state != PROCESS_LEAVING) leave(w);
   uv_process_kill(&w->process, SIGTERM);
 }
 
 void supervisor_worker_retire(SupervisorWorker *w) {
-  if (w->state != WORKER_READY) {
+  if (w->state != PROCESS_READY) {
     supervisor_worker_stop(w);
     return;
   }

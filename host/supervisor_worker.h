@@ -8,11 +8,11 @@
 
 #include <uv.h>
 
-typedef enum WorkerState {
-  WORKER_STARTING, /* it loads the app */
-  WORKER_READY,    /* it serves */
-  WORKER_LEAVING,  /* it was told to end */
-} WorkerState;
+typedef enum ProcessState {
+  PROCESS_STARTING, /* it loads the app */
+  PROCESS_READY,    /* it serves */
+  PROCESS_LEAVING,  /* it was told to end */
+} ProcessState;
 
 typedef struct SupervisorWorker SupervisorWorker;
 
@@ -37,7 +37,7 @@ struct SupervisorWorker {
   SupervisorWorker *next, **link; /* among the owner's, until it has ended */
   unsigned number;                /* from 1, and the same for the one that takes its place */
   unsigned generation;
-  WorkerState state;
+  ProcessState state;
   bool was_ready;
   int place;           /* on the board */
   uint64_t started_at; /* loop milliseconds */
