@@ -144,8 +144,35 @@ static void push_value(lua_State *L, Recipe *r, int made, int depth) {
   }
 }
 
+/* Packs the values from `first` on. False: they are too much for one message, which is empty. */
+static bool pack(lua_State *L, int first, int count, TransferMessage *message) {
+  int top = lua_gettop(L);
+  if (transfer_pack(L, first, count, "value #", message)) {
+    if (lua_gettop(L) != top) die("packing left something on the stack");
+    return true;
+  }
+  if (!strstr(lua_tostring(L, -1), TRANSFER_TOO_LARGE)) die(lua_tostring(L, -1));
+  if (message->bytes.len || message->code_count) die("something is left of a refused message");
+  return false;
+}
+
 /* Packing what was unpacked must give the same message again, as long as tables are walked in the
    same order: that is so for lists. For the rest, what counts is that it can be done. */
+static void check_there_and_back(lua_State *A, lua_State *B, int count, TransferMessage *there,
+                                 TransferMessage *back) {
+  if (!pack(A, 2, count, there)) return;
+  if (transfer_unpack(B, there) != count) die("unpacking failed");
+  if (lua_gettop(B) != count) die("unpacking left something on the stack");
+  if (!pack(B, 1, count, back)) return; /* room is made for many numbers at a time */
+  if (there->bytes.len != back->bytes.len) die("the message has another length on the way back");
+  if (transfer_unpack(A, back) != count) die("unpacking again failed");
+  for (int i = 2; i < count + 2; i++) {
+    if (lua_type(A, i) != lua_type(A, i + count)) die("a type changed");
+    bool made = lua_istable(A, i) || (lua_isfunction(A, i) && !lua_iscfunction(A, i));
+    if (!made && !lua_rawequal(A, i, i + count)) die("a value changed");
+  }
+}
+
 static void check_round_trip(const uint8_t *data, size_t size) {
   lua_State *A = new_state(), *B = new_state();
   Recipe r = {data, data + size};
@@ -156,25 +183,7 @@ static void check_round_trip(const uint8_t *data, size_t size) {
     count++;
   }
   TransferMessage there = {0}, back = {0};
-  if (!transfer_pack(A, 2, count, "value #", &there)) {
-    if (!strstr(lua_tostring(A, -1), TRANSFER_TOO_LARGE)) die(lua_tostring(A, -1));
-    if (there.bytes.len || there.code_count) die("something is left of a message that was refused");
-    transfer_free(&there);
-    lua_close(A);
-    lua_close(B);
-    return;
-  }
-  if (lua_gettop(A) != count + 1) die("packing left something on the stack");
-  if (transfer_unpack(B, &there) != count) die("unpacking failed");
-  if (lua_gettop(B) != count) die("unpacking left something on the stack");
-  if (!transfer_pack(B, 1, count, "value #", &back)) die(lua_tostring(B, -1));
-  if (there.bytes.len != back.bytes.len) die("the message has another length on the way back");
-  if (transfer_unpack(A, &back) != count) die("unpacking again failed");
-  for (int i = 2; i < count + 2; i++) {
-    if (lua_type(A, i) != lua_type(A, i + count)) die("a type changed");
-    bool made = lua_istable(A, i) || (lua_isfunction(A, i) && !lua_iscfunction(A, i));
-    if (!made && !lua_rawequal(A, i, i + count)) die("a value changed");
-  }
+  check_there_and_back(A, B, count, &there, &back);
   transfer_free(&there);
   transfer_free(&back);
   lua_close(A);
