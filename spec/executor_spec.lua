@@ -188,12 +188,11 @@ describe("a job's error", function()
 end)
 
 describe("cancelling", function()
-  --- Starts `job` on the pool in a task, waits until it runs, and cancels the task.
-  local function cancel_running(pool, job, ...)
-    local mark = os.tmpname() -- goes when the job has begun
+  --- Starts job(begun, ...) on the pool in a task, waits until it calls begun(), and cancels the task.
+  local function cancel_begun(pool, job, ...)
+    local mark = os.tmpname()
     local task = ml.spawn(pool.run, pool, function(...)
-      os.remove(mark)
-      return job(...)
+      return job(function() os.remove(mark) end, ...)
     end, ...)
     eventually(function()
       local file = io.open(mark)
@@ -205,6 +204,14 @@ describe("cancelling", function()
     assert.are.equal("cancelled", err.kind)
     assert.are.equal("enough", err.reason)
     assert.are.equal("cancelled", task:status())
+  end
+
+  --- The same for job(...), which is cancelled from its first instruction on.
+  local function cancel_running(pool, job, ...)
+    cancel_begun(pool, function(begun, ...)
+      begun()
+      return job(...)
+    end, ...)
   end
 
   it("EX-03 wakes the caller at once and interrupts the job's Lua code", function()
@@ -255,8 +262,9 @@ describe("cancelling", function()
 
   it("EX-03 cancels a job that waits in the worker, and its clean-up runs", function()
     with_pool({ threads = 1 }, function(pool)
-      cancel_running(pool, function()
+      cancel_begun(pool, function(begun)
         local guard <close> = setmetatable({}, { __close = function() cleaned = true end }) -- luacheck: ignore
+        begun()
         ml.sleep(1000)
       end)
       assert.is_true(pool:run(function() return cleaned end)) -- luacheck: ignore
@@ -265,12 +273,13 @@ describe("cancelling", function()
 
   it("EX-03 lets the clean-up of an interrupted job run", function()
     with_pool({ threads = 1 }, function(pool)
-      cancel_running(pool, function(endless)
+      cancel_begun(pool, function(begun, endless)
         local guard <close> = setmetatable({}, { __close = function() -- luacheck: ignore
           local n = 0
           for i = 1, 1000 do n = n + i end
           sum = n -- luacheck: ignore
         end })
+        begun()
         endless()
       end, hog)
       assert.are.equal(500500, pool:run(function() return sum end)) -- luacheck: ignore
