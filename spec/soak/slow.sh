@@ -37,7 +37,7 @@ load() { # load SECONDS: sets `rate`, requests a second
 }
 
 slow() { # slow NAME PATH OPTIONS...
-  local name=$1 url=http://127.0.0.1:$port$2 memory rate
+  local name=$1 url=http://127.0.0.1:$port$2 memory rate beside
   shift 2
   slowhttptest "$@" -c "$connections" -r "$connections" -l "$seconds" -u "$url" >"$work/slow" 2>&1 &
   local clients=$!
@@ -47,15 +47,17 @@ slow() { # slow NAME PATH OPTIONS...
     echo "FAILED: requests beside $name"
     failed=1
   }
-  # Other programs may have the processor, too; clients that are starved come to a hundredth.
-  [ "$rate" -ge "$((alone / 10))" ] || {
-    echo "FAILED: $rate requests a second beside $name, $alone alone"
-    failed=1
-  }
+  beside=$rate
   memory=$(sed -n 's/^VmRSS: *//p' "/proc/$server/status")
   echo "  the server has $memory of memory"
   kill "$clients" 2>/dev/null
   wait "$clients"
+  # Other programs may have the processor meanwhile: then it is no better without the slow clients.
+  # Who is starved by them comes to a hundredth.
+  if [ "$beside" -lt "$((alone / 10))" ] && load 3 && [ "$beside" -lt "$((rate / 10))" ]; then
+    echo "FAILED: $beside requests a second beside $name, $rate alone"
+    failed=1
+  fi
   for ((i = 0; i < 60; i++)); do
     [ "$(curl -s "http://127.0.0.1:$port/left" | sed 's/,.*//')" != '1 tasks' ] || return
     sleep 0.5
