@@ -57,7 +57,8 @@ async function main() {
     const mark = req.url.indexOf('?');
     const path = mark < 0 ? req.url : req.url.slice(0, mark);
     const query = mark < 0 ? null : new URLSearchParams(req.url.slice(mark + 1));
-    if (routes[path]) return routes[path](req, res, query);
+    // A client that goes away in the middle of its upload ends its own request, not the server.
+    if (routes[path]) return Promise.resolve(routes[path](req, res, query)).catch(() => res.destroy());
     if (path.startsWith('/users/')) return answer(res, { id: path.slice(7), q: query.get('q') });
     res.writeHead(404);
     res.end();
