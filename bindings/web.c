@@ -46,11 +46,15 @@ static int fail_request(lua_State *L) {
   if (!cancelled && !c->closing && !c->answered && web_respond_error(L, web, c, 2)) return 0;
   if (!cancelled) {
     const HttpRequest *r = &c->request;
-    char headline[160];
+    const Route *route = c->match.route;
+    char headline[160], place[240];
     snprintf(headline, sizeof headline, "moonloop: %s %.*s failed",
              llhttp_method_name((llhttp_method_t)r->method),
              (int)(r->path.len < 120 ? r->path.len : 120), http_request_head(r) + r->path.at);
-    report_error(L, headline, 2, failure->traceback, NULL);
+    /* A handler that ends in `return f()` is not in the traceback of what f raises. */
+    snprintf(place, sizeof place, "in the handler of %s (%s)", route->name,
+             route->site ? route->site : "?");
+    report_error(L, headline, 2, failure->traceback, route->site ? place : NULL);
   }
   if (c->closing || c->answered) return 0;
   if (cancelled && c->server->stopping)
@@ -133,8 +137,8 @@ static int l_router(lua_State *L) {
   return 1;
 }
 
-/* router:add(method, pattern, handler, max_body | nil (the server's), cpu | nil, slice | nil)
-   -> true | nil, what is wrong */
+/* router:add(method, pattern, handler, max_body | nil (the server's), cpu | nil, slice | nil,
+   site | nil (where the script's handler is, for reports)) -> true | nil, what is wrong */
 static int l_router_add(lua_State *L) {
   WebRouter *r = luaL_checkudata(L, 1, WEB_ROUTER);
   RouteMethod method = router_method(luaL_checkstring(L, 2));
@@ -143,14 +147,15 @@ static int l_router_add(lua_State *L) {
   luaL_checkany(L, 4);
   lua_Number max_body = luaL_optnumber(L, 5, -1);
   double cpu = luaL_optnumber(L, 6, 0), slice = luaL_optnumber(L, 7, 0);
+  const char *site = luaL_optstring(L, 8, NULL);
   char error[400];
-  lua_settop(L, 4);
   bool renders = web_chain_is_link(L, 4);
   lua_Debug about = {.nparams = 1};
   if (lua_isfunction(L, 4)) { /* nobody could see the request of a function without parameters */
     lua_pushvalue(L, 4);
     lua_getinfo(L, ">u", &about);
   }
+  lua_pushvalue(L, 4);
   int handler = luaL_ref(L, LUA_REGISTRYINDEX);
   Route *route = router_add(r->router, method, pattern, error, sizeof error);
   if (!route) {
@@ -167,6 +172,7 @@ static int l_router_add(lua_State *L) {
   route->renders = renders;
   route->cpu = cpu;
   route->slice = slice;
+  route->site = site ? strdup(site) : NULL; /* without memory the reports do without it */
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -323,12 +323,16 @@ static int l_link(lua_State *L) {
   return 1;
 }
 
-/* report(req, err, traceback | nil, name): the error of a request reaches nobody else. */
+/* report(req, err, traceback | nil, name): the error of a request, raised by what is called `name`,
+   reaches nobody else. */
 static int l_report(lua_State *L) {
-  char headline[200], target[140];
+  const char *name = luaL_checkstring(L, 4);
+  char headline[200], target[140], place[240];
   snprintf(headline, sizeof headline, "moonloop: %s failed",
-           web_request_title(L, 1, target, sizeof target) ? target : luaL_checkstring(L, 4));
-  report_error(L, headline, 2, lua_tostring(L, 3), NULL);
+           web_request_title(L, 1, target, sizeof target) ? target : name);
+  /* A handler that ends in `return f()` is not in the traceback of what f raises. */
+  snprintf(place, sizeof place, "in %s", name);
+  report_error(L, headline, 2, lua_tostring(L, 3), place);
   return 0;
 }
 

@@ -32,6 +32,7 @@ static void free_node_content(Node *node) {
 static void free_route(Route *route) {
   for (unsigned i = 0; i < route->n_params; i++) free(route->params[i].name);
   free(route->name);
+  free(route->site);
   free(route);
 }
 

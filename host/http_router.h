@@ -38,6 +38,7 @@ typedef struct Route {
   struct Route *next; /* in the router's list */
   double cpu, slice;  /* limits of its requests in seconds; 0: none */
   char *name;         /* "GET /users/{id}", for people */
+  char *site;         /* "app.lua:12", where its handler is; NULL: not known */
   RouteParam params[ROUTER_MAX_PARAMS];
   unsigned n_params;
   /* The owner's. */

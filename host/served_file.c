@@ -76,7 +76,6 @@ static int examine(int fd, ServedFile *file) {
     return rc;
   }
   *file = (ServedFile){.fd = fd,
-                       .inode = st.st_ino,
                        .size = (uint64_t)st.st_size,
                        .modified = st.st_mtim.tv_sec,
                        .modified_ns = (uint32_t)st.st_mtim.tv_nsec};

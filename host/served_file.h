@@ -8,7 +8,7 @@
 
 typedef struct ServedFile {
   int fd; /* the caller closes it */
-  uint64_t inode, size;
+  uint64_t size;
   int64_t modified; /* seconds since 1970 */
   uint32_t modified_ns;
   bool is_index; /* the path was a directory: this is its index */

@@ -125,6 +125,18 @@ describe("a file response", function()
     end)
   end)
 
+  it("has the same entity tag from each machine that has the file: it depends on no inode", function()
+    local folder <close> = folders.new { ["a.txt"] = TEXT }
+    assert(os.execute(("cp -p %s/a.txt %s/b.txt"):format(folder.path, folder.path)))
+    local app = web.app()
+    app:static("/", folder.path)
+    support.serving(app, function(port)
+      local first, second = get(port, "/a.txt"), get(port, "/b.txt")
+      assert.same({ 200, 200 }, { first.status, second.status })
+      assert.equal(first.headers.etag, second.headers.etag)
+    end)
+  end)
+
   it("to a POST is sent whole, whatever the conditions", function()
     serving("a.txt", TEXT, function(port)
       local res = support.post(port, "/", "", "If-None-Match: *\r\nRange: bytes=0-1\r\n")

@@ -315,6 +315,7 @@ describe("an error inside of middleware", function()
       end)]]
     assert.matches('500\t{"detail":"Internal Server Error"}\tyes', output, 1, true)
     assert.matches("moonloop: GET /fail/1 failed: [^\n]*:10: boom\nstack traceback:\n.*:10: in ", output)
+    assert.matches("\nin the handler of GET /fail/{x} %([^\n]*:8%)\n", output)
     assert.equal(1, select(2, output:gsub("boom", "")))
   end)
 
@@ -334,6 +335,7 @@ describe("an error inside of middleware", function()
       end)]]
     assert.matches('500\t{"detail":"Internal Server Error"}\tyes', output, 1, true)
     assert.matches("moonloop: GET / failed: [^\n]*:8: boom\nstack traceback:\n", output)
+    assert.matches("\nin the middleware [^\n]*:8\n", output)
   end)
 
   it("is also what cannot be sent", function()
@@ -366,8 +368,9 @@ describe("an error inside of middleware", function()
       end)]]
     for _, message in ipairs {
       "GET /1 failed: went wrong", "returned a boolean (expected a table, a string, nil or a response)",
-      "the handler of GET /3 returned the status 200", "returned the status 99", "returned headers that are a string",
-      "the response of the handler of GET /6: cannot encode a function (at f)",
+      "the handler of GET /3 (", ") returned the status 200", "returned the status 99",
+      "returned headers that are a string",
+      "the response of the handler of GET /6 (", "): cannot encode a function (at f)",
       "header 'X-Evil': the value has a control character", "header 'Bad Name': the name is not a token",
       "header 'X-T': the value is a boolean", "header 'Content-Length' is set by the server itself",
       "returned a body that is a number",

@@ -102,6 +102,19 @@ describe("a handler's failure", function()
     assert.equal(1, select(2, output:gsub("boom", "")))
   end)
 
+  it("is reported with the line of the handler, which a tail call takes out of the traceback", function()
+    local output = support.run [[
+      local app = web.app()
+      app:get("/plain", function() return web.response { cookies = {} } end)
+      app:get("/limited", { deadline = 5 }, function() return web.response { cookies = {} } end)
+      support.serving(app, function(port)
+        print(support.get(port, "/plain").status, support.get(port, "/limited").status)
+      end)]]
+    assert.matches("500\t500", output, 1, true)
+    assert.matches("\nin the handler of GET /plain %([^\n]*:3%)\n", output)
+    assert.matches("\nin the handler of GET /limited %([^\n]*:4%)\n", output)
+  end)
+
   it("is also nil and an error, and what cannot be sent", function()
     local output = support.run [[
       local cases = {

@@ -24,7 +24,8 @@ local function add_route(app, method, path, opts, handler)
       2)
   end
   opts = opts or {}
-  local route = { method = method, path = path, opts = opts, handler = route_options.apply(opts, handler) }
+  local route = { method = method, path = path, opts = opts,
+    handler = route_options.apply(opts, handler), site = chain.site(handler) }
   local ok, wrong = app.router:add(method, path, handler)
   if ok then ok, wrong = site.add(app, route) end
   if not ok then error(wrong, 2) end

@@ -17,11 +17,12 @@ local function add(place, route)
   local opts, handler, cpu = route.opts, route.handler, route.opts.cpu
   if place.render then
     if cpu then handler, cpu = route_options.limited(handler, cpu), nil end
-    local name = "the handler of " .. route.method .. " " .. place.prefix .. route.path
+    local name = ("the handler of %s %s%s (%s)"):format(route.method, place.prefix, route.path, route.site)
     handler = chain.compose(place.middleware, place.render, handler, name)
   end
   local function add_at(path)
-    return place.router:add(route.method, path, handler, opts.max_body, cpu, opts.slice)
+    return place.router:add(route.method, path, handler, opts.max_body, cpu, opts.slice,
+      route.site)
   end
   if route.path == "/" and place.prefix ~= "" then
     local ok, wrong = add_at(place.prefix)
