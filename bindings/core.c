@@ -1,6 +1,7 @@
 /* moonloop.core: the primitives that the Lua parts and `ml` are made of. */
 #include "args.h"
 #include "error.h"
+#include "error_text.h"
 #include "join.h"
 #include "modules.h"
 #include "scheduler.h"
@@ -152,6 +153,13 @@ static int core_error(lua_State *L) {
   return 1;
 }
 
+/* error_text(v) -> string: what was raised, as reports show it. */
+static int core_error_text(lua_State *L) {
+  luaL_checkany(L, 1);
+  error_push_text(L, 1);
+  return 1;
+}
+
 /* note_module(name, table): the table is what `require(name)` gives in every state, a worker's too;
    it crosses by that name instead of being copied. */
 static int core_note_module(lua_State *L) {
@@ -191,6 +199,7 @@ int luaopen_moonloop_core(lua_State *L) {
                                        {"is_task", core_is_task},
                                        {"is_error", core_is_error},
                                        {"error", core_error},
+                                       {"error_text", core_error_text},
                                        {"note_module", core_note_module},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);

@@ -1,6 +1,7 @@
 #include "group.h"
 
 #include "error.h"
+#include "error_text.h"
 #include "report.h"
 
 #include <stdlib.h>
@@ -138,20 +139,6 @@ static void push_failure(lua_State *L, const Group *group, const GroupMember *m)
   lua_settop(L, top + 2);
 }
 
-static int tostring_of(lua_State *L) {
-  luaL_tolstring(L, 1, NULL);
-  return 1;
-}
-
-/* Pushes the error at `index` as text; its __tostring may fail. */
-static void push_text(lua_State *L, int index) {
-  lua_pushcfunction(L, tostring_of);
-  lua_pushvalue(L, index);
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
-  lua_pop(L, 1);
-  lua_pushliteral(L, "(an error whose __tostring failed)");
-}
-
 /* Pushes the texts of the list at `list` with `separator` between them. */
 static void push_joined(lua_State *L, int list, const char *separator) {
   luaL_Buffer text;
@@ -187,7 +174,7 @@ static int raise_all(lua_State *L, Group *group, int count) {
       lua_rawseti(L, tracebacks, ++traced);
     else
       lua_pop(L, 1);
-    push_text(L, lua_gettop(L));
+    error_push_text(L, lua_gettop(L));
     lua_rawseti(L, texts, ++n);
     lua_rawseti(L, list, n);
   }

@@ -1,5 +1,6 @@
 #include "main_task.h"
 
+#include "error_text.h"
 #include "remote.h"
 #include "report.h"
 
@@ -49,7 +50,7 @@ int main_task_run(MainTask *m, Runtime *rt, lua_CFunction load, void *data) {
   lua_pushlightuserdata(L, data);
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) {
     report_print(rt, "moonloop: ");
-    report_print(rt, luaL_tolstring(L, -1, NULL));
+    report_print(rt, error_push_text(L, -1));
     report_print(rt, "\n");
     lua_settop(L, base);
     return 1;

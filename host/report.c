@@ -1,6 +1,7 @@
 #include "report.h"
 
 #include "buffer.h"
+#include "error_text.h"
 #include "scope.h"
 #include "states.h"
 
@@ -135,18 +136,9 @@ void report_print(Runtime *rt, const char *text) {
   fflush(stderr);
 }
 
-static int tostring_of(lua_State *L) {
-  luaL_tolstring(L, 1, NULL);
-  return 1;
-}
-
 void report_error(lua_State *L, const char *headline, int index, const char *traceback,
                   const char *place) {
-  index = lua_absindex(L, index);
-  lua_pushcfunction(L, tostring_of);
-  lua_pushvalue(L, index);
-  const char *message = "(an error whose __tostring failed)";
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) message = lua_tostring(L, -1);
+  const char *message = error_push_text(L, index);
   Buffer text = {0};
   bool whole = buffer_printf(&text, "%s: %s\n", headline, message) &&
                (!traceback || buffer_printf(&text, "%s\n", traceback)) &&

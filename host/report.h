@@ -26,7 +26,7 @@ int report_error_handler(lua_State *L);
 void report_push_traceback(lua_State *L, Task *t, int index);
 
 /* Prints a failure to where the runtime's reports go:
-     <headline>: <the error at `index`, as tostring shows it>
+     <headline>: <the error at `index`, as error_push_text shows it>
      <traceback>
      <place, where it is not NULL>
    May run __tostring; errors in it are shown in place of the text. Never raises but for memory. */

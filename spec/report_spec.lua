@@ -52,6 +52,34 @@ ml.spawn(error, setmetatable({}, {__tostring = function() error("x") end}))]]
     assert.matches("__tostring failed", output)
   end)
 
+  it("that is a bare table shows its fields on one line, sorted, with the traceback", function()
+    local output = run [[
+local function culprit() error {code = 7, message = "two\nlines", cause = {"a", {deep = {deeper = {}}}}} end
+ml.spawn(function() culprit() return 1 end)]]
+    assert.matches('nobody awaited it: {cause = {"a", {deep = {...}}}, code = 7, message = "two\\nlines"}\n', output, 1, true)
+    assert.matches("in upvalue 'culprit'", output)
+  end)
+
+  it("that is a table without end is shown up to a bound; a cycle is", function()
+    local output = run [[
+local t = {self = {}}
+t.self.self = t
+for i = 1, 1000 do t[i] = ("é"):rep(300) end
+ml.spawn(error, t)
+local many = {[true] = 1}
+for i = 1, 100 do many["key" .. 100 + i] = i end
+ml.spawn(error, many)]]
+    assert.is_true(#output < 4000)
+    assert.truthy(utf8.len(output))
+    assert.matches("nobody awaited it: {key101 = 1, key102 = 2", output, 1, true)
+    assert.matches("key112 = 12, ...}", output, 1, true)
+  end)
+
+  it("that is a table of a class is called by the class's __name", function()
+    local output = run [[ml.spawn(error, setmetatable({id = 3}, {__name = "Failure"}))]]
+    assert.matches("nobody awaited it: Failure {id = 3}", output, 1, true)
+  end)
+
   it("in the cleanup of what a gather cancelled is reported, not lost", function()
     local output = run [[
 pcall(ml.gather, function()
@@ -72,6 +100,22 @@ culprit()
     assert.equal(1, status)
     assert.equal(1, count(output, "main failed"))
     assert.matches("stack traceback:.*culprit", output)
+  end)
+
+  it("that fails with a bare table shows what it was, whether in a task, a group or a job", function()
+    local code = "error({message = 'it', status = 503})"
+    for _, body in ipairs {
+      code, "ml.spawn(function() " .. code .. " end):await()",
+      "ml.executor.run(function() " .. code .. " end)",
+      "ml.group(function(g) for _ = 1, 2 do g:spawn(function() " .. code .. " end) end end)",
+      "ml.any(function() " .. code .. " end)",
+      "local e = ml.gather({function() " .. code .. " end}, {return_errors = true})[1] print(e.message)",
+    } do
+      local output = run(body)
+      assert.matches('{message = "it", status = 503}', output, 1, true)
+    end
+    local output = run "ml.executor.run(function() error {a = 1} end)"
+    assert.matches("{a = 1}\nstack traceback:", output, 1, true)
   end)
 
   it("that fails with a task's error shows both tracebacks", function()

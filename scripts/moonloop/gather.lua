@@ -5,7 +5,7 @@ local items = require "moonloop.items"
 --- What stands in the slot of a failed item: an error object, made where something else was raised.
 local function as_error(value, traceback)
   if core.is_error(value) then return value end
-  return core.error { kind = "error", message = tostring(value), value = value, traceback = traceback }
+  return core.error { kind = "error", message = core.error_text(value), value = value, traceback = traceback }
 end
 
 local function collect(tasks, count)

@@ -27,7 +27,7 @@ function race.any(...)
   local errors, texts = {}, {}
   for i = 1, count do
     local _, err = core.outcome(tasks[i])
-    errors[i], texts[i] = err, tostring(err)
+    errors[i], texts[i] = err, core.error_text(err)
   end
   error(core.error {
     kind = "group",
