@@ -1,7 +1,8 @@
 /* Chains of middleware. A link of a chain is a closure: next(req) calls what comes after it, a
    middleware or at the end the handler, in the calling task, and returns a response object in any
    case: made of what that returned, or rendered from the error it raised. Only what breaks the task
-   off, its cancel or the end of its CPU budget, goes through.
+   off, its cancel or the end of its CPU budget, goes through. next() passes on the request that the
+   middleware was called with.
 
    All links are made once a route; a request allocates nothing here but its response. */
 #include "web.h"
@@ -293,10 +294,35 @@ static bool body_is_refused(lua_State *L) {
   return c && c->body && c->body->error_status == 413;
 }
 
-/* next(req) -> response */
+static int link_call(lua_State *L);
+
+/* Leaves as the only value the request of the middleware that calls this link without one. The link
+   that called that middleware is on the stack, and its request with it: links are shared by all
+   requests of a route, so there is nowhere else to ask. */
+static void find_request(lua_State *L) {
+  lua_Debug ar;
+  lua_getstack(L, 0, &ar);
+  lua_getinfo(L, "f", &ar);
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_settop(L, 1);
+    lua_getinfo(L, "f", &ar);
+    if (lua_tocfunction(L, 2) != link_call || !lua_getupvalue(L, 2, UP_NEXT)) continue;
+    if (!lua_rawequal(L, 1, 3) || !lua_getlocal(L, &ar, AT_REQUEST)) continue;
+    lua_replace(L, AT_REQUEST);
+    return;
+  }
+  luaL_error(L, "bad argument #1 to 'next' (the request expected: it may be left out only in the "
+                "coroutine that the middleware was called in)");
+}
+
+/* next([req]) -> response */
 static int link_call(lua_State *L) {
-  if (lua_isnoneornil(L, AT_REQUEST))
-    return luaL_error(L, "bad argument #1 to 'next' (the request expected)");
+  int type = lua_type(L, AT_REQUEST);
+  if (type == LUA_TNONE)
+    find_request(L);
+  else if (type != LUA_TUSERDATA && type != LUA_TTABLE) /* a table may stand for the request */
+    return luaL_error(L, "bad argument #1 to 'next' (the request expected, got %s)",
+                      luaL_typename(L, AT_REQUEST));
   lua_settop(L, AT_REQUEST);
   lua_pushcfunction(L, report_error_handler);
   if (lua_isnil(L, lua_upvalueindex(UP_NEXT)) && body_is_refused(L)) {

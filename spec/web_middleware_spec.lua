@@ -139,14 +139,55 @@ describe("middleware", function()
     assert.same({ tries = 3, body = "hi" }, json.decode(res.body))
   end)
 
-  it("is told when it calls next without the request", function()
-    local app, err = web.app(), nil
+  it("passes on the request it got when it calls next without one", function()
+    local app, seen = web.app(), {}
+    app:use(function(req, next)
+      seen.outer = req
+      return next(setmetatable({ user = "ann" }, { __index = req }))
+    end)
+    app:use(function(req, next)
+      seen.stand_in = req
+      ml.sleep(0)
+      local ok, first = pcall(next) -- below other calls
+      assert(ok and first.status == 200)
+      return ml.timeout(10, next) -- and again
+    end)
+    app:use(function(req, next)
+      seen.inner = req
+      return next()
+    end)
+    app:get("/{id:int}", function(req) return { id = req.params.id, user = req.user } end)
+    assert.same({ id = 7, user = "ann" }, json.decode(ask(app, "/7").body))
+    assert.equal(seen.stand_in, seen.inner)
+  end)
+
+  it("passes on its own request, whatever other requests are in the chain at that time", function()
+    local app, all_here, here = web.app(), ml.event(), 0
     app:use(function(_, next)
-      err = select(2, pcall(next))
+      here = here + 1
+      if here == 3 then all_here:set() end
+      all_here:wait()
+      return next()
+    end)
+    app:get("/{id:int}", function(req) return tostring(req.params.id) end)
+    support.serving(app, function(port)
+      local function get(id) return support.get(port, "/" .. id).body end
+      assert.same({ "1", "2", "3", n = 3 }, ml.gather { { get, 1 }, { get, 2 }, { get, 3 } })
+    end)
+  end)
+
+  it("is told when it calls next with what is no request, or without one where it is not known", function()
+    local app, errors = web.app(), {}
+    app:use(function(_, next)
+      errors[1] = select(2, pcall(next, nil))
+      errors[2] = select(2, pcall(next, "/other"))
+      errors[3] = select(2, pcall(coroutine.wrap(next)))
       return "x"
     end)
     ask(app, "/")
-    assert.matches("bad argument #1 to 'next' (the request expected)", err, 1, true)
+    assert.equal("bad argument #1 to 'next' (the request expected, got nil)", errors[1])
+    assert.equal("bad argument #1 to 'next' (the request expected, got string)", errors[2])
+    assert.matches("(the request expected: it may be left out only in the coroutine", errors[3], 1, true)
   end)
 
   it("runs in the handler's task: values of the task pass both ways, and it may wait", function()
@@ -317,6 +358,19 @@ describe("an error inside of middleware", function()
     assert.matches("moonloop: GET /fail/1 failed: [^\n]*:10: boom\nstack traceback:\n.*:10: in ", output)
     assert.matches("\nin the handler of GET /fail/{x} %([^\n]*:8%)\n", output)
     assert.equal(1, select(2, output:gsub("boom", "")))
+  end)
+
+  it("that is a bare table is reported with its fields", function()
+    local output = run [[
+      local app = web.app()
+      app:get("/", function() error {code = 7, message = "boom"} end)
+      app:get("/away", {offload = true}, function() error {code = 8} end)
+      support.serving(app, function(port)
+        print(support.get(port, "/").status, support.get(port, "/away").status)
+      end)]]
+    assert.matches("500\t500\n", output, 1, true)
+    assert.matches('moonloop: GET / failed: {code = 7, message = "boom"}\nstack traceback:\n', output, 1, true)
+    assert.matches("moonloop: GET /away failed: {code = 8}\nstack traceback:\n", output, 1, true)
   end)
 
   it("may be that of a middleware further in", function()

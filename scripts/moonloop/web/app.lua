@@ -74,8 +74,8 @@ end
 --- app:use(f): middleware, for all routes of the app, also those that are added later, and for the
 -- requests that have none. f(req, next) runs in the handler's task; the one that is added first is
 -- the outermost. next(req) runs what is inside and returns its response object, also when it failed
--- or was a 404; it may be called again. f returns that, or what a handler may return. Returns the
--- app.
+-- or was a 404; it may be called again, and next() passes on the request that f got. f returns that,
+-- or what a handler may return. Returns the app.
 function App.use(app, f)
   check_callable(f, "use")
   check_open(app, "use")
