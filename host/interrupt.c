@@ -76,7 +76,7 @@ bool interrupt_timer_new(timer_t *timer) {
 
 Runtime *interrupt_enter(Runtime *rt) {
   Runtime *before = runs_here;
-  rt->thread = pthread_self();
+  atomic_store_explicit(&rt->thread, pthread_self(), memory_order_relaxed);
   runs_here = rt;
   return before;
 }

@@ -93,7 +93,7 @@ struct ml_Runtime {
   _Atomic uint32_t step; /* grows when a task starts or stops to run: odd while one runs */
   bool attention;        /* there is something to do when the running stretch is over */
   atomic_bool watchdog_asleep;
-  pthread_t thread; /* that runs the loop */
+  _Atomic pthread_t thread; /* that runs the loop */
   struct Interrupt *interrupts;
   struct Watchdog *watchdog; /* or NULL */
   struct Limiter *limiter;
