@@ -5,6 +5,8 @@
 #include <lauxlib.h>
 #include <math.h>
 
+#define PLAIN_LIST_MAX 8 /* values of a list that is looked through first */
+
 void args_bad_seconds(lua_State *L, int index, double seconds) {
   luaL_argerror(L, index, isnan(seconds) ? "a time cannot be NaN" : "a time cannot be negative");
 }
@@ -35,13 +37,28 @@ static double check_limit(lua_State *L, int index, const char *function, const c
   return seconds;
 }
 
-int args_unpack_item(lua_State *L, const char *function, double *cpu, double *slice) {
-  int list = lua_gettop(L);
-  lua_rawgeti(L, list, 1);
-  if (!args_is_callable(L, -1))
-    luaL_error(L, "%s: the first item of a list has to be a function, not a %s", function,
-               luaL_typename(L, -1));
-  lua_pop(L, 1);
+/* Pushes the values of the list at `list`, and gives their number: 0, and nothing pushed, where it
+   is not plainly such, with the keys 1 to n alone. */
+static int push_plain_list(lua_State *L, int list) {
+  int n = 0;
+  if (lua_getmetatable(L, list)) {
+    lua_pop(L, 1);
+    return 0;
+  }
+  lua_pushnil(L);
+  while (lua_next(L, list)) { /* key, value */
+    if (++n > PLAIN_LIST_MAX || !lua_isinteger(L, -2) || lua_tointeger(L, -2) != n) {
+      lua_settop(L, list);
+      return 0;
+    }
+    lua_insert(L, -2);
+  }
+  return n;
+}
+
+/* The limits and arguments of the list at `list`, which is the top of L: pushes what
+   args_unpack_item gives, and returns how many values. */
+static int push_list(lua_State *L, int list, const char *function, double *cpu, double *slice) {
   *cpu = check_limit(L, list, function, "cpu");
   *slice = check_limit(L, list, function, "slice");
   lua_Integer n = lua_getfield(L, list, "n") == LUA_TNUMBER ? lua_tointeger(L, -1)
@@ -51,8 +68,22 @@ int args_unpack_item(lua_State *L, const char *function, double *cpu, double *sl
   if (n > 250000 || !lua_checkstack(L, (int)n + 1))
     luaL_error(L, "%s: too many arguments", function);
   for (int i = 1; i <= (int)n; i++) lua_rawgeti(L, list, i);
+  return (int)n;
+}
+
+int args_unpack_item(lua_State *L, const char *function, double *cpu, double *slice) {
+  int list = lua_gettop(L);
+  lua_rawgeti(L, list, 1);
+  if (!args_is_callable(L, -1))
+    luaL_error(L, "%s: the first item of a list has to be a function, not a %s", function,
+               luaL_typename(L, -1));
+  lua_pop(L, 1);
+  *cpu = *slice = 0;
+  luaL_checkstack(L, PLAIN_LIST_MAX + 2, NULL);
+  int n = push_plain_list(L, list); /* most are: fields need not be looked for */
+  if (!n) n = push_list(L, list, function, cpu, slice);
   lua_remove(L, list);
-  return (int)n - 1;
+  return n - 1;
 }
 
 bool args_is_item(lua_State *L, int index) {
