@@ -2,153 +2,172 @@
 
 #include "http_plain_exchange.h"
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define READ_SIZE (64 * 1024)
-#define KEPT_BUFFER 4096 /* bytes of a buffer that an idle connection keeps */
+#define MOST_IN_TURN 16  /* reads of one connection in a row, before others have their turn */
+#define KEPT_BUFFER 4096 /* bytes of a buffer that is kept for what comes next */
+
+static PlainClient *client_of(const PlainConnection *c) { return c->origin->pool->client; }
 
 /* --- life --- */
 
-static void connection_free(PlainConnection *c) {
-  buffer_free(&c->writing);
+/* A connection with an exchange keeps the loop alive; one that is idle or being made does not. */
+static void set_busy(PlainConnection *c, bool busy) {
+  if (c->busy == busy) return;
+  c->busy = busy;
+  if (busy)
+    plain_poll_hold(&client_of(c)->poll);
+  else
+    plain_poll_let_go(&client_of(c)->poll);
+}
+
+void plain_connection_free(PlainConnection *c) {
   buffer_free(&c->out);
   free(c);
 }
 
-static void on_closed(uv_handle_t *handle) { connection_free(handle->data); }
-
 void plain_connection_close(PlainConnection *c) {
   PlainOrigin *origin = c->origin;
+  PlainPoll *poll = &client_of(c)->poll;
   if (c->idle) plain_pool_remove_idle(c);
   if (c->exchange) c->exchange->connection = NULL;
   c->exchange = NULL;
   *c->link = c->next;
   if (c->next) c->next->link = c->link;
   if (c->dial) http_dial_cancel(c->dial);
-  if (c->has_handle)
-    uv_close(&c->handle, on_closed);
-  else
-    connection_free(c);
+  set_busy(c, false);
+  if (c->fd >= 0) {
+    plain_poll_remove(poll, c->fd);
+    close(c->fd);
+    c->fd = -1;
+  }
+  plain_poll_free(poll, c);
   plain_pool_closed(origin);
-}
-
-static void empty(Buffer *b) {
-  b->len = 0;
-  if (b->cap > KEPT_BUFFER) buffer_free(b);
 }
 
 /* --- writing --- */
 
 size_t plain_connection_unsent(const PlainConnection *c) {
-  return c->is_writing ? uv_stream_get_write_queue_size(&c->stream) + c->out.len : 0;
+  return c->out.len - c->sent + c->body_left;
 }
+
+static void forget_unsent(PlainConnection *c) { c->out.len = c->sent = c->body_left = 0; }
 
 /* Where the server has hung up, its response may still be there to be read, and say why: reading
-   finds out. Other errors are the end. */
-static void fail_writing(PlainConnection *c, int error) {
+   finds out. Other errors are the end, of the connection, too: false. */
+static bool fail_writing(PlainConnection *c, int error) {
   c->write_failed = true;
-  c->out.len = 0;
-  if (error != UV_EPIPE && error != UV_ECONNRESET) plain_exchange_fail_with(c->exchange, error);
+  forget_unsent(c);
+  if (error == EPIPE || error == ECONNRESET) return true;
+  plain_exchange_fail_with(c->exchange, -error);
+  return false;
 }
 
-static void on_written(uv_write_t *request, int status);
-
-static void write_now(PlainConnection *c, const uv_buf_t *pieces, unsigned n) {
-  int error = uv_write(&c->write, &c->stream, pieces, n, on_written);
-  c->is_writing = !error;
-  if (error) fail_writing(c, error);
-}
-
-/* Hands `out` on to libuv. */
-static void write_out(PlainConnection *c) {
-  Buffer written = c->writing;
-  c->writing = c->out;
-  written.len = 0;
-  c->out = written;
-  uv_buf_t all = {.base = c->writing.data, .len = c->writing.len};
-  write_now(c, &all, 1);
-}
-
-static void on_written(uv_write_t *request, int status) {
-  PlainConnection *c = request->handle->data;
-  if (uv_is_closing(&c->handle)) return;
-  c->is_writing = false;
-  if (status < 0)
-    fail_writing(c, status);
-  else if (c->out.len)
-    write_out(c);
-  if (c->exchange) plain_exchange_notify(c->exchange);
-}
-
-/* Writes what can be written at once. `pieces` become what is left. */
-static void try_write(PlainConnection *c, uv_buf_t *pieces, unsigned n) {
-  int sent = uv_try_write(&c->stream, pieces, n);
-  if (sent < 0 && sent != UV_EAGAIN) fail_writing(c, sent);
-  if (sent < 0) return;
-  for (size_t left = (size_t)sent; left; pieces++) {
-    size_t part = left < pieces->len ? left : pieces->len;
-    pieces->base += part;
-    pieces->len -= part;
-    left -= part;
+/* Sends what can be sent at once. `pieces` become what is left. Returns 0 or what errno says. */
+static int send_pieces(int fd, struct iovec *pieces, unsigned n) {
+  while (n) {
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = n};
+    ssize_t sent = n == 1 ? send(fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
+                          : sendmsg(fd, &message, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return errno == EAGAIN ? 0 : errno;
+    for (size_t left = (size_t)sent; n; pieces++, n--) {
+      size_t part = left < pieces->iov_len ? left : pieces->iov_len;
+      pieces->iov_base = (char *)pieces->iov_base + part;
+      pieces->iov_len -= part;
+      left -= part;
+      if (pieces->iov_len) break;
+    }
   }
+  return 0;
 }
 
-bool plain_connection_write(PlainConnection *c, const uv_buf_t *pieces, unsigned n) {
-  uv_buf_t left[4];
-  size_t sum = 0;
-  memcpy(left, pieces, n * sizeof *pieces);
-  if (!c->is_writing && !c->write_failed) try_write(c, left, n);
-  if (c->write_failed) return true;
-  for (unsigned i = 0; i < n; i++) sum += left[i].len;
-  if (!sum) return true;
-  if (!buffer_reserve(&c->out, sum)) return false;
-  for (unsigned i = 0; i < n; i++) buffer_add(&c->out, left[i].base, left[i].len);
-  if (!c->is_writing) write_out(c);
+/* Sends what could not be sent before. False when the connection is closed over it. */
+static bool send_rest(PlainConnection *c) {
+  struct iovec pieces[2] = {
+      {.iov_base = c->out.data + c->sent, .iov_len = c->out.len - c->sent},
+      {.iov_base = (char *)c->body, .iov_len = c->body_left},
+  };
+  int error = send_pieces(c->fd, pieces, 2);
+  if (error) return fail_writing(c, error);
+  c->sent = c->out.len - pieces[0].iov_len;
+  c->body = pieces[1].iov_base;
+  c->body_left = pieces[1].iov_len;
+  if (c->sent == c->out.len) c->out.len = c->sent = 0;
   return true;
 }
 
-/* Sends the head of the request, and the body it has. Both stay where they are until the exchange
-   is over; and where it is over before they are sent, the connection is closed. */
+/* Keeps a piece until it can be sent. */
+static bool keep(PlainConnection *c, const struct iovec *piece) {
+  if (c->sent > c->out.len / 2) {
+    memmove(c->out.data, c->out.data + c->sent, c->out.len - c->sent);
+    c->out.len -= c->sent;
+    c->sent = 0;
+  }
+  return buffer_add(&c->out, piece->iov_base, piece->iov_len);
+}
+
+bool plain_connection_write(PlainConnection *c, const struct iovec *pieces, unsigned n) {
+  struct iovec left[4];
+  memcpy(left, pieces, n * sizeof *pieces);
+  if (c->write_failed) return true;
+  if (!plain_connection_unsent(c)) {
+    int error = send_pieces(c->fd, left, n);
+    if (error) {
+      fail_writing(c, error);
+      return true;
+    }
+  }
+  for (unsigned i = 0; i < n; i++)
+    if (!keep(c, &left[i])) return false;
+  return true;
+}
+
+/* Sends the head of the request, and the body it has, which stays where it is until the exchange is
+   over; and where that is over before all is sent, the connection is closed. */
 static void send_request(PlainConnection *c) {
   PlainExchange *x = c->exchange;
   const PlainRequest *r = &x->request;
-  uv_buf_t pieces[2] = {{.base = x->head.data, .len = x->head.len}};
-  if (r->framing == PLAIN_BODY_WHOLE && r->body_len)
-    pieces[1] = (uv_buf_t){.base = (char *)r->body, .len = r->body_len};
-  unsigned n = pieces[1].len ? 2 : 1; /* libuv would write an empty piece, too */
-  try_write(c, pieces, n);
-  if (c->write_failed || (!pieces[0].len && !pieces[1].len)) return;
-  if (pieces[0].len)
-    write_now(c, pieces, n);
-  else
-    write_now(c, pieces + 1, 1);
+  Buffer *head = &client_of(c)->head;
+  if (head->cap > KEPT_BUFFER) buffer_free(head);
+  head->len = 0;
+  if (!plain_exchange_build(x, c->origin, head)) {
+    plain_exchange_fail_memory(x);
+    return;
+  }
+  struct iovec pieces[2] = {{.iov_base = head->data, .iov_len = head->len}};
+  if (r->framing == PLAIN_BODY_WHOLE && r->body)
+    pieces[1] = (struct iovec){.iov_base = (char *)r->body, .iov_len = r->body_len};
+  int error = send_pieces(c->fd, pieces, pieces[1].iov_len ? 2 : 1);
+  if (error) {
+    fail_writing(c, error);
+    return;
+  }
+  c->body = pieces[1].iov_base;
+  c->body_left = pieces[1].iov_len;
+  if (pieces[0].iov_len && !keep(c, &pieces[0])) plain_exchange_fail_memory(x);
 }
 
 /* --- reading --- */
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
-  (void)suggested;
-  PlainConnection *c = handle->data;
-  PlainClient *client = c->origin->pool->client;
-  if (!client->read_buffer) client->read_buffer = malloc(READ_SIZE);
-  *buf = uv_buf_init(client->read_buffer, client->read_buffer ? READ_SIZE : 0);
-}
 
 /* The response is complete. */
 static void finish(PlainConnection *c) {
   PlainExchange *x = c->exchange;
   PlainPool *pool = c->origin->pool;
-  bool keep = x->response.keep_alive && x->body_ended && !c->is_writing && !c->write_failed &&
-              !x->says_close && pool->idle_ms;
+  bool keep = x->response.keep_alive && x->body_ended && !plain_connection_unsent(c) &&
+              !c->write_failed && !x->says_close && pool->idle_ms;
   c->exchange = NULL;
   x->connection = NULL;
   if (keep) {
     c->kept = true;
-    empty(&c->writing);
-    empty(&c->out);
-    uv_unref(&c->handle); /* idle, it does not keep the loop alive */
+    if (c->out.cap > KEPT_BUFFER) buffer_free(&c->out);
+    set_busy(c, false);
     plain_pool_add_idle(c);
   } else {
     plain_connection_close(c);
@@ -157,9 +176,15 @@ static void finish(PlainConnection *c) {
   if (pool->lines) plain_pool_serve(pool);
 }
 
-/* The connection ended before the response was there: with a libuv error, or UV_EOF. */
+/* The connection ended: with a libuv error, or UV_EOF. */
 static void lose(PlainConnection *c, int error) {
   PlainExchange *x = c->exchange;
+  PlainPool *pool = c->origin->pool;
+  if (!x) { /* it was idle */
+    plain_connection_close(c);
+    if (pool->lines) plain_pool_serve(pool);
+    return;
+  }
   PlainResponse *r = &x->response;
   if (c->kept && !r->began && !x->replaced && x->idempotent &&
       x->request.framing == PLAIN_BODY_WHOLE) {
@@ -174,45 +199,65 @@ static void lose(PlainConnection *c, int error) {
   }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
-  PlainConnection *c = stream->data;
+/* Takes what was read. Is more of the response to come? */
+static bool take(PlainConnection *c, const char *bytes, size_t n) {
   PlainExchange *x = c->exchange;
-  if (n == 0) return;
-  if (!x) { /* the server ends an idle connection, or talks out of turn */
-    PlainPool *pool = c->origin->pool;
-    plain_connection_close(c);
-    if (pool->lines) plain_pool_serve(pool);
-    return;
-  }
-  if (n < 0) {
-    lose(c, (int)n);
-    return;
+  if (!x) { /* the server talks out of turn */
+    lose(c, UV_EOF);
+    return false;
   }
   PlainResponse *r = &x->response;
-  if (!plain_response_feed(r, buf->base, (size_t)n)) {
+  if (!plain_response_feed(r, bytes, n)) {
     plain_exchange_fail(x, r->error_kind, r->error_code, "%s", r->error);
-  } else if (r->complete) {
-    finish(c);
-  } else {
-    if (r->by_pieces && plain_response_waiting(r) > PLAIN_MAX_UNREAD) {
-      uv_read_stop(stream);
-      c->paused = true;
-    }
-    plain_exchange_notify(x);
+    return false;
   }
+  if (r->complete) {
+    finish(c);
+    return false;
+  }
+  c->paused = r->by_pieces && plain_response_waiting(r) > PLAIN_MAX_UNREAD;
+  plain_exchange_notify(x);
+  return true;
+}
+
+/* Reads until a response is complete, or there is nothing more: nobody tells a second time of what
+   has come. With `ends`, the connection's end is there to be read, too. */
+static void read_all(PlainConnection *c, bool ends) {
+  PlainClient *client = client_of(c);
+  for (int i = 0; c->fd >= 0 && !c->paused; i++) {
+    if (i == MOST_IN_TURN) {
+      plain_poll_ask_again(&client->poll, c->fd, c);
+      return;
+    }
+    ssize_t n = recv(c->fd, client->read_buffer, READ_SIZE, 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) {
+      lose(c, n ? -errno : UV_EOF);
+      return;
+    }
+    if (!take(c, client->read_buffer, (size_t)n) && n < READ_SIZE && !ends) return;
+  }
+}
+
+void plain_connection_ready(PlainConnection *c, unsigned events) {
+  if (c->fd < 0) return; /* closed by what came before it */
+  if (events & EPOLLOUT && plain_connection_unsent(c)) {
+    if (!send_rest(c)) return;
+    plain_exchange_notify(c->exchange);
+  }
+  if (events & ~(unsigned)EPOLLOUT) read_all(c, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 }
 
 void plain_connection_read_on(PlainConnection *c) {
   if (!c->paused) return;
   c->paused = false;
-  if (uv_read_start(&c->stream, on_alloc, on_read)) plain_exchange_fail_with(c->exchange, UV_EIO);
+  plain_poll_ask_again(&client_of(c)->poll, c->fd, c);
 }
 
 bool plain_connection_is_quiet(PlainConnection *c) {
-  uv_os_fd_t fd;
   char byte;
-  if (uv_fileno(&c->handle, &fd)) return false;
-  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR);
+  return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
 /* --- beginning --- */
@@ -220,27 +265,26 @@ bool plain_connection_is_quiet(PlainConnection *c) {
 void plain_connection_begin(PlainConnection *c, PlainExchange *x) {
   c->exchange = x;
   x->connection = c;
-  uv_ref(&c->handle);
+  set_busy(c, true);
   send_request(c);
   plain_exchange_notify(x); /* an upload may have waited in line */
 }
 
-/* Makes the connected socket libuv's. Returns 0 or a libuv error; `fd` is taken over. */
+/* Takes the connected socket over. Returns 0 or a libuv error. */
 static int open_socket(PlainConnection *c, int fd) {
-  uv_loop_t *loop = &c->origin->pool->client->rt->loop;
-  bool local = c->origin->endpoint.unix_path;
-  int error = local ? uv_pipe_init(loop, &c->pipe, 0) : uv_tcp_init(loop, &c->tcp);
-  if (!error) {
-    c->has_handle = true;
-    c->handle.data = c;
-    error = local ? uv_pipe_open(&c->pipe, fd) : uv_tcp_open(&c->tcp, fd);
-  }
+  PlainClient *client = client_of(c);
+  int on = 1;
+  if (!c->origin->endpoint.unix_path) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (!client->read_buffer) client->read_buffer = malloc(READ_SIZE);
+  int error =
+      client->read_buffer ? plain_poll_add(&client->poll, &client->rt->loop, fd, c) : UV_ENOMEM;
   if (error) {
     close(fd);
     return error;
   }
-  if (!local) uv_tcp_nodelay(&c->tcp, 1);
-  return uv_read_start(&c->stream, on_alloc, on_read);
+  c->fd = fd;
+  set_busy(c, true);
+  return 0;
 }
 
 static void on_dialed(void *data, int result) {
@@ -264,6 +308,7 @@ bool plain_connection_new(PlainOrigin *origin, PlainExchange *x) {
   if (!c) return false;
   PlainPool *pool = origin->pool;
   c->origin = origin;
+  c->fd = -1;
   c->exchange = x;
   x->connection = c;
   c->link = &pool->all;

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define MAX_FREE 256     /* records that are kept for use again: as many end in one pass */
-#define KEPT_BUFFER 1024 /* bytes of a buffer that they keep */
+#define MAX_FREE 1024 /* records that are kept for use again: as many end in one pass */
 
 /* --- the head of the request --- */
 
@@ -80,13 +79,11 @@ static bool is_idempotent(const char *method) {
   return false;
 }
 
-bool plain_exchange_build(PlainExchange *x, const PlainOrigin *origin) {
+bool plain_exchange_build(PlainExchange *x, const PlainOrigin *origin, Buffer *b) {
   const PlainRequest *r = &x->request;
-  Buffer *b = &x->head;
   unsigned flags = r->lines_len ? look_at_lines(r->lines, r->lines_len) : 0;
   size_t method = strlen(r->method);
   x->says_close = flags & SAYS_CLOSE;
-  b->len = 0;
   bool ok =
       buffer_reserve(b, method + r->url.target_len + origin->fields_len + r->lines_len + 128) &&
       buffer_add(b, r->method, method) &&
@@ -203,7 +200,6 @@ void plain_exchange_fail_memory(PlainExchange *x) {
 /* --- life --- */
 
 void plain_exchange_free(PlainExchange *x) {
-  buffer_free(&x->head);
   plain_response_close(&x->response);
   free(x);
 }
@@ -240,9 +236,7 @@ void plain_exchange_release(PlainExchange *x) {
     return;
   }
   plain_response_reset(&x->response);
-  x->head.len = 0;
-  if (x->head.cap > KEPT_BUFFER) buffer_free(&x->head);
-  memset(x, 0, offsetof(PlainExchange, head));
+  memset(x, 0, offsetof(PlainExchange, request));
   x->next = client->free_exchanges;
   client->free_exchanges = x;
   client->free_count++;
@@ -252,19 +246,19 @@ void plain_exchange_release(PlainExchange *x) {
 
 bool plain_exchange_write(PlainExchange *x, const char *bytes, size_t n) {
   char size[20];
-  uv_buf_t pieces[3] = {{0}, {.base = (char *)bytes, .len = n}, {.base = "\r\n", .len = 2}};
+  struct iovec pieces[3] = {{0}, {(char *)bytes, n}, {"\r\n", 2}};
   x->written += n;
   if (!n) return true; /* a chunk of nothing would be the last */
   if (x->request.framing != PLAIN_BODY_CHUNKED)
     return plain_connection_write(x->connection, pieces + 1, 1);
-  pieces[0].len = (size_t)snprintf(size, sizeof size, "%zx\r\n", n);
-  pieces[0].base = size;
+  pieces[0].iov_len = (size_t)snprintf(size, sizeof size, "%zx\r\n", n);
+  pieces[0].iov_base = size;
   return plain_connection_write(x->connection, pieces, 3);
 }
 
 bool plain_exchange_end_body(PlainExchange *x) {
   x->body_ended = true;
-  uv_buf_t last = {.base = "0\r\n\r\n", .len = 5};
+  struct iovec last = {"0\r\n\r\n", 5};
   return x->request.framing != PLAIN_BODY_CHUNKED ||
          plain_connection_write(x->connection, &last, 1);
 }

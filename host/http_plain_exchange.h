@@ -63,7 +63,6 @@ struct PlainExchange {
   const char *error_kind, *error_code; /* why it failed, or NULL; then `error`, too */
 
   /* What follows is not zero in a new one. */
-  Buffer head; /* of the request, as it is sent */
   PlainRequest request;
   PlainResponse response;
   char error[160];
@@ -97,8 +96,8 @@ bool plain_exchange_take(PlainExchange *x, Buffer *out, size_t max);
 
 /* --- for the connection --- */
 
-/* Makes the head of the request. False when memory is out. */
-bool plain_exchange_build(PlainExchange *x, const PlainOrigin *origin);
+/* Adds the head of the request to `b`. False when memory is out. */
+bool plain_exchange_build(PlainExchange *x, const PlainOrigin *origin, Buffer *b);
 
 /* Something has happened: wakes who waits for it. */
 void plain_exchange_notify(PlainExchange *x);

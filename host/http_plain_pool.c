@@ -253,8 +253,7 @@ void plain_pool_submit(PlainPool *pool, PlainExchange *x) {
   }
   PlainOrigin *o = find_origin(pool, &key);
   if (!o) o = origin_new(pool, &key, &x->request);
-  if (!o || !plain_exchange_build(x, o)) {
-    if (o) origin_drop(o);
+  if (!o) {
     plain_exchange_fail_memory(x);
     return;
   }
@@ -328,6 +327,7 @@ static void on_runtime_close(CloseHook *hook, Runtime *rt) {
   (void)rt;
   PlainClient *client = container_of(hook, PlainClient, close_hook);
   while (client->pools) pool_close(client->pools);
+  plain_poll_close(&client->poll);
 }
 
 PlainClient *plain_client_new(Runtime *rt) {
@@ -347,6 +347,7 @@ void plain_client_free(PlainClient *client) {
   }
   if (client->delivering) plain_exchange_free(client->delivering);
   buffer_free(&client->piece);
+  buffer_free(&client->head);
   free(client->read_buffer);
   free(client);
 }

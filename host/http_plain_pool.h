@@ -6,13 +6,13 @@
 
 #include "buffer.h"
 #include "http_dial.h"
+#include "http_plain_poll.h"
 #include "http_url.h"
 #include "runtime.h"
 
 typedef struct PlainClient PlainClient;
 typedef struct PlainPool PlainPool;
 typedef struct PlainOrigin PlainOrigin;
-typedef struct PlainConnection PlainConnection;
 typedef struct PlainExchange PlainExchange;
 
 /* The header lines of every request, after Host, that has none of its own in their place. */
@@ -27,6 +27,8 @@ struct PlainClient {
   PlainPool *pools;
   PlainExchange *free_exchanges; /* to be used again, with their buffers */
   unsigned free_count;
+  PlainPoll poll;            /* of the connections */
+  Buffer head;               /* of a request, while it is sent */
   char *read_buffer;         /* what every connection reads into; made at first use */
   Buffer piece;              /* of a body, on its way to Lua */
   PlainExchange *delivering; /* its results are being pushed: left here where memory ran out */
