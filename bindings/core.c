@@ -1,4 +1,5 @@
 /* moonloop.core: the primitives that the Lua parts and `ml` are made of. */
+#include "added_module.h"
 #include "args.h"
 #include "error.h"
 #include "error_text.h"
@@ -168,6 +169,12 @@ static int core_note_module(lua_State *L) {
   return 0;
 }
 
+/* is_added_module(name) -> boolean: is it one of ml_add_module's? */
+static int core_is_added_module(lua_State *L) {
+  lua_pushboolean(L, added_module_exists(runtime_of(L), luaL_checkstring(L, 1)));
+  return 1;
+}
+
 int luaopen_moonloop_core(lua_State *L) {
   static const luaL_Reg functions[] = {{"sleep", core_sleep},
                                        {"now", core_now},
@@ -201,6 +208,7 @@ int luaopen_moonloop_core(lua_State *L) {
                                        {"error", core_error},
                                        {"error_text", core_error_text},
                                        {"note_module", core_note_module},
+                                       {"is_added_module", core_is_added_module},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   states_note_transparent(L, scope_timeout);

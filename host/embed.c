@@ -25,25 +25,6 @@ void ml_on_report(Runtime *rt, void (*print)(void *data, const char *text), void
   rt->print_data = data;
 }
 
-/* Protected: (name, open). */
-static int l_preload(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushstring(L, lua_touserdata(L, 1));
-  lua_pushvalue(L, 2);
-  lua_settable(L, -3);
-  return 0;
-}
-
-int ml_add_module(Runtime *rt, const char *name, lua_CFunction open) {
-  lua_State *L = rt->L;
-  lua_pushcfunction(L, l_preload);
-  lua_pushlightuserdata(L, (void *)name);
-  lua_pushcfunction(L, open);
-  if (lua_pcall(L, 2, 0, 0) == LUA_OK) return 0;
-  lua_pop(L, 1);
-  return UV_ENOMEM;
-}
-
 /* What is run: a file, or a piece of code with a name. */
 typedef struct Program {
   const char *path;

@@ -343,6 +343,7 @@ Pool *pool_new(Runtime *rt, PoolOptions *options) {
     return NULL;
   }
   pool->rt = rt;
+  pool->modules = rt->modules;
   pool->max_threads = options->threads;
   pool->max_queued = options->queue;
   pool->max_jobs = options->max_jobs;

@@ -94,13 +94,14 @@ struct Pool {
   Runtime *rt;
   int max_threads;
   size_t max_queued;
-  uint64_t max_jobs;       /* 0: any number */
-  size_t max_memory;       /* 0: any */
-  int nice;                /* added to the nice value of its threads */
-  bool may_spin;           /* there is a core to spare */
-  char *path, *cpath;      /* package.path and .cpath for the workers */
-  TransferMessage preload; /* loaders for package.preload, packed; or empty */
-  TransferMessage init;    /* what a new state runs first, packed; or empty */
+  uint64_t max_jobs;          /* 0: any number */
+  size_t max_memory;          /* 0: any */
+  int nice;                   /* added to the nice value of its threads */
+  bool may_spin;              /* there is a core to spare */
+  char *path, *cpath;         /* package.path and .cpath for the workers */
+  const AddedModule *modules; /* the owner's modules in C */
+  TransferMessage preload;    /* loaders for package.preload, packed; or empty */
+  TransferMessage init;       /* what a new state runs first, packed; or empty */
 
   uv_mutex_t lock; /* for what follows */
   JobList queue, finished;

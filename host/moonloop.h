@@ -35,9 +35,12 @@ ml_Runtime *ml_runtime_new(void);
    module has left a handle open (such a loop is leaked, and the handle named on stderr). */
 int ml_runtime_close(ml_Runtime *rt);
 
-/* Makes `require(name)` call `open`, as package.preload does. Both must outlive the runtime; `name`
-   is copied. Executor workers have Lua states of their own, which do not know the module. Returns 0
-   or UV_ENOMEM. */
+/* Makes `require(name)` call `open`, as package.preload does. `open` must outlive the runtime;
+   `name` is copied. The workers of the executor pools that scripts make from then on find the
+   module, too: where a job requires it, `open` runs on the worker's thread for the worker's state,
+   perhaps on several threads at once. So what the module keeps belongs into the Lua state
+   (upvalues, the registry), not into variables of C, and its loop is that of ml_runtime_of(L).
+   Returns 0 or UV_ENOMEM. */
 int ml_add_module(ml_Runtime *rt, const char *name, lua_CFunction open);
 
 /* What ml_run_file and ml_run_string return when ml_stop ended the run. */

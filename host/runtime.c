@@ -1,5 +1,6 @@
 #include "runtime.h"
 
+#include "added_module.h"
 #include "error.h"
 #include "interrupt.h"
 #include "modules.h"
@@ -216,6 +217,7 @@ int runtime_close(Runtime *rt) {
   timer_heap_close(&rt->timers);
   uv_run(&rt->loop, UV_RUN_DEFAULT);
   if (rt->L) lua_close(rt->L);
+  added_modules_close(rt);
   limits_close(rt);
   uv_run(&rt->loop, UV_RUN_DEFAULT); /* what finalizers closed */
   int rc = uv_loop_close(&rt->loop);

@@ -22,6 +22,8 @@ typedef ml_CloseHook CloseHook;
 typedef ml_WaitType WaitType;
 typedef ml_Waker Waker;
 
+typedef struct AddedModule AddedModule;
+
 /* What runs at the end of every pass of the loop, after the ready tasks have run. It is listed for
    one pass at a time with runtime_at_pass_end. */
 typedef struct PassHook {
@@ -109,6 +111,9 @@ struct ml_Runtime {
   uint64_t polled_at; /* loop milliseconds when events were last looked for */
   uint64_t shuffle; /* specs: the state of the generator that orders ready tasks; 0: as they come */
   CloseHook *close_hooks;
+  /* what ml_add_module has added, the last one first, behind what a worker has from its pool's
+     owner (added_module.h) */
+  const AddedModule *modules, *inherited_modules;
   PassHook *pass_hooks;
 
   /* reporting */

@@ -1,4 +1,5 @@
 /* The state of a worker: a runtime that is made for the first job, and replaced when it is worn. */
+#include "added_module.h"
 #include "worker.h"
 
 /* Adds the owner's loaders to package.preload, which is on the top of L. A loader that cannot be
@@ -26,6 +27,7 @@ static int l_set_paths(lua_State *L) {
   lua_setfield(L, -2, "path");
   lua_pushstring(L, pool->cpath);
   lua_setfield(L, -2, "cpath");
+  added_modules_inherit(runtime_of(L), pool->modules);
   if (lua_getfield(L, -1, "preload") == LUA_TTABLE) add_preload(L, &pool->preload);
   return 0;
 }

@@ -125,8 +125,25 @@ true:	true
 sh:	exit: sh has failed (3)	exit	3
 nosuch:	ENOENT
 at once:	true	timeout
+in a worker:	true	true
 checksum:	true	ENOENT
 ]], output)
+    assert.equal(0, status)
+  end)
+
+  it("has its modules in the executor's workers, too, also in new states and in pools of jobs", function()
+    local script <close> = folders.file [[
+local ml, checksum, process = require "moonloop", require "checksum", require "process"
+local path, pool <close> = arg[0], ml.executor.new { threads = 2, max_jobs = 1 }
+local sum = checksum.file(path)
+for _ = 1, 3 do print(pool:run(process.run, "true"), pool:run(function() return checksum.file(path) == sum end)) end
+print(pool:run(function() return checksum end) == checksum)
+print(pool:run(function()
+  local inner <close> = require "moonloop".executor.new { threads = 1 }
+  return inner:run(function() return require "checksum".file(path) == sum end)
+end))]]
+    local output, status = sh(("timeout 60 %s %s"):format(embed, quote(script.path)))
+    assert.equal(("true\ttrue\n"):rep(3) .. "true\ntrue\n", output)
     assert.equal(0, status)
   end)
 

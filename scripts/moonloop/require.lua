@@ -53,9 +53,11 @@ local closing = {
   end,
 }
 
---- Do the executor's workers find the same module? They have the same paths and the host's own modules.
+--- Do the executor's workers find the same module? They have the same paths, the host's own modules, and
+-- those that the program which embeds it has added.
 local function is_found_anywhere(name, data)
   if name:find "^moonloop%f[.\0]" then return true end
+  if data == ":preload:" then return core.is_added_module(name) end
   local function finds(path) return type(path) == "string" and package.searchpath(name, path) == data end
   return type(data) == "string" and (finds(package.path) or finds(package.cpath))
 end

@@ -14,4 +14,8 @@ local ok, failure = ml.gather(
   function() return select(2, ml.timeout(0.05, process.run, "sleep", "60")) end)
 print("at once:", ok, failure.kind)
 
+-- Workers of the executor find the program's modules, too.
+print("in a worker:", ml.executor.run(process.run, "true"),
+  ml.executor.run(function(path) return checksum.file(path) == require "checksum".file(path) end, arg[0]))
+
 print("checksum:", checksum.file(arg[0]) == checksum.file(arg[0]), select(2, checksum.file("/nosuch")).code)
