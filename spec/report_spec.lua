@@ -56,7 +56,7 @@ ml.spawn(error, setmetatable({}, {__tostring = function() error("x") end}))]]
     local output = run [[
 local function culprit() error {code = 7, message = "two\nlines", cause = {"a", {deep = {deeper = {}}}}} end
 ml.spawn(function() culprit() return 1 end)]]
-    assert.matches('nobody awaited it: {cause = {"a", {deep = {...}}}, code = 7, message = "two\\nlines"}\n', output, 1, true)
+    assert.matches('awaited it: {cause = {"a", {deep = {...}}}, code = 7, message = "two\\nlines"}\n', output, 1, true)
     assert.matches("in upvalue 'culprit'", output)
   end)
 
