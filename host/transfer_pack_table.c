@@ -1,4 +1,5 @@
 /* Packing tables: the values of [1..n] first, then the other pairs, then the metatable. */
+#include "array_part.h"
 #include "error.h"
 #include "json.h"
 #include "transfer_pack.h"
@@ -9,10 +10,8 @@
 #define MAX_HINT ((size_t)1 << 26)
 /* Numbers for which room is made at a time. */
 #define RUN_STEP 256u
-/* Lists from this length on are worth asking whether they are in the array part. */
-#define LONG_ARRAY 256u
-/* Elements of it that are read at a time; the stack has room for them. */
-#define AT_A_TIME 16
+/* Numbers in a run that is packed at once: they are in the cache still when they are copied. */
+#define RUN_MAX 4096u
 
 /* The two inner loops of packing. */
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -75,6 +74,18 @@ static ALWAYS_INLINE void put_in_run(lua_State *L, Packer *p, Run *run, Transfer
 
 _Static_assert(sizeof(lua_Integer) == sizeof(lua_Number), "a run has elements of one size");
 
+/* Appends a run of `count` numbers of one kind. */
+static void put_run(lua_State *L, Packer *p, const ArraySlot *slots, uint32_t count) {
+  pack_reserve(L, p, TRANSFER_RUN_HEAD + count * sizeof slots->bits);
+  char *at = p->out->data + p->out->len;
+  *at = slots->tag == ARRAY_INTEGER ? TRANSFER_INTEGERS : TRANSFER_FLOATS;
+  memcpy(at + 1, &count, sizeof count);
+  at += TRANSFER_RUN_HEAD;
+  for (uint32_t i = 0; i < count; i++, at += sizeof slots->bits)
+    memcpy(at, &slots[i].bits, sizeof slots->bits);
+  p->out->len = (size_t)(at - p->out->data);
+}
+
 /* Appends the number at `index`. */
 static ALWAYS_INLINE void put_number(lua_State *L, Packer *p, Run *run, int index) {
   if (lua_isinteger(L, index)) {
@@ -86,45 +97,23 @@ static ALWAYS_INLINE void put_number(lua_State *L, Packer *p, Run *run, int inde
   }
 }
 
-/* (table, key) -> nothing, or an error */
-static int l_step(lua_State *L) {
-  lua_next(L, 1);
-  return 0;
-}
-
-/* Is all of [1..length] in the array part of the table? False may also mean that this cannot be
-   told. Lua goes through the array part first and in order, and lua_next steps over any index in
-   it, but raises an error for a key that is neither there nor in the table. */
-static bool is_in_array(lua_State *L, int table, lua_Integer length) {
-  lua_pushcfunction(L, l_step);
-  lua_pushvalue(L, table);
-  lua_pushinteger(L, length + 1); /* absent: `length` is a border */
-  bool stepped = lua_pcall(L, 2, 0, 0) == LUA_OK;
-  if (!stepped) lua_pop(L, 1);
-  return stepped;
-}
-
-/* Packs the numbers at the beginning of [1..length], which is in the array part: reading by index
-   is twice as fast as lua_next. Leaves the key that lua_next goes on from. */
-static void pack_array(lua_State *L, Packer *p, PackFrame *f, Run *run, size_t length) {
-  const int table = f->index;
-  size_t items = 0;
-  bool more = true;
-  lua_settop(L, table);
-  while (more && items < length) {
-    size_t left = length - items;
-    int count = left < AT_A_TIME ? (int)left : AT_A_TIME, got = 0;
-    while (got < count && lua_rawgeti(L, table, (lua_Integer)items + got + 1) == LUA_TNUMBER) got++;
-    for (int i = 1; i <= got; i++) put_number(L, p, run, table + i);
-    lua_settop(L, table);
-    items += (size_t)got;
-    more = got == count;
+/* Packs the numbers at the beginning of the array part. lua_next goes through that first, and in
+   order: it goes on from the last one. */
+static void pack_array(lua_State *L, Packer *p, PackFrame *f) {
+  size_t size = 0, items = 0;
+  const ArraySlot *slots = array_part(L, f->index, &size);
+  while (items < size) {
+    const ArraySlot *first = &slots[items];
+    if (first->tag != ARRAY_INTEGER && first->tag != ARRAY_FLOAT) break;
+    size_t max = size - items < RUN_MAX ? size - items : RUN_MAX;
+    uint32_t count = 1;
+    while (count < max && first[count].tag == first->tag) count++;
+    items += count;
+    lua_pushinteger(L, (lua_Integer)items);
+    lua_replace(L, f->index + 1);
+    put_run(L, p, first, count);
   }
   f->items = (uint32_t)items;
-  if (items)
-    lua_pushinteger(L, (lua_Integer)items);
-  else
-    lua_pushnil(L);
 }
 
 /* Packs the numbers at the beginning of a long list. Returns false at the end of the table; else
@@ -134,8 +123,7 @@ static bool pack_numbers(lua_State *L, Packer *p, PackFrame *f, size_t length) {
   Run run = {0};
   bool more;
   if (length < MAX_HINT) buffer_reserve(p->out, (length + RUN_STEP) * sizeof(lua_Integer));
-  if (length >= LONG_ARRAY && length < UINT32_MAX && is_in_array(L, table, (lua_Integer)length))
-    pack_array(L, p, f, &run, length);
+  pack_array(L, p, f);
   while ((more = lua_next(L, table))) {
     if (!lua_isinteger(L, key) || lua_tointeger(L, key) != (lua_Integer)f->items + 1) break;
     if (f->items == UINT32_MAX - 1) pack_refuse(L, p, "a table too large");

@@ -50,14 +50,12 @@ static bool open_table(lua_State *L, Unpacker *u, size_t offset, bool shared) {
   if (kind > TRANSFER_WITH_METATABLE || items > rest || pairs > (rest - items) / 2)
     unpack_damaged(L, u);
   if (items > INT_MAX || pairs > INT_MAX) unpack_damaged(L, u);
-  bool filled = unpack_push_if_numbers(L, u, items, pairs);
-  if (!filled) lua_createtable(L, (int)items, (int)pairs);
+  lua_createtable(L, (int)items, (int)pairs);
   if (shared) keep_shared(L, offset);
   *push_frame(L, u) = (UnpackFrame){.type = TABLE,
                                     .kind = kind,
                                     .meta = kind == TRANSFER_WITH_METATABLE,
                                     .index = lua_gettop(L),
-                                    .done = filled ? items : 0,
                                     .items = items,
                                     .pairs = pairs};
   return false;

@@ -58,9 +58,6 @@ static inline uint8_t unpack_take_u8(lua_State *L, Unpacker *u) {
 
 /* --- transfer_unpack_numbers.c --- */
 
-/* If the table that begins here is nothing but numbers of one kind, pushes it. */
-bool unpack_push_if_numbers(lua_State *L, Unpacker *u, uint32_t items, uint32_t pairs);
-
 /* Puts the numbers that come next into the list that is the innermost frame. */
 void unpack_numbers(lua_State *L, Unpacker *u, UnpackFrame *f);
 

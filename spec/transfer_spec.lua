@@ -85,6 +85,30 @@ describe("values that cross to another Lua state", function()
     end
   end)
 
+  it("keeps lists that Lua made as long as they are, and numbers that change their kind anywhere", function()
+    for _, n in ipairs { 4095, 4096, 4097, 8192, 131072 } do
+      local exact = table.pack(table.unpack({}, 1, n))
+      exact.n = nil
+      for i = 1, n do exact[i] = i end
+      for _, last in ipairs { 0.5, -1, "text", false } do
+        exact[n] = last
+        local c = copy(exact)
+        assert.are.equal(n, #c)
+        assert.are.equal(n - 1, c[n - 1])
+        assert.is_true(rawequal(last, c[n]))
+        assert.are.equal(math.type(last), math.type(c[n]))
+        assert.is_nil(next(c, n))
+      end
+    end
+  end)
+
+  it("names the place of what cannot cross behind many numbers", function()
+    local list = {}
+    for i = 1, 10000 do list[i] = i end
+    list[10001] = coroutine.create(print)
+    assert.matches("argument #2[10001]: a coroutine", message_of(copy, list), 1, true)
+  end)
+
   it("keeps a long list also where the caller's stack is nearly full", function()
     local list = {}
     for i = 1, 150000 do list[i] = i end
