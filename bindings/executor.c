@@ -10,8 +10,9 @@
 
 #define MAX_THREADS 1024
 #define DEFAULT_QUEUE 1024
-#define DEFAULT_NICE 10      /* a ninth of the weight of the loop, where they compete for a core */
-#define MIN_MEMORY (1 << 20) /* bytes: a state with the host's modules takes about half of it */
+#define DEFAULT_NICE 10 /* a ninth of the weight of the loop, where they compete for a core */
+#define MIN_MESSAGE (64 << 10) /* bytes: an error with its traceback has room */
+#define MIN_MEMORY (1 << 20)   /* bytes: a state with the host's modules takes about half of it */
 
 static const char default_key; /* its address is the registry's key of the default pool */
 
@@ -46,8 +47,8 @@ static lua_Integer integer_option(lua_State *L, int index, IntegerOption option)
 }
 
 static void check_option_names(lua_State *L, int index) {
-  static const char *const known[] = {"threads", "queue", "max_jobs", "max_memory",
-                                      "nice",    "init",  NULL};
+  static const char *const known[] = {"threads",     "queue", "max_jobs", "max_memory",
+                                      "max_message", "nice",  "init",     NULL};
   lua_pushnil(L);
   while (lua_next(L, index)) {
     lua_pop(L, 1);
@@ -106,10 +107,12 @@ static void push_handle(lua_State *L, PoolOptions *options) {
   luaL_setmetatable(L, EXECUTOR_POOL);
 }
 
-/* new([{threads = cores, queue = 1024, nice = 10, init = nil, max_jobs = nil, max_memory = nil}])
-   -> pool. Threads are started when they are needed, with a nice value that is higher than the
-   process's by `nice`. init() runs in each worker's state before its first job; a state is replaced
-   by a new one after max_jobs jobs, or when a job would need more than max_memory bytes in it. */
+/* new([{threads = cores, queue = 1024, nice = 10, init = nil, max_jobs = nil, max_memory = nil,
+   max_message = 1 GB}]) -> pool. Threads are started when they are needed, with a nice value that
+   is higher than the process's by `nice`. init() runs in each worker's state before its first job;
+   a state is replaced by a new one after max_jobs jobs, or when a job would need more than
+   max_memory bytes in it. What would make a message of more than max_message bytes (a call, its
+   results, a value of its progress) is an error. */
 static int executor_new(lua_State *L) {
   if (lua_isnoneornil(L, 1)) {
     lua_settop(L, 0);
@@ -122,11 +125,13 @@ static int executor_new(lua_State *L) {
   IntegerOption queue = {"queue", DEFAULT_QUEUE, 1, INT32_MAX};
   IntegerOption max_jobs = {"max_jobs", 0, 1, INT64_MAX};
   IntegerOption max_memory = {"max_memory", 0, MIN_MEMORY, INT64_MAX};
+  IntegerOption max_message = {"max_message", TRANSFER_MAX_BYTES, MIN_MESSAGE, TRANSFER_MAX_BYTES};
   IntegerOption niceness = {"nice", DEFAULT_NICE, 0, 19};
   PoolOptions options = {.threads = (int)integer_option(L, 1, threads),
                          .queue = (size_t)integer_option(L, 1, queue),
                          .max_jobs = (uint64_t)integer_option(L, 1, max_jobs),
                          .max_memory = (size_t)integer_option(L, 1, max_memory),
+                         .max_message = (size_t)integer_option(L, 1, max_message),
                          .nice = (int)integer_option(L, 1, niceness)};
   push_handle(L, &options);
   pack_init(L, 1, &options.init);

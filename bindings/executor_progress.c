@@ -94,7 +94,7 @@ static int put_again(lua_State *L, Task *t) {
 
 /* Stack: job, values. */
 static int put(lua_State *L, JobHandle *handle) {
-  TransferMessage message = {0};
+  TransferMessage message = {.max_bytes = handle->worker->pool->max_message};
   if (!transfer_pack(L, 2, lua_gettop(L) - 1, "progress #", &message)) {
     transfer_free(&message);
     luaL_where(L, 1);

@@ -348,6 +348,7 @@ Pool *pool_new(Runtime *rt, PoolOptions *options) {
   pool->max_queued = options->queue;
   pool->max_jobs = options->max_jobs;
   pool->max_memory = options->max_memory;
+  pool->max_message = options->max_message;
   pool->nice = options->nice;
   pool->preload = options->preload;
   options->preload = (TransferMessage){0};

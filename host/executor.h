@@ -70,6 +70,7 @@ typedef struct PoolOptions {
   size_t queue;             /* waiting jobs, at most */
   uint64_t max_jobs;        /* a state runs; 0: any number */
   size_t max_memory;        /* bytes of a state; 0: any */
+  size_t max_message;       /* bytes of a call, of its outcome; 0: TRANSFER_MAX_BYTES */
   int nice;                 /* how much its threads give way to others: added to their nice value */
   const char *path, *cpath; /* package.path and .cpath for the workers; copied */
   TransferMessage preload;  /* packed loaders for package.preload, or empty; taken over */
@@ -96,6 +97,7 @@ struct Pool {
   size_t max_queued;
   uint64_t max_jobs;          /* 0: any number */
   size_t max_memory;          /* 0: any */
+  size_t max_message;         /* bytes; 0: TRANSFER_MAX_BYTES */
   int nice;                   /* added to the nice value of its threads */
   bool may_spin;              /* there is a core to spare */
   char *path, *cpath;         /* package.path and .cpath for the workers */

@@ -28,6 +28,7 @@ Job *job_new(Pool *pool) {
   Job *job = calloc(1, sizeof *job);
   if (!job) return NULL;
   job->pool = pool;
+  job->message.max_bytes = pool->max_message;
   atomic_init(&job->cancelled, false);
   return job;
 }

@@ -23,9 +23,17 @@ typedef struct TransferMessage {
   Buffer bytes;
   Code **codes; /* each is held; the bytes name them by their index */
   uint32_t code_count, code_cap;
+  size_t max_bytes; /* that it may have; 0: TRANSFER_MAX_BYTES, and no more in any case */
 } TransferMessage;
 
-/* Empties the message and keeps its memory for the next one. */
+/* A message that would be longer is refused. */
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+#define TRANSFER_MAX_BYTES ((size_t)16 << 10)
+#else
+#define TRANSFER_MAX_BYTES ((size_t)1 << 30)
+#endif
+
+/* Empties the message and keeps its memory, and its limit, for the next one. */
 void transfer_clear(TransferMessage *message);
 
 /* Frees what the message owns: it is empty and may be used again. */

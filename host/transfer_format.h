@@ -56,13 +56,8 @@ typedef enum TransferTableKind {
 #define TRANSFER_FUNCTION_HEAD 7 /* bytes before its first upvalue */
 #define TRANSFER_RUN_HEAD 5      /* bytes before a run's first number: tag, count */
 
-/* A message that would be longer is refused. */
-#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-#define TRANSFER_MAX_BYTES ((size_t)16 << 10)
-#else
-#define TRANSFER_MAX_BYTES ((size_t)1 << 30)
-#endif
-#define TRANSFER_TOO_LARGE "too much for one message (the limit is 1 GB)"
+/* How the refusal of a message begins that would be longer than it may be. */
+#define TRANSFER_TOO_LARGE "too much for one message"
 
 /* The registry's table of registered userdata: metatable name -> {pack, unpack}. */
 #define TRANSFER_TYPES "moonloop.transfer"

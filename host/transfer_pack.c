@@ -180,6 +180,7 @@ bool transfer_pack(lua_State *L, int first, int count, const char *what, Transfe
   Packer p;
   p.message = out;
   p.out = &out->bytes;
+  p.max = out->max_bytes ? out->max_bytes : TRANSFER_MAX_BYTES;
   p.scratch = (Buffer){0};
   p.what = what;
   p.count = count;

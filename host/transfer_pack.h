@@ -40,6 +40,7 @@ typedef struct PackSeen {
 typedef struct Packer {
   TransferMessage *message;
   Buffer *out;      /* its bytes */
+  size_t max;       /* of them */
   Buffer scratch;   /* the code that is being dumped */
   const char *what; /* names the values in error messages */
   int count;
@@ -91,6 +92,9 @@ bool pack_if_seen(lua_State *L, Packer *p);
    one, to the value that was about to be packed. */
 int pack_refuse(lua_State *L, Packer *p, const char *problem);
 
+/* The same for a message that would be longer than it may be. */
+int pack_refuse_size(lua_State *L, Packer *p);
+
 /* --- the bytes --- */
 
 /* Raises that memory is out. */
@@ -98,13 +102,13 @@ static inline int pack_out_of_memory(lua_State *L) { return luaL_error(L, "not e
 
 /* Makes room for `n` more bytes, within the limit of a message. */
 static inline void pack_reserve(lua_State *L, Packer *p, size_t n) {
-  if (n > TRANSFER_MAX_BYTES - p->out->len) pack_refuse(L, p, TRANSFER_TOO_LARGE);
+  if (n > p->max - p->out->len) pack_refuse_size(L, p);
   if (!buffer_reserve(p->out, n)) pack_out_of_memory(L);
 }
 
 /* Appends `n` bytes; raises when memory is out. */
 static inline void pack_put(lua_State *L, Packer *p, const void *bytes, size_t n) {
-  if (n > TRANSFER_MAX_BYTES - p->out->len) pack_refuse(L, p, TRANSFER_TOO_LARGE);
+  if (n > p->max - p->out->len) pack_refuse_size(L, p);
   if (!buffer_add(p->out, bytes, n)) pack_out_of_memory(L);
 }
 

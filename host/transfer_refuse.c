@@ -99,3 +99,9 @@ int pack_refuse(lua_State *L, Packer *p, const char *problem) {
   luaL_pushresult(&b);
   return lua_error(L);
 }
+
+int pack_refuse_size(lua_State *L, Packer *p) {
+  char why[100];
+  snprintf(why, sizeof why, TRANSFER_TOO_LARGE " (the limit is %zu bytes)", p->max);
+  return pack_refuse(L, p, why);
+}

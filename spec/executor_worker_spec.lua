@@ -198,6 +198,58 @@ describe("max_memory", function()
   end)
 end)
 
+describe("max_message", function()
+  local LIMIT = 64 << 10
+  local large, too_large = ("x"):rep(LIMIT - 1000), ("x"):rep(LIMIT)
+  local problem = "too much for one message (the limit is 65536 bytes)"
+  local pool
+
+  setup(function() pool = ml.executor.new { threads = 1, max_message = LIMIT } end)
+  teardown(function() pool:close() end)
+
+  it("lets through what fits, both ways", function()
+    assert.equal(large, pool:run(function(s) return s end, large))
+  end)
+
+  it("refuses a call that is larger before it is sent, and names what is too much", function()
+    local ok, err = pcall(pool.run, pool, print, large, { text = { too_large } })
+    assert.is_false(ok)
+    assert.matches("cannot send argument #3.text[1]: " .. problem, err, 1, true)
+    assert.equal(0, pool:stats().failed)
+    local numbers = {}
+    for i = 1, LIMIT do numbers[i] = i end
+    assert.matches(problem, select(2, pcall(pool.run, pool, print, numbers)), 1, true)
+    ok, err = pcall(pool.run, pool, function() return #too_large end)
+    assert.is_false(ok)
+    assert.matches("upvalue 'too_large' of function at spec/executor_worker_spec.lua:", err, 1, true)
+  end)
+
+  it("fails a job whose results or error are larger, and the worker goes on", function()
+    local err = select(2, pcall(pool.run, pool, function() return 1, ("x"):rep(100000) end))
+    assert.matches("cannot send result #2: " .. problem, err, 1, true)
+    err = select(2, pcall(pool.run, pool, function() error(("x"):rep(100000), 0) end))
+    assert.matches("cannot send the error: " .. problem, err, 1, true)
+    assert.equal(1, pool:run(function() return 1 end))
+  end)
+
+  it("holds for the values of a job's progress", function()
+    local call = pool:start(function()
+      return select(2, pcall(function() return ml.executor.current():progress(("x"):rep(100000)) end))
+    end)
+    for _ in call:progress() do error "nothing is sent" end
+    assert.matches("cannot send progress #1: " .. problem, call:await(), 1, true)
+  end)
+
+  it("is 1 GB for pools that do not say", function()
+    local other <close> = ml.executor.new { threads = 1 }
+    local text = ("x"):rep(4 << 20)
+    assert.equal(#text, other:run(function(s) return #s end, text))
+    assert.equal(#text, ml.executor.run(function(s) return #s end, text))
+    assert.error_matches(function() ml.executor.new { max_message = (1 << 30) + 1 } end,
+      "max_message must be an integer from 65536 to 1073741824, not 1073741825")
+  end)
+end)
+
 describe("the options of a pool", function()
   it("are checked", function()
     for _, case in ipairs {
