@@ -28,8 +28,8 @@ typedef enum JsonMark { JSON_UNMARKED, JSON_ARRAY, JSON_OBJECT } JsonMark;
 bool json_encode(lua_State *L, int index, Buffer *out, unsigned flags, JsonError *error);
 
 /* Pushes the value of the JSON text; null becomes json_push_null's value. On failure nothing is
-   pushed and `error` says what and where. Raises only Lua's out-of-memory error. The text needs no
-   terminating NUL. */
+   pushed and `error` says what and where. Raises Lua's out-of-memory error, and what breaks the
+   running task off; never yields. The text needs no terminating NUL. */
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error);
 
 /* json_decode as Lua functions want it: pushes the value and returns 1, or nil and an error object

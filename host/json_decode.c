@@ -18,6 +18,11 @@
  */
 #define STACK_ROOM 24
 
+/* From so many elements on a call of list_maker is the faster way to make their table. */
+#define LONG_LIST 16
+
+static const char list_maker_key; /* its address is the registry's key of that function */
+
 typedef struct Decoder {
   lua_State *L;
   const char *start, *p, *end;
@@ -130,22 +135,24 @@ static bool decode_number(Decoder *d) {
 }
 
 /* Most elements of lists of numbers: pushes up to `most` integers of up to seven digits with a
-   comma right behind them, each read as one word. Returns how many; decode_value is for what
-   follows. */
+   comma right behind them, each read as one word. Returns how many; where they are fewer,
+   decode_value is for what follows. */
 static int decode_short_integers(Decoder *d, int most) {
   const char *p = d->p;
   lua_State *L = d->L;
   int count = 0;
-  for (; count < most && d->end - p >= 1 + 8; count++) { /* a sign and a word */
+  if (d->end - p < 1 + 8 + 1) return 0; /* a sign, a word, and what is behind a comma */
+  const char *last = d->end - (1 + 8 + 1);
+  for (; count < most && p <= last; count++) {
     bool negative = *p == '-';
     const char *digits = p + negative;
     uint64_t w = word_load(digits), other = json_not_digit8(w);
     unsigned bits = other ? word_before(other) * 8 : 0; /* of digits */
-    if (!bits || digits[bits / 8] != ',' || (bits > 8 && *digits == '0')) break;
-    w = (w << (64 - bits)) & UINT64_C(0x0F0F0F0F0F0F0F0F);  /* zeros stand in for missing digits */
-    w = (w * 10 + (w >> 8)) & UINT64_C(0x00FF00FF00FF00FF); /* two neighbours make a number */
-    w = (w * 100 + (w >> 16)) & UINT64_C(0x0000FFFF0000FFFF);
-    w = (w * 10000 + (w >> 32)) & 0xFFFFFFFF;
+    if (!bits || digits[bits / 8] != ',' || (*digits == '0' && bits > 8)) break;
+    /* Zeros stand in for missing digits; then two neighbours make a number, three times. */
+    w = ((w << (64 - bits)) & UINT64_C(0x0F0F0F0F0F0F0F0F)) * (10 << 8 | 1) >> 8;
+    w = (w & UINT64_C(0x00FF00FF00FF00FF)) * (100 << 16 | 1) >> 16;
+    w = (w & UINT64_C(0x0000FFFF0000FFFF)) * (UINT64_C(10000) << 32 | 1) >> 32;
     lua_pushinteger(L, negative ? -(lua_Integer)w : (lua_Integer)w);
     p = digits + bits / 8 + 1;
     if (*p == ' ') p++;
@@ -306,9 +313,26 @@ static inline int next_element(Decoder *d, char close) {
   return -1;
 }
 
+/* Pushes list_maker(...) -> {...}. Lua's table constructor fills a table in one go, where
+   lua_rawseti looks for the place of each element. */
+static void push_list_maker(lua_State *L) {
+  static const char code[] = "return {...}";
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_maker_key) == LUA_TFUNCTION) return;
+  lua_pop(L, 1);
+  if (luaL_loadbufferx(L, code, sizeof code - 1, "@moonloop/json", "t") != LUA_OK) lua_error(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &list_maker_key);
+}
+
 /* Replaces the slot `table` by an array of the `count` values above it. */
-static void collect_array(lua_State *L, int table, int count, int room) {
-  lua_createtable(L, room, 0);
+static void collect_array(lua_State *L, int table, int count) {
+  if (count >= LONG_LIST && lua_checkstack(L, 2 * count)) { /* its arguments, and once more */
+    push_list_maker(L);
+    lua_replace(L, table);
+    lua_call(L, count, 1);
+    return;
+  }
+  lua_createtable(L, count, 0);
   lua_replace(L, table);
   for (; count > 0; count--) lua_rawseti(L, table, count);
 }
@@ -324,18 +348,22 @@ static bool decode_array(Decoder *d) {
     more = 0;
   }
   while (more) {
-    if (count % 16 == 0 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
-    if (count < PENDING_MAX) count += decode_short_integers(d, 15 - (int)count % 16);
-    if (!decode_value(d)) return false;
-    count++;
+    int room = 16 - (int)(count % 16), n = 0;
+    if (room == 16 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
+    if (count < PENDING_MAX) n = decode_short_integers(d, room);
+    count += n;
+    if (n < room) {
+      if (!decode_value(d)) return false;
+      count++;
+      more = next_element(d, ']');
+      if (more < 0) return false;
+    }
     if (count > PENDING_MAX)
       lua_rawseti(L, table, count);
     else if (count == PENDING_MAX)
-      collect_array(L, table, PENDING_MAX, PENDING_MAX * 2);
-    more = next_element(d, ']');
-    if (more < 0) return false;
+      collect_array(L, table, PENDING_MAX);
   }
-  if (count < PENDING_MAX) collect_array(L, table, (int)count, (int)count);
+  if (count < PENDING_MAX) collect_array(L, table, (int)count);
   lua_pushvalue(L, d->array_mark);
   lua_setmetatable(L, table);
   return true;

@@ -20,9 +20,10 @@ static inline uint64_t json_special8(uint64_t w) {
   return (w | (w - WORD_ONES * 0x20) | (quote - WORD_ONES) | (backslash - WORD_ONES)) & WORD_TOPS;
 }
 
-/* The same for bytes that are not digits. */
+/* The same for bytes that are not digits. Of those beyond ASCII the sum finds the first 48, the
+   difference the others. */
 static inline uint64_t json_not_digit8(uint64_t w) {
-  return (w | (w + WORD_ONES * (0x7F - '9')) | (w - WORD_ONES * '0')) & WORD_TOPS;
+  return ((w + WORD_ONES * (0x7F - '9')) | (w - WORD_ONES * '0')) & WORD_TOPS;
 }
 
 /* The first byte from `p` that is not plain, or `end`. */

@@ -368,6 +368,37 @@ describe("json.decode", function()
     end
   end)
 
+  it("reads lists of any length, whatever their elements", function()
+    for n = 0, 40 do
+      for _, length in ipairs {n, 256 - 20 + n, 512 - 20 + n} do
+        local numbers, mixed = json.array(), json.array()
+        for i = 1, length do numbers[i], mixed[i] = i * 37, i % 7 == 0 and "text" or i end
+        same_after(numbers)
+        same_after(mixed)
+        assert.equal(length, #decode(encode(numbers)))
+      end
+    end
+  end)
+
+  it("reads a list where the stack has hardly room for it", function()
+    local function with_arguments(n, f)
+      local function call(...) -- luacheck: ignore (they are on the stack)
+        local result = f()
+        return result
+      end
+      return pcall(function() return (call(table.unpack({}, 1, n))) end)
+    end
+    local fits, too_many = 0, 1000000
+    while too_many - fits > 1 do
+      local middle = (fits + too_many) // 2
+      if with_arguments(middle, function() end) then fits = middle else too_many = middle end
+    end
+    local text = "[" .. ("1,"):rep(99) .. "1]"
+    local ok, list = with_arguments(fits - 170, function() return decode(text) end)
+    assert.is_true(ok)
+    assert.equal(100, #list)
+  end)
+
   it("works on a stack that is nearly full, and in a coroutine", function()
     local text = ("["):rep(500) .. ("]"):rep(500)
     assert.equal(text, coroutine.wrap(function() return encode(decode(text)) end)())
