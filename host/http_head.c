@@ -155,6 +155,7 @@ static bool check_target(HttpRequest *r) {
 typedef struct Seen {
   unsigned count, hosts, encodings, lengths;
   unsigned unknown_coding; /* the status for codings other than chunked alone */
+  uint64_t length;         /* Content-Length, of no more than 18 digits */
   bool close, other;       /* Connection: close, and something else */
 } Seen;
 
@@ -209,9 +210,12 @@ static bool check_header(HttpRequest *r, const HttpHeader *h, Seen *seen) {
   case 14:
     if (!http_name_is(h->name, 14, "content-length")) break;
     if (seen->lengths++) return refuse(r, 400, "more than one Content-Length header");
-    for (size_t i = 0; i < h->value_len; i++)
+    for (size_t i = 0; i < h->value_len; i++) {
       if (h->value[i] < '0' || h->value[i] > '9')
         return refuse(r, 400, "invalid Content-Length header");
+      seen->length = seen->length * 10 + (unsigned)(h->value[i] - '0');
+    }
+    if (h->value_len < 1 || h->value_len > 18) seen->other = true;
     break;
   case 16: /* some clients' name for Connection, which llhttp knows */
     if (http_name_is(h->name, 16, "proxy-connection")) seen->other = true;
@@ -285,28 +289,50 @@ bool http_head_check(HttpRequest *r) {
   return check_lines(r, p + 11, end, &seen);
 }
 
-size_t http_head_read_plain(HttpRequest *r, size_t n) {
-  static const char method[] = "GET ", version[] = " HTTP/1.1\r\n";
-  if (n < sizeof "GET / HTTP/1.1\r\n\r\n" - 1) return 0; /* there may be no buffer even */
-  const char *head = http_request_head(r), *end = head + n, *target = head + sizeof method - 1;
-  if (memcmp(head, method, sizeof method - 1) || *target != '/') return 0;
+/* The length of "GET " or "POST ", which the request has at its head, or 0. */
+static inline size_t read_plain_method(HttpRequest *r, const char *head) {
+  static const char get[] = "GET ", post[] = "POST ";
+  if (!memcmp(head, get, sizeof get - 1)) {
+    r->method = HTTP_GET;
+    return sizeof get - 1;
+  }
+  if (memcmp(head, post, sizeof post - 1) != 0) return 0;
+  r->method = HTTP_POST;
+  return sizeof post - 1;
+}
+
+/* Where it is a request that ends with these bytes or before: the length of its head. */
+static inline size_t read_plain(HttpRequest *r, const char *head, const char *end, Seen *seen) {
+  static const char version[] = " HTTP/1.1\r\n";
+  size_t at = read_plain_method(r, head);
+  const char *target = head + at;
+  if (!at || *target != '/') return 0;
   const char *space = memchr(target, ' ', (size_t)(end - target));
   if (!space || end - space < 13 || memcmp(space, version, sizeof version - 1)) return 0;
+  r->target = (HttpSpan){(uint32_t)at, (uint32_t)(space - target)};
+  r->minor = 1;
+  if (!check_target(r) || !check_lines(r, space + sizeof version - 1, end, seen)) return 0;
+  if (seen->encodings || seen->other || r->expects) return 0;
+  size_t n = r->headers.at + r->headers.len + 2;
+  return seen->length <= (size_t)(end - head) - n ? n : 0;
+}
+
+size_t http_head_read_plain(HttpRequest *r, size_t n) {
+  if (n < sizeof "GET / HTTP/1.1\r\n\r\n" - 1) return 0; /* there may be no buffer even */
+  const char *head = http_request_head(r);
   uint8_t minor = r->minor;
   Seen seen = {0};
-  r->target = (HttpSpan){sizeof method - 1, (uint32_t)(space - target)};
-  r->method = HTTP_GET;
-  r->minor = 1;
-  if (!check_target(r) || !check_lines(r, space + sizeof version - 1, end, &seen) || seen.lengths ||
-      seen.encodings || seen.other || r->expects) {
-    r->error_status = 0; /* llhttp has the last word */
+  size_t length = read_plain(r, head, head + n, &seen);
+  if (!length) { /* llhttp has the last word */
+    r->error_status = 0;
     r->target.len = 0;
+    r->method = HTTP_GET;
     r->minor = minor;
     r->expects = false;
     return 0;
   }
   r->keep_alive = !seen.close;
   r->chunked = false;
-  r->content_length = 0;
-  return r->headers.at + r->headers.len + 2;
+  r->content_length = seen.length;
+  return length;
 }

@@ -17,9 +17,10 @@ static inline bool http_head_line_is_too_long(const HttpRequest *r) {
    expects. False: it was refused. */
 bool http_head_check(HttpRequest *r);
 
-/* Reads a whole and ordinary head of a GET, the first of `n` bytes, as llhttp would, in one pass
-   over it: it costs a third. Returns its length, or 0 where anything needs a closer look (the head
-   goes on, is wrong, or has to do with a body): then nothing has been done. */
+/* Reads a whole and ordinary head, the first of `n` bytes, as llhttp would, in one pass over it: it
+   costs a third. It is that of a GET or a POST whose body, where Content-Length says that there is
+   one, is among the bytes behind it. Returns its length, or 0 where anything needs a closer look
+   (the request goes on, is wrong, or framed otherwise): then nothing has been done. */
 size_t http_head_read_plain(HttpRequest *r, size_t n);
 
 #endif

@@ -42,12 +42,15 @@ static int on_headers_complete(llhttp_t *parser) {
   return r->chunked || r->content_length ? HPE_PAUSED : 0;
 }
 
-static int on_body(llhttp_t *parser, const char *at, size_t n) {
-  HttpRequest *r = parser->data;
+static int take_body(HttpRequest *r, const char *at, size_t n) {
   if (r->body_total + n > r->max_body) return http_request_refuse(r, 413, "Content Too Large");
   r->body_total += n;
   buffer_pool_take(r->pool, &r->body);
   return buffer_add(&r->body, at, n) ? 0 : http_request_refuse(r, 503, "out of memory");
+}
+
+static int on_body(llhttp_t *parser, const char *at, size_t n) {
+  return take_body(parser->data, at, n);
 }
 
 static int on_message_complete(llhttp_t *parser) {
@@ -179,16 +182,32 @@ static inline void skip_empty_lines(HttpRequest *r) {
     r->start++;
 }
 
+/* The head was read without llhttp. */
+static HttpProgress head_was_read(HttpRequest *r) {
+  r->body_is_here = r->content_length > 0;
+  r->state = r->body_is_here ? REQUEST_IN_BODY : REQUEST_COMPLETE;
+  return r->body_is_here ? HTTP_HEAD_READ : HTTP_COMPLETE;
+}
+
+static HttpProgress take_body_that_is_here(HttpRequest *r) {
+  size_t n = r->content_length;
+  r->body_is_here = false;
+  if (take_body(r, http_request_head(r) + r->parsed, n)) return HTTP_BAD;
+  r->parsed += n;
+  r->body_raw = n;
+  r->state = REQUEST_COMPLETE;
+  return HTTP_COMPLETE;
+}
+
 HttpProgress http_request_parse(HttpRequest *r) {
   if (r->error_status) return HTTP_BAD;
+  if (r->body_is_here) return take_body_that_is_here(r);
   skip_empty_lines(r);
   size_t n = http_request_pending(r), used;
   bool body = r->state == REQUEST_IN_BODY;
   if (r->was_last && n) return bad(r, 400, "bytes behind the last request");
-  if (r->state == REQUEST_IDLE && !r->parsed && (r->parsed = http_head_read_plain(r, n))) {
-    r->state = REQUEST_COMPLETE;
-    return HTTP_COMPLETE;
-  }
+  if (r->state == REQUEST_IDLE && !r->parsed && (r->parsed = http_head_read_plain(r, n)))
+    return head_was_read(r);
   const char *from = n ? r->in.data + r->start + r->parsed : "";
   /* Counted before the limits are checked. */
   r->parsed += n;

@@ -1,6 +1,7 @@
 /* Reading HTTP/1 requests: bytes in, one parsed request at a time out. It knows no socket, so that
-   a fuzzer can drive it. llhttp finds the frame; what it leaves to a server (RFC 9112 sections 3.2
-   and 6, limits) is checked here in one pass over the head, whose bytes stay in one piece. */
+   a fuzzer can drive it. llhttp finds the frame, but of the most ordinary requests; what it leaves
+   to a server (RFC 9112 sections 3.2 and 6, limits) is checked here in one pass over the head,
+   whose bytes stay in one piece. */
 #ifndef ML_HTTP_REQUEST_H
 #define ML_HTTP_REQUEST_H
 
@@ -43,6 +44,7 @@ typedef struct HttpRequest {
   bool chunked;
   bool path_escaped; /* the path has a '%' */
   bool no_path;      /* the target is no resource: OPTIONS *, CONNECT host:port */
+  bool body_is_here; /* all of it follows the head that was read, without llhttp */
   uint64_t content_length;
   Buffer body;         /* decoded; its owner may take what is there while more comes */
   uint64_t body_total; /* decoded bytes in all */

@@ -138,6 +138,27 @@ describe("a request body", function()
       "5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n")).body)
     assert.equal("", echo(request("POST", "/", "Content-Length: 0\r\n")).body)
   end)
+  it("is the same whether it comes with its head or after it, and ends where the next request begins", function()
+    support.serving(echo_app(), function(port)
+      local bodies = { "", "a", "hello", ("0123456789abcdef"):rep(500) }
+      local all = {}
+      for i, body in ipairs(bodies) do
+        all[i] = request("POST", "/", "Content-Length: 00" .. #body .. " \r\n", body)
+      end
+      local conn <close> = assert(rawtcp.connect(port))
+      conn:send(table.concat(all))
+      for _, body in ipairs(bodies) do assert.equal(body, support.receive(conn).body) end
+      for i, body in ipairs(bodies) do
+        local head = #all[i] - #body
+        for _, cut in ipairs { head, head + #body // 2, #all[i] - 1 } do
+          conn:send(all[i]:sub(1, cut))
+          ml.sleep(0)
+          conn:send(all[i]:sub(cut + 1))
+          assert.equal(body, support.receive(conn).body)
+        end
+      end
+    end)
+  end)
   it("may be large", function()
     local body = ("0123456789abcdef"):rep(40000)
     assert.is_true(echo(request("PUT", "/", "Content-Length: " .. #body .. "\r\n", body)).body == body)
@@ -149,6 +170,7 @@ describe("a request body", function()
     support.serving(app, function(port)
       assert.equal("0123456789", support.post(port, "/", "0123456789").body)
       assert.equal(413, support.ask(port, request("POST", "/", "Content-Length: 11\r\n")).status)
+      assert.equal(413, support.ask(port, request("POST", "/", "Content-Length: 11\r\n", "01234567890")).status)
       local chunked = request("POST", "/", "Transfer-Encoding: chunked\r\n", "b\r\n01234567890\r\n0\r\n\r\n")
       assert.equal(413, support.ask(port, chunked).status)
       assert.equal(413, support.ask(port, request("POST", "/default", "Content-Length: 10485761\r\n")).status)
