@@ -17,6 +17,9 @@
 
 #define DEFAULT_BLOCK_LIMIT 0.1 /* seconds */
 #define DEFAULT_CPU_LIMIT 30.0
+/* Beyond its drain limit a worker has clean-ups of cancelled tasks to wait for, twice up to five
+   seconds. */
+#define DEFAULT_KILL_AFTER 15.0
 
 static const char usage_to_serve[] =
     "Usage:\n"
@@ -30,6 +33,8 @@ static const char usage_to_serve[] =
     "auto:\n"
     "                                 one a core\n"
     "      --reload                   new ones when files of the code change (1 if no --workers)\n"
+    "      --kill-after SECONDS       a worker that does not end is killed so long after its drain "
+    "limit (15)\n"
     "      --access-log FORMAT        a line for each response on standard output: common or json\n"
     "      --cpu-limit SECONDS        CPU time after which a task that does not suspend is broken\n"
     "                                 off (30); 0: never\n";
@@ -134,6 +139,10 @@ static const char *set_cpu_limit(CliRequest *r, const char *v, char *message, in
   return read_time("--cpu-limit", v, 1, &r->cpu_limit, message, size);
 }
 
+static const char *set_kill_after(CliRequest *r, const char *v, char *message, int size) {
+  return read_time("--kill-after", v, 1, &r->kill_after, message, size);
+}
+
 static const char *set_access_log(CliRequest *r, const char *v, char *message, int size) {
   if (strcmp(v, "common") != 0 && strcmp(v, "json") != 0)
     return wrong(message, size, "serve: --access-log must be common or json, not '%s'", v);
@@ -147,9 +156,13 @@ static const struct {
   const char *name;
   const char *(*set)(CliRequest *r, const char *v, char *message, int size);
 } serve_options[] = {
-    {"--host", set_host},           {"--port", set_port},
-    {"--workers", set_workers},     {"--block-limit", set_block_limit},
-    {"--cpu-limit", set_cpu_limit}, {"--access-log", set_access_log},
+    {"--host", set_host},
+    {"--port", set_port},
+    {"--workers", set_workers},
+    {"--block-limit", set_block_limit},
+    {"--cpu-limit", set_cpu_limit},
+    {"--access-log", set_access_log},
+    {"--kill-after", set_kill_after},
 };
 
 static const char *set_limit(CliRequest *r, const HttpLimit *limit, const char *option,
@@ -192,6 +205,7 @@ static const char *parse_serve(int argc, char **argv, CliRequest *r, char *messa
   r->host = "127.0.0.1";
   r->port = 8000;
   r->cpu_limit = DEFAULT_CPU_LIMIT;
+  r->kill_after = DEFAULT_KILL_AFTER;
   for (int i = 2; i < argc; i++) {
     const char *a = argv[i];
     if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {

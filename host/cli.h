@@ -26,6 +26,7 @@ typedef struct CliRequest {
   int port;
   int workers;                  /* processes that serve; 0: this one */
   bool reload;                  /* new ones when the code changes */
+  double kill_after;            /* seconds beyond its drain limit for one that does not end */
   const char *access_log;       /* "common", "json" or NULL */
   double block_limit;           /* seconds; 0: stretches of any length are fine */
   double cpu_limit;             /* CPU seconds; the same */

@@ -266,6 +266,7 @@ static int catch_signals(Supervisor *s) {
 static int open_workers(Supervisor *s, int listener, char **argv) {
   s->workers = (WorkerOwner){.loop = &s->loop,
                              .argv = argv,
+                             .kill_after = s->request->kill_after,
                              .listener = listener,
                              .on_ready = on_ready,
                              .on_file = on_file,

@@ -14,9 +14,6 @@
 
 #define LONGEST_LINE (64 * 1024) /* of a worker's standard error: the rest is shown as another */
 #define CHUNK (16 * 1024)
-/* Beyond its drain limit a worker has clean-ups of cancelled tasks to wait for, twice up to five
-   seconds. */
-#define KILL_AFTER_DRAIN 15.0
 
 extern char **environ;
 
@@ -152,7 +149,7 @@ static void kill_it(uv_timer_t *killer) {
 }
 
 static void leave(SupervisorWorker *w) {
-  double limit = w->drain + KILL_AFTER_DRAIN;
+  double limit = w->drain + w->owner->kill_after;
   w->state = PROCESS_LEAVING;
   if (limit < 1e9) uv_timer_start(&w->killer, kill_it, (uint64_t)(limit * 1000), 0);
 }

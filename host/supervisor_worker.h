@@ -20,6 +20,7 @@ typedef struct SupervisorWorker SupervisorWorker;
 typedef struct WorkerOwner {
   uv_loop_t *loop;
   char **argv;        /* of `moonloop serve`, for all */
+  double kill_after;  /* seconds beyond its drain limit until one that does not end is killed */
   int listener;       /* the socket that they share */
   int board_fd;       /* what they map */
   WorkerBoard *board; /* the same here */

@@ -208,6 +208,7 @@ describe("moonloop", function()
           "serve: --max-headers must be a whole number of lines from 1 to 10000, not '0'",
         ["serve a.lua --max_body 1"] = "serve: unknown option '--max_body'",
         ["serve a.lua --workers 0"] = "serve: --workers must be auto or a number from 1 to 256, not '0'",
+        ["serve a.lua --workers 2 --kill-after=-1"] = "--kill-after must be a number of seconds, not '-1'",
         ["serve a.lua --workers=two"] = "serve: --workers must be auto or a number from 1 to 256, not 'two'",
         ["serve a.lua --workers"] = "serve: --workers needs a value",
         ["serve a.lua --reload=yes"] = "serve: unknown option '--reload=yes'",

@@ -205,6 +205,43 @@ describe("serve --workers", function()
     assert.equal(503, stuck:await().status)
   end)
 
+  -- A worker that is blocked in a C function: opening a pipe that nobody writes to.
+  local blocked = app:gsub("return app%s*$", [[
+    app:get("/blocked", function()
+      assert(os.execute "mkfifo pipe")
+      io.stderr:write("blocked\n")
+      io.open "pipe"
+    end)
+    return app]])
+
+  it("kills a worker that does not end, --kill-after seconds after its drain limit", function()
+    local server <close> = served.start({ ["app.lua"] = blocked },
+      "--workers 2 --drain 0.1 --kill-after 0.3 --block-limit 0")
+    local request = ml.spawn(pcall, server.get, server, "/blocked")
+    server:wait_for "blocked"
+    server:kill "TERM"
+    assert.equal(128 + 9, (server:finish()))
+    assert.is_false(request:await())
+    local text = server:errors()
+    assert.matches("\nmoonloop: worker (%d) %(pid (%d+)%) does not end: it is killed\n" ..
+      "moonloop: worker %1 %(pid %2%) was killed by signal 9 %(Killed%) when it was to end\n$", text)
+    assert.equal(1, select(2, text:gsub("it is killed", "")))
+    assert.equal(1, select(2, text:gsub("on_stop of", "")))
+  end)
+
+  it("kills a worker of the old code that does not make room, and goes on serving", function()
+    local server <close> = served.start({ ["app.lua"] = blocked },
+      "--workers 1 --drain 0.1 --kill-after 0.3 --block-limit 0")
+    local request = ml.spawn(pcall, server.get, server, "/blocked")
+    server:wait_for "blocked"
+    server:kill "HUP"
+    server:wait_for "was killed by signal 9 %(Killed%) when it was to end\n"
+    assert.is_false(request:await())
+    assert.equal("1", json.decode(server:get().body).worker)
+    server:kill "TERM"
+    assert.equal(0, (server:finish()))
+  end)
+
   it("ends all processes at once at a second signal, with its status", function()
     local server <close> = served.start({ ["app.lua"] = app }, "--workers 2 --drain 1000")
     local pids = workers_of(server, 2)
