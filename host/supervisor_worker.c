@@ -47,41 +47,21 @@ static void on_printed(SupervisorWorker *w, const char *bytes, size_t n) {
   w->printed.len -= whole;
 }
 
-/* `text` is a signature and a path. */
-static void on_file(SupervisorWorker *w, const char *text) {
-  FileSignature signature;
-  size_t n = strcspn(text, " ");
-  if (!text[n] || n >= sizeof signature.text) return;
-  memcpy(signature.text, text, n);
-  signature.text[n] = '\0';
-  w->owner->on_file(w, text + n + 1, &signature);
-}
-
-static void on_line(SupervisorWorker *w, char *line) {
-  char *text = strchr(line, ' ');
-  if (!text) return;
-  *text++ = '\0';
-  if (strcmp(line, SUPERVISED_FILE) == 0) {
-    on_file(w, text);
-  } else if (strcmp(line, SUPERVISED_READY) == 0 && w->state == PROCESS_STARTING) {
+static void on_line(SupervisorWorker *w, const SaidLine *line) {
+  if (line->kind == SAID_FILE) {
+    w->owner->on_file(w, line->path, &line->signature);
+  } else if (w->state == PROCESS_STARTING) {
     w->state = PROCESS_READY;
     w->was_ready = true;
-    w->drain = strtod(text, NULL);
+    w->drain = line->drain;
     w->owner->on_ready(w);
   }
 }
 
 static void on_said(SupervisorWorker *w, const char *bytes, size_t n) {
-  if (!buffer_add(&w->said, bytes, n)) return;
-  char *line = w->said.data, *end = w->said.data + w->said.len;
-  for (char *line_end; (line_end = memchr(line, '\n', (size_t)(end - line)));) {
-    *line_end = '\0';
-    on_line(w, line);
-    line = line_end + 1;
-  }
-  w->said.len = (size_t)(end - line);
-  memmove(w->said.data, line, w->said.len);
-  if (w->said.len > LONGEST_LINE) w->said.len = 0; /* that was not ours */
+  SaidLine line;
+  if (!supervised_said_add(&w->said, bytes, n)) return;
+  while (supervised_said_next(&w->said, &line)) on_line(w, &line);
 }
 
 static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
@@ -105,7 +85,7 @@ static void on_closed(uv_handle_t *handle) {
   SupervisorWorker *w = handle->data;
   if (--w->open_handles) return;
   buffer_free(&w->printed);
-  buffer_free(&w->said);
+  supervised_said_free(&w->said);
   free(w);
 }
 

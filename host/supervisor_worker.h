@@ -3,7 +3,7 @@
 #define ML_SUPERVISOR_WORKER_H
 
 #include "buffer.h"
-#include "file_watch.h"
+#include "supervised_said.h"
 #include "worker_board.h"
 
 #include <uv.h>
@@ -50,7 +50,8 @@ struct SupervisorWorker {
   uv_pipe_t control; /* SUPERVISED_CONTROL */
   uv_timer_t killer; /* it does not end */
   int open_handles;
-  Buffer printed, said; /* lines that have not come to their end */
+  Buffer printed; /* the line that has not come to its end */
+  Said said;
 };
 
 /* Starts a worker. Returns 0 or a libuv error. */
