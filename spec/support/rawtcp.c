@@ -14,7 +14,7 @@
 
 #define CONN "rawtcp.conn"
 #define LISTENER "rawtcp.listener"
-#define DEFAULT_SECONDS 10 /* no spec hangs for ever on a peer that says nothing */
+#define DEFAULT_SECONDS 60 /* no spec hangs for ever on a peer that says nothing */
 
 typedef struct RawTcp RawTcp;
 
