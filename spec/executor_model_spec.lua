@@ -4,7 +4,7 @@ local ml = require "moonloop"
 
 local LONG = 60 -- seconds for one run
 
---- What jobs do. They allocate: that is where TSan delivers signals.
+--- What jobs do.
 local JOBS = {
   value = function(n) return n end,
   error = function(n) error { n = n } end,
@@ -13,7 +13,7 @@ local JOBS = {
     return n
   end,
   hog = function()
-    while true do pcall(function() local _ = {} end) end -- luacheck: ignore
+    while true do pcall(function() end) end
   end,
   stuck = function() ml.sleep(1000) end,
   memory = function()

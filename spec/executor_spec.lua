@@ -3,11 +3,9 @@ local ml = require "moonloop"
 local eventually = require("spec.support.tasks").eventually
 local run = require("spec.support.process").run
 
---- A job that runs until it is interrupted. It allocates: that is where TSan delivers signals.
+--- A job that runs until it is interrupted.
 local function hog()
-  while true do
-    local _ = {} -- luacheck: ignore
-  end
+  while true do end
 end
 
 --- The default pool's workers would outlive a spec: each has its own.
@@ -28,7 +26,7 @@ describe("ml.executor.run", function()
     with_pool({ threads = 1 }, function(pool)
       local a, b, c = pool:run(function(x, y)
         local stop = os.clock() + 0.05
-        while os.clock() < stop do local _ = {} end -- luacheck: ignore
+        while os.clock() < stop do end
         return x + y, nil, tostring(ml.current().id)
       end, 1, 2)
       assert.are.equal(3, a)
@@ -253,7 +251,7 @@ describe("cancelling", function()
           local co = coroutine.create(function()
             for _ = 1, 10 do coroutine.yield({}) end
           end)
-          while coroutine.resume(co) do local _ = {} end -- luacheck: ignore
+          while coroutine.resume(co) do end
         end
       end)
       assert.are.equal("free", pool:run(function() return "free" end))
@@ -482,7 +480,7 @@ describe("the end of the loop", function()
     local text, status = run([[
       local pool = ml.executor.new { threads = 2 }
       for _ = 1, 10 do
-        ml.spawn(pool.run, pool, function() while true do local _ = {} end end)
+        ml.spawn(pool.run, pool, function() while true do end end)
       end
       ml.spawn(pool.run, pool, function() ml.sleep(1000) end)
       while pool:stats().running < 2 do ml.sleep(0.001) end
