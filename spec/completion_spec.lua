@@ -1,5 +1,4 @@
--- moonloop.h: what other threads tell a runtime. Run under TSan too, where libuv's processes do not
--- work: they are in embed_spec.lua.
+-- moonloop.h: what other threads tell a runtime.
 local ml = require "moonloop"
 local process = require "spec.support.process"
 local support = require "spec.support"

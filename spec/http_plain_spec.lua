@@ -3,7 +3,7 @@
 local ml = require "moonloop"
 local plain = require "moonloop.http.plain"
 local raw = require "spec.support.http"
-local rawtcp = require("spec.support").rawtcp
+local common = require "spec.support"
 local serve, receive, answering, ok = raw.serve, raw.read_request, raw.answering, raw.ok
 local eventually = require("spec.support.tasks").eventually
 local assert_error = raw.assert_error
@@ -91,7 +91,7 @@ describe("moonloop.http.plain", function()
       local path = os.tmpname()
       os.remove(path)
       finally(function() os.remove(path) end)
-      local listener = assert(rawtcp.listen(8, path))
+      local listener = assert(common.rawtcp.listen(8, path))
       local served = 0
       ml.spawn(function()
         local conn <close> = listener:accept()
@@ -301,7 +301,7 @@ describe("moonloop.http.plain", function()
         conn:send(ok("x"))
         conn:receive("*a")
       end)
-      local body = ("x"):rep(20000000)
+      local body = common.xs(20000000)
       assert.equal("x", select(2, request(pool, "POST", server.url, { body = body })))
       eventually(function() return server.open == 0 end)
     end)
@@ -483,7 +483,7 @@ describe("moonloop.http.plain", function()
     it("names what failed: no such host, nobody there", function()
       local err = assert_error("dns", "CURLE_COULDNT_RESOLVE_HOST", get(pool, "http://none.invalid/"))
       assert.matches("resolve", err.message)
-      local listener = rawtcp.listen()
+      local listener = common.rawtcp.listen()
       local url = "http://127.0.0.1:" .. listener.port
       listener:close()
       assert_error("network", "ECONNREFUSED", get(pool, url))

@@ -242,7 +242,7 @@ describe("a client that sends faster than the handler reads", function()
       local sent = false
       local sender = ml.spawn(function()
         conn:send(head(total))
-        conn:send(("x"):rep(total))
+        conn:send(common.xs(total))
         sent = true
       end)
       for _ = 1, 20 do ml.sleep(0.01) end
@@ -257,7 +257,7 @@ describe("a client that sends faster than the handler reads", function()
     local total = 5 * 1024 * 1024
     serving(function(req) return tostring(#req.body) end, function(conn)
       conn:send(head(total))
-      conn:send(("x"):rep(total))
+      conn:send(common.xs(total))
       assert.equal(tostring(total), support.receive(conn).body)
     end)
   end)
@@ -268,7 +268,7 @@ describe("a client that sends faster than the handler reads", function()
       for chunk in req:chunks() do n = n + #chunk end
       return tostring(n)
     end, function(conn)
-      local sender = ml.spawn(function() conn:send(head(3000000) .. ("x"):rep(3000000)) end)
+      local sender = ml.spawn(function() conn:send(head(3000000) .. common.xs(3000000)) end)
       assert.equal("3000000", support.receive(conn).body)
       sender:await()
     end, nil, { body_timeout = 0.2 })

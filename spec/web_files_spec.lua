@@ -183,15 +183,15 @@ describe("a file response", function()
     local output = process.run [[
       package.path = "./?.lua;" .. package.path
       local web = require "moonloop.web"
-      local rawtcp = require "spec.support".rawtcp
+      local common = require "spec.support"
       local path = os.tmpname()
       local file = io.open(path, "wb")
-      for _ = 1, 64 do file:write(("x"):rep(1 << 20)) end
+      file:write(common.xs(64 << 20))
       file:flush()
       local app = web.app()
       app:get("/", function() return web.file(path) end)
       local server = assert(web.listen(app, { port = 0 }))
-      local conn = rawtcp.connect(server.port)
+      local conn = common.rawtcp.connect(server.port)
       conn:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
       local head = conn:receive("\r\n\r\n")
       file:close()

@@ -105,7 +105,7 @@ describe("the limit", function()
     app:post("/", function(req) go:wait() return tostring(#req.body) end)
     support.serving(app, function(port)
       local conn <close> = assert(rawtcp.connect(port))
-      local big = request("POST", "/", "Content-Length: 1000000\r\n", ("x"):rep(1000000))
+      local big = request("POST", "/", "Content-Length: 1000000\r\n", common.xs(1000000))
       local sent = 0
       local sender = ml.spawn(function()
         for i = 1, 30 do
@@ -166,7 +166,7 @@ describe("a slow client", function()
       return tostring(got)
     end)
     support.serving(app, function(port)
-      local text = ("x"):rep(2000000)
+      local text = common.xs(2000000)
       assert.equal("2000000", support.post(port, "/", text).body)
     end, { body_timeout = 0.15, body_rate = 1000000 })
   end)
@@ -194,7 +194,7 @@ describe("a slow client", function()
     end, { body_timeout = 0.1 })
   end)
 
-  local function big_app() return web.app():get("/", function() return ("x"):rep(40000000) end) end
+  local function big_app() return web.app():get("/", function() return common.xs(40000000) end) end
 
   it("has write_timeout to take some of its response", function()
     support.serving(big_app(), function(port, server)
@@ -224,7 +224,7 @@ describe("a slow client", function()
     assert.is_true(take(1e9) < 40000000)
   end)
   it("does not keep others from being served", function()
-    local app = web.app():get("/", function() return ("x"):rep(8000000) end)
+    local app = web.app():get("/", function() return common.xs(8000000) end)
     app:post("/", function(req) return req.body end)
     support.serving(app, function(port)
       local conns = {}
