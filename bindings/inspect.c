@@ -147,18 +147,30 @@ static int l_cancel(lua_State *L) {
 }
 
 /* "127.0.0.1:8000" of one side of a socket; false where it has none. */
-static bool address_text(uv_handle_t *handle, bool peer, char *text, size_t size) {
+static bool address_text(int fd, bool peer, char *text, size_t size) {
   struct sockaddr_storage address;
   socklen_t length = sizeof address;
   int (*name_of)(int, struct sockaddr *, socklen_t *) = peer ? getpeername : getsockname;
-  uv_os_fd_t fd;
   char host[64], port[16];
-  if (uv_fileno(handle, &fd) || name_of(fd, (struct sockaddr *)&address, &length) ||
+  if (name_of(fd, (struct sockaddr *)&address, &length) ||
       getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port,
                   NI_NUMERICHOST | NI_NUMERICSERV))
     return false;
   snprintf(text, size, "%s:%s", host, port);
   return true;
+}
+
+/* Adds to the list on the top of L; `fd` is that of a socket, or -1. */
+static void add_entry(lua_State *L, const void *key, const char *type, int fd) {
+  char address[96];
+  lua_createtable(L, 0, 4);
+  lua_pushlightuserdata(L, (void *)key);
+  lua_setfield(L, -2, "key");
+  set_string(L, "type", type);
+  if (fd >= 0 && address_text(fd, false, address, sizeof address))
+    set_string(L, "address", address);
+  if (fd >= 0 && address_text(fd, true, address, sizeof address)) set_string(L, "peer", address);
+  lua_rawseti(L, -2, luaL_len(L, -2) + 1);
 }
 
 /* A socket is somebody's as long as it is open, but for connections that do not keep the loop
@@ -180,25 +192,27 @@ static bool counts(const uv_handle_t *handle) {
 
 static void add_handle(uv_handle_t *handle, void *data) {
   lua_State *L = data;
-  if (!counts(handle)) return;
-  if (handle == (uv_handle_t *)&runtime_of(L)->timers.handle) return; /* all tasks' timers */
-  lua_createtable(L, 0, 4);
-  lua_pushlightuserdata(L, handle);
-  lua_setfield(L, -2, "key");
-  set_string(L, "type", uv_handle_type_name(handle->type));
-  char address[96];
-  if (handle->type == UV_TCP || handle->type == UV_POLL) { /* the server polls its listener */
-    if (address_text(handle, false, address, sizeof address)) set_string(L, "address", address);
-    if (address_text(handle, true, address, sizeof address)) set_string(L, "peer", address);
-  }
-  lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+  const Runtime *rt = runtime_of(L);
+  uv_os_fd_t fd = -1;
+  if (!counts(handle) || runtime_is_socket_set(rt, handle)) return;
+  if (handle == (const uv_handle_t *)&rt->timers.handle) return; /* all tasks' timers */
+  if (handle->type == UV_TCP || handle->type == UV_POLL)         /* the server polls its listener */
+    if (uv_fileno(handle, &fd)) fd = -1;
+  add_entry(L, handle, uv_handle_type_name(handle->type), fd);
+}
+
+/* A socket has no memory of its own that could be its key: its number is. */
+static void add_socket(void *data, int fd, bool waits) {
+  if (waits) add_entry(data, (const void *)(intptr_t)fd, "tcp", fd);
 }
 
 /* handles() -> list of {key, type, address, peer}: the open handles that scripts can have made */
 static int l_handles(lua_State *L) {
   luaL_checkstack(L, 8, NULL);
   lua_newtable(L);
-  uv_walk(&runtime_of(L)->loop, add_handle, L);
+  Runtime *rt = runtime_of(L);
+  uv_walk(&rt->loop, add_handle, L);
+  for (SocketSet *set = rt->socket_sets; set; set = set->next) set->each(set, add_socket, L);
   return 1;
 }
 

@@ -324,10 +324,19 @@ void plain_pool_free(PlainPool *pool) {
 }
 
 static void on_runtime_close(CloseHook *hook, Runtime *rt) {
-  (void)rt;
   PlainClient *client = container_of(hook, PlainClient, close_hook);
   while (client->pools) pool_close(client->pools);
   plain_poll_close(&client->poll);
+  SocketSet **link = &rt->socket_sets;
+  while (*link != &client->sockets) link = &(*link)->next;
+  *link = client->sockets.next;
+}
+
+static void each_socket(SocketSet *set, void (*visit)(void *data, int fd, bool waits), void *data) {
+  const PlainClient *client = container_of(set, PlainClient, sockets);
+  for (const PlainPool *pool = client->pools; pool; pool = pool->next)
+    for (const PlainConnection *c = pool->all; c; c = c->next)
+      if (c->fd >= 0) visit(data, c->fd, c->busy);
 }
 
 PlainClient *plain_client_new(Runtime *rt) {
@@ -336,6 +345,10 @@ PlainClient *plain_client_new(Runtime *rt) {
   client->rt = rt;
   client->close_hook.close = on_runtime_close;
   ml_runtime_on_close(rt, &client->close_hook);
+  client->sockets.handle = (uv_handle_t *)&client->poll.handle;
+  client->sockets.each = each_socket;
+  client->sockets.next = rt->socket_sets;
+  rt->socket_sets = &client->sockets;
   return client;
 }
 

@@ -23,6 +23,7 @@ typedef struct PlainExchange PlainExchange;
 /* What the pools of a runtime share. */
 struct PlainClient {
   CloseHook close_hook;
+  SocketSet sockets; /* the connections' */
   Runtime *rt;
   PlainPool *pools;
   PlainExchange *free_exchanges; /* to be used again, with their buffers */

@@ -32,6 +32,14 @@ typedef struct PassHook {
   void (*run)(struct PassHook *hook, Runtime *rt);
 } PassHook;
 
+/* Sockets that the loop watches by one handle for them all (http_plain_poll.h). */
+typedef struct SocketSet {
+  struct SocketSet *next; /* the runtime's */
+  const uv_handle_t *handle;
+  /* Calls visit(data, fd, waits) for each; `waits`: it keeps the loop alive. */
+  void (*each)(struct SocketSet *set, void (*visit)(void *data, int fd, bool waits), void *data);
+} SocketSet;
+
 /* A state that has resumed another one; they form a stack in the C functions that do it. */
 typedef struct Resumer {
   lua_State *L;
@@ -115,6 +123,7 @@ struct ml_Runtime {
      owner (added_module.h) */
   const AddedModule *modules, *inherited_modules;
   PassHook *pass_hooks;
+  SocketSet *socket_sets; /* for whoever looks at what is open */
 
   /* reporting */
   void (*print_report)(void *data, const char *text); /* where reports go; NULL: stderr */
@@ -129,6 +138,13 @@ struct ml_Runtime {
   void *user;            /* the owner's: a worker keeps itself here */
   struct Remote *remote; /* how other threads reach the loop; made at first use (remote.h) */
 };
+
+/* Is the handle one that stands for a set of sockets? */
+static inline bool runtime_is_socket_set(const Runtime *rt, const uv_handle_t *handle) {
+  const SocketSet *set = rt->socket_sets;
+  while (set && set->handle != handle) set = set->next;
+  return set;
+}
 
 /* Makes a runtime with the standard library, the host's coroutine functions, and `moonloop`
    preloaded. Returns NULL when memory or descriptors are out. The caller closes it on the thread

@@ -37,38 +37,38 @@ static bool address_of(int (*name_of)(int, struct sockaddr *, socklen_t *), int 
   return address->sin6_family == AF_INET || address->sin6_family == AF_INET6;
 }
 
-static bool ends_of(const uv_handle_t *handle, Ends *ends) {
-  uv_os_fd_t fd;
-  return !uv_is_closing(handle) && (handle->type == UV_TCP || handle->type == UV_POLL) &&
-         uv_fileno(handle, &fd) == 0 && address_of(getsockname, fd, &ends->own) &&
+static bool ends_of(int fd, Ends *ends) {
+  return fd >= 0 && address_of(getsockname, fd, &ends->own) &&
          address_of(getpeername, fd, &ends->peer);
 }
 
-static bool is_listening(const uv_handle_t *handle) {
-  uv_os_fd_t fd;
+static bool is_listening(int fd) {
   int listening = 0;
   socklen_t size = sizeof listening;
-  return (handle->type == UV_TCP || handle->type == UV_POLL || handle->type == UV_NAMED_PIPE) &&
-         uv_fileno(handle, &fd) == 0 &&
-         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
+  return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
 }
 
 static bool keeps_alive(const uv_handle_t *handle) {
   return uv_is_active(handle) && uv_has_ref(handle);
 }
 
-/* uv_walk cannot be nested: the handles are collected first. */
-typedef struct Handles {
-  uv_handle_t **list;
+/* Where something may come from. */
+typedef struct Source {
+  int fd;     /* of a socket, or -1 */
+  bool waits; /* it keeps the loop alive */
+} Source;
+
+typedef struct Sources {
+  Source *list;
   size_t len, cap;
   bool failed; /* no memory */
-} Handles;
+} Sources;
 
-static void collect(uv_handle_t *handle, void *data) {
-  Handles *all = data;
+static void add_source(void *data, int fd, bool waits) {
+  Sources *all = data;
   if (all->len == all->cap) {
     size_t cap = all->cap ? all->cap * 2 : 32;
-    uv_handle_t **list = realloc(all->list, cap * sizeof *list);
+    Source *list = realloc(all->list, cap * sizeof *list);
     if (!list) {
       all->failed = true;
       return;
@@ -76,17 +76,30 @@ static void collect(uv_handle_t *handle, void *data) {
     all->list = list;
     all->cap = cap;
   }
-  all->list[all->len++] = handle;
+  all->list[all->len++] = (Source){fd, waits};
+}
+
+/* A listener, the timer of the tasks and the handle of a set of sockets are no sources. */
+static void add_handle(uv_handle_t *handle, void *data) {
+  const Runtime *rt = container_of(handle->loop, Runtime, loop);
+  uv_os_fd_t fd = -1;
+  if (uv_is_closing(handle) || handle == (const uv_handle_t *)&rt->timers.handle ||
+      runtime_is_socket_set(rt, handle))
+    return;
+  if (handle->type == UV_TCP || handle->type == UV_POLL || handle->type == UV_NAMED_PIPE)
+    if (uv_fileno(handle, &fd)) fd = -1;
+  if (!is_listening(fd)) add_source(data, fd, keeps_alive(handle));
 }
 
 /* The connection's other end on the same loop, or NULL. */
-static const uv_handle_t *other_end(const Handles *all, const uv_handle_t *handle) {
+static const Source *other_end(const Sources *all, const Source *source) {
   Ends ends, others;
-  if (!ends_of(handle, &ends)) return NULL;
+  if (!ends_of(source->fd, &ends)) return NULL;
   for (size_t i = 0; i < all->len; i++)
-    if (ends_of(all->list[i], &others) && memcmp(&others.own, &ends.peer, sizeof others.own) == 0 &&
+    if (ends_of(all->list[i].fd, &others) &&
+        memcmp(&others.own, &ends.peer, sizeof others.own) == 0 &&
         memcmp(&others.peer, &ends.own, sizeof others.own) == 0)
-      return all->list[i];
+      return &all->list[i];
   return NULL;
 }
 
@@ -98,17 +111,16 @@ typedef enum Work {
 
 static Work work_of(Runtime *rt) {
   if (rt->loop.active_reqs.count > 0) return WORK_OUTSIDE;
-  Handles all = {0};
-  uv_walk(&rt->loop, collect, &all);
+  Sources all = {0};
+  uv_walk(&rt->loop, add_handle, &all);
+  for (SocketSet *set = rt->socket_sets; set; set = set->next) set->each(set, add_source, &all);
   Work work = all.failed ? WORK_OUTSIDE : WORK_NONE;
   for (size_t i = 0; i < all.len && work != WORK_OUTSIDE; i++) {
-    const uv_handle_t *handle = all.list[i];
-    if (!keeps_alive(handle) || handle == (uv_handle_t *)&rt->timers.handle || is_listening(handle))
-      continue;
-    const uv_handle_t *other = other_end(&all, handle);
+    if (!all.list[i].waits) continue;
+    const Source *other = other_end(&all, &all.list[i]);
     if (!other)
       work = WORK_OUTSIDE;
-    else if (keeps_alive(other))
+    else if (other->waits)
       work = WORK_WITHIN;
   }
   free(all.list);
