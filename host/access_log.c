@@ -77,7 +77,10 @@ void access_log_end(HttpConnection *c, uint64_t number) {
   AccessLog *log = server->log;
   AccessNote *note = c->access;
   if (!note || !note->began) return;
-  if (c->cancelled && note->status == 500) note->status = 0; /* an answer that nobody waits for */
+  if (c->cancelled && note->status == 500) { /* an answer that nobody waits for */
+    note->status = 0;
+    note->bytes = 0;
+  }
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   AccessEntry entry = {
