@@ -2,9 +2,10 @@
 --
 -- Prints CPU microseconds (user and system) of the server per request: the median of interleaved
 -- rounds, lowest and highest, and the ratio to the first server, bench/limit.c: raw epoll with a
--- fixed reply. The server is pinned to one core and wrk to another. Where the lab's folder is there
--- ($MOONLOOP_SHARED, else ../shared), its limit servers run too: L1 raw epoll, L2 libuv and llhttp
--- with a fixed reply, L3 = L2 and one recycled coroutine a request.
+-- fixed reply. The server is pinned to one core and wrk to another. Three more limit servers in C, which
+-- are no part of the project, run too where their sources are, L1.c, L23.c and L3_app.lua in
+-- $MOONLOOP_SHARED/lab/c (else ../shared/lab/c): L1 raw epoll, L2 libuv and llhttp with a fixed reply,
+-- L3 = L2 and one recycled coroutine a request.
 local ml = require "moonloop"
 
 local rounds = math.tointeger(tonumber(arg[1] or 5))
@@ -13,7 +14,7 @@ assert(rounds and rounds > 0 and round_seconds and round_seconds > 0, "ROUNDS an
 
 local exe = assert(io.popen("readlink /proc/$PPID/exe")):read("l")
 local root = arg[0]:match("^(.*)bench/[^/]*$") or "./"
-local lab = (os.getenv "MOONLOOP_SHARED" or root .. "../shared") .. "/lab/c"
+local limits = (os.getenv "MOONLOOP_SHARED" or root .. "../shared") .. "/lab/c"
 
 local function output_of(command)
   local pipe = assert(io.popen(command))
@@ -30,21 +31,21 @@ local function add(name, command) servers[#servers + 1] = { name = name, port = 
 assert(os.execute(("cd '%s.' && mkdir -p build && cc -O2 -w -o build/limit bench/limit.c"):format(root)),
   "bench/limit.c cannot be built")
 add("limit", root .. "build/limit")
-if os.execute(("test -e '%s/L1.c'"):format(lab)) then
-  local build = ([[set -e; mkdir -p build/lab; c='%s'
+if os.execute(("test -e '%s/L1.c'"):format(limits)) then
+  local build = ([[set -e; mkdir -p build/limits; c='%s'
     llhttp=.deps/llhttp/usr/share; flags="-O2 -msse4.2 -w"
     if [ -e $llhttp/llhttp/llhttp.c ]; then
       llhttp="-I$llhttp/include/llhttp $llhttp/llhttp/api.c $llhttp/llhttp/http.c $llhttp/llhttp/llhttp.c"
     else llhttp=-lllhttp; fi
-    cc $flags -o build/lab/L1 $c/L1.c
-    cc $flags -o build/lab/L2 $c/L23.c $llhttp -luv
-    cc $flags -DWITH_LUA -o build/lab/L3 $c/L23.c $llhttp $(pkg-config --cflags --libs lua5.4) -luv]]):format(lab)
+    cc $flags -o build/limits/L1 $c/L1.c
+    cc $flags -o build/limits/L2 $c/L23.c $llhttp -luv
+    cc $flags -DWITH_LUA -o build/limits/L3 $c/L23.c $llhttp $(pkg-config --cflags --libs lua5.4) -luv]]):format(limits)
   assert(os.execute(("cd '%s.' && { %s\n}"):format(root, build)), "the limit servers cannot be built")
-  add("L1", root .. "build/lab/L1")
-  add("L2", root .. "build/lab/L2")
-  add("L3", ("%sbuild/lab/L3 '%s/L3_app.lua'"):format(root, lab))
+  add("L1", root .. "build/limits/L1")
+  add("L2", root .. "build/limits/L2")
+  add("L3", ("%sbuild/limits/L3 '%s/L3_app.lua'"):format(root, limits))
 else
-  print("without the lab's limit servers: there is no " .. lab)
+  print("without L1, L2 and L3: there are no sources in " .. limits)
 end
 add("moonloop", ("'%s' serve '%sscripts/examples/app.lua' --port $PORT"):format(exe, root))
 
