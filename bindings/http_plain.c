@@ -226,15 +226,6 @@ int luaopen_moonloop_http_plain(lua_State *L) {
   lua_pushcfunction(L, http_plain_begin);
   lua_setfield(L, -2, "begin");
   http_plain_bare_open(L);
-  PlainClient **client = lua_newuserdatauv(L, sizeof *client, 0);
-  *client = NULL;
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, client_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, client); /* its close hook outlives the module's table */
-  lua_pushcclosure(L, l_pool, 1);
-  lua_setfield(L, -2, "pool");
+  modules_set_with_place(L, "pool", l_pool, client_gc);
   return 1;
 }

@@ -4,6 +4,7 @@
 #include "task.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 static const luaL_Reg c_modules[] = {
     {"moonloop.core", luaopen_moonloop_core},
@@ -81,6 +82,19 @@ void modules_set_class(lua_State *L, const char *name, const luaL_Reg *methods, 
                        lua_CFunction close) {
   modules_make_class(L, name, methods, gc, close);
   luaL_setmetatable(L, name);
+}
+
+void modules_set_with_place(lua_State *L, const char *name, lua_CFunction f, lua_CFunction gc) {
+  void *place = lua_newuserdatauv(L, sizeof(void *), 0);
+  memset(place, 0, sizeof(void *));
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, place);
+  lua_pushcclosure(L, f, 1);
+  lua_setfield(L, -2, name);
 }
 
 void modules_open(lua_State *L) {

@@ -24,6 +24,11 @@ void modules_make_class(lua_State *L, const char *name, const luaL_Reg *methods,
 void modules_set_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc,
                        lua_CFunction close);
 
+/* Makes f the field `name` of the table on the top of L. Its upvalue 1 is a userdata with one
+   pointer, NULL at first, that lives until the state is closed, whatever becomes of the table; `gc`
+   gets it then. */
+void modules_set_with_place(lua_State *L, const char *name, lua_CFunction f, lua_CFunction gc);
+
 /* bindings/scope.c: timeout(seconds, f, ...), shield(f, ...), deadline(seconds) */
 int scope_timeout(lua_State *L);
 int scope_shield(lua_State *L);
