@@ -12,9 +12,9 @@ local function block()
 end
 
 app:get("/wait/blocking", block)
-app:get("/wait/offloaded", { offload = true }, block) -- the pool has a thread for each core
+app:get("/wait/offloaded", { offload = true }, block) -- the pool grows to 40 threads when it sees that they block
 
-local many = ml.executor.new { threads = 40 } -- as many as FastAPI has for plain `def`
+local many = ml.executor.new { threads = 40 } -- from the start, as FastAPI has for plain `def`
 app:get("/wait/pool", function() return many:run(block) end)
 
 app:get("/wait/async", function()

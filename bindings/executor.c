@@ -6,9 +6,13 @@
 #include "transfer.h"
 
 #include <lauxlib.h>
+#include <math.h>
 #include <string.h>
 
 #define MAX_THREADS 1024
+#define DEFAULT_MAX_THREADS 40 /* of the default pool, where jobs block */
+#define DEFAULT_IDLE_TIMEOUT 10.0
+#define MAX_IDLE_TIMEOUT 1e9
 #define DEFAULT_QUEUE 1024
 #define DEFAULT_NICE 10 /* a ninth of the weight of the loop, where they compete for a core */
 #define MIN_MESSAGE (64 << 10) /* bytes: an error with its traceback has room */
@@ -46,9 +50,22 @@ static lua_Integer integer_option(lua_State *L, int index, IntegerOption option)
   return value;
 }
 
+static double idle_timeout_option(lua_State *L, int index) {
+  int type = lua_getfield(L, index, "idle_timeout");
+  double seconds = type == LUA_TNIL ? DEFAULT_IDLE_TIMEOUT : lua_tonumber(L, -1);
+  if ((type != LUA_TNIL && type != LUA_TNUMBER) || !(seconds > 0)) {
+    lua_pushfstring(L, "idle_timeout must be a positive number of seconds, not %s",
+                    luaL_tolstring(L, -1, NULL));
+    luaL_argerror(L, index, lua_tostring(L, -1));
+  }
+  lua_pop(L, 1);
+  return fmin(seconds, MAX_IDLE_TIMEOUT);
+}
+
 static void check_option_names(lua_State *L, int index) {
-  static const char *const known[] = {"threads",     "queue", "max_jobs", "max_memory",
-                                      "max_message", "nice",  "init",     NULL};
+  static const char *const known[] = {"threads",  "max_threads", "idle_timeout", "queue",
+                                      "max_jobs", "max_memory",  "max_message",  "nice",
+                                      "init",     NULL};
   lua_pushnil(L);
   while (lua_next(L, index)) {
     lua_pop(L, 1);
@@ -107,12 +124,14 @@ static void push_handle(lua_State *L, PoolOptions *options) {
   luaL_setmetatable(L, EXECUTOR_POOL);
 }
 
-/* new([{threads = cores, queue = 1024, nice = 10, init = nil, max_jobs = nil, max_memory = nil,
-   max_message = 1 GB}]) -> pool. Threads are started when they are needed, with a nice value that
-   is higher than the process's by `nice`. init() runs in each worker's state before its first job;
-   a state is replaced by a new one after max_jobs jobs, or when a job would need more than
-   max_memory bytes in it. What would make a message of more than max_message bytes (a call, its
-   results, a value of its progress) is an error. */
+/* new([{threads = cores, max_threads = threads, idle_timeout = 10, queue = 1024, nice = 10,
+   init = nil, max_jobs = nil, max_memory = nil, max_message = 1 GB}]) -> pool. Threads are started
+   when they are needed, with a nice value that is higher than the process's by `nice`: `threads` of
+   them, and while jobs wait because others block, up to max_threads; those beyond `threads` end
+   when they have had no job for idle_timeout seconds. init() runs in each worker's state before its
+   first job; a state is replaced by a new one after max_jobs jobs, or when a job would need more
+   than max_memory bytes in it. What would make a message of more than max_message bytes (a call,
+   its results, a value of its progress) is an error. */
 static int executor_new(lua_State *L) {
   if (lua_isnoneornil(L, 1)) {
     lua_settop(L, 0);
@@ -122,12 +141,16 @@ static int executor_new(lua_State *L) {
   lua_settop(L, 1);
   check_option_names(L, 1);
   IntegerOption threads = {"threads", uv_available_parallelism(), 1, MAX_THREADS};
+  int count = (int)integer_option(L, 1, threads);
+  IntegerOption max_threads = {"max_threads", count, count, MAX_THREADS};
   IntegerOption queue = {"queue", DEFAULT_QUEUE, 1, INT32_MAX};
   IntegerOption max_jobs = {"max_jobs", 0, 1, INT64_MAX};
   IntegerOption max_memory = {"max_memory", 0, MIN_MEMORY, INT64_MAX};
   IntegerOption max_message = {"max_message", TRANSFER_MAX_BYTES, MIN_MESSAGE, TRANSFER_MAX_BYTES};
   IntegerOption niceness = {"nice", DEFAULT_NICE, 0, 19};
-  PoolOptions options = {.threads = (int)integer_option(L, 1, threads),
+  PoolOptions options = {.threads = count,
+                         .max_threads = (int)integer_option(L, 1, max_threads),
+                         .idle_timeout = idle_timeout_option(L, 1),
                          .queue = (size_t)integer_option(L, 1, queue),
                          .max_jobs = (uint64_t)integer_option(L, 1, max_jobs),
                          .max_memory = (size_t)integer_option(L, 1, max_memory),
@@ -143,16 +166,21 @@ static int executor_new(lua_State *L) {
 /* Is this the state of a worker? */
 static bool is_worker(lua_State *L) { return runtime_of(L)->user != NULL; }
 
-/* default() -> the pool of run and start: a thread a core, made when it is first asked for. A job
-   has none: each of its jobs could want another, without end. */
+/* default() -> the pool of run and start, made when it is first asked for: a thread a core, and
+   more while jobs block. A job has none: each of its jobs could want another, without end. */
 static int executor_default(lua_State *L) {
   if (is_worker(L))
     return luaL_error(L, "a job has no default pool: ml.executor.run runs a function in the job's "
                          "own worker, ml.executor.new makes a pool");
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &default_key) == LUA_TUSERDATA) return 1;
   int top = lua_gettop(L); /* nil, where the pool is to be */
-  PoolOptions options = {
-      .threads = (int)uv_available_parallelism(), .queue = DEFAULT_QUEUE, .nice = DEFAULT_NICE};
+  int threads = (int)uv_available_parallelism();
+  PoolOptions options = {.threads = threads,
+                         .max_threads =
+                             threads > DEFAULT_MAX_THREADS ? threads : DEFAULT_MAX_THREADS,
+                         .idle_timeout = DEFAULT_IDLE_TIMEOUT,
+                         .queue = DEFAULT_QUEUE,
+                         .nice = DEFAULT_NICE};
   push_handle(L, &options);
   push_pool(L, &options);
   lua_pushvalue(L, -1);
@@ -188,15 +216,17 @@ static void set_number(lua_State *L, const char *name, double value) {
   lua_setfield(L, -2, name);
 }
 
-/* pool:stats() -> {threads, queued, running, done, failed, cancelled, wait_seconds, recycled,
-   workers}. `threads` is how many there may be; wait_seconds is what all jobs together have waited
-   for one; `recycled` is how many states were replaced; `workers` has a {cpu = seconds, jobs,
-   memory = bytes} for each thread that has been started. */
+/* pool:stats() -> {threads, max_threads, queued, running, done, failed, cancelled, wait_seconds,
+   recycled, workers}. `threads` is how many jobs can run at once now, max_threads how many that may
+   become; wait_seconds is what all jobs together have waited for a thread; `recycled` is how many
+   states were replaced; `workers` has a {cpu = seconds, jobs, memory = bytes} for each thread that
+   has been started. A new thread goes on with the figures of one that has ended. */
 static int pool_get_stats(lua_State *L) {
   Pool *pool = executor_check_pool(L, 1);
   PoolStats stats = pool_stats(pool);
-  lua_createtable(L, 0, 9);
-  set_integer(L, "threads", (uint64_t)pool->max_threads);
+  lua_createtable(L, 0, 10);
+  set_integer(L, "threads", (uint64_t)stats.threads);
+  set_integer(L, "max_threads", (uint64_t)pool->max_threads);
   set_integer(L, "queued", stats.queued);
   set_integer(L, "running", stats.running);
   set_integer(L, "done", stats.done);
@@ -204,8 +234,8 @@ static int pool_get_stats(lua_State *L) {
   set_integer(L, "cancelled", stats.cancelled);
   set_integer(L, "recycled", stats.recycled);
   set_number(L, "wait_seconds", stats.wait_seconds);
-  lua_createtable(L, stats.threads, 0);
-  for (int i = 0; i < stats.threads; i++) {
+  lua_createtable(L, stats.workers, 0);
+  for (int i = 0; i < stats.workers; i++) {
     WorkerStats worker = pool_worker_stats(pool, i);
     lua_createtable(L, 0, 3);
     set_number(L, "cpu", worker.cpu_seconds);

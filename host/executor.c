@@ -35,8 +35,7 @@ bool pool_is_full(Pool *pool) {
   return full;
 }
 
-/* Wakes as many tasks as there is room for. */
-static void grant_room(Pool *pool) {
+void pool_grant_room(Pool *pool) {
   if (!pool->room_waits.head) return;
   uv_mutex_lock(&pool->lock);
   size_t queued = pool->stats.queued;
@@ -62,7 +61,7 @@ void pool_take_reserved(Pool *pool) {
   pool->outstanding--;
   update_ref(pool);
   if (pool->rt->current->cancel_pending) { /* it will not be used */
-    grant_room(pool);
+    pool_grant_room(pool);
     stop_if_idle(pool);
   }
 }
@@ -89,7 +88,7 @@ static void settle(Pool *pool, Job *job) {
     }
   }
   update_ref(pool);
-  grant_room(pool);
+  pool_grant_room(pool);
 }
 
 /* The lock is held. */
@@ -105,9 +104,10 @@ static void on_async_closed(uv_handle_t *handle) { pool_release(POOL_OF(async, h
 
 /* The threads have left: nothing of the pool is left on the loop. */
 static void close_handles(Pool *pool) {
-  for (int i = 0; i < pool->stats.threads; i++) worker_join(pool->workers[i]);
+  for (int i = 0; i < pool->stats.workers; i++) worker_join(pool->workers[i]);
   pool->closed = true;
   timer_clear(&pool->rt->timers, &pool->interrupt_timer);
+  timer_clear(&pool->rt->timers, &pool->growth_timer);
   for (PoolWait *wait; (wait = pool->close_waits.head);) {
     pool_waits_remove(wait);
     ml_wait_wake(wait->waker);
@@ -123,28 +123,37 @@ static void unlist_close_hook(Pool *pool) {
   }
 }
 
-static void close_if_left(Pool *pool) {
-  uv_mutex_lock(&pool->lock);
-  bool over = pool->stopping && pool->alive == 0 && !pool->closed;
-  uv_mutex_unlock(&pool->lock);
-  if (!over) return;
-  unlist_close_hook(pool);
-  close_handles(pool);
+/* Threads have left a pool that goes on without them. */
+static void join_left(Pool *pool) {
+  for (int i = 0; i < pool->stats.workers; i++) {
+    uv_mutex_lock(&pool->lock);
+    bool left = pool->workers[i]->state == WORKER_LEFT;
+    uv_mutex_unlock(&pool->lock);
+    if (left) worker_join(pool->workers[i]);
+  }
 }
 
 static void on_async(uv_async_t *async) {
   Pool *pool = POOL_OF(async, async);
   uv_mutex_lock(&pool->lock);
   Job *jobs = take_finished(pool);
+  bool has_left = pool->has_left;
+  bool is_over = pool->stopping && pool->alive == 0; /* these jobs are the last ones */
+  pool->has_left = false;
   uv_mutex_unlock(&pool->lock);
   settle(pool, jobs);
-  close_if_left(pool);
+  if (is_over) {
+    unlist_close_hook(pool);
+    close_handles(pool);
+  } else if (has_left) {
+    join_left(pool);
+  }
 }
 
 /* Is a worker on this very core? It could not run while the owner spins. The lock is held. */
 static bool shares_core(Pool *pool) {
   int cpu = atomic_load_explicit(&pool->owner_cpu, memory_order_relaxed);
-  for (int i = 0; i < pool->stats.threads; i++) {
+  for (int i = 0; i < pool->stats.workers; i++) {
     Worker *w = pool->workers[i];
     if (w->state == WORKER_BUSY && atomic_load_explicit(&w->cpu, memory_order_relaxed) == cpu)
       return true;
@@ -184,21 +193,20 @@ int pool_submit(Pool *pool, Job *job) {
     job->worker = w;
     atomic_store_explicit(&w->job, job, memory_order_release);
     worker_wake(w);
-  } else if (pool->stats.threads < pool->max_threads) {
-    job->state = JOB_RUNNING;
-    rc = worker_start(pool, job, &job->worker);
-    if (rc == 0) pool->workers[pool->stats.threads++] = job->worker;
+    pool->stats.running++;
+  } else if (pool->stats.threads < pool->threads) {
+    rc = worker_start(pool, job);
   }
   if (!job->worker && pool->stats.threads > 0) { /* another thread cannot be had: wait */
     rc = 0;
     job->state = JOB_QUEUED;
     job_list_add(&pool->queue, job);
     pool->stats.queued++;
-  } else if (rc == 0) {
-    pool->stats.running++;
   }
+  bool is_much = pool->queue.head || pool->stats.running > (size_t)pool->threads;
   uv_mutex_unlock(&pool->lock);
   if (rc != 0) return rc;
+  if (is_much) pool_watch_growth(pool);
   pool->outstanding++;
   update_ref(pool);
   if (pool->may_spin) {
@@ -212,7 +220,7 @@ int pool_submit(Pool *pool, Job *job) {
 /* Interrupts what was cancelled and runs still. False: nothing. The lock is held. */
 static bool interrupt_cancelled(Pool *pool) {
   bool any = false;
-  for (int i = 0; i < pool->stats.threads; i++) {
+  for (int i = 0; i < pool->stats.workers; i++) {
     Worker *w = pool->workers[i];
     Job *job = atomic_load(&w->job);
     if (w->state != WORKER_BUSY || !job || !atomic_load(&job->cancelled)) continue;
@@ -248,7 +256,7 @@ void pool_cancel(Pool *pool, Job *job) {
   update_ref(pool);
   if (state == JOB_QUEUED) {
     job_free(job);
-    grant_room(pool);
+    pool_grant_room(pool);
     stop_if_idle(pool);
   } else if (state == JOB_RUNNING) {
     timer_set(&pool->rt->timers, &pool->interrupt_timer, runtime_now(pool->rt) + INTERRUPT_AGAIN_NS,
@@ -290,14 +298,14 @@ static void on_runtime_close(CloseHook *hook, Runtime *rt) {
   for (Job *job; (job = job_list_take(&pool->queue));) job_free(job);
   pool->stats.queued = 0;
   pool->stopping = true;
-  for (int i = 0; i < pool->stats.threads; i++) {
+  for (int i = 0; i < pool->stats.workers; i++) {
     Job *job = atomic_load(&pool->workers[i]->job);
     if (job) atomic_store(&job->cancelled, true);
     atomic_store(&pool->workers[i]->abort, true);
   }
   while (pool->idle) worker_wake(pool->idle);
   while (pool->alive > 0) {
-    for (int i = 0; i < pool->stats.threads; i++) worker_interrupt(pool->workers[i]);
+    for (int i = 0; i < pool->stats.workers; i++) worker_interrupt(pool->workers[i]);
     uv_cond_timedwait(&pool->left, &pool->lock, INTERRUPT_AGAIN_NS);
   }
   Job *jobs = take_finished(pool);
@@ -312,7 +320,7 @@ static void on_runtime_close(CloseHook *hook, Runtime *rt) {
 /* --- life --- */
 
 static void pool_free(Pool *pool) {
-  for (int i = 0; i < pool->stats.threads; i++) free(pool->workers[i]);
+  for (int i = 0; i < pool->stats.workers; i++) free(pool->workers[i]);
   uv_mutex_destroy(&pool->lock);
   uv_cond_destroy(&pool->left);
   free(pool->workers);
@@ -344,7 +352,10 @@ Pool *pool_new(Runtime *rt, PoolOptions *options) {
   }
   pool->rt = rt;
   pool->modules = rt->modules;
-  pool->max_threads = options->threads;
+  pool->threads = options->threads;
+  pool->max_threads = options->max_threads;
+  pool->idle_timeout = (uint64_t)(options->idle_timeout * 1e9);
+  pool->jobs_block = true;
   pool->max_queued = options->queue;
   pool->max_jobs = options->max_jobs;
   pool->max_memory = options->max_memory;
@@ -361,7 +372,7 @@ Pool *pool_new(Runtime *rt, PoolOptions *options) {
   pool->close_waits.tail = &pool->close_waits.head;
   pool->path = strdup(options->path);
   pool->cpath = strdup(options->cpath);
-  pool->workers = calloc((size_t)options->threads, sizeof *pool->workers);
+  pool->workers = calloc((size_t)options->max_threads, sizeof *pool->workers);
   if (!pool->path || !pool->cpath || !pool->workers ||
       uv_async_init(&rt->loop, &pool->async, on_async) != 0) {
     pool_free(pool);

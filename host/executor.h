@@ -3,9 +3,11 @@
 
    A job is a packed call (transfer.h). It waits in the pool's queue, runs as a task in a worker,
    and comes back as packed results or a packed error. Jobs start in the order they were submitted;
-   a worker runs one at a time. Threads are started when they are first needed. A worker's state can
-   be replaced by a new one on the same thread: when it has run so many jobs, when a job has used up
-   its memory, or when the pool's start-up code has failed in it.
+   a worker runs one at a time. Threads are started when they are first needed: up to `threads` at
+   once, and where the jobs block rather than compute, up to `max_threads` (executor_growth.c),
+   which leave when they have been idle for a while. A worker's state can be replaced by a new one
+   on the same thread: when it has run so many jobs, when a job has used up its memory, or when the
+   pool's start-up code has failed in it.
 
    When the owner's runtime closes, queued jobs are dropped, running ones are interrupted, and the
    threads are joined: a job that is inside a long C call holds that up until the call returns. */
@@ -52,26 +54,29 @@ typedef struct JobList {
 typedef struct PoolStats {
   uint64_t done, failed, cancelled;
   size_t queued, running;
-  int threads;         /* started so far */
+  int threads;         /* so many jobs can run at once, now */
+  int workers;         /* that pool_worker_stats tells of */
   uint64_t recycled;   /* states that were replaced */
   double wait_seconds; /* that all jobs together have waited for a worker */
 } PoolStats;
 
-/* What one worker has done so far. */
+/* What one worker has done so far. When its thread has left, another one may take its place. */
 typedef struct WorkerStats {
-  double cpu_seconds; /* of its thread */
+  double cpu_seconds; /* of its threads */
   uint64_t jobs;
   size_t memory; /* bytes of its Lua state after its last job */
 } WorkerStats;
 
 /* What a pool is made with. */
 typedef struct PoolOptions {
-  int threads;              /* at most */
-  size_t queue;             /* waiting jobs, at most */
-  uint64_t max_jobs;        /* a state runs; 0: any number */
-  size_t max_memory;        /* bytes of a state; 0: any */
-  size_t max_message;       /* bytes of a call, of its outcome; 0: TRANSFER_MAX_BYTES */
-  int nice;                 /* how much its threads give way to others: added to their nice value */
+  int threads;         /* that may compute at once */
+  int max_threads;     /* at most, while jobs block: at least `threads` */
+  double idle_timeout; /* seconds without a job, after which those beyond `threads` leave; to 1e9 */
+  size_t queue;        /* waiting jobs, at most */
+  uint64_t max_jobs;   /* a state runs; 0: any number */
+  size_t max_memory;   /* bytes of a state; 0: any */
+  size_t max_message;  /* bytes of a call, of its outcome; 0: TRANSFER_MAX_BYTES */
+  int nice;            /* how much its threads give way to others: added to their nice value */
   const char *path, *cpath; /* package.path and .cpath for the workers; copied */
   TransferMessage preload;  /* packed loaders for package.preload, or empty; taken over */
   TransferMessage init;     /* a packed function that new states run first, or empty; taken over */
@@ -93,7 +98,8 @@ typedef struct PoolWaits {
 struct Pool {
   /* set once */
   Runtime *rt;
-  int max_threads;
+  int threads, max_threads;
+  uint64_t idle_timeout; /* nanoseconds */
   size_t max_queued;
   uint64_t max_jobs;          /* 0: any number */
   size_t max_memory;          /* 0: any */
@@ -108,12 +114,14 @@ struct Pool {
   uv_mutex_t lock; /* for what follows */
   JobList queue, finished;
   Worker *idle;         /* the one that became idle last comes first: its caches are warm */
-  Worker **workers;     /* max_threads of them */
+  Worker **workers;     /* room for max_threads, stats.workers of them are made */
   int alive;            /* threads that have not left yet */
+  bool has_left;        /* threads have left that are not joined */
   uv_cond_t left;       /* a thread has left */
   bool stopping;        /* threads leave when the queue is empty */
   bool owner_spins;     /* the owner looks at has_finished: it need not be woken */
   uint64_t mean_run_ns; /* recent jobs, smoothed */
+  bool jobs_block;      /* at the last look; at first, as nobody knows: yes */
   PoolStats stats;
 
   atomic_bool has_finished; /* `finished` is not empty; written under the lock */
@@ -123,10 +131,13 @@ struct Pool {
   int refs; /* the userdata, and the loop */
   CloseHook close_hook;
   PassHook spin_hook;
-  uv_async_t async;      /* something has finished, or a thread has left */
-  Timer interrupt_timer; /* until what was cancelled has ended */
-  size_t outstanding;    /* jobs that somebody waits for; they keep the loop alive */
-  size_t reserved;       /* places in the queue for tasks that were woken to take them */
+  uv_async_t async;       /* something has finished, or a thread has left */
+  Timer interrupt_timer;  /* until what was cancelled has ended */
+  Timer growth_timer;     /* while more is to be done than `threads` workers can do */
+  uint64_t growth_period; /* nanoseconds to the next look */
+  uint64_t looked_at;     /* uv_hrtime of the last one; 0: there was none since the timer was set */
+  size_t outstanding;     /* jobs that somebody waits for; they keep the loop alive */
+  size_t reserved;        /* places in the queue for tasks that were woken to take them */
   PoolWaits room_waits, close_waits;
   bool closing; /* takes no more jobs */
   bool closed;  /* the threads are joined */
@@ -167,7 +178,7 @@ void pool_stop_waiting(PoolWait *wait);
 /* What the pool has done and does. */
 PoolStats pool_stats(Pool *pool);
 
-/* Those of its worker `i`, from 0 to pool_stats().threads - 1. */
+/* Those of its worker `i`, from 0 to pool_stats().workers - 1. */
 WorkerStats pool_worker_stats(Pool *pool, int i);
 
 /* How many seconds a job that was submitted now would wait for a worker, by the length of the queue
@@ -181,6 +192,13 @@ Job *job_new(Pool *pool);
 void job_free(Job *job);
 
 /* --- between pool and workers --- */
+
+/* A job had to wait, or an extra thread runs one: looks from time to time, from now on for as long
+   as that is so, whether another number of threads would be better (executor_growth.c). */
+void pool_watch_growth(Pool *pool);
+
+/* Wakes as many tasks as the queue has room for. */
+void pool_grant_room(Pool *pool);
 
 /* Adds to the end; takes the first one, or NULL; takes one out. */
 void job_list_add(JobList *list, Job *job);

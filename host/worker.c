@@ -2,6 +2,7 @@
 
 #include "clock.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,15 +17,20 @@
 #define SPIN_NS 50000u
 
 void worker_interrupt(Worker *w) {
+  if (w->state >= WORKER_LEFT) return;
   pthread_kill(w->thread, INTERRUPT_SIGNAL);
   if (w->has_async) uv_async_send(&w->async);
 }
 
-void worker_wake(Worker *w) {
+static void unlist_idle(Worker *w) {
   Worker **link = &w->pool->idle;
   while (*link != w) link = &(*link)->next_idle;
   *link = w->next_idle;
-  if (w->state == WORKER_SLEEPING) uv_sem_post(&w->wake);
+}
+
+void worker_wake(Worker *w) {
+  unlist_idle(w);
+  if (w->state == WORKER_SLEEPING) sem_post(&w->wake);
   if (w->state == WORKER_LOOPING) uv_async_send(&w->async);
   w->state = WORKER_BUSY;
 }
@@ -39,12 +45,45 @@ static bool has_loop_work(Worker *w) {
 static bool was_called(void *data) {
   Worker *w = data;
   uv_mutex_lock(&w->pool->lock);
-  bool called = w->state == WORKER_BUSY;
+  bool called = w->state != WORKER_LOOPING;
   uv_mutex_unlock(&w->pool->lock);
   return called;
 }
 
-/* The worker is on the idle list, spinning: waits until it is woken. */
+/* Waits for `wake`, `timeout` nanoseconds at most. False: it did not come. */
+static bool wait_for_wake(Worker *w, uint64_t timeout) {
+  struct timespec end;
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  timeout += (uint64_t)end.tv_nsec;
+  end.tv_sec += (time_t)(timeout / 1000000000u);
+  end.tv_nsec = (long)(timeout % 1000000000u);
+  while (sem_clockwait(&w->wake, CLOCK_MONOTONIC, &end) != 0) {
+    if (errno != EINTR) return false;
+  }
+  return true;
+}
+
+/* The worker sleeps until it is woken. As one of more threads than the pool always has, it leaves
+   when it has slept for long. */
+static void sleep_until_woken(Worker *w, bool is_extra) {
+  Pool *pool = w->pool;
+  if (is_extra) {
+    if (wait_for_wake(w, pool->idle_timeout)) return;
+    uv_mutex_lock(&pool->lock);
+    if (w->state == WORKER_SLEEPING && pool->stats.threads > pool->threads) {
+      unlist_idle(w);
+      w->state = WORKER_LEAVING;
+      pool->stats.threads--;
+    }
+    bool leaves = w->state == WORKER_LEAVING;
+    uv_mutex_unlock(&pool->lock);
+    if (leaves) return;
+  }
+  while (sem_wait(&w->wake) != 0) { /* a signal came */
+  }
+}
+
+/* The worker is on the idle list, spinning: waits until it is woken, or leaves. */
 static void wait_until_woken(Worker *w) {
   Pool *pool = w->pool;
   int cpu = sched_getcpu(); /* the owner could not run on this core meanwhile */
@@ -59,6 +98,7 @@ static void wait_until_woken(Worker *w) {
   bool woken = w->state == WORKER_BUSY;
   if (!woken) w->state = looping && w->has_async ? WORKER_LOOPING : WORKER_SLEEPING;
   uint8_t state = w->state;
+  bool is_extra = pool->stats.threads > pool->threads;
   uv_mutex_unlock(&pool->lock);
   if (woken) return;
   if (state == WORKER_LOOPING) {
@@ -69,7 +109,7 @@ static void wait_until_woken(Worker *w) {
     uv_mutex_unlock(&pool->lock);
     if (woken) return;
   }
-  uv_sem_wait(&w->wake);
+  sleep_until_woken(w, is_extra);
 }
 
 /* Takes the next job from the queue. The lock is held. */
@@ -146,7 +186,7 @@ static Job *next_job(Worker *w, Job *finished) {
     wait_until_woken(w);
     uv_mutex_lock(&pool->lock);
     job = atomic_load(&w->job);
-    leave = !job && pool->stopping;
+    leave = !job && (pool->stopping || w->state == WORKER_LEAVING);
     uv_mutex_unlock(&pool->lock);
   }
   if (job) {
@@ -173,6 +213,7 @@ static void worker_main(void *arg) {
   be_nice(pool->nice);
   worker_state_open(w);
   uv_mutex_lock(&pool->lock);
+  w->thread_id = gettid();
   w->has_clock = pthread_getcpuclockid(pthread_self(), &w->clock) == 0;
   uv_mutex_unlock(&pool->lock);
   Job *job = atomic_load(&w->job);
@@ -180,36 +221,71 @@ static void worker_main(void *arg) {
   worker_state_close(w, "the pool is closing");
   uv_mutex_lock(&pool->lock);
   w->has_clock = false;
-  w->stats.cpu_seconds = (double)clock_thread_cpu() / 1e9;
+  w->stats.cpu_seconds += (double)clock_thread_cpu() / 1e9;
   w->stats.memory = 0;
+  if (w->state != WORKER_LEAVING) pool->stats.threads--;
+  w->state = WORKER_LEFT;
+  pool->has_left = true;
   pool->alive--;
   uv_async_send(&pool->async);
   uv_cond_signal(&pool->left);
   uv_mutex_unlock(&pool->lock);
 }
 
-int worker_start(Pool *pool, Job *job, Worker **worker) {
-  Worker *w = calloc(1, sizeof *w);
-  if (!w) return UV_ENOMEM;
-  w->pool = pool;
-  atomic_init(&w->job, job);
-  atomic_init(&w->cpu, -1);
-  int rc = uv_sem_init(&w->wake, 0);
-  if (rc == 0) {
-    uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = STACK_SIZE};
-    rc = uv_thread_create_ex(&w->thread, &options, worker_main, w);
-    if (rc != 0) uv_sem_destroy(&w->wake);
+/* A worker without a thread, or NULL. The lock is held. */
+static Worker *free_worker(Pool *pool) {
+  for (int i = 0; i < pool->stats.workers; i++) {
+    if (pool->workers[i]->state == WORKER_JOINED) return pool->workers[i];
   }
+  if (pool->stats.workers == pool->max_threads) return NULL; /* some are still leaving */
+  Worker *w = calloc(1, sizeof *w);
+  if (!w) return NULL;
+  w->pool = pool;
+  w->state = WORKER_JOINED;
+  pool->workers[pool->stats.workers++] = w;
+  return w;
+}
+
+/* Gives the worker a thread. The lock is held. */
+static int start_thread(Worker *w) {
+  uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = STACK_SIZE};
+  if (sem_init(&w->wake, 0, 0) != 0) return UV_ENOMEM;
+  w->state = WORKER_BUSY;
+  int rc = uv_thread_create_ex(&w->thread, &options, worker_main, w);
+  if (rc == 0) return 0;
+  w->state = WORKER_JOINED;
+  sem_destroy(&w->wake);
+  return rc;
+}
+
+int worker_start(Pool *pool, Job *job) {
+  Worker *w = free_worker(pool);
+  if (!w) return UV_ENOMEM;
+  atomic_store(&w->job, job);
+  atomic_store(&w->cpu, -1);
+  w->usage = (ThreadUsage){.at = uv_hrtime()};
+  w->has_usage = true;
+  int rc = start_thread(w);
   if (rc != 0) {
-    free(w);
+    atomic_store(&w->job, NULL);
     return rc;
   }
+  job->state = JOB_RUNNING;
+  job->worker = w;
+  pool->stats.running++;
+  pool->stats.threads++;
   pool->alive++;
-  *worker = w;
   return 0;
 }
 
 void worker_join(Worker *w) {
+  uv_mutex_lock(&w->pool->lock);
+  bool has_thread = w->state != WORKER_JOINED;
+  uv_mutex_unlock(&w->pool->lock);
+  if (!has_thread) return;
   uv_thread_join(&w->thread);
-  uv_sem_destroy(&w->wake);
+  sem_destroy(&w->wake);
+  uv_mutex_lock(&w->pool->lock);
+  w->state = WORKER_JOINED;
+  uv_mutex_unlock(&w->pool->lock);
 }

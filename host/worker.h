@@ -6,21 +6,26 @@
 #include "executor.h"
 #include "interrupt.h"
 #include "memory_limit.h"
+#include "thread_usage.h"
 
+#include <semaphore.h>
 #include <time.h>
 
-/* How an idle worker waits, and so how it is woken. */
+/* What its thread does; of an idle worker how it waits, and so how it is woken. */
 typedef enum WorkerState {
   WORKER_BUSY,
   WORKER_SPINNING, /* looks at `job` for a moment */
   WORKER_SLEEPING, /* waits for `wake` */
   WORKER_LOOPING,  /* runs its loop, for tasks that earlier jobs have left there */
+  WORKER_LEAVING,  /* takes no more jobs */
+  WORKER_LEFT,     /* its thread can be joined */
+  WORKER_JOINED,   /* has none */
 } WorkerState;
 
 struct Worker {
   Pool *pool;
   uv_thread_t thread;
-  uv_sem_t wake;
+  sem_t wake;
   _Atomic(Job *) job; /* set under the lock while it is idle */
 
   /* under the pool's lock */
@@ -28,9 +33,13 @@ struct Worker {
   uint8_t state; /* a WorkerState */
   bool has_async;
   uv_async_t async;  /* wakes its loop */
-  WorkerStats stats; /* CPU time when the thread has left */
-  bool has_clock;    /* the thread lives */
+  WorkerStats stats; /* CPU time: of threads that have left */
+  bool has_clock;    /* the thread lives, and the next two are set */
   clockid_t clock;   /* counts its CPU time */
+  pid_t thread_id;
+
+  bool has_usage; /* the owner's thread only: what the last look found */
+  ThreadUsage usage;
 
   atomic_int cpu;    /* where it ran when it took its last job */
   atomic_bool abort; /* the pool is being torn down: everything is to end */
@@ -46,18 +55,20 @@ struct Worker {
   uint64_t state_jobs; /* that this state has run */
 };
 
-/* Starts a thread with its first job. 0 or a libuv error. The pool's lock is held. */
-int worker_start(Pool *pool, Job *job, Worker **worker);
+/* Starts a thread that takes `job` first, which is not in the queue. 0 or a libuv error; then the
+   job is as it was. The pool's lock is held. */
+int worker_start(Pool *pool, Job *job);
 
 /* Wakes an idle worker, which has a job or should leave. The lock is held. */
 void worker_wake(Worker *w);
 
 /* The worker looks at once whether what it runs was cancelled; Lua code is interrupted. To be
-   repeated until the job has ended: a signal may come just before a coroutine is resumed. The lock
-   is held. */
+   repeated until the job has ended: a signal may come just before a coroutine is resumed. Nothing
+   happens when its thread has left. The lock is held. */
 void worker_interrupt(Worker *w);
 
-/* Waits for the thread, which is about to leave. The worker is the pool's to free. */
+/* Waits for the thread, which has left or is about to, if there is one. The worker is the pool's to
+   free. The lock is not held. */
 void worker_join(Worker *w);
 
 /* --- on the worker's thread --- */

@@ -83,7 +83,8 @@ local function run(seed, steps)
   local random = generator(seed)
   local tally = { ended = 0, cancelled = 0 }
   local pool = ml.executor.new {
-    threads = random(3), queue = random(8), max_jobs = random(20), max_memory = 4 << 20,
+    threads = random(3), max_threads = 2 + random(3), idle_timeout = random(20) / 1000,
+    queue = random(8), max_jobs = random(20), max_memory = 4 << 20,
     init = random(2) == 1 and function() ready = true end or nil, -- luacheck: ignore
   }
   local workers = {}

@@ -394,8 +394,8 @@ describe("a pool", function()
 
   it("says how many threads it has, also before the first job has started them", function()
     with_pool({ threads = 3 }, function(pool)
-      assert.are.same({ threads = 3, queued = 0, running = 0, done = 0, failed = 0, cancelled = 0, recycled = 0,
-        wait_seconds = 0.0, workers = {} }, pool:stats())
+      assert.are.same({ threads = 3, max_threads = 3, queued = 0, running = 0, done = 0, failed = 0, cancelled = 0,
+        recycled = 0, wait_seconds = 0.0, workers = {} }, pool:stats())
     end)
   end)
 

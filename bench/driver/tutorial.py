@@ -23,7 +23,7 @@ class Way:
 
 WAYS = [
     Way("blocks the loop", "blocking", '`os.execute "sleep 0.1"`', "blocking", "`time.sleep` in `async def`"),
-    Way("offloaded", "offloaded", "`offload = true`, a thread for each core", "offloaded",
+    Way("offloaded", "offloaded", "`offload = true`, a thread for each core, 40 when they block", "offloaded",
         "`time.sleep` in `def`, 40 threads"),
     Way("offloaded, 40 threads each", "pool", "`ml.executor.new{threads = 40}`", "offloaded", "the same"),
     Way("async", "async", "`ml.sleep`", "async", "`asyncio.sleep`"),
