@@ -51,7 +51,8 @@ static int push_plain_list(lua_State *L, int list) {
       lua_settop(L, list);
       return 0;
     }
-    lua_insert(L, -2);
+    lua_replace(L, -2);
+    lua_pushinteger(L, n);
   }
   return n;
 }
@@ -71,19 +72,22 @@ static int push_list(lua_State *L, int list, const char *function, double *cpu, 
   return (int)n;
 }
 
-int args_unpack_item(lua_State *L, const char *function, double *cpu, double *slice) {
-  int list = lua_gettop(L);
-  lua_rawgeti(L, list, 1);
-  if (!args_is_callable(L, -1))
-    luaL_error(L, "%s: the first item of a list has to be a function, not a %s", function,
-               luaL_typename(L, -1));
-  lua_pop(L, 1);
+/* Pushes the function of the item at `list`, the top of L, and its arguments; returns how many. */
+static int push_item(lua_State *L, int list, const char *function, double *cpu, double *slice) {
   *cpu = *slice = 0;
   luaL_checkstack(L, PLAIN_LIST_MAX + 2, NULL);
   int n = push_plain_list(L, list); /* most are: fields need not be looked for */
   if (!n) n = push_list(L, list, function, cpu, slice);
-  lua_remove(L, list);
+  if (!args_is_callable(L, list + 1))
+    luaL_error(L, "%s: the first item of a list has to be a function, not a %s", function,
+               luaL_typename(L, list + 1));
   return n - 1;
+}
+
+int args_unpack_item(lua_State *L, const char *function, double *cpu, double *slice) {
+  int list = lua_gettop(L), nargs = push_item(L, list, function, cpu, slice);
+  lua_remove(L, list);
+  return nargs;
 }
 
 bool args_is_item(lua_State *L, int index) {
@@ -96,5 +100,18 @@ Task *args_spawn_item(lua_State *L, Task *parent) {
   int nargs = args_unpack_item(L, "ml.spawn", &cpu, &slice);
   Task *child = task_spawn(L, parent->rt, parent, nargs);
   limits_set(child, cpu, slice);
+  return child;
+}
+
+Task *args_start_item(lua_State *L, Task *parent) {
+  bool is_list = args_is_item(L, -1);
+  double cpu = 0, slice = 0;
+  int nargs = is_list ? push_item(L, lua_gettop(L), "ml.gather", &cpu, &slice) : 0;
+  Task *child = task_start(L, parent->rt, parent, nargs, NULL);
+  child->handle_on_failure = true;
+  if (is_list) {
+    limits_set(child, cpu, slice);
+    lua_pop(L, 1);
+  }
   return child;
 }

@@ -32,6 +32,9 @@ int args_unpack_item(lua_State *L, const char *function, double *cpu, double *sl
    handle of the task. */
 Task *args_spawn_item(lua_State *L, Task *parent);
 
+/* The same without a handle, until the task fails (handle_on_failure); pops it. */
+Task *args_start_item(lua_State *L, Task *parent);
+
 /* The running task, or an error that names `function`. */
 static inline Task *args_require_task(lua_State *L, const char *function) {
   Runtime *rt = runtime_of(L);

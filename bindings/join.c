@@ -10,6 +10,8 @@ typedef struct JoinItem {
   struct Join *join;
   Task *task; /* while it is observed */
   bool owned;
+  bool hands_over; /* its first result, or its handle if it failed, takes the place of its argument
+                    */
 } JoinItem;
 
 /* What ends the wait before all have ended. */
@@ -18,6 +20,7 @@ typedef enum JoinMode { JOIN_ALL, JOIN_ERROR, JOIN_FIRST, JOIN_SUCCESS } JoinMod
 /* A userdata on the stack of the function that waits. */
 typedef struct Join {
   Waker waker;
+  lua_State *L; /* that function's */
   int n;
   int waiting, waiting_owned; /* items whose task lives */
   int decisive;               /* 1 + the index of the task that ended the wait, or 0 */
@@ -62,15 +65,32 @@ static void decide(Join *join, int index, Task *of) {
   cause_drop(cause);
 }
 
+/* Nothing here can fail: there is room on both stacks, and the handle of a task that has failed is
+   kept. Where it has none, memory was out. */
+static void hand_over(const Join *join, const JoinItem *item, Task *ended, bool failed) {
+  lua_State *from = ended->co;
+  if (failed && ended->handle)
+    task_push_handle(from, ended);
+  else if (failed || lua_gettop(from) == 0)
+    lua_pushnil(from);
+  else
+    lua_settop(from, 1);
+  lua_xmove(from, join->L, 1);
+  lua_replace(join->L, (int)(item - join->items) + 1);
+}
+
 static void item_ended(TaskObserver *observer, Task *ended) {
   JoinItem *item = (JoinItem *)(void *)observer;
   Join *join = item->join;
+  TaskHandle *handle = ended->handle;
+  bool failed = ended->status != TASK_DONE || (handle && handle->returned_error);
   join->waiting--;
   if (item->owned) join->waiting_owned--;
+  if (item->hands_over) hand_over(join, item, ended, failed);
   if (join->stopping) {
-    if (ended->status == TASK_FAILED)
-      ended->handle->observed = false; /* nobody will look at it: it is to be reported */
-  } else if (is_decisive(join, has_failed(ended->handle, ended->status))) {
+    if (ended->status == TASK_FAILED && handle)
+      handle->observed = false; /* nobody will look at it: it is to be reported */
+  } else if (is_decisive(join, failed)) {
     decide(join, (int)(item - join->items), join->waker.task);
   }
   if (is_over(join)) ml_wait_wake(join->waker);
@@ -117,28 +137,31 @@ static const WaitType join_wait = {.name = "tasks",
 /* Pushes a wait of `t` for n tasks, of which none is in it yet. */
 static Join *join_new(lua_State *L, Task *t, int n, JoinMode mode) {
   Join *join = lua_newuserdatauv(L, sizeof *join + (size_t)n * sizeof(JoinItem), 0);
-  *join = (Join){.waker = ml_wait_waker(t), .n = n, .mode = mode};
+  *join = (Join){.waker = ml_wait_waker(t), .L = L, .n = n, .mode = mode};
   for (int i = 0; i < n; i++) join->items[i] = (JoinItem){0};
   return join;
+}
+
+/* Makes the live task `t` the item `i`. */
+static void join_watch_task(Join *join, int i, Task *t, bool owned) {
+  JoinItem *item = &join->items[i];
+  item->join = join;
+  item->owned = owned;
+  item->observer.ended = item_ended;
+  item->task = t;
+  task_observe(t, &item->observer);
+  join->waiting++;
+  if (owned) join->waiting_owned++;
 }
 
 /* Makes the task of `handle` the item `i`. One that has ended already may decide the wait: that is
    noted, for `join_begin`. */
 static void join_watch(Join *join, int i, TaskHandle *handle, bool owned) {
-  JoinItem *item = &join->items[i];
-  item->join = join;
-  item->owned = owned;
   handle->observed = true;
-  if (!handle->task) {
-    if (!join->decisive && is_decisive(join, has_failed(handle, handle->status)))
-      join->decisive = i + 1;
-    return;
-  }
-  item->observer.ended = item_ended;
-  item->task = handle->task;
-  task_observe(handle->task, &item->observer);
-  join->waiting++;
-  if (owned) join->waiting_owned++;
+  if (handle->task)
+    join_watch_task(join, i, handle->task, owned);
+  else if (!join->decisive && is_decisive(join, has_failed(handle, handle->status)))
+    join->decisive = i + 1;
 }
 
 /* All items are in it: waits, and gives the results of type->finish. */
@@ -190,12 +213,17 @@ static int gather_finish(lua_State *L, Task *t, void *op) {
   detach(join);
   if (join->cancelled && !join->decisive) return wait_raise_cancel(L, t);
   if (join->decisive) {
+    if (!lua_isuserdata(L, join->decisive)) return luaL_error(L, "not enough memory");
     task_push_outcome(L, join->decisive); /* raises, unless nil and an error were returned */
     lua_settop(L, n + 3);
     lua_rawgeti(L, n + 2, 2);
     return lua_error(L);
   }
-  for (int i = 1; i <= n; i++) push_first_result(L, i);
+  for (int i = 1; i <= n; i++)
+    if (join->items[i - 1].hands_over)
+      lua_pushvalue(L, i);
+    else
+      push_first_result(L, i);
   return n;
 }
 
@@ -241,20 +269,20 @@ static void check_item(lua_State *L, int index) {
                index, luaL_typename(L, index));
 }
 
-/* Starts what is not a task already, and puts its handle in its place. They were all spawned in
-   the same line. */
+/* Starts what is not a task already: a handle is made where it fails, and needed. They were all
+   spawned in the same line. */
 static void start_items(lua_State *L, Task *t, Join *join) {
   Task *first = NULL;
   for (int i = 1; i <= join->n; i++) {
     if (to_handle(L, i)) continue;
+    JoinItem *item = &join->items[i - 1];
     lua_pushvalue(L, i);
-    Task *child = args_spawn_item(L, t);
+    item->task = args_start_item(L, t);
+    item->hands_over = true;
     if (!first)
-      task_set_spawn_site(L, first = child, 1);
+      task_set_spawn_site(L, first = item->task, 1);
     else
-      task_share_spawn_site(child, first);
-    lua_replace(L, i);
-    join->items[i - 1].owned = true;
+      task_share_spawn_site(item->task, first);
   }
 }
 
@@ -279,7 +307,11 @@ static int join_gather(lua_State *L) {
   luaL_checkstack(L, n, "too many items"); /* for the results */
   Join *join = join_new(L, t, n, JOIN_ERROR);
   start_items(L, t, join);
-  for (int i = 0; i < n; i++) join_watch(join, i, lua_touserdata(L, i + 1), join->items[i].owned);
+  for (int i = 0; i < n; i++)
+    if (join->items[i].hands_over)
+      join_watch_task(join, i, join->items[i].task, true);
+    else
+      join_watch(join, i, lua_touserdata(L, i + 1), false);
   return join_begin(L, t, &gather_wait, join);
 }
 

@@ -167,6 +167,12 @@ int task_push_outcome(lua_State *L, int index) {
 #define BODY_HANDLER 2
 #define BODY_FIRST 3
 
+/* Did it raise, or return nil and an error? */
+static bool has_failed(lua_State *L, const Task *t) {
+  return t->status != TASK_DONE ||
+         (lua_isnil(L, BODY_FIRST) && !lua_isnoneornil(L, BODY_FIRST + 1));
+}
+
 static int body_over(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   Task *t = runtime_of(L)->current;
@@ -174,6 +180,10 @@ static int body_over(lua_State *L, int status, lua_KContext ctx) {
     t->status = TASK_DONE;
   else
     t->status = scope_is_own_cancel(L, -1) ? TASK_CANCELLED : TASK_FAILED;
+  if (t->handle_on_failure && !t->handle && has_failed(L, t)) {
+    task_push_handle(L, t);
+    lua_pop(L, 1);
+  }
   if (t->handle) {
     if (t->handle_kept) {
       task_push_handle(L, t);
@@ -215,6 +225,7 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->limits = NULL;
   t->cancel_pending = t->woken_by_cancel = t->ending = false;
   t->has_origin = t->handle_kept = t->has_vars = t->broken_off = t->is_host = false;
+  t->handle_on_failure = false;
   t->tally = NULL;
   if (parent) {
     if (parent->tally) task_tally_enter(parent->tally, t);

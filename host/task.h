@@ -81,8 +81,10 @@ struct ml_Task {
   bool has_vars;           /* it has task-local values (bindings/var.c) */
   bool broken_off;         /* it has been raised that its limits are exhausted */
   bool handle_kept; /* the handle is in the runtime's table; else it is on the thread's stack */
-  uint32_t number;  /* of its thread, in the order they were made (task_pool.c) */
-  int nargs;        /* what the first resume passes */
+  bool handle_on_failure; /* whoever observes it takes its results from its thread: a handle is made
+                             when it ends otherwise than with values */
+  uint32_t number;        /* of its thread, in the order they were made (task_pool.c) */
+  int nargs;              /* what the first resume passes */
   int line;
   const struct SourceName *source; /* where it was spawned, or NULL */
   const char *name;                /* for people, or NULL; the owner keeps it alive */

@@ -258,6 +258,49 @@ describe("ml.gather", function()
     assert.equal("in cleanup", select(2, pcall(second.await, second)))
   end)
 
+  it("gives the results of items that know their task, and lets the task be awaited, too", function()
+    local own, failed
+    local function named(value)
+      own = ml.current()
+      ml.sleep(U)
+      return value, "more"
+    end
+    local function failing()
+      failed = ml.current()
+      ml.sleep(U)
+      error("no", 0)
+    end
+    assert.equal("first", (ml.gather({ named, "first" }, after(1, 2))))
+    assert.same({ "first", "more" }, { own:await() })
+    assert.same({ false, "no" }, { pcall(ml.gather, failing, after(1, 2)) })
+    assert.same({ false, "no" }, { pcall(failed.await, failed) })
+    assert.equal("failed", failed:status())
+  end)
+
+  it("waits inside a generator, and inside another gather", function()
+    local values = {}
+    for value in coroutine.wrap(function()
+      for i = 1, 3 do
+        local a, b = ml.gather({ function(n) ml.sleep(U) return n end, i }, function()
+          return (ml.gather({ function(n) ml.sleep(0) return n * 10 end, i }, after(1, 0)))
+        end)
+        collectgarbage()
+        coroutine.yield(a + b)
+      end
+    end) do values[#values + 1] = value end
+    assert.same({ 11, 22, 33 }, values)
+  end)
+
+  it("takes lists with limits and fields, and arguments without an end", function()
+    local function count(...) return select("#", ...) end
+    assert.same({ 3, 1, 20, 0 }, {
+      ml.gather({ count, nil, nil, 1, n = 4 }, { count, 1, cpu = 5, slice = 0.1 },
+        { count, table.unpack({}, 1, 20), n = 21 }, { count, other = true }),
+    })
+    assert.same({ 9, 8 }, { ml.gather({ count, 1, 2, 3, 4, 5, 6, 7, 8, 9 }, { count, 1, 2, 3, 4, 5, 6, 7, 8 }) })
+    assert.equal(2, (ml.gather({ setmetatable({ count, 1, 2 }, { __index = { slice = 0.1 } }) })[1]))
+  end)
+
   it("raises a pending cancel before it starts anything", function()
     local ran = false
     local task = ml.spawn(function()
