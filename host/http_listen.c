@@ -1,14 +1,13 @@
 #include "http_listen.h"
 
+#include "http_unsent.h"
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #define BACKLOG 4096
-#define UNSENT_IN_KERNEL (128 * 1024) /* bytes */
 
 /* A bound and listening socket of `address`, or a negative libuv error. */
 static int listen_on(const struct addrinfo *address) {
@@ -16,11 +15,7 @@ static int listen_on(const struct addrinfo *address) {
   if (fd < 0) return uv_translate_sys_error(errno);
   int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  /* For all connections, which take it over: the kernel would keep megabytes for each client that
-     does not read, and a thousand of those exhaust what all sockets share. What is on its way to a
-     client that reads does not count. */
-  int unsent = UNSENT_IN_KERNEL;
-  setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+  http_unsent_limit(fd);
   if (bind(fd, address->ai_addr, address->ai_addrlen) || listen(fd, BACKLOG)) {
     int error = uv_translate_sys_error(errno);
     close(fd);

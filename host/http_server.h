@@ -30,6 +30,7 @@ struct HttpServer {
 
   HttpConnection *connections;
   size_t n_connections;
+  uint8_t n_large_unsent; /* streams of which more may wait in the kernel (http_unsent.h) */
   uint64_t n_requests;
   HttpConnection *due; /* to be looked after at the end of the pass */
   PassHook pass;

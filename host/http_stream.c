@@ -2,7 +2,14 @@
 
 #include "access_log.h"
 #include "http_server.h"
+#include "http_write.h"
 #include <stdlib.h>
+
+enum {
+  /* Bytes of a text for which a system call of its own costs no more than to copy them. */
+  WORTH_A_CALL = 32 * 1024,
+  CHUNK_SIZE_LINE = 18, /* bytes at most */
+};
 
 HttpStream *http_stream_new(uint64_t length) {
   HttpStream *s = calloc(1, sizeof *s);
@@ -26,35 +33,78 @@ void http_stream_drop(HttpStream *s) {
 
 bool http_stream_is_full(const HttpStream *s) {
   const HttpConnection *c = s->connection;
+  if (s->behind || s->at_once >= HTTP_STREAM_A_PASS) return true;
   return c->out.len + uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) >=
          HTTP_STREAM_HIGH_WATER;
 }
 
-/* The first line of a chunk of `n` bytes; the caller has reserved the room. */
-static void put_chunk_size(Buffer *out, size_t n) {
-  char line[18];
-  size_t at = sizeof line;
+/* The first line of a chunk of `n` bytes, at the end of `line`: returns where it begins. */
+static size_t put_chunk_size(char line[static CHUNK_SIZE_LINE], size_t n) {
+  size_t at = CHUNK_SIZE_LINE;
   line[--at] = '\n';
   line[--at] = '\r';
   do line[--at] = "0123456789abcdef"[n % 16];
   while (n /= 16);
-  memcpy(out->data + out->len, line + at, sizeof line - at);
-  out->len += sizeof line - at;
+  return at;
+}
+
+enum { OUT, SIZE, TEXT, END, PARTS }; /* what goes out with a text: `out` and the framing */
+
+static size_t count_bytes(const struct iovec parts[static PARTS]) {
+  size_t n = 0;
+  for (int i = 0; i < PARTS; i++) n += parts[i].iov_len;
+  return n;
+}
+
+/* Puts into `out`, which is the first part, what `sent` bytes have not come to. False when memory
+   is out: nothing is changed. */
+static bool keep_rest(Buffer *out, const struct iovec parts[static PARTS], size_t sent) {
+  size_t gone = sent < out->len ? sent : out->len;
+  if (!buffer_reserve(out, count_bytes(parts) - (sent > out->len ? sent : out->len))) return false;
+  out->len -= gone;
+  sent -= gone;
+  if (gone) memmove(out->data, out->data + gone, out->len);
+  for (int i = SIZE; i < PARTS; i++) {
+    gone = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+    buffer_add(out, (const char *)parts[i].iov_base + gone, parts[i].iov_len - gone);
+    sent -= gone;
+  }
+  return true;
+}
+
+/* False when memory is out: then the rest is lost, and with it the connection. */
+static bool write_at_once(HttpStream *s, const struct iovec parts[static PARTS]) {
+  HttpConnection *c = s->connection;
+  size_t sent = http_write_at_once(c, parts, PARTS);
+  s->at_once += (uint32_t)sent;
+  if (sent == count_bytes(parts)) {
+    c->out.len = 0;
+    return true;
+  }
+  s->behind = true;
+  if (keep_rest(&c->out, parts, sent)) return true;
+  http_connection_break(c, s->left == HTTP_LENGTH_UNTIL_CLOSE);
+  return false;
 }
 
 bool http_stream_write(HttpStream *s, const char *bytes, size_t n) {
   HttpConnection *c = s->connection;
   if (c->access) c->access->bytes += n;
   if (!n) return true; /* a chunk of no bytes would be the last one */
-  if (!buffer_reserve(&c->out, n + 20)) return false;
-  if (s->left == HTTP_LENGTH_CHUNKED) {
-    put_chunk_size(&c->out, n);
-    buffer_add(&c->out, bytes, n);
-    buffer_add(&c->out, "\r\n", 2);
-  } else {
-    buffer_add(&c->out, bytes, n);
-    if (s->left != HTTP_LENGTH_UNTIL_CLOSE) s->left -= n;
-  }
+  bool chunked = s->left == HTTP_LENGTH_CHUNKED;
+  char size[CHUNK_SIZE_LINE];
+  size_t at = chunked ? put_chunk_size(size, n) : sizeof size;
+  const struct iovec parts[PARTS] = {
+      [OUT] = {c->out.data, c->out.len},
+      [SIZE] = {size + at, sizeof size - at},
+      [TEXT] = {(char *)(uintptr_t)bytes, n}, /* is only read */
+      [END] = {"\r\n", chunked ? 2 : 0},
+  };
+  /* Nothing leaves before the pass is over that could be taken back. */
+  bool at_once = n >= WORTH_A_CALL && s->sent && !c->write;
+  if (!(at_once ? write_at_once(s, parts) : keep_rest(&c->out, parts, 0))) return false;
+  if (s->left <= HTTP_LENGTH_MAX) s->left -= n;
+  http_unsent_taken(&s->unsent, c->server, c->fd, n);
   http_server_due(c->server, c);
   return true;
 }
@@ -89,12 +139,16 @@ static void wake(HttpStream *s) {
 }
 
 void http_stream_flushed(HttpStream *s) {
+  const HttpConnection *c = s->connection;
+  s->at_once = 0;
+  if (!c->write && !c->out.len) s->behind = false;
   if (s->writer.task && !http_stream_is_full(s)) wake(s);
 }
 
 void http_stream_over(HttpConnection *c) {
   HttpStream *s = c->stream;
   if (!s) return;
+  http_unsent_over(&s->unsent, c->server, c->fd);
   c->stream = NULL;
   s->connection = NULL;
   wake(s);

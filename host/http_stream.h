@@ -4,9 +4,12 @@
 #define ML_HTTP_STREAM_H
 
 #include "http_connection.h"
+#include "http_unsent.h"
 
-/* Bytes that are not yet handed to the system, above which a writer waits. */
-enum { HTTP_STREAM_HIGH_WATER = 64 * 1024 };
+enum {
+  HTTP_STREAM_HIGH_WATER = 64 * 1024, /* bytes not yet handed to the system: a writer waits */
+  HTTP_STREAM_A_PASS = 256 * 1024,    /* bytes handed to it in a pass: others have their turn */
+};
 
 /* It has two owners: the connection until the response is over, and whoever writes. */
 struct HttpStream {
@@ -14,7 +17,10 @@ struct HttpStream {
   ml_Waker writer;            /* waits until it is not full, or over */
   uint64_t left;  /* bytes that are missing to the Content-Length, or an HTTP_LENGTH_* */
   size_t head_at; /* where the head begins in the connection's `out` */
-  bool sent;      /* some of it has been handed to the system */
+  HttpUnsent unsent;
+  uint32_t at_once; /* bytes handed to the system in this pass, while they were written */
+  bool sent;        /* some of it has been handed to the system */
+  bool behind;      /* the system has not taken all of such bytes */
   uint8_t owners;
 };
 
@@ -33,8 +39,9 @@ void http_stream_drop(HttpStream *s);
    stream that is over. */
 bool http_stream_is_full(const HttpStream *s);
 
-/* Adds `n` bytes of the body, at most `left` of them. They leave at the end of the pass. False when
-   memory is out: nothing was added. */
+/* Adds `n` bytes of the body, at most `left` of them. They leave at the end of the pass, or many of
+   them at once, from where they are. False when memory is out: nothing was added, or the connection
+   is closed. */
 bool http_stream_write(HttpStream *s, const char *bytes, size_t n);
 
 /* The body is complete. False when it is not: bytes are missing, or memory is out. */

@@ -66,9 +66,13 @@ static void write_rest(HttpConnection *c, size_t sent) {
 }
 
 void http_write_start(HttpConnection *c) {
-  if (c->stream) c->stream->sent = true;
+  bool behind = false;
+  if (c->stream) {
+    c->stream->sent = true;
+    behind = c->stream->behind;
+  }
   /* Not uv_try_write: it is a good part of what a response costs, and nothing waits in libuv. */
-  ssize_t sent = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL);
+  ssize_t sent = behind ? 0 : send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL);
   if (sent < 0 && errno != EAGAIN && errno != EINTR) {
     http_connection_abort(c);
   } else if (sent > 0 && (size_t)sent == c->out.len) {
@@ -76,6 +80,12 @@ void http_write_start(HttpConnection *c) {
   } else {
     write_rest(c, sent > 0 ? (size_t)sent : 0);
   }
+}
+
+size_t http_write_at_once(HttpConnection *c, const struct iovec *parts, size_t n) {
+  struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n};
+  ssize_t sent = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+  return sent > 0 ? (size_t)sent : 0;
 }
 
 bool http_write_expire(HttpConnection *c) {

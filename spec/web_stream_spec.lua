@@ -460,6 +460,37 @@ describe("a client that is behind", function()
       end
     end, { header_timeout = 0.2, body_timeout = 0.2, write_timeout = 0.2 })
   end)
+  -- Long texts leave from where they are, and what the system does not take of them is kept.
+  it("gets long and short texts whole and in order, however they are framed", function()
+    local sizes, parts = { 10, 65536, 40000, 5, 300000, 1, 33000, 100000, 2000, 131072 }, {}
+    for i = 1, 60 do
+      local text = ("%d,"):format(i):rep(100000)
+      parts[i] = text:sub(1, sizes[i % #sizes + 1])
+    end
+    local body = table.concat(parts)
+    local function write(out)
+      for _, part in ipairs(parts) do out:write(part) end
+    end
+    local function held_back()
+      for _, task in ipairs(ml.tasks()) do
+        if task.waiting_for == "a client that is behind" then return true end
+      end
+    end
+    for _, fields in ipairs { {}, { headers = { ["Content-Length"] = #body } } } do
+      support.serving(streaming(write, fields), function(port)
+        local conn <close> = assert(rawtcp.connect(port))
+        conn:send(request("GET", "/"))
+        while not held_back() do ml.sleep(0.001) end
+        assert.is_true(support.receive(conn).body == body)
+        conn:send(request("GET", "/after"))
+        assert.equal("after", support.receive(conn).body)
+        local old <close> = assert(rawtcp.connect(port))
+        old:send("GET / HTTP/1.0\r\n\r\n")
+        while not held_back() do ml.sleep(0.001) end
+        assert.is_true(old:receive("*a"):sub(-#body) == body)
+      end)
+    end
+  end)
   it("does not keep others from being served", function()
     local app = streaming(function(out)
       for _ = 1, 2000 do out:write(("x"):rep(65536)) end
