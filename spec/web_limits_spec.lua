@@ -131,6 +131,7 @@ local function drip(port, text)
   end)
   local res = support.receive(conn)
   dripping:cancel()
+  pcall(dripping.await, dripping) -- before the connection is closed
   return assert(res)
 end
 
