@@ -1,5 +1,5 @@
 -- moonloop.http.plain: the HTTP/1.1 engine below ml.http: requests, responses, connections and pools. What
--- ml.http makes of it is http_client_spec.lua's; bodies bit by bit are http_plain_stream_spec.lua's.
+-- ml.http makes of it is in the other http_*_spec.lua; bodies bit by bit are http_plain_stream_spec.lua's.
 local ml = require "moonloop"
 local plain = require "moonloop.http.plain"
 local raw = require "spec.support.http"

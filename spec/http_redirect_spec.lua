@@ -12,6 +12,84 @@ end
 raw.on_both_engines(describe, "ml.http redirects", function(http)
   after_each(raw.stop)
 
+  -- A server that answers /NNN/rest with status NNN and the location /rest, and anything else with itself.
+  local function serve_redirects()
+    return serve(answering(function(head, body)
+      local status, location = head:match("^%S+ /(3%d%d)(%S*)")
+      if status then
+        return ("HTTP/1.1 %s X\r\nLocation: %s\r\nX-From: redirect\r\nContent-Length: 3\r\n\r\nbye")
+          :format(status, location)
+      end
+      return ok(head .. body)
+    end))
+  end
+
+  it("are followed, and res is the last response", function()
+    local server = serve_redirects()
+    local res = assert(http.get(server.url .. "/302/301/307/end"))
+    assert.equal("GET /end HTTP/1.1", res.body:match("^[^\r]+"))
+    assert.equal(server.url .. "/end", res.url)
+    assert.is_nil(res.headers["X-From"])
+    assert.equal(1, server.connections)
+  end)
+
+  it("follow_redirects = false gives the redirect itself", function()
+    local server = serve_redirects()
+    local res = assert(http.get(server.url .. "/302/end", { follow_redirects = false }))
+    assert.equal(302, res.status)
+    assert.equal("/end", res.headers.location)
+    assert.equal("bye", res.body)
+  end)
+
+  it("after 301, 302 and 303 a POST becomes a GET; after 307 and 308 it is sent again", function()
+    local server = serve_redirects()
+    for status, line in pairs { [301] = "GET", [302] = "GET", [303] = "GET", [307] = "POST", [308] = "POST" } do
+      local res = assert(http.post(("%s/%d/end"):format(server.url, status), { body = "data" }))
+      assert.equal(line .. " /end HTTP/1.1", res.body:match("^[^\r]+"))
+      assert.equal(line == "POST", res.body:sub(-4) == "data")
+    end
+  end)
+
+  it("after 303 every method becomes a GET without a body (RFC 9110 15.4.4)", function()
+    local server = serve_redirects()
+    for _, verb in ipairs { "put", "patch", "delete" } do
+      local res = assert(http[verb](server.url .. "/303/end", { body = "data" }))
+      assert.equal("GET /end HTTP/1.1", res.body:match("^[^\r]+"))
+      assert.equal("\r\n\r\n", res.body:sub(-4))
+      res = assert(http[verb](server.url .. "/307/end", { body = "data" }))
+      assert.equal(verb:upper() .. " /end HTTP/1.1", res.body:match("^[^\r]+"))
+      assert.equal("data", res.body:sub(-4))
+    end
+  end)
+
+  it("ten are followed, and a circle is an error", function()
+    local server = serve_redirects()
+    assert.equal(200, assert(http.get(server.url .. ("/302"):rep(10) .. "/end")).status)
+    assert_error("http", "CURLE_TOO_MANY_REDIRECTS", http.get(server.url .. ("/302"):rep(11) .. "/end"))
+    local circle = serve(answering("HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"))
+    assert_error("http", "CURLE_TOO_MANY_REDIRECTS", http.get(circle.url))
+  end)
+
+  it("credentials are not sent on to another host", function()
+    local other = serve_echo()
+    local server = serve(answering("HTTP/1.1 302 X\r\nLocation: " .. other.url:gsub("127.0.0.1", "localhost")
+      .. "/\r\nContent-Length: 0\r\n\r\n"))
+    local with_password = server.url:gsub("//", "//user:pass@")
+    local res = assert(http.get(with_password, { headers = { Cookie = "session=1", ["X-Other"] = "stays" } }))
+    assert.is_nil(header(res.body, "Authorization"))
+    assert.is_nil(header(res.body, "Cookie"))
+    assert.equal("stays", header(res.body, "X-Other"))
+    res = assert(http.get(server.url, { headers = { Authorization = "Bearer secret" } }))
+    assert.is_nil(header(res.body, "Authorization"))
+  end)
+
+  it("to other schemes are refused", function()
+    for _, location in ipairs { "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1:1/" } do
+      local server = serve(answering("HTTP/1.1 302 X\r\nLocation: " .. location .. "\r\nContent-Length: 0\r\n\r\n"))
+      assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL", http.get(server.url))
+    end
+  end)
+
   it("a location is resolved against the URL it came from (RFC 3986 5.4)", function()
     local base = "http://a/b/c/d;p?q"
     for reference, target in pairs {
