@@ -72,9 +72,13 @@ local routes = {
     answer(stream, { a = results[1], b = results[2], c = results[3] })
   end,
   ["/fib"] = function(stream, query) answer(stream, { fib = fib(tonumber(query.n)) }) end,
-  ["/upload"] = function(stream)
-    local bytes = 0
+  ["/upload"] = function(stream, _, request)
+    local bytes, length = 0, tonumber((request:get("content-length")))
     for chunk in stream:each_chunk() do bytes = bytes + #chunk end
+    if bytes < length then -- the client has gone; left alone, the library (0.4) waits for the rest for ever, computing
+      stream.connection:take_socket():close()
+      return
+    end
     answer(stream, { bytes = bytes })
   end,
   ["/download"] = function(stream)
@@ -87,11 +91,12 @@ local routes = {
 }
 
 local function on_stream(_, stream)
-  local path, rest = assert(stream:get_headers()):get(":path"):match("^([^?]*)%??(.*)$")
+  local request = assert(stream:get_headers())
+  local path, rest = request:get(":path"):match("^([^?]*)%??(.*)$")
   local query = {}
   for name, value in util.query_args(rest) do query[name] = value end
   local route, id = routes[path], path:match("^/users/([^/]+)$")
-  if route then return route(stream, query) end
+  if route then return route(stream, query, request) end
   if id then return answer(stream, { id = id, q = query.q }) end
   local headers = new_headers()
   headers:append(":status", "404")
