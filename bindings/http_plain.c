@@ -67,8 +67,14 @@ size_t http_plain_check_size(lua_State *L, int index) {
 /* --- what an exchange came to --- */
 
 int http_plain_push_error(lua_State *L, const PlainExchange *x) {
-  return ml_error_return(L, x->error_kind, x->error_code, "%s %s: %s", x->request.method,
-                         x->request.shown, x->error);
+  const PlainRequest *r = &x->request;
+  const char *shown = r->shown;
+  if (!shown) {
+    lua_pushlstring(L, r->base, r->base_len);
+    lua_pushfstring(L, "%s/%s", lua_tostring(L, -1), r->url.target);
+    shown = lua_tostring(L, -1);
+  }
+  return ml_error_return(L, x->error_kind, x->error_code, "%s %s: %s", r->method, shown, x->error);
 }
 
 void http_plain_drop_undelivered(PlainClient *client) {
@@ -96,6 +102,7 @@ int http_plain_push_response(lua_State *L, PlainExchange *x, int url) {
 
 void http_plain_describe(const PlainExchange *x, const char *what, char *text, size_t size) {
   const char *url = x->request.shown; /* without its path, which is nobody's business */
+  if (!url) url = x->request.base;
   size_t n = strlen("http://");
   n += strcspn(url + n, "/?#");
   snprintf(text, size, "http %s %s %.*s", what, x->request.method, (int)n, url);
@@ -128,6 +135,14 @@ PlainPool *http_plain_check_pool(lua_State *L, int index) {
   return *pool;
 }
 
+PlainExchange *http_plain_send(lua_State *L, PlainPool *pool, const PlainRequest *request,
+                               size_t max_body, bool by_pieces) {
+  http_plain_drop_undelivered(pool->client);
+  PlainExchange *x = plain_exchange_start(pool, request, max_body, by_pieces);
+  if (!x) luaL_error(L, "not enough memory");
+  return x;
+}
+
 int http_plain_start(lua_State *L, PlainPool *pool, int url, PlainRequest *request, double timeout,
                      size_t max_body, bool by_pieces, PlainExchange **x) {
   int failed = http_plain_check_url(L, url, request);
@@ -135,9 +150,8 @@ int http_plain_start(lua_State *L, PlainPool *pool, int url, PlainRequest *reque
   if (timeout <= 0)
     return ml_error_return(L, "timeout", "CURLE_OPERATION_TIMEDOUT",
                            "%s %s: not finished within 0 s", request->method, request->shown);
-  http_plain_drop_undelivered(pool->client);
-  *x = plain_exchange_start(pool, request, max_body, by_pieces);
-  return *x ? 0 : luaL_error(L, "not enough memory");
+  *x = http_plain_send(L, pool, request, max_body, by_pieces);
+  return 0;
 }
 
 int http_plain_start_arguments(lua_State *L, PlainRequest *request, int unix_path, double timeout,

@@ -16,7 +16,11 @@ int http_plain_check_url(lua_State *L, int index, PlainRequest *request);
 /* The pool at `index`, or an argument error. */
 PlainPool *http_plain_check_pool(lua_State *L, int index);
 
-/* Starts an exchange with the URL at `url`, which is replaced by what is shown of it. Returns 0, or
+/* Starts an exchange; may raise a memory error. */
+PlainExchange *http_plain_send(lua_State *L, PlainPool *pool, const PlainRequest *request,
+                               size_t max_body, bool by_pieces);
+
+/* The same with the URL at `url`, which is replaced by what is shown of it. Returns 0, or
    the number of results that are to be returned. */
 int http_plain_start(lua_State *L, PlainPool *pool, int url, PlainRequest *request, double timeout,
                      size_t max_body, bool by_pieces, PlainExchange **x);

@@ -6,10 +6,11 @@
      that is not whole; it begins with "http://", or is nil.
 
    sender(Response) -> send_bare(client, method, url) -> response | nil, err | false
-     Sends such a request and suspends. The response is a table of status, body, head and url with
-     the metatable Response; where it may be a redirect, nil follows, and the time at which the
-     request would have been too late, in seconds of the clock. false: nothing was done, since
-     client.bare is nothing of the kind, or the URL, below the base, does not begin with "http://".
+     Sends such a request and suspends. The response is a table of status, body and preamble with
+     the metatable Response; the preamble is its URL, a line feed, and its header lines. Where it
+   may be a redirect, nil follows, and the time at which the request would have been too late, in
+   seconds of the clock. false: nothing was done, since client.bare is nothing of the kind, or the
+   URL, below the base, does not begin with "http://".
  */
 #include "http_plain.h"
 #include <lauxlib.h>
@@ -21,20 +22,40 @@ enum { KEEPS_POOL = 1, KEEPS_BASE, KEEPS_LINES, KEEPS_PATH };
 typedef struct Bare {
   PlainPool *pool;
   const char *base, *unix_path; /* or NULL */
+  HttpUrl url;                  /* the base, taken apart; no host: it is not plain enough */
   const char *lines;
   size_t base_len; /* without slashes at its end */
   size_t lines_len, max_body;
   double timeout;
 } Bare;
 
-/* The stack of send_bare, and its upvalues. */
+/* The stack of send_bare, and its upvalues: two metatables, and names of fields. */
 enum { AT_CLIENT = 1, AT_METHOD, AT_TARGET, AT_BARE, AT_URL };
-enum { UP_TYPE = 1, UP_RESPONSE };
+enum { UP_TYPE = 1, UP_RESPONSE, UP_BARE, UP_STATUS, UP_BODY, UP_PREAMBLE };
 
 /* --- the URL --- */
 
-/* Pushes the URL that the target means, as url.join does (scripts/moonloop/http/url.lua); false
-   where that is not plainly one of http. */
+/* Joins the target to the base without making a text of them, where that means what url.join does
+   (scripts/moonloop/http/url.lua) and both are in normal form. */
+static bool join_url(lua_State *L, const Bare *bare, PlainRequest *request) {
+  size_t len;
+  const char *target = lua_tolstring(L, AT_TARGET, &len);
+  if (!bare->url.host_len || bare->timeout <= 0 || !len) return false;
+  if (*target != '/' && memchr(target, ':', len)) return false;
+  while (len && *target == '/') target++, len--;
+  if (!http_url_is_plain_target(target, len)) return false;
+  request->url = bare->url;
+  request->url.target = target;
+  request->url.target_len = len;
+  request->base = bare->base;
+  request->base_len = bare->base_len;
+  request->path = bare->url.target;
+  request->path_len = bare->url.target_len;
+  return true;
+}
+
+/* Pushes the URL that the target means, as url.join does; false where that is not plainly one of
+   http. */
 static bool push_url(lua_State *L, const Bare *bare) {
   size_t len;
   const char *target = lua_tolstring(L, AT_TARGET, &len);
@@ -44,28 +65,53 @@ static bool push_url(lua_State *L, const Bare *bare) {
   }
   if (!bare->base || !len || (*target != '/' && strchr(target, ':'))) return false;
   while (len && *target == '/') target++, len--;
-  luaL_Buffer b;
-  char *out = luaL_buffinitsize(L, &b, bare->base_len + 1 + len);
-  memcpy(out, bare->base, bare->base_len);
-  out[bare->base_len] = '/';
-  memcpy(out + bare->base_len + 1, target, len);
-  luaL_pushresultsize(&b, bare->base_len + 1 + len);
+  lua_pushlstring(L, bare->base, bare->base_len);
+  lua_pushliteral(L, "/");
+  lua_pushlstring(L, target, len);
+  lua_concat(L, 3);
   return true;
 }
 
 /* --- the response --- */
 
+/* Pushes the URL of the request, a line feed, and the header lines of the response: one text that
+   most need not look at. */
+static void push_preamble(lua_State *L, const PlainExchange *x) {
+  const PlainRequest *r = &x->request;
+  const Buffer *head = &x->response.head;
+  size_t shown = r->shown ? strlen(r->shown) : r->base_len + 1 + r->url.target_len;
+  luaL_Buffer b;
+  char small[512], *text = small, *out;
+  size_t len = shown + 1 + head->len;
+  if (len > sizeof small) text = luaL_buffinitsize(L, &b, len);
+  if (r->shown) {
+    out = mempcpy(text, r->shown, shown);
+  } else {
+    out = mempcpy(text, r->base, r->base_len);
+    *out++ = '/';
+    out = mempcpy(out, r->url.target, r->url.target_len);
+  }
+  *out++ = '\n';
+  if (head->len) memcpy(out, head->data, head->len);
+  if (text == small)
+    lua_pushlstring(L, text, len);
+  else
+    luaL_pushresultsize(&b, len);
+}
+
 /* Pushes the response of an exchange that went well. */
-static void push_response(lua_State *L, const PlainResponse *r) {
+static void push_response(lua_State *L, const PlainExchange *x) {
+  const PlainResponse *r = &x->response;
   lua_createtable(L, 0, 4);
+  lua_pushvalue(L, lua_upvalueindex(UP_STATUS));
   lua_pushinteger(L, r->parser.status_code);
-  lua_setfield(L, -2, "status");
+  lua_rawset(L, -3);
+  lua_pushvalue(L, lua_upvalueindex(UP_BODY));
   lua_pushlstring(L, r->body.data ? r->body.data : "", r->body.len);
-  lua_setfield(L, -2, "body");
-  lua_pushlstring(L, r->head.data ? r->head.data : "", r->head.len);
-  lua_setfield(L, -2, "head");
-  lua_pushvalue(L, AT_URL);
-  lua_setfield(L, -2, "url");
+  lua_rawset(L, -3);
+  lua_pushvalue(L, lua_upvalueindex(UP_PREAMBLE));
+  push_preamble(L, x);
+  lua_rawset(L, -3);
   lua_pushvalue(L, lua_upvalueindex(UP_RESPONSE));
   lua_setmetatable(L, -2);
 }
@@ -78,7 +124,7 @@ static int give(lua_State *L, PlainExchange *x) {
   if (failed)
     http_plain_push_error(L, x);
   else
-    push_response(L, &x->response);
+    push_response(L, x);
   http_plain_drop_undelivered(x->client); /* it is delivered */
   if (failed) return 2;
   if (!may_redirect) return 1;
@@ -104,11 +150,20 @@ static int send_to(lua_State *L, const Bare *bare) {
                           .lines = bare->lines,
                           .lines_len = bare->lines_len,
                           .unix_path = bare->unix_path};
+  bool joined = join_url(L, bare, &request);
+  if (!joined && !push_url(L, bare)) {
+    lua_pushboolean(L, false);
+    return 1;
+  }
   Task *task = ml_wait_enter(L, "ml.http");
   PlainExchange *x;
-  int failed =
-      http_plain_start(L, bare->pool, AT_URL, &request, bare->timeout, bare->max_body, false, &x);
-  if (failed) return failed;
+  if (joined) {
+    x = http_plain_send(L, bare->pool, &request, bare->max_body, false);
+  } else {
+    int failed =
+        http_plain_start(L, bare->pool, AT_URL, &request, bare->timeout, bare->max_body, false, &x);
+    if (failed) return failed;
+  }
   if (plain_exchange_has(x, PLAIN_WANTS_END)) return give(L, x);
   if (plain_exchange_wait(x, PLAIN_WANTS_END, ml_wait_waker(task), bare->timeout))
     return ml_wait_suspend(L, task, &bare_wait, x);
@@ -118,7 +173,7 @@ static int send_to(lua_State *L, const Bare *bare) {
 
 /* Pushes client.bare. Returns NULL where that is none. */
 static const Bare *push_bare(lua_State *L) {
-  lua_pushliteral(L, "bare");
+  lua_pushvalue(L, lua_upvalueindex(UP_BARE));
   if (lua_rawget(L, AT_CLIENT) != LUA_TUSERDATA || !lua_getmetatable(L, AT_BARE)) return NULL;
   bool is_bare = lua_rawequal(L, -1, lua_upvalueindex(UP_TYPE));
   lua_pop(L, 1);
@@ -128,7 +183,7 @@ static const Bare *push_bare(lua_State *L) {
 static int l_send_bare(lua_State *L) {
   if (lua_istable(L, AT_CLIENT) && lua_type(L, AT_TARGET) == LUA_TSTRING) {
     const Bare *bare = push_bare(L);
-    if (bare && push_url(L, bare)) return send_to(L, bare);
+    if (bare) return send_to(L, bare);
   }
   lua_pushboolean(L, false);
   return 1;
@@ -140,7 +195,11 @@ static int l_sender(lua_State *L) {
   lua_settop(L, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
-  lua_pushcclosure(L, l_send_bare, UP_RESPONSE);
+  lua_pushliteral(L, "bare");
+  lua_pushliteral(L, "status");
+  lua_pushliteral(L, "body");
+  lua_pushliteral(L, "preamble");
+  lua_pushcclosure(L, l_send_bare, UP_PREAMBLE);
   return 1;
 }
 
@@ -159,6 +218,11 @@ static int l_bare(lua_State *L) {
                  .unix_path = luaL_optstring(L, 6, NULL)};
   bare->base = luaL_optlstring(L, 2, NULL, &bare->base_len);
   while (bare->base && bare->base_len && bare->base[bare->base_len - 1] == '/') bare->base_len--;
+  size_t whole = bare->base_len;
+  if (!bare->base || !http_url_parse(bare->base, whole, &bare->url) ||
+      bare->url.target + bare->url.target_len != bare->base + whole ||
+      memchr(bare->url.target, '?', bare->url.target_len))
+    bare->url.host_len = 0;
   bare->lines = luaL_checklstring(L, 3, &bare->lines_len);
   keep(L, KEEPS_POOL, 1);
   keep(L, KEEPS_BASE, 2);

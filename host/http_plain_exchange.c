@@ -62,13 +62,17 @@ static bool add_fields(Buffer *b, const PlainOrigin *o, unsigned flags) {
          ((flags & HAS_ENCODING) || add(b, PLAIN_ACCEPT_ENCODING));
 }
 
+/* Is a body likely, so that one of nothing has to be told of? */
+static bool expects_body(const char *method) {
+  return *method == 'P' &&
+         (!strcmp(method, "POST") || !strcmp(method, "PUT") || !strcmp(method, "PATCH"));
+}
+
 /* RFC 9110 section 8.6: the length of a body; and that there is none, where the method makes one
    likely. */
 static bool add_length(Buffer *b, const PlainRequest *r) {
   if (r->framing == PLAIN_BODY_CHUNKED) return add(b, "Transfer-Encoding: chunked\r\n");
-  if (r->framing == PLAIN_BODY_WHOLE && !r->body && strcmp(r->method, "POST") &&
-      strcmp(r->method, "PUT") && strcmp(r->method, "PATCH"))
-    return true;
+  if (r->framing == PLAIN_BODY_WHOLE && !r->body && !expects_body(r->method)) return true;
   return buffer_printf(b, "Content-Length: %zu\r\n", r->body_len);
 }
 
@@ -79,20 +83,50 @@ static bool is_idempotent(const char *method) {
   return false;
 }
 
-bool plain_exchange_build(PlainExchange *x, const PlainOrigin *origin, Buffer *b) {
-  const PlainRequest *r = &x->request;
-  unsigned flags = r->lines_len ? look_at_lines(r->lines, r->lines_len) : 0;
-  size_t method = strlen(r->method);
-  x->says_close = flags & SAYS_CLOSE;
-  bool ok =
-      buffer_reserve(b, method + r->url.target_len + origin->fields_len + r->lines_len + 128) &&
-      buffer_add(b, r->method, method) &&
-      (r->url.target_len && *r->url.target == '/' ? add(b, " ") : add(b, " /")) &&
-      buffer_add(b, r->url.target, r->url.target_len) && add(b, " HTTP/1.1\r\n") &&
-      add_fields(b, origin, flags) && add_length(b, r) && buffer_add(b, r->lines, r->lines_len);
+/* All that follows the target. */
+static bool add_rest(Buffer *b, const PlainRequest *r, const PlainOrigin *o, unsigned flags) {
+  bool ok = add(b, " HTTP/1.1\r\n") && add_fields(b, o, flags) && add_length(b, r) &&
+            buffer_add(b, r->lines, r->lines_len);
   if (ok && r->credentials && !(flags & HAS_AUTHORIZATION))
     ok = add(b, "Authorization: ") && add(b, r->credentials) && add(b, "\r\n");
   return ok && add(b, "\r\n");
+}
+
+/* The same for a request that has nothing of its own but `lines`, which many have alike: what was
+   made last is kept. */
+static bool add_plain_rest(Buffer *b, const PlainRequest *r, PlainOrigin *o, unsigned *flags) {
+  Buffer *rest = &o->rest;
+  size_t n = r->lines_len;
+  if (!rest->len || o->rest_lines != n ||
+      (n && memcmp(rest->data + rest->len - 2 - n, r->lines, n))) {
+    rest->len = 0;
+    o->rest_flags = n ? look_at_lines(r->lines, n) : 0;
+    o->rest_lines = n;
+    if (!add_rest(rest, r, o, o->rest_flags)) {
+      rest->len = 0;
+      return false;
+    }
+  }
+  *flags = o->rest_flags;
+  return buffer_add(b, rest->data, rest->len);
+}
+
+bool plain_exchange_build(PlainExchange *x, PlainOrigin *origin, Buffer *b) {
+  const PlainRequest *r = &x->request;
+  unsigned flags = 0;
+  size_t method = strlen(r->method);
+  bool slash = r->url.target_len && *r->url.target == '/' && !r->path;
+  bool ok = buffer_add(b, r->method, method) && buffer_add_char(b, ' ') &&
+            buffer_add(b, r->path, r->path_len) && (slash || buffer_add_char(b, '/')) &&
+            buffer_add(b, r->url.target, r->url.target_len);
+  if (r->framing == PLAIN_BODY_WHOLE && !r->body && !r->credentials && !expects_body(r->method)) {
+    ok = ok && add_plain_rest(b, r, origin, &flags);
+  } else {
+    if (r->lines_len) flags = look_at_lines(r->lines, r->lines_len);
+    ok = ok && add_rest(b, r, origin, flags);
+  }
+  x->says_close = flags & SAYS_CLOSE;
+  return ok;
 }
 
 /* --- waiting --- */

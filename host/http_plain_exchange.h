@@ -21,8 +21,13 @@ typedef enum PlainFraming {
 /* What is asked for. All memory stays the caller's, and must live until the exchange is over. */
 typedef struct PlainRequest {
   const char *method; /* in capitals */
-  const char *shown;  /* the URL for people, without user and password */
+  const char *shown;  /* the URL for people, without user and password; or NULL: `base`, a slash and
+                         the target */
+  const char *base;   /* a URL that ends before that slash */
+  size_t base_len;
   HttpUrl url;
+  const char *path; /* of `base`: comes before the target, with a slash between */
+  size_t path_len;
   const char *lines; /* checked header lines */
   size_t lines_len;
   const char *credentials; /* of the Authorization header where `lines` has none; or NULL */
@@ -97,7 +102,7 @@ bool plain_exchange_take(PlainExchange *x, Buffer *out, size_t max);
 /* --- for the connection --- */
 
 /* Adds the head of the request to `b`. False when memory is out. */
-bool plain_exchange_build(PlainExchange *x, const PlainOrigin *origin, Buffer *b);
+bool plain_exchange_build(PlainExchange *x, PlainOrigin *origin, Buffer *b);
 
 /* Something has happened: wakes who waits for it. */
 void plain_exchange_notify(PlainExchange *x);

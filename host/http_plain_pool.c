@@ -61,7 +61,11 @@ static PlainOrigin *origin_new(PlainPool *pool, const Key *key, const PlainReque
   PlainOrigin *o = NULL;
   if (make_fields(&fields, r) && buffer_add(&fields, OTHER_FIELDS, sizeof OTHER_FIELDS - 1) &&
       (o = malloc(sizeof *o + key->len + key->host_len + 1 + path + fields.len))) {
-    *o = (PlainOrigin){.pool = pool, .hash = key->hash, .key_len = key->len};
+    *o = (PlainOrigin){.pool = pool,
+                       .hash = key->hash,
+                       .key_len = key->len,
+                       .host_key = key->host_len,
+                       .is_ipv6 = r->url.is_ipv6};
     char *at = o->key;
     memcpy(at, key->text, key->len);
     char *host = at += key->len;
@@ -95,12 +99,36 @@ static PlainOrigin *find_origin(PlainPool *pool, const Key *key) {
   return o;
 }
 
+/* Is the request for this origin? False for some that are. */
+static bool is_plainly_for(const PlainOrigin *o, const PlainRequest *r) {
+  return o && !r->unix_path && !o->endpoint.unix_path && !r->url.is_ipv6 &&
+         o->endpoint.port == r->url.port && o->host_key == r->url.host_len &&
+         !memcmp(o->key, r->url.host, r->url.host_len) && !o->is_ipv6;
+}
+
+/* The origin that the request is for, made if there is none. NULL: it has failed. */
+static PlainOrigin *origin_of(PlainPool *pool, PlainExchange *x) {
+  Key key;
+  if (is_plainly_for(pool->latest, &x->request)) return pool->latest;
+  if (!key_make(&key, &x->request)) {
+    plain_exchange_fail_with(x, UV_ENAMETOOLONG);
+    return NULL;
+  }
+  PlainOrigin *o = find_origin(pool, &key);
+  if (!o) o = origin_new(pool, &key, &x->request);
+  if (!o) plain_exchange_fail_memory(x);
+  pool->latest = o;
+  return o;
+}
+
 /* Frees the origin when nothing is left of it. */
 static void origin_drop(PlainOrigin *o) {
   if (o->connections || o->first) return;
   PlainOrigin **link = &o->pool->buckets[o->hash % PLAIN_BUCKETS];
   while (*link != o) link = &(*link)->next;
   *link = o->next;
+  if (o->pool->latest == o) o->pool->latest = NULL;
+  buffer_free(&o->rest);
   free(o);
 }
 
@@ -242,21 +270,12 @@ void plain_pool_serve(PlainPool *pool) {
 }
 
 void plain_pool_submit(PlainPool *pool, PlainExchange *x) {
-  Key key;
   if (pool->retired) {
     plain_exchange_fail(x, "closed", NULL, CLOSED);
     return;
   }
-  if (!key_make(&key, &x->request)) {
-    plain_exchange_fail_with(x, UV_ENAMETOOLONG);
-    return;
-  }
-  PlainOrigin *o = find_origin(pool, &key);
-  if (!o) o = origin_new(pool, &key, &x->request);
-  if (!o) {
-    plain_exchange_fail_memory(x);
-    return;
-  }
+  PlainOrigin *o = origin_of(pool, x);
+  if (!o) return;
   if (pool->lines || !has_room(o)) {
     enter_line(o, x);
     plain_pool_serve(pool);

@@ -48,7 +48,11 @@ struct PlainOrigin {
   HttpEndpoint endpoint;
   const char *fields; /* the header lines of a request without any of its own; Host comes first */
   size_t fields_len, host_len;
-  size_t key_len;
+  Buffer rest;       /* of the head of a request, behind its target: as it was made last */
+  size_t rest_lines; /* bytes of it that are the request's own */
+  unsigned rest_flags;
+  size_t key_len, host_key; /* bytes of the host in lower case, which come first */
+  bool is_ipv6;
   char key[]; /* behind it, the strings above */
 };
 
@@ -64,6 +68,7 @@ struct PlainPool {
   PlainConnection *newest, *oldest; /* idle ones */
   PlainOrigin *lines;               /* that have a line */
   PlainOrigin *buckets[PLAIN_BUCKETS];
+  PlainOrigin *latest; /* that a request was for, or NULL */
   uint64_t turns;
   uv_timer_t expiry;
   bool serving; /* plain_pool_serve is at work */

@@ -29,13 +29,22 @@ static const char *parse_port(const char *p, const char *end, uint16_t *port) {
   return p;
 }
 
+static bool begins_with_dot(const char *p, const char *end) {
+  return end - p > 0 && (*p == '.' || (*p == '%' && end - p > 1 && p[1] == '2'));
+}
+
 /* Is a segment of the path "." or ".." (maybe with an encoded dot)? Some that are not are taken for
    one, too. */
 static bool has_dot_segment(const char *p, const char *end) {
   for (; p < end && *p != '?'; p++)
-    if (*p == '/' && end - p > 1 && (p[1] == '.' || (p[1] == '%' && end - p > 2 && p[2] == '2')))
-      return true;
+    if (*p == '/' && begins_with_dot(p + 1, end)) return true;
   return false;
+}
+
+bool http_url_is_plain_target(const char *target, size_t len) {
+  const char *end = target + len;
+  return skip(target, end, IN_TARGET) == end && !begins_with_dot(target, end) &&
+         !has_dot_segment(target, end);
 }
 
 bool http_url_parse(const char *url, size_t len, HttpUrl *parts) {

@@ -23,4 +23,7 @@ typedef struct HttpUrl {
    port. */
 bool http_url_parse(const char *url, size_t len, HttpUrl *parts);
 
+/* Could `target[0..len)` stand behind the '/' of such a URL, to its end? */
+bool http_url_is_plain_target(const char *target, size_t len);
+
 #endif

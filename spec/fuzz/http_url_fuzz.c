@@ -1,9 +1,23 @@
-/* Takes URLs apart: what is accepted has parts that can be written into a request as they are. */
+/* Takes URLs apart: what is accepted has parts that can be written into a request as they are; and
+   what is a plain target is one to its end in a URL, too, and only that. */
 #include "http_url.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void check_target(const char *target, size_t size) {
+  static const char front[] = "http://host/";
+  size_t len = sizeof front - 1;
+  HttpUrl url;
+  char *text = malloc(len + size);
+  if (!text) abort();
+  memcpy(text, front, len);
+  if (size) memcpy(text + len, target, size);
+  bool in_url = http_url_parse(text, len + size, &url) && url.target_len == size + 1;
+  if (http_url_is_plain_target(target, size) != in_url) abort();
+  free(text);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   HttpUrl url;
@@ -21,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (size_t i = 0; i < url.target_len; i++)
       if (!isgraph((unsigned char)url.target[i]) || url.target[i] == '#') abort();
   }
+  check_target(text, size);
   free(text);
   return 0;
 }

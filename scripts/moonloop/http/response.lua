@@ -21,6 +21,15 @@ local lazy = {}
 --- Is the status one of success, 200 to 299?
 function lazy:ok() return self.status >= 200 and self.status < 300 end
 
+-- The plain engine gives both as one text, with a line feed between them: bindings/http_plain_bare.c.
+function lazy:url()
+  local url = self.preamble:match "^[^\n]*"
+  rawset(self, "url", url)
+  return url
+end
+
+function lazy:head() return self.preamble:sub(#self.url + 2) end
+
 --- The header fields, found in any case; values of one name are joined, Set-Cookie is a list.
 function lazy:headers()
   local headers = setmetatable(core.headers(self.head), fields.any_case)
