@@ -5,6 +5,7 @@ local serve, answering, ok, header = raw.serve, raw.answering, raw.ok, raw.heade
 local eventually = require("spec.support.tasks").eventually
 local assert_error = raw.assert_error
 
+local PIECE = require("spec.support").xs(65536)
 local CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 local function chunk(text) return ("%x\r\n%s\r\n"):format(#text, text) end
@@ -94,7 +95,7 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
         raw.read_request(conn)
         conn:send("HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n")
         for _ = 1, 1024 do
-          if not conn:send(("x"):rep(65536)) then return end
+          if not conn:send(PIECE) then return end
           sent = sent + 65536
         end
       end)
@@ -298,7 +299,7 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
       local task = ml.spawn(http.post, server.url, {
         body = function()
           given = given + 1
-          return given <= 256 and ("x"):rep(65536) or nil
+          return given <= 256 and PIECE or nil
         end,
       })
       ml.sleep(0.1)
@@ -380,7 +381,7 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
         conn:receive("\r\n\r\n")
         ml.sleep(60)
       end)
-      local res, err = http.post(server.url, { timeout = 0.1, body = function() return ("x"):rep(65536) end })
+      local res, err = http.post(server.url, { timeout = 0.1, body = function() return PIECE end })
       assert_error("timeout", "CURLE_OPERATION_TIMEDOUT", res, err)
     end)
   end)
@@ -468,7 +469,7 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
         for _ in assert(http.get(url .. "/half", { stream = true })):chunks() do ml.sleep(60) end
       end,
       ["while writing"] = function(url)
-        return http.post(url .. "/none", { body = function() return ("x"):rep(65536) end })
+        return http.post(url .. "/none", { body = function() return PIECE end })
       end,
       ["between two writes"] = function(url)
         return http.post(url .. "/none", {

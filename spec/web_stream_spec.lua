@@ -31,6 +31,7 @@ end
 
 -- Bytes that no socket takes at once from a server whose client does not read.
 local LARGE = 20 * 1024 * 1024
+local PIECE = common.xs(65536)
 
 local CLOSING = request("GET", "/", "Connection: close\r\n")
 
@@ -403,7 +404,7 @@ describe("a client that is behind", function()
     local written = 0
     local app = streaming(function(out)
       while true do
-        out:write(("x"):rep(8192))
+        out:write(common.xs(8192))
         written = written + 8192
       end
     end)
@@ -434,7 +435,7 @@ describe("a client that is behind", function()
     local why
     local app = streaming(function(out)
       local ok, err = ml.catch(function()
-        while true do out:write(("x"):rep(65536)) end
+        while true do out:write(PIECE) end
       end)
       why = not ok and err
       error(err, 0)
@@ -448,7 +449,7 @@ describe("a client that is behind", function()
   end)
   it("but reads slowly gets all of it", function()
     support.serving(streaming(function(out)
-      for _ = 1, 100 do out:write(("x"):rep(65536)) end
+      for _ = 1, 100 do out:write(PIECE) end
     end), function(port)
       local conn <close> = assert(rawtcp.connect(port))
       conn:send("GET / HTTP/1.0\r\n\r\n")
@@ -493,7 +494,7 @@ describe("a client that is behind", function()
   end)
   it("does not keep others from being served", function()
     local app = streaming(function(out)
-      for _ = 1, 2000 do out:write(("x"):rep(65536)) end
+      for _ = 1, 2000 do out:write(PIECE) end
     end)
     support.serving(app, function(port)
       local conn <close> = assert(rawtcp.connect(port))
@@ -515,7 +516,7 @@ describe("a client that goes away in the middle of a stream", function()
     end
     support.serving(streaming(note(function(out)
       ml.spawn(note(function() ml.sleep(60) end))
-      while true do out:write(("x"):rep(65536)) end
+      while true do out:write(PIECE) end
     end)), function(port)
       local conn = assert(rawtcp.connect(port))
       conn:send(request("GET", "/"))
@@ -530,7 +531,7 @@ describe("a client that goes away in the middle of a stream", function()
     support.serving(streaming(function(out)
       ml.shield(function()
         local _, err = pcall(function()
-          while true do out:write(("x"):rep(65536)) end
+          while true do out:write(PIECE) end
         end)
         why = err
       end)
