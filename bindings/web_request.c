@@ -53,7 +53,7 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   } else if (r->body.len) {
     lua_pushlstring(L, r->body.data, r->body.len);
     lua_setiuservalue(L, -2, VALUE_BODY);
-    buffer_pool_give(r->pool, &r->body); /* not twice while the handler runs */
+    http_request_give(r, &r->body); /* not twice while the handler runs */
   }
   if (c->match.route->n_params) {
     web_request_push_params(L, c);

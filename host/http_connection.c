@@ -141,7 +141,7 @@ static bool start_early(HttpConnection *c) {
 }
 
 /* What came of a body that nobody wants is forgotten. */
-static void forget_body(HttpConnection *c) { buffer_pool_give(c->request.pool, &c->request.body); }
+static void forget_body(HttpConnection *c) { http_request_give(&c->request, &c->request.body); }
 
 static void advance(HttpConnection *c, HttpProgress progress) {
   for (;;) {
@@ -375,7 +375,7 @@ void http_connection_open(HttpServer *server, int fd) {
   if (c->next) c->next->link = &c->next;
   server->connections = c;
   server->n_connections++;
-  http_request_open(&c->request, &server->limits, &server->in_pool);
+  http_request_open(&c->request, &server->limits, &server->in_pool, &server->out_pool);
   if (uv_tcp_open(&c->tcp, fd)) {
     close(fd);
     http_close(c);

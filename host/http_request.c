@@ -42,10 +42,15 @@ static int on_headers_complete(llhttp_t *parser) {
   return r->chunked || r->content_length ? HPE_PAUSED : 0;
 }
 
+/* Gives `b` a buffer for `n` bytes if it has none. */
+static void lend(HttpRequest *r, Buffer *b, size_t n) {
+  buffer_pool_take(n > r->pool->size ? r->large_pool : r->pool, b);
+}
+
 static int take_body(HttpRequest *r, const char *at, size_t n) {
   if (r->body_total + n > r->max_body) return http_request_refuse(r, 413, "Content Too Large");
   r->body_total += n;
-  buffer_pool_take(r->pool, &r->body);
+  lend(r, &r->body, n);
   return buffer_add(&r->body, at, n) ? 0 : http_request_refuse(r, 503, "out of memory");
 }
 
@@ -69,17 +74,19 @@ static const llhttp_settings_t settings = {
 
 /* --- feeding --- */
 
-void http_request_open(HttpRequest *r, const HttpLimits *limits, BufferPool *pool) {
+void http_request_open(HttpRequest *r, const HttpLimits *limits, BufferPool *pool,
+                       BufferPool *large_pool) {
   llhttp_init(&r->parser, HTTP_REQUEST, &settings);
   r->parser.data = r;
   r->limits = limits;
   r->pool = pool;
+  r->large_pool = large_pool;
   r->max_body = limits->max_body;
 }
 
 void http_request_close(HttpRequest *r) {
-  buffer_pool_give(r->pool, &r->in);
-  buffer_pool_give(r->pool, &r->body);
+  http_request_give(r, &r->in);
+  http_request_give(r, &r->body);
 }
 
 /* A well-formed method that the parser does not know is a 501 (RFC 9110 section 9.1), anything else
@@ -165,7 +172,7 @@ static HttpProgress execute(HttpRequest *r, const char *bytes, size_t n, size_t 
 }
 
 bool http_request_keep(HttpRequest *r, const char *bytes, size_t n) {
-  buffer_pool_take(r->pool, &r->in);
+  lend(r, &r->in, n);
   if (r->start && r->in.cap - r->in.len < n) { /* make room at the front before growing */
     r->in.len -= r->start;
     memmove(r->in.data, r->in.data + r->start, r->in.len);
@@ -243,14 +250,14 @@ void http_request_next(HttpRequest *r) {
   r->parsed = 0;
   if (r->start == r->in.len) {
     r->start = r->in.len = 0;
-    buffer_pool_give(r->pool, &r->in);
+    http_request_give(r, &r->in);
   }
   r->was_last = !r->keep_alive;
   r->target.len = 0;
   r->method = HTTP_GET;
   r->expects = false;
   r->body_raw = r->body_total = 0;
-  if (r->body.cap) buffer_pool_give(r->pool, &r->body);
+  if (r->body.cap) http_request_give(r, &r->body);
   r->max_body = r->limits->max_body;
   r->state = REQUEST_IDLE;
 }

@@ -26,10 +26,10 @@ typedef struct HttpSpan {
 typedef struct HttpRequest {
   llhttp_t parser;
   const HttpLimits *limits;
-  BufferPool *pool; /* lends `in` and `body` while there is a request */
-  Buffer in;        /* received bytes; [start..) is not done with */
-  size_t start;     /* where the current request begins in `in` */
-  size_t parsed;    /* how much of it the parser has seen, from `start` */
+  BufferPool *pool, *large_pool; /* lend `in` and `body` while there is a request */
+  Buffer in;                     /* received bytes; [start..) is not done with */
+  size_t start;                  /* where the current request begins in `in` */
+  size_t parsed;                 /* how much of it the parser has seen, from `start` */
 
   /* The current request; valid from HTTP_HEAD_READ or HTTP_COMPLETE until http_request_next. */
   HttpSpan target;  /* as sent */
@@ -57,8 +57,15 @@ typedef struct HttpRequest {
 } HttpRequest;
 
 /* Prepares an all-zero request for a new connection. It must not be moved afterwards; the limits
-   and the pool outlive it. */
-void http_request_open(HttpRequest *r, const HttpLimits *limits, BufferPool *pool);
+   and the pools outlive it. The buffers of `large_pool` are for what those of `pool` cannot hold.
+ */
+void http_request_open(HttpRequest *r, const HttpLimits *limits, BufferPool *pool,
+                       BufferPool *large_pool);
+
+/* Gives `in` or `body` back before the request is over; it is empty then. */
+static inline void http_request_give(HttpRequest *r, Buffer *b) {
+  buffer_pool_give(b->cap == r->large_pool->size ? r->large_pool : r->pool, b);
+}
 
 /* Gives the buffers back. */
 void http_request_close(HttpRequest *r);

@@ -41,7 +41,8 @@ struct HttpServer {
   Timer grace;             /* running requests may end until then */
   HttpDate date;
   char *read_buffer;
-  /* For requests, which wait for handlers, for responses, and for those of pipelined requests. */
+  /* For requests, which wait for handlers, for responses and larger requests, and for the responses
+     of pipelined requests. */
   BufferPool in_pool, out_pool, batch_pool;
 };
 

@@ -68,14 +68,14 @@ static void check_request(const HttpRequest *r) {
 static void run(const uint8_t *data, size_t size, size_t piece, bool small, Buffer *log) {
   HttpRequest r = {0};
   HttpLimits limits;
-  BufferPool pool = {.size = 512};
+  BufferPool pool = {.size = 64}, large_pool = {.size = 512};
   http_limits_default(&limits);
   if (small) {
     limits.max_request_line = 64;
     limits.max_header_bytes = 256;
     limits.max_headers = 3;
   }
-  http_request_open(&r, &limits, &pool);
+  http_request_open(&r, &limits, &pool, &large_pool);
   HttpProgress progress = HTTP_MORE;
   for (size_t at = 0; at < size && progress != HTTP_BAD; at += piece) {
     size_t n = size - at < piece ? size - at : piece;
@@ -99,6 +99,7 @@ static void run(const uint8_t *data, size_t size, size_t piece, bool small, Buff
     require(r.error_status >= 400 && r.error_status <= 505 && r.error_detail);
   http_request_close(&r);
   buffer_pool_trim(&pool, 0);
+  buffer_pool_trim(&large_pool, 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
