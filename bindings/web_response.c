@@ -13,8 +13,7 @@ typedef struct Reply {
   Web *web;
   HttpConnection *c;
   int status;
-  const char *type; /* default Content-Type line, or NULL */
-  size_t type_len;
+  HttpHead head; /* its type is the default Content-Type line, or none; its lines come last */
   const char *body;
   size_t body_len;
   uint64_t length; /* of a streamed body */
@@ -48,8 +47,8 @@ static void set_length(Reply *reply, const char *value, size_t n) {
 static bool note_header(Reply *reply, const char *name, size_t n, const char *value,
                         size_t value_len) {
   if (http_name_is(name, n, "content-type")) {
-    reply->type = NULL;
-    reply->type_len = 0;
+    reply->head.type = NULL;
+    reply->head.type_len = 0;
   } else if (http_name_is(name, n, "date")) {
     reply->has_date = true;
   } else if (http_name_is(name, n, "connection") && http_name_is(value, value_len, "close")) {
@@ -77,12 +76,8 @@ static void add_header(Reply *reply, const char *name, size_t n, int index) {
   const char *value = lua_tolstring(L, -1, &value_len);
   if (!http_header_value_ok(value, value_len))
     luaL_error(L, "header '%s': the value has a control character such as CR, LF or NUL", name);
-  size_t before = reply->web->lines.len;
-  if (!note_header(reply, name, n, value, value_len) &&
-      !http_response_header(&reply->web->lines, name, n, value, value_len)) {
-    reply->web->lines.len = before;
-    check_memory(L, false);
-  }
+  if (!note_header(reply, name, n, value, value_len))
+    check_memory(L, http_response_header(&reply->web->lines, name, n, value, value_len));
   lua_pop(L, 1);
 }
 
@@ -124,8 +119,8 @@ void web_check_headers(lua_State *L, Web *web, int index, bool streamed) {
 
 static void set_text_type(Reply *reply) {
   static const char type[] = "Content-Type: text/plain; charset=utf-8\r\n";
-  reply->type = type;
-  reply->type_len = sizeof type - 1;
+  reply->head.type = type;
+  reply->head.type_len = sizeof type - 1;
 }
 
 static void set_text(Reply *reply, int index) {
@@ -135,8 +130,8 @@ static void set_text(Reply *reply, int index) {
 
 static void set_json_type(Reply *reply) {
   static const char type[] = "Content-Type: application/json\r\n";
-  reply->type = type;
-  reply->type_len = sizeof type - 1;
+  reply->head.type = type;
+  reply->head.type_len = sizeof type - 1;
 }
 
 static void set_json(Reply *reply, int index) {
@@ -166,16 +161,13 @@ static void check_status(Reply *reply, int index) {
 static inline void write_head_and_body(Reply *reply, bool runs) {
   HttpConnection *c = reply->c;
   Buffer *out = &c->out, *lines = &reply->web->lines;
-  size_t before = out->len;
   HttpFraming framing = http_connection_framing(c, reply->status, runs);
-  bool ok = http_response_begin(out, reply->has_date ? NULL : &c->server->date, reply->status);
-  if (ok && lines->len) ok = buffer_add(out, lines->data, lines->len);
-  if (ok && reply->type_len && http_has_body(reply->status))
-    ok = buffer_add(out, reply->type, reply->type_len);
-  if (ok)
-    ok = reply->stream ? http_response_end_streamed(out, &framing, reply->length)
-                       : http_response_end(out, &framing, reply->body, reply->body_len);
-  if (!ok) out->len = before;
+  reply->head.date = reply->has_date ? NULL : &c->server->date;
+  reply->head.lines = lines->data;
+  reply->head.lines_len = lines->len;
+  bool ok = reply->stream
+                ? http_response_streamed(out, &reply->head, &framing, reply->length)
+                : http_response_whole(out, &reply->head, &framing, reply->body, reply->body_len);
   if (reply->web->body.cap > HTTP_READ_BUFFER) buffer_free(&reply->web->body);
   check_memory(reply->L, ok);
   if (c->access) c->access->bytes = framing.sent;

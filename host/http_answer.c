@@ -31,9 +31,7 @@ HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed
 void http_connection_detail(HttpConnection *c, int status, const char *detail,
                             const char *headers) {
   HttpFraming framing = http_connection_framing(c, status, false);
-  size_t before = c->out.len;
   if (!http_response_detail(&c->out, &c->server->date, &framing, detail, headers)) {
-    c->out.len = before;
     c->close_after = true;
   } else if (c->access) {
     c->access->bytes = framing.sent;

@@ -1,6 +1,7 @@
 #include "http_response.h"
 
 #include "http_date.h"
+#include "json_number.h"
 #include <stdio.h>
 
 #define LITERAL(text) (text), sizeof(text) - 1
@@ -147,88 +148,89 @@ static void make_date(HttpDate *date, time_t now) {
   date->second = now;
 }
 
-/* The caller has reserved the room. */
-static inline void put(Buffer *out, const char *text, size_t n) {
-  memcpy(out->data + out->len, text, n);
-  out->len += n;
+/* Room for the status line, the date and the framing headers. */
+enum { HEAD_ROOM = 256 };
+
+static inline char *put(char *p, const char *text, size_t n) {
+  memcpy(p, text, n);
+  return p + n;
 }
 
-static inline void put_number(Buffer *out, uint64_t value) {
-  size_t digits = 1;
-  for (uint64_t rest = value; rest >= 10; rest /= 10) digits++;
-  char *p = out->data + (out->len += digits);
-  do *--p = (char)('0' + value % 10);
-  while (value /= 10);
-}
-
-bool http_response_begin(Buffer *out, HttpDate *date, int status) {
-  if (!buffer_reserve(out, 128)) return false;
+/* Puts what comes before the framing headers at `p`, where there is room for it. Inlined also where
+   responses are streamed, which is rare: all others need it. */
+__attribute__((always_inline)) static inline char *put_head(char *p, const HttpHead *head,
+                                                            int status) {
+  HttpDate *date = head->date;
   if (date) {
     time_t now = time(NULL);
     if (now != date->second) make_date(date, now);
-    if (status == 200) {
-      put(out, date->lines, HTTP_OK_LINE + HTTP_DATE_LINE);
-      return true;
-    }
   }
-  const char *reason = http_reason(status);
-  put(out, LITERAL("HTTP/1.1 "));
-  put_number(out, (size_t)status);
-  put(out, LITERAL(" "));
-  put(out, reason, strlen(reason));
-  put(out, LITERAL("\r\n"));
-  if (date) put(out, date->lines + HTTP_OK_LINE, HTTP_DATE_LINE);
-  return true;
+  if (date && status == 200) {
+    p = put(p, date->lines, HTTP_OK_LINE + HTTP_DATE_LINE);
+  } else {
+    const char *reason = http_reason(status);
+    p = put(p, LITERAL("HTTP/1.1 "));
+    p += number_put_integer(p, status);
+    p = put(p, LITERAL(" "));
+    p = put(p, reason, strlen(reason));
+    p = put(p, LITERAL("\r\n"));
+    if (date) p = put(p, date->lines + HTTP_OK_LINE, HTTP_DATE_LINE);
+  }
+  if (head->lines_len) p = put(p, head->lines, head->lines_len);
+  return head->type_len && http_has_body(status) ? put(p, head->type, head->type_len) : p;
+}
+
+static inline char *put_connection(char *p, const HttpFraming *framing) {
+  if (framing->close) return put(p, LITERAL("Connection: close\r\n"));
+  return framing->say_keep_alive ? put(p, LITERAL("Connection: keep-alive\r\n")) : p;
+}
+
+static inline char *put_length(char *p, uint64_t length) {
+  p = put(p, LITERAL("Content-Length: "));
+  p += number_put_integer(p, (int64_t)length);
+  return put(p, LITERAL("\r\n"));
 }
 
 bool http_response_header(Buffer *out, const char *name, size_t name_len, const char *value,
                           size_t value_len) {
   if (!buffer_reserve(out, name_len + value_len + 4)) return false;
-  put(out, name, name_len);
-  put(out, LITERAL(": "));
-  put(out, value, value_len);
-  put(out, LITERAL("\r\n"));
+  char *p = put(out->data + out->len, name, name_len);
+  p = put(p, LITERAL(": "));
+  p = put(p, value, value_len);
+  p = put(p, LITERAL("\r\n"));
+  out->len = (size_t)(p - out->data);
   return true;
 }
 
-static inline void put_connection(Buffer *out, const HttpFraming *framing) {
-  if (framing->close)
-    put(out, LITERAL("Connection: close\r\n"));
-  else if (framing->say_keep_alive)
-    put(out, LITERAL("Connection: keep-alive\r\n"));
-}
-
-bool http_response_end(Buffer *out, HttpFraming *framing, const char *body, size_t n) {
+bool http_response_whole(Buffer *out, const HttpHead *head, HttpFraming *framing, const char *body,
+                         size_t n) {
   bool with_body = http_has_body(framing->status);
   if (framing->status == 205) n = 0; /* RFC 9110 section 15.3.6: framed, but empty */
   size_t sent = with_body && !framing->head ? n : 0;
-  if (!buffer_reserve(out, sent + 128)) return false;
+  if (!buffer_reserve(out, HEAD_ROOM + head->lines_len + head->type_len + sent)) return false;
+  char *p = put_head(out->data + out->len, head, framing->status);
+  p = put_connection(p, framing);
+  if (with_body) p = put_length(p, n);
+  p = put(p, LITERAL("\r\n"));
+  if (sent) p = put(p, body, sent);
   framing->sent = sent;
-  put_connection(out, framing);
-  if (with_body) {
-    put(out, LITERAL("Content-Length: "));
-    put_number(out, n);
-    put(out, LITERAL("\r\n\r\n"));
-  } else {
-    put(out, LITERAL("\r\n"));
-  }
-  if (sent) put(out, body, sent);
+  out->len = (size_t)(p - out->data);
   return true;
 }
 
-bool http_response_end_streamed(Buffer *out, const HttpFraming *framing, uint64_t length) {
-  if (!buffer_reserve(out, 128)) return false;
-  put_connection(out, framing);
+bool http_response_streamed(Buffer *out, const HttpHead *head, const HttpFraming *framing,
+                            uint64_t length) {
+  if (!buffer_reserve(out, HEAD_ROOM + head->lines_len + head->type_len)) return false;
+  char *p = put_head(out->data + out->len, head, framing->status);
+  p = put_connection(p, framing);
   if (http_has_body(framing->status)) {
-    if (length == HTTP_LENGTH_CHUNKED) {
-      put(out, LITERAL("Transfer-Encoding: chunked\r\n"));
-    } else if (length != HTTP_LENGTH_UNTIL_CLOSE) {
-      put(out, LITERAL("Content-Length: "));
-      put_number(out, length);
-      put(out, LITERAL("\r\n"));
-    }
+    if (length == HTTP_LENGTH_CHUNKED)
+      p = put(p, LITERAL("Transfer-Encoding: chunked\r\n"));
+    else if (length != HTTP_LENGTH_UNTIL_CLOSE)
+      p = put_length(p, length);
   }
-  put(out, LITERAL("\r\n"));
+  p = put(p, LITERAL("\r\n"));
+  out->len = (size_t)(p - out->data);
   return true;
 }
 
@@ -236,9 +238,6 @@ bool http_response_detail(Buffer *out, HttpDate *date, HttpFraming *framing, con
                           const char *headers) {
   char body[256];
   int n = snprintf(body, sizeof body, "{\"detail\":\"%.200s\"}", detail);
-  return http_response_begin(out, date, framing->status) &&
-         buffer_add(out, headers, strlen(headers)) &&
-         (!http_has_body(framing->status) ||
-          buffer_add(out, LITERAL("Content-Type: application/json\r\n"))) &&
-         http_response_end(out, framing, body, (size_t)n);
+  HttpHead head = {date, headers, strlen(headers), LITERAL("Content-Type: application/json\r\n")};
+  return http_response_whole(out, &head, framing, body, (size_t)n);
 }

@@ -1,5 +1,5 @@
 /* Writing HTTP/1.1 responses into a buffer (RFC 9112). Every function returns false when memory is
-   out; the caller then cuts the buffer back. */
+   out: nothing was written. */
 #ifndef ML_HTTP_RESPONSE_H
 #define ML_HTTP_RESPONSE_H
 
@@ -21,8 +21,17 @@ typedef struct HttpFraming {
   bool head;           /* answers HEAD: no body, the same headers */
   bool close;          /* says that the connection will be closed */
   bool say_keep_alive; /* HTTP/1.0 wants to be told */
-  size_t sent;         /* bytes of the body, set by http_response_end */
+  size_t sent;         /* bytes of the body, set by http_response_whole */
 } HttpFraming;
+
+/* What is in the head of a response beside the status and the framing. */
+typedef struct HttpHead {
+  HttpDate *date;    /* for the Date header; NULL: it is among the lines */
+  const char *lines; /* whole header lines, checked */
+  size_t lines_len;
+  const char *type; /* one more, which is left out where there can be no body */
+  size_t type_len;
+} HttpHead;
 
 /* "OK" for 200; "Unknown" for a status without a name. */
 const char *http_reason(int status);
@@ -37,23 +46,22 @@ static inline bool http_has_body(int status) {
 bool http_header_name_ok(const char *name, size_t n);
 bool http_header_value_ok(const char *value, size_t n);
 
-/* The status line and, with `date`, the Date header. */
-bool http_response_begin(Buffer *out, HttpDate *date, int status);
-
 /* One header; name and value have been checked. */
 bool http_response_header(Buffer *out, const char *name, size_t name_len, const char *value,
                           size_t value_len);
 
-/* The framing headers, the end of the head, and the body. */
-bool http_response_end(Buffer *out, HttpFraming *framing, const char *body, size_t n);
+/* A response with its body. */
+bool http_response_whole(Buffer *out, const HttpHead *head, HttpFraming *framing, const char *body,
+                         size_t n);
 
 /* The length of a streamed body in bytes, or one of the last two. */
 #define HTTP_LENGTH_MAX (UINT64_MAX / 2)
 #define HTTP_LENGTH_CHUNKED (UINT64_MAX - 1) /* in chunks, RFC 9112 section 7.1 */
 #define HTTP_LENGTH_UNTIL_CLOSE UINT64_MAX   /* it ends where the connection is closed */
 
-/* The framing headers of a streamed body and the end of the head. */
-bool http_response_end_streamed(Buffer *out, const HttpFraming *framing, uint64_t length);
+/* The head of a response whose body is streamed. */
+bool http_response_streamed(Buffer *out, const HttpHead *head, const HttpFraming *framing,
+                            uint64_t length);
 
 /* A whole response {"detail": detail}; `detail` is plain ASCII without quotes. `headers` are whole
    lines, or "". */
