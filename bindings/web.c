@@ -16,11 +16,11 @@ static int request_returned(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   HttpConnection *c = (HttpConnection *)ctx;
   Web *web = c->server->user;
-  return c->closing ? 0 : web_respond(L, web, c, 2);
+  return c->closing ? 0 : web_respond(L, web, c, 1);
 }
 
 static int request_main(lua_State *L) {
-  HttpConnection *c = lua_touserdata(L, 1);
+  HttpConnection *c = container_of(task_current(L)->owner, HttpConnection, owner);
   Web *web = c->server->user;
   http_connection_running(c);
   const Route *route = c->match.route;
@@ -99,10 +99,10 @@ bool web_start_request(HttpConnection *c) {
   Runtime *rt = c->server->rt;
   const Route *route = c->match.route;
   c->owner = (TaskOwner){request_ended, describe_request};
-  c->task = task_start_soon(rt, request_main, c, &c->owner);
+  c->task = task_start_soon(rt, request_main, &c->owner);
   if (!c->task) return false;
   c->task->name = route->name;
-  limits_set(c->task, route->cpu, route->slice);
+  if (route->cpu > 0 || route->slice > 0) limits_set(c->task, route->cpu, route->slice);
   return true;
 }
 

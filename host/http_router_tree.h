@@ -4,8 +4,7 @@
 #define ML_HTTP_ROUTER_TREE_H
 
 #include "http_router.h"
-
-#include <string.h>
+#include "word.h"
 
 /* A place in the tree: what has been matched so far ends here. */
 typedef struct Node {
@@ -43,18 +42,22 @@ static inline Node *text_child(const Node *node, const char *text, size_t n) {
   return NULL;
 }
 
-/* Eight bytes a step; the application's own paths are few, and nobody else adds any. */
-static inline uint32_t hash_path(const char *path, size_t n) {
-  uint64_t h = n, word;
-  for (; n >= sizeof word; path += sizeof word, n -= sizeof word) {
-    memcpy(&word, path, sizeof word);
-    h = (h ^ word) * 0x9e3779b97f4a7c15u;
-    h ^= h >> 32;
-  }
-  word = 0;
-  memcpy(&word, path, n);
+static inline uint64_t hash_word(uint64_t h, uint64_t word) {
   h = (h ^ word) * 0x9e3779b97f4a7c15u;
-  return (uint32_t)(h >> 32);
+  return h ^ h >> 32;
+}
+
+/* Of n > 0 bytes, eight a step, the last eight maybe twice; the application's own paths are few,
+   and nobody else adds any. */
+static inline uint32_t hash_path(const char *path, size_t n) {
+  const char *end = path + n;
+  uint64_t h = n;
+  if (n < 8) {
+    for (; path < end; path++) h = hash_word(h, (unsigned char)*path);
+    return (uint32_t)h;
+  }
+  for (; end - path > 8; path += 8) h = hash_word(h, word_load(path));
+  return (uint32_t)hash_word(h, word_load(end - 8));
 }
 
 /* The pattern without parameters that is this path, or NULL. */

@@ -298,15 +298,14 @@ Task *task_start(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOwner *
   return start(L, new_task(L, rt, parent, nargs, owner), parent, nargs);
 }
 
-Task *task_start_soon(Runtime *rt, lua_CFunction body, void *argument, TaskOwner *owner) {
+Task *task_start_soon(Runtime *rt, lua_CFunction body, TaskOwner *owner) {
   if (!task_pool_reserve(rt)) return NULL;
-  Task *t = new_task(rt->L, rt, NULL, 1, owner);
+  Task *t = new_task(rt->L, rt, NULL, 0, owner);
   lua_pushcfunction(t->co, body_main);
   lua_pushnil(t->co); /* in the place of a handle */
   lua_pushcfunction(t->co, report_error_handler);
   lua_pushcfunction(t->co, body);
-  lua_pushlightuserdata(t->co, argument);
-  return enlist(t, NULL, 1, rt->batch.tail ? &rt->batch : &rt->ready);
+  return enlist(t, NULL, 0, rt->batch.tail ? &rt->batch : &rt->ready);
 }
 
 Task *task_spawn(lua_State *L, Runtime *rt, Task *parent, int nargs) {

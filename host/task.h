@@ -111,10 +111,10 @@ TaskHandle *task_push_handle(lua_State *L, Task *t);
 /* The same with a handle, which is pushed on L: what ml.spawn does. */
 Task *task_spawn(lua_State *L, Runtime *rt, Task *parent, int nargs);
 
-/* Starts a root task that runs body(argument), a light userdata, in this very pass, after those
-   that are ready already: for an owner that bounds how often it does so. Raises nothing: for
-   callers outside of a protected call. NULL: no memory. */
-Task *task_start_soon(Runtime *rt, lua_CFunction body, void *argument, TaskOwner *owner);
+/* Starts a root task that runs `body`, without arguments, in this very pass, after those that are
+   ready already: for an owner that bounds how often it does so, and whom the body finds with
+   task_current. Raises nothing: for callers outside of a protected call. NULL: no memory. */
+Task *task_start_soon(Runtime *rt, lua_CFunction body, TaskOwner *owner);
 
 /* Notes where the Lua code that runs in L spawned `t`: the Lua function nearest to `level` (as of
    lua_getstack). */
