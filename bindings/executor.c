@@ -198,6 +198,12 @@ static int executor_run(lua_State *L) {
   return executor_pool_run(L);
 }
 
+/* threads(pool) -> how many jobs can run at once now, as in pool:stats() */
+static int executor_threads(lua_State *L) {
+  lua_pushinteger(L, pool_stats(executor_check_pool(L, 1)).threads);
+  return 1;
+}
+
 /* in_worker() -> boolean */
 static int executor_in_worker(lua_State *L) {
   lua_pushboolean(L, is_worker(L));
@@ -289,17 +295,13 @@ static int pool_gc(lua_State *L) {
 }
 
 int luaopen_moonloop_executor_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"new", executor_new},
-                                       {"default", executor_default},
-                                       {"run", executor_run},
-                                       {"progress", executor_progress_new},
-                                       {"prepare", executor_prepare},
-                                       {"run_prepared", executor_run_prepared},
-                                       {"follow", executor_follow},
-                                       {"current", executor_current},
-                                       {"in_worker", executor_in_worker},
-                                       {"copy", executor_copy},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"new", executor_new},         {"default", executor_default},
+      {"run", executor_run},         {"progress", executor_progress_new},
+      {"prepare", executor_prepare}, {"run_prepared", executor_run_prepared},
+      {"follow", executor_follow},   {"current", executor_current},
+      {"threads", executor_threads}, {"in_worker", executor_in_worker},
+      {"copy", executor_copy},       {NULL, NULL}};
   static const luaL_Reg methods[] = {{"run", executor_pool_run},
                                      {"stats", pool_get_stats},
                                      {"expected_wait", pool_get_expected_wait},

@@ -120,6 +120,8 @@ struct Pool {
   uv_cond_t left;       /* a thread has left */
   bool stopping;        /* threads leave when the queue is empty */
   bool owner_spins;     /* the owner looks at has_finished: it need not be woken */
+  bool had_idle;        /* a worker was idle at some time since the last look */
+  int surplus;          /* threads that are to leave as soon as their job has ended */
   uint64_t mean_run_ns; /* recent jobs, smoothed */
   bool jobs_block;      /* at the last look; at first, as nobody knows: yes */
   PoolStats stats;
@@ -136,6 +138,7 @@ struct Pool {
   Timer growth_timer;     /* while more is to be done than `threads` workers can do */
   uint64_t growth_period; /* nanoseconds to the next look */
   uint64_t looked_at;     /* uv_hrtime of the last one; 0: there was none since the timer was set */
+  uint64_t crowded_since; /* the look that found too many computing first; 0: they do not */
   size_t outstanding;     /* jobs that somebody waits for; they keep the loop alive */
   size_t reserved;        /* places in the queue for tasks that were woken to take them */
   PoolWaits room_waits, close_waits;

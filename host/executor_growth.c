@@ -16,41 +16,43 @@
 /* Nanoseconds from look to look: at first, and where looks find nothing to do. */
 #define MIN_PERIOD_NS 5000000u
 #define MAX_PERIOD_NS 40000000u
-/* Of `threads` workers, more are needed where fewer than this part computes. */
+/* More workers are needed where fewer than this many times `threads` compute, and fewer where more
+   than that do for so long. */
 #define TOO_FEW 0.75
+#define TOO_MANY 1.5
+#define TOO_MANY_FOR_NS 500000000u
 
-/* What the workers that have jobs did since the last look. */
+/* What the workers did since the last look. */
 typedef struct Load {
-  int busy;
-  double computing; /* how many of them, on average */
+  int busy;         /* have jobs now */
+  double computing; /* how many of those, on average */
+  bool had_idle;    /* some worker had nothing to do for a while */
 } Load;
 
-/* Looks at the workers. A worker that had no job at the last look seems to compute: nobody knows.
-   The lock is held. */
+/* Looks at the workers. One that is just starting computes. The lock is held. */
 static Load look(Pool *pool) {
-  Load load = {0};
+  Load load = {.had_idle = pool->had_idle};
+  pool->had_idle = pool->idle != NULL;
   for (int i = 0; i < pool->stats.workers; i++) {
     Worker *w = pool->workers[i];
-    bool is_busy = w->state == WORKER_BUSY, knows = w->has_usage;
-    w->has_usage = is_busy && (knows || w->has_clock);
-    if (!is_busy) continue;
-    load.busy++;
     double part = 1;
-    if (w->has_clock) { /* else it is starting */
-      ThreadUsage now = thread_usage_now(w->thread_id, w->clock);
-      if (knows) part = thread_usage_between(&w->usage, &now, w->thread_id);
-      w->usage = now;
+    if (w->has_clock) {
+      ThreadUsage since = w->usage;
+      w->usage = thread_usage_now(w->thread_id, w->clock);
+      if (w->state == WORKER_BUSY) part = thread_usage_between(&since, &w->usage, w->thread_id);
     }
+    if (w->state != WORKER_BUSY) continue;
+    load.busy++;
     load.computing += part;
   }
   return load;
 }
 
-/* Starts workers for waiting jobs in the place of those that are blocked: how many. Jobs that come
-   and go faster than looks need none. The lock is held. */
-static int grow(Pool *pool, Load load, uint64_t looked_at) {
+/* Starts workers for waiting jobs in the place of those that are blocked: how many. None where
+   workers had time: those are enough. The lock is held. */
+static int grow(Pool *pool, Load load) {
   Job *job = pool->queue.head;
-  if (!job || job->queued_at > looked_at) return 0; /* workers may have been idle meanwhile */
+  if (!job || load.had_idle) return 0;
   pool->jobs_block = load.computing < TOO_FEW * pool->threads;
   if (!pool->jobs_block) return 0;
   int blocked = (int)ceil(load.busy - load.computing), started = 0;
@@ -62,6 +64,27 @@ static int grow(Pool *pool, Load load, uint64_t looked_at) {
   return started;
 }
 
+/* Lets extra threads go where too many compute: those that have nothing to do now, then those whose
+   job ends next. As many stay as are blocked. The lock is held. */
+static void shrink(Pool *pool, Load load) {
+  uint64_t now = pool->looked_at;
+  pool->surplus = 0;
+  if (load.computing < TOO_MANY * pool->threads) {
+    pool->crowded_since = 0;
+    return;
+  }
+  if (!pool->crowded_since) pool->crowded_since = now;
+  if (now - pool->crowded_since < TOO_MANY_FOR_NS) return;
+  int blocked = (int)(load.busy - load.computing);
+  pool->surplus = pool->stats.threads - pool->threads - blocked;
+  for (Worker *w = pool->idle, *next; w && pool->surplus > 0; w = next) {
+    next = w->next_idle;
+    if (w->state != WORKER_SLEEPING) continue;
+    worker_dismiss(w);
+    pool->surplus--;
+  }
+}
+
 static void on_growth_timer(Timer *timer) {
   Pool *pool = container_of(timer, Pool, growth_timer);
   uint64_t looked_at = pool->looked_at;
@@ -71,7 +94,12 @@ static void on_growth_timer(Timer *timer) {
   if (again) {
     pool->looked_at = uv_hrtime();
     Load load = look(pool);
-    if (looked_at) started = grow(pool, load, looked_at);
+    if (looked_at) { /* else what the look tells is of all the time before */
+      started = grow(pool, load);
+      shrink(pool, load);
+    }
+  } else {
+    pool->surplus = 0;
   }
   uv_mutex_unlock(&pool->lock);
   if (started)
@@ -87,6 +115,6 @@ void pool_watch_growth(Pool *pool) {
   Timer *timer = &pool->growth_timer;
   if (pool->max_threads == pool->threads || timer->place) return;
   pool->growth_period = MIN_PERIOD_NS;
-  pool->looked_at = 0;
+  pool->looked_at = pool->crowded_since = 0;
   timer_set(&pool->rt->timers, timer, runtime_now(pool->rt) + MIN_PERIOD_NS, on_growth_timer);
 }

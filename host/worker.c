@@ -35,6 +35,18 @@ void worker_wake(Worker *w) {
   w->state = WORKER_BUSY;
 }
 
+/* It takes no more jobs. The lock is held. */
+static void set_leaving(Worker *w) {
+  w->state = WORKER_LEAVING;
+  w->pool->stats.threads--;
+}
+
+void worker_dismiss(Worker *w) {
+  unlist_idle(w);
+  set_leaving(w);
+  sem_post(&w->wake);
+}
+
 /* --- the thread --- */
 
 /* Is there anything that the loop would have to go on with? */
@@ -72,8 +84,7 @@ static void sleep_until_woken(Worker *w, bool is_extra) {
     uv_mutex_lock(&pool->lock);
     if (w->state == WORKER_SLEEPING && pool->stats.threads > pool->threads) {
       unlist_idle(w);
-      w->state = WORKER_LEAVING;
-      pool->stats.threads--;
+      set_leaving(w);
     }
     bool leaves = w->state == WORKER_LEAVING;
     uv_mutex_unlock(&pool->lock);
@@ -148,12 +159,18 @@ static void give_back(Pool *pool, Worker *w, Job *finished, uint64_t now) {
 /* Takes the next job from the queue or goes on the idle list. True: the thread is to leave. The
    lock is held. */
 static bool take_or_idle(Pool *pool, Worker *w, Job **job) {
+  if (pool->surplus > 0 && pool->stats.threads > pool->threads && !has_loop_work(w)) {
+    pool->surplus--;
+    set_leaving(w);
+    return true;
+  }
   *job = take_queued(pool, w);
   if (*job) return false;
   if (pool->stopping) return true;
   w->state = WORKER_SPINNING;
   w->next_idle = pool->idle;
   pool->idle = w;
+  pool->had_idle = true;
   return false;
 }
 
@@ -264,7 +281,6 @@ int worker_start(Pool *pool, Job *job) {
   atomic_store(&w->job, job);
   atomic_store(&w->cpu, -1);
   w->usage = (ThreadUsage){.at = uv_hrtime()};
-  w->has_usage = true;
   int rc = start_thread(w);
   if (rc != 0) {
     atomic_store(&w->job, NULL);

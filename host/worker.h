@@ -38,8 +38,7 @@ struct Worker {
   clockid_t clock;   /* counts its CPU time */
   pid_t thread_id;
 
-  bool has_usage; /* the owner's thread only: what the last look found */
-  ThreadUsage usage;
+  ThreadUsage usage; /* the owner's thread only: what the last look found */
 
   atomic_int cpu;    /* where it ran when it took its last job */
   atomic_bool abort; /* the pool is being torn down: everything is to end */
@@ -61,6 +60,9 @@ int worker_start(Pool *pool, Job *job);
 
 /* Wakes an idle worker, which has a job or should leave. The lock is held. */
 void worker_wake(Worker *w);
+
+/* A worker that sleeps is to leave. The lock is held. */
+void worker_dismiss(Worker *w);
 
 /* The worker looks at once whether what it runs was cancelled; Lua code is interrupted. To be
    repeated until the job has ended: a signal may come just before a coroutine is resumed. Nothing

@@ -32,6 +32,13 @@ local function until_running(pool, count)
   eventually(function() return pool:stats().running == count end)
 end
 
+--- Makes the pool have this many threads, and nothing to do.
+local function grow(pool, count)
+  local _, stop = start_blocked(pool, count)
+  local _ <close> = stop
+  until_running(pool, count)
+end
+
 describe("a pool whose jobs block", function()
   it("starts threads in their place", function()
     local folder <close> = folders.new {}
@@ -176,17 +183,39 @@ describe("the extra threads of a pool", function()
     local before = thread_count()
     local pool <close> = ml.executor.new { threads = 2, max_threads = 5, idle_timeout = 0.01 }
     for _ = 1, 2 do
-      do
-        local _, stop = start_blocked(pool, 5)
-        local _ <close> = stop
-        until_running(pool, 5)
-        assert.is_true(thread_count() >= before + 5)
-      end
+      grow(pool, 5)
       eventually(function() return pool:stats().threads == 2 end)
       eventually(function() return thread_count() <= before + 2 end)
     end
     assert.equal(5, #pool:stats().workers)
     assert.equal("here", pool:run(function() return "here" end))
+  end)
+
+  it("go when they have come to compute", function()
+    local pool <close> = ml.executor.new { threads = 1, max_threads = 4, idle_timeout = 1000 }
+    grow(pool, 4)
+    local feeders, stop = {}, false
+    for i = 1, 4 do
+      feeders[i] = function()
+        while not stop do pool:run(compute, 0.01) end
+      end
+    end
+    feeders[5] = function()
+      eventually(function() return pool:stats().threads == 1 end)
+      stop = true
+    end
+    ml.gather(feeders)
+    assert.equal(0, pool:stats().failed)
+  end)
+
+  it("go when others compute and they have nothing to do", function()
+    local pool <close> = ml.executor.new { threads = 1, max_threads = 4, idle_timeout = 1000 }
+    grow(pool, 4)
+    local calls = {}
+    for i = 1, 2 do calls[i] = pool:start(compute, 1000) end
+    until_running(pool, 2)
+    eventually(function() return pool:stats().threads == 2 end)
+    for i = 1, 2 do calls[i]:cancel() end
   end)
 
   it("stay as long as there are jobs for them", function()

@@ -1,5 +1,6 @@
 -- pool:map: which items go together, what is under way at once, and what a failure does.
 local ml = require "moonloop"
+local eventually = require("spec.support.tasks").eventually
 
 --- 1, 2, ..., n
 local function numbers(n)
@@ -49,6 +50,13 @@ describe("pool:map", function()
     local pool <close> = ml.executor.new { threads = 1 }
     local results = pool:map({ n = 5, 1, nil, 3, nil, nil }, function(v) return v and v * 10 end, { chunk = 2 })
     assert.same({ n = 5, 10, nil, 30 }, results)
+  end)
+
+  it("has more under way where the function blocks, and the pool grows", function()
+    local pool <close> = ml.executor.new { threads = 1, max_threads = 4 }
+    local task = ml.spawn(pool.map, pool, numbers(100000), function() ml.sleep(0.01) end, { chunk = 1 })
+    eventually(function() return pool:stats().running == 4 end)
+    task:cancel()
   end)
 
   it("does not flood the queue: two chunks a thread are under way", function()

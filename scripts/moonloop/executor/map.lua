@@ -1,5 +1,6 @@
 --- pool:map: a function over a list, on the workers of a pool.
-local gather = require "moonloop.gather"
+local core = require "moonloop.executor.core"
+local tasks = require "moonloop.core"
 
 local known_options = { chunk = true }
 
@@ -47,27 +48,36 @@ end
 -- Items cross in chunks: a job runs f for `chunk` items one after the other, so that f, and what its
 -- upvalues hold, is copied once a chunk. The results are in the order of the items, `results.n` is
 -- their number. At most two chunks a thread are under way, so that other jobs need not wait for a
--- whole list. The first item that fails (raises, or returns nil and an error) cancels the others,
--- and its error is raised.
+-- whole list; where f blocks, so that the pool grows, they become more with its threads. The first
+-- item that fails (raises, or returns nil and an error) cancels the others, and its error is raised.
 local function map(pool, list, f, options)
   check_arguments(list, f, options)
-  local count, threads = list.n or #list, pool:stats().threads
-  local even = math.ceil(count / (threads * CHUNKS_PER_THREAD))
+  local count = list.n or #list
+  local even = math.ceil(count / (core.threads(pool) * CHUNKS_PER_THREAD))
   local chunk = options and options.chunk or math.max(1, math.min(even, MAX_CHUNK))
-  local results, next_index = { n = count }, 1
-  local function feed()
-    while next_index <= count do
-      local first = next_index
-      local last = math.min(first + chunk - 1, count)
-      next_index = last + 1
-      local values, err = pool:run(run_chunk, f, table.move(list, first, last, 1, {}), last - first + 1)
-      if values == nil then return nil, err end
-      table.move(values, 1, last - first + 1, first, results)
+  local results, next_index, feeders = { n = count }, 1, 0
+  tasks.group_run(function(group)
+    local feed
+    local function add_feeders()
+      local wanted = math.min(core.threads(pool) * AHEAD, math.ceil(count / chunk))
+      while feeders < wanted do
+        feeders = feeders + 1
+        group:spawn(feed)
+      end
     end
-  end
-  local feeders = {}
-  for i = 1, math.min(threads * AHEAD, math.ceil(count / chunk)) do feeders[i] = feed end
-  gather(feeders)
+    function feed()
+      while next_index <= count do
+        local first = next_index
+        local last = math.min(first + chunk - 1, count)
+        next_index = last + 1
+        local values, err = pool:run(run_chunk, f, table.move(list, first, last, 1, {}), last - first + 1)
+        if values == nil then return nil, err end
+        table.move(values, 1, last - first + 1, first, results)
+        add_feeders()
+      end
+    end
+    add_feeders()
+  end)
   return results
 end
 
