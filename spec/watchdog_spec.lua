@@ -5,7 +5,7 @@ local process = require "spec.support.process"
 
 local function run(code, options) return process.run(code, options or "--block-limit 100") end
 
--- Computes for that long. The calls let sanitizers deliver signals.
+-- Computes for that long.
 local compute = [[
 local function compute(seconds)
   local limit = ml.now() + seconds
@@ -24,7 +24,7 @@ ml.spawn(function()
   compute(0.6)
   io.stderr:write("after\n")
 end):await()]])
-    assert.matches("moonloop: task %d+, spawned at SCRIPT:8 has held up the loop for %d+ m?s", output)
+    assert.matches("moonloop: task %d+, spawned at SCRIPT:8 has held up the loop for [%d.]+ m?s", output)
     assert.matches("SCRIPT:[3456]: in upvalue 'compute'", output)
     assert.matches("SCRIPT:9: in function", output)
     assert.is_true(output:find("has held up", 1, true) < output:find("after", 1, true))
@@ -33,8 +33,8 @@ end):await()]])
   it("says it again with growing gaps, and once more when it ends", function()
     local output = run(compute .. "compute(2)", "--block-limit 50")
     local reports = count(output, "has held up the loop for")
-    assert.is_true(reports >= 2 and reports <= 7, output) -- after 50, 100, 200, 400, 800, 1600 ms
-    assert.equal(1, count(output, "task 1 'main' has let go of the loop after [123]%.%d s"))
+    assert.is_true(reports >= 2 and reports <= 9, output) -- after 50, 100, 200, 400, 800, 1600 ms
+    assert.equal(1, count(output, "task 1 'main' has let go of the loop after %d+%.%d s"))
   end)
 
   it("says nothing while nothing blocks", function()
@@ -54,7 +54,7 @@ local function wait()
 end
 wait()
 io.stderr:write("after\n")]]
-    assert.matches("task 1 'main' has held up the loop for %d+ m?s, in %a+ 'execute', called at SCRIPT:3", output)
+    assert.matches("task 1 'main' has held up the loop for [%d.]+ m?s, in %a+ 'execute', called at SCRIPT:3", output)
     assert.matches("SCRIPT:5: in main chunk", output)
     assert.is_true(output:find("has held up", 1, true) < output:find("after", 1, true))
     assert.matches("has let go of the loop after [1-9]", output)
