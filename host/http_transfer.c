@@ -156,6 +156,10 @@ void http_transfer_end(HttpTransfer *t, CURLcode result) {
   }
   t->result = result;
   t->ended = true;
+  /* Its connection goes with it, also where that is HTTP/2 and has no other request: curl from 7.88
+     to 8.14 keeps the reset of a stream until there is something else to send, so that the server
+     would not hear of it (curl's issue 17611). */
+  if (result != CURLE_OK) t->curl->easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
   http_pool_remove(pool, t);
   t->curl->easy_cleanup(t->easy);
   t->easy = NULL;

@@ -4,8 +4,9 @@
 # without network when nothing is missing.
 #
 #   scripts/setup.sh          what building, running and testing need
-#   scripts/setup.sh --dev    also what .ci/run needs: luacheck, clang-format, clang's fuzzer, fiu-run, and
-#                             what bench/run needs beside its peers: Python, wrk
+#   scripts/setup.sh --dev    also what .ci/run needs: luacheck, clang-format, clang's fuzzer, fiu-run,
+#                             nginx and openssl for specs of the client, and what bench/run needs
+#                             beside its peers: Python, wrk
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -59,6 +60,8 @@ if [ "${1:-}" = --dev ]; then
     /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*
   need python3 'Python 3, as /usr/bin/python3, for bench/run' exists /usr/bin/python3
   need wrk 'wrk, for bench/run' have wrk
+  need nginx 'nginx, for the specs of HTTP/2' exists /usr/sbin/nginx
+  need openssl "openssl, for the specs' certificates" have openssl
   need fiu-utils "libfiu's fiu-run, which makes malloc fail" have fiu-run
 elif [ $# -gt 0 ]; then
   echo "usage: scripts/setup.sh [--dev]" >&2
