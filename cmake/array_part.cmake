@@ -1,5 +1,5 @@
 # Are the arrays of the Lua that is linked laid out as host/array_part.h says? Else lists of numbers
-# would cross to workers as other numbers.
+# would be read from JSON, and cross to workers, as other numbers.
 set(array_part_dir ${CMAKE_BINARY_DIR}/array_part)
 if(NOT DEFINED ARRAY_PART_RUNS OR NOT ARRAY_PART_RUNS EQUAL 0)
   unset(ARRAY_PART_RUNS CACHE)

@@ -1,8 +1,8 @@
 /* The array part of a Lua table, in place.
 
-   Large messages are mostly lists of numbers, and Lua's API takes 40 to 90 instructions for each of
-   them; where they lie they are one load and one store. This relies on two functions that Lua keeps
-   for itself, which only a Lua that is linked statically has (the program's own is:
+   Large messages and much of JSON are lists of numbers, and Lua's API takes 40 to 90 instructions
+   for each of them; where they lie they are one load and one store. This relies on two functions
+   that Lua keeps for itself, which only a Lua that is linked statically has (the program's own is:
    CMakeLists.txt), and on the layout of its values, which cmake/array_part.cmake checks. With the
    shared library no table has an array part to be seen, and callers go by the API. */
 #ifndef ML_ARRAY_PART_H

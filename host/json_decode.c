@@ -1,4 +1,5 @@
 /* JSON text to Lua values. */
+#include "array_part.h"
 #include "error.h"
 #include "json.h"
 #include "json_number.h"
@@ -132,33 +133,6 @@ static bool decode_number(Decoder *d) {
   if (isinf(value)) return fail(d, start, "a number beyond the range of a double");
   lua_pushnumber(d->L, negative ? -value : value);
   return true;
-}
-
-/* Most elements of lists of numbers: pushes up to `most` integers of up to seven digits with a
-   comma right behind them, each read as one word. Returns how many; where they are fewer,
-   decode_value is for what follows. */
-static int decode_short_integers(Decoder *d, int most) {
-  const char *p = d->p;
-  lua_State *L = d->L;
-  int count = 0;
-  if (d->end - p < 1 + 8 + 1) return 0; /* a sign, a word, and what is behind a comma */
-  const char *last = d->end - (1 + 8 + 1);
-  for (; count < most && p <= last; count++) {
-    bool negative = *p == '-';
-    const char *digits = p + negative;
-    uint64_t w = word_load(digits), other = json_not_digit8(w);
-    unsigned bits = other ? word_before(other) * 8 : 0; /* of digits */
-    if (!bits || digits[bits / 8] != ',' || (*digits == '0' && bits > 8)) break;
-    /* Zeros stand in for missing digits; then two neighbours make a number, three times. */
-    w = ((w << (64 - bits)) & UINT64_C(0x0F0F0F0F0F0F0F0F)) * (10 << 8 | 1) >> 8;
-    w = (w & UINT64_C(0x00FF00FF00FF00FF)) * (100 << 16 | 1) >> 16;
-    w = (w & UINT64_C(0x0000FFFF0000FFFF)) * (UINT64_C(10000) << 32 | 1) >> 32;
-    lua_pushinteger(L, negative ? -(lua_Integer)w : (lua_Integer)w);
-    p = digits + bits / 8 + 1;
-    if (*p == ' ') p++;
-  }
-  if (count) d->p = skip_space(p, d->end);
-  return count;
 }
 
 /* Reads four hexadecimal digits at `p`. */
@@ -337,33 +311,79 @@ static void collect_array(lua_State *L, int table, int count) {
   for (; count > 0; count--) lua_rawseti(L, table, count);
 }
 
-static bool decode_array(Decoder *d) {
-  lua_State *L = d->L;
-  if (!enter(d)) return false;
-  int table = lua_gettop(L), more = 1;
-  lua_Integer count = 0;
-  if (d->p < d->end && *d->p == ']') {
-    d->p++;
-    d->depth--;
-    more = 0;
+/* Fills the table, which is empty and has room for them. */
+static void put_integers(lua_State *L, int table, const int64_t *numbers, size_t count) {
+  size_t size;
+  ArraySlot *slots = array_part(L, table, &size);
+  if (slots && size >= count) {
+    for (size_t i = 0; i < count; i++)
+      slots[i] = (ArraySlot){.bits = (uint64_t)numbers[i], .tag = ARRAY_INTEGER};
+    return;
   }
+  for (size_t i = 0; i < count; i++) {
+    lua_pushinteger(L, numbers[i]);
+    lua_rawseti(L, table, (lua_Integer)i + 1);
+  }
+}
+
+/* At the first element of a list, a number. Where the list is one of short integers, and not longer
+   than PENDING_MAX: reads all of it and makes its table in the slot. Else returns false and leaves
+   the `count` integers at its beginning on the stack. Not inlined: decode_value recurses, and would
+   have the numbers in each of its frames. */
+__attribute__((noinline)) static bool decode_integers(Decoder *d, int table, lua_Integer *count) {
+  lua_State *L = d->L;
+  int64_t numbers[PENDING_MAX - 1];
+  bool ended;
+  size_t n = number_read_list(&d->p, d->end, numbers, PENDING_MAX - 1, &ended);
+  if (ended) {
+    d->depth--;
+    lua_createtable(L, (int)n, 0);
+    lua_replace(L, table);
+    put_integers(L, table, numbers, n);
+    return true;
+  }
+  if (n) d->p = skip_space(d->p, d->end);
+  if (!lua_checkstack(L, (int)n + STACK_ROOM)) out_of_memory(d);
+  for (size_t i = 0; i < n; i++) lua_pushinteger(L, numbers[i]);
+  *count = (lua_Integer)n;
+  return false;
+}
+
+/* Decodes the elements from the one behind the `count` that are on the stack, and makes the table
+   in the slot. */
+static bool decode_elements(Decoder *d, int table, lua_Integer count) {
+  lua_State *L = d->L;
+  int more = 1;
   while (more) {
-    int room = 16 - (int)(count % 16), n = 0;
-    if (room == 16 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
-    if (count < PENDING_MAX) n = decode_short_integers(d, room);
-    count += n;
-    if (n < room) {
-      if (!decode_value(d)) return false;
-      count++;
-      more = next_element(d, ']');
-      if (more < 0) return false;
-    }
+    if (count % 16 == 0 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
+    if (!decode_value(d)) return false;
+    count++;
     if (count > PENDING_MAX)
       lua_rawseti(L, table, count);
     else if (count == PENDING_MAX)
       collect_array(L, table, PENDING_MAX);
+    more = next_element(d, ']');
+    if (more < 0) return false;
   }
   if (count < PENDING_MAX) collect_array(L, table, (int)count);
+  return true;
+}
+
+static bool decode_array(Decoder *d) {
+  lua_State *L = d->L;
+  if (!enter(d)) return false;
+  int table = lua_gettop(L);
+  lua_Integer count = 0;
+  char first = d->p < d->end ? *d->p : 0;
+  if (first == ']') {
+    d->p++;
+    d->depth--;
+    collect_array(L, table, 0);
+  } else if (!((first == '-' || (first >= '0' && first <= '9')) &&
+               decode_integers(d, table, &count)) &&
+             !decode_elements(d, table, count)) {
+    return false;
+  }
   lua_pushvalue(L, d->array_mark);
   lua_setmetatable(L, table);
   return true;

@@ -1,5 +1,6 @@
 #include "json_number.h"
 #include "json_powers.h"
+#include "json_scan.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -227,4 +228,54 @@ bool number_from_digits(const char *text, const char *end, int64_t exponent, dou
   *value = strtod(copy, NULL); /* no point in it: the locale has no say */
   if (copy != small) free(copy);
   return true;
+}
+
+/* Reads the digits of a short number from the eight bytes that begin with them: its value and where
+   it ends. False: there is none, or it is longer. */
+static inline bool read_word(const char *digits, int64_t *value, const char **number_end) {
+  uint64_t w = word_load(digits), other = json_not_digit8(w);
+  unsigned bits = other ? word_before(other) * 8 : 0; /* of digits */
+  if (!bits || (*digits == '0' && bits > 8)) return false;
+  /* Zeros stand in for missing digits; then two neighbours make a number, three times. */
+  w = ((w << (64 - bits)) & UINT64_C(0x0F0F0F0F0F0F0F0F)) * (10 << 8 | 1) >> 8;
+  w = (w & UINT64_C(0x00FF00FF00FF00FF)) * (100 << 16 | 1) >> 16;
+  *value = (int64_t)((w & UINT64_C(0x0000FFFF0000FFFF)) * (UINT64_C(10000) << 32 | 1) >> 32);
+  *number_end = digits + bits / 8;
+  return true;
+}
+
+/* Reads an element of a list whose words are not in the way of the text's end. Returns what is
+   behind the comma that follows it, or NULL. */
+static inline const char *read_element(const char *p, int64_t *number) {
+  bool negative = *p == '-';
+  if (!read_word(p + negative, number, &p) || *p != ',') return NULL;
+  if (negative) *number = -*number;
+  return p[1] == ' ' ? p + 2 : p + 1;
+}
+
+enum { ELEMENT_ROOM = 1 + 8 + 2 }; /* bytes that read_element looks at */
+
+size_t number_read_list(const char **at, const char *end, int64_t *numbers, size_t most,
+                        bool *ended) {
+  const char *p = *at, *next = p;
+  size_t count = 0;
+  *ended = false;
+  if (end - p >= ELEMENT_ROOM)
+    for (const char *last = end - ELEMENT_ROOM; count < most && p <= last; count++, p = next)
+      if (!(next = read_element(p, &numbers[count]))) break;
+  /* What is near the end is read from a copy, with a comma in the place of the bracket. */
+  while (count < most && p < end && !*ended) {
+    char copy[ELEMENT_ROOM + 1] = {0};
+    size_t n = (size_t)(end - p);
+    memcpy(copy, p, n < ELEMENT_ROOM ? n : ELEMENT_ROOM);
+    char *bracket = memchr(copy, ']', ELEMENT_ROOM);
+    if (bracket) *bracket = ',';
+    next = read_element(copy, &numbers[count]);
+    if (!next) break;
+    *ended = bracket && next > bracket;
+    p = *ended ? p + (bracket - copy) + 1 : p + (next - copy);
+    count++;
+  }
+  *at = p;
+  return count;
 }

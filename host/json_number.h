@@ -25,4 +25,11 @@ bool number_from_decimal(uint64_t significand, int64_t exponent, double *value);
    Infinite when too large. False when memory is out. */
 bool number_from_digits(const char *text, const char *end, int64_t exponent, double *value);
 
+/* Reads a list from its first element, *at, on: integers of up to seven digits, each with a comma
+   right behind it and perhaps a space, and the last with a bracket. Returns how many there are, of
+   at most `most`, in `numbers`; `*at` is behind the bracket then, and `*ended` true, or behind what
+   has been read: the next element is of another kind, or too much, or wrong. */
+size_t number_read_list(const char **at, const char *end, int64_t *numbers, size_t most,
+                        bool *ended);
+
 #endif

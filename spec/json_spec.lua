@@ -393,7 +393,7 @@ describe("json.decode", function()
       local middle = (fits + too_many) // 2
       if with_arguments(middle, function() end) then fits = middle else too_many = middle end
     end
-    local text = "[" .. ("1,"):rep(99) .. "1]"
+    local text = "[" .. ("true,"):rep(99) .. "true]"
     local ok, list = with_arguments(fits - 170, function() return decode(text) end)
     assert.is_true(ok)
     assert.equal(100, #list)
