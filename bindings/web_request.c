@@ -22,9 +22,9 @@ enum {
 
 static WebRequest *check_request(lua_State *L) { return luaL_checkudata(L, 1, WEB_REQUEST); }
 
-/* The same for __index, whose upvalue 2 is the metatable's address: without a lookup by name. */
-static WebRequest *check_indexed(lua_State *L) {
-  if (!lua_getmetatable(L, 1) || lua_topointer(L, -1) != lua_touserdata(L, lua_upvalueindex(2)))
+/* The same for functions whose upvalue `address` is the metatable's: without a lookup by name. */
+static WebRequest *check_by_address(lua_State *L, int address) {
+  if (!lua_getmetatable(L, 1) || lua_topointer(L, -1) != lua_touserdata(L, address))
     return check_request(L);
   lua_pop(L, 1);
   return lua_touserdata(L, 1);
@@ -120,7 +120,7 @@ static const WaitType body_wait = {.name = "a request's body",
 
 /* req[key]. `body` suspends until all of it is there. */
 static int request_index(lua_State *L) {
-  const WebRequest *req = check_indexed(L);
+  const WebRequest *req = check_by_address(L, lua_upvalueindex(2));
   if (push_kept(L, 2)) return 1;
   lua_pushvalue(L, 2);
   int type = lua_rawget(L, lua_upvalueindex(1));
@@ -222,7 +222,7 @@ static bool push_own_body(lua_State *L) {
 /* req:json() -> value | nil, err. Suspends until the body is there. The error carries the status
    400, so that a handler that raises or returns it blames the client. */
 static int request_json(lua_State *L) {
-  check_request(L);
+  check_by_address(L, lua_upvalueindex(1));
   if (!push_own_body(L)) web_body_push_whole(L, "req:json", &json_wait);
   size_t n;
   const char *text = lua_tolstring(L, -1, &n);
@@ -256,7 +256,8 @@ void web_request_open(lua_State *L) {
     lua_pushinteger(L, FIELD_METHOD + i);
     lua_setfield(L, -2, fields[i]);
   }
-  lua_pushcfunction(L, request_json);
+  lua_pushlightuserdata(L, (void *)lua_topointer(L, -2));
+  lua_pushcclosure(L, request_json, 1);
   lua_setfield(L, -2, "json");
   lua_pushcfunction(L, request_chunks);
   lua_setfield(L, -2, "chunks");
