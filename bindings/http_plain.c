@@ -91,7 +91,7 @@ int http_plain_push_response(lua_State *L, PlainExchange *x, int url) {
   if (x->error_kind) {
     n = http_plain_push_error(L, x);
   } else {
-    lua_pushinteger(L, r->parser.status_code);
+    lua_pushinteger(L, r->status);
     lua_pushlstring(L, r->body.data ? r->body.data : "", r->body.len);
     lua_pushlstring(L, r->head.data ? r->head.data : "", r->head.len);
     lua_pushvalue(L, url);

@@ -104,7 +104,7 @@ static void push_response(lua_State *L, const PlainExchange *x) {
   const PlainResponse *r = &x->response;
   lua_createtable(L, 0, 4);
   lua_pushvalue(L, lua_upvalueindex(UP_STATUS));
-  lua_pushinteger(L, r->parser.status_code);
+  lua_pushinteger(L, r->status);
   lua_rawset(L, -3);
   lua_pushvalue(L, lua_upvalueindex(UP_BODY));
   lua_pushlstring(L, r->body.data ? r->body.data : "", r->body.len);
@@ -117,7 +117,7 @@ static void push_response(lua_State *L, const PlainExchange *x) {
 }
 
 static int give(lua_State *L, PlainExchange *x) {
-  unsigned status = x->response.parser.status_code;
+  unsigned status = x->response.status;
   bool failed = x->error_kind, may_redirect = status >= 300 && status < 400;
   uint64_t due = x->due;
   x->client->delivering = x;

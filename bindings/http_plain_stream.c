@@ -94,7 +94,7 @@ static int head_finish(lua_State *L, Task *task, void *op) {
     handle_close(h);
     return n;
   }
-  lua_pushinteger(L, x->response.parser.status_code);
+  lua_pushinteger(L, x->response.status);
   lua_pushvalue(L, reader);
   lua_pushlstring(L, x->response.head.data ? x->response.head.data : "", x->response.head.len);
   lua_getiuservalue(L, reader, KEEPS_URL);

@@ -149,25 +149,69 @@ bool plain_exchange_has(const PlainExchange *x, PlainWant want) {
   return false;
 }
 
-void plain_exchange_notify(PlainExchange *x) {
-  if (!x->waits || !plain_exchange_has(x, x->want)) return;
-  x->waits = false;
-  timer_clear(&x->client->rt->timers, &x->timer);
-  ml_wait_wake(x->waker);
+/* --- for how long --- */
+
+/* Most wait for as long as each other: those stand in a line, the first due first, under one timer,
+   which is set for the first or for one that has gone. */
+
+static void unlist(PlainExchange *x) {
+  PlainDeadlines *d = &x->client->deadlines;
+  *(x->due_prev ? &x->due_prev->due_next : &d->first) = x->due_next;
+  *(x->due_next ? &x->due_next->due_prev : &d->last) = x->due_prev;
+  x->listed = false;
+  if (!d->first) timer_clear(&x->client->rt->timers, &d->timer);
 }
 
-static void on_timeout(Timer *timer) {
-  PlainExchange *x = container_of(timer, PlainExchange, timer);
+static void stop_waiting(PlainExchange *x) {
+  x->waits = false;
+  if (x->listed)
+    unlist(x);
+  else
+    timer_clear(&x->client->rt->timers, &x->timer);
+}
+
+static void fail_late(PlainExchange *x) {
   plain_exchange_fail(x, "timeout", "CURLE_OPERATION_TIMEDOUT", "not finished within %g s",
                       x->timeout);
 }
 
+static void on_timeout(Timer *timer) { fail_late(container_of(timer, PlainExchange, timer)); }
+
+static void on_deadline(Timer *timer) {
+  PlainDeadlines *d = container_of(timer, PlainDeadlines, timer);
+  TimerHeap *timers = &container_of(d, PlainClient, deadlines)->rt->timers;
+  uint64_t now = clock_now(&timers->clock);
+  while (d->first && d->first->due <= now) fail_late(d->first);
+  if (d->first) timer_set(timers, timer, d->first->due, on_deadline); /* there was room for it */
+}
+
+/* False when memory is out. */
+static bool set_deadline(PlainExchange *x) {
+  PlainDeadlines *d = &x->client->deadlines;
+  TimerHeap *timers = &x->client->rt->timers;
+  if (!d->first)
+    d->seconds = x->timeout;
+  else if (d->seconds != x->timeout || x->due < d->last->due)
+    return !timer_set(timers, &x->timer, x->due, on_timeout);
+  if (!d->timer.place && timer_set(timers, &d->timer, x->due, on_deadline)) return false;
+  x->due_next = NULL;
+  x->due_prev = d->last;
+  *(d->last ? &d->last->due_next : &d->first) = x;
+  d->last = x;
+  x->listed = true;
+  return true;
+}
+
+void plain_exchange_notify(PlainExchange *x) {
+  if (!x->waits || !plain_exchange_has(x, x->want)) return;
+  stop_waiting(x);
+  ml_wait_wake(x->waker);
+}
+
 bool plain_exchange_wait(PlainExchange *x, PlainWant want, Waker waker, double seconds) {
-  Runtime *rt = x->client->rt;
-  uint64_t due = timer_due(runtime_now(rt), seconds);
-  if (due != TIMER_NEVER && timer_set(&rt->timers, &x->timer, due, on_timeout)) return false;
+  x->due = timer_due(runtime_now(x->client->rt), seconds);
   x->timeout = seconds;
-  x->due = due;
+  if (x->due != TIMER_NEVER && !set_deadline(x)) return false;
   x->want = want;
   x->waker = waker;
   x->waits = true;
@@ -262,8 +306,7 @@ PlainExchange *plain_exchange_start(PlainPool *pool, const PlainRequest *request
 
 void plain_exchange_release(PlainExchange *x) {
   PlainClient *client = x->client;
-  x->waits = false;
-  timer_clear(&client->rt->timers, &x->timer);
+  stop_waiting(x);
   if (!x->over) detach(x);
   if (client->free_count == MAX_FREE) {
     plain_exchange_free(x);

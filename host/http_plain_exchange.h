@@ -55,9 +55,11 @@ struct PlainExchange {
   uint64_t turn;               /* its place in the order of all lines of the pool */
   Waker waker;                 /* of the task that waits, if `waits` */
   PlainWant want;
-  Timer timer;
-  double timeout; /* seconds that it waits */
-  uint64_t due;   /* when it has waited for so long; TIMER_NEVER */
+  double timeout;                     /* seconds that it waits */
+  uint64_t due;                       /* when it has waited for so long; TIMER_NEVER */
+  PlainExchange *due_next, *due_prev; /* if `listed`: among the client's deadlines */
+  Timer timer;                        /* else */
+  bool listed;
   bool waits;
   bool idempotent;  /* RFC 9110 section 9.2.2 */
   bool says_close;  /* the request asks for the connection to be closed */

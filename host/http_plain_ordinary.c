@@ -116,7 +116,7 @@ bool plain_response_read_ordinary(PlainResponse *r, const char *bytes, size_t n)
   if (!has_length || length != (uint64_t)(end - body) || length > r->max_body) return false;
   if (!buffer_add(&r->body, body, (size_t)length)) return false;
   r->head.len = (size_t)(out - r->head.data);
-  r->parser.status_code = (uint16_t)status;
+  r->status = status;
   r->began = r->head_read = r->complete = r->keep_alive = true;
   return true;
 }

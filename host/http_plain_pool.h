@@ -20,6 +20,13 @@ typedef struct PlainExchange PlainExchange;
 #define PLAIN_ACCEPT "Accept: */*\r\n"
 #define PLAIN_ACCEPT_ENCODING "Accept-Encoding: gzip, br\r\n"
 
+/* Exchanges that wait for equally long, in the order in which their time is over. */
+typedef struct PlainDeadlines {
+  Timer timer; /* set while there are any */
+  double seconds;
+  PlainExchange *first, *last;
+} PlainDeadlines;
+
 /* What the pools of a runtime share. */
 struct PlainClient {
   CloseHook close_hook;
@@ -28,6 +35,7 @@ struct PlainClient {
   PlainPool *pools;
   PlainExchange *free_exchanges; /* to be used again, with their buffers */
   unsigned free_count;
+  PlainDeadlines deadlines;
   PlainPoll poll;            /* of the connections */
   Buffer head;               /* of a request, while it is sent */
   char *read_buffer;         /* what every connection reads into; made at first use */

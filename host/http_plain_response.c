@@ -134,6 +134,7 @@ static int on_headers_complete(llhttp_t *parser) {
     return 1;
   }
   r->head_read = true;
+  r->status = parser->status_code;
   if (r->answers_head || parser->status_code == 204 || parser->status_code == 304) return 1;
   if (r->coded && !(r->coder = content_decoder_new(r->coding))) return no_memory(r);
   if (parser->flags & F_CONTENT_LENGTH) {
@@ -245,15 +246,12 @@ static void empty(Buffer *b) {
 
 void plain_response_reset(PlainResponse *r) {
   content_coder_free(r->coder);
-  Buffer head = r->head, body = r->body;
-  empty(&head);
-  empty(&body);
-  *r = (PlainResponse){.head = head, .body = body};
+  empty(&r->head);
+  empty(&r->body);
+  memset(r, 0, offsetof(PlainResponse, head));
 }
 
 void plain_response_open(PlainResponse *r, bool answers_head, size_t max_body, bool by_pieces) {
-  llhttp_init(&r->parser, HTTP_RESPONSE, &settings);
-  r->parser.data = r;
   r->answers_head = answers_head;
   r->max_body = max_body;
   r->by_pieces = by_pieces;
@@ -287,7 +285,11 @@ bool plain_response_feed(PlainResponse *r, const char *bytes, size_t n) {
     return true;
   }
   if (!n || plain_response_read_ordinary(r, bytes, n)) return true;
-  r->began = true;
+  if (!r->began) {
+    llhttp_init(&r->parser, HTTP_RESPONSE, &settings);
+    r->parser.data = r;
+    r->began = true;
+  }
   r->feed_at = bytes;
   llhttp_errno_t error = llhttp_execute(&r->parser, bytes, n);
   r->value_cut = r->span_end == bytes + n;

@@ -15,32 +15,35 @@ enum {
 };
 
 typedef struct PlainResponse {
-  llhttp_t parser;
-  Buffer head;       /* the fields, "name: value\r\n" each, names in lower case */
-  Buffer body;       /* decoded; with `by_pieces`, as it came, from `taken` on */
   size_t max_body;   /* bytes, decoded; SIZE_MAX: any number */
+  unsigned status;   /* when head_read */
   bool by_pieces;    /* the body is taken with plain_response_take */
   bool answers_head; /* the request was HEAD: there is no body */
   bool began;        /* a byte has come */
-  bool head_read;    /* parser.status_code and `head` are complete */
+  bool head_read;    /* `status` and `head` are complete */
   bool complete;
   bool keep_alive; /* valid when complete: the connection can carry another exchange */
+  bool coder_full; /* it has more to give without more input */
+  bool value_cut;  /* the bytes fed before ended in the middle of a value */
+  bool chunked, coded, coded_twice;
+  ContentCoding coding;
+  ContentCoder *coder; /* or NULL */
 
   /* What is wrong, or NULL: the three words of an error object. */
   const char *error_kind, *error_code, *error;
-  char error_text[80];
 
   size_t taken;
-  size_t given;        /* decoded bytes that were taken */
-  ContentCoder *coder; /* or NULL */
-  bool coder_full;     /* it has more to give without more input */
+  size_t given; /* decoded bytes that were taken */
   size_t head_size, extension_size, fields;
   size_t name_at, value_at;
   const char *span_end; /* of the field value read last, in the bytes being fed */
   const char *feed_at;
-  bool value_cut; /* the bytes fed before ended in the middle of a value */
-  bool chunked, coded, coded_twice;
-  ContentCoding coding;
+
+  /* What follows is not zero in a new one. */
+  Buffer head;     /* the fields, "name: value\r\n" each, names in lower case */
+  Buffer body;     /* decoded; with `by_pieces`, as it came, from `taken` on */
+  llhttp_t parser; /* once it is used */
+  char error_text[80];
 } PlainResponse;
 
 /* Prepares for a response; the buffers of the one before are used again. All zero is a response

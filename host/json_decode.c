@@ -27,7 +27,7 @@ static const char list_maker_key; /* its address is the registry's key of that f
 typedef struct Decoder {
   lua_State *L;
   const char *start, *p, *end;
-  int array_mark; /* stack index of the metatable of arrays */
+  int array_mark; /* stack index of the metatable of arrays, or of nil before the first one */
   int depth;
   JsonError *error;
 } Decoder;
@@ -384,6 +384,10 @@ static bool decode_array(Decoder *d) {
              !decode_elements(d, table, count)) {
     return false;
   }
+  if (lua_isnil(L, d->array_mark)) { /* the first array of the text */
+    json_push_mark(L, JSON_ARRAY);
+    lua_replace(L, d->array_mark);
+  }
   lua_pushvalue(L, d->array_mark);
   lua_setmetatable(L, table);
   return true;
@@ -487,7 +491,7 @@ bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) 
   Decoder d = {.L = L, .start = text, .end = text + size, .error = error, .array_mark = top + 1};
   d.p = skip_space(text, d.end);
   if (!lua_checkstack(L, STACK_ROOM)) return out_of_memory(&d);
-  json_push_mark(L, JSON_ARRAY);
+  lua_pushnil(L); /* in the place of the mark */
   bool ok = decode_value(&d);
   if (ok) {
     d.p = skip_space(d.p, d.end);

@@ -42,7 +42,7 @@ static Seen run(const uint8_t *data, size_t size, size_t piece, uint8_t flags, b
   seen.error_code = r.error_code;
   seen.complete = r.complete;
   seen.keep_alive = r.complete && r.keep_alive;
-  seen.status = r.head_read ? r.parser.status_code : 0;
+  seen.status = r.head_read ? r.status : 0;
   if (r.head_read && !buffer_add(&seen.head, r.head.data, r.head.len)) abort();
   if (!by_pieces && !buffer_add(&seen.body, r.body.data, r.body.len)) abort();
   if (seen.body.len > MAX_BODY && !r.error) abort();
