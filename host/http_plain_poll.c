@@ -1,6 +1,8 @@
 #include "http_plain_poll.h"
 
 #include "http_plain_connection.h"
+#include "http_plain_exchange.h"
+#include "prefetch.h"
 #include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -15,6 +17,28 @@ static void free_old(PlainPoll *poll) {
   }
 }
 
+/* Asks ahead for what the events after the one at `k` are about, step by step: for the connection,
+   then its exchange, then the exchange's buffers and task. */
+static void prefetch_events(const struct epoll_event *events, int k, int n) {
+  if (k + 3 < n) prefetch(events[k + 3].data.ptr, sizeof(PlainConnection));
+  if (k + 2 < n) {
+    const PlainConnection *c = events[k + 2].data.ptr;
+    const PlainExchange *x = c->exchange;
+    if (x) {
+      prefetch(x, offsetof(PlainExchange, request));
+      prefetch(&x->response, offsetof(PlainResponse, parser));
+    }
+  }
+  if (k + 1 < n) {
+    const PlainConnection *c = events[k + 1].data.ptr;
+    const PlainExchange *x = c->exchange;
+    if (!x) return;
+    prefetch(x->response.head.data, 2 * PREFETCH_LINE);
+    prefetch(x->response.body.data, PREFETCH_LINE);
+    prefetch(x->waker.task, offsetof(Task, parent));
+  }
+}
+
 /* The set is level-triggered for the loop: what is left comes on its next pass. Its errors are
    those of its sockets, which have them, too. */
 static void on_events(uv_poll_t *handle, int status, int what) {
@@ -26,7 +50,10 @@ static void on_events(uv_poll_t *handle, int status, int what) {
   poll->at_work = true;
   for (int i = 0; i < MOST_IN_TURN && n == EVENTS; i++) {
     n = epoll_wait(poll->fd, events, EVENTS, 0);
-    for (int k = 0; k < n; k++) plain_connection_ready(events[k].data.ptr, events[k].events);
+    for (int k = 0; k < n; k++) {
+      prefetch_events(events, k, n);
+      plain_connection_ready(events[k].data.ptr, events[k].events);
+    }
     free_old(poll);
   }
   poll->at_work = false;

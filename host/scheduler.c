@@ -118,7 +118,10 @@ void scheduler_run_ready(Runtime *rt) {
     while (rt->batch.head) {
       Task *t = rt->batch.head;
       rt->batch.head = t->next;
-      if (!t->next) rt->batch.tail = &rt->batch.head;
+      if (t->next)
+        task_prefetch_thread(t->next);
+      else
+        rt->batch.tail = &rt->batch.head;
       resume(rt, t);
     }
     rt->batch.tail = NULL;

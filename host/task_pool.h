@@ -28,6 +28,7 @@ static inline bool task_pool_has_room(const Runtime *rt) {
 static inline Task *task_pool_take(lua_State *L, Runtime *rt) {
   Task *t = rt->pool.free;
   if (!t) return task_pool_make(L, rt);
+  if (t->next) task_prefetch_thread(t->next);
   rt->pool.free = t->next;
   rt->pool.free_count--;
   return t;
