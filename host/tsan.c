@@ -4,11 +4,9 @@
    each error and each yield would leave its frames on the sanitizer's own stack, which grows and
    slows everything down. longjmp itself it does know.
 
-   libuv closes descriptors by a bare system call, which libtsan does not see. When another thread's
-   loop gets the number again, that looks like two threads that make one descriptor: seen when
-   workers' states are replaced. The kernel gives no number twice, so these calls cannot race; no
-   memory but libtsan's own record of the descriptor is touched below them. They go by the names of
-   libtsan's wrappers, which its reports show without the "interceptor_".
+   libuv closes descriptors by a bare system call, which libtsan does not see. When another thread
+   gets the number again, that looks like two threads that make one descriptor. Here the call is
+   close's own.
 
    libtsan holds signals back until the thread enters one of its wrappers, as it could be in the
    middle of its own bookkeeping. A loop in Lua enters none, and would never be interrupted. Lua is
@@ -19,9 +17,12 @@
 #ifdef __SANITIZE_THREAD__
 #include <lualib.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -31,9 +32,17 @@
 _Noreturn void __longjmp_chk(struct __jmp_buf_tag env[1], int value);
 void __longjmp_chk(struct __jmp_buf_tag env[1], int value) { longjmp(env, value); }
 
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void) {
-  return "race:interceptor_eventfd$\nrace:interceptor_pipe2$\nrace:interceptor_epoll_create1$\n";
+typedef long SystemCall(long number, long a, long b, long c, long d, long e, long f);
+
+long syscall(long number, ...) {
+  va_list args;
+  va_start(args, number);
+  long a[6];
+  for (size_t i = 0; i < sizeof a / sizeof *a; i++) a[i] = va_arg(args, long);
+  va_end(args);
+  if (number == SYS_close) return close((int)a[0]);
+  SystemCall *libc = (SystemCall *)dlsym(RTLD_NEXT, "syscall");
+  return libc(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 /* --- signals --- */
