@@ -109,6 +109,37 @@ describe("an offloaded route with a deadline", function()
 end)
 
 describe("an offloaded handler", function()
+  it("that blocks does not keep others waiting: more run than there are cores", function()
+    local output = support.run [[
+      local app, gate = web.app(), os.tmpname() -- the handlers wait for somebody who writes to the gate
+      os.remove(gate)
+      assert(os.execute("mkfifo " .. gate))
+      app:get("/", { offload = true }, function()
+        assert(io.open(gate)):close()
+        return "through"
+      end)
+      support.serving(app, function(port)
+        local pool, clients = ml.executor.default(), {}
+        local stats = pool:stats()
+        local count = math.min(stats.threads + 3, stats.max_threads)
+        for i = 1, count do
+          clients[i] = ml.spawn(function() return support.get(port, "/").body == "through" end)
+        end
+        ml.timeout(30, function()
+          while pool:stats().running < count do ml.sleep(0.001) end
+        end)
+        print(pool:stats().running == count)
+        local file <close> = assert(io.open(gate, "r+"))
+        local through = ml.gather(clients)
+        local all = through.n == count
+        for i = 1, count do all = all and through[i] end
+        print(all)
+        os.remove(gate)
+      end)
+    ]]
+    assert.equal("true\ntrue\n", output)
+  end)
+
   it("that fails answers 500, and the log has the worker's traceback", function()
     local output = support.run [[
       local app = web.app()
