@@ -224,7 +224,8 @@ describe("the extra threads of a pool", function()
     local _ <close> = stop
     until_running(pool, 2)
     calls[1]:cancel()
-    ml.sleep(0.05)
+    eventually(function() return pool:stats().running == 1 end)
+    ml.sleep(0.05) -- longer than idle_timeout
     assert.equal(1, pool:stats().running)
     assert.equal("ran", pool:run(function() return "ran" end))
   end)
