@@ -1,4 +1,5 @@
 /* Lua values to JSON text. */
+#include "array_part.h"
 #include "json.h"
 #include "json_number.h"
 #include "json_scan.h"
@@ -160,11 +161,15 @@ static bool encode_string(Encoder *e, const char *s, size_t size) {
   return true;
 }
 
-static bool encode_integer(Encoder *e, int index) {
+static inline bool put_integer(Encoder *e, int64_t value) {
   Buffer *out = e->out;
   if (!buffer_reserve(out, NUMBER_TEXT_MAX)) return out_of_memory(e);
-  out->len += number_put_integer(out->data + out->len, lua_tointeger(e->L, index));
+  out->len += number_put_integer(out->data + out->len, value);
   return true;
+}
+
+static bool encode_integer(Encoder *e, int index) {
+  return put_integer(e, lua_tointeger(e->L, index));
 }
 
 static bool encode_double(Encoder *e, int index) {
@@ -223,19 +228,40 @@ static lua_Integer count_elements(Encoder *e, int table) {
   return count;
 }
 
+/* Writes the integers from `slot` on, which is not the first of its table, until one is none. */
+static bool encode_run(Encoder *e, const ArraySlot **slot, const ArraySlot *end, int depth) {
+  for (; *slot < end && (*slot)->tag == ARRAY_INTEGER; ++*slot)
+    if (!separate(e, false, depth) || !put_integer(e, (int64_t)(*slot)->bits)) return false;
+  return true;
+}
+
 /* On the stack: the first key and value. Leaves none of them. */
 static bool encode_array(Encoder *e, int table, const Frame *frame) {
   lua_State *L = e->L;
   int value = table + 2;
   lua_Integer i = 0;
+  size_t size = 0; /* of the array part, where the first element is an integer */
+  const ArraySlot *slots = NULL;
   if (!buffer_add_char(e->out, '[')) return out_of_memory(e);
   do {
     i++;
     if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != i) goto unordered;
     if (!separate(e, i == 1, frame->depth)) return false;
-    if (lua_isinteger(L, value) ? !encode_integer(e, value) : !encode_value(e, value, frame))
-      return path_prepend_index(e, i);
+    if (!lua_isinteger(L, value)) {
+      if (!encode_value(e, value, frame)) return path_prepend_index(e, i);
+      lua_pop(L, 1);
+      continue;
+    }
+    if (!encode_integer(e, value)) return path_prepend_index(e, i);
     lua_pop(L, 1);
+    if (i == 1) slots = array_part(L, table, &size);
+    if (slots && (size_t)i < size && slots[i].tag == ARRAY_INTEGER) {
+      const ArraySlot *slot = slots + i;
+      if (!encode_run(e, &slot, slots + size, frame->depth)) return false;
+      i = slot - slots;
+      lua_pop(L, 1);
+      lua_pushinteger(L, i); /* the last key whose value is written */
+    }
   } while (lua_next(L, table));
   return close_with(e, ']', frame->depth);
 

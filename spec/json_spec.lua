@@ -66,6 +66,29 @@ describe("json.encode", function()
     assert.equal("[1,2,3,4]", encode(t))
   end)
 
+  it("writes lists of integers with anything among them", function()
+    for n = 1, 20 do
+      for place = 1, n do
+        for _, other in ipairs { -7, 1 << 62, 0.5, "text", true, json.null, { 1, 2, 3 } } do
+          local list, texts = {}, {}
+          for i = 1, n do
+            list[i] = i == place and other or i * 1000
+            texts[i] = encode(list[i])
+          end
+          assert.equal("[" .. table.concat(texts, ",") .. "]", encode(list))
+          assert.equal("[\n  " .. table.concat(texts, ",\n  ") .. "\n]",
+            (encode(list, { pretty = true }):gsub("%[\n    1,\n    2,\n    3\n  %]", "[1,2,3]")))
+        end
+        local holes = {}
+        for i = 1, n do holes[i] = i end
+        holes[place] = nil
+        if place < n then raises(holes, "cannot encode a sparse array") end
+        holes[place], holes.name = place, true
+        raises(holes, "cannot encode a table with both array elements and other keys")
+      end
+    end
+  end)
+
   it("writes a bare {} as an object", function()
     assert.equal("{}", encode {})
     assert.equal('{"a":{}}', encode {a = {}})
