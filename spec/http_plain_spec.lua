@@ -1,5 +1,6 @@
 -- moonloop.http.plain: the HTTP/1.1 engine below ml.http: requests, responses, connections and pools. What
 -- ml.http makes of it is in the other http_*_spec.lua; bodies bit by bit are http_plain_stream_spec.lua's.
+local clock = require "moonloop.clock"
 local ml = require "moonloop"
 local plain = require "moonloop.http.plain"
 local raw = require "spec.support.http"
@@ -51,6 +52,55 @@ describe("moonloop.http.plain", function()
       assert.equal(200, (request(pool, "PUT", server.url, { lines = lines })))
       assert.equal("PUT / HTTP/1.1\r\nAccept: */*\r\nContent-Length: 0\r\nhost: else\r\nUser-agent: me\r\n"
         .. "Accept-encoding: x\r\n\r\n", seen)
+    end)
+
+    it("writes each request its own lines, whoever was asked with others before", function()
+      local seen
+      local server = serve(answering(function(head)
+        seen = head
+        return ok("")
+      end))
+      local function sent(lines, method)
+        assert.equal(200, (request(pool, method or "GET", server.url .. "/x", { lines = lines })))
+        return seen:match("br\r\n(.*)") or seen
+      end
+      for _ = 1, 2 do
+        assert.equal("\r\n", sent "")
+        assert.equal("X-A: 1\r\n\r\n", sent "X-A: 1\r\n")
+        assert.equal("X-A: 2\r\n\r\n", sent "X-A: 2\r\n")
+        assert.equal("X-A: 1\r\nX-B: 1\r\n\r\n", sent "X-A: 1\r\nX-B: 1\r\n")
+        assert.equal("Content-Length: 0\r\nX-A: 1\r\n\r\n", sent("X-A: 1\r\n", "POST"))
+        assert.equal("X-A: 1\r\n\r\n", sent("X-A: 1\r\n", "HEAD"))
+      end
+      assert.equal(1, server.connections)
+      sent "Connection: close\r\n"
+      sent ""
+      assert.equal(2, server.connections)
+    end)
+
+    it("ends each of many requests at its own time", function()
+      local app = ml.web.app()
+      app:get("/{seconds:int}", function(req)
+        ml.sleep(req.params.seconds)
+        return "here"
+      end)
+      local server = assert(ml.web.listen(app, { port = 0 }))
+      local ends = {}
+      local function ask(after, seconds, timeout)
+        return function()
+          ml.sleep(after)
+          local start = ml.now()
+          local status = get(pool, ("http://127.0.0.1:%d/%d"):format(server.port, seconds), { timeout = timeout })
+          ends[#ends + 1] = ("%d+%.0f %s"):format(after, ml.now() - start, status or "late")
+        end
+      end
+      clock.virtual()
+      ml.gather(ask(0, 1, 30), ask(1, 500, 30), ask(2, 20, 30), ask(3, 500, 5), ask(4, 500, 30), ask(40, 500, 7),
+        ask(41, 500, 7), ask(42, 500, 3))
+      clock.real()
+      server:stop(0)
+      assert.equal("0+1 200, 3+5 late, 2+20 200, 1+30 late, 4+30 late, 42+3 late, 40+7 late, 41+7 late",
+        table.concat(ends, ", "))
     end)
 
     it("takes URLs in any form: characters to be encoded, dot segments, credentials, fragments", function()
