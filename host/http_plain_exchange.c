@@ -1,6 +1,7 @@
 #include "http_plain_exchange.h"
 
 #include "http_plain_connection.h"
+#include "prefetch.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,6 +288,7 @@ static PlainExchange *take_record(PlainClient *client) {
   if (!x) return calloc(1, sizeof *x);
   client->free_exchanges = x->next;
   client->free_count--;
+  prefetch(x->next, offsetof(PlainExchange, response.parser)); /* most send several in a row */
   return x;
 }
 

@@ -118,10 +118,12 @@ void scheduler_run_ready(Runtime *rt) {
     while (rt->batch.head) {
       Task *t = rt->batch.head;
       rt->batch.head = t->next;
-      if (t->next)
+      if (t->next) {
         task_prefetch_thread(t->next);
-      else
+        prefetch(t->next->next, offsetof(Task, parent));
+      } else {
         rt->batch.tail = &rt->batch.head;
+      }
       resume(rt, t);
     }
     rt->batch.tail = NULL;
