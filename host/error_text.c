@@ -183,13 +183,20 @@ static int push_text(lua_State *L) {
   return 1;
 }
 
+static int push_failed(lua_State *L) {
+  lua_pushliteral(L, "(an error whose __tostring failed)");
+  return 1;
+}
+
 const char *error_push_text(lua_State *L, int index) {
   index = lua_absindex(L, index);
   lua_pushcfunction(L, push_text);
   lua_pushvalue(L, index);
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK || !lua_tostring(L, -1)) {
+  int status = lua_pcall(L, 1, 1, 0);
+  if (status != LUA_OK && status != LUA_ERRMEM) {
     lua_pop(L, 1);
-    lua_pushliteral(L, "(an error whose __tostring failed)");
+    lua_pushcfunction(L, push_failed);
+    lua_pcall(L, 0, 1, 0);
   }
   return lua_tostring(L, -1);
 }
