@@ -28,12 +28,19 @@ static void wake(HttpBody *b) {
 
 const Buffer *http_body_bytes(const HttpBody *b) { return &b->connection->request.body; }
 
-/* Holds the client back, or lets it send, by what waits. */
+/* Does so much wait that no more is read? */
+static bool is_full(const HttpConnection *c) {
+  return !c->body->whole && c->request.body.len >= HTTP_BODY_HIGH_WATER;
+}
+
+/* Reads on, or holds the client back if nobody has taken what waits when the pass is over: mostly
+   somebody has. */
 static void control(HttpConnection *c) {
-  if (!c->body->whole && c->request.body.len >= HTTP_BODY_HIGH_WATER)
-    http_connection_pause(c);
+  if (is_full(c))
+    http_server_due(c->server, c);
   else
     http_connection_resume(c);
+  http_connection_renew_deadline(c);
 }
 
 void http_body_ask(HttpBody *b, bool whole) {
@@ -50,10 +57,7 @@ void http_body_ask(HttpBody *b, bool whole) {
   }
   b->asked = true;
   b->whole = whole;
-  if (!b->complete && !b->error_status) {
-    control(c);
-    http_connection_renew_deadline(c);
-  }
+  if (!b->complete && !b->error_status) control(c);
 }
 
 void http_body_taken(HttpBody *b) {
@@ -61,9 +65,18 @@ void http_body_taken(HttpBody *b) {
   Buffer *bytes = &c->request.body;
   bytes->len = 0;
   if (bytes->cap > 2 * HTTP_BODY_HIGH_WATER) buffer_free(bytes);
-  if (b->complete || b->error_status) return;
-  control(c);
-  http_connection_renew_deadline(c);
+  if (!b->complete && !b->error_status) control(c);
+}
+
+uv_buf_t http_body_room(HttpConnection *c) {
+  Buffer *bytes = &c->request.body;
+  if (is_full(c)) return uv_buf_init(NULL, 0);
+  /* Who sends little at a time is not given a large buffer of its own. */
+  if (c->body->is_fast && !http_request_pending(&c->request)) {
+    size_t room = c->body->whole ? HTTP_READ_BUFFER : HTTP_BODY_HIGH_WATER - bytes->len;
+    if (buffer_reserve(bytes, room)) return uv_buf_init(bytes->data + bytes->len, (unsigned)room);
+  }
+  return uv_buf_init(c->server->read_buffer, HTTP_READ_BUFFER);
 }
 
 void http_body_progress(HttpConnection *c, HttpProgress progress) {
@@ -73,9 +86,17 @@ void http_body_progress(HttpConnection *c, HttpProgress progress) {
     return;
   }
   b->complete = progress == HTTP_COMPLETE;
-  if (!b->complete) control(c);
-  http_connection_renew_deadline(c);
+  if (b->complete)
+    http_connection_renew_deadline(c);
+  else
+    control(c);
   if (b->complete || !b->whole) wake(b);
+}
+
+void http_body_pass(HttpConnection *c) {
+  if (!http_body_is_owed(c) || !is_full(c)) return;
+  http_connection_pause(c);
+  http_connection_renew_deadline(c);
 }
 
 void http_body_fail(HttpConnection *c, int status, const char *detail) {

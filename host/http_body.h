@@ -7,6 +7,7 @@
 
 enum {
   HTTP_BODY_HIGH_WATER = 64 * 1024, /* bytes that wait for the reader while more is read */
+  HTTP_BODY_FAST = 16 * 1024,
   HTTP_BODY_THROWN = 64 * 1024, /* bytes that nobody read which are taken to keep a connection */
 };
 
@@ -19,6 +20,7 @@ struct HttpBody {
   bool complete;              /* all of it has come */
   bool whole;                 /* the reader wants it in one piece: nothing holds the client back */
   bool asked;                 /* the handler has asked for it */
+  bool is_fast;               /* the last read gave HTTP_BODY_FAST bytes */
   uint8_t owners;
 };
 
@@ -40,8 +42,14 @@ const Buffer *http_body_bytes(const HttpBody *b);
 /* All of that has been taken: reads on. */
 void http_body_taken(HttpBody *b);
 
+/* Where the next bytes of an owed body are to be read to; of length 0 while too much waits. */
+uv_buf_t http_body_room(HttpConnection *c);
+
 /* Bytes of the body, or what follows it, have been parsed, with this result. */
 void http_body_progress(HttpConnection *c, HttpProgress progress);
+
+/* The end of a pass: holds the client back if nobody has taken what waits. */
+void http_body_pass(HttpConnection *c);
 
 /* The rest cannot be read: the reader gets an error, and the connection closes after the answer. */
 void http_body_fail(HttpConnection *c, int status, const char *detail);

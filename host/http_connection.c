@@ -186,12 +186,13 @@ static void advance(HttpConnection *c, HttpProgress progress) {
 static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
   (void)suggested;
   HttpConnection *c = handle->data;
-  *buffer = uv_buf_init(c->server->read_buffer, HTTP_READ_BUFFER);
+  *buffer = http_body_is_owed(c) ? http_body_room(c)
+                                 : uv_buf_init(c->server->read_buffer, HTTP_READ_BUFFER);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   HttpConnection *c = stream->data;
-  if (n == 0) return;
+  if (n == 0 || n == UV_ENOBUFS) return;
   if (n < 0) {
     c->eof = true;
     if (n != UV_EOF || c->shut || http_body_is_owed(c)) {
@@ -206,6 +207,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   }
   c->body_pace.moved += (size_t)n;
   if (http_body_is_owed(c)) {
+    c->body->is_fast = n >= HTTP_BODY_FAST;
     http_body_progress(c, http_request_feed(&c->request, buffer->base, (size_t)n));
     return;
   }
@@ -292,6 +294,7 @@ void http_connection_pass(HttpConnection *c) {
   if (c->closing) return;
   if (c->stream) http_stream_flushed(c->stream);
   if (c->task) {
+    if (c->body) http_body_pass(c);
     if (!c->eof) return;
     /* It may run once before: see http_connection_running. */
     if (c->task->status != TASK_PENDING) http_close_cancel_handler(c, "client disconnected");

@@ -50,6 +50,12 @@ static void lend(HttpRequest *r, Buffer *b, size_t n) {
 static int take_body(HttpRequest *r, const char *at, size_t n) {
   if (r->body_total + n > r->max_body) return http_request_refuse(r, 413, "Content Too Large");
   r->body_total += n;
+  if (r->in_place) { /* not before its place: framing only makes it shorter */
+    char *to = r->body.data + r->body.len;
+    if (to != at) memmove(to, at, n);
+    r->body.len += n;
+    return 0;
+  }
   lend(r, &r->body, n);
   return buffer_add(&r->body, at, n) ? 0 : http_request_refuse(r, 503, "out of memory");
 }
@@ -235,7 +241,9 @@ HttpProgress http_request_feed(HttpRequest *r, const char *bytes, size_t n) {
   if (r->error_status) return HTTP_BAD;
   if (r->state == REQUEST_IN_BODY && !http_request_pending(r)) {
     size_t used;
+    r->in_place = r->body.data && bytes == r->body.data + r->body.len;
     HttpProgress progress = execute(r, bytes, n, &used);
+    r->in_place = false;
     if (progress == HTTP_COMPLETE && !http_request_keep(r, bytes + used, n - used))
       return bad(r, 503, "out of memory");
     return progress;

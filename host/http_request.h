@@ -47,6 +47,7 @@ typedef struct HttpRequest {
   bool body_is_here; /* all of it follows the head that was read, without llhttp */
   uint64_t content_length;
   Buffer body;         /* decoded; its owner may take what is there while more comes */
+  bool in_place;       /* the bytes being parsed lie behind those of `body`, in its memory */
   uint64_t body_total; /* decoded bytes in all */
   uint64_t max_body;
 
@@ -70,7 +71,8 @@ static inline void http_request_give(HttpRequest *r, Buffer *b) {
 /* Gives the buffers back. */
 void http_request_close(HttpRequest *r);
 
-/* Takes `n` bytes. When a request is complete already, they are only kept (see
+/* Takes `n` bytes, which may have been read to where the body ends (body.data + body.len): what is
+   the body's stays there, uncopied. When a request is complete already, they are only kept (see
    http_request_pending). Bad requests leave error_status set. */
 HttpProgress http_request_feed(HttpRequest *r, const char *bytes, size_t n);
 

@@ -275,6 +275,46 @@ describe("a client that sends faster than the handler reads", function()
   end)
 end)
 
+-- What comes fast is read to where the body is kept.
+describe("a large body", function()
+  local parts = {}
+  for i = 1, 200 do parts[i] = ("%d,"):format(i):rep(20000):sub(1, 1 + i * 7919 % 50000) end
+  local body = table.concat(parts)
+  local function in_chunks()
+    local lines = {}
+    for i, part in ipairs(parts) do lines[i] = ("%x\r\n%s\r\n"):format(#part, part) end
+    return table.concat(lines) .. "0\r\n\r\n"
+  end
+  for name, handler in pairs {
+    ["in pieces"] = function(req)
+      local got = {}
+      for chunk in req:chunks() do got[#got + 1] = chunk end
+      return table.concat(got)
+    end,
+    ["in one piece"] = function(req) return req.body end,
+    ["in pieces, late"] = function(req)
+      local got = {}
+      for chunk in req:chunks() do
+        got[#got + 1] = chunk
+        if #got % 10 == 0 then ml.sleep(0.001) end
+      end
+      return table.concat(got)
+    end,
+  } do
+    it("is read " .. name .. ", whole and in order, however it is framed", function()
+      serving(handler, function(conn)
+        local sender = ml.spawn(function()
+          conn:send(head(#body) .. body .. head() .. in_chunks() .. request("GET", "/after"))
+        end)
+        assert.is_true(support.receive(conn).body == body)
+        assert.is_true(support.receive(conn).body == body)
+        assert.equal("after", support.receive(conn).body)
+        sender:await()
+      end, { max_body = #body })
+    end)
+  end
+end)
+
 describe("a body that goes wrong under way", function()
   local cases = {
     { 400, "malformed chunk", "zz\r\n" },

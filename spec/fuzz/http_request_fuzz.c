@@ -1,6 +1,6 @@
 /* Feeds bytes to the request parser in one piece and in pieces: both must see the same requests,
    and each of them keeps the rules that the server counts on. The first byte chooses the size of
-   the pieces, the second the limits. */
+   the pieces, the second the limits, and whether pieces of bodies are read to their place. */
 #include "http_request.h"
 
 #include <stdlib.h>
@@ -65,7 +65,23 @@ static void check_request(const HttpRequest *r) {
   require(r->chunked == (encodings == 1));
 }
 
-static void run(const uint8_t *data, size_t size, size_t piece, bool small, Buffer *log) {
+static HttpProgress feed(HttpRequest *r, const uint8_t *data, size_t n, bool in_place) {
+  if (in_place && r->state == REQUEST_IN_BODY && !http_request_pending(r)) {
+    require(buffer_reserve(&r->body, n));
+    char *end = r->body.data + r->body.len;
+    if (n) memcpy(end, data, n);
+    return http_request_feed(r, end, n);
+  }
+  char *copy = malloc(n ? n : 1); /* so that ASan sees every read beyond the piece */
+  require(copy);
+  memcpy(copy, data, n);
+  HttpProgress progress = http_request_feed(r, copy, n);
+  free(copy);
+  return progress;
+}
+
+static void run(const uint8_t *data, size_t size, size_t piece, bool small, bool in_place,
+                Buffer *log) {
   HttpRequest r = {0};
   HttpLimits limits;
   BufferPool pool = {.size = 64}, large_pool = {.size = 512};
@@ -79,11 +95,7 @@ static void run(const uint8_t *data, size_t size, size_t piece, bool small, Buff
   HttpProgress progress = HTTP_MORE;
   for (size_t at = 0; at < size && progress != HTTP_BAD; at += piece) {
     size_t n = size - at < piece ? size - at : piece;
-    char *copy = malloc(n ? n : 1); /* so that ASan sees every read beyond the piece */
-    require(copy);
-    memcpy(copy, data + at, n);
-    progress = http_request_feed(&r, copy, n);
-    free(copy);
+    progress = feed(&r, data + at, n, in_place);
     while (progress == HTTP_HEAD_READ || progress == HTTP_COMPLETE) {
       if (progress == HTTP_HEAD_READ) {
         r.max_body = small ? 16 : 4096;
@@ -105,9 +117,9 @@ static void run(const uint8_t *data, size_t size, size_t piece, bool small, Buff
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 2) return 0;
   Buffer whole = {0}, pieces = {0};
-  bool small = data[1] & 1;
-  run(data + 2, size - 2, size, small, &whole);
-  run(data + 2, size - 2, data[0] % 32 + 1, small, &pieces);
+  bool small = data[1] & 1, in_place = data[1] & 2;
+  run(data + 2, size - 2, size, small, false, &whole);
+  run(data + 2, size - 2, data[0] % 32 + 1, small, in_place, &pieces);
   require(whole.len == pieces.len && (!whole.len || !memcmp(whole.data, pieces.data, whole.len)));
   buffer_free(&whole);
   buffer_free(&pieces);
