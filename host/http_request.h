@@ -47,12 +47,12 @@ typedef struct HttpRequest {
   bool body_is_here; /* all of it follows the head that was read, without llhttp */
   uint64_t content_length;
   Buffer body;         /* decoded; its owner may take what is there while more comes */
-  bool in_place;       /* the bytes being parsed lie behind those of `body`, in its memory */
   uint64_t body_total; /* decoded bytes in all */
   uint64_t max_body;
 
   enum { REQUEST_IDLE, REQUEST_IN_HEAD, REQUEST_IN_BODY, REQUEST_COMPLETE } state;
   size_t body_raw; /* bytes of the body as sent, framing included */
+  bool in_place;   /* the bytes being parsed lie behind those of `body`, in its memory */
   uint16_t error_status;
   const char *error_detail; /* a literal */
 } HttpRequest;
