@@ -1,15 +1,11 @@
 /* JSON text to Lua values. */
 #include "array_part.h"
 #include "error.h"
-#include "json.h"
+#include "json_decoder.h"
 #include "json_number.h"
-#include "json_scan.h"
-#include "utf8.h"
 #include <lauxlib.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 
 /* Elements (or members) that wait on the Lua stack for their number to be known, so that their
    table is made in its final size. */
@@ -24,51 +20,7 @@
 
 static const char list_maker_key; /* its address is the registry's key of that function */
 
-typedef struct Decoder {
-  lua_State *L;
-  const char *start, *p, *end;
-  int array_mark; /* stack index of the metatable of arrays, or of nil before the first one */
-  int depth;
-  JsonError *error;
-} Decoder;
-
 static bool decode_value(Decoder *d);
-
-/* Fails at the byte `at`, which gives line and column. */
-__attribute__((format(printf, 3, 4))) static bool fail(Decoder *d, const char *at,
-                                                       const char *format, ...) {
-  JsonError *error = d->error;
-  error->line = error->column = 1;
-  for (const char *p = d->start; p < at; p++) {
-    if (*p == '\n')
-      error->line++, error->column = 1;
-    else if (((unsigned char)*p & 0xC0) != 0x80)
-      error->column++;
-  }
-  int n = snprintf(error->message, sizeof error->message,
-                   "invalid JSON at line %zu, column %zu: ", error->line, error->column);
-  va_list args;
-  va_start(args, format);
-  vsnprintf(error->message + n, sizeof error->message - (size_t)n, format, args);
-  va_end(args);
-  return false;
-}
-
-/* The text is not to blame. */
-static bool out_of_memory(Decoder *d) { return luaL_error(d->L, "not enough memory"); }
-
-/* Fails because of what stands at `at` where `wanted` should. */
-static bool unexpected(Decoder *d, const char *at, const char *wanted) {
-  if (at >= d->end) return fail(d, at, "the text ends where %s should be", wanted);
-  const unsigned char *p = (const unsigned char *)at;
-  unsigned length = utf8_length(p, (size_t)(d->end - at));
-  if (length == 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0)
-    return fail(d, at, "a byte order mark is not allowed");
-  if (length == 0) return fail(d, at, "byte 0x%02X is not valid UTF-8", *p);
-  if (*p < 0x20 || *p == 0x7F)
-    return fail(d, at, "unexpected control character 0x%02X, %s should be here", *p, wanted);
-  return fail(d, at, "unexpected '%.*s', %s should be here", (int)length, at, wanted);
-}
 
 static inline const char *skip_space(const char *p, const char *end) {
   while (p < end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) p++;
@@ -84,13 +36,13 @@ static bool decode_number(Decoder *d) {
   const char *start = d->p, *p = start, *end = d->end;
   bool negative = *p == '-';
   if (negative) p++;
-  if (!is_digit(p, end)) return unexpected(d, p, "a digit");
+  if (!is_digit(p, end)) return json_unexpected(d, p, "a digit");
   const char *digits = p;
   uint64_t m = 0; /* the first 19 digits, which always fit */
   bool all = true;
   for (; is_digit(p, end); p++) m = m * 10 + (unsigned)(*p - '0');
   if (*digits == '0' && p - digits > 1)
-    return fail(d, digits, "a number must not start with a superfluous 0");
+    return json_fail(d, digits, "a number must not start with a superfluous 0");
   bool fraction = p < end && *p == '.', exponent_part = p < end && (*p | 0x20) == 'e';
   if (!fraction && !exponent_part) {
     d->p = p;
@@ -105,7 +57,7 @@ static bool decode_number(Decoder *d) {
   if (p - digits > 19) all = false;
   if (fraction) {
     const char *first = ++p;
-    if (!is_digit(p, end)) return unexpected(d, p, "a digit");
+    if (!is_digit(p, end)) return json_unexpected(d, p, "a digit");
     for (; is_digit(p, end); p++) m = m * 10 + (unsigned)(*p - '0');
     exponent = -(p - first);
     /* Zeros in front do not count: 0.001 is one digit. */
@@ -119,7 +71,7 @@ static bool decode_number(Decoder *d) {
     p++;
     bool down = p < end && *p == '-';
     if (p < end && (*p == '-' || *p == '+')) p++;
-    if (!is_digit(p, end)) return unexpected(d, p, "a digit");
+    if (!is_digit(p, end)) return json_unexpected(d, p, "a digit");
     int64_t e = 0;
     for (; is_digit(p, end); p++)
       if (e < INT64_C(1) << 48) e = e * 10 + (*p - '0'); /* texts are shorter than that */
@@ -129,133 +81,9 @@ static bool decode_number(Decoder *d) {
   double value;
   if (!(all && number_from_decimal(m, exponent, &value)) &&
       !number_from_digits(digits, digits_end, exponent, &value))
-    return out_of_memory(d);
-  if (isinf(value)) return fail(d, start, "a number beyond the range of a double");
+    return json_out_of_memory(d);
+  if (isinf(value)) return json_fail(d, start, "a number beyond the range of a double");
   lua_pushnumber(d->L, negative ? -value : value);
-  return true;
-}
-
-/* Reads four hexadecimal digits at `p`. */
-static bool hex4(Decoder *d, const char *p, unsigned *value) {
-  unsigned v = 0;
-  for (int i = 0; i < 4; i++, p++) {
-    unsigned c = p < d->end ? (unsigned char)*p : 0;
-    if (c >= '0' && c <= '9')
-      v = v << 4 | (c - '0');
-    else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-      v = v << 4 | ((c | 0x20) - 'a' + 10);
-    else
-      return unexpected(d, p, "a hexadecimal digit");
-  }
-  *value = v;
-  return true;
-}
-
-/* At a backslash: writes what the escape stands for to *o and moves both on. */
-static bool decode_escape(Decoder *d, const char **at, char **o) {
-  const char *p = *at + 1;
-  unsigned char c = p < d->end ? (unsigned char)*p : 0;
-  switch (c) {
-  case '"':
-  case '\\':
-  case '/':
-    break;
-  case 'b':
-    c = '\b';
-    break;
-  case 'f':
-    c = '\f';
-    break;
-  case 'n':
-    c = '\n';
-    break;
-  case 'r':
-    c = '\r';
-    break;
-  case 't':
-    c = '\t';
-    break;
-  case 'u': {
-    unsigned unit, low;
-    if (!hex4(d, p + 1, &unit)) return false;
-    p += 5;
-    if (unit >= 0xDC00 && unit <= 0xDFFF)
-      return fail(d, *at, "\\u%04X is the second half of a surrogate pair without a first", unit);
-    if (unit >= 0xD800 && unit <= 0xDBFF) {
-      low = 0;
-      if (d->end - p >= 2 && p[0] == '\\' && p[1] == 'u' && !hex4(d, p + 2, &low)) return false;
-      if (low < 0xDC00 || low > 0xDFFF)
-        return fail(d, *at, "\\u%04X is the first half of a surrogate pair without a second", unit);
-      p += 6;
-      unit = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
-    }
-    *o += utf8_put(*o, unit);
-    *at = p;
-    return true;
-  }
-  default:
-    return unexpected(d, p, "one of \"\\/bfnrtu after a backslash");
-  }
-  *(*o)++ = (char)c;
-  *at = p + 1;
-  return true;
-}
-
-/* Moves over characters that stand for themselves. NULL after a failure, else at a quote, a
-   backslash, or the end of the text. */
-static const char *skip_unescaped(Decoder *d, const char *p) {
-  for (;;) {
-    p = json_skip_plain(p, d->end);
-    if (p == d->end || *p == '"' || *p == '\\') return p;
-    unsigned char c = (unsigned char)*p;
-    if (c < 0x20) {
-      fail(d, p, "control character 0x%02X in a string must be written as an escape", c);
-      return NULL;
-    }
-    unsigned length = utf8_length((const unsigned char *)p, (size_t)(d->end - p));
-    if (!length) {
-      fail(d, p, "byte 0x%02X is not valid UTF-8", c);
-      return NULL;
-    }
-    p += length;
-  }
-}
-
-/* The rest of decode_string for a string with an escape at `p`. Not inlined: decode_value recurses,
-   and would have this buffer in each of its frames. */
-__attribute__((noinline)) static bool decode_escaped_string(Decoder *d, const char *start,
-                                                            const char *p) {
-  const char *quote = p; /* escapes only ever get shorter: the raw length is room enough */
-  while (quote < d->end && *quote != '"') quote += *quote == '\\' ? 2 : 1;
-  if (quote >= d->end) quote = d->end;
-  char small[512], *text = small;
-  size_t room = (size_t)(quote - start);
-  if (room > sizeof small) text = lua_newuserdatauv(d->L, room, 0);
-  char *o = text;
-  for (;;) {
-    memcpy(o, start, (size_t)(p - start));
-    o += p - start;
-    if (p == d->end) return fail(d, p, "the text ends inside a string");
-    if (*p == '"') break;
-    if (!decode_escape(d, &p, &o)) return false;
-    start = p;
-    p = skip_unescaped(d, p);
-    if (!p) return false;
-  }
-  d->p = p + 1;
-  lua_pushlstring(d->L, text, (size_t)(o - text));
-  if (text != small) lua_remove(d->L, -2);
-  return true;
-}
-
-/* At the opening quote. */
-static bool decode_string(Decoder *d) {
-  const char *start = d->p + 1, *p = skip_unescaped(d, start);
-  if (!p) return false;
-  if (p == d->end) return fail(d, p, "the text ends inside a string");
-  if (*p == '\\') return decode_escaped_string(d, start, p);
-  d->p = p + 1;
-  lua_pushlstring(d->L, start, (size_t)(p - start));
   return true;
 }
 
@@ -263,8 +91,8 @@ static bool decode_string(Decoder *d) {
    of the stack is taken for the table. */
 static bool enter(Decoder *d) {
   if (++d->depth > JSON_MAX_DEPTH)
-    return fail(d, d->p, "nested deeper than %d levels", JSON_MAX_DEPTH);
-  if (!lua_checkstack(d->L, STACK_ROOM)) return out_of_memory(d);
+    return json_fail(d, d->p, "nested deeper than %d levels", JSON_MAX_DEPTH);
+  if (!lua_checkstack(d->L, STACK_ROOM)) return json_out_of_memory(d);
   lua_pushnil(d->L);
   d->p = skip_space(d->p + 1, d->end);
   return true;
@@ -283,7 +111,7 @@ static inline int next_element(Decoder *d, char close) {
     d->depth--;
     return 0;
   }
-  unexpected(d, p, close == ']' ? "',' or ']'" : "',' or '}'");
+  json_unexpected(d, p, close == ']' ? "',' or ']'" : "',' or '}'");
   return -1;
 }
 
@@ -343,7 +171,7 @@ __attribute__((noinline)) static bool decode_integers(Decoder *d, int table, lua
     return true;
   }
   if (n) d->p = skip_space(d->p, d->end);
-  if (!lua_checkstack(L, (int)n + STACK_ROOM)) out_of_memory(d);
+  if (!lua_checkstack(L, (int)n + STACK_ROOM)) json_out_of_memory(d);
   for (size_t i = 0; i < n; i++) lua_pushinteger(L, numbers[i]);
   *count = (lua_Integer)n;
   return false;
@@ -355,7 +183,7 @@ static bool decode_elements(Decoder *d, int table, lua_Integer count) {
   lua_State *L = d->L;
   int more = 1;
   while (more) {
-    if (count % 16 == 0 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
+    if (count % 16 == 0 && !lua_checkstack(L, STACK_ROOM)) return json_out_of_memory(d);
     if (!decode_value(d)) return false;
     count++;
     if (count > PENDING_MAX)
@@ -418,11 +246,11 @@ static bool decode_object(Decoder *d) {
   }
   while (more) {
     if (d->p >= d->end || *d->p != '"')
-      return unexpected(d, d->p, count ? "a key in quotes" : "a key in quotes or '}'");
-    if (count % 8 == 0 && !lua_checkstack(L, STACK_ROOM)) return out_of_memory(d);
-    if (!decode_string(d)) return false;
+      return json_unexpected(d, d->p, count ? "a key in quotes" : "a key in quotes or '}'");
+    if (count % 8 == 0 && !lua_checkstack(L, STACK_ROOM)) return json_out_of_memory(d);
+    if (!json_decode_string(d)) return false;
     d->p = skip_space(d->p, d->end);
-    if (d->p >= d->end || *d->p != ':') return unexpected(d, d->p, "':'");
+    if (d->p >= d->end || *d->p != ':') return json_unexpected(d, d->p, "':'");
     d->p = skip_space(d->p + 1, d->end);
     if (!decode_value(d)) return false;
     count++;
@@ -439,7 +267,7 @@ static bool decode_object(Decoder *d) {
 
 static bool decode_word(Decoder *d, const char *word, size_t size) {
   if ((size_t)(d->end - d->p) < size || memcmp(d->p, word, size) != 0)
-    return unexpected(d, d->p, "a value");
+    return json_unexpected(d, d->p, "a value");
   d->p += size;
   return true;
 }
@@ -448,14 +276,14 @@ static bool decode_word(Decoder *d, const char *word, size_t size) {
    pushed stays for json_decode to remove. */
 static bool decode_value(Decoder *d) {
   lua_State *L = d->L;
-  if (d->p >= d->end) return unexpected(d, d->p, "a value");
+  if (d->p >= d->end) return json_unexpected(d, d->p, "a value");
   switch (*d->p) {
   case '{':
     return decode_object(d);
   case '[':
     return decode_array(d);
   case '"':
-    return decode_string(d);
+    return json_decode_string(d);
   case '-':
   case '0':
   case '1':
@@ -481,7 +309,7 @@ static bool decode_value(Decoder *d) {
     json_push_null(L);
     return true;
   default:
-    return unexpected(d, d->p, "a value");
+    return json_unexpected(d, d->p, "a value");
   }
 }
 
@@ -490,12 +318,12 @@ bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) 
   if (!text) text = ""; /* an empty buffer's */
   Decoder d = {.L = L, .start = text, .end = text + size, .error = error, .array_mark = top + 1};
   d.p = skip_space(text, d.end);
-  if (!lua_checkstack(L, STACK_ROOM)) return out_of_memory(&d);
+  if (!lua_checkstack(L, STACK_ROOM)) return json_out_of_memory(&d);
   lua_pushnil(L); /* in the place of the mark */
   bool ok = decode_value(&d);
   if (ok) {
     d.p = skip_space(d.p, d.end);
-    if (d.p < d.end) ok = unexpected(&d, d.p, "the end of the text");
+    if (d.p < d.end) ok = json_unexpected(&d, d.p, "the end of the text");
   }
   if (ok)
     lua_replace(L, top + 1);
