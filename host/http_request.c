@@ -261,6 +261,9 @@ void http_request_next(HttpRequest *r) {
     http_request_give(r, &r->in);
   }
   r->was_last = !r->keep_alive;
+  /* A trailer says nothing about the connection (RFC 9110 section 6.5.1), but llhttp takes no
+     request after `Connection: close` in one. */
+  if (r->chunked) llhttp_reset(&r->parser);
   r->target.len = 0;
   r->method = HTTP_GET;
   r->expects = false;

@@ -138,6 +138,19 @@ describe("a request body", function()
       "5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n")).body)
     assert.equal("", echo(request("POST", "/", "Content-Length: 0\r\n")).body)
   end)
+  it("has trailers that say nothing about the connection: Connection: close in one refused the next request", function()
+    support.serving(echo_app(), function(port)
+      local conn <close> = assert(rawtcp.connect(port))
+      local chunked = request("POST", "/", "Transfer-Encoding: chunked\r\n",
+        "2\r\nhi\r\n0\r\nConnection: close\r\n\r\n")
+      for _ = 1, 2 do
+        conn:send(chunked)
+        assert.equal("hi", support.receive(conn).body)
+      end
+      conn:send(chunked:rep(2))
+      for _ = 1, 2 do assert.equal("hi", support.receive(conn).body) end
+    end)
+  end)
   it("is the same whether it comes with its head or after it, and ends where the next request begins", function()
     support.serving(echo_app(), function(port)
       local bodies = { "", "a", "hello", ("0123456789abcdef"):rep(500) }
