@@ -215,7 +215,8 @@ static bool check_header(HttpRequest *r, const HttpHeader *h, Seen *seen) {
         return refuse(r, 400, "invalid Content-Length header");
       seen->length = seen->length * 10 + (unsigned)(h->value[i] - '0');
     }
-    if (h->value_len < 1 || h->value_len > 18) seen->other = true;
+    /* A tab behind it is llhttp's to refuse. */
+    if (h->value_len < 1 || h->value_len > 18 || h->value[h->value_len] != '\r') seen->other = true;
     break;
   case 16: /* some clients' name for Connection, which llhttp knows */
     if (http_name_is(h->name, 16, "proxy-connection")) seen->other = true;
