@@ -39,6 +39,7 @@ static int l_open(lua_State *L) {
   if (p->pid == 0) {
     setenv("TERM", "xterm", 1);
     setenv("LC_ALL", "C.UTF-8", 1);
+    signal(SIGHUP, SIG_DFL); /* the specs may run under nohup, but no program on a new terminal */
     execv(argv[0], (char **)argv);
     _exit(127);
   }
