@@ -1,4 +1,4 @@
 std = "lua54"
 max_line_length = 120
 files["spec"] = { std = "+busted" }
-files["scripts/moonloop/test.lua"] = { std = "+busted" }
+files["scripts/moonloop/test/init.lua"] = { std = "+busted" }

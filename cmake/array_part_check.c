@@ -1,5 +1,5 @@
-/* Exit status 0: Lua's arrays are laid out as host/array_part.h says. */
-#include "../host/array_part.c"
+/* Exit status 0: Lua's arrays are laid out as host/base/array_part.h says. */
+#include "../host/base/array_part.c"
 
 #include <lauxlib.h>
 #include <string.h>

@@ -1,9 +1,17 @@
-# What is installed: the program, and for C programs that embed the host moonloop.h, its library
-# and a pkg-config file:  cc main.c $(pkg-config --cflags --libs moonloop)
+# What is installed: the program, the licences, and for C programs that embed the host moonloop.h, its
+# library and a pkg-config file:  cc main.c $(pkg-config --cflags --libs moonloop)
 include(GNUInstallDirs)
 install(TARGETS moonloop RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS moonloop_host ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES host/moonloop.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${HOST_ARCHIVE} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES host/include/moonloop.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+if(MOONLOOP_DOCS)
+  install(FILES ${PAGES}/swagger-ui-dist/LICENSE ${PAGES}/swagger-ui-dist/NOTICE
+    ${PAGES}/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt
+    DESTINATION ${CMAKE_INSTALL_DOCDIR}/swagger-ui)
+  install(FILES ${PAGES}/redoc/LICENSE ${PAGES}/redoc/bundles/redoc.standalone.js.LICENSE.txt
+    DESTINATION ${CMAKE_INSTALL_DOCDIR}/redoc)
+endif()
 # The prefix is known when `cmake --install` runs.
 install(CODE "set(PROJECT_VERSION ${PROJECT_VERSION})
 set(CMAKE_INSTALL_LIBDIR ${CMAKE_INSTALL_LIBDIR})

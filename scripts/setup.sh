@@ -1,12 +1,14 @@
 #!/bin/sh
 # Installs what moonloop needs and this machine lacks, with apt (through sudo when not root), and
-# puts llhttp's sources into .deps where the distribution has no library of it. Quick, silent and
-# without network when nothing is missing.
+# puts into .deps llhttp's sources, where the distribution has no library of it, and the pages that
+# show OpenAPI documents, which are packages of npm (MOONLOOP_DOCS=OFF leaves them out). Quick, silent
+# and without network when nothing is missing.
 #
-#   scripts/setup.sh          what building, running and testing need
+#   scripts/setup.sh          what building and running need
+#   scripts/setup.sh --test   also what the tests need: busted, and C modules of others to try
 #   scripts/setup.sh --dev    also what .ci/run needs: luacheck, clang-format, clang's fuzzer, fiu-run,
-#                             nginx and openssl for specs of the client, and what bench/run needs
-#                             beside its peers: Python, wrk
+#                             nginx, openssl, PostgreSQL and pgbouncer for specs of the clients, and
+#                             what bench/run needs beside its peers: Python, wrk
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -36,6 +38,7 @@ need() { # need PACKAGE DESCRIPTION CHECK...
 
 need gcc 'a C11 compiler (gcc or clang), as cc' have cc
 need libc6-dev 'the C library headers' exists /usr/include/stdio.h
+need binutils 'objcopy (binutils)' have objcopy
 need make 'make' have make
 need cmake 'CMake 3.21 or later' have cmake
 need pkg-config 'pkg-config' have pkg-config
@@ -46,11 +49,34 @@ need libedit-dev 'libedit with headers' library libedit
 need zlib1g-dev 'zlib with headers' library zlib
 need libbrotli-dev 'brotli with headers' library libbrotlienc
 need libsodium-dev 'libsodium with headers' library libsodium
+need libpq-dev 'libpq with headers' library libpq
+need libsqlite3-dev 'SQLite 3 with headers' library sqlite3
+need libpcre2-dev 'PCRE2 with headers' library libpcre2-8
+need libssl-dev 'OpenSSL 3 with headers' library 'libcrypto >= 3'
 need lua-cjson 'lua-cjson for Lua 5.4' lua_module cjson
-need lua-busted 'busted for Lua 5.4' lua_module busted
 need ca-certificates 'the certificates of the public authorities' \
   exists /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/certs/ca-bundle.crt
 need curl 'curl' have curl
+case ${1:-} in
+'') ;;
+--test | --dev)
+  need lua-busted 'busted for Lua 5.4' lua_module busted
+  need lua-filesystem 'luafilesystem for Lua 5.4' lua_module lfs
+  need lua-rex-pcre2 'lrexlib-pcre2 for Lua 5.4' lua_module rex_pcre2
+  need lua-lpeg 'LPeg for Lua 5.4' lua_module lpeg
+  need lua-socket 'LuaSocket for Lua 5.4' lua_module socket/core
+  need lua-sql-sqlite3 'LuaSQL for SQLite 3 and Lua 5.4' lua_module luasql/sqlite3
+  need lua-luaossl 'luaossl for Lua 5.4' lua_module _openssl
+  need lua-zlib 'lua-zlib for Lua 5.4' lua_module zlib
+  need lua-expat 'LuaExpat for Lua 5.4' lua_module lxp
+  need redis-server 'redis-server, for the specs of the Redis client' have redis-server
+  need lua-yaml 'lyaml for Lua 5.4' lua_module lyaml
+  ;;
+*)
+  echo "usage: scripts/setup.sh [--test | --dev]" >&2
+  exit 2
+  ;;
+esac
 if [ "${1:-}" = --dev ]; then
   need lua-check 'luacheck' have luacheck
   need clang-format 'clang-format' have clang-format
@@ -61,11 +87,18 @@ if [ "${1:-}" = --dev ]; then
   need python3 'Python 3, as /usr/bin/python3, for bench/run' exists /usr/bin/python3
   need wrk 'wrk, for bench/run' have wrk
   need nginx 'nginx, for the specs of HTTP/2' exists /usr/sbin/nginx
+  need postgresql-15 'PostgreSQL 15, for the specs of the SQL client' \
+    exists /usr/lib/postgresql/15/bin/postgres
+  need pgbouncer 'pgbouncer, for the specs of the SQL client' exists /usr/sbin/pgbouncer
+  need python3-jwt "PyJWT for /usr/bin/python3, for the specs of tokens" \
+    exists /usr/lib/python3/dist-packages/jwt/__init__.py
+  need python3-cryptography "cryptography for /usr/bin/python3, which PyJWT uses" \
+    exists /usr/lib/python3/dist-packages/cryptography/__init__.py
+  need nodejs 'Node.js 20, for the specs of OpenAPI documents' have node
+  need npm 'npm, for the same' have npm
+  need chromium 'Chromium, for the specs of their pages' have chromium
   need openssl "openssl, for the specs' certificates" have openssl
   need fiu-utils "libfiu's fiu-run, which makes malloc fail" have fiu-run
-elif [ $# -gt 0 ]; then
-  echo "usage: scripts/setup.sh [--dev]" >&2
-  exit 2
 fi
 
 # llhttp: the library, or its sources as cmake/llhttp.cmake looks for them.
@@ -74,9 +107,25 @@ llhttp_sources=.deps/llhttp/usr/share/llhttp/llhttp.c
 llhttp=''
 if ! llhttp_header && [ ! -e "$llhttp_sources" ]; then llhttp=missing; fi
 
-[ -n "$missing$llhttp" ] || exit 0
+# The pages that show OpenAPI documents: packages of npm, and the SHA-512 of what is downloaded.
+swagger_ui=swagger-ui-dist@5.35.0
+swagger_ui_hash=534eaba4cb56f55dd73c638179a993512af4674f63317e0826e00da44fc465b021c341bc0a0c2bcd4e18997927fe1d3008336c5dd19aad334d1c2dec53cc9551
+redoc=redoc@2.5.4
+redoc_hash=33a8d6846d6aa019c7e93166cc99ecb72099f3b1e6398fd4cc39bbf261e262284476557f61c4bda203a8d4d94496724c78bb32c4715edb215ce2c3631d3ac005
+pages=''
+if [ "${MOONLOOP_DOCS:-ON}" != OFF ] &&
+  [ "$(cat .deps/pages/versions 2>/dev/null)" != "$swagger_ui $redoc" ]; then
+  pages=missing
+  need npm 'npm, for the pages /docs and /redoc (MOONLOOP_DOCS=OFF builds without them)' have npm
+fi
 
-if ! have apt-get; then
+# What specs need of npm, at the versions of the lock file.
+npm='' npm_lock=spec/support/npm/package-lock.json
+if [ "${1:-}" = --dev ] && ! cmp -s "$npm_lock" .deps/npm/package-lock.json; then npm=missing; fi
+
+[ -n "$missing$llhttp$pages$npm" ] || exit 0
+
+if [ -n "$missing$llhttp" ] && ! have apt-get; then
   {
     echo "moonloop: this system has no apt-get; please install these, then run this again:"
     printf '%s' "$descriptions"
@@ -158,4 +207,52 @@ if [ -n "$llhttp" ]; then
   }
   rm -rf .deps/llhttp.new/package .deps/llhttp.new/usr/share/nodejs .deps/llhttp
   mv .deps/llhttp.new .deps/llhttp
+fi
+
+# fetch_package NAME@VERSION HASH FILE...: puts these files of it into .deps/pages.new/NAME
+fetch_package() {
+  package=$1 hash=$2 file=.deps/pages.new/package.tgz
+  shift 2
+  npm pack "$package" --loglevel=error --pack-destination .deps/pages.new >/dev/null || {
+    {
+      echo "moonloop: $package could not be downloaded from npm's registry. It is for the pages /docs and"
+      echo "/redoc; MOONLOOP_DOCS=OFF scripts/build.sh builds without them"
+    } >&2
+    exit 1
+  }
+  mv ".deps/pages.new/${package%@*}-${package##*@}.tgz" "$file"
+  echo "$hash  $file" | sha512sum --check --status || {
+    echo "moonloop: what was downloaded as $package is not what it should be (SHA-512)" >&2
+    exit 1
+  }
+  mkdir -p ".deps/pages.new/${package%@*}"
+  tar -xzf "$file" -C ".deps/pages.new/${package%@*}" --strip-components=1 "$@"
+  rm "$file"
+}
+
+if [ -n "$pages" ]; then
+  echo "moonloop: fetching $swagger_ui and $redoc into .deps/pages"
+  rm -rf .deps/pages.new
+  mkdir -p .deps/pages.new
+  fetch_package "$swagger_ui" "$swagger_ui_hash" package/LICENSE package/NOTICE package/swagger-ui.css \
+    package/swagger-ui-bundle.js package/swagger-ui-bundle.js.LICENSE.txt
+  fetch_package "$redoc" "$redoc_hash" package/LICENSE package/bundles/redoc.standalone.js \
+    package/bundles/redoc.standalone.js.LICENSE.txt
+  # Its picture of Redocly's is elsewhere: the page asks for nothing from others.
+  sed -i 's|https://cdn.redoc.ly/redoc/logo-mini.svg|data:,|' .deps/pages.new/redoc/bundles/redoc.standalone.js
+  echo "$swagger_ui $redoc" >.deps/pages.new/versions
+  rm -rf .deps/pages
+  mv .deps/pages.new .deps/pages
+fi
+
+if [ -n "$npm" ]; then
+  echo "moonloop: installing what specs need of npm into .deps/npm"
+  rm -rf .deps/npm
+  mkdir -p .deps/npm.new
+  cp spec/support/npm/package.json "$npm_lock" .deps/npm.new
+  (cd .deps/npm.new && npm ci --ignore-scripts --no-audit --no-fund --silent) || {
+    echo "moonloop: npm ci failed in .deps/npm.new" >&2
+    exit 1
+  }
+  mv .deps/npm.new .deps/npm
 fi

@@ -3,5 +3,6 @@
 # busted's options.
 set -eu
 cd "$(dirname "$0")/.."
-scripts/build.sh
+scripts/setup.sh --test
+scripts/build.sh release specs
 exec build/release/moonloop test "$@"

@@ -1,5 +1,6 @@
--- An API, to be served: moonloop serve scripts/examples/app.lua
+-- An API. Run it with: moonloop serve scripts/examples/app.lua
 local ml = require "moonloop"
+local s = ml.schema
 
 local app = ml.web.app()
 
@@ -9,26 +10,20 @@ app:get("/json", function()
   return { message = "Hello, World!", n = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } }
 end)
 
-app:get("/users/{id}", function(req)
-  return { id = req.params.id, q = req.query.q }
+app:get("/users/{id}", { query = { q = s.string():optional() } }, function(req)
+  return { id = req.params.id, q = req.valid.query.q }
 end)
 
--- curl -d '{"items": [1, 2, 39]}' http://127.0.0.1:8000/sum
-app:post("/sum", function(req)
-  local body, err = req:json()
-  if not body then ml.web.abort(400, err.message) end
-  if type(body) ~= "table" or type(body.items) ~= "table" then
-    ml.web.abort(422, "the body must be an object with a list called items")
-  end
-  local sum = 0
-  for i, item in ipairs(body.items) do
-    if type(item) ~= "number" then ml.web.abort(422, "item " .. i .. " is not a number") end
-    sum = sum + item
-  end
-  return { sum = sum }
-end)
+-- curl --json '{"items": [1, 2, 39]}' http://127.0.0.1:8000/sum
+-- A body that does not fit is a 422 that says why.
+app:post("/sum", { body = s.object { items = s.list(s.number()) }, response = s.object { sum = s.number() } },
+  function(req)
+    local sum = 0
+    for _, item in ipairs(req.valid.body.items) do sum = sum + item end
+    return { sum = sum }
+  end)
 
--- The same tenth of a second, spent in three ways. benchmark.lua asks each a hundred times at once.
+-- A tenth of a second, spent in three ways. benchmark.lua sends each a hundred requests at once.
 
 local function work()
   local stop = ml.now() + 0.1
@@ -39,10 +34,10 @@ end
 -- Nothing else runs meanwhile: a hundred of these take ten seconds.
 app:get("/test/blocking", work)
 
--- Other threads do it: ten seconds divided by the threads, and the loop stays free.
+-- Other threads do the work: ten seconds divided by the threads, and the loop stays free.
 app:get("/test/offload", { offload = true }, work)
 
--- Waiting is no work: a hundred of these take a tenth of a second.
+-- Waiting takes no CPU time: a hundred of these take a tenth of a second.
 app:get("/test/async", function()
   ml.sleep(0.1)
   return { done = true }

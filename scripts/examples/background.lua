@@ -1,4 +1,4 @@
--- A task in the background, awaited later: it works while we do something else.
+-- A background task that is awaited later: it works while the main task does something else.
 local ml = require "moonloop"
 
 local report = ml.spawn(function(pages)

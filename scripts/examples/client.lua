@@ -1,7 +1,7 @@
 -- A client for an API: what all its requests have in common, retries, bodies in pieces.
 local ml = require "moonloop"
 
--- An API that works offline: our own, which is overloaded at first.
+-- A local API, so that the example works offline. It is overloaded at first.
 local app, attempts = ml.web.app(), 0
 app:get("/status", function()
   attempts = attempts + 1
@@ -24,7 +24,7 @@ local api <close> = ml.http.client {
 
 print("attempts:", assert(api:get("/status")):json().attempts)
 
--- The body is asked for as the server takes it, the response read as it comes.
+-- The body is produced as the server takes it, and the response is read as it comes.
 local words = { "one ", "two ", "three" }
 local res <close> = assert(api:post("/upper", {
   stream = true,

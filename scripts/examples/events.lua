@@ -1,10 +1,10 @@
--- Server-Sent Events, to be served: moonloop serve scripts/examples/events.lua
+-- Server-Sent Events. Run it with: moonloop serve scripts/examples/events.lua
 -- See it in a browser at http://127.0.0.1:8000/, or with curl -N http://127.0.0.1:8000/ticks
 local ml = require "moonloop"
 
 local app = ml.web.app()
 
--- Counts for each client. One that lost its connection says what it saw last, and goes on there.
+-- Counts for each client. A client that reconnects says what it saw last, and continues from there.
 app:get("/ticks", function(req)
   local last = tonumber(req.headers["last-event-id"]) or 0
   return ml.web.events(function(send)
@@ -15,7 +15,7 @@ app:get("/ticks", function(req)
   end)
 end)
 
--- What is posted here, everybody sees who listens: curl -d hello http://127.0.0.1:8000/say
+-- What is posted here goes to all listeners: curl -d hello http://127.0.0.1:8000/say
 local listeners = {}
 
 app:post("/say", function(req)

@@ -1,7 +1,7 @@
 -- Three fetches one after the other, and the same three at once.
 local ml = require "moonloop"
 
--- Something to fetch from that works offline: a server of our own, slow on purpose.
+-- A local server to fetch from, so that the example works offline. It is slow on purpose.
 local upstream = ml.web.app()
 upstream:get("/items/{id:int}", function(req)
   ml.sleep(0.1)

@@ -1,4 +1,4 @@
--- Several things at once of which some fail. gather fails with the first failure; with
+-- Several things at once, some of which fail. gather fails with the first failure; with
 -- return_errors it waits for all and puts an error object in each failed slot.
 local ml = require "moonloop"
 

@@ -1,5 +1,5 @@
--- A pool of one's own: a list over its workers, a call that reports its progress, and a job that is
--- broken off.
+-- A separate pool: a list mapped over its workers, a call that reports its progress, and a job that is
+-- interrupted.
 local ml = require "moonloop"
 
 -- Each worker's state is prepared by init, and replaced when a job in it needs more than 64 MB.

@@ -11,12 +11,13 @@ local ml = {
   is_error = core.is_error,
   tasks = inspect.live,
   dump = inspect.dump,
-  gather = require "moonloop.gather",
-  race = require "moonloop.race".race,
-  any = require "moonloop.race".any,
-  wait = require "moonloop.wait".wait,
-  as_completed = require "moonloop.wait".as_completed,
-  map = require "moonloop.map",
+  gather = require "moonloop.core.gather",
+  race = require "moonloop.core.race".race,
+  any = require "moonloop.core.race".any,
+  wait = require "moonloop.core.wait".wait,
+  as_completed = require "moonloop.core.wait".as_completed,
+  map = require "moonloop.core.map",
+  group = core.group,
   deadline = core.deadline,
   shield = core.shield,
   catch = core.catch,
@@ -28,22 +29,22 @@ local ml = {
   var = core.var,
 }
 
---- group() -> group, for `local g <close> = ml.group()`    group(f) -> f's results
--- Leaving the block, or f, waits for all tasks of the group; the first failure cancels the others.
-function ml.group(...)
-  if select("#", ...) == 0 then return core.group() end
-  return core.group_run((...))
-end
-
--- Loaded when they are first used: a script that only sleeps starts without curl and threads.
+-- Loaded on first use: a script that only sleeps starts without curl and threads.
 local lazy = {
   http = "moonloop.http",
   json = "moonloop.json",
   executor = "moonloop.executor",
   web = "moonloop.web",
+  schema = "moonloop.schema",
+  settings = "moonloop.settings",
+  jwt = "moonloop.jwt",
+  password = "moonloop.password",
+  redis = "moonloop.redis",
+  sql = "moonloop.sql",
 }
 
 return setmetatable(ml, {
+  __names = lazy, -- for the prompt
   __index = function(self, key)
     local name = lazy[key]
     if not name then return nil end

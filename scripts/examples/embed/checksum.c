@@ -1,5 +1,5 @@
-/* An example of a module in C: a function that suspends its task until another thread has completed
-   it.
+/* An example of a module in C: a function that suspends its task until another thread has done the
+   work.
 
      local checksum = require "checksum"
      print(checksum.file("archive.tar")) */
@@ -21,7 +21,7 @@ typedef struct Sum {
   char path[];
 } Sum;
 
-/* The thread: it may use nothing of the task's, nor Lua. */
+/* Runs on the thread, which may use neither Lua nor anything of the task. */
 static void *sum_main(void *arg) {
   Sum *sum = arg;
   unsigned char block[4096];
@@ -37,7 +37,7 @@ static void *sum_main(void *arg) {
   return NULL;
 }
 
-/* The task goes on at once; the thread, when it notices. */
+/* The task continues at once; the thread stops when it notices. */
 static void sum_cancel(ml_Task *t, void *op) {
   (void)t;
   atomic_store(&((Sum *)op)->stop, true);

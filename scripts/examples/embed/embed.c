@@ -1,5 +1,5 @@
 /* An example of a program that embeds moonloop: it runs a Lua script that may also use the modules
-   "process" and "checksum".  embed SCRIPT [ARGS]; Ctrl-C stops it in order. */
+   "process" and "checksum".  embed SCRIPT [ARGS]; Ctrl-C stops it cleanly. */
 #include <moonloop.h>
 
 #include <signal.h>
@@ -26,7 +26,8 @@ int main(int argc, char **argv) {
     fprintf(stderr, "%s: cannot start\n", argv[0]);
     return 1;
   }
-  signal(SIGPIPE, SIG_IGN); /* a write to a socket whose reader has gone is an error, not the end */
+  signal(SIGPIPE,
+         SIG_IGN); /* a write to a socket whose reader has gone is an error and must not kill us */
   signal(SIGINT, on_signal);
   int status = ml_run_file(runtime, argv[1], argc - 2, argv + 2);
   signal(SIGINT, SIG_DFL); /* ml_stop is for a runtime that is not being closed */

@@ -12,7 +12,7 @@
 #define MAX_ARGS 64
 
 typedef struct Run {
-  uv_process_t process; /* first: the handle is freed as the whole */
+  uv_process_t process; /* first, since freeing the handle frees the whole struct */
   ml_Waker waker;
   int status, signum;
 } Run;
@@ -23,12 +23,12 @@ static void on_exit_of(uv_process_t *process, int64_t status, int signum) {
   Run *run = (Run *)process;
   run->status = (int)status;
   run->signum = signum;
-  /* No task to take it: the runtime closes. */
+  /* There is no task to tell: the runtime is closing. */
   if (!ml_wait_wake(run->waker)) uv_close((uv_handle_t *)process, free_run);
 }
 
-/* Only asks (cancel_is_deferred): the wait is over when the process is, so that a cancelled task
-   leaves none behind. */
+/* Only asks the process to end (cancel_is_deferred): the wait lasts until it has ended, so that a
+   cancelled task leaves no process behind. */
 static void run_cancel(ml_Task *t, void *op) {
   (void)t;
   uv_process_kill(op, SIGKILL);
@@ -53,8 +53,9 @@ static int run_finish(lua_State *L, ml_Task *t, void *op) {
 static const ml_WaitType run_wait = {
     .name = "process", .cancel = run_cancel, .finish = run_finish, .cancel_is_deferred = true};
 
-/* run(file, ...) -> true | nil, err: runs a program with our standard output and error. err.kind is
-   "exit" or "signal", with the number as err.code, or "process" where it could not be started. */
+/* run(file, ...) -> true | nil, err: runs a program with the same standard output and error.
+   err.kind is "exit" or "signal", with the number as err.code, or "process" if it could not be
+   started. */
 static int l_run(lua_State *L) {
   char *args[MAX_ARGS + 1] = {NULL};
   int n = lua_gettop(L);

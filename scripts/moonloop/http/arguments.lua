@@ -1,34 +1,31 @@
 --- Checks of the arguments of the HTTP client. Each error has the line of the script that called into
 -- the client, and names what is wrong.
+local fail = require "moonloop.core".fail
+local options = require "moonloop.core.options"
+local TOKEN = require "moonloop.http.token"
+
 local M = {}
 
---- Raises the error of an argument. The message is a format, as string.format's.
-function M.raise(message, ...)
-  local level, info = 2, debug.getinfo(2, "S")
-  while info and info.source:find("^@moonloop/http") do
-    level = level + 1
-    info = debug.getinfo(level, "S")
-  end
-  error(message:format(...), level)
-end
+--- Raises an error about an argument. The message is a format for string.format.
+function M.raise(message, ...) fail(message:format(...)) end
 
 local raise = M.raise
 
---- `value`, when it is nil or of the Lua type `kind`.
+--- Returns `value` if it is nil or of the Lua type `kind`; raises otherwise.
 function M.typed(name, value, kind)
   if value ~= nil and type(value) ~= kind then raise("%s: %s expected, got %s", name, kind, type(value)) end
   return value
 end
 
---- `value` where it is a number that is not negative (math.huge: no limit); nil gives `otherwise`.
+--- Returns `value` if it is a number of at least 0 (math.huge: no limit); `otherwise` for nil.
 function M.limit(name, value, otherwise)
   if value == nil then return otherwise end
   if type(value) ~= "number" then raise("%s: number expected, got %s", name, type(value)) end
-  if value < 0 or value ~= value then raise("%s: a negative number or NaN", name) end
+  if value < 0 or value ~= value then raise("%s: must not be negative or NaN", name) end
   return value
 end
 
---- `value` where it is an integer from 1 to a million; nil gives `otherwise`.
+--- Returns `value` if it is an integer from 1 to a million; `otherwise` for nil.
 function M.count(name, value, otherwise)
   if value == nil then return otherwise end
   if math.type(value) ~= "integer" or value < 1 or value > 1000000 then
@@ -37,30 +34,34 @@ function M.count(name, value, otherwise)
   return value
 end
 
---- `value` where it is a boolean; nil gives `otherwise`.
+--- Returns `value` if it is a boolean; `otherwise` for nil.
 function M.boolean(name, value, otherwise)
   if value == nil then return otherwise end
   if type(value) ~= "boolean" then raise("%s: boolean expected, got %s", name, type(value)) end
   return value
 end
 
---- Checks that `options` is a table whose keys are in one of the two sets.
-function M.names(options, known, and_these)
-  if type(options) ~= "table" then raise("options: table expected, got %s", type(options)) end
-  for name in pairs(options) do
+--- Checks that `opts` is a table whose keys are in one of the two sets. `whose` names their owner in
+-- messages.
+function M.names(whose, opts, known, and_these)
+  if type(opts) ~= "table" then fail(("the options of %s are a %s (expected a table)"):format(whose, type(opts))) end
+  for name in pairs(opts) do
     if not known[name] and not (and_these and and_these[name]) then
-      raise("unknown option '%s'", tostring(name))
+      local all = {}
+      for each in pairs(known) do all[each] = true end
+      for each in pairs(and_these or {}) do all[each] = true end
+      fail(options.unknown(name, all, whose))
     end
   end
 end
 
---- `method` in capitals, where it may be one (RFC 9110 9.1).
+--- Returns `method` in capitals; raises if it is not valid (RFC 9110 9.1).
 function M.method(method)
-  if type(method) ~= "string" or not method:find("^[%w!#$%%&'*+.^_`|~-]+$") then
-    raise("method: %q is none", tostring(method))
+  if type(method) ~= "string" or not method:find(TOKEN) then
+    raise("method: %q is not a valid method name", tostring(method))
   end
   method = method:upper()
-  if method == "CONNECT" then raise("method: CONNECT is for proxies") end
+  if method == "CONNECT" then raise("method: CONNECT is not supported (it is for proxies)") end
   return method
 end
 

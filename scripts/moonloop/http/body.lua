@@ -7,7 +7,7 @@ local raise = arguments.raise
 
 local M = {}
 
--- Option to what makes a body of it: text, source, content type, error, as M.of gives them.
+-- For each option, the function that makes a body from it: text, source, content type, error, as in M.of.
 local makers = {}
 
 function makers.body(body)
@@ -25,7 +25,7 @@ end
 
 function makers.multipart(fields)
   if type(fields) ~= "table" then raise("multipart: table expected, got %s", type(fields)) end
-  local form, err = require "moonloop.multipart".form(fields)
+  local form, err = require "moonloop.http.multipart".form(fields)
   if not form then return nil, nil, nil, err end
   local source = { open = function() return form:chunks() end, length = form.length, once = not form.repeatable }
   return nil, source, form.content_type
@@ -34,31 +34,31 @@ end
 local names = { "body", "json", "form", "multipart" }
 
 --- The body of a request with the options `opts`: text or nil, source or nil, content type or nil,
--- and an error where a file cannot be read.
+-- and an error if a file cannot be read.
 --
--- A source is a body that is sent in pieces: `open()` gives a function that gives the next piece, nil
--- at the end; `length` in bytes, nil where it is not known; `once`, it cannot be opened again.
+-- A source is a body sent in pieces: `open()` returns a function that returns the next piece, nil at
+-- the end; `length` is in bytes, nil if not known; `once` says that it cannot be opened again.
 function M.of(opts)
   local given
   for _, name in ipairs(names) do
     if opts[name] ~= nil then
-      if given then raise("%s and %s exclude each other", given, name) end
+      if given then raise("%s and %s cannot be used together", given, name) end
       given = name
     end
   end
   if given then return makers[given](opts[given]) end
 end
 
---- Writes the body from `source` to an engine's upload. Returns true, also when the server wants no
--- more of it; or nil, err.
+--- Writes the body from `source` to an engine's upload. Returns true, even if the server stops taking
+-- it; or nil, err, and what the server calls the request, for a transport (client.lua).
 function M.send(source, upload)
   for chunk in source.open() do
     if type(chunk) ~= "string" then
-      error(("body: the function gave a %s in place of a string or nil"):format(type(chunk)), 0)
+      error(("body: the function returned a %s (expected a string or nil)"):format(type(chunk)), 0)
     end
     if chunk ~= "" then
-      local wanted, err = upload:write(chunk)
-      if err then return nil, err end
+      local wanted, err, id = upload:write(chunk)
+      if err then return nil, err, id end
       if not wanted then break end
     end
   end

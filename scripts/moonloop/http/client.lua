@@ -1,5 +1,4 @@
---- Clients: options that hold for many requests, and the way of a request through redirects and
--- retries.
+--- Clients: options shared by many requests, and the path of a request through redirects and retries.
 local arguments = require "moonloop.http.arguments"
 local auth = require "moonloop.http.auth"
 local core = require "moonloop.core"
@@ -22,26 +21,30 @@ local Client = {}
 Client.__index = Client
 Client.__name = "moonloop.http.client"
 
+local function check_self(client, method)
+  if getmetatable(client) ~= Client then core.bad_self(client, "client", method) end
+end
+
 -- --- the way of a request ---
 
---- Does the request, again where its plan of retries says so. Gives a response, or nil and an error.
+--- Does the request, and repeats it as its retry plan says. Returns a response, or nil and an error.
 local function attempt(client, request, due)
   local plan, n = request.retries, 0
   while true do
     n = n + 1
-    -- A stream's timeout begins anew with each wait.
+    -- A stream's timeout starts again with each wait.
     local left = request.stream and request.timeout or math.max(0, due - now())
     local res, err = exchange.run(client, request, left, n)
     local wait = plan and retry.wait(plan, request, n, res, err)
     if not wait or now() + wait >= due then return res, err end
     if res then res:close() end
     core.sleep(wait)
-    if not request.stream and now() >= due then return res, err end -- it has slept longer
+    if not request.stream and now() >= due then return res, err end -- the sleep took longer than asked
   end
 end
 
---- Does the request, and those that it is redirected to, by the time `due`. `res`: the response to the
--- first one, where it is there already.
+--- Does the request, and those it is redirected to, by the time `due`. `res` is the response to the
+-- first one if it has already come.
 local function perform(client, request, due, res)
   local history, err
   while true do
@@ -51,6 +54,7 @@ local function perform(client, request, due, res)
     if not request.follow then return res end
     local following, failure = redirect.follow(request, res)
     if not following and not failure then return res end
+    if following and client.transport and not client.transport.reaches(following.url) then return res end
     res:close()
     if failure then return nil, failure end
     history = history or {}
@@ -63,32 +67,37 @@ local function perform(client, request, due, res)
   end
 end
 
---- Any request; one without options comes here where it is not bare (see exchange.bare).
+--- Does any request. One without options comes here unless it is bare (see exchange.bare).
 local function start(client, method, target, opts, more)
-  if getmetatable(client) ~= Client then raise("a client's methods are called with a colon") end
+  check_self(client, method:lower())
   if client.closed then error(core.error { kind = "closed", message = "the HTTP client is closed" }, 0) end
   if client.bare == nil then
     client.bare = exchange.bare(client)
     if opts == nil then return client[method:lower()](client, target) end
+  end
+  if client.transport then
+    more = more or {}
+    more.cookies = true
   end
   local request, err = requests.make(client, method, target, opts, more)
   if not request then return nil, err end
   return perform(client, request, now() + request.timeout)
 end
 
---- Goes on with a bare request whose response is `res` and may be a redirect.
+--- Continues a bare request whose response `res` may be a redirect.
 local function follow(client, method, target, res, due)
   return perform(client, requests.make(client, method, target), due, res)
 end
 
---- Are the client's credentials for this URL? With a base URL, for its origin alone.
+--- Do the client's credentials apply to this URL? With a base URL, they apply to its origin only.
 function Client:trusts(target)
   return not self.base_url or url.origin(self.base_url) == url.origin(target)
 end
 
---- The request that the table `request` describes: `method` (GET where there is none), `url`, and the
--- options of the other methods.
+--- Does the request that the table describes: `method` (GET by default), `url`, and the options of the
+-- other methods.
 function Client:request(request)
+  check_self(self, "request")
   if type(request) ~= "table" then raise("request: table expected, got %s", type(request)) end
   local method = request.method == nil and "GET" or arguments.method(request.method)
   return start(self, method, request.url, request, { method = true, url = true })
@@ -105,12 +114,14 @@ for _, method in ipairs { "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTI
   end
 end
 
---- Closes the connections: idle ones at once, others when their exchanges are over. No request may
--- follow. Leaving the block of a `local client <close>` does that, too; and so does the collector.
+--- Closes the connections: idle ones at once, the others when their exchanges are over. No request may
+-- follow. Leaving the block of a `local client <close>` does the same, and so does the collector.
 function Client:close()
+  check_self(self, "close")
   self.closed, self.bare = true, nil
+  if self.transport then self.transport.pool:close(true) end
+  if self.curl_pool then self.curl_pool:close() end
   if self.core_pool then self.core_pool:close() end
-  if self.plain_pool then self.plain_pool:close() end
 end
 
 Client.__close = Client.close
@@ -123,7 +134,7 @@ local options = {
   follow_redirects = true, max_body = true,
 }
 
---- The list of functions that the hook `name` is: one, a list of them, or nil.
+--- The functions of the hook `name` as a list. The option is one function, a list of them, or nil.
 local function hook_list(name, hook)
   if hook == nil then return {} end
   local list = is_callable(hook) and { hook } or hook
@@ -136,24 +147,30 @@ end
 
 local function check_hooks(hooks)
   if arguments.typed("hooks", hooks, "table") == nil then return nil end
-  arguments.names(hooks, { request = true, response = true })
+  arguments.names("the hooks of a client", hooks, { request = true, response = true })
   return { request = hook_list("request", hooks.request), response = hook_list("response", hooks.response) }
 end
 
 local M = {}
 
---- client([opts]) -> a client with connections of its own.
-function M.new(opts)
+--- client([opts]) -> a client with its own connections. `transport`, for clients that reach their server
+-- in another way: a table of
+--   pool               the pool of the built-in engine for all its requests
+--   reaches(url)       is the URL, of a redirect, one of its server?
+--   prepare(request)   called before the request is sent; `request.cookies` is an option that was given
+--   came(res, id)      called with each response, and what the server calls its request
+--   failed(id)         called where there is none, before the error is returned. Each of them may raise
+function M.new(opts, transport)
   opts = opts == nil and {} or opts
-  arguments.names(opts, options)
+  arguments.names("ml.http.client", opts, options)
   local set = fields.collect(opts.headers, {})
   fields.take_length(set, false)
   if opts.auth ~= nil and set.authorization then
-    raise("auth and the header 'Authorization' exclude each other")
+    raise("auth and the header 'Authorization' cannot be used together")
   end
   local max = arguments.count("max_connections", opts.max_connections, DEFAULT_MAX_CONNECTIONS)
   return setmetatable({
-    base_url = arguments.typed("base_url", opts.base_url, "string"),
+    base_url = url.check_base(opts.base_url),
     fields = set,
     timeout = arguments.limit("timeout", opts.timeout, DEFAULT_TIMEOUT),
     max_connections = max,
@@ -168,6 +185,7 @@ function M.new(opts)
     verify = arguments.boolean("verify", opts.verify, true),
     follow = arguments.boolean("follow_redirects", opts.follow_redirects, true),
     max_body = arguments.limit("max_body", opts.max_body),
+    transport = transport,
   }, Client)
 end
 

@@ -2,15 +2,14 @@
 --
 -- A set of request fields is a table: name in lower case -> {name, value...}.
 local arguments = require "moonloop.http.arguments"
+local TOKEN = require "moonloop.http.token"
 
 local raise = arguments.raise
 
 local M = {}
 
-local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$" -- RFC 9110 5.6.2
-
---- The metatable of tables of fields whose keys are in lower case: a name in any other case is looked
--- up, and set, by that.
+--- The metatable of tables of fields whose keys are in lower case: names in any case are looked up and
+-- set by the lower-case one.
 M.any_case = {
   __index = function(self, name)
     return type(name) == "string" and rawget(self, name:lower()) or nil
@@ -35,7 +34,7 @@ function M.collect(headers, fields)
   if type(headers) ~= "table" then raise("headers: table expected, got %s", type(headers)) end
   for name, values in pairs(headers) do
     if type(name) ~= "string" or not name:find(TOKEN) then
-      raise("headers: %q is no header name", tostring(name))
+      raise("headers: %q is not a valid header name", tostring(name))
     end
     local field = { name }
     for _, value in ipairs(type(values) == "table" and values or { values }) do
@@ -49,8 +48,8 @@ function M.collect(headers, fields)
   return fields
 end
 
---- Takes the length that a script gave for its body, or nil. The client frames messages itself: a
--- second opinion on where one ends is how requests are smuggled.
+--- Takes out the length that a script gave for its body, or nil. The client frames messages itself: two
+-- opinions on where a message ends are how requests get smuggled.
 function M.take_length(fields, streamed)
   local coding, field = fields["transfer-encoding"], fields["content-length"]
   if coding or field and not streamed then
@@ -58,7 +57,7 @@ function M.take_length(fields, streamed)
   end
   if not field then return nil end
   local length = field[2]:find("^%d+$") and #field == 2 and math.tointeger(tonumber(field[2]))
-  if not length then raise("headers: the value of '%s' is no length", field[1]) end
+  if not length then raise("headers: the value of '%s' is not a valid length", field[1]) end
   fields["content-length"] = nil
   return length
 end
@@ -72,7 +71,7 @@ function M.lines(fields)
   return table.concat(lines)
 end
 
---- The set as a table for scripts: name -> text, or a list where there are several.
+--- The set as a table for scripts: name -> text, or a list if there are several values.
 function M.show(fields)
   local shown = {}
   for lower, field in pairs(fields) do
@@ -81,7 +80,7 @@ function M.show(fields)
   return setmetatable(shown, M.any_case)
 end
 
---- A copy of the set, which may be changed.
+--- A copy of the set, which the caller may change.
 function M.copy(fields)
   local copy = {}
   for lower, field in pairs(fields) do copy[lower] = field end

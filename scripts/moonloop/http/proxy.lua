@@ -1,9 +1,10 @@
---- Proxies: those of the environment, or the one that a client was given.
+--- Proxies: those of the environment, or the one given to a client.
 local arguments = require "moonloop.http.arguments"
+local shown = require "moonloop.http.url".shown
 
 local M = {}
 
---- The value of the first of these variables that has one.
+--- The value of the first of these variables that is set.
 local function environment(...)
   for _, name in ipairs { ... } do
     local value = os.getenv(name)
@@ -15,13 +16,13 @@ end
 function M.check(proxy)
   if proxy == nil or proxy == false then return proxy end
   if type(proxy) ~= "string" then arguments.raise("proxy: URL or false expected, got %s", type(proxy)) end
-  if proxy == "" or proxy:find("[%c ]") then arguments.raise("proxy: %q is no URL", proxy) end
+  if proxy == "" or proxy:find("[%c ]") then arguments.raise("proxy: %q is not a URL", shown(proxy)) end
   return proxy
 end
 
 --- The proxies of a client whose option is `proxy`: a table of `http`, `https` (URLs or nil) and
--- `except` (hosts that are asked without one). HTTP_PROXY in capitals is not read: in a CGI program
--- it is whatever the request's header Proxy says.
+-- `except` (hosts that are reached directly). HTTP_PROXY in capitals is not read: in a CGI program it
+-- holds whatever the request's Proxy header says.
 function M.of(proxy)
   if proxy == false then return {} end
   if proxy then return { http = proxy, https = proxy } end

@@ -1,21 +1,21 @@
---- Redirects (RFC 9110 15.4): what is asked for next.
+--- Redirects (RFC 9110 15.4): which request comes next.
 local core = require "moonloop.core"
 local fields = require "moonloop.http.fields"
 local url = require "moonloop.http.url"
 
 local M = {}
 
---- How many are followed.
+--- How many redirects are followed.
 M.LIMIT = 10
 
--- What may be known to the origin that the script has named, and to no other.
+-- Headers that only the origin named by the script may see.
 local credentials = { "authorization", "cookie", "proxy-authorization", "host" }
--- What speaks of a body that is not sent on.
+-- Headers that describe a body, dropped when the body is not sent again.
 local of_body = { "content-type", "content-encoding", "content-language", "content-location" }
 
 local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
---- Says what went wrong on the way to the next response.
+--- Makes the error for a redirect that cannot be followed.
 function M.failure(request, res, code, message)
   return core.error {
     kind = "http",
@@ -24,7 +24,7 @@ function M.failure(request, res, code, message)
   }
 end
 
---- A URL that a server has written: blanks and bytes that may not stand in one are encoded.
+--- A URL written by a server, with blanks and bytes that are not allowed in URLs percent-encoded.
 local function clean(location)
   return (location:gsub("[^\33-\126]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
@@ -35,12 +35,32 @@ local function becomes_get(status, method)
   return (status == 301 or status == 302) and method == "POST"
 end
 
---- The request that follows `request` after the response `res`: nil where that is no redirect; nil and
--- an error where it cannot be followed. Another origin (scheme, host or port) gets none of the
--- credentials; so that following from https to http is harmless.
+--- Does the response have several different Location headers? Then it is unclear which one the server
+-- means, and joining them, as is done with other headers, would make yet another URL.
+local function is_ambiguous(res, location)
+  if not location:find(", ", 1, true) then return false end
+  local first
+  for name, value in res.head:gmatch("([^:\r\n]+):[ \t]*([^\r\n]*)") do
+    if name:lower() == "location" then
+      value = value:match("^(.-)[ \t]*$")
+      if first and value ~= first then return true end
+      first = value
+    end
+  end
+  return false, first
+end
+
+--- The request that follows `request` after the response `res`: nil if that is not a redirect; nil and
+-- an error if it cannot be followed. Another origin (scheme, host or port) gets none of the
+-- credentials, so following a redirect from https to http does not leak them.
 function M.follow(request, res)
   local location = redirects[res.status] and res.headers.location
   if not location then return nil end
+  local is_unclear, only = is_ambiguous(res, location)
+  if is_unclear then
+    return nil, M.failure(request, res, "ambiguous_location", "the redirect has several Location headers")
+  end
+  location = only or location
   local target = url.resolve(res.url, clean(location))
   local scheme = target:match("^%a[%w+.-]*"):lower()
   if scheme ~= "http" and scheme ~= "https" then

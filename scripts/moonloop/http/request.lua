@@ -1,8 +1,8 @@
---- What a script asks for: the options of a request, checked and joined with its client's.
+--- The options of a request, checked and merged with those of its client.
 --
--- A request is a table of `method`, `url`, `fields` (fields.lua), maybe `lines` (them as text), `body`
--- (text) or `source` (body.lua), `timeout` in seconds, `max_body` in bytes, `stream`, `follow`,
--- `verify`, and `retries` (retry.lua).
+-- A request is a table of `method`, `url`, `fields` (fields.lua), optionally `lines` (the fields as
+-- text), `body` (text) or `source` (body.lua), `timeout` in seconds, `max_body` in bytes, `stream`,
+-- `follow`, `verify`, and `retries` (retry.lua).
 local arguments = require "moonloop.http.arguments"
 local auth = require "moonloop.http.auth"
 local body = require "moonloop.http.body"
@@ -14,19 +14,19 @@ local raise = arguments.raise
 
 local M = {}
 
-M.DEFAULT_MAX_BODY = 64 * 1024 * 1024 -- bytes, decoded; of a body that is not streamed
+M.DEFAULT_MAX_BODY = 64 * 1024 * 1024 -- decoded bytes of a body that is not streamed
 
 local options = {
   headers = true, query = true, json = true, body = true, form = true, multipart = true, timeout = true,
   follow_redirects = true, verify = true, max_body = true, stream = true, retries = true, auth = true,
 }
 
---- The fields of a request whose body is of `content_type` (or nil). A field of the request's options
--- comes before the client's, and that before what the body says.
+--- The fields of a request whose body has the type `content_type` (or nil). The request's own fields
+-- take precedence over the client's, and those over what the body implies.
 local function collect(client, target, opts, content_type)
   local own = fields.collect(opts.headers, {})
   if opts.auth ~= nil and own.authorization then
-    raise("auth and the header 'Authorization' exclude each other")
+    raise("auth and the header 'Authorization' cannot be used together")
   end
   local set = {}
   if content_type then set["content-type"] = { "Content-Type", content_type } end
@@ -40,12 +40,12 @@ local function collect(client, target, opts, content_type)
   return set
 end
 
---- The request of `method` for `target` with the options `opts`, which may have the names of `more`,
--- too. nil and an error where its body cannot be read.
+--- Makes the request of `method` for `target` with the options `opts`; the names in `more` are allowed
+-- as well. Returns nil and an error if its body cannot be read.
 function M.make(client, method, target, opts, more)
   if type(target) ~= "string" then raise("bad URL: string expected, got %s", type(target)) end
   opts = opts == nil and {} or opts
-  arguments.names(opts, options, more)
+  arguments.names("a request", opts, options, more)
   target = url.join(client.base_url, target)
   if opts.query ~= nil then target = url.add_query(target, opts.query) end
   local text, source, content_type, err = body.of(opts)
@@ -70,6 +70,7 @@ function M.make(client, method, target, opts, more)
     follow = arguments.boolean("follow_redirects", opts.follow_redirects, client.follow),
     verify = arguments.boolean("verify", opts.verify, client.verify),
     retries = retries,
+    cookies = opts.cookies, -- only with a transport (client.lua)
   }
 end
 

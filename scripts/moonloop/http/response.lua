@@ -4,24 +4,26 @@
 --   ok        whether it is 200 to 299
 --   headers   name -> text; names are found in any case, and are in lower case when iterated over.
 --             Repeated headers are joined with ", ", but `set-cookie` is a list of texts
---   body      decoded text; of a streamed response, all of it is read, and an error is raised
---   url       that the response is from, after redirects, without user and password
+--   body      decoded text; for a streamed response, reads all of it, and raises on errors
+--   url       where the response came from, after redirects, without user and password
 --   history   the list of the responses that led here by redirects, oldest first
-local core = require "moonloop.http.core"
+local bad_self = require "moonloop.core".bad_self
+local fail = require "moonloop.core".fail
+local curl = require "moonloop.http.curl"
 local fields = require "moonloop.http.fields"
 local json = require "moonloop.json"
 
 local methods = {}
-local Response = { __name = "moonloop.http.response" }
+local Response = { __name = "moonloop.http.response", __methods = methods }
 
--- --- fields that are made when they are asked for ---
+-- --- fields made on first use ---
 
 local lazy = {}
 
---- Is the status one of success, 200 to 299?
+--- Does the status mean success, 200 to 299?
 function lazy:ok() return self.status >= 200 and self.status < 300 end
 
--- The plain engine gives both as one text, with a line feed between them: bindings/http_plain_bare.c.
+-- moonloop.http.core gives both as one text, with a line feed between them: bindings/http/client_bare.c.
 function lazy:url()
   local url = self.preamble:match "^[^\n]*"
   rawset(self, "url", url)
@@ -30,29 +32,31 @@ end
 
 function lazy:head() return self.preamble:sub(#self.url + 2) end
 
---- The header fields, found in any case; values of one name are joined, Set-Cookie is a list.
+--- The header fields, found in any case. Values of one name are joined, but Set-Cookie is a list.
 function lazy:headers()
-  local headers = setmetatable(core.headers(self.head), fields.any_case)
+  local headers = setmetatable(curl.headers(self.head), fields.any_case)
   rawset(self, "headers", headers)
   return headers
 end
 
---- The responses that redirected to this one, the first first: none.
+--- The responses that redirected to this one, oldest first: none by default.
 function lazy:history()
   local history = {}
   rawset(self, "history", history)
   return history
 end
 
---- The whole body as a text; of a streamed response, read to its end now. An error is raised.
+--- The whole body as text. A streamed response is read to its end now. Errors are raised.
 function lazy:body()
-  if self.begun then error("the body of this response has been read already", 3) end
+  if self.begun then fail("the body of this response has been read already") end
   local chunks = {}
   for chunk in self:chunks() do chunks[#chunks + 1] = chunk end
   local body = table.concat(chunks)
   rawset(self, "body", body)
   return body
 end
+
+Response.__names = lazy -- for the prompt
 
 function Response.__index(self, key)
   local method = methods[key]
@@ -63,12 +67,20 @@ end
 
 -- --- methods ---
 
---- The body as JSON: its value, or nil and an error of kind "json".
-function methods:json() return json.decode(self.body) end
+local function check(response, method)
+  if getmetatable(response) ~= Response then bad_self(response, "response", method) end
+end
 
---- read() -> chunk | nil | nil, err: the next piece of the body, not empty; nil at its end. Of a
--- streamed response it suspends until there is one.
+--- The body as JSON: its value, or nil and an error of kind "json".
+function methods:json()
+  check(self, "json")
+  return json.decode(self.body)
+end
+
+--- read() -> chunk | nil | nil, err: the next piece of the body, never empty; nil at its end. For a
+-- streamed response it suspends until a piece arrives.
 function methods:read()
+  check(self, "read")
   local reader = rawget(self, "reader")
   if reader and not rawget(self, "body") then
     self.begun = true
@@ -79,10 +91,11 @@ function methods:read()
   return self.body
 end
 
---- for chunk in res:chunks() do: the body in pieces, once. An error is raised. A loop that is left
--- early closes the response.
+--- for chunk in res:chunks() do: the body in pieces, once. Errors are raised. Leaving the loop early
+-- closes the response.
 function methods:chunks()
-  if self.begun then error("the body of this response has been read already", 2) end
+  check(self, "chunks")
+  if self.begun then fail("the body of this response has been read already") end
   local function next_chunk()
     local chunk, err = self:read()
     if err then error(err, 0) end
@@ -91,9 +104,10 @@ function methods:chunks()
   return next_chunk, nil, nil, self
 end
 
---- Gives up the rest of a streamed body, with its connection if it was not at its end. Leaving the
--- block of a `local res <close>` does that, too.
+--- Drops the rest of a streamed body, and its connection if the body had not ended. Leaving the block
+-- of a `local res <close>` does the same.
 function methods:close()
+  check(self, "close")
   local reader = rawget(self, "reader")
   if reader then reader:close() end
 end

@@ -1,6 +1,6 @@
---- Retries on demand: which exchanges are tried again, and when.
+--- Retries: which exchanges are tried again, and when.
 local arguments = require "moonloop.http.arguments"
-local core = require "moonloop.http.core"
+local curl = require "moonloop.http.curl"
 
 local raise = arguments.raise
 
@@ -21,18 +21,18 @@ end
 
 local function status_of(item)
   if math.type(item) ~= "integer" or item < 400 or item > 599 then
-    raise("retries: on: %s is no status from 400 to 599", tostring(item))
+    raise("retries: on: %s is not a status from 400 to 599", tostring(item))
   end
   return item
 end
 
 --- The plan for the option `retries`: a count of further attempts, or a table of
---   attempts     in all (3)
+--   attempts     in total (3)
 --   base, max    seconds: attempt n + 1 waits a random time up to base * 2^(n-1), max at most (0.1; 5)
 --   on           list of statuses that are tried again (429, 502, 503, 504)
---   methods      list of the methods that are (those that are idempotent)
---   retry_after  seconds that a server's Retry-After may ask for (60); a response that asks for more
---                is given back
+--   methods      list of methods that are tried again (the idempotent ones)
+--   retry_after  most seconds that a server's Retry-After may ask for (60); a response that asks for
+--                more is returned as it is
 -- nil or 0: none.
 function M.plan(retries)
   if retries == nil or retries == 0 then return nil end
@@ -40,7 +40,7 @@ function M.plan(retries)
     return M.plan { attempts = 1 + arguments.count("retries", retries) }
   end
   if type(retries) ~= "table" then raise("retries: number or table expected, got %s", type(retries)) end
-  arguments.names(retries, names)
+  arguments.names("retries", retries, names)
   return {
     attempts = arguments.count("retries: attempts", retries.attempts, 3),
     base = arguments.limit("retries: base", retries.base, 0.1),
@@ -56,11 +56,11 @@ local function asked_wait(res)
   local value = res.headers["retry-after"]
   if not value then return nil end
   if value:find("^%d+$") then return tonumber(value) end
-  local date = core.date(value)
+  local date = curl.date(value)
   return date and math.max(0, date - os.time())
 end
 
---- Seconds until the next attempt after attempt `n` of `request` gave `res` or `err`; nil: none.
+--- Seconds until the next attempt, when attempt `n` of `request` gave `res` or `err`; nil: no more.
 function M.wait(plan, request, n, res, err)
   if n >= plan.attempts or request.source or not plan.methods[request.method] then return nil end
   local asked

@@ -9,8 +9,8 @@ local function escape(text)
   return (tostring(text):gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
---- name=value&... of a table name -> text, number, boolean, or a list of them; text is taken as it is.
--- The names are sorted, so that the same table gives the same text. `option` is what errors call it.
+--- name=value&... from a table name -> text, number, boolean, or a list of them; text is taken as it is.
+-- The names are sorted, so that the same table gives the same text. Errors call it `option`.
 function M.encode(option, query)
   if type(query) == "string" then return query end
   if type(query) ~= "table" then raise("%s: table or string expected, got %s", option, type(query)) end
@@ -24,7 +24,7 @@ function M.encode(option, query)
   end
   local keys = {}
   for key in pairs(query) do
-    if type(key) ~= "string" then raise("%s: its keys are strings, got a %s", option, type(key)) end
+    if type(key) ~= "string" then raise("%s: keys must be strings, got a %s", option, type(key)) end
     keys[#keys + 1] = key
   end
   table.sort(keys)
@@ -39,7 +39,7 @@ function M.encode(option, query)
   return table.concat(parts, "&")
 end
 
---- `url` with `query` added to what it has, before the fragment.
+--- `url` with `query` added to its own query, before the fragment.
 function M.add_query(url, query)
   local text = M.encode("query", query)
   if text == "" then return url end
@@ -49,15 +49,15 @@ function M.add_query(url, query)
   return front .. mark .. text .. fragment
 end
 
---- `url` below `base`, with one slash between them, unless it is whole. No base: `url`.
+--- `url` below `base`, with one slash between them, unless it is absolute or only a query. Without a
+-- base, `url` itself.
 function M.join(base, url)
   if not base or url:find("^%a[%w+.-]*://") then return url end
-  if url == "" then return base end
+  if url == "" or url:find("^[?#]") then return base .. url end
   return (base:gsub("/+$", "")) .. "/" .. (url:gsub("^/+", ""))
 end
 
---- The five parts of RFC 3986 appendix B: scheme, authority (nil where there is none), path, query,
--- fragment.
+--- The five parts of RFC 3986 appendix B: scheme, authority (nil if missing), path, query, fragment.
 local function split(text)
   local rest, fragment = text:match("^([^#]*)#?(.*)$")
   fragment = #rest < #text and fragment or nil
@@ -91,7 +91,7 @@ end
 
 local default_ports = { http = "80", https = "443" }
 
---- Scheme, host and port of an absolute URL as one text, the same for all that are the same origin
+--- Scheme, host and port of an absolute URL as one text, equal for all URLs of the same origin
 -- (RFC 9110 4.3.1). nil for other texts.
 function M.origin(url)
   local parts = split(url)
@@ -103,8 +103,30 @@ function M.origin(url)
   return ("%s://%s:%s"):format(scheme, host or place, port)
 end
 
---- The user and password of a URL with the '@' after them, or "".
+--- The user and password of a URL, with the '@' after them, or "".
 function M.credentials(url) return url:match("^%a[%w+.-]*://([^/?#]*@)") or "" end
+
+--- A URL for messages, which may be malformed. It is not certain where its password ends, so all up to
+-- the last '@' is left out.
+function M.shown(url)
+  local front = url:match("^[^/]*//") or ""
+  return front .. url:sub(#front + 1):gsub("^.*@", "")
+end
+
+--- The option `base_url`, checked: how it begins, and that a path can follow it.
+function M.check_base(base)
+  if arguments.typed("base_url", base, "string") == nil then return nil end
+  local shown = M.shown(base)
+  if not base:lower():find("^https?://[^/?#]") then
+    raise("base_url: %q does not begin with http:// or https:// and a host", shown)
+  end
+  local mark = base:match("[?#]")
+  if mark then
+    raise("base_url: %q has a %s, so no path can follow it: give it with each request", shown,
+      mark == "?" and "query" or "fragment")
+  end
+  return base
+end
 
 --- `url` with `credentials` (see above) in place of its own.
 function M.with_credentials(url, credentials)
@@ -112,8 +134,8 @@ function M.with_credentials(url, credentials)
   return front .. credentials .. rest:gsub("^[^/?#]*@", "")
 end
 
---- What `reference` means in a response from `base`, an absolute URL (RFC 3986 5.2.2). The base's
--- fragment holds where the reference has none (RFC 9110 10.2.2).
+--- Resolves `reference` in a response from `base`, an absolute URL (RFC 3986 5.2.2). The base's fragment
+-- is kept if the reference has none (RFC 9110 10.2.2).
 function M.resolve(base, reference)
   local b, r = split(base), split(reference)
   local t = { scheme = r.scheme or b.scheme, authority = r.authority, path = remove_dots(r.path), query = r.query }

@@ -1,5 +1,7 @@
--- What TAB can add to a half-typed line: globals, fields and methods. It looks without running any
--- code of the user's: `__index` is followed where it is a table.
+-- What TAB can add to a half-typed line: globals, fields and methods. It never runs the user's code:
+-- `__index` is followed only if it is a table. If it is a function, the host's own objects list their
+-- names elsewhere: `__methods` and `__names` in their metatables are tables with the names of methods
+-- and fields as keys, and a C function has its methods as its first upvalue.
 
 local complete = {}
 
@@ -8,23 +10,40 @@ local keywords = {"and", "break", "do", "else", "elseif", "end", "false", "for",
 
 local CHAIN = 10 -- `__index` tables followed at most
 
--- The tables in which the fields of `v` are looked up, first first.
+-- The methods of an `__index` that is a C function.
+local function methods_of(index)
+  if type(index) ~= "function" or debug.getinfo(index, "S").what ~= "C" then return nil end
+  local _, methods = debug.getupvalue(index, 1)
+  return type(methods) == "table" and methods or nil
+end
+
+-- The tables in which the fields of `v` are looked up, in order; those that list only names of fields;
+-- and those that list only names of methods.
 local function places(v)
-  local list = {}
+  local list, named, methods = {}, {}, {}
   for _ = 1, CHAIN do
     if type(v) == "table" then list[#list + 1] = v end
     local meta = debug.getmetatable(v)
-    local index = type(meta) == "table" and rawget(meta, "__index")
-    if type(index) ~= "table" then break end
-    v = index
+    if type(meta) ~= "table" then break end
+    local own = rawget(meta, "__methods")
+    local parts = type(own) == "table" and debug.getmetatable(own) or {}
+    list[#list + 1], named[#named + 1] = own, rawget(meta, "__names")
+    methods[#methods + 1] = rawget(parts, "__names")
+    v = rawget(meta, "__index")
+    v = methods_of(v) or v
+    if type(v) ~= "table" then break end
   end
-  return list
+  return list, named, methods
 end
 
 local function field(v, name)
-  for _, t in ipairs(places(v)) do
+  local list, named = places(v)
+  for _, t in ipairs(list) do
     local found = rawget(t, name)
     if found ~= nil then return found end
+  end
+  for _, t in ipairs(named) do -- a part of the host that is loaded on first use
+    if rawget(t, name) ~= nil and type(v) == "table" then return v[name] end
   end
 end
 
@@ -35,13 +54,13 @@ local function common_prefix(names)
   return first:sub(1, n)
 end
 
---- What fits the end of `line` (the text up to the cursor).
+--- Finds completions for the end of `line` (the text up to the cursor).
 --- @param line string
---- @param globals table where the first name of a path is looked up
+--- @param globals table in which the first name of a path is looked up
 --- @return string|nil the text to insert, or nil when nothing fits
---- @return table|nil the names that fit, sorted, when they are several
+--- @return table|nil the names that fit, sorted, if there are several
 function complete.line(line, globals)
-  line = line:gsub("^.*%.%.", " ") -- what is left of a concatenation says nothing
+  line = line:gsub("^.*%.%.", " ") -- the left side of a concatenation does not matter
   local path, word = line:match("([%a_][%w_%.:]*[%.:])([%w_]*)$")
   if path then
     local before = line:sub(1, #line - #path - #word)
@@ -67,8 +86,15 @@ function complete.line(line, globals)
     seen[name] = true
     names[#names + 1] = name
   end
-  for _, t in ipairs(places(value)) do
+  local list, named, methods = places(value)
+  for _, t in ipairs(list) do
     for k, v in next, t do offer(k, v) end
+  end
+  for _, t in ipairs(named) do
+    for k in next, t do offer(k) end
+  end
+  for _, t in ipairs(methods) do
+    for k in next, t do offer(k, places) end -- any function will do: it is loaded when called
   end
   if not path and word ~= "" then
     for _, k in ipairs(keywords) do offer(k) end

@@ -1,10 +1,10 @@
--- The prompt's history: one line of input a line, in $XDG_STATE_HOME/moonloop/history. A history
--- that cannot be read or written is no error: the prompt works without.
+-- The prompt's history, in $XDG_STATE_HOME/moonloop/history, one input line per line. A history that
+-- cannot be read or written is not an error: the prompt works without it.
 
 local history = {}
 
 local LINES = 1000 -- kept when the file is cut
-local CUT_AT = 2000
+history.MOST = 2000 -- the file is cut at this many lines
 
 local path
 
@@ -22,7 +22,7 @@ local function write(lines)
   file:close()
 end
 
---- Opens the history, creating its folder if need be.
+--- Opens the history, and creates its folder if needed.
 --- @return table lines, the oldest first
 function history.load()
   local dir = folder()
@@ -31,13 +31,13 @@ function history.load()
   path = dir .. "/history"
   local file = io.open(path)
   if not file then
-    -- what was typed may be secret: the folder is the user's alone
+    -- input may contain secrets: only the user may read the folder
     os.execute(("umask 077 && mkdir -p -- '%s' 2>/dev/null"):format(dir:gsub("'", "'\\''")))
     return lines
   end
   for line in file:lines() do lines[#lines + 1] = line end
   file:close()
-  if #lines > CUT_AT then
+  if #lines > history.MOST then
     lines = table.move(lines, #lines - LINES + 1, #lines, 1, {})
     write(lines)
   end

@@ -5,7 +5,11 @@ local show = {}
 local WIDTH = 80 -- a table that fits into this many columns stays on one line
 local DEPTH = 4  -- tables below this are shown as {...}
 local ITEMS = 100 -- of one table
+local ALL_ITEMS = 1000 -- of all tables of a result
+local KEYS = 10000 -- items of one table that are looked at
 local STRING = 200 -- bytes of a string inside a table
+local TEXT = 10000 -- bytes of a string that is itself a result
+local RESULTS = 50
 
 local keywords = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat
@@ -17,7 +21,7 @@ local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\"
 
 local function escape_byte(c) return escapes[c] or ("\\x%02X"):format(c:byte()) end
 
--- A string in double quotes; control characters and what is not UTF-8 as escapes.
+-- A string in double quotes, with escapes for control characters and invalid UTF-8.
 local function quote(s)
   local text = s:gsub('[%c\\"]', escape_byte)
   if not utf8.len(text) then
@@ -39,10 +43,20 @@ local function show_function(f)
   return ("%s (%s:%d)"):format(tostring(f), info.short_src, info.linedefined)
 end
 
--- tostring where the value says how; an error in it is shown, not raised.
+-- At most `most` bytes of a text, in whole characters, followed by the count of bytes left out.
+local function shorten(text, most, write)
+  if #text <= most then return write(text) end
+  local cut = most
+  while cut > 1 and text:find("^[\x80-\xBF]", cut + 1) do cut = cut - 1 end
+  return ("%s... (%d bytes)"):format(write(text:sub(1, cut)), #text)
+end
+
+local function plain(text) return text end
+
+-- The value's own __tostring, if it has one; an error in it is shown, not raised.
 local function show_tostring(v)
   local ok, text = pcall(tostring, v)
-  if ok then return text end
+  if ok then return shorten(text, TEXT, plain) end
   return ("<%s whose __tostring failed: %s>"):format(type(v), tostring(text))
 end
 
@@ -53,43 +67,57 @@ local function show_key(key, indent, depth, open)
   return "[" .. show_value(key, indent, depth, open) .. "]"
 end
 
+-- The items of the table to show, as texts; how many of them belong to its list; and the note about the
+-- others, or nil. `open.left` is how many more items may be shown in total.
+local function items_of(t, inner, depth, open)
+  local items, length, size = {}, 0, rawlen(t)
+  local function full()
+    if #items >= ITEMS or open.left <= 0 then return true end
+    open.left = open.left - 1
+  end
+  while rawget(t, length + 1) ~= nil and not full() do
+    length = length + 1
+    items[length] = show_value(rawget(t, length), inner, depth + 1, open)
+  end
+  local last = rawget(t, length + 1) ~= nil and math.max(size, length) or length -- items of the list
+  local keys, looked_at, more = {}, 0, nil
+  for k in next, t do
+    looked_at = looked_at + 1
+    if looked_at > KEYS then
+      more = "... more"
+      break
+    end
+    if not (math.type(k) == "integer" and k >= 1 and k <= last) then keys[#keys + 1] = k end
+  end
+  table.sort(keys, by_key)
+  local shown = 0
+  for _, k in ipairs(keys) do
+    if full() then break end
+    shown = shown + 1
+    items[#items + 1] = show_key(k, inner, depth + 1, open) .. " = "
+      .. show_value(rawget(t, k), inner, depth + 1, open)
+  end
+  local left_out = last - length + #keys - shown
+  if left_out > 0 and not more then more = ("... %d more"):format(left_out) end
+  return items, length, more
+end
+
 local function show_table(t, indent, depth, open)
   if open[t] then return "<cycle>" end
   if next(t) == nil then return "{}" end
-  if depth >= DEPTH then return "{...}" end
+  if depth >= DEPTH or open.left <= 0 then return "{...}" end
   open[t] = true
   local inner = indent .. "  "
-  local items, left_out, length = {}, 0, 0
-  while rawget(t, length + 1) ~= nil do
-    length = length + 1
-    if #items < ITEMS then
-      items[#items + 1] = show_value(rawget(t, length), inner, depth + 1, open)
-    else
-      left_out = left_out + 1
-    end
-  end
-  local keys = {}
-  for k in next, t do
-    if not (math.type(k) == "integer" and k >= 1 and k <= length) then keys[#keys + 1] = k end
-  end
-  table.sort(keys, by_key)
-  for _, k in ipairs(keys) do
-    if #items < ITEMS then
-      items[#items + 1] = show_key(k, inner, depth + 1, open) .. " = "
-        .. show_value(rawget(t, k), inner, depth + 1, open)
-    else
-      left_out = left_out + 1
-    end
-  end
-  if left_out > 0 then items[#items + 1] = ("... %d more"):format(left_out) end
+  local items, length, more = items_of(t, inner, depth, open)
+  items[#items + 1] = more
   open[t] = nil
   local line = "{" .. table.concat(items, ", ") .. "}"
   if #indent + #line <= WIDTH and not line:find("\n", 1, true) then return line end
-  -- many short items (a list of numbers): several a line
+  -- many short items (a list of numbers): several per line
   local lines, current = {}, inner
   for i, item in ipairs(items) do
     local piece = i < #items and item .. "," or item
-    local packs = i <= length and not item:find("\n", 1, true)
+    local packs = (i <= length or item == more) and not item:find("\n", 1, true)
     if current == inner then
       current = current .. piece
     elseif packs and #current + 1 + #piece <= WIDTH and i > 1 then
@@ -106,11 +134,7 @@ end
 function show_value(v, indent, depth, open)
   local kind = type(v)
   if kind == "string" then
-    if depth > 0 and #v > STRING then
-      local cut = utf8.offset(v, 0, STRING + 1) or STRING + 1
-      return ("%s... (%d bytes)"):format(quote(v:sub(1, cut - 1)), #v)
-    end
-    return quote(v)
+    return shorten(v, depth > 0 and STRING or TEXT, quote)
   elseif kind == "function" then
     return show_function(v)
   elseif kind == "table" then
@@ -121,21 +145,22 @@ function show_value(v, indent, depth, open)
   return show_tostring(v)
 end
 
---- The value as text: strings quoted, tables with their keys sorted, nested to a depth of 4, a table
---- that holds itself as <cycle>, `__tostring` where a value has it. Never raises.
+--- The value as text: strings quoted, tables with sorted keys to a depth of 4, <cycle> for a table inside
+--- itself, `__tostring` if a value has it. The length is bounded for any value. Never raises.
 --- @param v any
 --- @return string
-function show.value(v) return show_value(v, "", 0, {}) end
+function show.value(v) return show_value(v, "", 0, {left = ALL_ITEMS}) end
 
---- Several results on one line, or each on its own lines where one is long.
+--- Several results on one line, or each on its own lines if one is long.
 --- @param values table with `n`, as table.pack makes it
 --- @return string
 function show.values(values)
   local texts, long = {}, false
-  for i = 1, values.n do
+  for i = 1, math.min(values.n, RESULTS) do
     texts[i] = show.value(values[i])
     long = long or texts[i]:find("\n", 1, true) ~= nil
   end
+  if values.n > RESULTS then texts[RESULTS + 1] = ("... %d more"):format(values.n - RESULTS) end
   return table.concat(texts, long and "\n" or "\t")
 end
 

@@ -5,14 +5,14 @@ local json = require "moonloop.json"
 
 local M = {}
 
---- What is expected of the option's value, or nil where it is right.
+--- What the option's value should be, or nil if it is valid.
 function M.check(value)
   if value ~= "common" and value ~= "json" and not is_callable(value) then
     return "'common', 'json' or a function"
   end
 end
 
---- Calls f(entry) for the entries that wait. What it raises is reported, and the next entry follows.
+--- Calls f(entry) for the waiting entries. An error is reported, and the next entry follows.
 local function deliver(f, server)
   local traceback
   local function keep(err)
@@ -27,9 +27,9 @@ local function deliver(f, server)
   end
 end
 
---- Keeps the log of the host's server `http`: "common" or "json" lines on the standard output; or a
+--- Keeps the log of the host's server `http`: "common" or "json" lines on standard output, or a
 -- function that gets each entry as a table (time, client, method, target, protocol or request,
--- status, bytes, duration, referer, user_agent, id), one after the other, in a task of its own.
+-- status, bytes, duration, referer, user_agent, id), one after the other, in a separate task.
 function M.keep(http, option)
   if type(option) == "string" then
     http:log(option)

@@ -1,25 +1,36 @@
---- Chains of middleware: what a route's requests go through, and how errors become responses in it.
+--- Chains of middleware: what a route's requests pass through, and how errors become responses.
 local core = require "moonloop.web.core"
 local is_error = require "moonloop.core".is_error
 local response = require "moonloop.web.response".new
+local vary = require "moonloop.web.vary"
 
 local M = {}
 
---- Is `err` one that says itself how it is to be answered, as web.abort's does?
+--- Does `err` carry the status of its answer, as web.abort's errors do?
 local function has_status(err)
   if not is_error(err) then return false end
   local status = rawget(err, "status")
   return math.type(status) == "integer" and status >= 300 and status <= 599
 end
 
---- The answer for an error when no script has one. What is nobody's answer is reported.
+--- Reports an error that the client sees as a server failure. An error that was meant as an answer takes
+-- one line; any other comes with its traceback.
+local function report(err, req, traceback, name)
+  local is_answer = has_status(err)
+  core.report(req, err, not is_answer and traceback or nil, name, is_answer)
+end
+
+--- The answer for an error that no script answers.
 local function default(err, req, traceback, name)
   if has_status(err) then
     local detail = rawget(err, "detail")
     if detail == nil then detail = err.message end
     local ok, res = pcall(core.settle, name, response{
       status = err.status, json = {detail = detail}, headers = rawget(err, "headers")})
-    if ok then return res end
+    if ok then
+      if err.status >= 500 then report(err, req, nil, name) end
+      return res
+    end
     traceback = nil
     err = res
   end
@@ -27,9 +38,9 @@ local function default(err, req, traceback, name)
   return core.settle(name, {detail = core.reason(500)}, 500)
 end
 
---- Makes render(err, req, traceback, name, plainly) -> response, which raises nothing but what
--- breaks the task off. The functions of app:on_error are asked one after the other, the innermost
--- app's first, until one returns something.
+--- Makes render(err, req, traceback, name, plainly) -> response, which raises only what ends the task.
+-- The functions of app:on_error are asked one after the other, the innermost app's first, until one
+-- returns something. An error that ends as a 5xx is always reported.
 --
 -- @param handlers list of {f =, name =}
 function M.renderer(handlers)
@@ -49,10 +60,13 @@ function M.renderer(handlers)
         return settle(handler.f(err, req, traceback))
       end
       local ok, res = xpcall(run, keep)
-      if not ok then
-        if not has_status(res) then core.report(req, err, traceback, name) end
+      if not ok and rawequal(res, err) then -- it raised the error again
+        return default(err, req, traceback, name)
+      elseif not ok then
+        if not has_status(res) or res.status >= 500 then report(err, req, traceback, name) end
         return default(res, req, trace, handler.name)
       elseif res then
+        if res.status >= 500 then report(err, req, traceback, name) end
         return res
       end
     end
@@ -67,10 +81,10 @@ function M.site(f)
   return info.what == "C" and "a C function" or info.short_src .. ":" .. info.linedefined
 end
 
---- The function that runs a whole chain for a request.
+--- Makes the function that runs a whole chain for a request.
 --
 -- @param middleware list of {f =, render =}, outermost first
--- @param render of the handler's errors
+-- @param render for the handler's errors
 -- @param name of the handler, for messages
 function M.compose(middleware, render, handler, name)
   local link = core.link(handler, nil, name, render)
@@ -81,12 +95,49 @@ function M.compose(middleware, render, handler, name)
   return link
 end
 
---- The handler of the requests that have no route.
+--- Headers besides Content-* that describe the body that is not sent.
+local OF_BODY = { etag = true, ["last-modified"] = true, ["accept-ranges"] = true }
+
+--- The lines of `value` that are not in `own`: one line, a list, or nil.
+local function added(value, own)
+  if type(value) ~= "table" then return value ~= own and value or nil end
+  local seen, lines = {}, {}
+  for _, line in ipairs(type(own) == "table" and own or {own}) do seen[line] = true end
+  for _, line in ipairs(value) do
+    if not seen[line] then lines[#lines + 1] = line end
+  end
+  return lines[1] and lines or nil
+end
+
+--- The answer for an error in the stream of the response `res` before anything was sent: what `render`
+-- makes of the error, with the headers that middleware added to `res`. The middleware does not run a
+-- second time.
+function M.answer_failed_stream(req, err, traceback, res, render, name)
+  local answer = render(err, req, traceback, name)
+  local headers, own = answer.headers, core.headers(rawget(res, "_own_headers"))
+  for field, value in pairs(res.headers) do
+    local lower = field:lower()
+    if lower:find("^content%-") or OF_BODY[lower] then
+      value = nil
+    else
+      value = added(value, own[field])
+    end
+    if value ~= nil and (headers[field] == nil or lower == "set-cookie") then
+      answer:add_headers { [field] = value }
+    elseif value ~= nil and lower == "vary" then
+      for name_varied in tostring(value):gmatch("[^,%s]+") do vary(headers, name_varied) end
+    end
+  end
+  return core.settle(name, answer)
+end
+
+--- The handler of requests without a route.
 function M.fallback(req)
   local allow = core.allowed(req)
-  local err = core.abort(allow and 405 or 404, core.reason(allow and 405 or 404))
-  if allow then err.headers = {Allow = allow} end
-  return nil, err
+  if allow then return nil, core.abort(405, core.reason(405), {Allow = allow}) end
+  return nil, core.abort(404, core.reason(404))
 end
+
+core.on_failed_stream(M.answer_failed_stream)
 
 return M

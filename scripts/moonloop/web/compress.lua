@@ -1,31 +1,34 @@
 --- Middleware that compresses responses (RFC 9110 section 8.4).
 local coding = require "moonloop.web.coding"
 local core = require "moonloop.core"
+local options = require "moonloop.core.options"
 local response = require "moonloop.web.response"
 local vary = require "moonloop.web.vary"
 local web_core = require "moonloop.web.core"
 
---- Types that are worth it, besides text/*, *+json and *+xml.
+--- Types worth compressing, besides text/*, *+json and *+xml.
 local TYPES = {
   "application/json", "application/javascript", "application/xml", "application/x-ndjson",
   "application/wasm", "application/rtf", "image/bmp", "image/vnd.microsoft.icon", "font/ttf", "font/otf",
 }
 
---- A client of an event stream stays for long, and its encoder takes more memory than all the rest of
--- the connection: only where it is asked for.
+--- The clients of an event stream stay long, and an encoder takes more memory than the rest of the
+-- connection: event streams are compressed only on request.
 local EVENTS = "text/event-stream"
 
---- Bytes of a long text of a stream that are compressed at once: what comes out waits for the client.
+--- Bytes of a stream's long text compressed at a time; the result waits for the client.
 local PIECE = 64 * 1024
 
---- A compressed body that is more than that part of the plain one is not worth its decoding.
+--- A compressed body larger than this share of the plain one is not worth decoding.
 local GAIN = 0.9
 
 local OPTIONS = { min = "integer", level = "integer", types = "table" }
 
+local fail = core.fail
+
 local M = {}
 
---- A function that says of a Content-Type whether it is to be compressed.
+--- Makes the function that says whether a Content-Type is compressed.
 local function matcher(types)
   local exact, families = {}, {}
   for _, name in ipairs(types or TYPES) do
@@ -44,20 +47,20 @@ local function matcher(types)
   end
 end
 
---- A header's value as one text: its lines are a list.
+--- A header's value as one text, also if its lines are a list.
 local function joined(value) return type(value) == "table" and table.concat(value, ", ") or value end
 
---- Other bytes have another strong entity tag: the compressed response has a weak one.
+--- Strong entity tags differ for different bytes, so the compressed response gets a weak one.
 local function weaken(headers)
   local etag = headers["ETag"]
   if etag and etag:sub(1, 2) ~= "W/" then headers["ETag"] = "W/" .. etag end
 end
 
---- `out` of a stream function whose response is compressed.
+--- The `out` of a stream function whose response is compressed.
 local Out = {}
 Out.__index = Out
 
---- Sends all that is there, compressed. Not for several tasks at once.
+--- Compresses and sends all of the text. Not for several tasks at once.
 function Out:drain()
   while true do
     if self.pending ~= "" then
@@ -72,23 +75,23 @@ function Out:drain()
   self.text, self.at = "", 1
 end
 
---- As out:write of the connection. What was written is with the client when it returns, as far as
--- that has read: each write is flushed.
+--- As the connection's out:write. Each write is flushed, so the client can read what was written when
+-- this returns.
 function Out:write(...)
   local text = select("#", ...) == 1 and type(...) == "string" and ... or table.concat({ ... })
   if text == "" then return self end
   local _ <close> = self.turn:hold() -- writes of several tasks keep their order
-  -- What a cancelled write could not send any more comes first.
+  -- What a cancelled write could not send comes first.
   self.text, self.at = self.text:sub(self.at) .. text, 1
   self:drain()
   return self
 end
 
---- The stream function for what `stream` writes, compressed.
+--- Makes the stream function that compresses what `stream` writes.
 local function compressed(stream, name, level)
   return function(out)
     local encoder <close> = coding.encoder(name, level)
-    -- Of `text`, the bytes from `at` on are not compressed yet, and `pending` is not sent.
+    -- The bytes of `text` from `at` on are not compressed yet, and `pending` is not sent yet.
     local writer = setmetatable({ out = out, encoder = encoder, turn = core.lock(), text = "", at = 1, pending = "" },
       Out)
     stream(writer)
@@ -99,49 +102,55 @@ local function compressed(stream, name, level)
 end
 
 local function check_options(opts)
-  for name, value in pairs(opts) do
-    local wanted = OPTIONS[name]
-    if not wanted then error("unknown option '" .. tostring(name) .. "' of compress", 3) end
-    local given = wanted == "integer" and math.type(value) or type(value)
-    if given ~= wanted then
-      error("option '" .. name .. "' of compress is a " .. type(value) .. " (expected " .. wanted .. ")", 3)
-    end
+  opts = options.check(opts, OPTIONS, "ml.web.compress")
+  if opts.min and opts.min < 0 then
+    fail(options.wrong("min", opts.min, "a number of bytes", "ml.web.compress"))
   end
-  if opts.min and opts.min < 0 then error("option 'min' of compress is negative", 3) end
   if opts.level and (opts.level < 1 or opts.level > 9) then
-    error("option 'level' of compress is not 1 to 9", 3)
+    fail(options.wrong("level", opts.level, "1 to 9", "ml.web.compress"))
   end
   for _, name in ipairs(opts.types or {}) do
     if type(name) ~= "string" then
-      error("option 'types' of compress has a " .. type(name) .. " (expected strings)", 3)
+      fail("option 'types' of ml.web.compress has a " .. type(name) .. " (expected strings)")
     end
   end
+  return opts
 end
 
 --- web.compress([{min =, level =, types =}]) -> middleware that sends bodies with brotli or gzip to
--- clients that accept it, where that makes them smaller. `min` (1024) is the least size in bytes,
--- `level` is 1 (fast) to 9 (small), by default 4; `types` is a list of media types ("text/*" for a
--- family), by default those of texts but text/event-stream. Streams are compressed piece by piece,
--- each write flushed; as long as one lasts, its encoder takes 0.3 MB (gzip) or 0.7 MB (brotli,
--- at its own default level 3).
--- Left alone: partial content, what has a Content-Encoding, and what says Cache-Control:
+-- clients that accept it, if that makes them smaller. `min` (1024) is the least size in bytes; `level`
+-- is 1 (fast) to 9 (small), 4 by default; `types` is a list of media types ("text/*" for a family), by
+-- default those of text except text/event-stream. Streams are compressed piece by piece, and each
+-- write is flushed; an encoder takes 0.3 MB (gzip) or 0.7 MB (brotli, default level 3 for streams) for
+-- as long as its stream lasts.
+-- Not compressed: partial content, responses with a Content-Encoding, and those with Cache-Control:
 -- no-transform. Long bodies are compressed on another thread while the task waits.
 function M.compress(opts)
-  opts = opts or {}
-  check_options(opts)
+  opts = check_options(opts)
   local min, level, is_compressible = opts.min or 1024, opts.level, matcher(opts.types)
 
-  --- May this response be sent in another coding?
-  local function is_eligible(res, headers)
-    local status = res.status
-    if status == 204 or status == 205 or status == 206 or headers["Content-Encoding"] then return false end
-    local content_type = headers["Content-Type"] or res.stream and "text/plain"
-    if not content_type or not is_compressible(content_type) then return false end
+  local function is_for_coding(headers)
+    if headers["Content-Encoding"] then return false end
     local cache = joined(headers["Cache-Control"])
     return not (cache and cache:lower():find("no-transform", 1, true))
   end
 
-  --- The response's body in another coding, as fields of a response; nil when it gains nothing.
+  --- May this response be compressed?
+  local function is_eligible(res, headers)
+    if res.status == 204 or res.status == 205 then return false end
+    local content_type = headers["Content-Type"] or res.stream and "text/plain"
+    return content_type ~= nil and is_compressible(content_type) and is_for_coding(headers)
+  end
+
+  --- May the whole that this partial response is taken from be compressed? With several ranges, the
+  -- headers do not tell its type.
+  local function may_vary(headers)
+    local content_type = headers["Content-Type"]
+    return content_type ~= nil and is_for_coding(headers)
+      and (is_compressible(content_type) or content_type:find("^multipart/byteranges") ~= nil)
+  end
+
+  --- The compressed body, as fields of a response; nil if compression gains nothing.
   local function encoded(res, headers, name)
     if res.stream then
       if (tonumber(headers["Content-Length"]) or min) < min then return nil end
@@ -157,8 +166,12 @@ function M.compress(opts)
     local res = next(req)
     local headers = res.headers
     if res.status == 304 then
-      vary(headers, "Accept-Encoding") -- and has the tag of the response that the client has kept:
+      vary(headers, "Accept-Encoding") -- the tag must match that of the client's cached response:
       if (req.headers["if-none-match"] or ""):find("W/", 1, true) then weaken(headers) end
+      return res
+    end
+    if res.status == 206 then
+      if may_vary(headers) then vary(headers, "Accept-Encoding") end -- as the whole does
       return res
     end
     if not is_eligible(res, headers) then return res end
@@ -171,7 +184,9 @@ function M.compress(opts)
     headers["Content-Length"], headers["Accept-Ranges"] = nil, nil
     weaken(headers)
     fields.status, fields.headers = res.status, headers
-    return response.new(fields)
+    local coded = response.new(fields)
+    rawset(coded, "_own_headers", rawget(res, "_own_headers"))
+    return coded
   end
 end
 

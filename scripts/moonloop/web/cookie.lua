@@ -1,11 +1,14 @@
 --- Cookies (RFC 6265, and draft-ietf-httpbis-rfc6265bis where browsers have moved on): read from
 -- requests, set in responses.
 local forms = require "moonloop.forms"
+local options = require "moonloop.core.options"
+local core = require "moonloop.core"
+local response = require "moonloop.web.core".response
 local http_date = require "moonloop.web.conditional".date
+local TOKEN = require "moonloop.http.token"
 
 local M = {}
 
-local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$" -- RFC 9110 section 5.6.2
 local NOT_OCTET = "[^!\x23-\x2B\x2D-\x3A\x3C-\x5B%]\x5E-\x7E]" -- RFC 6265 section 4.1.1
 local MAX_SIZE = 4096 -- bytes of name and value: browsers drop a bigger cookie
 local MAX_ATTRIBUTE = 1024 -- and ignore a longer path or domain
@@ -14,11 +17,15 @@ local OPTIONS = { path = "string", domain = "string", max_age = "integer", expir
   secure = "boolean", http_only = "boolean", same_site = "string", partitioned = "boolean" }
 local SAME_SITE = { strict = "Strict", lax = "Lax", none = "None" }
 
---- Raises an error with the line of the script that called into this file.
-local function fail(message, ...)
-  local here, level = debug.getinfo(1, "S").source, 2
-  while (debug.getinfo(level, "S") or {}).source == here do level = level + 1 end
-  error(message:format(...), level)
+--- Raises an error with the line of the script.
+local function fail(message, ...) core.fail(message:format(...)) end
+
+local function check_request(req, method)
+  if type(req) ~= "userdata" then core.bad_self(req, "request", method) end
+end
+
+local function check_response(res, method)
+  if getmetatable(res) ~= response then core.bad_self(res, "response", method) end
 end
 
 local function check_text(name, what, text, longest)
@@ -31,19 +38,12 @@ local function check_text(name, what, text, longest)
 end
 
 local function check_options(name, opts)
-  if type(opts) ~= "table" then fail("cookie '%s': the options are a %s (expected a table)", name, type(opts)) end
-  for key, value in pairs(opts) do
-    local wanted = OPTIONS[key]
-    if not wanted then fail("cookie '%s': unknown option '%s'", name, tostring(key)) end
-    local given = wanted == "integer" and math.type(value) or type(value)
-    if given ~= wanted then
-      fail("cookie '%s': %s is a %s (expected %s)", name, key, type(value), wanted)
-    end
-  end
+  local problem = options.problem(opts, OPTIONS, "cookie '" .. name .. "'")
+  if problem then core.fail(problem) end
   if opts.domain then
     check_text(name, "domain", opts.domain, MAX_ATTRIBUTE)
     if opts.domain:find("[^%w.-]") or opts.domain == "" then
-      fail("cookie '%s': '%s' is no domain", name, opts.domain)
+      fail("cookie '%s': '%s' is not a domain", name, opts.domain)
     end
   end
   local same_site = opts.same_site
@@ -56,7 +56,7 @@ local function check_options(name, opts)
   end
 end
 
---- What browsers demand of some cookies; they would drop others without a word.
+--- What browsers require of some cookies; they silently drop a cookie without it.
 local function check_demands(name, path, same_site, opts)
   local function demand(ok, why, what)
     if not ok then fail("cookie '%s': %s needs %s", name, why, what) end
@@ -77,7 +77,7 @@ end
 --- The value of a Set-Cookie line.
 local function line_of(name, value, opts)
   if type(name) ~= "string" or not name:find(TOKEN) then
-    fail("%s is no name of a cookie (a token of RFC 9110 is)",
+    fail("%s is not a valid cookie name (expected a token, RFC 9110)",
       type(name) == "string" and ("%q"):format(name) or "a " .. type(name))
   end
   if type(value) ~= "string" then
@@ -85,7 +85,7 @@ local function line_of(name, value, opts)
   end
   local at = value:find(NOT_OCTET)
   if at then
-    fail("cookie '%s': character %d of the value cannot stand in a cookie: encode it, in base64 for example",
+    fail("cookie '%s': character %d of the value is not allowed in a cookie: encode it, in base64 for example",
       name, at)
   end
   if #name + #value > MAX_SIZE then
@@ -121,37 +121,45 @@ end
 
 --- res:set_cookie(name, value [, opts]) -> res. The value is sent as it is: ASCII without spaces,
 -- quotes, commas, semicolons and backslashes. opts: path ("/"), domain (this host alone), max_age
--- (seconds) and expires (seconds since 1970; without both until the browser is closed), secure
--- (false: set it where the site has TLS), http_only (true: not for the page's scripts), same_site
--- ("Lax"; "Strict", "None"), partitioned (false). Raises what browsers would refuse: names with
--- __Host- and __Secure-, same_site "None" and partitioned need secure = true, and so on.
+-- (seconds) and expires (seconds since 1970; without both, the cookie lasts until the browser is
+-- closed), secure (false; set it if the site has TLS), http_only (true: hidden from the page's
+-- scripts), same_site ("Lax"; "Strict", "None"), partitioned (false). Raises for cookies that browsers
+-- would refuse: names with __Host- and __Secure-, same_site "None" and partitioned need secure = true,
+-- and so on.
 function M.set_cookie(res, name, value, opts)
+  check_response(res, "set_cookie")
   return add_line(res, line_of(name, value, opts or {}))
 end
 
---- res:delete_cookie(name [, opts]) -> res: the browser forgets the cookie. opts: those that it was
--- set with, as far as they say which it is (path, domain, and secure where its name demands it).
+--- res:delete_cookie(name [, opts]) -> res: the browser forgets the cookie. opts: those it was set
+-- with that identify it (path, domain, and secure if its name requires it).
 function M.delete_cookie(res, name, opts)
+  check_response(res, "delete_cookie")
   local gone = {}
   for key, value in pairs(opts or {}) do gone[key] = value end
   gone.max_age, gone.expires = 0, 0
   return add_line(res, line_of(name, "", gone))
 end
 
---- req:cookies() -> a table of name -> value, made anew. Of equal names the first: browsers send
--- the one of the longest path first (RFC 6265 section 5.4). Values are as they were sent, quotes
--- and all; what is no `name=value` is skipped.
-function M.cookies(req) return forms.cookies(req.headers.cookie or "") end
+--- req:cookies() -> a new table of name -> value. If a name repeats, the first one is taken: browsers
+-- send the one with the longest path first (RFC 6265 section 5.4). Values are as they were sent,
+-- including quotes; anything that is not `name=value` is skipped.
+function M.cookies(req)
+  check_request(req, "cookies")
+  return forms.cookies(req.headers.cookie or "")
+end
 
---- res:set_signed_cookie(name, value, signer [, opts]) -> res: as set_cookie, for any string and so
--- that req:signed_cookie tells whether it is ours. The value can be read by who has it.
+--- res:set_signed_cookie(name, value, signer [, opts]) -> res: as set_cookie, but for any string, and
+-- signed, so that req:signed_cookie detects forgeries. The client can read the value.
 function M.set_signed_cookie(res, name, value, signer, opts)
+  check_response(res, "set_signed_cookie")
   return add_line(res, line_of(name, signer:sign(value, name), opts or {}))
 end
 
 --- req:signed_cookie(name, signer) -> value | nil, err: the value that set_signed_cookie was given.
--- nil alone when there is no such cookie; see signer:verify for the errors.
+-- nil without an error if there is no such cookie; see signer:verify for the errors.
 function M.signed_cookie(req, name, signer)
+  check_request(req, "signed_cookie")
   local text = M.cookies(req)[name]
   if not text then return nil end
   return signer:verify(text, name)

@@ -1,20 +1,21 @@
 --- Cross-origin requests: the CORS protocol of the Fetch standard, section 3.2.
-local check_options = require "moonloop.web.options"
+local check_options = require "moonloop.core.options".check
+local fail = require "moonloop.core".fail
 local response = require "moonloop.web.response"
 local vary = require "moonloop.web.vary"
+local TOKEN = require "moonloop.http.token"
 
 local M = {}
 
 local OPTIONS = { origins = "string|table|function", methods = "table", headers = "table", expose = "table",
   credentials = "boolean", max_age = "integer" }
 local METHODS = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" }
-local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$"
 
 --- The names of the option as one header value.
 local function join_tokens(list, option)
   for i, name in ipairs(list) do
     if type(name) ~= "string" or not name:find(TOKEN) then
-      error("option '" .. option .. "' of cors: item " .. i .. " is no name: " .. tostring(name), 3)
+      fail("option '" .. option .. "' of ml.web.cors: item " .. i .. " is not a name: " .. tostring(name))
     end
   end
   return table.concat(list, ", ")
@@ -25,15 +26,17 @@ local function is_origin(text)
   return text == "null" or text:find("^[%a][%w+.-]*://[%w._~%-%[%]:]+$") ~= nil
 end
 
---- A function that says whether an origin is allowed.
+M.is_origin = is_origin
+
+--- Makes the function that says whether an origin is allowed.
 local function matcher(origins)
   if type(origins) == "function" then return origins end
   if origins == "*" then return function() return true end end
   local allowed = {}
   for i, origin in ipairs(type(origins) == "table" and origins or { origins }) do
     if type(origin) ~= "string" or not is_origin(origin) then
-      error("option 'origins' of cors: item " .. i .. " is no origin such as https://example.com: " ..
-        tostring(origin), 3)
+      fail("option 'origins' of ml.web.cors: item " .. i .. " is not an origin such as https://example.com: " ..
+        tostring(origin))
     end
     allowed[origin:lower()] = true
   end
@@ -42,18 +45,17 @@ end
 
 --- web.cors{...}: middleware that lets scripts of other origins use the app. Options: `origins`, "*"
 -- (the default), a list, or f(origin, req) -> boolean; `methods`, by default GET HEAD POST PUT PATCH
--- DELETE; `headers`, request headers that are allowed, by default those that are asked for; `expose`,
--- response headers that scripts may read; `credentials`, whether cookies are sent, which needs the
--- origins named; `max_age`, seconds that a browser may keep the answer to a preflight (600).
--- It answers preflights itself, whatever routes there are; use it first, so that errors have its
+-- DELETE; `headers`, allowed request headers, by default those asked for; `expose`, response headers
+-- that scripts may read; `credentials`, whether cookies are sent, which needs a list of origins;
+-- `max_age`, seconds that a browser may keep the answer to a preflight (600).
+-- It answers preflights itself, whether or not there is a route. Use it first, so that errors have its
 -- headers too.
 function M.cors(opts)
-  opts = opts == nil and {} or opts
-  check_options(opts, OPTIONS, "cors")
+  opts = check_options(opts, OPTIONS, "ml.web.cors")
   local origins = opts.origins == nil and "*" or opts.origins
   local any = origins == "*"
   if any and opts.credentials then
-    error("option 'credentials' of cors: browsers refuse it for all origins; name those that may", 2)
+    fail("option 'credentials' of ml.web.cors: browsers refuse it for all origins; list the origins instead")
   end
   local is_allowed = matcher(origins)
   local methods = join_tokens(opts.methods or METHODS, "methods")
@@ -61,7 +63,7 @@ function M.cors(opts)
   local expose = opts.expose and join_tokens(opts.expose, "expose")
   local max_age = opts.max_age or 600
 
-  --- What both kinds of answers have.
+  --- Headers that preflights and other answers share.
   local function allow(headers, origin)
     headers["Access-Control-Allow-Origin"] = any and "*" or origin
     if opts.credentials then headers["Access-Control-Allow-Credentials"] = "true" end

@@ -1,57 +1,53 @@
 --- Files as responses: conditional requests (RFC 9110 section 13) and ranges (section 14).
 local conditional = require "moonloop.web.conditional"
 local core = require "moonloop.web.files.core"
+local fail = require "moonloop.core".fail
+local options = require "moonloop.core.options"
 local response = require "moonloop.web.response"
 local web_core = require "moonloop.web.core"
 local types = require "moonloop.web.types"
 
---- Bytes: a file of at most so many is read at once, a larger one in pieces of that size while the
--- client takes them.
+--- A file of at most this many bytes is read at once, a larger one in pieces of this size as the client
+-- takes them.
 local PIECE = 64 * 1024
 
 local OPTIONS = { path = "string", type = "string", name = "string", max_age = "integer" }
 
 local M = {}
 
---- Raises what is wrong with the options of a file, at `level`.
-local function check_options(opts, level)
-  for name, value in pairs(opts) do
-    local wanted = OPTIONS[name]
-    if not wanted then error("unknown option '" .. tostring(name) .. "' of a file", level + 1) end
-    local given = wanted == "integer" and math.type(value) or type(value)
-    if given ~= wanted then
-      error("option '" .. name .. "' of a file is a " .. type(value) .. " (expected " .. wanted .. ")",
-        level + 1)
-    end
+--- Returns what is wrong with the fields of a file, or nil.
+local function problem_of(file, whose, what)
+  local problem = options.problem(file, OPTIONS, whose, what)
+  if problem then return problem end
+  if not file.path then return "a file has no path" end
+  if file.max_age and file.max_age < 0 then
+    return options.wrong("max_age", file.max_age, "a number of seconds", whose, what)
   end
-  if not opts.path then error("a file has no path", level + 1) end
-  if opts.max_age and opts.max_age < 0 then
-    error("option 'max_age' of a file is negative", level + 1)
-  end
-  if opts.name and opts.name:find("%c") then
-    error("option 'name' of a file has a control character", level + 1)
+  if file.name and file.name:find("%c") then
+    return what .. " 'name' of " .. whose .. " has a control character"
   end
 end
 
 --- web.file(path [, {type =, name =, max_age =}]): the response that sends a file. `type` is its
--- Content-Type (by default the extension says it); with a `name` browsers save it under that name;
--- caches may keep it for `max_age` seconds. Ranges and conditional requests are answered. A file
--- that cannot be opened is an error of the handler: 500. Use app:static for paths that clients name.
+-- Content-Type (by default taken from the extension); with `name`, browsers save it under that name;
+-- caches may keep it for `max_age` seconds. Ranges and conditional requests are supported. A file that
+-- cannot be opened is an error of the handler: 500. Use app:static for paths that come from clients.
 function M.file(path, opts)
   if type(path) ~= "string" then
-    error("bad argument #1 to 'file' (string expected, got " .. type(path) .. ")", 2)
+    fail("bad argument #1 to 'ml.web.file' (string expected, got " .. type(path) .. ")")
   end
   if opts ~= nil and type(opts) ~= "table" then
-    error("bad argument #2 to 'file' (table expected, got " .. type(opts) .. ")", 2)
+    fail("the options of ml.web.file are a " .. type(opts) .. " (expected a table)")
   end
   local file = { path = path }
   for name, value in pairs(opts or {}) do file[name] = value end
-  check_options(file, 2)
+  local problem = problem_of(file, "ml.web.file", "option")
+  if problem then fail(problem) end
   return response.new { file = file }
 end
 
---- Content-Disposition for saving as `name` (RFC 6266): names beyond plain ASCII are sent encoded
--- (RFC 8187), with a plain one for clients that do not know that.
+--- Content-Disposition for saving as `name` (RFC 6266): names that are not plain ASCII are sent encoded
+-- (RFC 8187), with a plain one for clients that do not know the encoding.
 local function disposition(name)
   local plain = name:gsub("[\x80-\xff]+", "_"):gsub('["\\%%]', "_")
   local header = 'attachment; filename="' .. plain .. '"'
@@ -60,7 +56,7 @@ local function disposition(name)
   return header .. "; filename*=UTF-8''" .. encoded
 end
 
---- A function that streams the pieces in the list: texts, and {first, last} offsets in `file`.
+--- Makes a function that streams the pieces in the list: texts, and {first, last} offsets in `file`.
 local function streamer(file, pieces)
   return function(out)
     local _ <close> = file
@@ -72,8 +68,8 @@ local function streamer(file, pieces)
         while at <= last do
           local bytes, err = file:read(at, math.min(PIECE, last - at + 1))
           if not bytes then error(err, 0) end
-          -- The length has been sent: ending here breaks the response off.
-          if bytes == "" then error("the file became shorter while it was sent") end
+          -- The length has been sent already, so the error cuts the response short.
+          if bytes == "" then error("the file became shorter while it was being sent") end
           out:write(bytes)
           at = at + #bytes
         end
@@ -82,7 +78,7 @@ local function streamer(file, pieces)
   end
 end
 
---- What multipart/byteranges has for these ranges (section 14.6): its pieces, and their length.
+--- The pieces of a multipart/byteranges body for these ranges (section 14.6), and their length.
 local function multipart(ranges, boundary, content_type, size)
   local pieces, length = {}, 0
   for i = 1, #ranges, 2 do
@@ -112,7 +108,7 @@ local function set_body(res, req, content, pieces, length)
   res.stream = streamer(content, pieces)
 end
 
---- Turns `res` into a response without the file: 304, 412 or 416.
+--- Turns `res` into a response without a body: 304, 412 or 416.
 local function leave_out(res, status, content, size)
   if type(content) ~= "string" then content:close() end
   local headers = res.headers
@@ -127,9 +123,9 @@ local function leave_out(res, status, content, size)
 end
 
 --- answer(req, opts, size, etag, modified, content) -> response for a file as core.open returns it.
--- opts: `path` or `type`, `name`, `max_age`, and the `status` and `headers` that a handler has set.
+-- opts: `path` or `type`, `name`, `max_age`, and the `status` and `headers` set by a handler.
 function M.answer(req, opts, size, etag, modified, content)
-  -- A copy of the headers: the handler may use its response again.
+  -- Copies the headers, since the handler may use its response again.
   local res = response.new { status = opts.status, headers = web_core.headers(opts.headers) }
   local headers, status, ranges = res.headers, res.status, {}
   local content_type = headers["Content-Type"] or opts.type or types.of(opts.path)
@@ -161,14 +157,15 @@ end
 function M.finish(req, res)
   local file = res.file
   if type(file) == "string" then file = { path = file } end
-  check_options(file, 0)
+  local problem = problem_of(file, "the file of a response", "field")
+  if problem then error(problem, 0) end
   local size, etag, modified, _, content = core.open(file.path, PIECE)
   if not size then error(etag, 0) end
   return M.answer(req, { path = file.path, type = file.type, name = file.name, max_age = file.max_age,
     status = res.status, headers = res.headers }, size, etag, modified, content)
 end
 
---- The same for a path beneath the directory `root` that a client has named (see core.open_beneath).
+--- The same for a path from a client, beneath the directory `root` (see core.open_beneath).
 function M.open_beneath(root, path, index) return core.open_beneath(root, path, index, PIECE) end
 
 return M

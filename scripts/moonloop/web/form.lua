@@ -1,20 +1,30 @@
 --- `req:form()` and `req:parts()`: the forms that browsers send (the URL standard's
 -- application/x-www-form-urlencoded, and multipart/form-data of RFC 7578).
 --
--- What is wrong with a form is an error object of kind "form" with the status of the answer: 400,
--- 413 where a limit is exceeded, 415 for a body that is no form.
+-- A bad form is an error object of kind "form" with the status of the answer: 400, 413 if a limit is
+-- exceeded, 415 for a body that is not a form.
 local core = require "moonloop.core"
 local file_writer = require "moonloop.file_writer"
 local forms = require "moonloop.forms"
+local options = require "moonloop.core.options"
+
+local fail = core.fail
 
 local M = {}
 
+local function check_limit(value)
+  if math.type(value) ~= "integer" or value < 0 then return "an integer from 0" end
+end
+
+local OPTIONS = { raise = "boolean", max_fields = check_limit, max_header = check_limit, max_field = check_limit,
+  max_file = check_limit }
+
 local MB = 1024 * 1024
 
--- Bytes, but for max_fields. The parts of a stream are bounded by the route's max_body.
+-- In bytes, except max_fields. The parts of a stream are bounded by the route's max_body.
 local FORM_LIMITS = { max_fields = 1000, max_header = 8192, max_field = MB, max_file = 10 * MB }
-local PARTS_LIMITS = { max_fields = 1000, max_header = 8192, max_field = math.maxinteger,
-  max_file = math.maxinteger }
+local PARTS_LIMITS = { max_fields = FORM_LIMITS.max_fields, max_header = FORM_LIMITS.max_header,
+  max_field = math.maxinteger, max_file = math.maxinteger }
 
 local READ_LIMIT = MB -- of part:read()
 
@@ -22,22 +32,17 @@ local function form_error(status, message)
   return core.error { kind = "form", status = status, message = message }
 end
 
---- The limits of a call on top of those that hold without them. Wrong ones are the mistake of the
--- script that called into this file.
-local function limits_of(given, defaults)
-  if given == nil then return defaults end
-  if type(given) ~= "table" then
-    error("the limits of a form are a " .. type(given) .. " (expected a table)", 3)
-  end
+--- The limits of a call: its options on top of the defaults. Also returns whether errors are raised.
+local function limits_of(opts, defaults, whose)
+  if opts == nil then return defaults, true end
+  options.check(opts, OPTIONS, whose)
   local limits = {}
-  for name, default in pairs(defaults) do limits[name] = given[name] or default end
-  for name, value in pairs(given) do
-    if not defaults[name] then error("unknown limit '" .. tostring(name) .. "' of a form", 3) end
-    if math.type(value) ~= "integer" or value < 0 then
-      error("limit '" .. name .. "' of a form is not an integer from 0", 3)
-    end
-  end
-  return limits
+  for name, default in pairs(defaults) do limits[name] = opts[name] or default end
+  return limits, opts.raise ~= false
+end
+
+local function check_request(req, method)
+  if type(req) ~= "userdata" then core.bad_self(req, "request", method) end
 end
 
 --- The media type of the body, in lower case; and the whole Content-Type.
@@ -51,7 +56,7 @@ end
 local Stream = {} -- reader, current part, and the iterator of the body's pieces
 Stream.__index = Stream
 
---- Begins to read the parts of the body. Returns nil, err when it is no multipart form.
+--- Begins to read the parts of the body. Returns nil, err if it is not a multipart form.
 local function open_stream(req, limits)
   local _, content_type = content_type_of(req)
   local reader, err = forms.multipart(content_type, limits.max_fields, limits.max_header,
@@ -62,8 +67,8 @@ local function open_stream(req, limits)
   return stream
 end
 
---- The next event of the parser, which gets pieces of the body as it wants them: see
--- forms.multipart's reader. After "end" and the rest of the body, nil.
+--- The next event of the parser, which is fed pieces of the body as needed: see the reader of
+-- forms.multipart. nil after "end" and the rest of the body.
 function Stream:pull()
   while true do
     local event, a, b, c, d = self.reader:next()
@@ -80,16 +85,19 @@ function Stream:pull()
   end
 end
 
-local Part = {} -- what scripts see; `stream` is its stream
+local Part = {} -- the object that scripts see; `stream` is the one it comes from
 Part.__index = Part
 Part.__name = "moonloop.web.part"
 
---- The next piece of the part's content; nil at its end, nil and an error object when the form is
--- bad.
+local function check_part(part, method)
+  if getmetatable(part) ~= Part then core.bad_self(part, "part", method) end
+end
+
+--- The next piece of the part's content; nil at its end, nil and an error object if the form is bad.
 local function next_piece(part)
   local stream = part.stream
   if stream.part ~= part then
-    error("part '" .. part.name .. "' was left behind: it can be read before the next one only", 3)
+    fail("part '" .. part.name .. "' can no longer be read: read each part before asking for the next one")
   end
   if part.ended then return nil end
   local event, piece = stream:pull()
@@ -98,7 +106,7 @@ local function next_piece(part)
   return nil, event == "bad" and piece or nil
 end
 
---- The next part, past what is left of the last one; nil at the end; nil, err when the form is bad.
+--- The next part, after skipping the rest of the last one; nil at the end; nil, err if the form is bad.
 function Stream:next_part()
   if self.part then
     repeat
@@ -115,7 +123,7 @@ function Stream:next_part()
   return self.part
 end
 
---- All that is left of the part, at most `max` bytes; nil, err when the form is bad.
+--- The rest of the part, at most `max` bytes; nil, err if the form is bad.
 local function read(part, max)
   local pieces, size = {}, 0
   while true do
@@ -130,12 +138,13 @@ local function read(part, max)
   end
 end
 
---- part:read([max]) -> its content, or what is left of it. Raises an error with the status 413 when
--- that is more than `max` bytes (1 MB).
+--- part:read([max]) -> its content, or the rest of it. Raises an error with the status 413 if that is
+-- more than `max` bytes (1 MB).
 function Part:read(max)
+  check_part(self, "read")
   if max == nil then max = READ_LIMIT end
   if math.type(max) ~= "integer" or max < 0 then
-    error("bad argument #1 to 'read' (a number of bytes expected)", 2)
+    fail("bad argument #1 to 'part:read' (a number of bytes expected)")
   end
   local content, err = read(self, max)
   if err then error(err, 0) end
@@ -144,6 +153,7 @@ end
 
 --- for piece in part:chunks() do: its content as it comes.
 function Part:chunks()
+  check_part(self, "chunks")
   return function()
     local piece, err = next_piece(self)
     if err then error(err, 0) end
@@ -151,11 +161,12 @@ function Part:chunks()
   end
 end
 
---- part:save(path) -> bytes | nil, err: writes what is left of the content to a file, without
--- blocking the loop. It has the name `path` once it is whole; until then it is called
--- path.RANDOM.part, and is removed if the form is bad, the client goes away or the disk is full (an
--- error of kind "file"). Raises the error objects of bad forms.
+--- part:save(path) -> bytes | nil, err: writes the rest of the content to a file without blocking the
+-- loop. The file gets the name `path` once it is complete. Until then it is called path.RANDOM.part,
+-- and is removed if the form is bad, the client goes away or the disk is full (an error of kind
+-- "file"). Raises the error objects of bad forms.
 function Part:save(path)
+  check_part(self, "save")
   local file <close>, err = file_writer.create(path)
   if not file then return nil, err end
   local size = 0
@@ -169,19 +180,25 @@ function Part:save(path)
   return size
 end
 
---- for part in req:parts([limits]) do: the parts of a multipart form while it is received. A part
--- has name, filename (nil for a field that is no file; as the client sent it: no path to write to),
--- content_type, headers, and is read with part:read([max]), part:chunks() or part:save(path) before
--- the next one; what is not read is skipped. `limits`: max_fields (parts, 1000), max_header (bytes of a part's
--- headers, 8192), max_field and max_file (bytes of a part without and with a file name; by default
--- what max_body of the route allows). Raises the error objects of bad forms.
-function M.parts(req, limits)
-  local stream, err = open_stream(req, limits_of(limits, PARTS_LIMITS))
-  if not stream then error(err, 0) end
+--- for part in req:parts([opts]) do: the parts of a multipart form while it is received. A part has
+-- name, filename (nil if it is not a file; chosen by the client, so never a path to write to),
+-- content_type and headers, and is read with part:read([max]), part:chunks() or part:save(path) before
+-- the next one; unread content is skipped. `opts`: max_fields (parts, 1000), max_header (bytes of a
+-- part's headers, 8192), max_field and max_file (bytes of a part without and with a file name; by
+-- default what max_body of the route allows); raise (true): a bad form raises; with false, this call
+-- or the iterator returns nil and the error.
+function M.parts(req, opts)
+  check_request(req, "parts")
+  local limits, raises = limits_of(opts, PARTS_LIMITS, "req:parts")
+  local stream, err = open_stream(req, limits)
+  if not stream then
+    if raises then error(err, 0) end
+    return nil, err
+  end
   return function()
     local part, wrong = stream:next_part()
-    if wrong then error(wrong, 0) end
-    return part
+    if wrong and raises then error(wrong, 0) end
+    return part, wrong
   end
 end
 
@@ -198,8 +215,11 @@ local function read_multipart(req, limits)
       return values, fields
     end
     local value
-    value, wrong = read(part, math.maxinteger) -- the stream has its limits
+    value, wrong = read(part, math.maxinteger) -- the limits of the stream apply
     if wrong then return nil, wrong end
+    if not part.filename and not utf8.len(value) then
+      return nil, form_error(400, ("field '%s' is not UTF-8 (send binary data as a file)"):format(part.name))
+    end
     if part.filename then
       value = { filename = part.filename, content_type = part.content_type, body = value }
     end
@@ -208,28 +228,36 @@ local function read_multipart(req, limits)
   end
 end
 
--- Request -> its form as it was read: a streamed body comes once, and middleware may ask first.
+-- Request -> its parsed form: a streamed body can be read only once, and middleware may ask first.
 local known = setmetatable({}, { __mode = "k" })
 
---- req:form([limits]) -> values, fields | nil, err. `values` is a table of name -> value; of equal
--- names the last one stands, and `fields` is the list of all as {name =, value =} in their order. A
--- value is a string, or for a file {filename =, content_type =, body =} (a file field that was left
--- empty: filename and body are ""). `limits`: max_fields (1000), max_header (8192 bytes of a part's
--- headers), max_field (1 MB) and max_file (10 MB; the whole body is bounded by the route's
--- max_body). An error has the status 400, 413 or 415. A second call gives the same results.
-function M.form(req, limits)
-  limits = limits_of(limits, FORM_LIMITS)
-  local form = known[req]
-  if form then return form[1], form[2] end
+--- Reads the form of a request. Returns its values and fields, or nil and an error.
+local function read_form(req, limits)
   local media_type = content_type_of(req)
   if media_type == "application/x-www-form-urlencoded" then
-    form = { forms.urlencoded(req.body, limits.max_fields, limits.max_field) }
+    return forms.urlencoded(req.body, limits.max_fields, limits.max_field)
   elseif media_type == "multipart/form-data" then
-    form = { read_multipart(req, limits) }
-  else
-    return nil, form_error(415, "the body is no form")
+    return read_multipart(req, limits)
   end
-  known[req] = form
+  return nil, form_error(415, "the body is not a form")
+end
+
+--- req:form([opts]) -> values, fields. `values` is a table of name -> value; if a name repeats, the last
+-- value is kept. `fields` is the list of all as {name =, value =} in their order. A value is a string,
+-- or for a file {filename =, content_type =, body =} (filename and body are "" if the field was left
+-- empty). `opts`: max_fields (1000), max_header (8192 bytes of a part's headers), max_field (1 MB) and
+-- max_file (10 MB; the whole body is bounded by the route's max_body); raise (true): a bad form raises
+-- an error with the status 400, 413 or 415; with false, the results are nil and the error. A second call
+-- gives the same results.
+function M.form(req, opts)
+  check_request(req, "form")
+  local limits, raises = limits_of(opts, FORM_LIMITS, "req:form")
+  local form = known[req]
+  if not form then
+    form = { read_form(req, limits) }
+    known[req] = form
+  end
+  if not form[1] and raises then error(form[2], 0) end
   return form[1], form[2]
 end
 

@@ -1,20 +1,29 @@
 --- Response objects: what a handler returns for full control, and what middleware gets and changes.
 --
 -- A response is a table with a `status` and one of `body` (a string), `json` (a value to encode),
--- `stream` and `file`. The headers are under `_headers`: as they were given until a script asks for
--- `headers`, then a table that finds names in any case. Assigning `json` replaces the body and its
--- type; assigning `body` replaces the body and keeps the type.
+-- `stream` and `file`. The headers are in `_headers`: as they were given until a script reads `headers`,
+-- then a table that finds names in any case. Assigning `json` replaces the body and its type; assigning
+-- `body` replaces the body and keeps the type.
 --
--- Inside a chain of middleware every response is checked between two of them, and a JSON body is
--- encoded, so that what cannot be sent is an error inside the chain. The text is then under `_body`,
--- the value that it was made of under `_json`; `_checked` is set until the response is changed.
+-- In a chain of middleware, every response is checked between one middleware and the next, and a JSON
+-- body is encoded, so that a response that cannot be sent is an error inside the chain. The text is
+-- then in `_body` and the value it was made from in `_json`; `_checked` is set until the response is
+-- changed. Where a schema made the text, it is in both fields, since the handler's value has what must
+-- not leave; no other value is its own text. With a stream, `_own_headers` has the handler's own headers
+-- (chain.lua, answer_failed_stream).
 local core = require "moonloop.web.core"
 local json = require "moonloop.json"
+local options = require "moonloop.core.options"
+
+local tasks = require "moonloop.core"
+
+local fail = tasks.fail
 
 local FIELDS = { status = "integer", headers = "table", body = "string", stream = "function" }
+local KNOWN = { status = true, headers = true, body = true, json = true, stream = true, file = true }
 local BODIES = { "body", "json", "stream", "file" }
 
---- Methods of other parts, by the module that has a function of that name.
+--- Methods defined by other parts, each with its module.
 local PARTS = {
   set_cookie = "moonloop.web.cookie",
   delete_cookie = "moonloop.web.cookie",
@@ -22,6 +31,7 @@ local PARTS = {
 }
 
 local methods = setmetatable({}, {
+  __names = PARTS, -- for the prompt
   __index = function(self, name)
     local part = PARTS[name]
     if not part then return nil end
@@ -33,13 +43,13 @@ local methods = setmetatable({}, {
 
 local headers_class = getmetatable(core.headers())
 
---- The type that the server sends when the headers name none, or nil.
+--- The type that the server sends if the headers do not name one, or nil.
 local function default_type(res)
   if rawget(res, "json") ~= nil or rawget(res, "_json") ~= nil then return "application/json" end
   return (rawget(res, "body") or rawget(res, "_body")) and "text/plain; charset=utf-8"
 end
 
---- Fields that are made when they are read, or that may be changed in place then.
+--- Fields that are made when they are read, since the reader may change them in place.
 local made = {}
 
 --- The headers, as a table whose names are found in any case.
@@ -54,7 +64,7 @@ function made.headers(res)
   return headers
 end
 
---- The text of a JSON body, or of a body that was checked.
+--- The text of a JSON body, or of a checked body.
 function made.body(res)
   local value = rawget(res, "json")
   if value ~= nil then
@@ -65,10 +75,11 @@ function made.body(res)
   return rawget(res, "_body")
 end
 
---- The value of a JSON body. It may be changed, so the text is made anew.
+--- The value of a JSON body. The script may change it, so the text is made again.
 function made.json(res)
   local value = rawget(res, "_json")
   if value ~= nil then
+    if value == rawget(res, "_body") then value = json.decode(value) end
     rawset(res, "_checked", nil)
     rawset(res, "json", value)
     rawset(res, "_json", nil)
@@ -83,16 +94,16 @@ local function drop_body(res)
   rawset(res, "_body", nil)
 end
 
---- What else the assignment of a field means, where it was nil.
+--- Further effects of assigning a field that was nil.
 local assigned = { stream = drop_body, file = drop_body }
 
---- A text in the place of the body keeps the type that the old one had.
+--- A text that replaces the body keeps the old type.
 function assigned.body(res)
-  made.headers(res) -- has the type
+  made.headers(res) -- this one has the type
   drop_body(res)
 end
 
---- A value in the place of the body is sent as JSON.
+--- A value that replaces the body is sent as JSON.
 function assigned.json(res)
   drop_body(res)
   if rawget(res, "_headers") then made.headers(res)["Content-Type"] = "application/json" end
@@ -100,6 +111,7 @@ end
 
 local class = core.response
 class.__name = "moonloop.web.response"
+class.__methods, class.__names = methods, KNOWN -- for the prompt
 
 function class.__index(res, name)
   local make = made[name]
@@ -116,9 +128,10 @@ end
 
 local function as_list(value) return type(value) == "table" and value or { value } end
 
---- res:add_headers(headers): further lines, beside those of the same names; a Content-Type replaces
--- the other one. Returns the response.
+--- res:add_headers(headers): adds lines to those of the same names; a Content-Type replaces the old one.
+-- Returns the response.
 function methods.add_headers(res, headers)
+  if getmetatable(res) ~= class then tasks.bad_self(res, "response", "add_headers") end
   local all = rawget(res, "_headers")
   if getmetatable(all) ~= headers_class then
     all = core.headers(all)
@@ -136,27 +149,26 @@ function methods.add_headers(res, headers)
 end
 
 local M = {
-  --- Methods of responses, for the parts that have some to add.
+  --- The methods of responses, to which other parts add theirs.
   methods = methods,
 }
 
 --- web.response{status =, headers =, body =, json =, stream =, file =}: a response of any kind, for
--- a handler to return. At most one of the last four: `body` is sent as it is, `json` is encoded,
+-- a handler to return. At most one of the last four is given: `body` is sent as it is, `json` is encoded,
 -- `stream` is a function that writes the body piece by piece, `file` is a path or a table with one.
 function M.new(fields)
   if type(fields) ~= "table" then
-    error("bad argument #1 to 'response' (table expected, got " .. type(fields) .. ")", 2)
+    fail("bad argument #1 to 'ml.web.response' (table expected, got " .. type(fields) .. ")")
   end
   local res = { status = 200 }
   for name, value in pairs(fields) do
     local wanted = FIELDS[name]
     if not wanted and name ~= "json" and name ~= "file" then
-      error("unknown field '" .. tostring(name) .. "' of a response", 2)
+      fail(options.unknown(name, KNOWN, "ml.web.response", "field"))
     end
     local given = wanted == "integer" and math.type(value) or type(value)
     if wanted and given ~= wanted then
-      error("field '" .. name .. "' of a response is a " .. type(value) .. " (expected " ..
-        wanted .. ")", 2)
+      fail(options.wrong(name, value, wanted, "ml.web.response", "field"))
     end
     res[name == "headers" and "_headers" or name] = value
   end
@@ -164,19 +176,19 @@ function M.new(fields)
   for _, name in ipairs(BODIES) do
     if res[name] ~= nil then
       if body then
-        error("a response has either " .. body .. " or " .. name, 2)
+        fail("a response cannot have both " .. body .. " and " .. name)
       end
       body = name
     end
   end
   local file = type(res.file)
   if file ~= "nil" and file ~= "string" and file ~= "table" then
-    error("field 'file' of a response is a " .. file .. " (expected a path or a table)", 2)
+    fail("field 'file' of a response is a " .. file .. " (expected a path or a table)")
   end
   return setmetatable(res, class)
 end
 
---- The fields of a response as a plain table, which can cross to another state; nil for another
+--- The fields of a response as a plain table, which can be copied to another state; nil for any other
 -- value.
 function M.flatten(value)
   if getmetatable(value) ~= class then return nil end

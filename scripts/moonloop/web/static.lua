@@ -1,12 +1,15 @@
 --- Serving the files of a directory.
 local core = require "moonloop.web.files.core"
+local escape = require "moonloop.web.escape".escape
+local fail = require "moonloop.core".fail
 local files = require "moonloop.web.files"
+local options = require "moonloop.core.options"
 local response = require "moonloop.web.response"
 local web_core = require "moonloop.web.core"
 
-local OPTIONS = { index = "string", list = "boolean", max_age = "integer", dotfiles = "boolean" }
+local OPTIONS = { index = "string|boolean", list = "boolean", max_age = "integer", dotfiles = "boolean" }
 
---- Failures of opening that mean to a client that there is no such file.
+--- Errors of opening that a client sees as a missing file.
 local ABSENT = { ENOENT = true, ENOTDIR = true, EISDIR = true, ENAMETOOLONG = true, ELOOP = true,
   EACCES = true, EPERM = true, EINVAL = true, ENXIO = true, ENODEV = true }
 
@@ -14,8 +17,8 @@ local M = {}
 
 local function not_found() error(web_core.abort(404, web_core.reason(404)), 0) end
 
---- May this path, decoded, be looked up? It stays beneath the directory in any case, see
--- host/served_file.c; what no honest link says is not even tried.
+--- May this decoded path be looked up? served_file.c (host/http/server) keeps it beneath the directory in
+-- any case; paths that no honest link contains are not even tried.
 local function is_plain(path, dotfiles)
   if path:find("[\0\\]") or path:find("^/") or path:find("//", 1, true) then return false end
   return not ("/" .. path .. "/"):find(dotfiles and "/%.%.?/" or "/%.")
@@ -25,18 +28,15 @@ local function encode(segment)
   return (segment:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
-local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
-
-local function escape(text) return (text:gsub("[&<>\"']", ENTITIES)) end
-
---- The same path with a slash at its end. Relative, so that it leads nowhere else whatever the path
--- is, and works behind a proxy that has changed its beginning.
+--- The same path with a slash at its end, and the query. It is relative, so that no path can make it
+-- lead elsewhere, and that it works behind a proxy that changes the prefix.
 local function to_directory(req)
-  local name = req.path:match("([^/]*)$")
-  return response.new { status = 301, headers = { Location = "./" .. encode(name) .. "/" } }
+  local name, query = req.path:match("([^/]*)$"), req.query_string
+  if query ~= "" then query = "?" .. query end
+  return response.new { status = 301, headers = { Location = "./" .. encode(name) .. "/" .. query } }
 end
 
---- A page with links to what the directory has.
+--- A page with links to the entries of the directory.
 local function listing(req, names)
   local title = escape(req.path)
   local lines = { '<!DOCTYPE html>\n<html><head><meta charset="utf-8"><title>' .. title ..
@@ -51,35 +51,33 @@ local function listing(req, names)
 end
 
 local function check_options(opts)
-  for name, value in pairs(opts) do
-    local wanted = OPTIONS[name]
-    if not wanted then error("unknown option '" .. tostring(name) .. "' of static", 4) end
-    local given = wanted == "integer" and math.type(value) or type(value)
-    if given ~= wanted and not (name == "index" and value == false) then
-      error("option '" .. name .. "' of static is a " .. type(value) .. " (expected " .. wanted .. ")", 4)
-    end
+  opts = options.check(opts, OPTIONS, "app:static")
+  local index = opts.index
+  if opts.max_age and opts.max_age < 0 then
+    fail(options.wrong("max_age", opts.max_age, "a number of seconds", "app:static"))
   end
-  if opts.max_age and opts.max_age < 0 then error("option 'max_age' of static is negative", 4) end
-  if opts.index and (opts.index == "" or opts.index:find("[/\0]")) then
-    error("option 'index' of static is no name of a file", 4)
+  if index == true or index == "" or index and index:find("[/\0]") then
+    fail("option 'index' of app:static must be the name of a file or false")
   end
+  return opts
 end
 
 --- new(prefix, dir [, opts]) -> the handler that serves the files of `dir` at `prefix`, for that
 -- path itself and for a route with the parameter `path`. opts: `index` ("index.html", or false),
--- the file that is sent for its directory; `list` (false), may a directory without one be listed;
--- `max_age`, seconds that caches may keep a file; `dotfiles` (false), are names that begin with a
--- dot served. Errors name the caller's caller.
+-- the file sent for its directory; `list` (false), whether a directory without one is listed;
+-- `max_age`, seconds that caches may keep a file; `dotfiles` (false), whether names that begin with a
+-- dot are served.
 function M.new(prefix, dir, opts)
   if type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/" then
-    error("the prefix of static is no path that begins with a slash", 3)
+    fail("app:static: the prefix must begin with a slash")
   end
   if type(dir) ~= "string" then
-    error("the directory of static is a " .. type(dir) .. " (expected a string)", 3)
+    fail("app:static: the directory is a " .. type(dir) .. " (expected a string)")
   end
-  if not core.is_directory(dir) then error("static: " .. dir .. " is no directory", 3) end
-  opts = opts or {}
-  check_options(opts)
+  if not core.is_directory(dir) then
+    fail(("app:static: %s is not a directory%s"):format(dir, dir:find "^/" and "" or " of the working directory"))
+  end
+  opts = check_options(opts)
   local index, list, dotfiles = opts.index, opts.list, opts.dotfiles
   if index == nil then index = "index.html" end
 

@@ -1,4 +1,4 @@
---- Media types by the extension of a file's name. What is text is UTF-8.
+--- Media types by file extension. Text is UTF-8.
 local GROUPS = {
   ["text/html"] = "html htm",
   ["text/css"] = "css",
@@ -74,7 +74,7 @@ end
 
 local M = {}
 
---- The Content-Type for a file called `path`; bytes of no known kind where it says nothing.
+--- The Content-Type for a file called `path`; application/octet-stream for an unknown extension.
 function M.of(path)
   local extension = path:match("%.([^./]+)$")
   return extension and types[extension:lower()] or "application/octet-stream"

@@ -1,6 +1,6 @@
 --- The Vary header (RFC 9110 section 12.5.5).
 
---- Says in the headers of a response that it depends on the request header `name` too.
+--- Adds the request header `name` to the Vary header of a response.
 return function(headers, name)
   local value = headers["Vary"]
   if type(value) == "table" then value = table.concat(value, ", ") end

@@ -1,0 +1,65 @@
+/* moonloop.signals: for the host's own commands. */
+#include "core/signals.h"
+#include "base/output.h"
+#include "base/write_all.h"
+#include "bindings/core/open.h"
+
+static Signals *check_signals(lua_State *L) {
+  Signals *s = signals_of(L);
+  if (!s) luaL_error(L, "signals are caught in the main runtime of the process only");
+  return s;
+}
+
+static int push_taken(lua_State *L, Signals *s) {
+  lua_pushstring(L, signals_name(s->taken));
+  s->taken = 0;
+  return 1;
+}
+
+static void wait_cancel(Task *t, void *op) {
+  (void)t;
+  ((Signals *)op)->waiter.task = NULL;
+}
+
+static int wait_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  Signals *s = op;
+  s->waiter.task = NULL;
+  return push_taken(L, s);
+}
+
+static const WaitType signal_wait = {
+    .name = "signal", .cancel = wait_cancel, .finish = wait_finish};
+
+/* wait() -> "SIGINT", "SIGTERM" or "SIGHUP": suspends until the next signal, which then has no
+   other effect. One task at a time. */
+static int l_wait(lua_State *L) {
+  Signals *s = check_signals(L);
+  Task *t = ml_wait_enter(L, "signals.wait");
+  if (s->waiter.task) return luaL_error(L, "another task waits for signals");
+  if (s->taken) return push_taken(L, s);
+  s->waiter = ml_wait_waker(t);
+  return ml_wait_suspend(L, t, &signal_wait, s);
+}
+
+/* keep(): from now on, a signal that no task waits for is kept for the next wait. */
+static int l_keep(lua_State *L) {
+  check_signals(L)->keep = true;
+  return 0;
+}
+
+/* say(text): prints it on standard error, unless that would block because nobody reads there: what
+   the process does next must not depend on it. */
+static int l_say(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  if (output_has_room(STDERR_FILENO)) write_all(STDERR_FILENO, text, n);
+  return 0;
+}
+
+int luaopen_moonloop_signals(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"wait", l_wait}, {"keep", l_keep}, {"say", l_say}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

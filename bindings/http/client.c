@@ -1,0 +1,276 @@
+/* moonloop.http.core: HTTP/1.1 without TLS, on llhttp over the loop (host/http/client/client_*.h).
+   No policy here: redirects, retries, options and Response objects are in
+   scripts/moonloop/http/init.lua. moonloop.http.curl does the same with libcurl.
+
+   pool(opts) -> pool
+     A pool of connections. opts, a table: `max_connections` at a time, in all (an integer);
+     `max_per_origin` (an integer; nil: the same); `idle`, seconds after which a connection without
+     a request is closed. A missing option means no limit. Further requests wait in line. When the
+     pool is collected, its connections are closed. `server`: a server of moonloop.web.core without
+     a socket, which all requests go to, whatever their host.
+   pool:close([abort])
+     Takes no more requests: idle connections are closed at once, the others after their requests,
+     or with `abort`, which makes these fail, at once as well.
+
+   request(pool, method, url, lines, body, timeout, max_body, stream, unix_path)
+     -> status, body, head, url | nil, err
+     Suspends until the whole response has arrived, or with `stream` its head.
+       method     in capitals, a token
+       url        http://..., absolute. Characters that are not allowed in a URL are
+                  percent-encoded. A user and password become Basic credentials unless `lines` has
+                  an Authorization header
+       lines      "" or header lines, each "Name: value\r\n", checked by the caller, without
+                  Content-Length and Transfer-Encoding. Host, User-Agent, Accept and
+                  Accept-Encoding are added if they are missing
+       body       a string or nil
+       timeout    seconds for the whole request, may be infinite; 0 ends at once. With `stream`,
+                  for everything up to the head, and then again for each read
+       max_body   bytes of the decoded body, may be infinite: more is an error "http", "too_large"
+       stream     true: `body` is a reader
+       unix_path  of the socket to connect to, or nil; the Host header is still the URL's
+     Returns
+       status     an integer from 200 on
+       body       the decoded body, or the reader
+       head       the header lines as text, names in lower case: `headers` of moonloop.http.curl
+                  makes a table of it
+       url        the requested URL in its normal form, without user and password
+     Errors have the kinds "dns", "network", "timeout" and "http", and begin with method and URL.
+     If a kept connection turns out to be closed before any byte of a response came, it is replaced
+     once, for idempotent methods.
+
+   begin(pool, method, url, lines, length, timeout, unix_path) -> upload | nil, err
+     Sends the head of a request whose body follows in pieces: `length` bytes, or chunked if that is
+     nil. Suspends until there is a connection. `timeout` bounds each wait.
+   upload:write(chunk) -> true | false | nil, err
+     Suspends while more than 64 kB are unsent. false: the response has already come, the rest of
+     the body is not wanted, and `response` returns it. More than `length` bytes raise.
+   upload:response(max_body, stream) -> as `request`
+     Ends the body and waits for the response. Fewer than `length` bytes raise, unless the response
+     has already come. The upload is then over.
+   upload:close()
+     Ends the exchange if it is not over. Also __gc and __close.
+
+   reader:read() -> chunk | nil | nil, err
+     The next piece of the body, never empty, at most 64 kB; nil at its end. Suspends until there is
+     one. One task at a time. The server is held back while more than 128 kB wait to be read.
+   reader:close()
+     Ends the transfer if the body was not read to its end. Also __gc and __close.
+
+   Cancelling a task in any of these ends its exchange and closes its connection. */
+#include "bindings/http/client.h"
+#include "bindings/class.h"
+#include "bindings/http/open.h"
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#define POOL "moonloop.http.core.pool"
+
+size_t client_check_size(lua_State *L, int index) {
+  lua_Number n = luaL_checknumber(L, index);
+  return n < 9e15 ? (size_t)n : SIZE_MAX;
+}
+
+/* --- the outcome of an exchange --- */
+
+int client_push_error(lua_State *L, const ClientExchange *x) {
+  const ClientRequest *r = &x->request;
+  const char *shown = r->shown;
+  if (!shown) {
+    lua_pushlstring(L, r->base, r->base_len);
+    lua_pushfstring(L, "%s/%s", lua_tostring(L, -1), r->url.target);
+    shown = lua_tostring(L, -1);
+  }
+  int n = ml_error_return(L, x->error_kind, x->error_code, "%s %s: %s", r->method, shown, x->error);
+  return n + client_push_in_memory(L, x);
+}
+
+int client_push_in_memory(lua_State *L, const ClientExchange *x) {
+  if (!x->in_memory) return 0;
+  lua_pushinteger(L, (lua_Integer)x->in_memory);
+  return 1;
+}
+
+void client_drop_undelivered(ClientPools *client) {
+  ClientExchange *x = client->delivering;
+  client->delivering = NULL;
+  if (x) client_exchange_release(x);
+}
+
+int client_push_response(lua_State *L, ClientExchange *x, int url) {
+  const ClientResponse *r = &x->response;
+  ClientPools *client = x->client;
+  int n = 4;
+  client->delivering = x;
+  if (x->error_kind) {
+    n = client_push_error(L, x);
+  } else {
+    lua_pushinteger(L, r->status);
+    lua_pushlstring(L, r->body.data ? r->body.data : "", r->body.len);
+    lua_pushlstring(L, r->head.data ? r->head.data : "", r->head.len);
+    lua_pushvalue(L, url);
+    n += client_push_in_memory(L, x);
+  }
+  client_drop_undelivered(client); /* it is delivered */
+  return n;
+}
+
+void client_describe(const ClientExchange *x, const char *what, char *text, size_t size) {
+  const char *url = x->request.shown; /* without its path, which is private */
+  if (!url) url = x->request.base;
+  size_t n = strlen("http://");
+  n += strcspn(url + n, "/?#");
+  snprintf(text, size, "http %s %s %.*s", what, x->request.method, (int)n, url);
+}
+
+/* --- requests for a whole response --- */
+
+void client_cancel(Task *task, void *op) {
+  (void)task;
+  client_exchange_release(op);
+}
+
+static int request_finish(lua_State *L, Task *task, void *op) {
+  (void)task;
+  return client_push_response(L, op, 3);
+}
+
+void client_describe_request(const Task *task, const void *op, char *text, size_t size) {
+  (void)task;
+  client_describe(op, "request", text, size);
+}
+
+static const WaitType request_wait = {.name = "http request",
+                                      .cancel = client_cancel,
+                                      .finish = request_finish,
+                                      .describe = client_describe_request};
+
+ClientPool *client_check_pool(lua_State *L, int index) {
+  ClientPool **pool = luaL_checkudata(L, index, POOL);
+  return *pool;
+}
+
+ClientExchange *client_send(lua_State *L, ClientPool *pool, const ClientRequest *request,
+                            size_t max_body, bool by_pieces) {
+  client_drop_undelivered(pool->client);
+  ClientExchange *x = client_exchange_start(pool, request, max_body, by_pieces);
+  if (!x) luaL_error(L, "not enough memory");
+  return x;
+}
+
+int client_start(lua_State *L, ClientPool *pool, int url, ClientRequest *request, double timeout,
+                 size_t max_body, bool by_pieces, ClientExchange **x) {
+  int failed = client_check_url(L, url, request);
+  if (failed) return failed;
+  if (timeout <= 0)
+    return ml_error_return(L, "timeout", "CURLE_OPERATION_TIMEDOUT",
+                           "%s %s: not finished within 0 s", request->method, request->shown);
+  *x = client_send(L, pool, request, max_body, by_pieces);
+  return 0;
+}
+
+int client_start_arguments(lua_State *L, ClientRequest *request, int unix_path, double timeout,
+                           size_t max_body, bool by_pieces, ClientExchange **x) {
+  ClientPool *pool = client_check_pool(L, 1);
+  request->method = luaL_checkstring(L, 2);
+  request->lines = luaL_optlstring(L, 4, "", &request->lines_len);
+  request->unix_path = luaL_optstring(L, unix_path, NULL);
+  return client_start(L, pool, 3, request, timeout, max_body, by_pieces, x);
+}
+
+static int l_request(lua_State *L) {
+  size_t body_len = 0;
+  lua_settop(L, 9);
+  ClientRequest request = {.body = luaL_optlstring(L, 5, NULL, &body_len)};
+  request.body_len = body_len;
+  double timeout = luaL_checknumber(L, 6);
+  size_t max_body = client_check_size(L, 7);
+  if (lua_toboolean(L, 8)) return client_stream(L, &request, timeout, max_body);
+  Task *task = ml_wait_enter(L, "ml.http");
+  ClientExchange *x;
+  int failed = client_start_arguments(L, &request, 9, timeout, max_body, false, &x);
+  if (failed) return failed;
+  if (client_exchange_has(x, CLIENT_WANTS_END)) return client_push_response(L, x, 3);
+  if (client_exchange_wait(x, CLIENT_WANTS_END, ml_wait_waker(task), timeout))
+    return ml_wait_suspend(L, task, &request_wait, x);
+  client_exchange_release(x);
+  return luaL_error(L, "not enough memory");
+}
+
+/* --- pools --- */
+
+static int l_pool_gc(lua_State *L) {
+  ClientPool **pool = lua_touserdata(L, 1);
+  if (*pool) client_pool_free(*pool);
+  *pool = NULL;
+  return 0;
+}
+
+/* pool:close([abort]): no more requests; idle connections are closed at once, the others after
+   theirs, or with `abort` at once, too */
+static int l_pool_close(lua_State *L) {
+  ClientPool *pool = client_check_pool(L, 1);
+  if (lua_toboolean(L, 2))
+    client_pool_abort(pool);
+  else
+    client_pool_retire(pool);
+  return 0;
+}
+
+static int l_client_gc(lua_State *L) {
+  ClientPools **client = lua_touserdata(L, 1);
+  if (*client) client_pools_free(*client);
+  *client = NULL;
+  return 0;
+}
+
+static unsigned check_count(lua_State *L, const char *name, lua_Number otherwise) {
+  lua_getfield(L, 1, name);
+  lua_Number n = luaL_optnumber(L, -1, otherwise);
+  lua_pop(L, 1);
+  if (!(n >= 1)) luaL_error(L, "%s: a number of at least 1 expected", name);
+  return n < 1e9 ? (unsigned)n : 1000000000;
+}
+
+/* Upvalue 1 keeps the runtime's client. */
+static int l_pool(lua_State *L) {
+  ClientPools **client = lua_touserdata(L, lua_upvalueindex(1));
+  luaL_checktype(L, 1, LUA_TTABLE);
+  unsigned max = check_count(L, "max_connections", HUGE_VAL);
+  unsigned per_origin = check_count(L, "max_per_origin", max);
+  lua_getfield(L, 1, "idle");
+  double idle = luaL_optnumber(L, -1, HUGE_VAL);
+  if (!(idle >= 0)) return luaL_error(L, "idle: a number of seconds of at least 0 expected");
+  if (!*client) *client = client_pools_new(runtime_of(L));
+  MemoryPort *port = NULL;
+  bool in_memory = lua_getfield(L, 1, "server") != LUA_TNIL;
+  int server = lua_gettop(L);
+  if (in_memory) {
+    lua_getfield(L, server, "memory");
+    port = lua_touserdata(L, -1);
+  }
+  ClientPool **pool = lua_newuserdatauv(L, sizeof *pool, 1);
+  *pool = NULL;
+  luaL_setmetatable(L, POOL);
+  if (*client) *pool = client_pool_new(*client, max, per_origin, idle);
+  if (!*pool) return luaL_error(L, "not enough memory");
+  (*pool)->port = port;
+  lua_pushvalue(L, server); /* the port is a part of it */
+  lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
+int luaopen_moonloop_http_core(lua_State *L) {
+  static const luaL_Reg pool_methods[] = {{"close", l_pool_close}, {NULL, NULL}};
+  class_make(L, POOL, pool_methods, l_pool_gc, NULL);
+  client_stream_open(L);
+
+  lua_createtable(L, 0, 5);
+  lua_pushcfunction(L, l_request);
+  lua_setfield(L, -2, "request");
+  lua_pushcfunction(L, client_begin);
+  lua_setfield(L, -2, "begin");
+  client_bare_open(L);
+  class_set_with_place(L, "pool", l_pool, l_client_gc);
+  return 1;
+}

@@ -1,0 +1,32 @@
+/* moonloop.supervised: a worker process and its supervisor, for `moonloop serve`. If number() is
+   nil, the others must not be called. */
+#include "serve/supervised.h"
+#include "bindings/serve/open.h"
+
+/* number() -> the number of this worker process, from 1 | nil in other processes */
+static int l_number(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, SUPERVISED_KEY);
+  const Supervised *s = lua_touserdata(L, -1);
+  if (!s) return 0;
+  lua_pushinteger(L, s->number);
+  return 1;
+}
+
+/* loads(path): this worker is about to read code from that file. */
+static int l_loads(lua_State *L) {
+  supervised_say_file(luaL_checkstring(L, 1));
+  return 0;
+}
+
+/* ready(drain): this worker is serving; it takes at most `drain` seconds to end cleanly. */
+static int l_ready(lua_State *L) {
+  supervised_say_ready(luaL_checknumber(L, 1));
+  return 0;
+}
+
+int luaopen_moonloop_supervised(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"number", l_number}, {"loads", l_loads}, {"ready", l_ready}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,174 @@
+/* moonloop.file_writer: files written on libuv's thread pool, under another name until they are
+   complete. */
+#include "bindings/class.h"
+#include "bindings/web/open.h"
+#include "core/thread_job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WRITER "moonloop.file_writer"
+
+enum { SUFFIX = 22 }; /* ".0123456789abcdef.part" */
+
+/* Shared by the userdata and each job under way. */
+typedef struct NewFile {
+  unsigned refs;
+  int fd;      /* -1: not open yet, or closed */
+  bool exists; /* under the name of the part */
+  char *part_path;
+  char path[]; /* followed by the name of the part */
+} NewFile;
+
+typedef struct WriteJob {
+  ThreadJob job;
+  NewFile *file;
+  int error; /* errno, or 0 */
+  size_t size;
+  char bytes[];
+} WriteJob;
+
+static void release(NewFile *file) {
+  if (!file || --file->refs) return;
+  if (file->fd >= 0) close(file->fd); /* the file is not wanted, so a failure does not matter */
+  if (file->exists) unlink(file->part_path);
+  free(file);
+}
+
+static void drop(ThreadJob *head) {
+  release(((WriteJob *)head)->file);
+  free(head);
+}
+
+static WriteJob *new_job(lua_State *L, NewFile *file, void (*run)(ThreadJob *), const char *bytes,
+                         size_t n) {
+  WriteJob *job = malloc(sizeof *job + n);
+  if (!job) luaL_error(L, "not enough memory");
+  memset(job, 0, sizeof *job);
+  job->job.run = run;
+  job->job.drop = drop;
+  job->file = file;
+  job->size = n;
+  if (n) memcpy(job->bytes, bytes, n);
+  file->refs++;
+  return job;
+}
+
+/* --- on the pool's thread --- */
+
+static void create_run(ThreadJob *head) {
+  WriteJob *job = (WriteJob *)head;
+  job->file->fd = open(job->file->part_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  job->file->exists = job->file->fd >= 0;
+  if (!job->file->exists) job->error = errno;
+}
+
+static void write_run(ThreadJob *head) {
+  WriteJob *job = (WriteJob *)head;
+  for (size_t at = 0; at < job->size && !job->error;) {
+    ssize_t n = write(job->file->fd, job->bytes + at, job->size - at);
+    if (n >= 0)
+      at += (size_t)n;
+    else if (errno != EINTR)
+      job->error = errno;
+  }
+}
+
+/* Some file systems report a full disk only now. */
+static void keep_run(ThreadJob *head) {
+  WriteJob *job = (WriteJob *)head;
+  NewFile *file = job->file;
+  if (close(file->fd) && errno != EINTR) job->error = errno;
+  file->fd = -1;
+  if (!job->error && rename(file->part_path, file->path)) job->error = errno;
+  file->exists = job->error != 0;
+}
+
+/* --- for Lua --- */
+
+static int done(lua_State *L, Task *t, void *op) {
+  (void)t;
+  WriteJob *job = op;
+  int error = job->error;
+  char path[256];
+  snprintf(path, sizeof path, "%s", job->file->path);
+  drop(&job->job);
+  if (error)
+    return ml_error_return(L, "file", uv_err_name(-error), "%s: %s", path, strerror(error));
+  return 1; /* the writer, still on the top of the stack */
+}
+
+static const WaitType write_wait = {
+    .name = "a file to be written", .cancel = thread_job_cancel, .finish = done};
+
+static NewFile *check_open(lua_State *L) {
+  NewFile *file = *(NewFile **)luaL_checkudata(L, 1, WRITER);
+  if (!file || file->fd < 0) luaL_error(L, "the file is closed");
+  if (file->refs > 1) luaL_error(L, "the file is being written by another task");
+  return file;
+}
+
+/* create(path) -> writer | nil, err. The file is written beside `path`, as path.RANDOM.part. */
+static int l_create(lua_State *L) {
+  size_t n;
+  const char *path = luaL_checklstring(L, 1, &n);
+  luaL_argcheck(L, strlen(path) == n, 1, "the path contains a NUL");
+  Task *t = ml_wait_enter(L, "create");
+  lua_settop(L, 1);
+  NewFile **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  luaL_setmetatable(L, WRITER);
+  NewFile *file = malloc(sizeof *file + 2 * n + SUFFIX + 2);
+  if (!file) return luaL_error(L, "not enough memory");
+  *file = (NewFile){.refs = 1, .fd = -1, .part_path = file->path + n + 1};
+  *box = file;
+  uint64_t random;
+  randombytes_buf(&random, sizeof random);
+  memcpy(file->path, path, n + 1);
+  snprintf(file->part_path, n + SUFFIX + 1, "%s.%016llx.part", path, (unsigned long long)random);
+  return thread_job_suspend(L, t, &write_wait, &new_job(L, file, create_run, NULL, 0)->job);
+}
+
+/* writer:write(bytes) -> writer | nil, err */
+static int l_write(lua_State *L) {
+  size_t n;
+  NewFile *file = check_open(L);
+  const char *bytes = luaL_checklstring(L, 2, &n);
+  Task *t = ml_wait_enter(L, "writer:write");
+  WriteJob *job = new_job(L, file, write_run, bytes, n);
+  lua_settop(L, 1);
+  return thread_job_suspend(L, t, &write_wait, &job->job);
+}
+
+/* writer:keep() -> writer | nil, err: the file is complete and gets its name, replacing an existing
+   file. */
+static int l_keep(lua_State *L) {
+  NewFile *file = check_open(L);
+  Task *t = ml_wait_enter(L, "writer:keep");
+  WriteJob *job = new_job(L, file, keep_run, NULL, 0);
+  lua_settop(L, 1);
+  return thread_job_suspend(L, t, &write_wait, &job->job);
+}
+
+/* writer:close(), also __gc and __close: a file that was not kept is removed. */
+static int l_close(lua_State *L) {
+  NewFile **box = luaL_checkudata(L, 1, WRITER);
+  release(*box);
+  *box = NULL;
+  return 0;
+}
+
+int luaopen_moonloop_file_writer(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"write", l_write}, {"keep", l_keep}, {"close", l_close}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"create", l_create}, {NULL, NULL}};
+  class_make(L, WRITER, methods, l_close, l_close);
+  luaL_newlib(L, functions);
+  return 1;
+}

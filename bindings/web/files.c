@@ -1,0 +1,316 @@
+/* moonloop.web.files.core: files for responses, read on libuv's thread pool.
+   scripts/moonloop/web/files.lua makes responses from them. */
+#include "bindings/class.h"
+#include "bindings/web/open.h"
+#include "core/thread_job.h"
+#include "http/server/served_file.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WEB_FILE "moonloop.web.file"
+
+/* Most bytes of one read. */
+enum { MAX_READ = 16 * 1024 * 1024 };
+
+/* An open descriptor, shared by its userdata and each read under way. */
+typedef struct OpenFile {
+  int fd;
+  unsigned refs;
+} OpenFile;
+
+static void release_file(OpenFile *file) {
+  if (!file || --file->refs) return;
+  close(file->fd); /* opened for reading: nothing to wait for */
+  free(file);
+}
+
+/* --- jobs --- */
+
+typedef struct FileJob {
+  ThreadJob job;
+  int error; /* a libuv error, or 0 */
+  ServedFile found;
+  bool whole;     /* `data` has the whole content, and the file is closed */
+  OpenFile *file; /* to be read */
+  uint64_t offset;
+  size_t size; /* bytes to read; when opening a file, only if it is no larger */
+  bool dotfiles;
+  Buffer data;
+  const char *root, *path, *index; /* in `text`, or NULL */
+  char text[];
+} FileJob;
+
+/* The userdata: an open file, and a finished job until its results have been passed to Lua. */
+typedef struct FileBox {
+  OpenFile *file; /* or NULL */
+  FileJob *done;  /* or NULL */
+} FileBox;
+
+static void file_job_drop(ThreadJob *head) {
+  FileJob *job = (FileJob *)head;
+  if (job->found.fd >= 0) close(job->found.fd);
+  release_file(job->file);
+  buffer_free(&job->data);
+  free(job);
+}
+
+static const char *put_string(char **to, const char *text, size_t n) {
+  char *at = *to;
+  if (!text) return NULL;
+  memcpy(at, text, n + 1);
+  *to += n + 1;
+  return at;
+}
+
+/* A string without a NUL at `index`, or nil. */
+static const char *opt_path(lua_State *L, int index, size_t *n) {
+  *n = 0;
+  if (lua_isnoneornil(L, index)) return NULL;
+  const char *path = luaL_checklstring(L, index, n);
+  luaL_argcheck(L, strlen(path) == *n, index, "the path contains a NUL");
+  return path;
+}
+
+/* A job with copies of the strings at these indices (0: none), which reads at most `size` bytes.
+   Pushes the box for its results. */
+static FileJob *file_job_new(lua_State *L, void (*run)(ThreadJob *job), int root, int path,
+                             int index, size_t size) {
+  size_t n[3] = {0};
+  const char *text[3] = {root ? opt_path(L, root, &n[0]) : NULL,
+                         path ? opt_path(L, path, &n[1]) : NULL,
+                         index ? opt_path(L, index, &n[2]) : NULL};
+  FileBox *box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = (FileBox){0};
+  luaL_setmetatable(L, WEB_FILE);
+  FileJob *job = calloc(1, sizeof *job + n[0] + n[1] + n[2] + 3);
+  /* The buffer is allocated here, since memory allocated by the pool's threads stays in their own
+     heaps. */
+  if (!job || !buffer_reserve(&job->data, size)) {
+    free(job);
+    luaL_error(L, "not enough memory");
+  }
+  job->size = size;
+  char *to = job->text;
+  job->root = put_string(&to, text[0], n[0]);
+  job->path = put_string(&to, text[1], n[1]);
+  job->index = put_string(&to, text[2], n[2]);
+  job->job.run = run;
+  job->job.drop = file_job_drop;
+  job->found.fd = -1;
+  return job;
+}
+
+/* The job is done. The box on the top of L owns it now, and frees it even if memory runs out. */
+static FileBox *file_job_done(lua_State *L, FileJob *job) {
+  FileBox *box = lua_touserdata(L, -1);
+  box->done = job;
+  return box;
+}
+
+static void drop_done(FileBox *box) {
+  if (box->done) file_job_drop(&box->done->job);
+  box->done = NULL;
+}
+
+/* Pushes nil and the error about the path at `index` (0: about reading). */
+static int fail(lua_State *L, FileBox *box, int index) {
+  int error = box->done->error;
+  drop_done(box);
+  const char *path = index ? lua_tostring(L, index) : "the file";
+  if (error == UV_EINVAL)
+    return ml_error_return(L, "file", "EINVAL", "%s: neither a regular file nor a directory", path);
+  return ml_error_return(L, "file", uv_err_name(error), "%s: %s", path, uv_strerror(error));
+}
+
+/* --- opening --- */
+
+static void open_run(ThreadJob *head) {
+  FileJob *job = (FileJob *)head;
+  ServedFile found = {.fd = -1};
+  job->error = job->root ? served_file_open_beneath(job->root, job->path, job->index, &found)
+                         : served_file_open(job->path, &found);
+  if (job->error) return;
+  job->found = found;
+  if (found.size > job->size) return;
+  job->error = served_file_read(found.fd, 0, found.size, &job->data);
+  job->whole = true;
+}
+
+/* The tag stays the same until somebody writes to the file, on every machine that has a copy: it
+   does not include the inode. */
+static void push_etag(lua_State *L, const ServedFile *file) {
+  char etag[64];
+  snprintf(etag, sizeof etag, "\"%llx-%llx-%x\"", (unsigned long long)file->size,
+           (unsigned long long)file->modified, (unsigned)file->modified_ns);
+  lua_pushstring(L, etag);
+}
+
+static void push_content(lua_State *L, const FileJob *job) {
+  lua_pushlstring(L, job->data.data ? job->data.data : "", job->data.len);
+}
+
+static int open_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  FileJob *job = op;
+  FileBox *box = file_job_done(L, job);
+  if (job->error) return fail(L, box, job->root ? 2 : 1);
+  /* A date in the future counts as now (RFC 9110 section 8.8.2.1). */
+  time_t now = time(NULL);
+  ServedFile found = job->found;
+  if (found.modified > now) found.modified = now;
+  if (job->whole) found.size = job->data.len; /* it may have become shorter in the meantime */
+  lua_pushinteger(L, (lua_Integer)found.size);
+  push_etag(L, &job->found);
+  lua_pushinteger(L, (lua_Integer)found.modified);
+  lua_pushboolean(L, found.is_index);
+  if (job->whole) {
+    push_content(L, job);
+  } else {
+    box->file = malloc(sizeof *box->file);
+    if (!box->file) return luaL_error(L, "not enough memory");
+    *box->file = (OpenFile){.fd = found.fd, .refs = 1};
+    job->found.fd = -1;
+    lua_pushvalue(L, -5);
+  }
+  drop_done(box);
+  return 5;
+}
+
+static const WaitType open_wait = {
+    .name = "a file to be opened", .cancel = thread_job_cancel, .finish = open_finish};
+
+static size_t check_size(lua_State *L, int index) {
+  lua_Integer size = luaL_checkinteger(L, index);
+  luaL_argcheck(L, size >= 0 && size <= MAX_READ, index, "0 to 16 MB expected");
+  return (size_t)size;
+}
+
+/* open(path, whole) -> size, etag, modified, false, content | file; or nil, err. Opens a regular
+   file; one of at most `whole` bytes is read at once, and its content is returned instead of the
+   file. `modified` is in seconds since 1970. */
+static int l_open(lua_State *L) {
+  luaL_checkstring(L, 1);
+  size_t whole = check_size(L, 2);
+  Task *t = ml_wait_enter(L, "open");
+  FileJob *job = file_job_new(L, open_run, 0, 1, 0, whole);
+  return thread_job_suspend(L, t, &open_wait, &job->job);
+}
+
+/* open_beneath(root, path, index | nil, whole) -> size, etag, modified, is_index, content | file;
+   or nil, err. The same for a path without "." and ".." segments beneath the directory `root`; for
+   a directory, its file called `index` is opened. A path that leads outside is ENOENT. */
+static int l_open_beneath(lua_State *L) {
+  luaL_checkstring(L, 1);
+  luaL_checkstring(L, 2);
+  size_t whole = check_size(L, 4);
+  Task *t = ml_wait_enter(L, "open_beneath");
+  FileJob *job = file_job_new(L, open_run, 1, 2, 3, whole);
+  return thread_job_suspend(L, t, &open_wait, &job->job);
+}
+
+/* --- reading --- */
+
+static void read_run(ThreadJob *head) {
+  FileJob *job = (FileJob *)head;
+  job->error = served_file_read(job->file->fd, job->offset, job->size, &job->data);
+}
+
+static int read_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  FileJob *job = op;
+  FileBox *box = file_job_done(L, job);
+  if (job->error) return fail(L, box, 0);
+  push_content(L, job);
+  drop_done(box);
+  return 1;
+}
+
+static const WaitType read_wait = {
+    .name = "a file to be read", .cancel = thread_job_cancel, .finish = read_finish};
+
+static FileBox *check_box(lua_State *L) { return luaL_checkudata(L, 1, WEB_FILE); }
+
+/* file:read(offset, size) -> bytes | nil, err: fewer than `size` only at the file's end. */
+static int l_read(lua_State *L) {
+  OpenFile *file = check_box(L)->file;
+  lua_Integer offset = luaL_checkinteger(L, 2);
+  size_t size = check_size(L, 3);
+  luaL_argcheck(L, offset >= 0, 2, "the offset must not be negative");
+  if (!file) return luaL_error(L, "the file is closed");
+  Task *t = ml_wait_enter(L, "file:read");
+  FileJob *job = file_job_new(L, read_run, 0, 0, 0, size);
+  job->file = file;
+  file->refs++;
+  job->offset = (uint64_t)offset;
+  return thread_job_suspend(L, t, &read_wait, &job->job);
+}
+
+/* file:close(); also __gc and __close. */
+static int l_close(lua_State *L) {
+  FileBox *box = check_box(L);
+  drop_done(box);
+  release_file(box->file);
+  box->file = NULL;
+  return 0;
+}
+
+/* --- directories --- */
+
+static void list_run(ThreadJob *head) {
+  FileJob *job = (FileJob *)head;
+  job->error = served_file_list(job->root, job->path, job->dotfiles, &job->data);
+}
+
+static int list_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  FileJob *job = op;
+  FileBox *box = file_job_done(L, job);
+  if (job->error) return fail(L, box, 2);
+  lua_newtable(L);
+  const char *name = job->data.data, *end = name + job->data.len;
+  for (lua_Integer i = 1; name < end; i++, name += strlen(name) + 1) {
+    lua_pushstring(L, name);
+    lua_rawseti(L, -2, i);
+  }
+  drop_done(box);
+  return 1;
+}
+
+static const WaitType list_wait = {
+    .name = "a directory to be read", .cancel = thread_job_cancel, .finish = list_finish};
+
+/* list(root, path, dotfiles) -> names | nil, err: the sorted entries of the directory `path`
+   beneath `root`; the names of directories end in a slash. */
+static int l_list(lua_State *L) {
+  luaL_checkstring(L, 1);
+  luaL_checkstring(L, 2);
+  bool dotfiles = lua_toboolean(L, 3);
+  Task *t = ml_wait_enter(L, "list");
+  FileJob *job = file_job_new(L, list_run, 1, 2, 0, 0);
+  job->dotfiles = dotfiles;
+  return thread_job_suspend(L, t, &list_wait, &job->job);
+}
+
+/* is_directory(path) -> boolean. Blocks, so it is only for the registration of routes. */
+static int l_is_directory(lua_State *L) {
+  struct stat st;
+  lua_pushboolean(L, !stat(luaL_checkstring(L, 1), &st) && S_ISDIR(st.st_mode));
+  return 1;
+}
+
+int luaopen_moonloop_web_files_core(lua_State *L) {
+  static const luaL_Reg methods[] = {{"read", l_read}, {"close", l_close}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"open", l_open},
+                                       {"open_beneath", l_open_beneath},
+                                       {"list", l_list},
+                                       {"is_directory", l_is_directory},
+                                       {NULL, NULL}};
+  class_make(L, WEB_FILE, methods, l_close, l_close);
+  luaL_newlib(L, functions);
+  return 1;
+}

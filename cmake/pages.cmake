@@ -1,0 +1,32 @@
+# The pages that show OpenAPI documents, put into the binary compressed: those of scripts/setup.sh's
+# packages, with their licences.
+option(MOONLOOP_DOCS "Put Swagger UI and Redoc into the binary" ON)
+set(PAGES ${CMAKE_SOURCE_DIR}/.deps/pages)
+set(page_files)
+if(MOONLOOP_DOCS)
+  set(page_files
+    docs/swagger-ui.css=${PAGES}/swagger-ui-dist/swagger-ui.css
+    docs/swagger-ui-bundle.js=${PAGES}/swagger-ui-dist/swagger-ui-bundle.js
+    docs/swagger-ui-bundle.js.LICENSE.txt=${PAGES}/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt
+    docs/LICENSE.txt=${PAGES}/swagger-ui-dist/LICENSE
+    docs/NOTICE.txt=${PAGES}/swagger-ui-dist/NOTICE
+    redoc/redoc.standalone.js=${PAGES}/redoc/bundles/redoc.standalone.js
+    redoc/redoc.standalone.js.LICENSE.txt=${PAGES}/redoc/bundles/redoc.standalone.js.LICENSE.txt
+    redoc/LICENSE.txt=${PAGES}/redoc/LICENSE)
+  if(NOT EXISTS ${PAGES}/versions)
+    message(FATAL_ERROR "The pages for OpenAPI documents are not in .deps/pages: run scripts/setup.sh once, "
+      "which downloads them, or leave them out with -DMOONLOOP_DOCS=OFF")
+  endif()
+endif()
+
+# Its own program, since a machine that builds need not have brotli's.
+add_executable(pack ${CMAKE_SOURCE_DIR}/cmake/pack.c)
+set_target_properties(pack PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tools)
+target_compile_options(pack PRIVATE -Wall -Wextra -Werror)
+target_link_libraries(pack PRIVATE PkgConfig::BROTLI)
+set(page_inputs ${page_files})
+list(TRANSFORM page_inputs REPLACE "^[^=]*=" "")
+set(PAGES_SOURCE ${CMAKE_BINARY_DIR}/pages.c)
+add_custom_command(OUTPUT ${PAGES_SOURCE}
+  COMMAND pack ${PAGES_SOURCE} ${page_files}
+  DEPENDS pack ${page_inputs} VERBATIM)

@@ -1,0 +1,78 @@
+#include "cli/cli.h"
+
+#include "base/standard_descriptors.h"
+#include "cli/arguments.h"
+#include "cli/help.h"
+#include "cli/script.h"
+#include "http/client/curl_library.h"
+#include "inspect/inspector_ask.h"
+#include "serve/supervised.h"
+#include "serve/supervisor.h"
+
+#include <llhttp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <uv.h>
+
+static void print_version(void) {
+  const char *why;
+  const CurlLibrary *curl = curl_library(&why);
+  printf("moonloop %s\n%s, libuv %s, libcurl %s, llhttp %d.%d.%d\n", ML_VERSION, LUA_RELEASE,
+         uv_version_string(), curl ? curl->version_info(CURLVERSION_NOW)->version : "(missing)",
+         LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
+}
+
+/* glibc returns free memory at the end of the heap to the system from 128 kB on, and gets it back
+   as pages that must be cleared: the garbage of one upload causes that a dozen times. Freeing a
+   mapped block raises the threshold to twice its size (mallopt(3), M_MMAP_THRESHOLD), and still
+   lets glibc raise it further, which mallopt would not. */
+static void keep_some_memory(void) {
+  enum { BLOCK = 1000 * 1000 };
+  void *volatile block = malloc(BLOCK);
+  free(block);
+}
+
+static int run(const CliRequest *request, char **argv, void (*open)(lua_State *L)) {
+  if (request->shows_version) print_version();
+  switch (request->command) {
+  case CLI_HELP:
+    help_print(request->about);
+    return 0;
+  case CLI_PS:
+    return inspector_ask(request->pid, request->tracebacks);
+  case CLI_VERSION:
+    if (!request->shows_version) print_version();
+    return 0;
+  case CLI_SERVE:
+    if ((request->workers || request->reload) && !supervised_is_wanted())
+      return supervisor_main(&(SupervisorOptions){.app = request->target,
+                                                  .host = request->host,
+                                                  .port = request->port,
+                                                  .workers = request->workers,
+                                                  .reload = request->reload,
+                                                  .kill_after = request->kill_after},
+                             argv);
+    return script_main(request, argv, open);
+  default:
+    return script_main(request, argv, open);
+  }
+}
+
+int cli_main(int argc, char **argv, void (*open)(lua_State *L)) {
+  standard_descriptors_open();
+  keep_some_memory();
+  CliRequest request;
+  OptionReader reader = {.argc = argc, .argv = argv, .request = &request};
+  const char *bad = arguments_read(&reader, isatty(STDIN_FILENO));
+  int status = 2;
+  if (bad) {
+    const char *command = arguments_command_name(request.about);
+    fprintf(stderr, "moonloop: %s\nTry 'moonloop %s%s--help'.\n", bad, command ? command : "",
+            command ? " " : "");
+  } else {
+    status = run(&request, argv, open);
+  }
+  arguments_free(&request);
+  return status;
+}

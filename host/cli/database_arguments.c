@@ -1,0 +1,113 @@
+#include "cli/database_arguments.h"
+
+#include "base/nearest.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a command can be told to do, with the number of words that follow. */
+typedef struct Verb {
+  CliCommand command;
+  const char *name;
+  int least, most;
+  const char *words; /* what is expected, for people */
+} Verb;
+
+#define NO_MORE "no more words"
+
+static const Verb verbs[] = {
+    {CLI_MIGRATE, "up", 0, 0, NO_MORE},
+    {CLI_MIGRATE, "down", 0, 1, "at most the number of migrations to undo"},
+    {CLI_MIGRATE, "status", 0, 0, NO_MORE},
+    {CLI_MIGRATE, "new", 1, 1, "the name of the new migration"},
+    {CLI_MIGRATE, "check", 0, INT_MAX, ""},
+    {CLI_DB, "copy", 2, 2, "FROM_URL and TO_URL"},
+    {CLI_DB, "shell", 0, 0, NO_MORE},
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static const char url_option[] = "--url", dir_option[] = "--dir";
+
+static const char *name_of(CliCommand command) { return command == CLI_MIGRATE ? "migrate" : "db"; }
+
+bool database_arguments_has(const char *arg) {
+  return option_is(arg, url_option) || option_is(arg, dir_option);
+}
+
+static bool takes(CliCommand command, const char *option) {
+  return option_is(option, url_option) || (command == CLI_MIGRATE && option_is(option, dir_option));
+}
+
+static const char *unknown_option(OptionReader *reader, CliCommand command, const char *option) {
+  const char *names[] = {url_option, dir_option};
+  char name[40];
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(option, "="), option);
+  const char *near = nearest_name(name, names, command == CLI_MIGRATE ? 2 : 1);
+  if (!near) return option_wrong(reader, "%s: unknown option '%s'", name_of(command), option);
+  return option_wrong(reader, "%s: unknown option '%s' (did you mean '%s'?)", name_of(command),
+                      option, near);
+}
+
+static const Verb *find_verb(CliCommand command, const char *name) {
+  for (int i = 0; i < VERBS; i++)
+    if (verbs[i].command == command && strcmp(verbs[i].name, name) == 0) return &verbs[i];
+  return NULL;
+}
+
+/* What to do is missing, or it is nothing that the command does. */
+static const char *wrong_verb(OptionReader *reader, CliCommand command) {
+  const char *given = reader->request->verb, *names[VERBS];
+  const char *all = command == CLI_MIGRATE ? "up, down, status, new or check" : "copy or shell";
+  size_t n = 0;
+  if (!given) return option_wrong(reader, "%s: what to do is missing: %s", name_of(command), all);
+  for (int i = 0; i < VERBS; i++)
+    if (verbs[i].command == command) names[n++] = verbs[i].name;
+  const char *near = nearest_name(given, names, n);
+  if (!near) return option_wrong(reader, "%s: %s expected, not '%s'", name_of(command), all, given);
+  return option_wrong(reader, "%s: %s expected, not '%s' (did you mean '%s'?)", name_of(command),
+                      all, given, near);
+}
+
+static const char *check_words(OptionReader *reader, CliCommand command) {
+  const CliRequest *r = reader->request;
+  const Verb *verb = r->verb ? find_verb(command, r->verb) : NULL;
+  if (!verb) return wrong_verb(reader, command);
+  if (!verb->most && r->nargs && strchr(r->args[0], ':'))
+    return option_wrong(reader, "%s %s: a URL is given by --url URL", name_of(command), verb->name);
+  if (r->nargs < verb->least || r->nargs > verb->most)
+    return option_wrong(reader, "%s %s: %s expected (%d given)", name_of(command), verb->name,
+                        verb->words, r->nargs);
+  if (command == CLI_MIGRATE && strcmp(verb->name, "down") == 0 && r->nargs) {
+    char *end;
+    long count = strtol(r->args[0], &end, 10);
+    if (*end || count < 1 || count > INT_MAX)
+      return option_wrong(reader, "migrate down: a number from 1 expected, not '%s'", r->args[0]);
+  }
+  return NULL;
+}
+
+const char *database_arguments_read(OptionReader *reader, CliCommand command, char **list, int n) {
+  CliRequest *r = reader->request;
+  r->block_limit = 0; /* nobody else is there who would have to wait */
+  r->args = list;     /* words take the places of what has been read */
+  for (int i = 0; i < n; i++) {
+    const char *arg = list[i];
+    if (arg[0] != '-' || !arg[1]) {
+      if (!r->verb)
+        r->verb = arg;
+      else
+        list[r->nargs++] = list[i];
+    } else if (!takes(command, arg)) {
+      return unknown_option(reader, command, arg);
+    } else {
+      const char *v = option_value(list, n, &i);
+      if (!v || !*v)
+        return option_wrong(reader, "%s: %.*s needs a value", name_of(command),
+                            (int)strcspn(arg, "="), arg);
+      *(option_is(arg, url_option) ? &r->url : &r->dir) = v;
+    }
+  }
+  return check_words(reader, command);
+}

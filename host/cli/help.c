@@ -1,0 +1,181 @@
+#include "cli/help.h"
+
+#include "cli/defaults.h"
+
+#include <stdio.h>
+
+/* A number in a text. */
+#define TEXT(number) TEXT_OF(number)
+#define TEXT_OF(number) #number
+
+#define BLOCK_LIMIT TEXT(DEFAULTS_BLOCK_LIMIT_MS)
+
+static const char about_all[] =
+    "Usage:\n"
+    "  moonloop [OPTIONS] SCRIPT [ARGS]   runs a Lua script; - is standard input\n"
+    "  moonloop [OPTIONS] COMMAND ...     a command; moonloop COMMAND --help explains it\n"
+    "  moonloop                           the prompt on a terminal, else standard input\n"
+    "\n"
+    "Commands:\n"
+    "  run SCRIPT [ARGS]     runs a script, whatever its name\n"
+    "  serve APP.lua         serves the web app that the file returns\n"
+    "  repl                  the prompt\n"
+    "  test [PATH...]        runs busted specs in the loop\n"
+    "  ps PID                shows what the tasks of a running moonloop are doing\n"
+    "  migrate up            brings a database to where the app's migrations are; also: down, "
+    "status,\n"
+    "                        new, check\n"
+    "  db shell              statements to a database; db copy: from SQLite to PostgreSQL\n"
+    "  openapi APP.lua       prints the OpenAPI document of an app\n"
+    "  types APP.lua         prints the types of an app's schemas, for editors\n"
+    "\n"
+    "Options, as in lua:\n"
+    "  -e CODE               runs a piece of code, before the script or the command\n"
+    "  -l MODULE             requires a module into the global of its name, in order with -e;\n"
+    "                        -l NAME=MODULE into that one\n"
+    "  -i                    the prompt, after the script\n"
+    "  -v                    prints the versions first\n"
+    "  -E                    ignores LUA_INIT, LUA_PATH and LUA_CPATH\n"
+    "  -W                    turns warnings on, which is the default\n"
+    "  --                    ends the options: a script follows\n"
+    "  --version             prints the versions of moonloop and its libraries\n"
+    "  --help                prints this text\n"
+    "\n"
+    "Exit status: 0, or the status given to os.exit; 1 after an error of the script, of a spec, or "
+    "of "
+    "an\n"
+    "input that repl read from a pipe; 2 for wrong usage; 130 after SIGINT and 143 after "
+    "SIGTERM\n"
+    "(serve then stops cleanly, and exits with 0).\n";
+
+static const char about_run[] =
+    "Usage: moonloop run [OPTIONS] SCRIPT [ARGS]\n"
+    "Runs a Lua script; - is standard input. It ends when all of its tasks have ended.\n"
+    "\n"
+    "  --block-limit MS      reports a task that holds up the loop for longer (" BLOCK_LIMIT
+    "); 0: never\n"
+    "  -e CODE, -l MODULE, -i, -v, -E, -W, --\n"
+    "                        as in lua: see moonloop --help\n";
+
+static const char about_serve[] =
+    "Usage: moonloop serve [OPTIONS] APP.lua\n"
+    "Serves the web app that the file returns, until SIGINT, SIGTERM or SIGHUP. The file's folder "
+    "is\n"
+    "put first on package.path.\n"
+    "\n"
+    "  --host ADDRESS             address to listen on (" HTTP_LISTEN_HOST ")\n"
+    "  --port NUMBER              port to listen on (" TEXT(
+        HTTP_LISTEN_PORT) "); 0: any free one\n"
+                          "  --workers NUMBER           processes that serve, beside a "
+                          "supervisor; auto: one per core\n"
+                          "  --reload                   replaces them when the code changes "
+                          "(1 worker if no --workers)\n"
+                          "  --docs                     serves /openapi.json and the pages /docs "
+                          "and "
+                          "/redoc\n"
+                          "  --kill-after SECONDS       kills a worker that has not ended this "
+                          "long after its\n"
+                          "                             drain limit (" TEXT(
+                              DEFAULTS_KILL_AFTER) ")\n"
+                                                   "  --access-log FORMAT        a line for each "
+                                                   "response on standard output: common or json\n"
+                                                   "  --block-limit MS           reports a task "
+                                                   "that holds up the loop for longer (" BLOCK_LIMIT
+                                                   "); 0: "
+                                                   "never\n"
+                                                   "  --cpu-limit SECONDS        CPU time after "
+                                                   "which a task that does not suspend is "
+                                                   "interrupted\n"
+                                                   "                             (" TEXT(
+                                                       DEFAULTS_CPU_LIMIT) "); 0: never\n"
+                                                                           "\n"
+                                                                           "Limits of the "
+                                                                           "server:\n";
+
+static const char about_repl[] =
+    "Usage: moonloop repl [OPTIONS]\n"
+    "The prompt: each input is a task. TAB completes, Ctrl-C cancels, Ctrl-D leaves. From a pipe "
+    "it\n"
+    "reads the same input without a prompt.\n"
+    "\n"
+    "  --block-limit MS      reports a task that holds up the loop for longer (" BLOCK_LIMIT
+    "); 0: never\n";
+
+static const char about_test[] =
+    "Usage: moonloop test [OPTIONS] [PATH...]\n"
+    "Runs busted specs in the loop (default: spec).\n"
+    "\n"
+    "  --timeout=SECONDS     how long each `it`, and each block around it, may take (60); 0: "
+    "no limit\n"
+    "  --virtual-clock       sleeps take no time: the clock jumps to the next timer\n"
+    "  --shuffle[=SEED]      random order of specs and of ready tasks, to expose races\n"
+    "                        busted's own options work too: moonloop test --help lists them\n";
+
+static const char about_ps[] = "Usage: moonloop ps [OPTIONS] PID\n"
+                               "Prints what the tasks of a running moonloop are doing; for a "
+                               "supervisor, those of its workers.\n"
+                               "\n"
+                               "  --traceback           also where each task is\n";
+
+#define ABOUT_URL                                                                                  \
+  "  --url URL             the database (the environment variable DATABASE_URL, or else "          \
+  "sqlite:app.db)\n"
+
+static const char about_migrate[] =
+    "Usage: moonloop migrate up|down [NUMBER]|status|new NAME|check [PATH...] [OPTIONS]\n"
+    "Migrations are files of SQL: 0001_name.up.sql and 0001_name.down.sql, or 0001_name.sql with a "
+    "line\n"
+    "'-- down' in it.\n"
+    "\n"
+    "  up                    runs those that have not run, each in a transaction\n"
+    "  down [NUMBER]         undoes the last one, or so many\n"
+    "  status                shows which have run\n"
+    "  new NAME              writes an empty one with the next number\n"
+    "  check [PATH...]       tries those that have not run, and takes them back; then prepares "
+    "every\n"
+    "                        statement of the app's .sql files (in the folder of the app, or in "
+    "PATH)\n"
+    "\n" ABOUT_URL "  --dir FOLDER          where the migrations are (migrations)\n";
+
+static const char about_db[] =
+    "Usage: moonloop db shell [OPTIONS]\n"
+    "       moonloop db copy FROM_URL TO_URL\n"
+    "\n"
+    "  shell                 sends statements to a database, each up to its ';'; \\? explains "
+    "more\n"
+    "  copy                  copies all rows of an SQLite database into the tables of a PostgreSQL "
+    "one,\n"
+    "                        in one transaction; moonloop migrate up makes the tables before\n"
+    "\n" ABOUT_URL;
+
+static const char about_openapi[] =
+    "Usage: moonloop openapi APP.lua\n"
+    "Prints the OpenAPI document of the web app that the file returns, as JSON.\n";
+
+static const char about_types[] =
+    "Usage: moonloop types APP.lua\n"
+    "Prints the schemas of the web app that the file returns as types of LuaLS, the language "
+    "server,\n"
+    "for completion in handlers: moonloop types app.lua > app_types.lua\n";
+
+/* A line for each limit of the server. */
+static void print_limits(void) {
+  for (int i = 0; i < HTTP_LIMITS; i++) {
+    const HttpLimit *limit = &http_limits[i];
+    char option[32];
+    size_t n = 0;
+    for (; limit->name[n]; n++) option[n] = limit->name[n] == '_' ? '-' : limit->name[n];
+    printf("  --%-24.*s %s (%.15g %s)\n", (int)n, option, limit->help, limit->fallback,
+           limit->unit);
+  }
+}
+
+void help_print(CliCommand about) {
+  static const char *const texts[CLI_COMMANDS] = {
+      [CLI_RUN] = about_run,         [CLI_SERVE] = about_serve, [CLI_REPL] = about_repl,
+      [CLI_TEST] = about_test,       [CLI_PS] = about_ps,       [CLI_HELP] = about_all,
+      [CLI_MIGRATE] = about_migrate, [CLI_DB] = about_db,       [CLI_OPENAPI] = about_openapi,
+      [CLI_TYPES] = about_types};
+  if (texts[about]) fputs(texts[about], stdout);
+  if (about == CLI_SERVE) print_limits();
+}

@@ -1,0 +1,34 @@
+/* Reading one option of the command line. */
+#ifndef ML_OPTION_H
+#define ML_OPTION_H
+
+#include "cli/cli.h"
+
+typedef struct OptionReader {
+  int argc;
+  char **argv;
+  CliRequest *request; /* where the values go */
+  char message[512];   /* what is wrong */
+} OptionReader;
+
+/* Formats a message about what is wrong, as printf does; returns it. */
+const char *option_wrong(OptionReader *reader, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Is `arg` this option, with or without a value (--port, --port=1)? */
+bool option_is(const char *arg, const char *name);
+
+/* The value of the option at list[*i]: the text after its "=", or the next of the `n` arguments.
+   NULL if there is none. */
+const char *option_value(char **list, int n, int *i);
+
+/* Reads the time `v` of option `name`, in units of `unit` seconds, into *value. Returns NULL or
+   what is wrong. */
+const char *option_read_time(OptionReader *reader, const char *name, const char *v, double unit,
+                             double *value);
+
+/* -Reads --block-limit, which several commands have. */
+bool option_is_block_limit(const char *arg);
+const char *option_read_block_limit(OptionReader *reader, char **list, int n, int *i);
+
+#endif

@@ -1,0 +1,132 @@
+#include "cli/script.h"
+
+#include "base/descriptor_limit.h"
+#include "base/output.h"
+#include "core/cpu_meter.h"
+#include "core/main_task.h"
+#include "core/report.h"
+#include "core/signals.h"
+#include "core/task.h"
+#include "core/watchdog.h"
+#include "inspect/inspector.h"
+#include "serve/supervised.h"
+
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Seconds that a SIGTERM waits for a C function that blocks. */
+#define SIGNALS_PATIENCE 2
+
+#define WEB_APP "moonloop.web.app" /* the name of apps' metatable */
+
+typedef struct Script {
+  MainTask main;
+  Runtime *rt;
+  Signals signals;
+  Inspector inspector;
+  Supervised supervised; /* of a worker process */
+  const CliRequest *request;
+} Script;
+
+static void on_signal(Signals *signals, int signum) {
+  Script *s = container_of(signals, Script, signals);
+  const char *reason = signals_name(signum);
+  if (signum != SIGINT || !signals->foreground) {
+    main_task_stop(&s->main, reason, 128 + signum);
+    return;
+  }
+  CancelCause *cause = cause_new(s->rt, reason);
+  if (cause && signals->foreground->task) task_cancel(signals->foreground->task, cause);
+  cause_drop(cause);
+}
+
+/* Does the run end at a prompt? */
+static bool shows_prompt(const CliRequest *r) {
+  return r->command == CLI_REPL || r->interactive ||
+         (r->command == CLI_DB && strcmp(r->verb, "shell") == 0);
+}
+
+/* What signals do besides on_signal. */
+static void choose_signals(Script *s) {
+  CliCommand command = s->request->command;
+  bool is_worker = s->supervised.number,
+       is_prompt = shows_prompt(s->request) && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+  s->signals.on_signal = on_signal;
+  /* A worker may get each signal twice: from its supervisor, and directly if it was sent to all
+     processes. */
+  s->signals.second = is_worker ? SECOND_IS_AS_FIRST : is_prompt ? SECOND_ENDS_PROMPT : SECOND_ENDS;
+  /* A server has its drain limit to end cleanly. */
+  if (command == CLI_SERVE)
+    s->signals.ends_at_hangup = !is_worker;
+  else
+    s->signals.patience = SIGNALS_PATIENCE;
+}
+
+/* Is the value at `index` an app that is not being served? */
+static bool is_idle_app(lua_State *L, int index) {
+  if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return false;
+  lua_pushliteral(L, "__name");
+  bool is_app = lua_rawget(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -1), WEB_APP) == 0;
+  lua_pop(L, 2);
+  if (!is_app) return false;
+  lua_pushliteral(L, "places");
+  bool is_idle = lua_rawget(L, index) == LUA_TTABLE && lua_rawlen(L, -1) == 0;
+  lua_pop(L, 1);
+  return is_idle;
+}
+
+/* A script that only makes an app was meant to be served. */
+static void on_returned(MainTask *main, lua_State *L) {
+  const Script *s = container_of(main, Script, main);
+  const char *path = s->request->target;
+  if (!path || !is_idle_app(L, 1)) return;
+  report_print(s->rt, "moonloop: ");
+  report_print(s->rt, path);
+  report_print(s->rt, " returned an app, and nothing serves it: run it with 'moonloop serve ");
+  report_print(s->rt, path);
+  report_print(s->rt, "'\n");
+  main->result = 1;
+}
+
+int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *L)) {
+  static Script script; /* holds the loop's signal handles until the loop is closed */
+  script = (Script){.request = request};
+  script.main.is_host = request->command == CLI_SERVE || shows_prompt(request);
+  script.main.gives_status = shows_prompt(request);
+  if (request->command == CLI_RUN) script.main.returned = on_returned;
+  signals_ignore_pipe(request->command != CLI_SERVE);
+  if (request->command == CLI_SERVE) descriptor_limit_raise();
+  if (request->command == CLI_SERVE && supervised_is_wanted()) {
+    const char *wrong = supervised_take(&script.supervised);
+    if (wrong) {
+      fprintf(stderr, "moonloop: %s\n", wrong);
+      return 1;
+    }
+  }
+  script.rt = runtime_new(open);
+  if (!script.rt) {
+    fprintf(stderr, "moonloop: cannot start: out of memory or file descriptors\n");
+    return 1;
+  }
+  choose_signals(&script);
+  int rc = script.supervised.number
+               ? supervised_open(&script.supervised, script.rt, &script.signals)
+               : 0;
+  if (rc) fprintf(stderr, "moonloop: cannot hear the supervisor: %s\n", uv_strerror(rc));
+  inspector_open(&script.inspector, script.rt);
+  cpu_meter_start(script.rt);
+  /* A spec may compute for as long as it likes, since it runs alone. */
+  rc = request->command == CLI_TEST
+           ? 0
+           : watchdog_start(script.rt, request->block_limit, request->cpu_limit);
+  if (rc) fprintf(stderr, "moonloop: cannot watch the loop: %s\n", uv_strerror(rc));
+  ScriptSource source = {request, argv, &script.signals, &script.supervised};
+  int status = main_task_run(&script.main, script.rt, script_load, &source);
+  if (runtime_close(script.rt) != 0) status = 70; /* EX_SOFTWARE: a handle was left open */
+  /* The end of a server does not wait for a reader of its output. */
+  if (request->command == CLI_SERVE && __fpending(stdout) && !output_has_room(STDOUT_FILENO))
+    __fpurge(stdout);
+  return status;
+}

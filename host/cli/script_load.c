@@ -1,0 +1,229 @@
+/* Loads the function that a script's main task runs, for script.h. */
+#include "cli/arguments.h"
+#include "cli/script.h"
+#include "core/main_task.h"
+#include "core/script_place.h"
+#include "core/signals.h"
+#include "serve/supervised.h"
+
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Starts the host's own commands, which are modules that return a function. */
+static const char command_chunk[] = "local name = ...\n"
+                                    "return require(name)(select(2, ...))\n";
+
+/* Sets the global `arg`, as lua.c does: the script is arg[0], and what comes before it has negative
+   indices. */
+static void set_arg(lua_State *L, const ScriptSource *s) {
+  const CliRequest *r = s->request;
+  char exe[4096];
+  size_t size = sizeof exe;
+  bool is_own = r->command != CLI_RUN && r->command != CLI_SERVE;
+  if (is_own)
+    lua_pushfstring(L, "moonloop %s", arguments_command_name(r->command));
+  else
+    lua_pushstring(L, s->argv[r->first]);
+  main_task_push_arg(L, lua_tostring(L, -1), r->nargs, r->args);
+  for (int i = 0; i < r->first; i++) {
+    lua_pushstring(L, s->argv[i]);
+    lua_rawseti(L, -2, i - r->first);
+  }
+  if (is_own) {
+    if (uv_exepath(exe, &size) == 0) { /* lets specs run the binary that runs them */
+      lua_pushstring(L, exe);
+      lua_rawseti(L, -2, -1);
+    }
+  }
+  lua_setglobal(L, "arg");
+  lua_pop(L, 1);
+}
+
+static void load_command(lua_State *L, const char *module) {
+  if (luaL_loadbuffer(L, command_chunk, sizeof command_chunk - 1, SCRIPT_PLACE_HOST) != LUA_OK)
+    lua_error(L);
+  lua_pushstring(L, module);
+}
+
+/* Pushes the options of `ml.web.listen` that serve was given. */
+static void push_listen_options(lua_State *L, const CliRequest *r) {
+  lua_newtable(L);
+  lua_pushstring(L, r->host);
+  lua_setfield(L, -2, "host");
+  lua_pushinteger(L, r->port);
+  lua_setfield(L, -2, "port");
+  lua_pushstring(L, r->access_log);
+  lua_setfield(L, -2, "access_log");
+  if (r->docs) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "docs");
+  }
+  for (int i = 0; i < HTTP_LIMITS; i++) {
+    if (!r->is_limited[i]) continue;
+    lua_pushnumber(L, r->limits[i]);
+    lua_setfield(L, -2, http_limits[i].name);
+  }
+}
+
+/* Pushes what migrate and db are asked for. */
+static void push_database_request(lua_State *L, const CliRequest *r) {
+  lua_createtable(L, r->nargs, 3);
+  lua_pushstring(L, r->verb);
+  lua_setfield(L, -2, "verb");
+  lua_pushstring(L, r->url);
+  lua_setfield(L, -2, "url");
+  lua_pushstring(L, r->dir);
+  lua_setfield(L, -2, "dir");
+  for (int i = 0; i < r->nargs; i++) {
+    lua_pushstring(L, r->args[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+/* The module of the request's command, or NULL for a script. */
+static const char *module_of(const CliRequest *r) {
+  switch (r->command) {
+  case CLI_SERVE:
+    return "moonloop.serve";
+  case CLI_REPL:
+    return "moonloop.repl";
+  case CLI_TEST:
+    return "moonloop.test";
+  case CLI_MIGRATE:
+    return "moonloop.sql.migrate_command";
+  case CLI_DB:
+    return "moonloop.sql.db_command";
+  case CLI_OPENAPI:
+    return "moonloop.web.openapi_command";
+  case CLI_TYPES:
+    return "moonloop.web.types_command";
+  default:
+    return NULL;
+  }
+}
+
+/* Pushes the arguments of the command or the script. */
+static void push_arguments(lua_State *L, const CliRequest *r) {
+  switch (r->command) {
+  case CLI_SERVE:
+    lua_pushstring(L, r->target);
+    push_listen_options(L, r);
+    lua_pushliteral(L, ML_VERSION);
+    break;
+  case CLI_REPL:
+    lua_pushliteral(L, ML_VERSION);
+    break;
+  case CLI_OPENAPI:
+  case CLI_TYPES:
+    lua_pushstring(L, r->target);
+    break;
+  case CLI_MIGRATE:
+  case CLI_DB:
+    push_database_request(L, r);
+    break;
+  case CLI_RUN:
+    luaL_checkstack(L, r->nargs, "too many arguments");
+    for (int i = 0; r->first && i < r->nargs; i++) lua_pushstring(L, r->args[i]);
+    break;
+  default:
+    break;
+  }
+}
+
+/* The value of LUA_INIT, and the name of the variable; or NULL. */
+static const char *find_init(const CliRequest *r, const char **name) {
+  static const char *const names[] = {"LUA_INIT" LUA_VERSUFFIX, "LUA_INIT"};
+  const char *value = NULL;
+  for (int i = 0; i < 2 && !value && !r->no_environment; i++) value = getenv(*name = names[i]);
+  return value;
+}
+
+/* Pushes the table for moonloop.cli. */
+static void push_request(lua_State *L, const CliRequest *r) {
+  const char *name = NULL, *init = find_init(r, &name);
+  lua_newtable(L);
+  lua_pushstring(L, init);
+  lua_setfield(L, -2, "init");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "init_name");
+  lua_createtable(L, r->n_steps, 0);
+  for (int i = 0; i < r->n_steps; i++) {
+    lua_createtable(L, 2, 0);
+    lua_pushlstring(L, &r->steps[i].option, 1);
+    lua_rawseti(L, -2, 1);
+    lua_pushstring(L, r->steps[i].text);
+    lua_rawseti(L, -2, 2);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_setfield(L, -2, "steps");
+  lua_pushstring(L, module_of(r));
+  lua_setfield(L, -2, "command");
+  lua_pushstring(L, r->command == CLI_RUN ? r->target : NULL);
+  lua_setfield(L, -2, "script");
+  lua_pushboolean(L, r->interactive);
+  lua_setfield(L, -2, "interactive");
+  lua_pushliteral(L, ML_VERSION);
+  lua_setfield(L, -2, "version");
+}
+
+/* As lua's -E: module paths are those without the environment. */
+static void forget_environment(lua_State *L) {
+  lua_pushboolean(L, true);
+  lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  lua_getglobal(L, "package");
+  lua_pushliteral(L, LUA_PATH_DEFAULT);
+  lua_setfield(L, -2, "path");
+  lua_pushliteral(L, LUA_CPATH_DEFAULT);
+  lua_setfield(L, -2, "cpath");
+  lua_pop(L, 1);
+}
+
+static void load_file(lua_State *L, const char *path) {
+  if (luaL_loadfile(L, strcmp(path, "-") == 0 ? NULL : path) != LUA_OK) lua_error(L);
+}
+
+static void load_code(lua_State *L, const char *code) {
+  if (luaL_loadbuffer(L, code, strlen(code), "=(command line)") != LUA_OK) lua_error(L);
+}
+
+/* Pushes the main function. A single script or piece of code is loaded directly, so that nothing of
+   the host is in its tracebacks. */
+static void load(lua_State *L, const CliRequest *r) {
+  const char *name;
+  bool is_one = !r->interactive && !find_init(r, &name);
+  if (is_one && !r->n_steps && module_of(r)) {
+    load_command(L, module_of(r));
+  } else if (is_one && !r->n_steps && r->target) {
+    load_file(L, r->target);
+  } else if (is_one && r->n_steps == 1 && r->steps[0].option == 'e' && r->command == CLI_RUN &&
+             !r->target) {
+    load_code(L, r->steps[0].text);
+  } else {
+    load_command(L, "moonloop.cli");
+    push_request(L, r);
+  }
+}
+
+int script_load(lua_State *L) {
+  const ScriptSource *s = lua_touserdata(L, 1);
+  const CliRequest *r = s->request;
+  lua_settop(L, 0);
+  lua_pushlightuserdata(L, s->signals);
+  lua_setfield(L, LUA_REGISTRYINDEX, SIGNALS_KEY);
+  if (s->supervised->number) {
+    lua_pushlightuserdata(L, s->supervised);
+    lua_setfield(L, LUA_REGISTRYINDEX, SUPERVISED_KEY);
+  }
+  set_arg(L, s);
+  if (r->no_environment) forget_environment(L);
+  if (r->warnings) lua_warning(L, "@on", 0);
+  load(L, r);
+  /* Not before: while a script is read, which may wait for a person's typing, there is nothing to
+     clean up. */
+  int rc = signals_open(s->signals, runtime_of(L));
+  if (rc) fprintf(stderr, "moonloop: cannot catch signals: %s\n", uv_strerror(rc));
+  push_arguments(L, r);
+  return lua_gettop(L);
+}

@@ -1,0 +1,143 @@
+#include "cli/serve_arguments.h"
+
+#include "base/nearest.h"
+#include "cli/defaults.h"
+#include "serve/supervisor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+/* --- options that are not limits of the server: each takes a value that is not empty --- */
+
+static const char *set_host(OptionReader *reader, const char *v) {
+  reader->request->host = v;
+  return NULL;
+}
+
+static const char *set_port(OptionReader *reader, const char *v) {
+  char *end;
+  long port = strtol(v, &end, 10);
+  if (*end || port < 0 || port > 65535)
+    return option_wrong(reader, "serve: --port must be a number from 0 to 65535, not '%s'", v);
+  reader->request->port = (int)port;
+  return NULL;
+}
+
+static const char *set_workers(OptionReader *reader, const char *v) {
+  char *end;
+  long n = strtol(v, &end, 10);
+  if (strcmp(v, "auto") == 0) {
+    n = uv_available_parallelism();
+    if (n > CHILDREN_MAX) n = CHILDREN_MAX;
+  } else if (*end || n < 1 || n > CHILDREN_MAX) {
+    return option_wrong(reader, "serve: --workers must be auto or a number from 1 to %d, not '%s'",
+                        CHILDREN_MAX, v);
+  }
+  reader->request->workers = (int)n;
+  return NULL;
+}
+
+static const char *set_block_limit(OptionReader *reader, const char *v) {
+  return option_read_time(reader, "--block-limit", v, 1e-3, &reader->request->block_limit);
+}
+
+static const char *set_cpu_limit(OptionReader *reader, const char *v) {
+  return option_read_time(reader, "--cpu-limit", v, 1, &reader->request->cpu_limit);
+}
+
+static const char *set_kill_after(OptionReader *reader, const char *v) {
+  return option_read_time(reader, "--kill-after", v, 1, &reader->request->kill_after);
+}
+
+static const char *set_access_log(OptionReader *reader, const char *v) {
+  if (strcmp(v, "common") != 0 && strcmp(v, "json") != 0)
+    return option_wrong(reader, "serve: --access-log must be common or json, not '%s'", v);
+  reader->request->access_log = v;
+  return NULL;
+}
+
+static const struct ServeOption {
+  const char *name;
+  const char *(*set)(OptionReader *reader, const char *v);
+} serve_options[] = {
+    {"--host", set_host},
+    {"--port", set_port},
+    {"--workers", set_workers},
+    {"--block-limit", set_block_limit},
+    {"--cpu-limit", set_cpu_limit},
+    {"--access-log", set_access_log},
+    {"--kill-after", set_kill_after},
+};
+
+static const struct ServeOption *find_option(const char *arg) {
+  for (size_t i = 0; i < sizeof serve_options / sizeof *serve_options; i++)
+    if (option_is(arg, serve_options[i].name)) return &serve_options[i];
+  return NULL;
+}
+
+/* --- limits of the server --- */
+
+static const HttpLimit *find_limit(const char *arg) {
+  size_t n = strcspn(arg, "=");
+  bool may_be = n > 2 && arg[0] == '-' && arg[1] == '-' && !memchr(arg, '_', n);
+  return may_be ? http_limits_find(arg + 2, n - 2) : NULL;
+}
+
+static const char *set_limit(OptionReader *reader, const HttpLimit *limit, const char *option,
+                             const char *v) {
+  HttpLimits scratch;
+  char *end, expected[120];
+  double value = strtod(v, &end);
+  if (*end || !http_limits_set(&scratch, limit, value)) {
+    http_limits_describe(limit, expected, sizeof expected);
+    return option_wrong(reader, "serve: %.*s must be %s, not '%s'", (int)strcspn(option, "="),
+                        option, expected, v);
+  }
+  reader->request->limits[limit - http_limits] = value;
+  reader->request->is_limited[limit - http_limits] = true;
+  return NULL;
+}
+
+/* --- both --- */
+
+/* Reports an unknown option, and suggests a similar one. */
+static const char *unknown_option(OptionReader *reader, const char *option) {
+  enum { OPTIONS = sizeof serve_options / sizeof *serve_options };
+  const char *names[OPTIONS + HTTP_LIMITS + 2] = {"reload", "docs"};
+  size_t n = 2, length = strcspn(option, "=");
+  char name[40], near[40] = "";
+  if (option_is(option, "--reload") || option_is(option, "--docs"))
+    return option_wrong(reader, "serve: %.*s takes no value: '%s'", (int)length, option, option);
+  for (size_t i = 0; i < OPTIONS; i++) names[n++] = serve_options[i].name + 2;
+  for (size_t i = 0; i < HTTP_LIMITS; i++) names[n++] = http_limits[i].name;
+  snprintf(name, sizeof name, "%.*s", (int)length, option);
+  const char *found =
+      length < sizeof name ? nearest_name(name + strspn(name, "-"), names, n) : NULL;
+  if (!found) return option_wrong(reader, "serve: unknown option '%s'", option);
+  snprintf(near, sizeof near, "%s", found);
+  for (char *c = near; *c; c++)
+    *c = *c == '_' ? '-' : *c; /* limits have names with underscores elsewhere */
+  return option_wrong(reader, "serve: unknown option '%s' (did you mean '--%s'?)", option, near);
+}
+
+bool serve_arguments_has(const char *arg) { return find_option(arg) || find_limit(arg); }
+
+const char *serve_arguments_read(OptionReader *reader, char **list, int n, int *i) {
+  const char *option = list[*i];
+  size_t name_length = strcspn(option, "=");
+  const struct ServeOption *known = find_option(option);
+  const HttpLimit *limit = find_limit(option);
+  if (!known && !limit) return unknown_option(reader, option);
+  const char *v = option_value(list, n, i);
+  if (!v || !*v) return option_wrong(reader, "serve: %.*s needs a value", (int)name_length, option);
+  return limit ? set_limit(reader, limit, option, v) : known->set(reader, v);
+}
+
+void serve_arguments_default(CliRequest *r) {
+  r->host = HTTP_LISTEN_HOST;
+  r->port = HTTP_LISTEN_PORT;
+  r->cpu_limit = DEFAULTS_CPU_LIMIT;
+  r->kill_after = DEFAULTS_KILL_AFTER;
+}

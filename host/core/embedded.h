@@ -1,0 +1,28 @@
+/* What is put into the binary beside the code: the Lua parts of the host (cmake/embed.cmake), and
+   files for browsers (cmake/pages.cmake). */
+#ifndef ML_EMBEDDED_H
+#define ML_EMBEDDED_H
+
+#include <stddef.h>
+
+typedef struct EmbeddedPart {
+  const char *module;     /* the name for `require`: "moonloop.web" */
+  const char *chunk_name; /* for tracebacks */
+  const unsigned char *source;
+  size_t size;
+} EmbeddedPart;
+
+/* Sorted by module. */
+extern const EmbeddedPart embedded_parts[];
+extern const size_t embedded_part_count;
+
+typedef struct EmbeddedFile {
+  const char *name;            /* "docs/swagger-ui.css" */
+  const unsigned char *packed; /* compressed with brotli */
+  size_t packed_size, size;
+} EmbeddedFile;
+
+/* Ends with an entry whose name is NULL. */
+extern const EmbeddedFile embedded_files[];
+
+#endif

@@ -1,0 +1,20 @@
+/* Reads the stack of Lua code that does not return, in a signal handler, while a C function runs
+   that no hook can interrupt. */
+#ifndef ML_FRAMES_H
+#define ML_FRAMES_H
+
+#include "base/text.h"
+#include <lua.h>
+#include <stdbool.h>
+
+/* Is a C function on top of the stack? Safe in a signal handler of the thread that runs L. */
+bool frames_in_c_function(lua_State *L);
+
+/* Appends "in function 'find', called at app.lua:12" for the frame on top. */
+void frames_add_top(Text *text, lua_State *L);
+
+/* Appends a line for each frame that does not belong to the host, innermost first, at most
+   `max`. */
+void frames_add_all(Text *text, lua_State *L, int max);
+
+#endif

@@ -1,0 +1,39 @@
+/* The watchdog: a thread that checks from outside how long the loop has been inside one task.
+
+   It gets no messages: tasks count a step when they start and stop running (scheduler.h), and the
+   thread checks that count every few milliseconds. While the loop waits, it sleeps. If one stretch
+   of Lua is longer than a limit, the loop's thread is interrupted and reports itself, or interrupts
+   the task. */
+#ifndef ML_WATCHDOG_H
+#define ML_WATCHDOG_H
+
+#include "core/names.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+typedef struct Watchdog Watchdog;
+
+/* The runtime's part. */
+typedef struct Watched {
+  Watchdog *watchdog; /* or NULL */
+  atomic_bool watchdog_asleep;
+  bool serves_nobody; /* set by the owner: only its own tasks could be held up */
+} Watched;
+
+/* Starts to watch `rt`; it ends with the runtime. `block`: seconds after which an uninterrupted
+   stretch is reported; `cpu`: CPU seconds after which it is interrupted; 0 means never. Returns 0
+   or a libuv error. */
+int watchdog_start(Runtime *rt, double block, double cpu);
+
+/* Sets whether only tasks wait for the loop. If so, nothing is reported while the running task and
+   its parents are the only ones. */
+void watchdog_set_serves_nobody(Runtime *rt, bool serves_nobody);
+
+/* The loop is running tasks again: wakes the thread. */
+void watchdog_wake(Watchdog *w);
+
+/* The stretch that was reported is over. */
+void watchdog_stretch_over(Watchdog *w);
+
+#endif

@@ -1,0 +1,364 @@
+#include "http/client/client_exchange.h"
+
+#include "base/prefetch.h"
+#include "http/client/client_connection.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define MAX_FREE 1024 /* records that are kept for reuse: about as many as end in one pass */
+
+/* --- the head of the request --- */
+
+/* Headers that the request itself has. */
+enum {
+  HAS_HOST = 1,
+  HAS_AGENT = 2,
+  HAS_ACCEPT = 4,
+  HAS_ENCODING = 8,
+  HAS_AUTHORIZATION = 16,
+  SAYS_CLOSE = 32,
+};
+
+static unsigned look_at_line(const char *line, size_t name_len, size_t len) {
+  static const struct {
+    const char *name;
+    unsigned flag;
+  } known[] = {{"Host", HAS_HOST},
+               {"Accept", HAS_ACCEPT},
+               {"User-Agent", HAS_AGENT},
+               {"Authorization", HAS_AUTHORIZATION},
+               {"Accept-Encoding", HAS_ENCODING}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strlen(known[i].name) == name_len && !strncasecmp(line, known[i].name, name_len))
+      return known[i].flag;
+  if (name_len != 10 || strncasecmp(line, "Connection", 10)) return 0;
+  for (size_t i = name_len; i + 5 <= len; i++)
+    if (!strncasecmp(line + i, "close", 5)) return SAYS_CLOSE;
+  return 0;
+}
+
+static unsigned look_at_lines(const char *lines, size_t n) {
+  unsigned flags = 0;
+  for (const char *end = lines + n; lines < end;) {
+    const char *next = memchr(lines, '\n', (size_t)(end - lines));
+    const char *colon = memchr(lines, ':', (size_t)(end - lines));
+    if (!next || !colon) break;
+    flags |= look_at_line(lines, (size_t)(colon - lines), (size_t)(next - lines));
+    lines = next + 1;
+  }
+  return flags;
+}
+
+static bool add(Buffer *b, const char *text) { return buffer_add(b, text, strlen(text)); }
+
+/* The origin's header lines that the request does not replace. */
+static bool add_fields(Buffer *b, const ClientOrigin *o, unsigned flags) {
+  if (!(flags & (HAS_HOST | HAS_AGENT | HAS_ACCEPT | HAS_ENCODING)))
+    return buffer_add(b, o->fields, o->fields_len);
+  return ((flags & HAS_HOST) || buffer_add(b, o->fields, o->host_len)) &&
+         ((flags & HAS_AGENT) || add(b, CLIENT_USER_AGENT)) &&
+         ((flags & HAS_ACCEPT) || add(b, CLIENT_ACCEPT)) &&
+         ((flags & HAS_ENCODING) || add(b, CLIENT_ACCEPT_ENCODING));
+}
+
+/* Is a body likely with this method, so that an empty one must be declared? */
+static bool expects_body(const char *method) {
+  return *method == 'P' &&
+         (!strcmp(method, "POST") || !strcmp(method, "PUT") || !strcmp(method, "PATCH"));
+}
+
+/* RFC 9110 section 8.6: declares the length of the body, or an empty body if the method makes one
+   likely. */
+static bool add_length(Buffer *b, const ClientRequest *r) {
+  if (r->framing == CLIENT_BODY_CHUNKED) return add(b, "Transfer-Encoding: chunked\r\n");
+  if (r->framing == CLIENT_BODY_WHOLE && !r->body && !expects_body(r->method)) return true;
+  return buffer_printf(b, "Content-Length: %zu\r\n", r->body_len);
+}
+
+static bool is_idempotent(const char *method) {
+  static const char *const known[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (!strcmp(method, known[i])) return true;
+  return false;
+}
+
+/* Everything after the target. */
+static bool add_rest(Buffer *b, const ClientRequest *r, const ClientOrigin *o, unsigned flags) {
+  bool ok = add(b, " HTTP/1.1\r\n") && add_fields(b, o, flags) && add_length(b, r) &&
+            buffer_add(b, r->lines, r->lines_len);
+  if (ok && r->credentials && !(flags & HAS_AUTHORIZATION))
+    ok = add(b, "Authorization: ") && add(b, r->credentials) && add(b, "\r\n");
+  return ok && add(b, "\r\n");
+}
+
+/* The same for a request that adds nothing but `lines`. Many requests have the same ones, so the
+   last result is kept. */
+static bool add_plain_rest(Buffer *b, const ClientRequest *r, ClientOrigin *o, unsigned *flags) {
+  Buffer *rest = &o->rest;
+  size_t n = r->lines_len;
+  if (!rest->len || o->rest_lines != n ||
+      (n && memcmp(rest->data + rest->len - 2 - n, r->lines, n))) {
+    rest->len = 0;
+    o->rest_flags = n ? look_at_lines(r->lines, n) : 0;
+    o->rest_lines = n;
+    if (!add_rest(rest, r, o, o->rest_flags)) {
+      rest->len = 0;
+      return false;
+    }
+  }
+  *flags = o->rest_flags;
+  return buffer_add(b, rest->data, rest->len);
+}
+
+bool client_exchange_build(ClientExchange *x, ClientOrigin *origin, Buffer *b) {
+  const ClientRequest *r = &x->request;
+  unsigned flags = 0;
+  size_t method = strlen(r->method);
+  bool slash = r->url.target_len && *r->url.target == '/' && !r->path;
+  bool ok = buffer_add(b, r->method, method) && buffer_add_char(b, ' ') &&
+            buffer_add(b, r->path, r->path_len) && (slash || buffer_add_char(b, '/')) &&
+            buffer_add(b, r->url.target, r->url.target_len);
+  if (r->framing == CLIENT_BODY_WHOLE && !r->body && !r->credentials && !expects_body(r->method)) {
+    ok = ok && add_plain_rest(b, r, origin, &flags);
+  } else {
+    if (r->lines_len) flags = look_at_lines(r->lines, r->lines_len);
+    ok = ok && add_rest(b, r, origin, flags);
+  }
+  x->says_close = flags & SAYS_CLOSE;
+  return ok;
+}
+
+/* --- waiting --- */
+
+bool client_exchange_has(const ClientExchange *x, ClientWant want) {
+  const ClientResponse *r = &x->response;
+  if (x->over) return true;
+  switch (want) {
+  case CLIENT_WANTS_CONNECTION:
+    return x->connection && !x->connection->dial;
+  case CLIENT_WANTS_ROOM:
+    return r->head_read || client_connection_unsent(x->connection) <= CLIENT_MAX_UNSENT;
+  case CLIENT_WANTS_HEAD:
+    return r->head_read;
+  case CLIENT_WANTS_PIECE:
+    return client_response_has_piece(r);
+  case CLIENT_WANTS_END:
+    return false;
+  }
+  return false;
+}
+
+/* --- time limits --- */
+
+/* Most exchanges wait for the same time: those are in a list ordered by deadline, with one timer,
+   set for the first one or for one that has gone. */
+
+static void unlist(ClientExchange *x) {
+  ClientDeadlines *d = &x->client->deadlines;
+  *(x->due_prev ? &x->due_prev->due_next : &d->first) = x->due_next;
+  *(x->due_next ? &x->due_next->due_prev : &d->last) = x->due_prev;
+  x->listed = false;
+  if (!d->first) timer_clear(&x->client->rt->timers, &d->timer);
+}
+
+static void stop_waiting(ClientExchange *x) {
+  x->waits = false;
+  if (x->listed)
+    unlist(x);
+  else
+    timer_clear(&x->client->rt->timers, &x->timer);
+}
+
+static void fail_late(ClientExchange *x) {
+  client_exchange_fail(x, "timeout", "CURLE_OPERATION_TIMEDOUT", "not finished within %g s",
+                       x->timeout);
+}
+
+static void on_timeout(Timer *timer) { fail_late(container_of(timer, ClientExchange, timer)); }
+
+static void on_deadline(Timer *timer) {
+  ClientDeadlines *d = container_of(timer, ClientDeadlines, timer);
+  TimerHeap *timers = &container_of(d, ClientPools, deadlines)->rt->timers;
+  uint64_t now = clock_now(&timers->clock);
+  while (d->first && d->first->due <= now) fail_late(d->first);
+  if (d->first) timer_set(timers, timer, d->first->due, on_deadline); /* there was room for it */
+}
+
+/* False when memory is out. */
+static bool set_deadline(ClientExchange *x) {
+  ClientDeadlines *d = &x->client->deadlines;
+  TimerHeap *timers = &x->client->rt->timers;
+  if (!d->first)
+    d->seconds = x->timeout;
+  else if (d->seconds != x->timeout || x->due < d->last->due)
+    return !timer_set(timers, &x->timer, x->due, on_timeout);
+  if (!d->timer.place && timer_set(timers, &d->timer, x->due, on_deadline)) return false;
+  x->due_next = NULL;
+  x->due_prev = d->last;
+  *(d->last ? &d->last->due_next : &d->first) = x;
+  d->last = x;
+  x->listed = true;
+  return true;
+}
+
+void client_exchange_notify(ClientExchange *x) {
+  if (!x->waits || !client_exchange_has(x, x->want)) return;
+  stop_waiting(x);
+  ml_wait_wake(x->waker);
+}
+
+bool client_exchange_wait(ClientExchange *x, ClientWant want, Waker waker, double seconds) {
+  x->due = timer_due(runtime_now(x->client->rt), seconds);
+  x->timeout = seconds;
+  if (x->due != TIMER_NEVER && !set_deadline(x)) return false;
+  x->want = want;
+  x->waker = waker;
+  x->waits = true;
+  return true;
+}
+
+/* --- the end --- */
+
+void client_exchange_complete(ClientExchange *x) {
+  x->over = true;
+  x->pool = NULL;
+  client_exchange_notify(x);
+}
+
+/* Removes it from its connection, or from the line. */
+static void detach(ClientExchange *x) {
+  ClientPool *pool = x->pool;
+  x->over = true;
+  x->pool = NULL;
+  if (x->line) client_pool_leave(x);
+  if (x->connection) client_connection_close(x->connection);
+  if (pool) client_pool_serve(pool);
+}
+
+void client_exchange_fail(ClientExchange *x, const char *kind, const char *code, const char *format,
+                          ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(x->error, sizeof x->error, format, args);
+  va_end(args);
+  x->error_kind = kind;
+  x->error_code = code;
+  detach(x);
+  client_exchange_notify(x);
+}
+
+void client_exchange_fail_with(ClientExchange *x, int error) {
+  switch (error) {
+  case UV_EAI_AGAIN:
+  case UV_EAI_FAIL:
+  case UV_EAI_NODATA:
+  case UV_EAI_NONAME:
+  case UV_EAI_FAMILY:
+  case UV_EAI_ADDRFAMILY:
+  case UV_EAI_SERVICE:
+  case UV_EAI_BADFLAGS:
+    client_exchange_fail(x, "dns", "CURLE_COULDNT_RESOLVE_HOST", "could not resolve the host: %s",
+                         uv_strerror(error));
+    return;
+  case UV_ENOMEM:
+  case UV_ENOBUFS:
+  case UV_EAI_MEMORY:
+    client_exchange_fail_memory(x);
+    return;
+  default:
+    client_exchange_fail(x, "network", uv_err_name(error), "%s", uv_strerror(error));
+  }
+}
+
+void client_exchange_fail_memory(ClientExchange *x) {
+  client_exchange_fail(x, "http", "CURLE_OUT_OF_MEMORY", "not enough memory");
+}
+
+/* --- life --- */
+
+void client_exchange_free(ClientExchange *x) {
+  client_response_close(&x->response);
+  free(x);
+}
+
+static ClientExchange *take_record(ClientPools *client) {
+  ClientExchange *x = client->free_exchanges;
+  if (!x) return calloc(1, sizeof *x);
+  client->free_exchanges = x->next;
+  client->free_count--;
+  prefetch(x->next,
+           offsetof(ClientExchange, response.parser)); /* most clients send several in a row */
+  return x;
+}
+
+ClientExchange *client_exchange_start(ClientPool *pool, const ClientRequest *request,
+                                      size_t max_body, bool by_pieces) {
+  ClientExchange *x = take_record(pool->client);
+  if (!x) return NULL;
+  x->client = pool->client;
+  x->pool = pool;
+  x->request = *request;
+  x->idempotent = is_idempotent(request->method);
+  x->body_ended = request->framing == CLIENT_BODY_WHOLE;
+  client_response_open(&x->response, !strcmp(request->method, "HEAD"), max_body, by_pieces);
+  client_pool_submit(pool, x);
+  return x;
+}
+
+void client_exchange_release(ClientExchange *x) {
+  ClientPools *client = x->client;
+  stop_waiting(x);
+  if (!x->over) detach(x);
+  if (client->free_count == MAX_FREE) {
+    client_exchange_free(x);
+    return;
+  }
+  client_response_reset(&x->response);
+  memset(x, 0, offsetof(ClientExchange, request));
+  x->next = client->free_exchanges;
+  client->free_exchanges = x;
+  client->free_count++;
+}
+
+/* --- bodies --- */
+
+bool client_exchange_write(ClientExchange *x, const char *bytes, size_t n) {
+  char size[20];
+  struct iovec pieces[3] = {{0}, {(char *)bytes, n}, {"\r\n", 2}};
+  x->written += n;
+  if (!n) return true; /* an empty chunk would be the last one */
+  if (x->request.framing != CLIENT_BODY_CHUNKED)
+    return client_connection_write(x->connection, pieces + 1, 1);
+  pieces[0].iov_len = (size_t)snprintf(size, sizeof size, "%zx\r\n", n);
+  pieces[0].iov_base = size;
+  return client_connection_write(x->connection, pieces, 3);
+}
+
+bool client_exchange_end_body(ClientExchange *x) {
+  x->body_ended = true;
+  struct iovec last = {"0\r\n\r\n", 5};
+  return x->request.framing != CLIENT_BODY_CHUNKED ||
+         client_connection_write(x->connection, &last, 1);
+}
+
+/* Fails the exchange with the error of its response. */
+static bool check_response(ClientExchange *x, bool ok) {
+  ClientResponse *r = &x->response;
+  if (!ok) client_exchange_fail(x, r->error_kind, r->error_code, "%s", r->error);
+  return ok;
+}
+
+bool client_exchange_collect(ClientExchange *x, size_t max_body) {
+  if (!check_response(x, client_response_collect(&x->response, max_body))) return false;
+  if (x->connection) client_connection_read_on(x->connection);
+  return !x->error_kind;
+}
+
+bool client_exchange_take(ClientExchange *x, Buffer *out, size_t max) {
+  if (!check_response(x, client_response_take(&x->response, out, max))) return false;
+  if (x->connection && client_response_waiting(&x->response) <= CLIENT_MAX_UNREAD / 2)
+    client_connection_read_on(x->connection);
+  return !x->error_kind;
+}

@@ -1,0 +1,382 @@
+#include "http/client/client_pool.h"
+
+#include "http/client/client_connection.h"
+#include "http/client/client_exchange.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOSED "the client is closed"
+
+/* --- origins --- */
+
+/* The key of an origin: the host in lower case, the port, the path of the socket. */
+typedef struct Key {
+  char text[HTTP_URL_MAX_HOST + 8 + 256];
+  size_t len, host_len;
+  uint32_t hash;
+} Key;
+
+/* False if the path is too long for a socket. */
+static bool key_make(Key *key, const ClientRequest *r) {
+  char *out = key->text;
+  uint32_t hash = 2166136261u;
+  key->host_len = r->url.host_len;
+  for (size_t i = 0; i < r->url.host_len; i++) {
+    char c = r->url.host[i];
+    *out++ = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    hash = (hash ^ (uint8_t)out[-1]) * 16777619u;
+  }
+  *out++ = 0;
+  memcpy(out, &r->url.port, sizeof r->url.port);
+  out += sizeof r->url.port;
+  *out++ = r->url.is_ipv6;
+  if (r->unix_path) {
+    size_t n = strlen(r->unix_path);
+    if (n > 255) return false;
+    memcpy(out, r->unix_path, n + 1);
+    out += n + 1;
+  }
+  key->len = (size_t)(out - key->text);
+  key->hash = hash ^ r->url.port;
+  return true;
+}
+
+/* The default header lines of a request, in one piece, beginning with Host (RFC 9110 section 7.2: a
+   default port is left out, and so is the zone of an address). */
+static bool make_fields(Buffer *b, const ClientRequest *r) {
+  const char *host = r->url.host;
+  size_t len = r->url.host_len;
+  const char *zone = memchr(host, '%', len);
+  if (zone) len = (size_t)(zone - host);
+  bool ok = buffer_printf(b, r->url.is_ipv6 ? "Host: [%.*s]" : "Host: %.*s", (int)len, host);
+  if (r->url.port != 80) ok = ok && buffer_printf(b, ":%u", r->url.port);
+  return ok && buffer_add(b, "\r\n", 2);
+}
+
+#define OTHER_FIELDS CLIENT_USER_AGENT CLIENT_ACCEPT CLIENT_ACCEPT_ENCODING
+
+static ClientOrigin *origin_new(ClientPool *pool, const Key *key, const ClientRequest *r) {
+  Buffer fields = {0};
+  size_t path = r->unix_path ? strlen(r->unix_path) + 1 : 0;
+  ClientOrigin *o = NULL;
+  if (make_fields(&fields, r) && buffer_add(&fields, OTHER_FIELDS, sizeof OTHER_FIELDS - 1) &&
+      (o = malloc(sizeof *o + key->len + key->host_len + 1 + path + fields.len))) {
+    *o = (ClientOrigin){.pool = pool,
+                        .hash = key->hash,
+                        .key_len = key->len,
+                        .host_key = key->host_len,
+                        .is_ipv6 = r->url.is_ipv6};
+    char *at = o->key;
+    memcpy(at, key->text, key->len);
+    char *host = at += key->len;
+    memcpy(host, key->text, key->host_len);
+    char *zone = memchr(host, '%', key->host_len);
+    size_t host_len = key->host_len;
+    if (zone && host + host_len - zone >= 3) { /* "%25" is '%' */
+      memmove(zone + 1, zone + 3, (size_t)(host + host_len - zone - 3));
+      host_len -= 2;
+    }
+    host[host_len] = 0;
+    at += key->host_len + 1;
+    o->endpoint = (DialEndpoint){.host = host, .port = r->url.port};
+    if (path) o->endpoint.unix_path = memcpy(at, r->unix_path, path);
+    at += path;
+    o->fields = memcpy(at, fields.data, fields.len);
+    o->fields_len = fields.len;
+    o->host_len = fields.len - (sizeof OTHER_FIELDS - 1);
+    o->next = pool->buckets[key->hash % CLIENT_BUCKETS];
+    pool->buckets[key->hash % CLIENT_BUCKETS] = o;
+  }
+  buffer_free(&fields);
+  return o;
+}
+
+static ClientOrigin *find_origin(ClientPool *pool, const Key *key) {
+  ClientOrigin *o = pool->buckets[key->hash % CLIENT_BUCKETS];
+  while (o &&
+         (o->hash != key->hash || o->key_len != key->len || memcmp(o->key, key->text, key->len)))
+    o = o->next;
+  return o;
+}
+
+/* Is the request for this origin? May be false even if it is. */
+static bool is_plainly_for(const ClientOrigin *o, const ClientRequest *r) {
+  return o && !r->unix_path && !o->endpoint.unix_path && !r->url.is_ipv6 &&
+         o->endpoint.port == r->url.port && o->host_key == r->url.host_len &&
+         !memcmp(o->key, r->url.host, r->url.host_len) && !o->is_ipv6;
+}
+
+/* The origin of the request, made if needed. NULL: the exchange has failed. */
+static ClientOrigin *origin_of(ClientPool *pool, ClientExchange *x) {
+  Key key;
+  if (is_plainly_for(pool->latest, &x->request)) return pool->latest;
+  if (!key_make(&key, &x->request)) {
+    client_exchange_fail_with(x, UV_ENAMETOOLONG);
+    return NULL;
+  }
+  ClientOrigin *o = find_origin(pool, &key);
+  if (!o) o = origin_new(pool, &key, &x->request);
+  if (!o) client_exchange_fail_memory(x);
+  pool->latest = o;
+  return o;
+}
+
+/* Frees the origin when nothing is left of it. */
+static void origin_drop(ClientOrigin *o) {
+  if (o->connections || o->first) return;
+  ClientOrigin **link = &o->pool->buckets[o->hash % CLIENT_BUCKETS];
+  while (*link != o) link = &(*link)->next;
+  *link = o->next;
+  if (o->pool->latest == o) o->pool->latest = NULL;
+  buffer_free(&o->rest);
+  free(o);
+}
+
+/* --- idle connections --- */
+
+static void on_expiry(uv_timer_t *timer) {
+  ClientPool *pool = timer->data;
+  uint64_t now = uv_now(timer->loop);
+  while (pool->oldest && pool->oldest->idle_since + pool->idle_ms <= now)
+    client_connection_close(pool->oldest);
+  if (pool->oldest)
+    uv_timer_start(timer, on_expiry, pool->oldest->idle_since + pool->idle_ms - now, 0);
+}
+
+void client_pool_add_idle(ClientConnection *c) {
+  ClientOrigin *o = c->origin;
+  ClientPool *pool = o->pool;
+  c->idle = true;
+  c->idle_since = uv_now(pool->expiry.loop);
+  c->newer = NULL;
+  c->older = pool->newest;
+  *(c->older ? &c->older->newer : &pool->oldest) = c;
+  pool->newest = c;
+  c->under = o->idle;
+  c->on_top = &o->idle;
+  if (c->under) c->under->on_top = &c->under;
+  o->idle = c;
+  /* It does not keep the loop alive. */
+  if (!uv_is_active((uv_handle_t *)&pool->expiry))
+    uv_timer_start(&pool->expiry, on_expiry, pool->idle_ms, 0);
+}
+
+void client_pool_remove_idle(ClientConnection *c) {
+  ClientPool *pool = c->origin->pool;
+  c->idle = false;
+  *(c->newer ? &c->newer->older : &pool->newest) = c->older;
+  *(c->older ? &c->older->newer : &pool->oldest) = c->newer;
+  *c->on_top = c->under;
+  if (c->under) c->under->on_top = c->on_top;
+}
+
+void client_pool_closed(ClientOrigin *o) {
+  o->connections--;
+  o->pool->connections--;
+  origin_drop(o);
+}
+
+/* The idle connection that was used last. It may be about to end: if the request cannot be sent
+   twice, the system is asked first. */
+static ClientConnection *take_idle(ClientOrigin *o, const ClientExchange *x) {
+  bool ask = !x->idempotent || x->request.framing != CLIENT_BODY_WHOLE;
+  o->connections++; /* keeps the origin */
+  ClientConnection *c;
+  while ((c = o->idle) && ask && !client_connection_is_quiet(c)) client_connection_close(c);
+  o->connections--;
+  if (c) client_pool_remove_idle(c);
+  return c;
+}
+
+/* --- the line --- */
+
+static void enter_line(ClientOrigin *o, ClientExchange *x) {
+  ClientPool *pool = o->pool;
+  x->line = o;
+  x->turn = pool->turns++;
+  x->next = NULL;
+  x->prev = o->last;
+  *(o->last ? &o->last->next : &o->first) = x;
+  o->last = x;
+  if (o->line) return;
+  o->line = &pool->lines;
+  o->next_line = pool->lines;
+  if (o->next_line) o->next_line->line = &o->next_line;
+  pool->lines = o;
+}
+
+static ClientOrigin *leave_line(ClientExchange *x) {
+  ClientOrigin *o = x->line;
+  *(x->prev ? &x->prev->next : &o->first) = x->next;
+  *(x->next ? &x->next->prev : &o->last) = x->prev;
+  x->line = NULL;
+  if (o->first) return o;
+  *o->line = o->next_line;
+  if (o->next_line) o->next_line->line = o->line;
+  o->line = NULL;
+  return o;
+}
+
+void client_pool_leave(ClientExchange *x) { origin_drop(leave_line(x)); }
+
+/* Can an exchange get a connection to `o` now? */
+static bool has_room(const ClientOrigin *o) {
+  const ClientPool *pool = o->pool;
+  return o->idle || (o->connections < pool->max_per_origin &&
+                     (pool->connections < pool->max_connections || pool->oldest));
+}
+
+static void make_connection(ClientOrigin *o, ClientExchange *x) {
+  ClientPool *pool = o->pool;
+  o->connections++;
+  if (pool->connections >= pool->max_connections) client_connection_close(pool->oldest);
+  pool->connections++;
+  if (client_connection_new(o, x)) return;
+  client_pool_closed(o);
+  client_exchange_fail_memory(x);
+}
+
+/* Gives `x` a connection; one must be available. */
+static void connect_exchange(ClientOrigin *o, ClientExchange *x) {
+  ClientConnection *c = take_idle(o, x);
+  if (c)
+    client_connection_begin(c, x);
+  else
+    make_connection(o, x);
+}
+
+void client_pool_replace(ClientConnection *c) {
+  ClientOrigin *o = c->origin;
+  ClientExchange *x = c->exchange;
+  o->connections++; /* keeps the origin */
+  client_connection_close(c);
+  o->connections--;
+  make_connection(o, x);
+}
+
+void client_pool_serve(ClientPool *pool) {
+  if (pool->serving || pool->closed) return;
+  pool->serving = true;
+  for (;;) {
+    ClientOrigin *next = NULL;
+    for (ClientOrigin *o = pool->lines; o; o = o->next_line)
+      if (has_room(o) && (!next || o->first->turn < next->first->turn)) next = o;
+    if (!next) break;
+    ClientExchange *x = next->first;
+    leave_line(x);
+    connect_exchange(next, x);
+  }
+  pool->serving = false;
+}
+
+void client_pool_submit(ClientPool *pool, ClientExchange *x) {
+  if (pool->retired) {
+    client_exchange_fail(x, "closed", NULL, CLOSED);
+    return;
+  }
+  ClientOrigin *o = origin_of(pool, x);
+  if (!o) return;
+  if (pool->lines || !has_room(o)) {
+    enter_line(o, x);
+    client_pool_serve(pool);
+  } else {
+    connect_exchange(o, x);
+  }
+}
+
+/* --- life --- */
+
+static void drop_pool(ClientPool *pool) {
+  if (pool->freed && pool->expiry_closed) free(pool);
+}
+
+static void on_expiry_closed(uv_handle_t *handle) {
+  ClientPool *pool = handle->data;
+  pool->expiry_closed = true;
+  drop_pool(pool);
+}
+
+void client_pool_abort(ClientPool *pool) {
+  if (pool->closed) return;
+  pool->retired = pool->closed = true;
+  while (pool->lines) client_exchange_fail(pool->lines->first, "closed", NULL, CLOSED);
+  for (ClientConnection *c; (c = pool->all);) {
+    ClientExchange *x = c->exchange;
+    if (x)
+      client_exchange_fail(x, "closed", NULL, CLOSED);
+    else
+      client_connection_close(c);
+  }
+  uv_close((uv_handle_t *)&pool->expiry, on_expiry_closed);
+  *pool->link = pool->next;
+  if (pool->next) pool->next->link = pool->link;
+}
+
+ClientPool *client_pool_new(ClientPools *client, unsigned max_connections, unsigned max_per_origin,
+                            double idle) {
+  ClientPool *pool = calloc(1, sizeof *pool);
+  if (!pool) return NULL;
+  pool->client = client;
+  pool->max_connections = max_connections;
+  pool->max_per_origin = max_per_origin;
+  pool->idle_ms = idle < 1e9 ? (uint64_t)(idle * 1000) : (uint64_t)1e12;
+  uv_timer_init(&client->rt->loop, &pool->expiry);
+  uv_unref((uv_handle_t *)&pool->expiry);
+  pool->expiry.data = pool;
+  pool->link = &client->pools;
+  pool->next = client->pools;
+  if (pool->next) pool->next->link = &pool->next;
+  client->pools = pool;
+  return pool;
+}
+
+void client_pool_retire(ClientPool *pool) {
+  pool->retired = true;
+  pool->idle_ms = 0;
+  while (pool->oldest) client_connection_close(pool->oldest);
+}
+
+void client_pool_free(ClientPool *pool) {
+  client_pool_abort(pool);
+  pool->freed = true;
+  drop_pool(pool);
+}
+
+static void on_runtime_close(CloseHook *hook, Runtime *rt) {
+  ClientPools *client = container_of(hook, ClientPools, close_hook);
+  while (client->pools) client_pool_abort(client->pools);
+  client_poll_close(&client->poll);
+  socket_set_remove(rt, &client->sockets);
+}
+
+static void each_socket(SocketSet *set, void (*visit)(void *data, int fd, bool waits), void *data) {
+  const ClientPools *client = container_of(set, ClientPools, sockets);
+  for (const ClientPool *pool = client->pools; pool; pool = pool->next)
+    for (const ClientConnection *c = pool->all; c; c = c->next)
+      if (c->fd >= 0) visit(data, c->fd, c->busy);
+}
+
+ClientPools *client_pools_new(Runtime *rt) {
+  ClientPools *client = calloc(1, sizeof *client);
+  if (!client) return NULL;
+  client->rt = rt;
+  client->close_hook.close = on_runtime_close;
+  ml_runtime_on_close(rt, &client->close_hook);
+  client->sockets.handle = (uv_handle_t *)&client->poll.handle;
+  client->sockets.each = each_socket;
+  socket_set_add(rt, &client->sockets);
+  return client;
+}
+
+void client_pools_free(ClientPools *client) {
+  while (client->free_exchanges) {
+    ClientExchange *x = client->free_exchanges;
+    client->free_exchanges = x->next;
+    client_exchange_free(x);
+  }
+  if (client->delivering) client_exchange_free(client->delivering);
+  buffer_free(&client->piece);
+  buffer_free(&client->head);
+  free(client->read_buffer);
+  free(client);
+}

@@ -1,0 +1,130 @@
+/* Pools of HTTP/1.1 connections: which exchanges have one, and which wait in line for one.
+
+   Everything in a pool belongs to one runtime and its thread; nothing enters Lua. */
+#ifndef ML_CLIENT_POOL_H
+#define ML_CLIENT_POOL_H
+
+#include "base/buffer.h"
+#include "core/runtime.h"
+#include "http/client/client_poll.h"
+#include "http/http_url.h"
+#include "net/dial.h"
+#include "net/memory_end.h"
+
+typedef struct ClientPools ClientPools;
+typedef struct ClientPool ClientPool;
+typedef struct ClientOrigin ClientOrigin;
+typedef struct ClientExchange ClientExchange;
+
+/* The default header lines of every request, after Host; the request's own lines replace them. */
+#define CLIENT_USER_AGENT "User-Agent: moonloop/" ML_VERSION "\r\n"
+#define CLIENT_ACCEPT "Accept: */*\r\n"
+#define CLIENT_ACCEPT_ENCODING "Accept-Encoding: gzip, br\r\n"
+
+/* Exchanges that wait for the same time, in the order of their deadlines. */
+typedef struct ClientDeadlines {
+  Timer timer; /* set while there are any */
+  double seconds;
+  ClientExchange *first, *last;
+} ClientDeadlines;
+
+/* Shared by the pools of a runtime. */
+struct ClientPools {
+  CloseHook close_hook;
+  SocketSet sockets; /* the connections' */
+  Runtime *rt;
+  ClientPool *pools;
+  ClientExchange *free_exchanges; /* for reuse, with their buffers */
+  unsigned free_count;
+  ClientDeadlines deadlines;
+  ClientPoll poll;            /* of the connections */
+  Buffer head;                /* of a request, while it is sent */
+  char *read_buffer;          /* the buffer that every connection reads into; made on first use */
+  Buffer piece;               /* of a body, on its way to Lua */
+  ClientExchange *delivering; /* its results are being pushed: left here if memory ran out */
+};
+
+/* The target of connections: host and port, or a Unix socket and the host to ask it for. It exists
+   while it has connections or a line. */
+struct ClientOrigin {
+  ClientOrigin *next; /* in its bucket */
+  ClientPool *pool;
+  uint32_t hash;
+  unsigned connections;            /* being made, in use and idle */
+  ClientConnection *idle;          /* the one used last first */
+  ClientExchange *first, *last;    /* the line */
+  ClientOrigin *next_line, **line; /* among the pool's origins with a line; NULL: it has no line */
+  DialEndpoint endpoint;
+  const char *fields; /* the header lines of a request without any of its own; Host comes first */
+  size_t fields_len, host_len;
+  Buffer rest;       /* the head of a request after its target, as it was last made */
+  size_t rest_lines; /* bytes of it that are the request's own */
+  unsigned rest_flags;
+  size_t key_len, host_key; /* bytes of the host in lower case, which come first */
+  bool is_ipv6;
+  char key[]; /* followed by the strings above */
+};
+
+enum { CLIENT_BUCKETS = 64 };
+
+struct ClientPool {
+  ClientPools *client;
+  ClientPool *next, **link;
+  unsigned max_connections, max_per_origin;
+  MemoryPort *port; /* what all connections are made to, instead of the hosts; or NULL */
+  uint64_t idle_ms;
+  unsigned connections;
+  ClientConnection *all;             /* that are not closed */
+  ClientConnection *newest, *oldest; /* idle ones */
+  ClientOrigin *lines;               /* that have a line */
+  ClientOrigin *buckets[CLIENT_BUCKETS];
+  ClientOrigin *latest; /* origin of the last request, or NULL */
+  uint64_t turns;
+  uv_timer_t expiry;
+  bool serving; /* client_pool_serve is running */
+  bool retired; /* takes no more requests */
+  bool closed;  /* no connection is left or being made */
+  bool expiry_closed, freed;
+};
+
+/* The client of a runtime: its pools are closed when the runtime closes. NULL when memory is out.
+   Freed with client_pools_free after that, when no pool is left. */
+ClientPools *client_pools_new(Runtime *rt);
+void client_pools_free(ClientPools *client);
+
+/* A pool of at most `max_connections` connections, and `max_per_origin` to one origin; each is
+   closed after `idle` seconds without use. NULL if memory is out. Freeing it closes the
+   connections; no exchange may be left. */
+ClientPool *client_pool_new(ClientPools *client, unsigned max_connections, unsigned max_per_origin,
+                            double idle);
+void client_pool_free(ClientPool *pool);
+
+/* No more requests: idle connections are closed at once, the others when their exchanges are over.
+ */
+void client_pool_retire(ClientPool *pool);
+
+/* The same, but the exchanges fail at once. */
+void client_pool_abort(ClientPool *pool);
+
+/* Gives `x` a connection to the host of its request, or a place in the line. It may already have
+   failed when this returns. */
+void client_pool_submit(ClientPool *pool, ClientExchange *x);
+
+/* Removes a waiting exchange from the line. */
+void client_pool_leave(ClientExchange *x);
+
+/* Gives available connections to those first in line. Called after a connection has become idle or
+   has been closed. */
+void client_pool_serve(ClientPool *pool);
+
+/* A connection becomes idle, or stops being idle. */
+void client_pool_add_idle(ClientConnection *c);
+void client_pool_remove_idle(ClientConnection *c);
+
+/* A connection to `origin` has been closed; the origin may be gone then. */
+void client_pool_closed(ClientOrigin *origin);
+
+/* Closes `c` and makes a new connection for its exchange. */
+void client_pool_replace(ClientConnection *c);
+
+#endif

@@ -1,0 +1,81 @@
+/* Reads an HTTP/1 response: bytes in, head and body out. It has no socket, so that a fuzzer can
+   drive it. llhttp does the framing, except for chunks; what it leaves to a client (RFC 9112
+   section 6, limits) is checked here. */
+#ifndef ML_CLIENT_RESPONSE_H
+#define ML_CLIENT_RESPONSE_H
+
+#include "base/buffer.h"
+#include "http/client/client_limits.h"
+#include "http/content_coding.h"
+#include "http/http_chunks.h"
+#include <llhttp.h>
+#include <stdint.h>
+
+typedef struct ClientResponse {
+  size_t max_body;   /* most decoded bytes; SIZE_MAX: no limit */
+  unsigned status;   /* valid with head_read */
+  bool by_pieces;    /* the body is taken with client_response_take */
+  bool answers_head; /* the request was HEAD: there is no body */
+  bool began;        /* a byte has arrived */
+  bool head_read;    /* `status` and `head` are complete */
+  bool complete;
+  bool keep_alive; /* valid when complete: the connection can be used again */
+  bool coder_full; /* the decoder has more output without more input */
+  bool value_cut;  /* the bytes fed last ended in the middle of a value */
+  bool chunked, coded, coded_twice;
+  ContentCoding coding;
+  ContentCoder *coder; /* or NULL */
+
+  /* What is wrong, or NULL: three fields of an error object. */
+  const char *error_kind, *error_code, *error;
+
+  size_t taken;
+  size_t given; /* decoded bytes that were taken */
+  size_t head_size, fields;
+  size_t name_at, value_at;
+  const char *span_end; /* the field value read last, in the bytes being fed */
+  const char *feed_at;
+
+  /* The fields below are not zero in a new one. */
+  Buffer head;       /* the fields, "name: value\r\n" each, names in lower case */
+  Buffer body;       /* decoded; with `by_pieces`, as received, from `taken` on */
+  llhttp_t parser;   /* once it is used */
+  HttpChunks chunks; /* for a `chunked` body, once its head is read */
+  char error_text[80];
+} ClientResponse;
+
+/* Prepares for a response; the buffers of the previous one are reused. All zero is a response that
+   was never opened. It must not be moved. */
+void client_response_open(ClientResponse *r, bool answers_head, size_t max_body, bool by_pieces);
+
+/* Forgets what was read; small buffers are kept. */
+void client_response_reset(ClientResponse *r);
+
+/* Frees everything. */
+void client_response_close(ClientResponse *r);
+
+/* Takes `n` bytes, until the response is complete. False if it is bad: `error` says why, and
+   nothing more can be read. Bytes after its end are discarded, and clear `keep_alive`. */
+bool client_response_feed(ClientResponse *r, const char *bytes, size_t n);
+
+/* The connection has ended. False if that does not complete the response. */
+bool client_response_end(ClientResponse *r);
+
+/* Switches a body in pieces, none of which was taken, to one piece. False if it is bad. */
+bool client_response_collect(ClientResponse *r, size_t max_body);
+
+/* For a body in pieces: bytes that wait to be taken, as received. */
+static inline size_t client_response_waiting(const ClientResponse *r) {
+  return r->body.len - r->taken;
+}
+
+/* Is there something to take, or will nothing more come? */
+static inline bool client_response_has_piece(const ClientResponse *r) {
+  return r->taken < r->body.len || r->coder_full || r->complete || r->error;
+}
+
+/* Appends up to `max` decoded bytes of a body in pieces to `out`, possibly none. False if it is
+   bad: `error` says why. */
+bool client_response_take(ClientResponse *r, Buffer *out, size_t max);
+
+#endif

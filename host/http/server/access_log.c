@@ -1,0 +1,147 @@
+#include "http/server/access_log.h"
+
+#include "core/report.h"
+#include "core/runtime.h"
+#include "http/server/http_server.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_MAX_LOGGED = 8 * 1024 }; /* most bytes of a malformed request line */
+
+/* --- notes --- */
+
+static AccessNote *note_of(HttpConnection *c) {
+  if (!c->access) c->access = calloc(1, sizeof *c->access);
+  return c->access;
+}
+
+/* The request line as received: the first line that is not empty. */
+static void note_line(AccessNote *note, const HttpRequest *r) {
+  const char *p = http_request_head(r), *end = r->in.data + r->in.len;
+  while (p < end && (*p == '\r' || *p == '\n')) p++;
+  if (end - p > LINE_MAX_LOGGED) end = p + LINE_MAX_LOGGED;
+  const char *line_end = p;
+  while (line_end < end && *line_end != '\r' && *line_end != '\n') line_end++;
+  buffer_add(&note->text, p, (size_t)(line_end - p));
+  note->line = note->text.len;
+}
+
+static void note_header(AccessNote *note, const HttpRequest *r, const char *name) {
+  const char *lines = http_request_head(r) + r->headers.at;
+  size_t n = r->headers.len;
+  HttpHeader h;
+  while (http_header_next(&lines, &n, &h))
+    if (http_header_is(h.name, h.name_len, name)) {
+      buffer_add(&note->text, h.value, h.value_len);
+      return;
+    }
+}
+
+void access_log_begin(HttpConnection *c) {
+  const HttpRequest *r = &c->request;
+  AccessNote *note = note_of(c);
+  if (!note || note->began) return;
+  note->began = runtime_now(c->server->rt);
+  note->bytes = 0;
+  note->status = 0;
+  note->text.len = 0;
+  note->id_len = 0;
+  note->parsed = r->state == REQUEST_IN_BODY || r->state == REQUEST_COMPLETE;
+  note_line(note, r);
+  if (note->parsed) note_header(note, r, "referer");
+  note->referer = note->text.len - note->line;
+  if (note->parsed) note_header(note, r, "user-agent");
+}
+
+void access_log_forget(HttpConnection *c) {
+  if (!c->access) return;
+  buffer_free(&c->access->text);
+  free(c->access);
+  c->access = NULL;
+}
+
+/* --- entries --- */
+
+static void fill_client(AccessEntry *entry, const ByteStreamPeer *peer) {
+  bool v6 = peer->any.sa_family == AF_INET6;
+  const void *address = v6 ? (const void *)&peer->v6.sin6_addr : (const void *)&peer->v4.sin_addr;
+  if (!inet_ntop(v6 ? AF_INET6 : AF_INET, address, entry->client, sizeof entry->client))
+    strcpy(entry->client, "-");
+}
+
+void access_log_end(HttpConnection *c, uint64_t number) {
+  HttpServer *server = c->server;
+  AccessLog *log = server->log;
+  AccessNote *note = c->access;
+  if (!note || !note->began) return;
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  AccessEntry entry = {
+      .seconds = now.tv_sec,
+      .milliseconds = (unsigned)(now.tv_nsec / 1000000),
+      .duration = note->parsed ? 1e-9 * (double)(runtime_now(server->rt) - note->began) : 0,
+      .number = number,
+      .worker = log->worker,
+      .note = note,
+  };
+  fill_client(&entry, &c->peer);
+  size_t before = log->lines.len;
+  if (before > ACCESS_LOG_MAX || !log->format(&log->lines, &entry)) {
+    log->lines.len = before;
+    log->lost++;
+  }
+  note->began = 0;
+  if (note->text.cap > LINE_MAX_LOGGED) buffer_free(&note->text);
+  runtime_at_pass_end(server->rt, &server->pass);
+}
+
+/* --- the standard output --- */
+
+/* Flushes what scripts have printed first. False if there is no room for it now. */
+static bool flush_printed(void) {
+  if (!__fpending(stdout)) return true;
+  if (!output_has_room(STDOUT_FILENO)) return false;
+  if (fflush(stdout)) clearerr(stdout);
+  return true;
+}
+
+static size_t count_lines(const Buffer *lines) {
+  size_t n = 0;
+  for (size_t i = 0; i < lines->len; i++) n += lines->data[i] == '\n';
+  return n;
+}
+
+void access_log_to_stdout(AccessLog *log) {
+  if (fileno(stdout) != STDOUT_FILENO) { /* a prompt's, which preserves the line being edited */
+    fwrite(log->lines.data, 1, log->lines.len, stdout);
+    fflush(stdout);
+    log->lines.len = 0;
+  } else if (flush_printed()) {
+    log->error = output_flush(&log->output, &log->lines);
+    if (log->error) access_log_drop(log);
+  }
+  if (!log->lines.len && log->lines.cap > 64 * 1024) buffer_free(&log->lines);
+}
+
+void access_log_drop(AccessLog *log) {
+  log->lost += count_lines(&log->lines);
+  log->lines.len = 0;
+}
+
+void access_log_report_lost(AccessLog *log, Runtime *rt, bool at_end) {
+  uint64_t now = runtime_now(rt);
+  if (!log->lost || (now < log->report_at && !at_end)) return;
+  if (!output_has_room(STDERR_FILENO)) return; /* possibly where the lines go, too */
+  char text[200];
+  snprintf(text, sizeof text, "moonloop: the access log %s%s: %zu entr%s lost\n",
+           log->error ? "cannot be written: " : "is behind", log->error ? strerror(log->error) : "",
+           log->lost, log->lost == 1 ? "y" : "ies");
+  report_print(rt, text);
+  log->lost = 0;
+  log->pause = !log->pause || !log->lines.len ? 1 : log->pause < 60 ? log->pause * 2 : 60;
+  log->report_at = timer_due(now, log->pause);
+}

@@ -1,0 +1,54 @@
+#include "http/server/child_board.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* How many more connections a worker may have than the one with the fewest: this many, plus a
+   fraction of those. With less, workers would wait for each other when clients come and go fast. */
+#define SLACK 4
+#define SLACK_QUOTIENT 16
+
+ChildBoard *child_board_new(int *fd) {
+  *fd = memfd_create("moonloop workers", MFD_CLOEXEC);
+  if (*fd < 0) return NULL;
+  ChildBoard *board = ftruncate(*fd, sizeof(ChildBoard)) == 0 ? child_board_map(*fd) : NULL;
+  if (!board) close(*fd);
+  return board;
+}
+
+ChildBoard *child_board_map(int fd) {
+  void *memory = mmap(NULL, sizeof(ChildBoard), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
+void child_board_unmap(ChildBoard *board) { munmap(board, sizeof *board); }
+
+int child_board_take(ChildBoard *board) {
+  for (int i = 0; i < CHILD_PLACES_MAX; i++) {
+    ChildPlace *place = &board->places[i];
+    if (place->taken) continue;
+    *place = (ChildPlace){.taken = true};
+    if ((uint32_t)i >= board->used) board->used = (uint32_t)i + 1;
+    return i;
+  }
+  return -1;
+}
+
+void child_board_give(ChildBoard *board, int place) {
+  board->places[place].accepts = false;
+  board->places[place].taken = false;
+  while (board->used && !board->places[board->used - 1].taken) board->used--;
+}
+
+bool child_board_is_over(const ChildShare *share) {
+  const ChildBoard *board = share->board;
+  uint32_t own = atomic_load_explicit(&share->own->connections, memory_order_relaxed);
+  uint32_t used = atomic_load_explicit(&board->used, memory_order_relaxed);
+  for (uint32_t i = 0; i < used; i++) {
+    const ChildPlace *other = &board->places[i];
+    if (!atomic_load_explicit(&other->accepts, memory_order_relaxed)) continue;
+    uint32_t theirs = atomic_load_explicit(&other->connections, memory_order_relaxed);
+    if (own > theirs + SLACK + theirs / SLACK_QUOTIENT) return true;
+  }
+  return false;
+}

@@ -1,0 +1,459 @@
+#include "http/server/http_connection.h"
+
+#include "http/server/access_log.h"
+#include "http/server/http_answer.h"
+#include "http/server/http_body.h"
+#include "http/server/http_handler.h"
+#include "http/server/http_server.h"
+#include "http/server/http_stream.h"
+#include "http/server/http_tail.h"
+#include "http/server/http_write.h"
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+  MAX_OUT = 64 * 1024,      /* bytes of responses collected before they are written */
+  MAX_BELIEVED = 512 << 20, /* bytes: a Content-Length above this, and above max_body, is a 400 */
+  MAX_IN_A_ROW = 32,        /* pipelined requests of one connection in one pass */
+};
+
+void http_connection_set_deadline(HttpConnection *c, uint64_t ms) {
+  c->deadline = ms && ms != HTTP_NO_LIMIT ? uv_now(&c->server->rt->loop) + ms : 0;
+}
+
+static HttpConnection *connection_of(ByteStream *s) {
+  return container_of(s, HttpConnection, bytes);
+}
+
+static void set_body_deadline(HttpConnection *c) {
+  const HttpLimits *l = &c->server->limits;
+  c->deadline =
+      http_pace_deadline(&c->body_pace, http_server_now(c->server), l->body_timeout, l->body_rate);
+}
+
+static RouteMethod route_method(uint8_t method) {
+  switch (method) {
+  case HTTP_GET:
+    return ROUTE_GET;
+  case HTTP_POST:
+    return ROUTE_POST;
+  case HTTP_PUT:
+    return ROUTE_PUT;
+  case HTTP_PATCH:
+    return ROUTE_PATCH;
+  case HTTP_DELETE:
+    return ROUTE_DELETE;
+  case HTTP_HEAD:
+    return ROUTE_HEAD;
+  case HTTP_OPTIONS:
+    return ROUTE_OPTIONS;
+  default:
+    return ROUTE_METHODS;
+  }
+}
+
+/* --- requests --- */
+
+static void find_route(HttpConnection *c) {
+  const HttpRequest *r = &c->request;
+  http_router_find(c->server->router, route_method(r->method), http_request_head(r) + r->path.at,
+                   r->path.len, r->path_escaped, &c->match);
+  c->phase = PHASE_ADMITTED;
+}
+
+/* False: there was no memory, and the request was refused. */
+static bool start_handler(HttpConnection *c) {
+  c->phase = PHASE_HANDLING;
+  c->deadline = 0;
+  c->asked_peer = false;
+  c->number = ++c->server->n_requests;
+  if (c->server->log) access_log_begin(c);
+  c->in_a_row++;
+  if (http_handler_start(c)) return true;
+  http_answer_refuse(c, 503, "out of memory");
+  return false;
+}
+
+/* The body is too large. If the route can render that, as with middleware, its handler starts with
+   a body that cannot be read. */
+static void refuse_body(HttpConnection *c) {
+  const char *detail = http_response_reason(413);
+  if (!c->match.route || !c->match.route->renders || !http_body_begin(c)) {
+    http_answer_refuse(c, 413, detail);
+    return;
+  }
+  http_body_fail(c, 413, detail);
+  if (!start_handler(c)) http_body_over(c);
+}
+
+/* The head of a request with a body has been read. False: it was refused. */
+static bool admit_body(HttpConnection *c) {
+  HttpRequest *r = &c->request;
+  find_route(c);
+  if (c->match.route && c->match.route->max_body != ROUTE_MAX_BODY_UNSET)
+    r->max_body = c->match.route->max_body;
+  if (!r->chunked && r->content_length > r->max_body) {
+    if (r->content_length > MAX_BELIEVED)
+      http_answer_refuse(c, 400, "a Content-Length beyond any limit of this server");
+    else
+      refuse_body(c);
+    return false;
+  }
+  return true;
+}
+
+/* Waits: the client has to send more first. */
+static void wait_for_client(HttpConnection *c) {
+  const HttpRequest *r = &c->request;
+  /* No request can follow, or none is accepted. */
+  if (c->bytes.ended || (c->server->closes_idle && r->state == REQUEST_IDLE)) {
+    http_connection_enter_last(c, AFTER_CLOSE);
+    http_server_due(c->server, c);
+  } else if (r->state == REQUEST_IDLE) {
+    c->phase = PHASE_IDLE;
+    http_connection_set_deadline(c, c->server->limits.keep_alive);
+  } else if (r->state == REQUEST_IN_BODY) {
+    c->phase = PHASE_DRAINING;
+    set_body_deadline(c);
+  } else if (c->phase != PHASE_IN_HEAD) { /* its time counts from the first byte */
+    c->phase = PHASE_IN_HEAD;
+    http_connection_set_deadline(c, c->server->limits.header_timeout);
+  }
+}
+
+static void end_request(HttpConnection *c) {
+  c->ended++;
+  http_request_next(&c->request);
+  c->phase = PHASE_IDLE;
+  c->body_pace.since = 0;
+}
+
+/* There is no route for the request. Does the connection continue? */
+static bool answer_without_route(HttpConnection *c) {
+  http_answer_without_route(c);
+  if (c->after != AFTER_NEXT) http_connection_enter_last(c, c->after);
+  return c->phase != PHASE_LAST;
+}
+
+/* The head has come, and the body will take a while. False: the handler has to wait for it. */
+static bool start_early(HttpConnection *c) {
+  if (c->phase != PHASE_ADMITTED || c->request.state != REQUEST_IN_BODY) return false;
+  if (!c->match.route) {
+    if (!answer_without_route(c)) return true;
+    c->phase = PHASE_DRAINING;
+    return false;
+  }
+  if (!http_body_begin(c)) {
+    http_answer_refuse(c, 503, "out of memory");
+    return true;
+  }
+  if (start_handler(c))
+    http_body_progress(c, HTTP_MORE);
+  else
+    http_body_over(c);
+  return true;
+}
+
+/* Received bytes of an unwanted body are discarded. */
+static void forget_body(HttpConnection *c) { http_request_give(&c->request, &c->request.body); }
+
+/* IDLE, IN_HEAD, DRAINING: continues with the parser's result for the received bytes. */
+static void advance(HttpConnection *c, HttpProgress progress) {
+  for (;;) {
+    switch (progress) {
+    case HTTP_MORE:
+      if (start_early(c)) return;
+      if (c->phase == PHASE_DRAINING) forget_body(c);
+      wait_for_client(c);
+      return;
+    case HTTP_HEAD_READ:
+      if (!admit_body(c)) return;
+      break;
+    case HTTP_BAD:
+      if (c->phase == PHASE_DRAINING) { /* it has its answer */
+        http_connection_enter_last(c, AFTER_LINGER);
+        http_server_due(c->server, c);
+      } else if (c->request.error_status == 413 && c->phase == PHASE_ADMITTED) {
+        refuse_body(c);
+      } else {
+        http_answer_refuse(c, c->request.error_status, c->request.error_detail);
+      }
+      return;
+    case HTTP_COMPLETE:
+      if (c->phase != PHASE_DRAINING) {
+        if (c->phase != PHASE_ADMITTED) find_route(c);
+        if (c->match.route) {
+          start_handler(c);
+          return;
+        }
+        if (!answer_without_route(c)) return;
+      }
+      end_request(c);
+      break;
+    }
+    progress = http_request_parse(&c->request);
+  }
+}
+
+/* --- bytes that come --- */
+
+static uv_buf_t on_room(ByteStream *s) {
+  HttpConnection *c = connection_of(s);
+  return http_body_is_owed(c) ? http_body_room(c)
+                              : uv_buf_init(c->server->read_buffer, HTTP_READ_BUFFER);
+}
+
+static void on_came(ByteStream *s, const char *bytes, size_t n) {
+  HttpConnection *c = connection_of(s);
+  c->body_pace.moved += n;
+  if (http_body_is_owed(c)) {
+    c->body->is_fast = n >= HTTP_BODY_FAST;
+    http_body_progress(c, http_request_feed(&c->request, bytes, n));
+    return;
+  }
+  if (c->after != AFTER_NEXT) return;
+  if (!c->task && byte_stream_is_writing(s)) c->phase = PHASE_POSTPONED;
+  if (!c->task && c->phase != PHASE_POSTPONED)
+    advance(c, http_request_feed(&c->request, bytes, n));
+  else if (!http_request_keep(&c->request, bytes, n))
+    http_connection_abort(c);
+  else if (http_request_pending(&c->request) > c->server->limits.read_ahead)
+    http_connection_pause(c);
+}
+
+static void on_ended(ByteStream *s, int status) {
+  HttpConnection *c = connection_of(s);
+  if (status != UV_EOF || c->phase == PHASE_LINGERING || http_body_is_owed(c)) {
+    http_connection_abort(c);
+    return;
+  }
+  if (c->phase == PHASE_IDLE || c->phase == PHASE_IN_HEAD || c->phase == PHASE_DRAINING)
+    wait_for_client(c);
+  /* A running handler continues: http_connection_pass. */
+  http_server_due(c->server, c);
+}
+
+void http_connection_pause(HttpConnection *c) { byte_stream_pause(&c->bytes); }
+
+void http_connection_resume(HttpConnection *c) {
+  if (!c->bytes.paused || http_connection_is_closing(c)) return;
+  c->body_pace.since = 0; /* the pause was ours */
+  byte_stream_resume(&c->bytes);
+}
+
+/* Looks at the next request, or the part of it that has come. */
+static void go_on(HttpConnection *c) {
+  c->phase = c->request.state == REQUEST_IDLE      ? PHASE_IDLE
+             : c->request.state == REQUEST_IN_HEAD ? PHASE_IN_HEAD
+                                                   : PHASE_DRAINING;
+  if (http_request_pending(&c->request))
+    advance(c, http_request_parse(&c->request));
+  else
+    wait_for_client(c);
+  if (http_request_pending(&c->request) <= c->server->limits.read_ahead) http_connection_resume(c);
+}
+
+/* --- responses --- */
+
+/* If the server is stopping: is the current request the last one on this connection? */
+static bool is_last_request(const HttpConnection *c) {
+  return c->server->closes_idle || !http_request_pending(&c->request);
+}
+
+HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed) {
+  const HttpRequest *r = &c->request;
+  if (r->state == REQUEST_IN_BODY && !streamed && !http_body_may_be_left(c))
+    http_connection_end_after(c, AFTER_LINGER);
+  /* Stops reading from a connection that will be closed. */
+  if (!r->keep_alive || (c->server->stopping && is_last_request(c)))
+    http_connection_end_after(c, AFTER_CLOSE);
+  bool is_batch = http_request_pending(r) > 0;
+  buffer_pool_take(is_batch ? &c->server->batch_pool : &c->server->out_pool, &c->out);
+  if (c->access) c->access->status = status;
+  return (HttpFraming){
+      .status = status,
+      .head = r->method == HTTP_HEAD,
+      .close = c->after != AFTER_NEXT,
+      .say_keep_alive = r->minor == 0,
+  };
+}
+
+void http_connection_running(HttpConnection *c) {
+  if (c->bytes.ended) http_server_due(c->server, c);
+}
+
+/* The answered request's body is not complete: either it is read to reach the next request, or the
+   connection is closed. */
+static void leave_body(HttpConnection *c) {
+  if (c->after != AFTER_NEXT || !http_body_may_be_left(c))
+    http_connection_end_after(c, AFTER_LINGER);
+  forget_body(c);
+  http_connection_resume(c);
+}
+
+void http_connection_responded(HttpConnection *c) {
+  c->task = NULL;
+  if (c->server->log) access_log_end(c, c->number);
+  if (http_connection_is_closing(c)) {
+    http_connection_release(c);
+    return;
+  }
+  http_server_due(c->server, c);
+  bool leaves_body = c->request.state == REQUEST_IN_BODY;
+  if (leaves_body) leave_body(c);
+  if (c->body) http_body_over(c);
+  if (c->after != AFTER_NEXT) {
+    http_connection_enter_last(c, c->after);
+    return;
+  }
+  if (leaves_body) {
+    wait_for_client(c);
+    return;
+  }
+  end_request(c);
+  /* The rest of a long pipeline, or of one whose client does not read, waits for a later pass. */
+  if (byte_stream_is_writing(&c->bytes) || c->in_a_row >= MAX_IN_A_ROW || c->out.len > MAX_OUT)
+    c->phase = PHASE_POSTPONED;
+  else
+    go_on(c);
+}
+
+/* --- the end of a pass --- */
+
+static void write_out(HttpConnection *c) {
+  bool behind = false;
+  if (c->stream) {
+    c->stream->sent = true;
+    behind = c->stream->behind;
+  }
+  ssize_t sent = behind ? 0 : byte_stream_send(&c->bytes, c->out.data, c->out.len);
+  if (sent < 0)
+    http_connection_abort(c);
+  else if ((size_t)sent == c->out.len)
+    http_server_give_out(c->server, &c->out);
+  else
+    http_write_rest(c, (size_t)sent);
+}
+
+static void on_written(ByteStream *s, int status) {
+  HttpConnection *c = connection_of(s);
+  c->write_deadline = 0;
+  if (status < 0) {
+    http_connection_abort(c);
+    return;
+  }
+  /* A response took longer than the time allowed until the next request. */
+  if (!c->task && c->request.state == REQUEST_IDLE)
+    http_connection_set_deadline(c, c->server->limits.keep_alive);
+  http_server_due(c->server, c);
+}
+
+/* The client has ended its side while a handler waits. It may still want its answer, or have gone:
+   the two look alike until something is sent. If it is allowed, an interim response is sent (RFC
+   9110 section 15.2), which a closed socket answers with a reset; otherwise the system probes,
+   which takes longer. */
+static void ask_peer(HttpConnection *c) {
+  static const char interim[] = "HTTP/1.1 100 Continue\r\n\r\n";
+  if (!c->asked_peer) {
+    c->asked_peer = true;
+    byte_stream_watch_peer(&c->bytes);
+    if (c->phase == PHASE_HANDLING && c->request.minor && !byte_stream_is_writing(&c->bytes) &&
+        buffer_add(&c->out, interim, sizeof interim - 1))
+      write_out(c);
+  }
+  if (!http_connection_is_closing(c) && byte_stream_has_gone(&c->bytes)) http_connection_abort(c);
+}
+
+#ifdef ML_DEBUG
+/* The invariants of http_connection.h, as far as they can be checked here. */
+static void check(const HttpConnection *c) {
+  bool handles = c->phase == PHASE_HANDLING || c->phase == PHASE_ANSWERED;
+  bool waits = c->phase == PHASE_IDLE || c->phase == PHASE_IN_HEAD || c->phase == PHASE_DRAINING ||
+               c->phase == PHASE_POSTPONED;
+  assert(c->phase != PHASE_ADMITTED);
+  assert(handles ? c->task != NULL : !c->task || http_connection_is_closing(c));
+  assert(!c->body || handles);
+  assert(!c->stream || c->phase == PHASE_ANSWERED);
+  assert(!waits || c->after == AFTER_NEXT);
+  assert((c->phase != PHASE_LAST && c->phase != PHASE_LINGERING) || c->after != AFTER_NEXT);
+}
+#else
+static inline void check(const HttpConnection *c) { (void)c; }
+#endif
+
+void http_connection_pass(HttpConnection *c) {
+  check(c);
+  c->in_a_row = 0;
+  if (http_connection_is_closing(c)) return;
+  if (c->out.len && !byte_stream_is_writing(&c->bytes)) {
+    write_out(c);
+    if (http_connection_is_closing(c)) return;
+  }
+  if (c->stream) http_stream_flushed(c->stream);
+  if (c->tails) http_tail_pass(c);
+  if (c->task) {
+    if (c->body) http_body_pass(c);
+    /* It may run once before that: see http_connection_running. */
+    if (c->bytes.ended && c->task->status != TASK_PENDING) ask_peer(c);
+  } else if (byte_stream_is_writing(&c->bytes)) {
+    return;
+  } else if (c->phase == PHASE_LAST) {
+    http_connection_end(c);
+  } else if (c->phase == PHASE_POSTPONED) {
+    go_on(c);
+  }
+}
+
+void http_connection_renew_deadline(HttpConnection *c) {
+  bool told =
+      !c->request.expects || (c->body && c->body->asked); /* a client may be waiting for us */
+  if (told && http_body_is_owed(c))
+    set_body_deadline(c);
+  else
+    c->deadline = 0;
+}
+
+/* --- */
+
+static const ByteStreamUser user = {.room = on_room,
+                                    .came = on_came,
+                                    .ended = on_ended,
+                                    .written = on_written,
+                                    .closed = http_connection_closed};
+
+/* A connection without its bytes. NULL if memory is out. */
+static HttpConnection *new_connection(HttpServer *server) {
+  HttpConnection *c = calloc(1, sizeof *c);
+  if (!c) return NULL;
+  c->server = server;
+  c->next = server->connections;
+  c->link = &server->connections;
+  if (c->next) c->next->link = &c->next;
+  server->connections = c;
+  server->n_connections++;
+  http_request_open(&c->request, &server->limits, &server->in_pool, &server->out_pool);
+  return c;
+}
+
+void http_connection_open(HttpServer *server, int fd) {
+  HttpConnection *c = new_connection(server);
+  if (!c) {
+    close(fd);
+    return;
+  }
+  int rc = byte_stream_open(&c->bytes, &server->rt->loop, fd, &user);
+  if (rc) {
+    http_connection_close(c, false);
+    return;
+  }
+  byte_stream_peer(&c->bytes, &c->peer);
+  http_connection_set_deadline(c, server->limits.keep_alive);
+}
+
+bool http_connection_open_memory(HttpServer *server, MemoryEnd *end) {
+  HttpConnection *c = new_connection(server);
+  if (!c) return false;
+  byte_stream_open_memory(&c->bytes, &server->rt->loop, end, &user);
+  byte_stream_peer(&c->bytes, &c->peer);
+  return true;
+}

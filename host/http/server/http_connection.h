@@ -1,0 +1,201 @@
+/* One connection of a server: reads requests, runs one handler at a time, writes the responses of a
+   pass together.
+
+   Its phases. Each arrow is a function: enter_X in http_connection.c and http_connection_end.c, or
+   the one that is named here. A `<` stands before what may come of any phase on the left.
+
+       open
+        |
+        v        first byte               route found            start_handler
+      IDLE --------------------> IN_HEAD ------------> ADMITTED ---------------> HANDLING
+       ^ ^                          ^                      |                      |    ^
+       | |                          |              no route| or refused           |    | taken back
+       | |                          |                      |    http_connection_  v    |
+   (http_stream) | |                          |                      |    answered       ANSWERED |
+   |                          |                      |                      | |
+   +--------------------------+--- end_request <-----+----------------------+ | | | | |      the
+   pass is over,     |                      | the rest of the      | POSTPONED <- more is to be | v
+   body is thrown away  | |          written, or done  +------------------ DRAINING
+   <----------------+ |                                                   |                      |
+       +-- back to what the request's state says           | no request follows   |
+                                                           v                      |
+           < the client has ended its side, the server stops, a refusal -> LAST <-+
+                                                           |
+                         all is written, and the client    |     all is written
+                         may still be sending              |
+                                         LINGERING <-------+--------+
+                                              |                     |
+                                              v                     v
+           < an error, a limit, an abort -> CLOSING --------------------> CLOSED
+                                             (uv_close was called)   (it is freed when no
+                                                                      handler runs)
+
+   What holds between two calls:
+   1. A handler runs (`task`) in HANDLING and ANSWERED, may run in CLOSING and CLOSED, and in no
+   other phase.
+   2. `match` is that of the current request from ADMITTED to ANSWERED and, while its handler runs,
+      after that. ADMITTED ends before the function that entered it returns.
+   3. `body` is there only while a handler runs that was started before its body was complete;
+      `stream` only in ANSWERED.
+   4. Bytes that come are parsed in IDLE, IN_HEAD and DRAINING, and where `body` wants them; they
+   are kept in HANDLING, ANSWERED and POSTPONED; they are thrown away from LAST on, and where
+   `after` says that no request follows.
+   5. `after` only grows. In IDLE, IN_HEAD, DRAINING and POSTPONED it is AFTER_NEXT.
+   6. From LAST on no handler is started; from CLOSING on nothing is read or written.
+   7. A connection that has something to do at the end of the pass is in its server's `due` list.
+
+   It has two owners: the socket, and the handler that runs. Its memory is freed in CLOSED, when no
+   handler runs. */
+#ifndef ML_HTTP_CONNECTION_H
+#define ML_HTTP_CONNECTION_H
+
+#include "core/task.h"
+#include "http/server/http_pace.h"
+#include "http/server/http_request.h"
+#include "http/server/http_response.h"
+#include "http/server/http_router.h"
+#include "net/byte_stream.h"
+
+typedef struct HttpServer HttpServer;
+typedef struct HttpBody HttpBody;
+typedef struct HttpStream HttpStream;
+typedef struct HttpTail HttpTail;
+
+typedef enum HttpPhase {
+  PHASE_IDLE,      /* waits for a request */
+  PHASE_IN_HEAD,   /* waiting for the rest of a head */
+  PHASE_ADMITTED,  /* the head is read and its route looked up */
+  PHASE_HANDLING,  /* a handler runs */
+  PHASE_ANSWERED,  /* it runs, and its response, or the head of it, is in `out` */
+  PHASE_DRAINING,  /* the answered request's body is still coming, and is discarded */
+  PHASE_POSTPONED, /* the next request is looked at when the pass is over and `out` is written */
+  PHASE_LAST,      /* `out` holds the last response */
+  PHASE_LINGERING, /* our side is shut; waits until the client has ended its own */
+  PHASE_CLOSING,   /* the socket is being closed */
+  PHASE_CLOSED,
+} HttpPhase;
+
+/* What follows the current response. */
+typedef enum HttpAfter {
+  AFTER_NEXT,   /* another request */
+  AFTER_CLOSE,  /* the end */
+  AFTER_LINGER, /* the same, but the client may still be sending */
+} HttpAfter;
+
+typedef struct HttpConnection {
+  ByteStream bytes;
+  HttpServer *server;
+  struct HttpConnection *next, **link; /* in the server's list */
+  uint64_t deadline;       /* loop milliseconds by which the client has to send; 0: no limit */
+  uint64_t write_deadline; /* the same for taking some of a response */
+  struct HttpConnection *next_due; /* in the list of this pass */
+  HttpRequest request;
+  RouteMatch match; /* the current request's */
+  TaskOwner owner;  /* of `task`; http_handler_start sets both */
+  Task *task;       /* the handler, or NULL */
+  uint64_t number;  /* number of the current request, counted over the server's life */
+  HttpBody
+      *body; /* set if the handler started before the body was complete (http_body.h), or NULL */
+  struct AccessNote *access; /* note of the current request; NULL: there is no log */
+  HttpStream *stream;        /* the response under way is streamed (http_stream.h), or NULL */
+  HttpTail *tails;           /* what follows responses that are not over (http_tail.h), or NULL */
+  Buffer out;                /* to be written at the end of the pass */
+  HttpPace body_pace, write_pace;
+  size_t unsent; /* bytes that the client had not taken at the last check */
+  ByteStreamPeer peer;
+  HttpPhase phase : 8;
+  HttpAfter after : 8;
+  uint8_t in_a_row; /* requests started in this pass */
+  uint32_t ended;   /* requests before the current one */
+  bool due;         /* in the list of this pass */
+  bool asked_peer;  /* the client was probed: http_connection_pass */
+} HttpConnection;
+
+/* Takes over an accepted socket. On failure the socket is closed. */
+void http_connection_open(HttpServer *server, int fd);
+
+/* The same for an end of a pipe in memory, False, with the end left
+   to the caller, if memory is out. */
+bool http_connection_open_memory(HttpServer *server, MemoryEnd *end);
+
+/* Is the socket closed, or about to be? Then no response can be sent. */
+static inline bool http_connection_is_closing(const HttpConnection *c) {
+  return c->phase >= PHASE_CLOSING;
+}
+
+/* May the running handler still respond? */
+static inline bool http_connection_may_answer(const HttpConnection *c) {
+  return c->phase == PHASE_HANDLING;
+}
+
+/* Raises what follows the current response to at least this. */
+static inline void http_connection_end_after(HttpConnection *c, HttpAfter after) {
+  if (c->after < after) c->after = after;
+}
+
+/* What is in `out`, or will be put there, is the last thing the client gets. */
+static inline void http_connection_enter_last(HttpConnection *c, HttpAfter after) {
+  http_connection_end_after(c, after);
+  c->phase = PHASE_LAST;
+}
+
+/* How the response to the current request, about to be put into `out`, is framed. Decides whether
+   another request may follow; if the response is `streamed`, an unread body does not matter for
+   that yet. */
+HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed);
+
+/* The handler's response, or the head of it, is in `out`. */
+static inline void http_connection_answered(HttpConnection *c) { c->phase = PHASE_ANSWERED; }
+
+/* It was removed again: nothing of it has been sent. */
+static inline void http_connection_take_back(HttpConnection *c) { c->phase = PHASE_HANDLING; }
+
+/* Stops reading until http_connection_resume: too much waits. */
+void http_connection_pause(HttpConnection *c);
+void http_connection_resume(HttpConnection *c);
+
+/* Gives the client this many milliseconds to send; 0 or HTTP_NO_LIMIT: no limit. */
+void http_connection_set_deadline(HttpConnection *c, uint64_t ms);
+
+/* While a handler runs: restarts the client's time limit if bytes are expected from it, or removes
+   it. */
+void http_connection_renew_deadline(HttpConnection *c);
+
+/* The handler's task starts to run. */
+void http_connection_running(HttpConnection *c);
+
+/* The handler's task has ended and its response is in `out`: continues with the next request. `c`
+   may be freed. */
+void http_connection_responded(HttpConnection *c);
+
+/* What is due at the end of a pass: writing, noticing that the client has gone, closing. */
+void http_connection_pass(HttpConnection *c);
+
+/* --- http_connection_end.c --- */
+
+/* Accepts no request after the current one; closes at once if there is none. */
+void http_connection_retire(HttpConnection *c);
+
+/* Everything is written and no request follows. If the client is still sending, closing the socket
+   now would reset it and lose the response (RFC 9112 section 9.6): shuts our side and waits for the
+   client's end. */
+void http_connection_end(HttpConnection *c);
+
+/* Closes the socket at once, if a response has begun that will not be completed, or none can be
+   given; a running handler continues. With `reset`, no client can take that for an orderly end. */
+void http_connection_close(HttpConnection *c, bool reset);
+
+/* The same, and cancels the handler: its client has gone. */
+void http_connection_abort(HttpConnection *c);
+
+/* Frees the connection if neither the socket nor a handler needs it. */
+void http_connection_release(HttpConnection *c);
+
+/* Checks whether the client had made progress in time when events were last polled, at `polled_at`
+   in loop milliseconds, and whether it is still there while reading is paused. */
+void http_connection_expire(HttpConnection *c, uint64_t polled_at);
+
+/* The socket of `c` is closed; a callback of its ByteStreamUser. */
+void http_connection_closed(ByteStream *s);
+
+#endif

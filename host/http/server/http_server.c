@@ -1,0 +1,298 @@
+#include "http/server/http_server.h"
+
+#include "core/runtime.h"
+#include "http/server/access_log.h"
+#include "http/server/http_unsent.h"
+#include "net/listen.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define MAX_SWEEP_MS 2000
+#define ACCEPT_PAUSE_SECONDS 0.1 /* between attempts while no descriptors are left */
+#define ACCEPTS_A_PASS 64
+#define STEP_BACK_SECONDS 0.001 /* how long a worker with many clients steps back */
+#define ACCEPTS_LEFT_BY_OTHERS 4
+#define IN_BUFFER 512 /* bytes: holds most heads; each waiting handler holds one */
+#define OUT_BUFFER 2048
+#define BATCH_BUFFER 16384
+/* Spare buffers kept of each kind; three quarters of the others are freed at each sweep. */
+#define SPARE_BUFFERS 64
+
+static void set_timer(HttpServer *s, Timer *timer, double seconds, void (*fire)(Timer *)) {
+  timer_set(&s->rt->timers, timer, timer_due(runtime_now(s->rt), seconds), fire);
+}
+
+/* --- the end of a pass --- */
+
+static void check_stopped(HttpServer *server) {
+  if (!server->stopping || server->listener_open || server->connections || server->pass.listed ||
+      server->is_stopped)
+    return;
+  server->is_stopped = true;
+  timer_clear(&server->rt->timers, &server->sweep);
+  timer_clear(&server->rt->timers, &server->accept_pause);
+  timer_clear(&server->rt->timers, &server->grace);
+  free(server->read_buffer);
+  server->read_buffer = NULL;
+  buffer_pool_trim(&server->in_pool, 0);
+  buffer_pool_trim(&server->out_pool, 0);
+  buffer_pool_trim(&server->batch_pool, 0);
+  server->stopped(server);
+}
+
+uint64_t http_server_now(HttpServer *server) {
+  uv_update_time(&server->rt->loop);
+  return uv_now(&server->rt->loop);
+}
+
+void http_server_due(HttpServer *server, HttpConnection *c) {
+  if (c->due) return;
+  c->due = true;
+  c->next_due = server->due;
+  server->due = c;
+  runtime_at_pass_end(server->rt, &server->pass);
+}
+
+static void end_pass(PassHook *hook, Runtime *rt) {
+  (void)rt;
+  HttpServer *server = container_of(hook, HttpServer, pass);
+  for (HttpConnection *c; (c = server->due);) {
+    server->due = c->next_due;
+    c->due = false;
+    http_connection_pass(c);
+  }
+  if (server->log && server->log->lines.len) server->log->flush(server->log);
+  if (server->share) server->share->own->requests = server->n_requests;
+  check_stopped(server);
+}
+
+/* --- the list of connections --- */
+
+static void publish_connections(HttpServer *server) {
+  if (server->share) server->share->own->connections = (uint32_t)server->n_connections;
+}
+
+static void sweep(Timer *timer);
+static void resume_accepting(HttpServer *server);
+
+/* Slow clients are noticed a little late, by a look at all connections now and then, so that no
+   timer has to be set for each request. */
+static void set_sweep(HttpServer *server) {
+  const HttpLimits *l = &server->limits;
+  uint64_t shortest = MAX_SWEEP_MS;
+  uint64_t times[] = {l->header_timeout, l->body_timeout, l->keep_alive, l->write_timeout};
+  for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+    if (times[i] < shortest) shortest = times[i];
+  set_timer(server, &server->sweep, 1e-3 * (double)shortest, sweep);
+}
+
+static void sweep(Timer *timer) {
+  HttpServer *server = container_of(timer, HttpServer, sweep);
+  /* Bytes that came while the loop was blocked or asleep may not have been read yet: clients are
+     judged by what was known when events were last polled, and again after the next poll. */
+  uint64_t polled_at = server->rt->polled_at, now = uv_now(&server->rt->loop);
+  bool overdue = false;
+  for (HttpConnection *c = server->connections, *next; c; c = next) {
+    next = c->next;
+    http_connection_expire(c, polled_at);
+    overdue |=
+        (c->deadline && c->deadline <= now) || (c->write_deadline && c->write_deadline <= now);
+  }
+  buffer_pool_trim(&server->in_pool, SPARE_BUFFERS + server->in_pool.count / 4);
+  buffer_pool_trim(&server->out_pool, SPARE_BUFFERS + server->out_pool.count / 4);
+  buffer_pool_trim(&server->batch_pool, server->batch_pool.count / 4);
+  if (overdue)
+    set_timer(server, &server->sweep, 1e-3, sweep);
+  else if (server->connections)
+    set_sweep(server);
+}
+
+void http_server_forget(HttpServer *server, HttpConnection *c) {
+  *c->link = c->next;
+  if (c->next) c->next->link = c->link;
+  server->n_connections--;
+  publish_connections(server);
+  if (server->is_full) {
+    server->is_full = false;
+    resume_accepting(server);
+  }
+  if (c->due) {
+    HttpConnection **link = &server->due;
+    while (*link != c) link = &(*link)->next_due;
+    *link = c->next_due;
+  }
+  check_stopped(server);
+}
+
+/* --- accepting --- */
+
+static void on_connectable(uv_poll_t *poll, int status, int events);
+
+static void resume_accepting(HttpServer *server) {
+  if (server->fd >= 0) uv_poll_start(&server->listener, UV_READABLE, on_connectable);
+}
+
+static void pause_is_over(Timer *timer) {
+  resume_accepting(container_of(timer, HttpServer, accept_pause));
+}
+
+static void others_had_their_turn(Timer *timer) {
+  HttpServer *server = container_of(timer, HttpServer, accept_pause);
+  server->left_by_others = ACCEPTS_LEFT_BY_OTHERS;
+  resume_accepting(server);
+}
+
+/* May this process take the next client? All workers that wait at one listening socket are woken at
+   once; one with more than its share steps back for a moment, and then takes what is left. */
+static bool has_turn(HttpServer *server) {
+  if (!server->share || !child_board_is_over(server->share)) return true;
+  if (server->left_by_others) {
+    server->left_by_others--;
+    return true;
+  }
+  uv_poll_stop(&server->listener);
+  set_timer(server, &server->accept_pause, STEP_BACK_SECONDS, others_had_their_turn);
+  return false;
+}
+
+/* If no descriptors are left, libuv's own accept would take connections only to close them, or
+   spin; here they wait in the backlog until there are descriptors again. */
+static void on_connectable(uv_poll_t *poll, int status, int events) {
+  (void)status;
+  (void)events;
+  HttpServer *server = poll->data;
+  for (int i = 0; i < ACCEPTS_A_PASS; i++) {
+    if (server->n_connections >= server->limits.max_connections) {
+      server->is_full = true;
+      uv_poll_stop(poll);
+      return;
+    }
+    if (!has_turn(server)) return;
+    int fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      server->left_by_others = 0;
+      if (errno != EAGAIN) {
+        uv_poll_stop(poll);
+        set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, pause_is_over);
+      }
+      return;
+    }
+    http_connection_open(server, fd);
+    publish_connections(server);
+    if (!server->sweep.place) set_sweep(server);
+  }
+}
+
+static void on_listener_closed(uv_handle_t *handle) {
+  HttpServer *server = handle->data;
+  server->listener_open = false;
+  check_stopped(server);
+}
+
+void http_server_stop_accepting(HttpServer *server) {
+  if (server->fd < 0) return;
+  uv_close((uv_handle_t *)&server->listener, on_listener_closed);
+  close(server->fd);
+  server->fd = -1;
+  if (server->share) server->share->own->accepts = false;
+}
+
+/* Returns 0 or a libuv error. */
+static int open_buffers(HttpServer *server) {
+  server->fd = -1;
+  server->pass.run = end_pass;
+  server->in_pool.size = IN_BUFFER;
+  server->out_pool.size = OUT_BUFFER;
+  server->batch_pool.size = BATCH_BUFFER;
+  server->read_buffer = malloc(HTTP_READ_BUFFER);
+  return server->read_buffer ? 0 : UV_ENOMEM;
+}
+
+int http_server_accept_on(HttpServer *server, int fd) {
+  int rc = open_buffers(server), port = listen_port(fd);
+  if (!rc && port < 0) rc = port;
+  if (!rc) rc = uv_poll_init_socket(&server->rt->loop, &server->listener, fd);
+  if (rc) {
+    close(fd);
+    free(server->read_buffer);
+    return rc;
+  }
+  server->port = (uint16_t)port;
+  http_unsent_limit(fd); /* the connections inherit it */
+  server->fd = fd;
+  server->listener.data = server;
+  server->listener_open = true;
+  if (server->share) server->share->own->accepts = true;
+  return uv_poll_start(&server->listener, UV_READABLE, on_connectable);
+}
+
+/* --- without a socket --- */
+
+static MemoryEnd *connect_in_memory(MemoryPort *port) {
+  HttpServer *server = container_of(port, HttpServer, memory);
+  MemoryEnd *ends[2];
+  if (server->stopping) return NULL;
+  if (!memory_end_pair(server->rt, ++server->memory_connections, ends)) return NULL;
+  if (http_connection_open_memory(server, ends[0])) return ends[1];
+  memory_end_close(ends[0], false);
+  memory_end_close(ends[1], false);
+  return NULL;
+}
+
+int http_server_accept_in_memory(HttpServer *server) {
+  server->memory.connect = connect_in_memory;
+  return open_buffers(server);
+}
+
+/* --- stopping --- */
+
+static void force(Timer *timer) { http_server_abort(container_of(timer, HttpServer, grace)); }
+
+static void cancel_running(Timer *timer) {
+  HttpServer *server = container_of(timer, HttpServer, grace);
+  CancelCause *cause = cause_new(server->rt, "the server is stopping");
+  server->closes_idle = true;
+  for (HttpConnection *c = server->connections; c; c = c->next) {
+    if (!c->task)
+      http_connection_retire(c);
+    else if (cause)
+      task_cancel(c->task, cause);
+  }
+  if (cause) cause_drop(cause);
+  /* Their clients still get an answer if they read it at once. */
+  set_timer(server, &server->grace, 1.0, force);
+}
+
+static void start_stopping(HttpServer *server, double grace) {
+  if (server->stopping) return;
+  server->stopping = true;
+  http_server_stop_accepting(server);
+  if (server->connections) set_timer(server, &server->grace, grace, cancel_running);
+}
+
+void http_server_retire(HttpServer *server, double grace) {
+  start_stopping(server, grace);
+  check_stopped(server);
+}
+
+void http_server_stop(HttpServer *server, double grace) {
+  if (server->closes_idle) return;
+  server->closes_idle = true;
+  start_stopping(server, grace);
+  for (HttpConnection *c = server->connections, *next; c; c = next) {
+    next = c->next;
+    http_connection_retire(c);
+  }
+  check_stopped(server);
+}
+
+void http_server_abort(HttpServer *server) {
+  server->stopping = server->closes_idle = true;
+  http_server_stop_accepting(server);
+  for (HttpConnection *c = server->connections, *next; c; c = next) {
+    next = c->next;
+    http_connection_abort(c);
+  }
+  check_stopped(server);
+}

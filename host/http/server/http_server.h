@@ -1,0 +1,100 @@
+/* An HTTP server: a listening socket, its connections, and an orderly end. */
+#ifndef ML_HTTP_SERVER_H
+#define ML_HTTP_SERVER_H
+
+#include "core/task_tally.h"
+#include "http/server/child_board.h"
+#include "http/server/http_connection.h"
+
+enum { HTTP_READ_BUFFER = 64 * 1024 };
+
+struct HttpServer {
+  Runtime *rt;
+  const HttpRouter *router;
+  /* The body of a handler's task; http_handler_connection gives its connection `c`. Puts the
+     response into c->out. */
+  lua_CFunction handle;
+  /* That task failed: answers in its place. The error is on the top of L. */
+  void (*failed)(HttpConnection *c, const Task *t, lua_State *L, const char *traceback);
+  lua_CFunction tail; /* the body of a task that follows a response (http_tail.h) */
+  TaskTally *tasks;   /* counts the handlers and the tasks they start */
+  /* The last connection of a stopped server is gone, and its handles are closed; the owner may free
+     the server. */
+  void (*stopped)(HttpServer *server);
+  void *user;
+  struct AccessLog *log; /* or NULL (access_log.h) */
+  ChildShare *share;     /* for a worker process that shares its listening socket; or NULL */
+  HttpLimits limits;
+  uint64_t max_whole_body; /* bytes that a handler may read in one piece, or HTTP_NO_LIMIT; applies
+                              besides max_body, unless the route has its own limit */
+
+  MemoryPort memory; /* for a server without a socket */
+  uint64_t memory_connections;
+  uv_poll_t listener;
+  int fd; /* the listening socket, or -1 */
+  uint16_t port;
+  bool stopping, is_stopped;
+  bool closes_idle;   /* stopping: idle connections are closed instead of answered once more */
+  bool listener_open; /* the handle is not closed yet */
+
+  HttpConnection *connections;
+  size_t n_connections;
+  uint8_t n_large_unsent; /* streams that may have more bytes in the kernel (http_unsent.h) */
+  uint64_t n_requests;
+  HttpConnection *due; /* connections to handle at the end of the pass */
+  PassHook pass;
+  Timer sweep;        /* looks for stalled clients */
+  Timer accept_pause; /* no descriptors left, or others go first: try again */
+  unsigned
+      left_by_others; /* clients that may be taken beyond the share, since others had their turn */
+  bool is_full;       /* max_connections is reached: accepting resumes when one has gone */
+  Timer grace;        /* running requests may take until then */
+  HttpDate date;
+  char *read_buffer;
+  /* Buffers for requests while their handlers run, for responses and larger requests, and for the
+     responses of pipelined requests. */
+  BufferPool in_pool, out_pool, batch_pool;
+};
+
+/* Accepts from the listening socket `fd`, which it takes over even on failure. Returns 0 or a libuv
+   error. `server` is all zero except rt, router, handle, failed, tail, tasks, stopped, user, log,
+   share, limits and max_whole_body. */
+int http_server_accept_on(HttpServer *server, int fd);
+
+/* The same without a socket: clients of this process connect to server->memory. Since these are not
+   slow, no time limits are set for them. Returns 0 or a libuv error. */
+int http_server_accept_in_memory(HttpServer *server);
+
+/* Only closes the listening socket. One of the next three has to follow. */
+void http_server_stop_accepting(HttpServer *server);
+
+/* Stops accepting, closes idle connections, gives running requests `grace` seconds to end, then
+   cancels them. `stopped` is called when all of that is over. */
+void http_server_stop(HttpServer *server, double grace);
+
+/* The same for a server whose clients have other servers to go to: an idle connection stays open
+   until its next request is answered (with `Connection: close`), its client has been silent for too
+   long, or `grace` is over. Closing it earlier could lose a request that is on its way.
+   http_server_stop may follow, which closes them. */
+void http_server_retire(HttpServer *server, double grace);
+
+/* Closes everything at once (the runtime closes). */
+void http_server_abort(HttpServer *server);
+
+/* Loop milliseconds, correct even while a handler holds up the loop, whose own clock then stands
+   still. */
+uint64_t http_server_now(HttpServer *server);
+
+/* Adds `c` to the list for the end of the pass. */
+void http_server_due(HttpServer *server, HttpConnection *c);
+
+/* Returns the buffer of the connection's `out`. */
+static inline void http_server_give_out(HttpServer *server, Buffer *out) {
+  bool is_batch = out->cap == server->batch_pool.size;
+  buffer_pool_give(is_batch ? &server->batch_pool : &server->out_pool, out);
+}
+
+/* A connection's memory is about to be freed. */
+void http_server_forget(HttpServer *server, HttpConnection *c);
+
+#endif

@@ -1,0 +1,15 @@
+/* Responses that a socket does not take at once: the rest is written gradually, at the minimum pace
+   required of the client. */
+#ifndef ML_HTTP_WRITE_H
+#define ML_HTTP_WRITE_H
+
+#include "http/server/http_connection.h"
+
+/* Writes the rest of c->out after the `sent` bytes when the socket takes more; no write may be
+   under way. */
+void http_write_rest(HttpConnection *c, size_t sent);
+
+/* c->write_deadline has passed: true if the client has not taken enough and was disconnected. */
+bool http_write_expire(HttpConnection *c);
+
+#endif

@@ -1,0 +1,35 @@
+/* Opens, reads and lists files to send. These functions block, so they are for libuv's thread pool;
+   errors are libuv's (negative). */
+#ifndef ML_SERVED_FILE_H
+#define ML_SERVED_FILE_H
+
+#include "base/buffer.h"
+#include <stdint.h>
+
+typedef struct ServedFile {
+  int fd; /* the caller closes it */
+  uint64_t size;
+  int64_t modified; /* seconds since 1970 */
+  uint32_t modified_ns;
+  bool is_index; /* the path was a directory, and this is its index */
+} ServedFile;
+
+/* Opens a regular file. UV_EISDIR for a directory, UV_EINVAL for anything else (a FIFO, a
+   device). */
+int served_file_open(const char *path, ServedFile *file);
+
+/* The same for a path relative to the directory `root`, without "." and ".." segments: whatever
+   symbolic links there are, anything outside of `root` is UV_ENOENT. For a directory, its file
+   called `index` is opened; if it is missing, or `index` is NULL, the result is UV_EISDIR. */
+int served_file_open_beneath(const char *root, const char *path, const char *index,
+                             ServedFile *file);
+
+/* Appends `size` bytes from `offset` on, or fewer at the file's end. */
+int served_file_read(int fd, uint64_t offset, size_t size, Buffer *data);
+
+/* Appends the names in the directory `path` beneath `root`, sorted by bytes, each followed by a
+   NUL, those of directories with a '/' before it. "." and ".." are left out, and unless `dotfiles`
+   is set, all names that begin with a dot. */
+int served_file_list(const char *root, const char *path, bool dotfiles, Buffer *names);
+
+#endif

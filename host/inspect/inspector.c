@@ -1,0 +1,230 @@
+#include "inspect/inspector.h"
+
+#include "core/report.h"
+#include "inspect/dump.h"
+#include "inspect/inspector_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MAX_CLIENTS 8
+
+typedef struct InspectorClient {
+  uv_pipe_t pipe;
+  Inspector *inspector;
+  struct InspectorClient *next, **link;
+  char question; /* 0: not read yet */
+  bool answered;
+  char room[8];
+  Buffer text;
+  uv_write_t write;
+} InspectorClient;
+
+/* Belongs to the process, since a signal handler gets no argument of ours. */
+static struct {
+  Inspector *inspector;
+  void (*loop_handler)(int signum); /* libuv's, which wakes the loop */
+} looked_into;
+
+static void on_client_closed(uv_handle_t *handle) {
+  InspectorClient *client = (InspectorClient *)(void *)handle;
+  buffer_free(&client->text);
+  free(client);
+}
+
+static void drop(InspectorClient *client) {
+  if (uv_is_closing((uv_handle_t *)&client->pipe)) return;
+  *client->link = client->next;
+  if (client->next) client->next->link = client->link;
+  client->inspector->n_clients--;
+  uv_close((uv_handle_t *)&client->pipe, on_client_closed);
+}
+
+static void on_written(uv_write_t *write, int status) {
+  (void)status;
+  drop((InspectorClient *)(void *)write->handle);
+}
+
+static void answer(InspectorClient *client, Runtime *rt) {
+  client->answered = true;
+  dump_tasks(rt, client->question == ASK_TRACEBACKS, &client->text);
+  uv_buf_t all = uv_buf_init(client->text.data, (unsigned)client->text.len);
+  if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &all, 1, on_written)) drop(client);
+}
+
+static void print_tasks(Inspector *inspector) {
+  Buffer text = {0};
+  inspector->print = 0;
+  if (dump_tasks(inspector->rt, false, &text) && buffer_add_char(&text, '\0'))
+    report_print(inspector->rt, text.data);
+  buffer_free(&text);
+}
+
+static void on_pass_end(PassHook *hook, Runtime *rt) {
+  Inspector *inspector = container_of(hook, Inspector, pass);
+  if (inspector->print) print_tasks(inspector);
+  for (InspectorClient *client = inspector->clients, *next; client; client = next) {
+    next = client->next;
+    if (client->question && !client->answered) answer(client, rt);
+  }
+}
+
+static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
+  (void)suggested;
+  InspectorClient *client = (InspectorClient *)(void *)handle;
+  *buffer = uv_buf_init(client->room, sizeof client->room);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
+  InspectorClient *client = (InspectorClient *)(void *)stream;
+  if (n < 0) drop(client);
+  if (n <= 0) return;
+  uv_read_stop(stream);
+  client->question = buffer->base[0];
+  runtime_at_pass_end(client->inspector->rt, &client->inspector->pass);
+}
+
+static void add_client(Inspector *inspector, int fd) {
+  InspectorClient *client = NULL;
+  if (inspector->n_clients < MAX_CLIENTS && inspector_socket_is_ours(fd))
+    client = calloc(1, sizeof *client);
+  if (!client || uv_pipe_init(&inspector->rt->loop, &client->pipe, 0)) {
+    free(client);
+    close(fd);
+    return;
+  }
+  client->inspector = inspector;
+  client->link = &inspector->clients;
+  client->next = inspector->clients;
+  if (client->next) client->next->link = &client->next;
+  inspector->clients = client;
+  inspector->n_clients++;
+  uv_unref((uv_handle_t *)&client->pipe);
+  if (uv_pipe_open(&client->pipe, fd)) {
+    close(fd);
+    drop(client);
+  } else if (uv_read_start((uv_stream_t *)&client->pipe, alloc_read, on_read)) {
+    drop(client);
+  }
+}
+
+static void on_connectable(uv_poll_t *poll, int status, int events) {
+  Inspector *inspector = poll->data;
+  (void)status;
+  (void)events;
+  int fd = accept4(inspector->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd >= 0)
+    add_client(inspector, fd);
+  else if (errno == EMFILE || errno == ENFILE) /* it would be called again and again */
+    uv_poll_stop(poll);
+}
+
+/* --- between two instructions of a task that keeps the loop busy --- */
+
+static bool is_asked(const Inspector *inspector) {
+  struct pollfd readable = {.fd = inspector->fd, .events = POLLIN};
+  return inspector->fd >= 0 && poll(&readable, 1, 0) == 1;
+}
+
+static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
+  const Inspector *inspector = container_of(interrupt, Inspector, interrupt);
+  return rt->scheduler.current && (inspector->print || is_asked(inspector));
+}
+
+/* Answers while it waits for the other side. */
+static void answer_at_once(int fd, Runtime *rt) {
+  Buffer text = {0};
+  char question = inspector_socket_question(fd);
+  if (question) dump_tasks(rt, question == ASK_TRACEBACKS, &text);
+  inspector_socket_answer(fd, text.data, text.len);
+  buffer_free(&text);
+}
+
+static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
+  Inspector *inspector = container_of(interrupt, Inspector, interrupt);
+  (void)L;
+  (void)ar;
+  if (inspector->print) print_tasks(inspector);
+  while (is_asked(inspector)) {
+    int fd = accept4(inspector->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0) break;
+    answer_at_once(fd, inspector->rt);
+  }
+}
+
+static void on_os_signal(int signum) {
+  int saved = errno;
+  Inspector *inspector = looked_into.inspector;
+  if (inspector && !pthread_equal(pthread_self(), inspector->rt->interrupts.thread)) {
+    pthread_kill(inspector->rt->interrupts.thread,
+                 signum); /* hooks are set on the loop's thread only */
+  } else if (inspector) {
+    Runtime *rt = inspector->rt;
+    inspector->print = 1;
+    looked_into.loop_handler(signum);
+    if (rt->scheduler.current && rt->scheduler.running) interrupt_arm(rt->scheduler.running, 1);
+  }
+  errno = saved;
+}
+
+/* Makes questions interrupt the thread, too. */
+static void interrupt_at_questions(int fd) {
+  struct f_owner_ex owner = {F_OWNER_TID, gettid()};
+  int flags = fcntl(fd, F_GETFL);
+  if (fcntl(fd, F_SETOWN_EX, &owner) == 0 && fcntl(fd, F_SETSIG, INTERRUPT_SIGNAL) == 0)
+    fcntl(fd, F_SETFL, flags | O_ASYNC);
+}
+
+/* --- its start and end --- */
+
+static void on_signal(uv_signal_t *handle, int signum) {
+  Inspector *inspector = handle->data;
+  (void)signum;
+  runtime_at_pass_end(inspector->rt, &inspector->pass);
+}
+
+static void on_runtime_close(CloseHook *hook, Runtime *rt) {
+  Inspector *inspector = container_of(hook, Inspector, close);
+  looked_into.inspector = NULL;
+  interrupt_remove(rt, &inspector->interrupt);
+  while (inspector->clients) drop(inspector->clients);
+  uv_close((uv_handle_t *)&inspector->signal, NULL);
+  if (inspector->fd < 0) return;
+  uv_close((uv_handle_t *)&inspector->listener, NULL);
+  close(inspector->fd);
+}
+
+void inspector_open(Inspector *inspector, Runtime *rt) {
+  interrupt_note_thread(rt);
+  *inspector = (Inspector){.rt = rt, .pass.run = on_pass_end, .close.close = on_runtime_close};
+  inspector->fd = inspector_socket_listen();
+  if (inspector->fd >= 0 && uv_poll_init_socket(&rt->loop, &inspector->listener, inspector->fd)) {
+    close(inspector->fd);
+    inspector->fd = -1;
+  }
+  if (inspector->fd >= 0) {
+    inspector->listener.data = inspector;
+    uv_unref((uv_handle_t *)&inspector->listener);
+    uv_poll_start(&inspector->listener, UV_READABLE, on_connectable);
+  }
+  uv_signal_init(&rt->loop, &inspector->signal);
+  inspector->signal.data = inspector;
+  uv_unref((uv_handle_t *)&inspector->signal);
+  bool caught = uv_signal_start(&inspector->signal, on_signal, SIGUSR1) == 0;
+  ml_runtime_on_close(rt, &inspector->close);
+  inspector->interrupt = (Interrupt){NULL, interrupt_wanted, interrupt_act};
+  interrupt_add(rt, &inspector->interrupt);
+  if (inspector->fd >= 0) interrupt_at_questions(inspector->fd);
+  if (!caught) return;
+  struct sigaction action;
+  sigaction(SIGUSR1, NULL, &action);
+  looked_into.loop_handler = action.sa_handler;
+  looked_into.inspector = inspector;
+  action.sa_handler = on_os_signal;
+  sigaction(SIGUSR1, &action, NULL);
+}

@@ -1,0 +1,99 @@
+#include "inspect/inspector_ask.h"
+
+#include "base/buffer.h"
+#include "inspect/inspector_socket.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ANSWER_SECONDS 5
+
+static bool fail(int fd, long pid, const char *what) {
+  fprintf(stderr, "moonloop ps: process %ld %s\n", pid, what);
+  if (fd >= 0) close(fd);
+  return false;
+}
+
+static const char *why_not_connected(long pid) {
+  if (kill((pid_t)pid, 0) == 0) return "is not a moonloop that can be asked";
+  return errno == EPERM ? "belongs to another user" : "does not exist";
+}
+
+/* Appends the answer of the process. False if it did not answer, which was reported. */
+static bool ask(long pid, char question, Buffer *answer) {
+  int fd = inspector_socket_connect(pid);
+  if (fd < 0) return fail(fd, pid, why_not_connected(pid));
+  if (!inspector_socket_is_ours(fd))
+    return fail(fd, pid, "belongs to another user, and only that user may ask");
+  if (send(fd, &question, 1, MSG_NOSIGNAL) != 1)
+    return fail(fd, pid, "is not taking questions now");
+  for (;;) {
+    char bytes[16384];
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    int ready = poll(&readable, 1, ANSWER_SECONDS * 1000);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0)
+      return fail(fd, pid,
+                  "does not answer: for 5 seconds its loop has had no turn, so one of its tasks is "
+                  "blocked in a C function");
+    ssize_t n = ready < 0 ? -1 : read(fd, bytes, sizeof bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      if (!answer->len) return fail(fd, pid, "ended, or refused, before it answered");
+      close(fd);
+      return true;
+    }
+    if (!buffer_add(answer, bytes, (size_t)n))
+      return fail(fd, pid, "sent more than fits into memory");
+  }
+}
+
+/* Prints the lines of `text`, indented. */
+static void print_indented(const Buffer *text) {
+  const char *line = text->data, *end = text->data + text->len;
+  while (line < end) {
+    const char *next = memchr(line, '\n', (size_t)(end - line));
+    next = next ? next + 1 : end;
+    printf("  %.*s", (int)(next - line), line);
+    line = next;
+  }
+}
+
+/* Prints a supervisor's answer, and the answers of the workers that it names. False if not all of
+   them answered. */
+static bool print_workers(Buffer *answer, char question) {
+  if (!buffer_add_char(answer, '\0')) return false;
+  bool all = true;
+  char *rest = answer->data + 1;
+  for (char *line; (line = strsep(&rest, "\n")) && *line;) {
+    if (*line != ANSWER_OF_SUPERVISOR) {
+      puts(line);
+      continue;
+    }
+    Buffer tasks = {0};
+    fflush(stdout); /* before any message about it on standard error */
+    if (ask(strtol(line + 1, NULL, 10), question, &tasks))
+      print_indented(&tasks);
+    else
+      all = false;
+    buffer_free(&tasks);
+  }
+  return all;
+}
+
+int inspector_ask(long pid, bool tracebacks) {
+  const char question = tracebacks ? ASK_TRACEBACKS : ASK_TASKS;
+  Buffer answer = {0};
+  bool ok = ask(pid, question, &answer);
+  if (ok && *answer.data == ANSWER_OF_SUPERVISOR)
+    ok = print_workers(&answer, question);
+  else if (ok)
+    fwrite(answer.data, 1, answer.len, stdout);
+  buffer_free(&answer);
+  return ok ? 0 : 1;
+}

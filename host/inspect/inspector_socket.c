@@ -1,0 +1,63 @@
+#include "inspect/inspector_socket.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 8
+
+/* How long a client may take to ask and to read, since the process does nothing else meanwhile. */
+static const struct timeval ask_limit = {0, 200000}, read_limit = {1, 0};
+
+/* Fills in the socket's name and returns its size. */
+static socklen_t address_of(long pid, struct sockaddr_un *address) {
+  *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+  int n = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "moonloop/%ld", pid);
+  return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+}
+
+int inspector_socket_listen(void) {
+  struct sockaddr_un address;
+  socklen_t size = address_of(getpid(), &address);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  if (bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, BACKLOG) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+int inspector_socket_connect(long pid) {
+  struct sockaddr_un address;
+  socklen_t size = address_of(pid, &address);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&address, size) == 0) return fd;
+  int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+bool inspector_socket_is_ours(int fd) {
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
+}
+
+char inspector_socket_question(int fd) {
+  char question;
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &ask_limit, sizeof ask_limit);
+  return inspector_socket_is_ours(fd) && recv(fd, &question, 1, 0) == 1 ? question : 0;
+}
+
+void inspector_socket_answer(int fd, const char *text, size_t n) {
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &read_limit, sizeof read_limit);
+  for (size_t sent = 0; sent < n;) {
+    ssize_t now = send(fd, text + sent, n - sent, MSG_NOSIGNAL);
+    if (now < 0 && errno == EINTR) continue;
+    if (now <= 0) break;
+    sent += (size_t)now;
+  }
+  close(fd);
+}

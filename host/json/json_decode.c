@@ -1,0 +1,33 @@
+/* JSON text to Lua values. */
+#include "core/error.h"
+#include "json/json_decoder.h"
+
+bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) {
+  int top = lua_gettop(L);
+  if (!text) text = ""; /* an empty buffer's */
+  Decoder d = {.L = L, .start = text, .end = text + size, .error = error, .array_mark = top + 1};
+  d.p = json_decoder_skip_space(text, d.end);
+  if (!lua_checkstack(L, JSON_STACK_ROOM)) return json_decoder_out_of_memory(&d);
+  lua_pushnil(L); /* instead of the mark */
+  bool ok = json_decoder_value(&d);
+  if (ok) {
+    d.p = json_decoder_skip_space(d.p, d.end);
+    if (d.p < d.end) ok = json_decoder_unexpected(&d, d.p, "the end of the text");
+  }
+  if (ok)
+    lua_replace(L, top + 1);
+  else
+    lua_settop(L, top);
+  return ok;
+}
+
+int json_decode_return(lua_State *L, const char *text, size_t size) {
+  JsonError error;
+  if (json_decode(L, text, size, &error)) return 1;
+  ml_error_return(L, "json", NULL, "%s", error.message);
+  lua_pushinteger(L, (lua_Integer)error.line);
+  lua_setfield(L, -2, "line");
+  lua_pushinteger(L, (lua_Integer)error.column);
+  lua_setfield(L, -2, "column");
+  return 2;
+}

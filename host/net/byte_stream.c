@@ -1,0 +1,229 @@
+#include "net/byte_stream.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* Keep-alive: seconds of silence before the system probes a peer, seconds between two probes, and
+   how many may stay unanswered. A closed socket of Linux answers for a minute, then with a
+   reset. */
+enum { KEEPALIVE_IDLE = 15, KEEPALIVE_INTERVAL = 15, KEEPALIVE_PROBES = 4 };
+
+typedef struct ByteStreamWrite {
+  uv_write_t request;
+  ByteStream *stream;
+  Buffer data;
+  size_t at; /* for a pipe in memory: what it has taken */
+} ByteStreamWrite;
+
+static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
+  (void)suggested;
+  ByteStream *s = handle->data;
+  *buffer = s->user->room(s);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
+  ByteStream *s = stream->data;
+  if (n > 0) {
+    s->user->came(s, buffer->base, (size_t)n);
+  } else if (n < 0 && n != UV_ENOBUFS) {
+    s->ended = true;
+    s->user->ended(s, (int)n);
+  }
+}
+
+int byte_stream_open(ByteStream *s, uv_loop_t *loop, int fd, const ByteStreamUser *user) {
+  uv_tcp_init(loop, &s->tcp); /* only wrong flags could make it fail, and it has none */
+  s->tcp.data = s;
+  s->user = user;
+  s->fd = fd;
+  int rc = uv_tcp_open(&s->tcp, fd);
+  if (rc) {
+    close(fd);
+    return rc;
+  }
+  uv_tcp_nodelay(&s->tcp, 1);
+  return uv_read_start((uv_stream_t *)&s->tcp, alloc_read, on_read);
+}
+
+void byte_stream_peer(const ByteStream *s, ByteStreamPeer *peer) {
+  int size = sizeof *peer;
+  if (s->memory) {
+    *peer = (ByteStreamPeer){.v4 = {.sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                    .sin_port = htons((uint16_t)s->memory->number)}};
+    return;
+  }
+  if (uv_tcp_getpeername(&s->tcp, &peer->any, &size)) *peer = (ByteStreamPeer){0};
+}
+
+void byte_stream_pause(ByteStream *s) {
+  s->paused = true;
+  if (!s->memory) uv_read_stop((uv_stream_t *)&s->tcp);
+}
+
+void byte_stream_resume(ByteStream *s) {
+  if (!s->paused) return;
+  s->paused = false;
+  if (s->memory)
+    memory_end_ask(s->memory);
+  else
+    uv_read_start((uv_stream_t *)&s->tcp, alloc_read, on_read);
+}
+
+/* --- writing --- */
+
+/* Not uv_try_write: it is a good part of the cost of a response, and nothing is queued in libuv. */
+static ssize_t taken(ssize_t sent) {
+  if (sent >= 0) return sent;
+  return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+ssize_t byte_stream_send(ByteStream *s, const char *bytes, size_t n) {
+  if (s->memory)
+    return memory_end_write(s->memory, &(struct iovec){(char *)(uintptr_t)bytes, n}, 1);
+  return taken(send(s->fd, bytes, n, MSG_NOSIGNAL));
+}
+
+ssize_t byte_stream_send_parts(ByteStream *s, const struct iovec *parts, size_t n) {
+  if (s->memory) return memory_end_write(s->memory, parts, n);
+  struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n};
+  return taken(sendmsg(s->fd, &message, MSG_NOSIGNAL));
+}
+
+static void free_write(ByteStreamWrite *w) {
+  w->stream->write = NULL;
+  buffer_free(&w->data);
+  free(w);
+}
+
+static bool is_closing(const ByteStream *s) { return uv_is_closing((const uv_handle_t *)&s->tcp); }
+
+static void on_written(uv_write_t *request, int status) {
+  ByteStreamWrite *w = (ByteStreamWrite *)request;
+  ByteStream *s = w->stream;
+  free_write(w);
+  if (!is_closing(s)) s->user->written(s, status);
+}
+
+int byte_stream_write(ByteStream *s, Buffer *data, size_t from) {
+  ByteStreamWrite *w = calloc(1, sizeof *w);
+  if (!w) return UV_ENOMEM;
+  w->stream = s;
+  w->data = *data;
+  w->at = from;
+  *data = (Buffer){0};
+  s->write = w;
+  if (s->memory) { /* on_memory goes on as soon as there is room */
+    memory_end_ask(s->memory);
+    return 0;
+  }
+  uv_buf_t rest = uv_buf_init(w->data.data + from, (unsigned)(w->data.len - from));
+  int rc = uv_write(&w->request, (uv_stream_t *)&s->tcp, &rest, 1, on_written);
+  if (rc) free_write(w);
+  return rc;
+}
+
+size_t byte_stream_unsent(const ByteStream *s) {
+  int in_kernel = 0;
+  if (s->memory) return byte_stream_queued(s) + memory_end_unread(s->memory);
+  if (ioctl(s->fd, SIOCOUTQ, &in_kernel)) in_kernel = 0;
+  return byte_stream_queued(s) + (size_t)in_kernel;
+}
+
+/* --- a pipe in memory --- */
+
+size_t byte_stream_queued_for_memory(const ByteStream *s) {
+  return s->write ? s->write->data.len - s->write->at : 0;
+}
+
+/* Writes more of what waits. */
+static void write_to_memory(ByteStream *s) {
+  ByteStreamWrite *w = s->write;
+  struct iovec rest = {w->data.data + w->at, w->data.len - w->at};
+  ssize_t n = memory_end_write(s->memory, &rest, 1);
+  if (n > 0) w->at += (size_t)n;
+  if (n >= 0 && w->at < w->data.len) return;
+  free_write(w);
+  s->user->written(s, n < 0 ? (int)n : 0);
+}
+
+/* Reads what there is. */
+static void read_from_memory(ByteStream *s) {
+  while (!s->ended && !is_closing(s)) {
+    uv_buf_t room = s->paused ? uv_buf_init(NULL, 0) : s->user->room(s);
+    if (!room.len) s->paused = true; /* until there is room: its user resumes then */
+    /* Even while reading is paused, a closed peer is noticed at once. */
+    if (s->paused && s->memory->other) return;
+    ssize_t n = s->paused ? UV_ECONNRESET : memory_end_read(s->memory, room.base, room.len);
+    if (!n) return;
+    s->ended = n < 0;
+    if (n < 0)
+      s->user->ended(s, (int)n);
+    else
+      s->user->came(s, room.base, (size_t)n);
+  }
+}
+
+static void on_memory(MemoryEnd *end) {
+  ByteStream *s = end->user;
+  if (s->write) write_to_memory(s);
+  read_from_memory(s);
+}
+
+void byte_stream_open_memory(ByteStream *s, uv_loop_t *loop, MemoryEnd *end,
+                             const ByteStreamUser *user) {
+  uv_tcp_init(loop, &s->tcp); /* without a socket: it is there to be closed */
+  s->tcp.data = s;
+  s->user = user;
+  s->fd = -1;
+  s->memory = end;
+  s->pipe = end->number;
+  end->ready = on_memory;
+  end->user = s;
+}
+
+/* --- ends --- */
+
+int byte_stream_shut(ByteStream *s) {
+  if (s->memory) {
+    memory_end_shut(s->memory);
+    return 0;
+  }
+  /* Not uv_shutdown: nothing is left to write, and its request is large. */
+  return shutdown(s->fd, SHUT_WR) ? -errno : 0;
+}
+
+void byte_stream_watch_peer(ByteStream *s) {
+  int on = 1, idle = KEEPALIVE_IDLE, interval = KEEPALIVE_INTERVAL, probes = KEEPALIVE_PROBES;
+  setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+bool byte_stream_has_gone(const ByteStream *s) {
+  if (s->memory) return !s->memory->other;
+  struct pollfd watched = {.fd = s->fd, .events = s->ended ? 0 : POLLRDHUP};
+  return poll(&watched, 1, 0) > 0;
+}
+
+static void on_closed(uv_handle_t *handle) {
+  ByteStream *s = handle->data;
+  s->user->closed(s);
+}
+
+void byte_stream_close(ByteStream *s, bool reset) {
+  if (s->memory) {
+    memory_end_close(s->memory, reset);
+    s->memory = NULL;
+    reset = false;
+    if (s->write) free_write(s->write);
+  }
+  if (!reset || uv_tcp_close_reset(&s->tcp, on_closed)) uv_close((uv_handle_t *)&s->tcp, on_closed);
+}

@@ -1,0 +1,102 @@
+/* The byte-stream side of a connection: read, write, pause, shut, close. Its user sees bytes and
+   never the socket, so that the layer below (TCP or a pipe in memory today, TLS next) and the one
+   above (HTTP/1, later HTTP/2 and WebSocket) do not depend on each other.
+
+   At most one write is under way. Nothing here enters Lua or frees the stream: its user frees it
+   after `closed`. */
+#ifndef ML_BYTE_STREAM_H
+#define ML_BYTE_STREAM_H
+
+#include "base/buffer.h"
+#include "net/memory_end.h"
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/uio.h>
+#include <uv.h>
+
+typedef struct ByteStream ByteStream;
+
+/* Callbacks of the user, called from the loop. Each may call any function of this file. */
+typedef struct ByteStreamUser {
+  /* Returns the room for the next bytes; if its length is 0, they stay where they are. */
+  uv_buf_t (*room)(ByteStream *s);
+  /* `n` bytes have arrived in that room. */
+  void (*came)(ByteStream *s, const char *bytes, size_t n);
+  /* Nothing more comes. UV_EOF: the peer has ended its side; any other libuv error: it has gone. */
+  void (*ended)(ByteStream *s, int status);
+  /* The write of byte_stream_write is over: 0 or a libuv error. Not called after
+     byte_stream_close. */
+  void (*written)(ByteStream *s, int status);
+  /* byte_stream_close is complete. */
+  void (*closed)(ByteStream *s);
+} ByteStreamUser;
+
+typedef union ByteStreamPeer {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+} ByteStreamPeer;
+
+struct ByteStream {
+  uv_tcp_t tcp;
+  const ByteStreamUser *user;
+  struct ByteStreamWrite *write; /* under way, or NULL */
+  MemoryEnd *memory;             /* instead of a socket; or NULL. Then `tcp` has none */
+  uint64_t pipe;                 /* its number, kept after the end */
+  int fd;                        /* of `tcp`, or -1 */
+  bool paused;                   /* reading is paused: its user has enough */
+  bool ended;                    /* the peer has ended its side */
+};
+
+/* Takes over a connected non-blocking socket and begins to read. Returns 0 or a libuv error; the
+   stream must be closed in both cases. */
+int byte_stream_open(ByteStream *s, uv_loop_t *loop, int fd, const ByteStreamUser *user);
+
+/* The same for the end of a pipe in memory, which cannot fail. Its peer has the address 127.0.0.1,
+   and the number of the pipe as its port. */
+void byte_stream_open_memory(ByteStream *s, uv_loop_t *loop, MemoryEnd *end,
+                             const ByteStreamUser *user);
+
+/* The peer's address; all zero if it is not known. */
+void byte_stream_peer(const ByteStream *s, ByteStreamPeer *peer);
+
+/* Stops reading until byte_stream_resume. Both may be called repeatedly and at any time. */
+void byte_stream_pause(ByteStream *s);
+void byte_stream_resume(ByteStream *s);
+
+/* Writes as much as the socket takes at once; no write may be under way. Returns the number of
+   bytes, or a libuv error. */
+ssize_t byte_stream_send(ByteStream *s, const char *bytes, size_t n);
+ssize_t byte_stream_send_parts(ByteStream *s, const struct iovec *parts, size_t n);
+
+/* Writes the bytes of `data` from `from` on when the socket takes them. Takes over `data`, which is
+   then empty. Returns 0 or a libuv error, in which case the bytes are lost. */
+int byte_stream_write(ByteStream *s, Buffer *data, size_t from);
+static inline bool byte_stream_is_writing(const ByteStream *s) { return s->write; }
+
+/* Bytes of byte_stream_write that the system, or the pipe in memory, has not taken. */
+size_t byte_stream_queued_for_memory(const ByteStream *s);
+static inline size_t byte_stream_queued(const ByteStream *s) {
+  if (s->memory) return byte_stream_queued_for_memory(s);
+  return uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
+}
+
+/* The same, including bytes that the peer's system has not acknowledged. */
+size_t byte_stream_unsent(const ByteStream *s);
+
+/* Ends our side when everything is written; the peer's side stays open. Returns 0 or a libuv
+   error. */
+int byte_stream_shut(ByteStream *s);
+
+/* Makes the system probe now and then whether a peer that has ended its side is still there. */
+void byte_stream_watch_peer(ByteStream *s);
+
+/* Has the peer gone? Works even while reading is paused. If the peer has ended its side, only a
+   reset noticed by the system counts. */
+bool byte_stream_has_gone(const ByteStream *s);
+
+/* Closes the socket at once; with `reset`, in a way that the peer cannot take for an orderly end.
+   `closed` is called from the loop, once. */
+void byte_stream_close(ByteStream *s, bool reset);
+
+#endif

@@ -1,0 +1,596 @@
+#include "schema/schema_walk.h"
+
+#include "schema/schema_equal.h"
+#include "schema/schema_error.h"
+#include "schema/schema_format.h"
+#include "schema/schema_lax.h"
+#include "schema/schema_pattern.h"
+#include "schema/schema_rules.h"
+#include "json/json.h"
+
+#include <lauxlib.h>
+#include <math.h>
+
+/* Levels of nodes: a level of the value takes up to three. */
+#define DEPTH_MAX (JSON_MAX_DEPTH * 3)
+
+/* Nodes that are visited at most. */
+#define STEPS_MAX 5000000
+
+bool schema_walk_is_list(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TTABLE) return false;
+  if (lua_getmetatable(L, index)) {
+    lua_pop(L, 1);
+    JsonMark mark = json_get_mark(L, index);
+    if (mark != JSON_UNMARKED) return mark == JSON_ARRAY;
+  }
+  if (lua_rawlen(L, index) > 0) return true;
+  lua_pushnil(L);
+  if (!lua_next(L, index)) return true;
+  lua_pop(L, 2);
+  return false;
+}
+
+bool schema_walk_is_object(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TTABLE) return false;
+  if (lua_getmetatable(L, index)) {
+    lua_pop(L, 1);
+    JsonMark mark = json_get_mark(L, index);
+    if (mark != JSON_UNMARKED) return mark == JSON_OBJECT;
+  }
+  return lua_rawlen(L, index) == 0;
+}
+
+/* -1, 0 or 1 */
+static int compare(lua_State *L, int index, const SchemaBound *bound) {
+  if (lua_isinteger(L, index) && bound->is_integer) {
+    lua_Integer v = lua_tointeger(L, index);
+    return (v > bound->integer) - (v < bound->integer);
+  }
+  /* A long double holds each of both kinds exactly where this runs. */
+  long double v = lua_isinteger(L, index) ? (long double)lua_tointeger(L, index)
+                                          : (long double)lua_tonumber(L, index);
+  long double b = bound->is_integer ? (long double)bound->integer : (long double)bound->number;
+  return (v > b) - (v < b);
+}
+
+static bool is_multiple(lua_State *L, int index, const SchemaBound *bound) {
+  if (lua_isinteger(L, index) && bound->is_integer)
+    return lua_tointeger(L, index) % bound->integer == 0;
+  double v = lua_tonumber(L, index), m = bound->number, q = v / m;
+  /* Of a part such as 1e-8 every integer is a multiple, however large. */
+  if (v == floor(v) && m < 1 && rint(1 / m) * m == 1) return true;
+  if (!isfinite(q) || fabs(q) > 9e15) return fmod(v, m) == 0;
+  return fabs(q - rint(q)) <= 1e-15 * fabs(q); /* 0.0075 is a multiple of 0.0001 */
+}
+
+const char *schema_walk_bound(lua_State *L, const SchemaNode *n, int index,
+                              const SchemaBound **bound) {
+  if (n->multiple_of.is_set && !is_multiple(L, index, *bound = &n->multiple_of))
+    return "multiple_of";
+  if (n->max.is_set && compare(L, index, *bound = &n->max) > 0) return "less_than_equal";
+  if (n->lt.is_set && compare(L, index, *bound = &n->lt) >= 0) return "less_than";
+  if (n->min.is_set && compare(L, index, *bound = &n->min) < 0) return "greater_than_equal";
+  if (n->gt.is_set && compare(L, index, *bound = &n->gt) <= 0) return "greater_than";
+  return NULL;
+}
+
+const char *schema_walk_text(const SchemaNode *n, const char *s, size_t size, const char **detail) {
+  if (n->pattern && !schema_pattern_matches(n->pattern, s, size)) return "string_pattern_mismatch";
+  if (n->match && !schema_pattern_lua_matches(n->match, n->match_size, s, size))
+    return "string_pattern_mismatch";
+  if (n->format) return schema_format_check(n->format, s, size, detail);
+  return NULL;
+}
+
+lua_Integer schema_walk_literal(lua_State *L, const SchemaNode *n, int table, int index) {
+  lua_rawgeti(L, table, n->list);
+  int list = lua_gettop(L);
+  lua_Integer found = 0;
+  for (lua_Integer i = 1; i <= (lua_Integer)n->count && !found; i++) {
+    lua_rawgeti(L, list, i);
+    if (schema_equal(L, index, list + 1)) found = i;
+    lua_settop(L, list);
+  }
+  lua_settop(L, list - 1);
+  return found;
+}
+
+void schema_walk_default(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TTABLE) {
+    lua_pushvalue(L, index);
+    return;
+  }
+  luaL_checkstack(L, 6, "a default that is nested too deeply");
+  index = lua_absindex(L, index);
+  lua_newtable(L);
+  int copy = lua_gettop(L);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    lua_pushvalue(L, -2);
+    schema_walk_default(L, copy + 2);
+    lua_rawset(L, copy);
+    lua_pop(L, 1);
+  }
+  if (lua_getmetatable(L, index)) lua_setmetatable(L, copy);
+}
+
+/* Pushes the value at `index` if it is to be built. */
+static inline bool keep(SchemaWalk *w, int index) {
+  if (w->build) lua_pushvalue(w->L, index);
+  return true;
+}
+
+static const char *type_error(const SchemaNode *n) {
+  if (n->kind == SCHEMA_BYTES) return "bytes_type";
+  switch (n->format) {
+  case SCHEMA_FORMAT_DATETIME:
+    return "datetime_type";
+  case SCHEMA_FORMAT_DATE:
+    return "date_type";
+  case SCHEMA_FORMAT_TIME:
+    return "time_type";
+  case SCHEMA_FORMAT_DURATION:
+    return "time_delta_type";
+  case SCHEMA_FORMAT_URL:
+    return "url_type";
+  case SCHEMA_FORMAT_UUID:
+    return "uuid_type";
+  default:
+    return "string_type";
+  }
+}
+
+static bool walk_string(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  lua_State *L = w->L;
+  if (w->output && n->format == SCHEMA_FORMAT_DATETIME && lua_type(L, index) == LUA_TNUMBER)
+    return keep(w, index);
+  if (lua_type(L, index) != LUA_TSTRING)
+    return schema_error_add(w, n, index, up, type_error(n), NULL);
+  size_t size;
+  const char *s = lua_tolstring(L, index, &size), *detail = NULL;
+  bool is_bytes = n->kind == SCHEMA_BYTES;
+  if (is_bytes ? size < n->size_min || size > n->size_max : !schema_node_size_fits(n, s, size)) {
+    size_t count = is_bytes ? size : schema_node_characters(s, size);
+    return schema_error_size(w, n, index, up,
+                             count < n->size_min
+                                 ? (is_bytes ? "bytes_too_short" : "string_too_short")
+                                 : (is_bytes ? "bytes_too_long" : "string_too_long"),
+                             NULL, count);
+  }
+  const char *fault = schema_walk_text(n, s, size, &detail);
+  if (fault) return schema_error_add(w, n, index, up, fault, detail);
+  if (n->is_unix && w->build)
+    lua_pushnumber(L, schema_format_unix(s, size));
+  else
+    keep(w, index);
+  return true;
+}
+
+static bool check_bounds(SchemaWalk *w, const SchemaNode *n, int number, int input,
+                         const SchemaStep *up) {
+  const SchemaBound *bound;
+  const char *fault = n->has_bounds ? schema_walk_bound(w->L, n, number, &bound) : NULL;
+  return !fault || schema_error_bound(w, n, input, up, fault, bound);
+}
+
+static bool walk_number(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  lua_State *L = w->L;
+  bool is_int = n->kind == SCHEMA_INT, is_number = lua_type(L, index) == LUA_TNUMBER;
+  const char *fault = NULL;
+  if (!is_number && w->mode == SCHEMA_STRICT)
+    fault = is_int ? "int_type" : "float_type";
+  else
+    fault = is_int ? schema_lax_integer(L, index) : schema_lax_number(L, index);
+  if (fault) return schema_error_add(w, n, index, up, fault, NULL);
+  int number = lua_gettop(L);
+  bool ok = check_bounds(w, n, number, index, up);
+  if (!ok || !w->build) lua_settop(L, number - 1);
+  return ok;
+}
+
+/* Is it a decimal number, with an exponent or without? */
+static bool is_decimal(const char *s, size_t size) {
+  const char *end = s + size;
+  if (s < end && (*s == '-' || *s == '+')) s++;
+  size_t digits = 0;
+  for (; s < end && *s >= '0' && *s <= '9'; s++) digits++;
+  if (s < end && *s == '.')
+    for (s++; s < end && *s >= '0' && *s <= '9'; s++) digits++;
+  if (!digits || digits > 1000) return false;
+  if (s < end && (*s | 0x20) == 'e') {
+    s++;
+    if (s < end && (*s == '-' || *s == '+')) s++;
+    const char *first = s;
+    while (s < end && *s >= '0' && *s <= '9') s++;
+    if (s == first || s - first > 4) return false;
+  }
+  return s == end;
+}
+
+static bool walk_decimal(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  lua_State *L = w->L;
+  int type = lua_type(L, index);
+  if (type != LUA_TSTRING && type != LUA_TNUMBER)
+    return schema_error_add(w, n, index, up, "decimal_type", NULL);
+  lua_pushvalue(L, index); /* becomes text here, not where it lies */
+  int copy = lua_gettop(L);
+  bool finite = type == LUA_TSTRING || isfinite(lua_tonumber(L, copy));
+  size_t size;
+  const char *s;
+  if (type == LUA_TNUMBER && !lua_isinteger(L, copy) && finite) {
+    Buffer out = {0};
+    JsonError error;
+    if (!json_encode(L, copy, &out, 0, &error)) luaL_error(L, "%s", error.message);
+    lua_pushlstring(L, out.data, out.len);
+    buffer_free(&out);
+    lua_replace(L, copy);
+  }
+  s = lua_tolstring(L, copy, &size);
+  bool ok = finite && is_decimal(s, size);
+  if (!ok) {
+    schema_error_add(w, n, index, up, finite ? "decimal_parsing" : "finite_number", NULL);
+  } else if (n->has_bounds) {
+    if (!lua_stringtonumber(L, *s == '+' ? s + 1 : s)) lua_pushnumber(L, 0);
+    ok = check_bounds(w, n, copy + 1, index, up);
+    lua_settop(L, copy);
+  }
+  if (!ok || !w->build) lua_settop(L, copy - 1);
+  return ok;
+}
+
+static bool walk_bool(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  if (lua_type(w->L, index) == LUA_TBOOLEAN) return keep(w, index);
+  const char *fault = "bool_type";
+  if (w->mode != SCHEMA_STRICT) fault = schema_lax_boolean(w->L, index);
+  if (fault) return schema_error_add(w, n, index, up, fault, NULL);
+  if (!w->build) lua_pop(w->L, 1);
+  return true;
+}
+
+static bool walk_literal(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  lua_State *L = w->L;
+  lua_Integer i = schema_walk_literal(L, n, w->table, index);
+  if (!i && w->mode == SCHEMA_TEXT && lua_type(L, index) == LUA_TSTRING) {
+    /* A number among the literals can only come as text. */
+    if (!schema_lax_number(L, index)) {
+      i = schema_walk_literal(L, n, w->table, lua_gettop(L));
+      lua_pop(L, 1);
+    }
+  }
+  if (!i) return schema_error_add(w, n, index, up, "literal_error", NULL);
+  if (w->build) {
+    lua_rawgeti(L, w->table, n->list);
+    lua_rawgeti(L, -1, i);
+    lua_remove(L, -2);
+    if (lua_type(L, -1) == LUA_TTABLE) {
+      schema_walk_default(L, -1);
+      lua_remove(L, -2);
+    }
+  }
+  return true;
+}
+
+/* Checks item i of the list at `index` and puts it into the new list, if one is built. */
+static bool walk_item(SchemaWalk *w, const SchemaNode *item, int index, lua_Integer i,
+                      const SchemaStep *up) {
+  lua_State *L = w->L;
+  int top = lua_gettop(L); /* the new list */
+  SchemaStep step = {.up = up, .index = i - 1};
+  lua_rawgeti(L, index, i);
+  bool ok = schema_walk_value(w, item, top + 1, &step);
+  if (ok && w->build) lua_rawseti(L, top, i);
+  lua_settop(L, top);
+  return ok;
+}
+
+static bool walk_list(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  lua_State *L = w->L;
+  int top = lua_gettop(L);
+  if (w->mode == SCHEMA_TEXT && lua_type(L, index) == LUA_TSTRING) { /* the only one of its name */
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -2, 1);
+    index = lua_gettop(L);
+  }
+  bool is_tuple = n->kind == SCHEMA_TUPLE;
+  bool is_list = schema_walk_is_list(L, index);
+  if (is_list && w->is_json && lua_rawlen(L, index) == 0)
+    is_list = json_get_mark(L, index) == JSON_ARRAY;
+  if (!is_list) {
+    lua_settop(L, top);
+    return schema_error_add(w, n, index, up, is_tuple ? "tuple_type" : "list_type", NULL);
+  }
+  lua_Integer count = (lua_Integer)lua_rawlen(L, index);
+  bool ok = true;
+  if (count > (lua_Integer)n->size_max && !is_tuple) {
+    ok = schema_error_size(w, n, index, up, "too_long", "List", (size_t)count);
+    lua_settop(L, top);
+    return ok;
+  }
+  if (w->build)
+    lua_createtable(L, (int)(count < 1 << 20 ? count : 1 << 20), 0);
+  else
+    lua_pushnil(L);
+  int list = lua_gettop(L);
+  lua_Integer wanted = is_tuple ? (lua_Integer)n->count : count;
+  for (lua_Integer i = 1; i <= wanted && w->steps > 0; i++) {
+    if (is_tuple && i > count) {
+      SchemaStep step = {.up = up, .index = i - 1};
+      ok = schema_error_add(w, n, index, &step, "missing", NULL);
+    } else if (!walk_item(w, is_tuple ? n->nodes[i - 1] : n->item, index, i, up)) {
+      ok = false;
+      if (!w->errors || w->count >= SCHEMA_ERRORS_MAX) break;
+    }
+  }
+  if (is_tuple && count > wanted) {
+    SchemaNode limits = {.kind = SCHEMA_TUPLE, .size_max = n->count, .is_secret = n->is_secret};
+    ok = schema_error_size(w, &limits, index, up, "too_long", "Tuple", (size_t)count);
+  }
+  if (ok && count < (lua_Integer)n->size_min && !is_tuple)
+    ok = schema_error_size(w, n, index, up, "too_short", "List", (size_t)count);
+  if (ok && n->is_unique && schema_equal_has_twins(L, index, count, &w->steps))
+    ok = schema_error_add(w, n, index, up, "unique_items", NULL);
+  if (ok && w->build) {
+    lua_settop(L, list);
+    json_set_mark(L, list, JSON_ARRAY);
+    if (list > top + 1) lua_replace(L, top + 1);
+  } else {
+    lua_settop(L, top);
+  }
+  return ok;
+}
+
+/* Checks the members that the object does not list, or all of a map. Their table is at `made`. */
+static bool walk_others(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
+                        int made, size_t *count) {
+  lua_State *L = w->L;
+  bool ok = true, is_map = n->kind == SCHEMA_MAP;
+  lua_pushnil(L);
+  int key = lua_gettop(L);
+  while (lua_next(L, index)) {
+    size_t size;
+    if (lua_type(L, key) != LUA_TSTRING) {
+      ok = schema_error_add(w, n, index, up, is_map ? "dict_type" : "model_attributes_type", NULL);
+      break;
+    }
+    const char *text = lua_tolstring(L, key, &size);
+    ++*count;
+    if (is_map || schema_node_find(n, text, size) < 0) {
+      SchemaStep step = {.up = up, .key = text, .size = size};
+      if (!is_map && n->extra == SCHEMA_FORBID) {
+        ok = schema_error_add(w, n, key + 1, &step, "extra_forbidden", NULL);
+      } else if (!schema_walk_value(w, n->item, key + 1, &step)) {
+        ok = false;
+      } else if (w->build) {
+        lua_pushvalue(L, key);
+        lua_insert(L, -2);
+        lua_rawset(L, made);
+      }
+      if (!ok && (!w->errors || w->count >= SCHEMA_ERRORS_MAX)) break;
+    }
+    lua_settop(L, key);
+  }
+  lua_settop(L, key - 1);
+  return ok;
+}
+
+static bool walk_map(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  lua_State *L = w->L;
+  if (!schema_walk_is_object(L, index)) return schema_error_add(w, n, index, up, "dict_type", NULL);
+  int top = lua_gettop(L);
+  if (w->build)
+    lua_newtable(L);
+  else
+    lua_pushnil(L);
+  size_t count = 0;
+  bool ok = walk_others(w, n, index, up, top + 1, &count);
+  if (ok && count < n->size_min)
+    ok = schema_error_size(w, n, index, up, "too_short", "Dictionary", count);
+  if (ok && count > n->size_max)
+    ok = schema_error_size(w, n, index, up, "too_long", "Dictionary", count);
+  lua_settop(L, ok && w->build ? top + 1 : top);
+  return ok;
+}
+
+/* Checks field i, whose key is pushed from the list of keys at `keys`. */
+static bool walk_field(SchemaWalk *w, const SchemaNode *n, uint32_t i, int index, int keys,
+                       const SchemaStep *up) {
+  lua_State *L = w->L;
+  const SchemaField *field = &n->fields[i];
+  SchemaStep step = {.up = up, .key = field->key, .size = field->size};
+  int key = keys + 2, made = keys + 1;
+  bool ok = true;
+  lua_rawgeti(L, keys, (lua_Integer)i + 1);
+  lua_pushvalue(L, key);
+  if (lua_rawget(L, index) != LUA_TNIL) {
+    ok = schema_walk_value(w, field->node, key + 1, &step);
+    if (ok && w->build) {
+      lua_replace(L, key + 1);
+      lua_settop(L, key + 1);
+      lua_rawset(L, made);
+    }
+  } else if (field->has_default) {
+    if (w->build) {
+      lua_rawgeti(L, keys, (lua_Integer)(n->count + i) + 1);
+      schema_walk_default(L, -1);
+      lua_replace(L, key + 1);
+      lua_settop(L, key + 1);
+      lua_rawset(L, made);
+    }
+  } else if (field->is_required && !(w->output && (field->node->is_nullable || field->is_hidden))) {
+    ok = schema_error_add(w, n, index, &step, "missing", NULL);
+  }
+  lua_settop(L, made);
+  return ok;
+}
+
+static bool walk_object(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  lua_State *L = w->L;
+  if (!schema_walk_is_object(L, index))
+    return schema_error_add(w, n, index, up, "model_attributes_type", NULL);
+  int top = lua_gettop(L);
+  lua_rawgeti(L, w->table, n->list);
+  if (w->build)
+    lua_createtable(L, 0, (int)n->count);
+  else
+    lua_pushnil(L);
+  bool ok = true;
+  for (uint32_t i = 0; i < n->count; i++) {
+    if (walk_field(w, n, i, index, top + 1, up)) continue;
+    ok = false;
+    if (!w->errors || w->count >= SCHEMA_ERRORS_MAX) break;
+  }
+  size_t count = 0;
+  if (n->extra != SCHEMA_IGNORE && (ok || w->errors) &&
+      !walk_others(w, n, index, up, top + 2, &count))
+    ok = false;
+  if (ok && w->build) {
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+  } else {
+    lua_settop(L, top);
+  }
+  return ok;
+}
+
+/* Tries each branch; with `labels` their errors stay, each with the branch's name in its location.
+ */
+static bool try_branches(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  bool build = w->build;
+  int count = w->count, top = lua_gettop(w->L);
+  for (uint32_t i = 0; i < n->count && w->steps > 0; i++) {
+    const SchemaNode *branch = n->nodes[i];
+    SchemaStep step = {.up = up, .key = branch->label, .size = 0};
+    while (step.key[step.size]) step.size++;
+    w->build = build;
+    if (schema_walk_value(w, branch, index, w->errors ? &step : up)) {
+      if (w->errors) schema_error_forget(w, count);
+      return true;
+    }
+    lua_settop(w->L, top);
+  }
+  w->build = false;
+  return false;
+}
+
+/* Without errors first: most values fit a branch, and errors cost more. What fits strictly wins
+   over what fits by coercion. */
+static bool walk_union(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  if (w->reporting) return try_branches(w, n, index, up);
+  int errors = w->errors;
+  bool build = w->build;
+  SchemaMode mode = w->mode;
+  w->errors = 0;
+  bool ok = false;
+  if (mode == SCHEMA_LAX) {
+    w->mode = SCHEMA_STRICT;
+    ok = try_branches(w, n, index, up);
+    w->mode = mode;
+    w->build = build;
+  }
+  if (!ok) ok = try_branches(w, n, index, up);
+  w->errors = errors;
+  if (ok || !errors) return ok;
+  w->build = build;
+  w->reporting = true;
+  ok = try_branches(w, n, index, up);
+  w->reporting = false;
+  return ok;
+}
+
+static bool walk_tagged(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  lua_State *L = w->L;
+  if (!schema_walk_is_object(L, index))
+    return schema_error_add(w, n, index, up, "model_attributes_type", NULL);
+  lua_pushlstring(L, n->tag, n->tag_size);
+  int type = lua_rawget(L, index);
+  size_t size = 0;
+  const char *tag = type == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;
+  int i = tag ? schema_node_find(n, tag, size) : -1;
+  lua_pop(L, 1); /* it stays in the value */
+  if (type == LUA_TNIL) return schema_error_add(w, n, index, up, "union_tag_not_found", NULL);
+  if (i < 0) return schema_error_add(w, n, index, up, "union_tag_invalid", NULL);
+  SchemaStep step = {.up = up, .key = n->fields[i].key, .size = n->fields[i].size};
+  return schema_walk_value(w, n->fields[i].node, index, &step);
+}
+
+static bool walk_kind(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  switch ((SchemaKind)n->kind) {
+  case SCHEMA_STRING:
+  case SCHEMA_BYTES:
+    return walk_string(w, n, index, up);
+  case SCHEMA_INT:
+  case SCHEMA_NUMBER:
+    return walk_number(w, n, index, up);
+  case SCHEMA_BOOL:
+    return walk_bool(w, n, index, up);
+  case SCHEMA_DECIMAL:
+    return walk_decimal(w, n, index, up);
+  case SCHEMA_LITERAL:
+    return walk_literal(w, n, index, up);
+  case SCHEMA_LIST:
+  case SCHEMA_TUPLE:
+    return walk_list(w, n, index, up);
+  case SCHEMA_MAP:
+    return walk_map(w, n, index, up);
+  case SCHEMA_OBJECT:
+    return walk_object(w, n, index, up);
+  case SCHEMA_UNION:
+    return walk_union(w, n, index, up);
+  case SCHEMA_TAGGED:
+    return walk_tagged(w, n, index, up);
+  case SCHEMA_REF:
+    return schema_walk_value(w, n->item, index, up);
+  case SCHEMA_RULES:
+    return schema_rules_check(w, n, index, up) && keep(w, index);
+  case SCHEMA_ANY:
+    break;
+  }
+  return keep(w, index);
+}
+
+bool schema_walk_value(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  if (n->is_nullable && json_is_null(w->L, index)) return keep(w, index);
+  if (--w->steps <= 0 || w->depth >= DEPTH_MAX || !lua_checkstack(w->L, 16)) {
+    w->steps = 0; /* nothing else is true then, not even the contrary */
+    return false;
+  }
+  SchemaMode mode = w->mode;
+  if (n->is_lax && mode == SCHEMA_STRICT) w->mode = SCHEMA_LAX;
+  w->depth++;
+  bool ok = walk_kind(w, n, index, up);
+  w->depth--;
+  w->mode = mode;
+  return ok;
+}
+
+bool schema_walk_within(lua_State *L, const SchemaNode *n, int table, int index, SchemaMode mode,
+                        bool is_json, int64_t steps) {
+  luaL_checkstack(L, 24, NULL);
+  index = lua_absindex(L, index);
+  int top = lua_gettop(L);
+  lua_newtable(L);
+  SchemaWalk w = {.L = L,
+                  .table = lua_absindex(L, table),
+                  .errors = top + 1,
+                  .mode = mode,
+                  .build = true,
+                  .is_json = is_json,
+                  .steps = steps};
+  bool ok = schema_walk_value(&w, n, index, NULL);
+  if (w.steps <= 0) {
+    ok = false;
+    lua_settop(L, top + 1);
+    if (w.count >= SCHEMA_ERRORS_MAX) w.count--;
+    schema_error_add(&w, n, index, NULL, "recursion_loop", NULL);
+  }
+  if (ok) lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+  return ok;
+}
+
+bool schema_walk(lua_State *L, const SchemaNode *n, int table, int index, SchemaMode mode,
+                 bool is_json) {
+  return schema_walk_within(L, n, table, index, mode, is_json, STEPS_MAX);
+}

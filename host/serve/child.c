@@ -1,0 +1,258 @@
+#include "serve/child.h"
+
+#include "serve/supervised.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Bytes of a line of a worker's standard error; the rest is shown as another line. */
+#define LONGEST_LINE (64 * 1024)
+#define CHUNK (16 * 1024)
+
+extern char **environ;
+
+/* --- what it says --- */
+
+/* Shows `n` bytes of whole lines, each prefixed with the worker's name. */
+static void show_lines(const Child *w, const char *lines, size_t n) {
+  char name[64];
+  size_t name_len =
+      (size_t)snprintf(name, sizeof name, "[worker %u pid %d] ", w->number, w->process.pid);
+  Buffer out = {0};
+  bool ok = true;
+  for (const char *end = lines + n; ok && lines < end;) {
+    const char *line_end = memchr(lines, '\n', (size_t)(end - lines));
+    size_t len = (size_t)((line_end ? line_end : end) - lines);
+    ok = buffer_add(&out, name, name_len) && buffer_add(&out, lines, len) &&
+         buffer_add_char(&out, '\n');
+    lines += len + (line_end != NULL);
+  }
+  if (out.len) error_lines_add(w->owner->errors, out.data, out.len);
+  buffer_free(&out);
+}
+
+static void on_printed(Child *w, const char *bytes, size_t n) {
+  if (!buffer_add(&w->printed, bytes, n)) return;
+  const char *last = memrchr(w->printed.data, '\n', w->printed.len);
+  size_t whole = last ? (size_t)(last + 1 - w->printed.data) : 0;
+  if (w->printed.len - whole > LONGEST_LINE) whole = w->printed.len;
+  show_lines(w, w->printed.data, whole);
+  memmove(w->printed.data, w->printed.data + whole, w->printed.len - whole);
+  w->printed.len -= whole;
+}
+
+static void on_line(Child *w, const SaidLine *line) {
+  if (line->kind == SAID_FILE) {
+    w->owner->on_file(w, line->path, &line->signature);
+  } else if (w->state == PROCESS_STARTING) {
+    w->state = PROCESS_READY;
+    w->was_ready = true;
+    w->drain = line->drain;
+    w->owner->on_ready(w);
+  }
+}
+
+static void on_said(Child *w, const char *bytes, size_t n) {
+  SaidLine line;
+  if (!supervised_said_add(&w->said, bytes, n)) return;
+  while (supervised_said_next(&w->said, &line)) on_line(w, &line);
+}
+
+static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
+  (void)handle;
+  (void)suggested;
+  char *chunk = malloc(CHUNK);
+  *buffer = uv_buf_init(chunk, chunk ? CHUNK : 0);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
+  Child *w = stream->data;
+  if (n < 0) uv_read_stop(stream);
+  if (n > 0)
+    (stream == (uv_stream_t *)&w->errors ? on_printed : on_said)(w, buffer->base, (size_t)n);
+  free(buffer->base);
+}
+
+/* --- its end --- */
+
+static void on_closed(uv_handle_t *handle) {
+  Child *w = handle->data;
+  if (--w->open_handles) return;
+  buffer_free(&w->printed);
+  supervised_said_free(&w->said);
+  free(w);
+}
+
+/* Shows its last output. Does not wait for the end of the pipe, which processes started by it may
+   keep open. */
+static void show_rest(Child *w) {
+  uv_os_fd_t fd;
+  char bytes[CHUNK];
+  if (uv_fileno((uv_handle_t *)&w->errors, &fd)) return;
+  for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0;) on_printed(w, bytes, (size_t)n);
+  show_lines(w, w->printed.data, w->printed.len);
+}
+
+static void close_handles(Child *w) {
+  uv_handle_t *handles[] = {(uv_handle_t *)&w->errors, (uv_handle_t *)&w->control,
+                            (uv_handle_t *)&w->killer, (uv_handle_t *)&w->process};
+  for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
+    if (handles[i]->type == UV_UNKNOWN_HANDLE) continue; /* no process was started */
+    w->open_handles++;
+    uv_close(handles[i], on_closed);
+  }
+}
+
+static void on_process_exit(uv_process_t *process, int64_t status, int signum) {
+  Child *w = process->data;
+  w->status = (int)status;
+  w->signal = signum;
+  show_rest(w);
+  *w->link = w->next;
+  if (w->next) w->next->link = w->link;
+  child_board_give(w->owner->board, w->place);
+  w->owner->on_end(w);
+  close_handles(w);
+}
+
+static void kill_it(uv_timer_t *killer) {
+  Child *w = killer->data;
+  char line[100];
+  int n = snprintf(line, sizeof line, "moonloop: worker %u (pid %d) does not end: it is killed\n",
+                   w->number, w->process.pid);
+  error_lines_add(w->owner->errors, line, (size_t)n);
+  uv_process_kill(&w->process, SIGKILL);
+}
+
+static void leave(Child *w) {
+  double limit = w->drain + w->owner->kill_after;
+  w->state = PROCESS_LEAVING;
+  if (limit < 1e9) uv_timer_start(&w->killer, kill_it, (uint64_t)(limit * 1000), 0);
+}
+
+void child_stop(Child *w) {
+  if (w->state != PROCESS_LEAVING) leave(w);
+  uv_process_kill(&w->process, SIGTERM);
+}
+
+void child_retire(Child *w) {
+  if (w->state != PROCESS_READY) {
+    child_stop(w);
+    return;
+  }
+  char word = SUPERVISED_RETIRE;
+  uv_buf_t words = uv_buf_init(&word, 1);
+  leave(w);
+  if (uv_try_write((uv_stream_t *)&w->control, &words, 1) != 1)
+    uv_process_kill(&w->process, SIGTERM);
+}
+
+void child_describe_end(const Child *w, char *text, size_t size) {
+  if (w->signal)
+    snprintf(text, size, "was killed by signal %d (%s)", w->signal, strsignal(w->signal));
+  else
+    snprintf(text, size, "exited with status %d", w->status);
+}
+
+/* --- its start --- */
+
+/* The environment of a worker: ours, plus its number and its place. The caller frees the list, and
+   keeps `number` and `place` until then. NULL if memory is out. */
+static char **make_environment(char *number, char *place) {
+  size_t n = 0, count = 0;
+  while (environ[n]) n++;
+  char **list = malloc((n + 3) * sizeof *list);
+  if (!list) return NULL;
+  for (size_t i = 0; i < n; i++)
+    if (strncmp(environ[i], WORKER_VARIABLE "=", sizeof WORKER_VARIABLE) != 0)
+      list[count++] = environ[i];
+  list[count++] = number;
+  list[count++] = place;
+  list[count] = NULL;
+  return list;
+}
+
+/* Starts the process with the other ends of its pipes. */
+static int spawn(Child *w, int errors, int control) {
+  char number[48], place[48];
+  snprintf(number, sizeof number, WORKER_VARIABLE "=%u", w->number);
+  snprintf(place, sizeof place, SUPERVISED_VARIABLE "=%d", w->place);
+  char **environment = make_environment(number, place);
+  if (!environment) return UV_ENOMEM;
+  uv_stdio_container_t stdio[SUPERVISED_DESCRIPTORS] = {
+      {.flags = UV_IGNORE},
+      {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
+      {.flags = UV_INHERIT_FD, .data.fd = errors},
+      [SUPERVISED_LISTENER] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->listener},
+      [SUPERVISED_CONTROL] = {.flags = UV_INHERIT_FD, .data.fd = control},
+      [SUPERVISED_BOARD] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->board_fd},
+  };
+  uv_process_options_t options = {
+      .file = "/proc/self/exe", /* the same version, even if the file has been replaced */
+      .args = w->owner->argv,
+      .env = environment,
+      .stdio = stdio,
+      .stdio_count = SUPERVISED_DESCRIPTORS,
+      .exit_cb = on_process_exit,
+  };
+  int rc = uv_spawn(w->owner->loop, &w->process, &options);
+  free(environment);
+  return rc;
+}
+
+/* Starts the process and listens to it. */
+static int start(Child *w) {
+  int errors[2], control[2];
+  int rc = uv_pipe(errors, UV_NONBLOCK_PIPE, 0);
+  if (rc) return rc;
+  rc = uv_socketpair(SOCK_STREAM, 0, control, UV_NONBLOCK_PIPE, 0);
+  if (rc) {
+    close(errors[0]);
+    close(errors[1]);
+    return rc;
+  }
+  rc = spawn(w, errors[1], control[1]);
+  close(errors[1]);
+  close(control[1]);
+  if (uv_pipe_open(&w->errors, errors[0])) close(errors[0]);
+  if (uv_pipe_open(&w->control, control[0])) close(control[0]);
+  if (rc) return rc;
+  uv_read_start((uv_stream_t *)&w->errors, alloc_read, on_read);
+  uv_read_start((uv_stream_t *)&w->control, alloc_read, on_read);
+  return 0;
+}
+
+int child_start(ChildOwner *owner, unsigned number, unsigned generation) {
+  Child *w = calloc(1, sizeof *w);
+  if (!w) return UV_ENOMEM;
+  w->place = child_board_take(owner->board);
+  if (w->place < 0) {
+    free(w);
+    return UV_EAGAIN;
+  }
+  w->owner = owner;
+  w->number = number;
+  w->generation = generation;
+  w->started_at = uv_now(owner->loop);
+  w->process.data = w->errors.data = w->control.data = w->killer.data = w;
+  uv_pipe_init(owner->loop, &w->errors, 0);
+  uv_pipe_init(owner->loop, &w->control, 0);
+  uv_timer_init(owner->loop, &w->killer);
+  int rc = start(w);
+  if (rc) {
+    child_board_give(owner->board, w->place);
+    close_handles(w);
+    return rc;
+  }
+  w->next = owner->first;
+  w->link = &owner->first;
+  if (w->next) w->next->link = &w->next;
+  owner->first = w;
+  return 0;
+}

@@ -1,0 +1,53 @@
+/* `moonloop serve --workers N` and `--reload`: a process that runs no Lua, opens the listening
+   socket, and looks after the worker processes that serve on it. */
+#ifndef ML_SUPERVISOR_H
+#define ML_SUPERVISOR_H
+
+#include "base/file_watch.h"
+#include "serve/child.h"
+#include "serve/supervisor_ps.h"
+
+/* All strings live as long as the supervisor. */
+typedef struct SupervisorOptions {
+  const char *app; /* the file name for messages */
+  const char *host;
+  int port;
+  int workers;       /* how many; 0: one, because of `reload` */
+  bool reload;       /* new ones when the code changes */
+  double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
+} SupervisorOptions;
+
+/* The slot of a worker, 1 to N. */
+typedef struct ChildPost {
+  struct Supervisor *supervisor;
+  unsigned number;
+  uv_timer_t restart;
+  uint64_t pause; /* pause in milliseconds before the last of consecutive restarts; 0: none */
+  uint64_t restarts;
+} ChildPost;
+
+typedef struct Supervisor {
+  uv_loop_t loop;
+  SupervisorOptions options;
+  ChildOwner children;
+  unsigned n_posts;
+  ChildPost *posts;
+  unsigned last;     /* generation that was begun */
+  unsigned serving;  /* generation, or 0 before the first */
+  unsigned coming;   /* generation that is being started, or 0 */
+  unsigned n_coming; /* its workers that are ready */
+  uv_signal_t signals[4];
+  ErrorLines errors;
+  FileWatch watch; /* --reload */
+  SupervisorPs ps;
+  bool needs_terminal; /* if it has gone, that is what SIGHUP means */
+  bool stopping;
+  int status;
+  int port;
+} Supervisor;
+
+/* Serves as `options` say, with the command line `argv`, until SIGINT or SIGTERM. Returns the exit
+   status: 0, or that of a worker that did not end cleanly; 1 if nothing could be served. */
+int supervisor_main(const SupervisorOptions *options, char **argv);
+
+#endif

@@ -1,0 +1,66 @@
+-- `moonloop serve APP.lua`: loads the app, listens, and stops cleanly on SIGINT, SIGTERM or SIGHUP. A
+-- worker process serves beside others; its supervisor sends SIGHUP to replace it with a new one.
+
+local listen = require "moonloop.web.listen"
+local load = require "moonloop.web.load"
+local ml = require "moonloop"
+local signals = require "moonloop.signals"
+local supervised = require "moonloop.supervised"
+
+local is_worker = supervised.number() ~= nil
+
+-- The supervisor is told of every file before its code is loaded, so it also watches files with errors.
+local function report_code(file)
+  supervised.loads(file)
+  table.insert(package.searchers, 2, function(name)
+    local path = package.searchpath(name, package.path) or package.searchpath(name, package.cpath)
+    if path then supervised.loads(path) end
+  end)
+end
+
+local function say_where(file, host, port, version)
+  local shown = host:find(":", 1, true) and "[" .. host .. "]" or host
+  io.stdout:write("moonloop ", version, ": serving ", file, " on http://", shown, ":", port, " (Ctrl-C stops)\n")
+  io.stdout:flush()
+end
+
+-- Leaves the clients to other workers; stops at once on the next signal.
+local function retire(server, drain)
+  ml.spawn(function()
+    signals.wait()
+    server.core:stop(drain)
+  end)
+  server:retire(drain)
+end
+
+local function stop(server, drain)
+  local running = server.tasks
+  if running > 0 then
+    signals.say(("moonloop: stopping: %d running task(s) get %g s; a second signal ends them at once\n")
+      :format(running, drain))
+  end
+  server:stop(drain)
+end
+
+--- @param file string the app file
+--- @param opts table the options of ml.web.listen that were given
+--- @param version string
+return function(file, opts, version)
+  if is_worker then report_code(file) end
+  local app = load.open_or_exit(file)
+  local server, err = listen.open(app, opts, is_worker)
+  if not server then
+    io.stderr:write("moonloop: ", err.message, "\n")
+    os.exit(1)
+  end
+  signals.keep()
+  server.core:ends_with_process()
+  local drain = server.drain
+  if is_worker then
+    supervised.ready(drain)
+  else
+    say_where(file, opts.host, server.port, version)
+  end
+  if signals.wait() == "SIGHUP" and is_worker then retire(server, drain) else stop(server, drain) end
+  os.exit(0)
+end
