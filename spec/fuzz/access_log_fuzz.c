@@ -1,7 +1,7 @@
 /* Fuzzes the formats of the access log: whatever a client sends, an entry is one line of printable
    text, the quotes of the common format stay pairs, and the JSON one decodes. */
-#include "access_log.h"
-#include "json.h"
+#include "http/server/access_log.h"
+#include "json/json.h"
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Feeds bytes to the parser of Cookie headers: what comes out lies inside of what went in, in
    order, and is what comes out again when it is written as a Cookie header. */
-#include "buffer.h"
-#include "http_cookie.h"
+#include "base/buffer.h"
+#include "http/http_cookie.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* What a client may ask of a file: ranges, conditions with their entity tags and dates, codings.
    The first byte chooses the size of the file. */
-#include "http_accept.h"
-#include "http_conditional.h"
-#include "http_date.h"
-#include "http_range.h"
+#include "http/http_conditional.h"
+#include "http/http_date.h"
+#include "http/http_range.h"
+#include "http/server/http_accept.h"
 
 #include <stdlib.h>
 #include <string.h>

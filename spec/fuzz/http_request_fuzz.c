@@ -1,7 +1,8 @@
-/* Feeds bytes to the request parser in one piece and in pieces: both must see the same requests,
-   and each of them keeps the rules that the server counts on. The first byte chooses the size of
-   the pieces, the second the limits, and whether pieces of bodies are read to their place. */
-#include "http_request.h"
+/* Feeds bytes to the request parser in one piece, byte by byte and in pieces: all must see the same
+   requests and the same refusal, and each request keeps the rules that the server counts on. The
+   first byte chooses the size of the pieces, the second the limits, and whether pieces of bodies
+   are read to their place. */
+#include "http/server/http_request.h"
 
 #include <stdlib.h>
 
@@ -52,13 +53,13 @@ static void check_request(const HttpRequest *r) {
     require(h.name_len && !memchr(h.name, ' ', h.name_len) && !memchr(h.name, '\n', h.name_len));
     require(!memchr(h.value, '\r', h.value_len) && !memchr(h.value, '\n', h.value_len) &&
             !memchr(h.value, 0, h.value_len));
-    if (http_name_is(h.name, h.name_len, "host")) {
+    if (http_header_is(h.name, h.name_len, "host")) {
       hosts++;
       require(h.value_len && !memchr(h.value, '@', h.value_len) &&
               !memchr(h.value, '/', h.value_len) && !memchr(h.value, ',', h.value_len));
     }
-    lengths += http_name_is(h.name, h.name_len, "content-length");
-    encodings += http_name_is(h.name, h.name_len, "transfer-encoding");
+    lengths += http_header_is(h.name, h.name_len, "content-length");
+    encodings += http_header_is(h.name, h.name_len, "transfer-encoding");
   }
   require(count <= l->max_headers && hosts <= 1 && lengths + encodings <= 1);
   require(hosts || r->minor == 0);
@@ -107,21 +108,31 @@ static void run(const uint8_t *data, size_t size, size_t piece, bool small, bool
       progress = http_request_parse(&r);
     }
   }
-  if (progress == HTTP_BAD)
+  if (progress == HTTP_BAD) {
     require(r.error_status >= 400 && r.error_status <= 505 && r.error_detail);
+    note(log, &r.error_status, sizeof r.error_status);
+    note(log, r.error_detail, strlen(r.error_detail));
+  }
   http_request_close(&r);
   buffer_pool_trim(&pool, 0);
   buffer_pool_trim(&large_pool, 0);
 }
 
+static void compare(const Buffer *a, const Buffer *b) {
+  require(a->len == b->len && (!a->len || !memcmp(a->data, b->data, a->len)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 2) return 0;
-  Buffer whole = {0}, pieces = {0};
+  Buffer whole = {0}, pieces = {0}, bytes = {0};
   bool small = data[1] & 1, in_place = data[1] & 2;
   run(data + 2, size - 2, size, small, false, &whole);
-  run(data + 2, size - 2, data[0] % 32 + 1, small, in_place, &pieces);
-  require(whole.len == pieces.len && (!whole.len || !memcmp(whole.data, pieces.data, whole.len)));
+  run(data + 2, size - 2, data[0] % 64 + 2, small, in_place, &pieces);
+  run(data + 2, size - 2, 1, small, in_place, &bytes);
+  compare(&whole, &pieces);
+  compare(&whole, &bytes);
   buffer_free(&whole);
   buffer_free(&pieces);
+  buffer_free(&bytes);
   return 0;
 }

@@ -1,6 +1,6 @@
 /* Takes URLs apart: what is accepted has parts that can be written into a request as they are; and
    what is a plain target is one to its end in a URL, too, and only that. */
-#include "http_url.h"
+#include "http/http_url.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Fuzzes the JSON codec: what decodes must encode, plain and pretty, and both texts must decode to
    what was there. A refused text must have an error with a position inside the text. */
-#include "json.h"
+#include "json/json.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Feeds bytes to the multipart parser in one piece, in pieces, and byte by byte: all must see the
    same parts, and the same error. The first byte chooses the size of the pieces and the boundary.
  */
-#include "multipart.h"
+#include "http/multipart.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* Fuzzes the lines that a worker process sends to its supervisor: what is read of them does not
    depend on how they are cut into pieces, and is what the supervisor may rely on. The first byte
    says how long the pieces are. */
-#include "supervised_said.h"
+#include "serve/supervised_said.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

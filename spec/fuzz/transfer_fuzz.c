@@ -3,9 +3,9 @@
    shared upvalues), which must come through unchanged in shape.
 
    Bytecode is not fuzzed: Lua trusts it, and so do we. The message has the code of one function. */
-#include "error.h"
-#include "transfer.h"
-#include "transfer_format.h"
+#include "core/error.h"
+#include "transfer/transfer.h"
+#include "transfer/transfer_format.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>

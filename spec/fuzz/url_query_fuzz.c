@@ -1,8 +1,9 @@
 /* Feeds bytes to the query parser and the percent decoder: pairs lie inside of the text and in
    order; decoding fails where url_percent_ok says so and nowhere else, never gets longer, and gives
    back what was encoded. */
-#include "buffer.h"
-#include "url.h"
+#include "base/buffer.h"
+#include "base/url.h"
+#include "base/utf8.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -34,6 +35,22 @@ static void check_decoding(const char *text, size_t n, bool plus) {
   free(out);
 }
 
+/* As a query: what is right decodes to the same, all else to UTF-8 that is no longer. */
+static void check_query(const char *bytes, size_t n) {
+  char *text = malloc(n + 1), *out = malloc(n + 1), *strict = malloc(n + 1);
+  if (!text || !out || !strict) abort();
+  for (size_t i = 0; i < n; i++) text[i] = (char)(bytes[i] & 0x7f);
+  size_t length = url_decode_query(out, text, n);
+  if (length > n || !utf8_is_well_formed(out, length)) abort();
+  if (url_percent_ok(text, n) && url_decodes_to_utf8(text, n)) {
+    long decoded = url_decode(strict, text, n, true);
+    if (decoded != (long)length || memcmp(out, strict, length)) abort();
+  }
+  free(text);
+  free(out);
+  free(strict);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char *text =
       malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
@@ -52,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check_decoding(pair.name, pair.name_len, true);
     check_decoding(pair.value, pair.value_len, true);
     check_decoding(pair.value, pair.value_len, false);
+    check_query(pair.value, pair.value_len);
   }
   if (n) abort();
   free(text);

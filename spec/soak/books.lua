@@ -24,6 +24,49 @@ end
 
 local check = books.check
 
+--- What a program raises: a value that knows whether somebody has been given it.
+local Failure = {}
+Failure.__index = Failure
+function Failure:__tostring() return ("<soak %d>"):format(self.id) end
+
+--- A new error, to be raised in `place`, for messages.
+function books.failure(place)
+  local failures = books.round.failures
+  local failure = setmetatable({ id = #failures + 1, place = place }, Failure)
+  failures[failure.id] = failure
+  return failure
+end
+
+--- Somebody was given `err`, and all the errors in it.
+function books.heard(err)
+  if type(err) ~= "table" then return end
+  if getmetatable(err) == Failure then
+    err.heard = true
+  elseif ml.is_error(err) then
+    for _, one in ipairs(err.errors or {}) do books.heard(one) end
+    if not rawequal(err.value, err) then books.heard(err.value) end
+  end
+end
+
+--- Somebody was given the ended task of `record`.
+function books.heard_of(record)
+  local with = record.ended_with
+  if with and not with[1] then books.heard(with[2]) end
+end
+
+--- Clean-up that was told of `err` raises another error: that takes its place, as Lua has it.
+books.replaced = books.heard
+
+--- Each error of the round has reached somebody, or is in the reports.
+function books.check_failures(reported)
+  for _, failure in ipairs(books.round.failures) do
+    local is_lost = not failure.heard and not reported:find(tostring(failure), 1, true)
+    -- the worker reports what a job raises when its caller has been cancelled
+    if failure.call and failure.call:status() == "cancelled" then is_lost = false end
+    check(not is_lost, "an error raised in %s is lost", failure.place)
+  end
+end
+
 function books.is_ended(task)
   local status = task:status()
   return status == "done" or status == "failed" or status == "cancelled"
@@ -68,6 +111,7 @@ end
 --- After an operation that raised `err`: lets the own cancel through, as pcall does.
 function books.raised(record, err)
   if is_own_cancel(err) then error(err, 0) end
+  books.heard(err)
   if type(err) == "table" and err.reason == TIMED_OUT and not err.foreign then
     check(record.limits > 0 or record.may_time_out, "a limit expired after its block")
   end

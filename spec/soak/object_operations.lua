@@ -201,4 +201,30 @@ function ops.executor(record)
   end
 end
 
+--- A job that fails, and reaches its caller as a copy.
+function ops.failing_job(record)
+  if chance(90) then return end
+  local n = random(1000)
+  local ok, err = catch(books.pool.run, books.pool, function(value) error({ n = value }) end, n)
+  check(not ok, "a failing job returned")
+  check(is_own_cancel(err) or err.kind == "timeout" or err.n == n, "a failing job raised %s", tostring(err))
+  raised(record, err)
+end
+
+--- A failing job that its caller may or may not wait for.
+function ops.call(record)
+  if chance(90) then return end
+  local failure = books.failure "a call of a pool"
+  local call = books.pool:start(function(text) error(text, 0) end, tostring(failure))
+  failure.call = call
+  if chance(50) then return end
+  local ok, err = catch(call.await, call)
+  check(not ok, "the call of a failing job returned")
+  if err == tostring(failure) then
+    books.heard(failure)
+  else
+    raised(record, err)
+  end
+end
+
 return ops

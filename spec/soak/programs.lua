@@ -11,7 +11,8 @@ function programs.pick(list) return list[random(#list)] end
 function programs.chance(percent) return random(100) <= percent end
 function programs.short_time() return random(0, 20) / 1000 end
 
---- Adds operations, by name. Each gets the record of its task, and may raise the own cancel, and nothing else.
+--- Adds operations, by name. Each gets the record of its task, and may raise the own cancel, and errors of
+-- books.failure.
 function programs.add(ops)
   for name, op in pairs(ops) do
     programs.ops[name] = op

@@ -9,6 +9,8 @@
 --   * a body that began is cleaned up once; one that did not begin was cancelled
 --   * after a group's block its children have ended; it raises what failed, all of it, nothing else
 --   * a limit expires neither early nor after its block; a shield's body is not broken off
+--   * an error that a body, its clean-up or an item raises reaches somebody (who awaits it, a group's error,
+--     who was given its task), or is reported, or another error of clean-up takes its place
 --   * a program without cancels and shared objects gives the value computed by plain Lua
 --   * no task is left at the end of a round
 -- The seed is printed; the same seed gives the same programs (jobs on other threads end when they do).
@@ -18,6 +20,7 @@ local exact = require "spec.soak.exact"
 local inspect = require "moonloop.inspect"
 local ml = require "moonloop"
 local programs = require "spec.soak.programs"
+local support = require "spec.support"
 
 local soak = {}
 
@@ -27,8 +30,11 @@ local catch, check = ml.catch, books.check
 programs.add(require "spec.soak.task_operations")
 programs.add(require "spec.soak.object_operations")
 
+local REPORTED_AFTER = 1.1 -- seconds after which an error that nobody has heard of is reported
+
 local function new_round(number)
   books.round = { number = number, records = {}, live = {}, queues = {}, semaphores = {}, futures = {}, events = {},
+    failures = {},
     var = ml.var("soak") }
   for _, capacity in ipairs { 0, 1, 3, -1 } do
     books.round.queues[#books.round.queues + 1] = { object = ml.queue(capacity >= 0 and capacity or nil), values = {} }
@@ -88,6 +94,7 @@ end
 
 --- Runs a round; false where a check failed.
 local function run_round(number, seed)
+  local reports <close> = support.keep_reports()
   new_round(number)
   clock.shuffle(programs.chance(80) and seed + number or nil)
   local before = #inspect.tasks()
@@ -128,6 +135,9 @@ local function run_round(number, seed)
   if #books.violations > 0 then return false end
   local ok, value = catch(exact_task.await, exact_task)
   check(ok and value == expected, "an exact program gave %s instead of %s", tostring(value), tostring(expected))
+  collectgarbage() -- what as_completed has seen outside of a loop, nobody asks for any more
+  ml.sleep(REPORTED_AFTER)
+  books.check_failures(reports:text())
   check_records()
   check_queues()
   check_permits()

@@ -10,6 +10,8 @@ local check, raised, is_ended, body_of = books.check, books.raised, books.is_end
 local new_record, check_outcome = books.new_record, books.check_outcome
 local chance, pick, short_time = programs.chance, programs.pick, programs.short_time
 
+local CLOCK_STEP = 4e-9 -- a virtual clock shows multiples of 2^-28 s
+
 local ops = {}
 
 function ops.sleep(record)
@@ -19,7 +21,7 @@ function ops.sleep(record)
     check(is_own_cancel(err) or err.kind == "timeout", "a sleep raised %s", tostring(err))
     return raised(record, err)
   end
-  check(ml.now() >= start + time - 1e-9, "a sleep ended early")
+  check(ml.now() >= start + time - CLOCK_STEP, "a sleep ended early")
 end
 
 function ops.yield(record)
@@ -46,6 +48,7 @@ local function await(record, child)
   if not results[1] and is_own_cancel(results[2]) then error(results[2], 0) end
   if not results[1] and type(results[2]) == "table" and results[2].kind == "timeout"
     and not rawequal(child.ended_with and child.ended_with[2], results[2]) then return end
+  books.heard_of(child)
   check_outcome(child, results[1], results[2])
 end
 
@@ -65,11 +68,35 @@ function ops.cancel()
   check(child.task:cancel("soak") == not ended, "cancel() of %s said otherwise", child.task:status())
 end
 
-function ops.fail(record)
-  if chance(70) then return end
-  local err = { message = "of " .. tostring(record) }
-  record.failing = true
-  error(err, 0)
+function ops.fail()
+  if chance(30) then error(books.failure "a body", 0) end
+end
+
+--- Clean-up that waits, fails, or catches errors of its own, while an error is under way or not.
+function ops.cleanup(record)
+  local _ <close> = setmetatable({}, { __close = function(_, err)
+    -- a cancel that clean-up inside of this one has met hides the error that started that
+    if is_own_cancel(err) or ml.is_error(err) and err.kind == "timeout" then err = record.under_way end
+    record.under_way = err
+    local what = random(6)
+    if what == 1 then
+      ml.sleep(0)
+    elseif what == 2 then
+      ml.shield(ml.sleep, short_time())
+    elseif what == 3 then
+      ml.timeout(short_time(), ml.sleep, short_time())
+    elseif what == 4 then
+      check(not catch(error, "caught"), "an error was not caught")
+    elseif what == 5 then
+      ml.gather({ ml.sleep, short_time() }, { ml.sleep, 0 })
+    end
+    if chance(25) then
+      books.replaced(err)
+      error(books.failure "clean-up", 0)
+    end
+  end })
+  programs.run(record, random(0, 2))
+  if chance(25) then error(books.failure "a body with clean-up", 0) end
 end
 
 --- A cancel that is stopped by ml.catch comes back at the next wait.
@@ -182,6 +209,7 @@ function ops.gather_errors(record)
   if not ok then return raised(record, results) end
   for i, child in ipairs(children) do
     local with = child.ended_with
+    books.heard(results[i])
     if with and with[1] then
       check(rawequal(with[2], results[i]), "gather lost a value")
     elseif with then
@@ -194,9 +222,13 @@ end
 function ops.race(record)
   if record.depth > 3 then return end
   local list, children = items(record, {})
-  local ok, value = catch(chance(50) and ml.race or ml.any, list)
+  local is_any = chance(50)
+  local ok, value = catch(is_any and ml.any or ml.race, list)
   check_over(children, "race")
   if not ok then return raised(record, value) end
+  if is_any then -- what had failed before is nobody's
+    for _, child in ipairs(children) do books.heard_of(child) end
+  end
   local found = false
   for _, child in ipairs(children) do
     local with = child.ended_with
@@ -217,7 +249,10 @@ function ops.wait(record)
     local ok, done, pending = catch(ml.wait, tasks, { mode = pick { "first", "error", "all" }, timeout = short_time() })
     if not ok then return raised(record, done) end
     check(#done + #pending == #tasks, "wait lost a task")
-    for _, task in ipairs(done) do check(is_ended(task), "wait called a live task done") end
+    for _, task in ipairs(done) do
+      check(is_ended(task), "wait called a live task done")
+      books.heard_of(by_task[task])
+    end
     return
   end
   local seen = {}
@@ -226,6 +261,7 @@ function ops.wait(record)
     for task in next_task do
       check(by_task[task] and not seen[task], "as_completed gave a task twice")
       check(is_ended(task), "as_completed gave a live task")
+      books.heard_of(by_task[task])
       seen[task] = true
       count = count + 1
       if chance(50) then ml.sleep(0) end
@@ -251,6 +287,7 @@ function ops.map(record)
     most = math.max(most, running)
     local _ <close> = setmetatable({}, { __close = function() running = running - 1 end })
     ml.sleep(short_time())
+    if chance(5) then error(books.failure "an item of map", 0) end
     return i * i
   end, { limit = 2 })
   check(most <= 2, "map ran %d at once", most)
@@ -275,7 +312,7 @@ function ops.timeout(record)
   end
   if results[2] == nil then
     check(results[3].kind == "timeout", "timeout gave nil")
-    check(ml.now() >= start + limit - 1e-9, "a limit expired early")
+    check(ml.now() >= start + limit - CLOCK_STEP, "a limit expired early")
   else
     check(results[2] == "value" and results[3] == start, "timeout lost a result")
   end
@@ -294,7 +331,7 @@ function ops.deadline(record)
       check(not pcall(ml.sleep, 0), "a wait inside an expired deadline did not raise")
     end
   end)
-  if d.expired then check(ml.now() >= start + limit - 1e-9, "a deadline expired early") end
+  if d.expired then check(ml.now() >= start + limit - CLOCK_STEP, "a deadline expired early") end
   if not ok then raised(record, err) end
 end
 

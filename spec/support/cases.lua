@@ -1,10 +1,33 @@
---- The conformance data of ../shared/cases: requests that nobody of this project wrote.
+--- Conformance data from outside the project: optional, in the folder `cases` of the folder named by the
+-- environment variable MOONLOOP_SHARED, or else of ../shared.
 local json = require "moonloop.json"
 local lfs = require "lfs"
 
 local M = {}
 
-local shared = os.getenv "MOONLOOP_SHARED" or "../shared"
+local folder = (os.getenv "MOONLOOP_SHARED" or "../shared") .. "/cases"
+
+-- What is looked for, and where it comes from.
+local SOURCES = {
+  { path = "json", "JSONTestSuite (github.com/nst/JSONTestSuite)" },
+  { path = "json-schema/tests/draft2020-12", "JSON-Schema-Test-Suite (github.com/json-schema-org)" },
+  { path = "fastapi/oracle.json", "recorded answers of FastAPI" },
+  { path = "http11probe/cases.jsonl", "Http11Probe (github.com/MDA2AV/Http11Probe)" },
+  { path = "llhttp-md/request.jsonl", "llhttp's cases (github.com/nodejs/llhttp)" },
+  { path = "desync-guardian/cases.jsonl", "the desync guardian's (github.com/aws/http-desync-guardian)" },
+}
+
+-- Says in one line what is left out, once in a run: each spec file has a copy of this module.
+local function say_what_is_missing()
+  local registry = debug.getregistry()
+  if registry["specs: missing cases"] then return end
+  registry["specs: missing cases"] = true
+  local missing = {}
+  for _, source in ipairs(SOURCES) do
+    if not lfs.attributes(folder .. "/" .. source.path) then missing[#missing + 1] = source[1] end
+  end
+  io.stderr:write("specs: left out, as ", folder, " does not have it: ", table.concat(missing, ", "), "\n")
+end
 
 --- The bytes of a case: text with one character a byte, or a list of texts and runs.
 function M.bytes_of(data)
@@ -20,14 +43,18 @@ function M.bytes_of(data)
   return table.concat(bytes)
 end
 
---- The cases of a file below ../shared/cases, in order; nil and a note for `pending` when the data are
--- not there.
+--- The path of a file or folder of the data; nil if it is missing, which is reported.
+function M.find(name)
+  local path = folder .. "/" .. name
+  if lfs.attributes(path) then return path end
+  say_what_is_missing()
+end
+
+--- The cases of a file, in order; none if it is missing.
 function M.read(name)
-  local path = shared .. "/cases/" .. name
-  if not lfs.attributes(path) then
-    return nil, "skipped: " .. path .. " is not there (MOONLOOP_SHARED names its folder)"
-  end
+  local path = M.find(name)
   local cases = {}
+  if not path then return cases end
   for line in io.lines(path) do cases[#cases + 1] = assert(json.decode(line)) end
   return cases
 end

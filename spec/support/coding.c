@@ -1,6 +1,6 @@
-/* Content codings for the specs: the coders of host/content_coding.h, which the server and the
+/* Content codings for the specs: the coders of host/http/content_coding.h, which the server and the
    client use in C. */
-#include "content_coding.h"
+#include "http/content_coding.h"
 
 #include <lauxlib.h>
 #include <stdint.h>
@@ -28,12 +28,12 @@ static int run(lua_State *L, ContentCoder *c, size_t limit, bool flush) {
   for (lua_Integer i = 1; result == CODING_DONE && lua_geti(L, 3, i) == LUA_TSTRING; i++) {
     size_t n;
     const char *bytes = lua_tolstring(L, -1, &n);
-    result = content_coder_feed(c, &bytes, &n, &out, limit);
-    if (result == CODING_DONE && flush) result = content_coder_flush(c, &out);
+    result = content_coding_coder_feed(c, &bytes, &n, &out, limit);
+    if (result == CODING_DONE && flush) result = content_coding_coder_flush(c, &out);
     lua_pop(L, 1);
   }
-  if (result == CODING_DONE) result = content_coder_finish(c, &out);
-  content_coder_free(c);
+  if (result == CODING_DONE) result = content_coding_coder_finish(c, &out);
+  content_coding_coder_free(c);
   lua_pushlstring(L, out.data ? out.data : "", out.len);
   buffer_free(&out);
   lua_pushstring(L, results[result]);
@@ -51,7 +51,7 @@ static ContentCoding check_coding(lua_State *L) {
 /* encode(name, level, pieces [, flush]) -> bytes, result; `flush` after each piece */
 static int l_encode(lua_State *L) {
   ContentCoding coding = check_coding(L);
-  return run(L, content_encoder_new(coding, (int)luaL_checkinteger(L, 2)), SIZE_MAX,
+  return run(L, content_coding_encoder_new(coding, (int)luaL_checkinteger(L, 2)), SIZE_MAX,
              lua_toboolean(L, 4));
 }
 
@@ -59,7 +59,7 @@ static int l_encode(lua_State *L) {
 static int l_decode(lua_State *L) {
   ContentCoding coding = check_coding(L);
   size_t limit = lua_isnil(L, 2) ? SIZE_MAX : (size_t)luaL_checkinteger(L, 2);
-  return run(L, content_decoder_new(coding), limit, false);
+  return run(L, content_coding_decoder_new(coding), limit, false);
 }
 
 /* encode_whole(name, level, bytes) -> bytes, result */
@@ -68,7 +68,7 @@ static int l_encode_whole(lua_State *L) {
   size_t n;
   const char *bytes = luaL_checklstring(L, 3, &n);
   CodingResult result =
-      content_encode(check_coding(L), (int)luaL_checkinteger(L, 2), bytes, n, &out);
+      content_coding_encode(check_coding(L), (int)luaL_checkinteger(L, 2), bytes, n, &out);
   lua_pushlstring(L, out.data ? out.data : "", out.len);
   buffer_free(&out);
   lua_pushstring(L, results[result]);
@@ -108,7 +108,7 @@ static int l_encode_without_memory(lua_State *L) {
   none = (struct rlimit){0, limit.rlim_max};
   setrlimit(RLIMIT_AS, &none);
   void *taken = exhaust();
-  CodingResult result = content_encode(coding, level, bytes, n, &out);
+  CodingResult result = content_coding_encode(coding, level, bytes, n, &out);
   give_back(taken);
   setrlimit(RLIMIT_AS, &limit);
   buffer_free(&out);

@@ -1,11 +1,13 @@
-/* dial LETTERS [SECONDS]: lets host/http_dial.c connect to a host that has one address for each
-   letter, and prints what it did. After SECONDS it is cancelled. a  answers            h  never
-   answers          r  refuses l  answers late, 100 ms after the next has been tried          u
-   cannot be reached A letter in capitals is an IPv6 address.
+/* dial LETTERS [ATTEMPTS]: lets host/net/dial.c connect to a host that has one address for each
+   letter, and prints what it did. When so many ATTEMPTS are under way it is cancelled. The letters:
+     a  answers           h  never answers
+     r  refuses           l  answers late, 100 ms after the next has been tried
+     u  cannot be reached
+   A letter in capitals is an IPv6 address.
 
    Prints a line for each attempt, the letter and the milliseconds since the one before; then how it
    ended, the letter that is connected or the error; and how many attempts were left open. */
-#include "http_dial.h"
+#include "net/dial.h"
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +18,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_LETTERS = 20 };
+enum { MAX_LETTERS = 20, PORT = 80 };
 
 static struct {
   const char *letters;
   int fds[MAX_LETTERS], peers[MAX_LETTERS]; /* of the attempts; 0: none */
   uint64_t tried_at;
+  int attempts, cancelled_at; /* so many of them: 0 is never */
   uv_timer_t late, cancel;
-  HttpDial *dial;
+  Dial *dial;
   bool over;
   int result;
 } all;
@@ -42,7 +45,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     info->ai_addrlen = is_v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     info->ai_addr = (struct sockaddr *)(info + 1);
     info->ai_addr->sa_family = (sa_family_t)info->ai_family;
-    ((struct sockaddr_in *)info->ai_addr)->sin_port = (in_port_t)i; /* says which it is */
+    /* Says which it is; in an IPv6 address the flow has this place. */
+    ((struct sockaddr_in *)info->ai_addr)->sin_addr.s_addr = (in_addr_t)i;
     info->ai_next = *found;
     *found = info;
   }
@@ -76,6 +80,8 @@ static void drain(int fd) {
   }
 }
 
+static void on_cancel(uv_timer_t *timer);
+
 static void on_late(uv_timer_t *timer) {
   (void)timer;
   for (int i = 0; all.letters[i]; i++)
@@ -84,12 +90,15 @@ static void on_late(uv_timer_t *timer) {
 
 int connect(int fd, const struct sockaddr *address, socklen_t size) {
   (void)size;
-  int i = ((const struct sockaddr_in *)address)->sin_port;
+  const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+  if (ntohs(in->sin_port) != PORT) abort();
+  int i = (int)in->sin_addr.s_addr;
   uint64_t now = uv_hrtime();
   printf("%c %d\n", all.letters[i], all.tried_at ? (int)((now - all.tried_at) / 1000000) : 0);
   if (all.tried_at && !uv_is_active((uv_handle_t *)&all.late))
     uv_timer_start(&all.late, on_late, 100, 0);
   all.tried_at = now;
+  if (++all.attempts == all.cancelled_at) uv_timer_start(&all.cancel, on_cancel, 0, 0);
   int letter = tolower((unsigned char)all.letters[i]);
   if (letter == 'r' || letter == 'u') {
     errno = letter == 'r' ? ECONNREFUSED : ENETUNREACH;
@@ -112,7 +121,7 @@ static void on_dialed(void *data, int result) {
 
 static void on_cancel(uv_timer_t *timer) {
   (void)timer;
-  http_dial_cancel(all.dial);
+  dial_cancel(all.dial);
   on_dialed(NULL, UV_ECANCELED);
 }
 
@@ -140,14 +149,14 @@ static void report(void) {
 int main(int argc, char **argv) {
   if (argc < 2 || strlen(argv[1]) > MAX_LETTERS) return 2;
   all.letters = argv[1];
-  Runtime *rt = runtime_new();
+  Runtime *rt = runtime_new(NULL);
   if (!rt) return 2;
   uv_timer_init(&rt->loop, &all.late);
   uv_timer_init(&rt->loop, &all.cancel);
-  if (argc > 2) uv_timer_start(&all.cancel, on_cancel, (uint64_t)(atof(argv[2]) * 1000), 0);
-  HttpEndpoint endpoint = {.host = "host.test", .port = 80};
-  int result = http_dial_start(rt, &endpoint, on_dialed, NULL, &all.dial);
-  if (result != HTTP_DIALING) on_dialed(NULL, result);
+  if (argc > 2) all.cancelled_at = atoi(argv[2]);
+  DialEndpoint endpoint = {.host = "host.test", .port = PORT};
+  int result = dial_start(rt, &endpoint, on_dialed, NULL, &all.dial);
+  if (result != DIALING) on_dialed(NULL, result);
   runtime_run(rt, is_over, NULL);
   report();
   if (all.result >= 0) close(all.result);

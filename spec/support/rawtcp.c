@@ -1,34 +1,37 @@
 /* rawtcp: plain TCP for the specs, to play the clients and servers that HTTP libraries refuse to
-   be. Test-only: it is built beside the binary, is not installed, and takes the host's and Lua's
-   symbols from the executable that loads it. Every call that waits suspends the task.
+   be. Test-only: it is built beside the binary and is not installed. As a module of anybody else it
+   takes Lua's and moonloop.h's symbols from the executable that loads it. Every call that waits
+   suspends the task.
 
    Failures come back as nil and a word: "closed", "timeout", or the system's name for the error. */
-#include "runtime.h"
-#include "task.h"
 #include <errno.h>
 #include <lauxlib.h>
+#include <moonloop.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #define CONN "rawtcp.conn"
 #define LISTENER "rawtcp.listener"
 #define DEFAULT_SECONDS 60 /* no spec hangs for ever on a peer that says nothing */
+#define MAX_SECONDS 1e6
 
 typedef struct RawTcp RawTcp;
 
 /* A socket of either kind. It is freed when libuv has closed it and the userdata is gone. */
 typedef struct Socket {
   uv_tcp_t tcp;
+  uv_timer_t timer;
   RawTcp *owner;
   struct Socket *next, **link; /* among the open sockets of the runtime */
-  bool boxed, closed;
+  bool boxed;
+  unsigned handles; /* how many of the two are not closed yet */
 
   /* who waits: accept on a listener, receive or connect on a connection */
   bool waiting, timed_out;
-  Waker waker;
-  Timer timer;
+  ml_Waker waker;
   int status; /* 0, or the libuv error that ended the waiting */
 
   /* a listener */
@@ -48,15 +51,15 @@ typedef struct Socket {
 
 /* All sockets of one runtime. */
 struct RawTcp {
-  CloseHook hook;
-  Runtime *rt;
+  ml_CloseHook hook;
+  ml_Runtime *rt;
   Socket *open;
 };
 
 typedef struct Writing {
   uv_write_t req;
   uv_shutdown_t shutdown;
-  Waker waker;
+  ml_Waker waker;
   int status;
   char data[];
 } Writing;
@@ -70,15 +73,20 @@ static void socket_free(Socket *s) {
 }
 
 static void on_closed(uv_handle_t *handle) {
-  Socket *s = (Socket *)handle;
-  s->closed = true;
-  if (!s->boxed) socket_free(s);
+  Socket *s = handle->data;
+  s->handles--;
+  if (!s->boxed && !s->handles) socket_free(s);
 }
 
 static Socket *socket_new(RawTcp *owner) {
   Socket *s = calloc(1, sizeof *s);
   if (!s) return NULL;
-  uv_tcp_init(&owner->rt->loop, &s->tcp);
+  uv_loop_t *loop = ml_runtime_loop(owner->rt);
+  uv_tcp_init(loop, &s->tcp);
+  uv_timer_init(loop, &s->timer);
+  uv_unref((uv_handle_t *)&s->timer); /* what keeps the loop alive is the socket */
+  s->tcp.data = s->timer.data = s;
+  s->handles = 2;
   s->owner = owner;
   s->link = &owner->open;
   s->next = owner->open;
@@ -92,20 +100,20 @@ static void socket_wake(Socket *s, int status) {
   if (!s->waiting) return;
   s->waiting = false;
   s->status = status;
-  timer_clear(&s->owner->rt->timers, &s->timer);
+  uv_timer_stop(&s->timer);
   ml_wait_wake(s->waker);
 }
 
 static void socket_close(Socket *s, bool reset) {
   if (uv_is_closing((uv_handle_t *)&s->tcp)) return;
   socket_wake(s, UV_ECANCELED);
-  timer_clear(&s->owner->rt->timers, &s->timer);
+  uv_close((uv_handle_t *)&s->timer, on_closed);
   *s->link = s->next;
   if (s->next) s->next->link = s->link;
   if (!reset || uv_tcp_close_reset(&s->tcp, on_closed)) uv_close((uv_handle_t *)&s->tcp, on_closed);
 }
 
-static void close_all(CloseHook *hook, Runtime *rt) {
+static void close_all(ml_CloseHook *hook, ml_Runtime *rt) {
   (void)rt;
   RawTcp *r = (RawTcp *)hook;
   while (r->open) socket_close(r->open, false);
@@ -137,10 +145,10 @@ static int l_close(lua_State *L) {
 static int l_gc(lua_State *L) {
   Socket *s = *(Socket **)lua_touserdata(L, 1);
   s->boxed = false;
-  if (s->closed)
-    socket_free(s);
-  else
+  if (s->handles)
     socket_close(s, false);
+  else
+    socket_free(s);
   return 0;
 }
 
@@ -150,21 +158,26 @@ static int fail(lua_State *L, int status) {
   return 2;
 }
 
-static void on_time(Timer *timer) {
-  Socket *s = (Socket *)((char *)timer - offsetof(Socket, timer));
+static void on_time(uv_timer_t *timer) {
+  Socket *s = timer->data;
   s->timed_out = true;
   socket_wake(s, UV_ETIMEDOUT);
 }
 
-/* The task of L is going to wait on `s`, for the seconds at `index`. */
-static void socket_wait(lua_State *L, Socket *s, Task *t, int index) {
+static double check_seconds(lua_State *L, int index) {
   double seconds = luaL_optnumber(L, index, DEFAULT_SECONDS);
-  Runtime *rt = s->owner->rt;
+  luaL_argcheck(L, seconds >= 0 && seconds <= MAX_SECONDS, index, "seconds expected");
+  return seconds;
+}
+
+/* The task is going to wait on `s`. */
+static void socket_wait(Socket *s, ml_Task *t, double seconds) {
   s->waker = ml_wait_waker(t);
   s->waiting = true;
   s->timed_out = false;
   s->status = 0;
-  timer_set(&rt->timers, &s->timer, timer_due(runtime_now(rt), seconds), on_time);
+  uv_update_time(s->timer.loop);
+  uv_timer_start(&s->timer, on_time, (uint64_t)(seconds * 1000), 0);
 }
 
 /* --- listeners --- */
@@ -222,15 +235,15 @@ static int l_listen(lua_State *L) {
   return 1;
 }
 
-static void accept_cancel(Task *t, void *op) {
+static void accept_cancel(ml_Task *t, void *op) {
   (void)t;
   Socket *s = op;
   s->waiting = false;
-  timer_clear(&s->owner->rt->timers, &s->timer);
+  uv_timer_stop(&s->timer);
   uv_unref((uv_handle_t *)&s->tcp);
 }
 
-static int accept_finish(lua_State *L, Task *t, void *op) {
+static int accept_finish(lua_State *L, ml_Task *t, void *op) {
   (void)t;
   Socket *s = op;
   if (!uv_is_closing((uv_handle_t *)&s->tcp)) uv_unref((uv_handle_t *)&s->tcp);
@@ -241,12 +254,13 @@ static int accept_finish(lua_State *L, Task *t, void *op) {
   return 1;
 }
 
-static const WaitType accept_wait = {
+static const ml_WaitType accept_wait = {
     .name = "rawtcp accept", .cancel = accept_cancel, .finish = accept_finish};
 
 /* listener:accept([seconds]) -> conn */
 static int l_accept(lua_State *L) {
   Socket *s = check_open(L, LISTENER);
+  double seconds = check_seconds(L, 2);
   luaL_argcheck(L, !s->waiting, 1, "another task accepts already");
   if (s->pending) {
     int status = take(s);
@@ -257,8 +271,8 @@ static int l_accept(lua_State *L) {
     s->accepted = NULL;
     return 1;
   }
-  Task *t = ml_wait_enter(L, "rawtcp.accept");
-  socket_wait(L, s, t, 2);
+  ml_Task *t = ml_wait_enter(L, "rawtcp.accept");
+  socket_wait(s, t, seconds);
   uv_ref((uv_handle_t *)&s->tcp);
   return ml_wait_suspend(L, t, &accept_wait, s);
 }
@@ -286,14 +300,14 @@ static void on_connect(uv_connect_t *req, int status) {
   if (status != UV_ECANCELED) socket_wake(s, status);
 }
 
-static void connect_cancel(Task *t, void *op) {
+static void connect_cancel(ml_Task *t, void *op) {
   (void)t;
   Socket *s = op;
   s->waiting = false;
   socket_close(s, false);
 }
 
-static int connect_finish(lua_State *L, Task *t, void *op) {
+static int connect_finish(lua_State *L, ml_Task *t, void *op) {
   (void)t;
   Socket *s = op;
   if (!s->status) return socket_push(L, s, CONN), 1;
@@ -304,14 +318,40 @@ static int connect_finish(lua_State *L, Task *t, void *op) {
   return fail(L, status);
 }
 
-static const WaitType connect_wait = {
+static const ml_WaitType connect_wait = {
     .name = "rawtcp connect", .cancel = connect_cancel, .finish = connect_finish};
 
-/* connect(port [, seconds]) -> conn, to 127.0.0.1. */
+/* Connects to a Unix socket, which takes no time. */
+static int connect_path(Socket *s, const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(path) >= sizeof address.sun_path) return UV_ENAMETOOLONG;
+  strcpy(address.sun_path, path);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return uv_translate_sys_error(errno);
+  int status = connect(fd, (struct sockaddr *)&address, sizeof address)
+                   ? uv_translate_sys_error(errno)
+                   : uv_tcp_open(&s->tcp, fd);
+  if (status) close(fd);
+  return status;
+}
+
+static int connect_to_path(lua_State *L) {
+  Socket *s = socket_new(owner_of(L));
+  if (!s) return luaL_error(L, "not enough memory");
+  int status = connect_path(s, lua_tostring(L, 1));
+  socket_push(L, s, CONN);
+  if (!status) return 1;
+  socket_close(s, false);
+  return fail(L, status);
+}
+
+/* connect(port [, seconds]) -> conn, to 127.0.0.1. A text in place of the port is the path of a
+   Unix socket. */
 static int l_connect(lua_State *L) {
+  if (lua_type(L, 1) == LUA_TSTRING && !lua_isnumber(L, 1)) return connect_to_path(L);
   int port = (int)luaL_checkinteger(L, 1);
-  luaL_optnumber(L, 2, 0);
-  Task *t = ml_wait_enter(L, "rawtcp.connect");
+  double seconds = check_seconds(L, 2);
+  ml_Task *t = ml_wait_enter(L, "rawtcp.connect");
   Socket *s = socket_new(owner_of(L));
   if (!s) return luaL_error(L, "not enough memory");
   struct sockaddr_in address;
@@ -322,16 +362,16 @@ static int l_connect(lua_State *L) {
     return fail(L, status);
   }
   uv_tcp_nodelay(&s->tcp, 1);
-  socket_wait(L, s, t, 2);
+  socket_wait(s, t, seconds);
   return ml_wait_suspend(L, t, &connect_wait, s);
 }
 
-static void writing_cancel(Task *t, void *op) {
+static void writing_cancel(ml_Task *t, void *op) {
   (void)t;
   ((Writing *)op)->waker.task = NULL; /* libuv still owns it: its callback frees it */
 }
 
-static int writing_finish(lua_State *L, Task *t, void *op) {
+static int writing_finish(lua_State *L, ml_Task *t, void *op) {
   (void)t;
   int status = ((Writing *)op)->status;
   free(op);
@@ -339,7 +379,7 @@ static int writing_finish(lua_State *L, Task *t, void *op) {
   return lua_pushboolean(L, true), 1;
 }
 
-static const WaitType writing_wait = {
+static const ml_WaitType writing_wait = {
     .name = "rawtcp send", .cancel = writing_cancel, .finish = writing_finish};
 
 static void writing_end(Writing *w, int status) {
@@ -358,7 +398,7 @@ static int l_send(lua_State *L) {
   Socket *s = check_open(L, CONN);
   size_t len;
   const char *text = luaL_checklstring(L, 2, &len);
-  Task *t = ml_wait_enter(L, "rawtcp.send");
+  ml_Task *t = ml_wait_enter(L, "rawtcp.send");
   Writing *w = calloc(1, sizeof *w + len);
   if (!w) return luaL_error(L, "not enough memory");
   memcpy(w->data, text, len);
@@ -376,7 +416,7 @@ static int l_send(lua_State *L) {
 /* conn:shutdown() -> true: nothing more will be sent; what comes can still be received. */
 static int l_shutdown(lua_State *L) {
   Socket *s = check_open(L, CONN);
-  Task *t = ml_wait_enter(L, "rawtcp.shutdown");
+  ml_Task *t = ml_wait_enter(L, "rawtcp.shutdown");
   Writing *w = calloc(1, sizeof *w);
   if (!w) return luaL_error(L, "not enough memory");
   w->shutdown.data = w;
@@ -440,15 +480,15 @@ static void push_received(lua_State *L, Socket *s, size_t n) {
   if (s->len) memmove(s->data, s->data + n, s->len);
 }
 
-static void receive_cancel(Task *t, void *op) {
+static void receive_cancel(ml_Task *t, void *op) {
   (void)t;
   Socket *s = op;
   s->waiting = false;
-  timer_clear(&s->owner->rt->timers, &s->timer);
+  uv_timer_stop(&s->timer);
   uv_read_stop((uv_stream_t *)&s->tcp);
 }
 
-static int receive_finish(lua_State *L, Task *t, void *op) {
+static int receive_finish(lua_State *L, ml_Task *t, void *op) {
   (void)t;
   Socket *s = op;
   if (!uv_is_closing((uv_handle_t *)&s->tcp)) uv_read_stop((uv_stream_t *)&s->tcp);
@@ -465,15 +505,16 @@ static int receive_finish(lua_State *L, Task *t, void *op) {
   return 3;
 }
 
-static const WaitType receive_wait = {
+static const ml_WaitType receive_wait = {
     .name = "rawtcp receive", .cancel = receive_cancel, .finish = receive_finish};
 
-/* conn:receive([what [, seconds = 10]]) -> text | nil, word, what came until then
+/* conn:receive([what [, seconds = 60]]) -> text | nil, word, what came until then
 
    `what` is a number of bytes, "*a" for all until the peer closes, any other text for everything up
    to and including that text, and nil for whatever comes. */
 static int l_receive(lua_State *L) {
   Socket *s = check_open(L, CONN);
+  double seconds = check_seconds(L, 3);
   luaL_argcheck(L, !s->waiting, 1, "another task receives already");
   free(s->text);
   s->text = NULL;
@@ -488,11 +529,11 @@ static int l_receive(lua_State *L) {
     s->until = strcmp(text, "*a") ? UNTIL_TEXT : UNTIL_EOF;
     s->text = strdup(text);
   }
-  Task *t = ml_wait_enter(L, "rawtcp.receive");
+  ml_Task *t = ml_wait_enter(L, "rawtcp.receive");
   if (received(s)) return push_received(L, s, received(s)), 1;
   int status = uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
   if (status) return fail(L, status);
-  socket_wait(L, s, t, 3);
+  socket_wait(s, t, seconds);
   return ml_wait_suspend(L, t, &receive_wait, s);
 }
 
@@ -524,7 +565,7 @@ int luaopen_rawtcp(lua_State *L) {
   /* The module's functions keep `r` as an upvalue; the registry keeps it until the state closes. */
   RawTcp *r = lua_newuserdatauv(L, sizeof *r, 0);
   memset(r, 0, sizeof *r);
-  r->rt = runtime_of(L);
+  r->rt = ml_runtime_of(L);
   r->hook.close = close_all;
   ml_runtime_on_close(r->rt, &r->hook);
   lua_rawsetp(L, LUA_REGISTRYINDEX, r);

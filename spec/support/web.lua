@@ -1,4 +1,5 @@
 --- Servers and raw HTTP for the specs of the web.
+local json = require "moonloop.json"
 local rawtcp = require("spec.support").rawtcp
 local process = require "spec.support.process"
 local web = require "moonloop.web"
@@ -13,6 +14,13 @@ function M.serving(app, f, opts)
   local ok, err = pcall(f, server.port, server)
   server:stop(0)
   if not ok then error(err, 0) end
+end
+
+--- The errors of a 422 in their order: "body.price greater_than" for each.
+function M.faults(res)
+  local list = {}
+  for i, err in ipairs(json.decode(res.body).detail) do list[i] = table.concat(err.loc, ".") .. " " .. err.type end
+  return list
 end
 
 --- The rest of a body in chunks, and why it is not complete if it is not.

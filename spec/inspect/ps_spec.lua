@@ -1,0 +1,205 @@
+-- Looking into another process: SIGUSR1 and `moonloop ps`.
+local ml = require "moonloop"
+local binary = require("spec.support").binary
+local folders = require "spec.support.folder"
+local programs = require "spec.support.process"
+
+local sh = programs.sh
+
+local function ps(pid, options) return sh(("'%s' ps %s %s"):format(binary, options or "", pid)) end
+
+-- Starts `moonloop run` on a file of that source, and waits until it prints a line.
+local function start(source)
+  local file = folders.file('local ml = require "moonloop"\n' .. source)
+  finally(function() file:close() end)
+  local process = programs.start("run " .. file.path)
+  process:line()
+  return process
+end
+
+-- What a process has written to standard error, once that matches; or after ten seconds.
+local function wait_for_errors(process, pattern)
+  local text
+  for _ = 1, 1000 do
+    text = process:errors()
+    if text:find(pattern) then break end
+    ml.sleep(0.01)
+  end
+  return text
+end
+
+local sleepers = [[
+  for _ = 1, 10000 do ml.spawn(ml.sleep, 100) end
+  ml.spawn(function() ml.sleep(100) end).name = "the last one"
+  ml.sleep(0) ml.sleep(0)
+  print("ready") io.stdout:flush()
+  ml.sleep(100)
+]]
+
+-- Starts them, and waits until the main task sleeps too: between its print and that, it runs. On a
+-- busy machine they have held up the loop by then, which is reported.
+local function start_sleepers()
+  local process = start(sleepers)
+  for _ = 1, 100 do
+    if ps(process.pid):find "\n#1 main: waits for sleep" then
+      process:forget_errors()
+      return process
+    end
+  end
+  error "the main task does not come to its sleep"
+end
+
+describe("SIGUSR1", function()
+  it("prints the tasks to standard error, and the program continues", function()
+    local process <close> = start_sleepers()
+    for _ = 1, 2 do
+      process:kill("USR1")
+      local text = wait_for_errors(process, "the last one: [^\n]+\n")
+      assert.matches("moonloop " .. process.pid .. ": 10002 tasks, cpu [%d.]+ s\n", text)
+      assert.matches("\n#1 main: ", text)
+      assert.matches("\n  10000 times #%d+: waits for sleep", text)
+      assert.matches("\n  #%d+ the last one: waits for sleep", text)
+      assert.is_nil(text:find("[C]", 1, true))
+      process:forget_errors()
+    end
+    assert.equal(0, select(2, ps(process.pid)))
+  end)
+end)
+
+describe("moonloop ps", function()
+  it("shows the tasks of a running script", function()
+    local process <close> = start_sleepers()
+    local output, status = ps(process.pid)
+    assert.equal(0, status)
+    assert.matches("^moonloop " .. process.pid .. ": 10002 tasks", output)
+    assert.matches("\n  #%d+ the last one: waits for sleep for %d", output)
+    assert.is_nil(output:find("[C]", 1, true))
+  end)
+
+  it("shows with --traceback where they are", function()
+    local process <close> = start_sleepers()
+    local output, status = ps(process.pid, "--traceback")
+    assert.equal(0, status)
+    assert.matches("the last one: [^\n]+\n +%[C%]: in [%w ]*'sleep'\n +%S+:3: in function", output)
+  end)
+
+  it("shows the requests of a server, and what they wait for; not the host's own task", function()
+    local app <close> = folders.file [[
+      local ml = require "moonloop"
+      local app = ml.web.app()
+      app:get("/slow/{id}", function() ml.sleep(100) end)
+      return app
+    ]]
+    local process <close> = programs.serve(app.path)
+    local url = process.url
+    local requests = {}
+    for i = 1, 50 do requests[i] = ml.spawn(ml.http.get, url .. "/slow/" .. i) end
+    local output
+    for _ = 1, 1000 do
+      output = ps(process.pid)
+      if output:find("50 times", 1, true) then break end
+      ml.sleep(0.01)
+    end
+    assert.matches("^moonloop %d+: 50 tasks, [^\n]+\n50 times #%d+ [^\n]*/slow/{id}[^\n]*: waits for sleep for", output)
+    assert.is_nil(output:find("main", 1, true))
+    for _, request in ipairs(requests) do request:cancel() end
+  end)
+
+  it("answers many at once, and the process still ends cleanly", function()
+    local process <close> = start_sleepers()
+    local output = sh(("for i in 1 2 3 4 5 6; do '%s' ps %s & done; wait"):format(binary, process.pid))
+    assert.equal(6, select(2, output:gsub("the last one", "")))
+    local _, _, errors = process:stop()
+    assert.is_nil(errors:find("left open", 1, true))
+  end)
+
+  it("answers while a task computes without a pause, as SIGUSR1 does", function()
+    local process <close> = start [[
+      print("ready") io.stdout:flush()
+      local function compute()
+        while true do end
+      end
+      coroutine.wrap(compute)()
+    ]]
+    local pattern = "\n#1 main: running, age [^\n]+\n +%S+:4: in [^\n]+\n +in a coroutine"
+    local output, status
+    for _ = 1, 100 do -- it may not have come so far
+      output, status = ps(process.pid, "--traceback")
+      assert.equal(0, status, output)
+      if output:find(pattern) then break end
+    end
+    assert.matches(pattern, output)
+    process:kill("USR1")
+    local text = wait_for_errors(process, "#1 main: running, [^\n]+\n")
+    assert.equal(1, select(2, text:gsub("#1 main: running", "")))
+  end)
+
+  it("says so while a task blocks the process in a C function", function()
+    local process <close> = start [[
+      print("ready") io.stdout:flush()
+      os.execute("exec sleep 15 >/dev/null 2>&1")
+    ]]
+    local output, status
+    for _ = 1, 20 do -- it may not have come so far
+      output, status = ps(process.pid)
+      if status ~= 0 then break end
+    end
+    assert.equal(1, status)
+    assert.matches("process " .. process.pid .. " does not answer", output)
+    assert.matches("one of its tasks is blocked in a C function", output)
+  end)
+
+  it("says what is wrong with the process", function()
+    local process = start_sleepers()
+    process:close()
+    local output, status = ps(process.pid)
+    assert.equal(1, status)
+    assert.matches("process " .. process.pid .. " does not exist", output)
+    local pipe = assert(io.popen("echo $$; exec sleep 100"))
+    local pid = pipe:read("l")
+    output, status = ps(pid)
+    os.execute("kill " .. pid)
+    pipe:close()
+    assert.equal(1, status)
+    assert.matches("process " .. pid .. " is not a moonloop that can be asked", output)
+  end)
+
+  it("refuses other users, the superuser too", function()
+    if sh("id -u"):match("%d+") ~= "0" or not os.execute("command -v setpriv >/dev/null") then
+      pending("needs root, to become somebody else")
+      return
+    end
+    local copy = os.tmpname() -- the build may be where nobody can read
+    assert(os.execute(("cp '%s' %s && chmod 755 %s"):format(binary, copy, copy)))
+    local process <close> = start_sleepers()
+    finally(function() os.remove(copy) end)
+    local as_nobody = "setpriv --reuid=65534 --clear-groups "
+    local output, status = sh(("%s %s ps %s"):format(as_nobody, copy, process.pid))
+    assert.equal(1, status)
+    assert.matches("belongs to another user", output)
+    assert.is_nil(output:find("sleep", 1, true))
+    local theirs = assert(io.popen(("echo $$; exec %s %s -e 'print(1) io.stdout:flush() " ..
+      "require[[moonloop]].sleep(100)'"):format(as_nobody, copy)))
+    local pid = theirs:read("l")
+    assert.equal("1", theirs:read("l"))
+    output, status = ps(pid)
+    os.execute("kill " .. pid)
+    theirs:close()
+    assert.equal(1, status)
+    assert.matches("belongs to another user", output)
+  end)
+
+  it("names wrong usage", function()
+    for arguments, message in pairs {
+      [""] = "the number of the process is missing",
+      ["x1"] = "'x1' is not the number of a process",
+      ["0"] = "'0' is not the number of a process",
+      ["1 2"] = "not also '2'",
+      ["--all 1"] = "unknown option '%-%-all'",
+    } do
+      local output, status = ps(arguments)
+      assert.equal(2, status)
+      assert.matches(message, output)
+    end
+  end)
+end)
