@@ -26,6 +26,8 @@ app:post("/sum", function(req)
   return { sum = sum }
 end)
 
+require "order"(app)
+
 local upstream = ml.http.client {
   base_url = os.getenv "UPSTREAM" or "http://127.0.0.1:9999",
   max_connections = 2048,

@@ -1,7 +1,7 @@
 -- What a GET on a kept-alive connection costs: build/release/moonloop bench/http_client.lua [ROUNDS]
 --
 -- Prints CPU microseconds of this process (user and system) per request, the median of interleaved
--- rounds: one request after the other, and gathered, by the plain engine and by libcurl's. The upstream
+-- rounds: one request after the other, and gathered, by our own engine and by libcurl's. The upstream
 -- is this file again, in a process of its own, so that its time is not counted.
 local ml = require "moonloop"
 
@@ -24,7 +24,7 @@ local host = "http://127.0.0.1:" .. assert(upstream:read("n"))
 local url = host .. "/hello"
 
 local measures = {}
-for _, engine in ipairs { "plain", "libcurl" } do
+for _, engine in ipairs { "own", "libcurl" } do
   -- A client with cookies is libcurl's.
   local client = ml.http.client { cookies = engine == "libcurl" }
   local function get() return assert(client:get(url)) end

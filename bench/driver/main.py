@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 
-from . import chart, machine, report
+from . import chart, data_peers, machine, report, stores
 from .peers import BENCH, Site
 from .processes import Processes
 from .programs import PROGRAMS
@@ -50,7 +50,7 @@ def _options(arguments):
                         default=BENCH.parent / "build" / "release" / "moonloop", help="build/release/moonloop")
     parser.add_argument("--npm", metavar="FOLDER", type=pathlib.Path,
                         default=os.environ.get("BENCH_NPM") or BENCH / "peers",
-                        help="the folder whose node_modules has Bun, Deno and Fastify: $BENCH_NPM, else bench/peers")
+                        help="the folder whose node_modules has Bun, Deno, Fastify and its drivers: $BENCH_NPM, else bench/peers")
     parser.add_argument("--disturbance", metavar="CPUS", type=float, default=0.1,
                         help="a round during which others use more than that is run again (0.1 of one core)")
     parser.add_argument("--allow-disturbed", action="store_true",
@@ -76,6 +76,8 @@ def _list(plan, peers):
         print(f"{item.key:12} {getattr(item, 'title', '')}")
     for peer in peers:
         print(f"{peer.name:12} {peer.missing or peer.version}")
+    for store in ("postgres", "redis"):
+        print(f"{store:12} {stores.missing(store) or stores.version(store)}")
 
 
 def _log(line):
@@ -87,8 +89,8 @@ def _run(plan, peers, options, findings, site, scratch, began):
     limit = QUICK_LIMIT if options.quick else FULL_LIMIT
     present = [peer for peer in peers if not peer.missing]
     rounds = Rounds(options.disturbance, began + limit, lambda line: _log(f"  {line}"))
-    with Processes(scratch) as processes:
-        bench = Bench(options.quick, present, processes, Stage(processes, site), rounds)
+    with Processes(scratch) as processes, stores.Stores(processes, machine.cpus()[1]) as servers:
+        bench = Bench(options.quick, present, processes, Stage(processes, site, servers), rounds)
         for i, item in enumerate(plan):
             spare = sum(later.estimate(present, options.quick) for later in plan[i:])
             spent = time.monotonic() - began
@@ -136,7 +138,7 @@ def main(arguments):
     scratch = BENCH.parent / "build" / "bench"
     scratch.mkdir(parents=True, exist_ok=True)
     site = Site(options.moonloop.resolve(), options.npm.resolve(), scratch)
-    peers = site.peers(options.peers.split(",") if options.peers else None)
+    peers = site.peers(options.peers.split(",") if options.peers else None, data_peers.FINDERS)
     plan = _plan(options.only, options.quick, site)
     if options.list:
         _list(plan, peers)
@@ -147,6 +149,11 @@ def main(arguments):
     if not machine.allow_files(CONNECTIONS + SPARE_FILES):
         plan = [item for item in plan if item.key != "sleep10000"]
         findings.notes.append(f"sleep10000 was left out: the limit of open files is below {CONNECTIONS + SPARE_FILES}")
+    for store in dict.fromkeys(item.store for item in plan if getattr(item, "store", None)):
+        reason = stores.missing(store)
+        findings.notes.append(reason or stores.version(store))
+        if reason:
+            plan = [item for item in plan if getattr(item, "store", None) != store]
     out = options.out or (scratch / "quick" if options.quick else BENCH)
     _run(plan, peers, options, findings, site, scratch, began)
     _write(findings, out)

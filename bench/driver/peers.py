@@ -1,4 +1,5 @@
 """The servers, and the programs beside them: which are there, their versions, how they are started."""
+import functools
 import os
 import pathlib
 import re
@@ -10,12 +11,14 @@ PEERS = BENCH / "peers"
 LUA_PATH = ";".join(f"/usr/share/lua/{version}/?{end}" for version in ("5.4", "5.3", "5.1")
                     for end in (".lua", "/init.lua"))
 NGINX_MODULE = "/usr/lib/nginx/modules/ngx_http_lua_module.so"
+NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
 START = PEERS / "start.sh"
 UVICORN = ["--app-dir", PEERS, "--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools", "--no-access-log",
            "--log-level", "warning", "--timeout-keep-alive", "600", "--backlog", "4096"]
 
 
-def _succeeds(*command):
+def succeeds(*command):
+    """Does this program end well?"""
     try:
         return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, timeout=30).returncode == 0
@@ -23,7 +26,7 @@ def _succeeds(*command):
         return False
 
 
-def _package(name):
+def package(name):
     """The version of a Debian package, or None."""
     try:
         shown = subprocess.run(["dpkg-query", "-f", "${db:Status-Status} ${Version}", "-W", name],
@@ -35,10 +38,10 @@ def _package(name):
 
 
 class Place:
-    """Where a server is to be: its port, the number of its cores, the URL of the upstream."""
+    """Where a server is to be: its port, the number of its cores, the URL of the upstream, Redis's socket."""
 
-    def __init__(self, port, cores, upstream):
-        self.port, self.cores, self.upstream = port, cores, upstream
+    def __init__(self, port, cores, upstream, redis=None):
+        self.port, self.cores, self.upstream, self.redis = port, cores, upstream, redis
 
 
 class Peer:
@@ -46,12 +49,15 @@ class Peer:
 
     `name` is what the report calls it. `missing` says what it lacks on this machine, or is None, and
     `version` is its package with its version. `serve(place)` gives the command of its server and what
-    to add to the environment; `programs` has the commands of the other measures, by their keys.
+    to add to the environment; `programs` has the commands of the other measures, by their keys. `stores`
+    has what `serve` is for the rows on "postgres" and "redis", or a text: why it has none. `rows` are the
+    keys of the workloads that it is for, or None: all.
     """
 
-    def __init__(self, name, missing=None, version=None, serve=None, programs=None):
+    def __init__(self, name, missing=None, version=None, serve=None, programs=None, stores=None, rows=None):
+        self.rows = rows
         self.name, self.missing, self.version = name, missing, version
-        self.serve, self.programs = serve, programs or {}
+        self.serve, self.programs, self.stores = serve, programs or {}, stores or {}
 
 
 class Site:
@@ -59,16 +65,17 @@ class Site:
 
     def __init__(self, moonloop, npm, scratch):
         """`moonloop` is the binary, `npm` the folder with node_modules, `scratch` one for files of ours."""
-        self.moonloop, self._npm, self._scratch = pathlib.Path(moonloop), pathlib.Path(npm), pathlib.Path(scratch)
+        self.moonloop, self.npm, self.scratch = pathlib.Path(moonloop), pathlib.Path(npm), pathlib.Path(scratch)
 
-    def _npm_version(self, name):
-        package = self._npm / "node_modules" / name / "package.json"
+    def npm_version(self, name):
+        """The version of an npm package, or None."""
+        package = self.npm / "node_modules" / name / "package.json"
         found = re.search(r'"version": *"([^"]*)"', package.read_text()) if package.exists() else None
         return found[1] if found else None
 
-    def _from_npm(self, name):
+    def from_npm(self, name):
         """The path of a program, and its version."""
-        program = shutil.which(name) or shutil.which(name, path=self._npm / "node_modules" / ".bin")
+        program = shutil.which(name) or shutil.which(name, path=self.npm / "node_modules" / ".bin")
         if not program:
             return None, f"not found: npm install --prefix bench/peers {name}"
         version = subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()
@@ -82,55 +89,68 @@ class Site:
             "tasks": [self.moonloop, BENCH / "tasks.lua", "common"],
             "executor": [self.moonloop, BENCH / "executor.lua"],
             "start": [START, self.moonloop, "-e", ""],
-        }, serve=lambda place: (
-            [self.moonloop, "serve", BENCH / "app.lua", "--port", place.port], {}))
+        }, serve=lambda place: (self._serve("app.lua", place), {}),
+            stores={store: lambda place: (self._serve("data.lua", place), {}) for store in ("postgres", "redis")})
+
+    def _serve(self, app, place):
+        return [self.moonloop, "serve", BENCH / app, "--port", place.port]
 
     def _nginx(self):
-        program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
         missing = None
-        if not program or not os.path.exists(NGINX_MODULE):
+        if not NGINX or not os.path.exists(NGINX_MODULE):
             missing = "not found: apt-get install nginx libnginx-mod-http-lua lua-cjson"
 
-        def serve(place):
-            folder = self._scratch / f"nginx-{place.port}"
-            folder.mkdir(exist_ok=True)
-            text = (PEERS / "nginx.conf").read_text()
-            upstream = place.upstream.replace("http://", "")
-            user = "user root;\n" if os.geteuid() == 0 else ""
-            for name, value in (("FOLDER", folder), ("UPSTREAM", upstream), ("PORT", place.port)):
-                text = text.replace(name, str(value))
-            (folder / "nginx.conf").write_text(user + text)
-            return [program, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"], {}
+        version = f"nginx {package('nginx')}, libnginx-mod-http-lua {package('libnginx-mod-http-lua')}"
+        return Peer("nginx+Lua", missing, version, lambda place: (self.nginx_command(PEERS / "nginx.conf", place), {}))
 
-        version = f"nginx {_package('nginx')}, libnginx-mod-http-lua {_package('libnginx-mod-http-lua')}"
-        return Peer("nginx+Lua", missing, version, serve)
+    def nginx_command(self, template, place):
+        """The command of an nginx; what its configuration has in capitals is filled in."""
+        folder = self.scratch / f"nginx-{place.port}"
+        folder.mkdir(exist_ok=True)
+        text = template.read_text()
+        upstream = place.upstream.replace("http://", "")
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        for name, value in (("FOLDER", folder), ("UPSTREAM", upstream), ("PORT", place.port), ("SOCKET", place.redis)):
+            text = text.replace(name, str(value))
+        (folder / "nginx.conf").write_text(user + text)
+        return [NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
 
     def _node(self):
         program = shutil.which("node") or shutil.which("nodejs")
         missing = None if program else "not found: apt-get install nodejs"
-        version = f"nodejs {_package('nodejs') or 'not from a Debian package'}"
+        version = f"nodejs {package('nodejs') or 'not from a Debian package'}"
         return Peer("Node", missing, version, lambda place: ([program, PEERS / "node.cjs"], {}), {
             "tasks": [program, PEERS / "tasks.mjs"], "executor": [program, PEERS / "executor.mjs"],
             "start": [START, program, "-e", "0"]})
 
     def _fastify(self):
-        program, version = shutil.which("node") or shutil.which("nodejs"), self._npm_version("fastify")
+        program, version = shutil.which("node") or shutil.which("nodejs"), self.npm_version("fastify")
         missing = None
         if not program or not version:
             missing = "not found: apt-get install nodejs npm; npm install --prefix bench/peers fastify"
-        env = {"NODE_PATH": str(self._npm / "node_modules"), "NODE_ENV": "production"}
+        env = {"NODE_PATH": str(self.npm / "node_modules"), "NODE_ENV": "production"}
         return Peer("Fastify", missing, f"fastify {version} (npm)",
                     lambda place: ([program, PEERS / "fastify.cjs"], env))
 
     def _bun(self):
-        program, version = self._from_npm("bun")
+        program, version = self.from_npm("bun")
         return Peer("Bun", None if program else version, version, lambda place: (
             [program, PEERS / "bun.mjs"], {"BUN_CONFIG_MAX_HTTP_REQUESTS": "4096"}), {
             "tasks": [program, PEERS / "tasks.mjs"], "executor": [program, PEERS / "executor.mjs"],
             "start": [START, program, "-e", "0"]})
 
+    def _elysia(self):
+        program, bun = self.from_npm("bun")
+        version = self.npm_version("elysia")
+        missing = None
+        if not program or not version:
+            missing = "not found: npm install --prefix bench/peers bun elysia"
+        env = {"NODE_PATH": str(self.npm / "node_modules"), "NODE_ENV": "production"}
+        return Peer("Elysia", missing, f"elysia {version} (npm) on {bun}",
+                    lambda place: ([program, PEERS / "elysia.cjs"], env), rows=["order"])
+
     def _deno(self):
-        program, version = self._from_npm("deno")
+        program, version = self.from_npm("deno")
         run = [program, "run", "--allow-all", "--no-check"]
         return Peer("Deno", None if program else version, version,
                     lambda place: ([*run, PEERS / "deno.mjs"], {}), {
@@ -140,14 +160,14 @@ class Site:
     def _fastapi(self):
         modules = "import fastapi, uvicorn, uvloop, httptools, aiohttp"
         missing = None
-        if not _succeeds("/usr/bin/python3", "-c", modules):
+        if not succeeds("/usr/bin/python3", "-c", modules):
             missing = ("not found: apt-get install python3-fastapi python3-uvicorn python3-uvloop "
                        "python3-httptools python3-aiohttp")
-        version = f"python3-fastapi {_package('python3-fastapi')}, python3-uvicorn {_package('python3-uvicorn')}"
+        version = f"python3-fastapi {package('python3-fastapi')}, python3-uvicorn {package('python3-uvicorn')}"
         return Peer("FastAPI", missing, version, lambda place: (self.fastapi(place.port), {}))
 
     def _python(self):
-        return Peer("Python", None, f"python3 {_package('python3')}", None, {
+        return Peer("Python", None, f"python3 {package('python3')}", None, {
             "tasks": ["/usr/bin/python3", PEERS / "tasks.py"],
             "executor": ["/usr/bin/python3", PEERS / "executor.py"],
             "start": [START, "/usr/bin/python3", "-c", ""]})
@@ -162,15 +182,16 @@ class Site:
         missing = None if shutil.which("go") else "not found: apt-get install golang-go"
         built = {}
         for name in ("server", "tasks", "executor"):
-            built[name] = self._scratch / f"go_{name}"
-            if not missing and not self._build_go(PEERS / f"go_{name}", built[name]):
+            built[name] = self.scratch / f"go_{name}"
+            if not missing and not self.build_go(PEERS / f"go_{name}", built[name]):
                 missing = f"cannot be built: bench/peers/go_{name}"
-        return Peer("Go", missing, f"golang-go {_package('golang-go') or 'not from a Debian package'}",
+        return Peer("Go", missing, f"golang-go {package('golang-go') or 'not from a Debian package'}",
                     lambda place: ([built["server"]], {"GOMAXPROCS": str(place.cores)}),
                     {"tasks": [built["tasks"]], "executor": [built["executor"]]})
 
-    def _build_go(self, source, target):
-        env = {**os.environ, "GO111MODULE": "off", "GOCACHE": str(self._scratch / "go-cache")}
+    def build_go(self, source, target, **env):
+        """Builds a Go program; False when that fails."""
+        env = {**os.environ, **env, "GO111MODULE": "off", "GOCACHE": str(self.scratch / "go-cache")}
         return subprocess.run(["go", "build", "-o", target, "main.go"], cwd=source, env=env,
                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
@@ -181,27 +202,31 @@ class Site:
         loads = [word for module in modules for word in ("-l", module)]
         packages = " ".join(dict.fromkeys(f"lua-{module.split('.')[0]}" for module in modules))
         missing = None
-        if not lua or not _succeeds("env", path, lua, *loads, "-e", ""):
+        if not lua or not succeeds("env", path, lua, *loads, "-e", ""):
             missing = f"not found: apt-get install lua5.4 {packages}"
         return Peer(name, missing, version,
                     serve and (lambda place: ([lua, PEERS / serve], {"LUA_PATH": LUA_PATH})),
                     {"tasks": ["env", path, lua, PEERS / tasks]} if tasks else {})
 
     def _lua_http(self):
-        version = f"lua-http {_package('lua-http')}, lua-cqueues {_package('lua-cqueues')}"
+        version = f"lua-http {package('lua-http')}, lua-cqueues {package('lua-cqueues')}"
         return self._lua("lua-http", version, ["http.server", "cjson"], serve="lua_http.lua")
 
     def _cqueues(self):
-        return self._lua("cqueues", f"lua-cqueues {_package('lua-cqueues')}", ["cqueues"], tasks="tasks_cqueues.lua")
+        return self._lua("cqueues", f"lua-cqueues {package('lua-cqueues')}", ["cqueues"], tasks="tasks_cqueues.lua")
 
     def _luv(self):
-        return self._lua("luv", f"lua-luv {_package('lua-luv')}", ["luv", "cjson"], serve="luv.lua")
+        return self._lua("luv", f"lua-luv {package('lua-luv')}", ["luv", "cjson"], serve="luv.lua")
 
-    def peers(self, names=None):
-        """All peers, or those with these names (any case), moonloop first and always."""
+    def peers(self, names=None, more=None):
+        """All peers, or those with these names (any case), moonloop first and always.
+
+        `more` has functions of this site that find further ones, by their names.
+        """
         finders = {"moonloop": self._moonloop, "nginx+lua": self._nginx, "node": self._node, "fastify": self._fastify,
-                   "bun": self._bun, "deno": self._deno, "fastapi": self._fastapi, "python": self._python,
-                   "go": self._go, "lua-http": self._lua_http, "cqueues": self._cqueues, "luv": self._luv}
+                   "bun": self._bun, "elysia": self._elysia, "deno": self._deno, "fastapi": self._fastapi, "python": self._python,
+                   "go": self._go, "lua-http": self._lua_http, "cqueues": self._cqueues, "luv": self._luv,
+                   **{name: functools.partial(find, self) for name, find in (more or {}).items()}}
         wanted = {name.lower() for name in names or finders} | {"moonloop"}
         unknown = wanted - set(finders)
         if unknown:

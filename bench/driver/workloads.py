@@ -20,14 +20,14 @@ class Workload:
     `warm` seconds come before the first round. With `hog`, a path, one more connection asks for that
     all the time, and what counts is the p99 of the others. With `both`, the server has both cores. `quick`
     is (rounds, seconds, warm) of the quick mode, or None when it leaves this out. `only` names the servers,
-    or is None for all.
+    or is None for all. `store` is "postgres" or "redis" where the answers come from there.
     """
 
     def __init__(self, key, title, path, connections, rounds, seconds, warm=0, script=None, hog=None, both=False,
-                 quick=None, only=None):
+                 quick=None, only=None, store=None):
         self.key, self.title, self.path, self.connections = key, title, path, connections
         self.rounds, self.seconds, self.warm, self.quick = rounds, seconds, warm, quick
-        self.script, self.hog, self.both, self.only = script and WRK / script, hog, both, only
+        self.script, self.hog, self.both, self.only, self.store = script and WRK / script, hog, both, only, store
         self.headline = metrics.P99 if both else metrics.CPU
 
     def settings(self, quick):
@@ -36,7 +36,10 @@ class Workload:
 
     def servers(self, peers):
         """Those of the peers that are measured under this load."""
-        return [peer for peer in peers if peer.serve and (self.only is None or peer.name in self.only)]
+        if self.store:
+            return [peer for peer in peers if self.store in peer.stores]
+        return [peer for peer in peers if peer.serve and (self.only is None or peer.name in self.only)
+                and (peer.rows is None or self.key in peer.rows)]
 
     def estimate(self, peers, quick):
         """Seconds that it takes when nothing is repeated."""
@@ -48,6 +51,8 @@ class Workload:
         """[Result]: the servers are all up meanwhile and take turns."""
         count, seconds, warm = self.settings(bench.quick)
         stage = bench.stage
+        if self.store:
+            stage.stores.start(self.store)
         servers, notes = stage.start_servers(self.servers(bench.peers), self)
         try:
             if warm:
@@ -72,8 +77,8 @@ class Server:
 class Stage:
     """Servers on one CPU, or both, and their load on the other."""
 
-    def __init__(self, processes, site):
-        self._processes, self._site = processes, site
+    def __init__(self, processes, site, stores):
+        self._processes, self._site, self.stores = processes, site, stores
         self._server_cpu, self._load_cpu = machine.cpus()
         self._upstream = None
 
@@ -95,8 +100,14 @@ class Stage:
         servers, notes = {}, {}
         for peer in peers:
             port = free_port()
-            command, env = peer.serve(Place(port, len(cpus), upstream))
-            env = {**env, "PORT": str(port), "UPSTREAM": upstream}
+            serve, known = peer.serve, {}
+            if workload.store:
+                serve, known = peer.stores[workload.store], self.stores.environment(workload.store)
+            if isinstance(serve, str):
+                notes[peer.name] = serve
+                continue
+            command, env = serve(Place(port, len(cpus), upstream, known.get("REDIS_SOCKET")))
+            env = {**env, **known, "PORT": str(port), "UPSTREAM": upstream}
             process = self._processes.start(f"{workload.key}-{peer.name}", command, cpus, env)
             servers[peer.name] = Server(process, port)
         for name, server in list(servers.items()):
@@ -104,7 +115,7 @@ class Stage:
                 self._processes.wait_for(server.process, server.port)
                 for path in (workload.path, workload.hog):
                     if path:
-                        check(server.port, path)
+                        check(server.port, path, self.stores)
             except Failed as problem:
                 notes[name] = f"failed: {problem}"
                 self._processes.stop(servers.pop(name).process)
@@ -151,6 +162,11 @@ class Stage:
         return values
 
 
+def _stored(key, title, path, store, rounds=2, quick=None):
+    """A row that TechEmpower has."""
+    return Workload(key, title, path, 64, rounds, 1, warm=1, quick=quick, store=store)
+
+
 FIB = "fib?n=30"
 WITH_OFFLOAD = ["moonloop", "Node", "Fastify", "Bun", "Deno", "FastAPI", "Go"]
 
@@ -165,14 +181,23 @@ WORKLOADS = [
     Workload("json", "JSON", "/json", 64, 5, 1, warm=1),
     Workload("query", "path and query", "/users/42?q=hello", 64, 3, 1, warm=1),
     Workload("post", "POST of 100 integers", "/sum", 64, 3, 1, warm=1, script="sum.lua"),
+    Workload("order", "validated POST of an order of 1.4 kB", "/order", 64, 3, 1, warm=1, script="order.lua",
+             only=["moonloop", "Fastify", "Elysia", "FastAPI"]),
+    Workload("order-plain", "the same POST, decoded and not validated", "/order/plain", 64, 3, 1, warm=1,
+             script="order.lua", only=["moonloop"]),
     Workload("fanout", "fan-out: 3 requests to an upstream that takes 20 ms", "/fanout", 256, 3, 1, warm=1),
-    Workload("sleep100", "wait of 100 ms, 100 connections", "/sleep", 100, 3, 2),
-    Workload("sleep1000", "wait of 100 ms, 1,000 connections", "/sleep", 1000, 3, 2, quick=(2, 1, 0)),
-    Workload("sleep10000", "wait of 100 ms, 10,000 connections", "/sleep", 10000, 3, 4),
+    Workload("sleep100", "wait of 100 ms, 100 connections", "/sleep", 100, 3, 1),
+    Workload("sleep1000", "wait of 100 ms, 1,000 connections", "/sleep", 1000, 3, 1, quick=(2, 1, 0)),
+    Workload("sleep10000", "wait of 100 ms, 10,000 connections", "/sleep", 10000, 3, 3),
     Workload("upload", "upload of 10 MB", "/upload", 2, 3, 1, warm=1, script="upload.lua"),
     Workload("download", "10 MB streamed down", "/download", 2, 3, 1, warm=1),
     _beside("hog", "plaintext beside a hog: handler computes fib(30)", "/" + FIB),
     _beside("hog-offload", "plaintext beside a hog that is offloaded", "/offload/" + FIB, WITH_OFFLOAD),
     _beside("hog-slice", "plaintext beside a hog in slices of 2 ms", "/sliced/" + FIB, ["moonloop"]),
     _beside("no-hog", "plaintext without the hog, to compare", only=["moonloop"]),
+    _stored("db", "PostgreSQL: a row", "/db", "postgres", rounds=3),
+    _stored("queries", "PostgreSQL: 20 queries", "/queries?n=20", "postgres"),
+    _stored("fortunes", "PostgreSQL: fortunes", "/fortunes", "postgres", rounds=3, quick=(1, 1, 0)),
+    _stored("updates", "PostgreSQL: 20 rows read and updated", "/updates?n=20", "postgres"),
+    _stored("cached", "Redis: 20 cached rows", "/cached?n=20", "redis"),
 ]

@@ -2,12 +2,12 @@
 import asyncio
 import os
 import time
-from typing import List, Optional
+from typing import List, Literal, Optional
 
 import aiohttp
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, constr
 
 UPSTREAM = os.environ.get("UPSTREAM")
 PIECE = b"x" * 65536
@@ -18,6 +18,57 @@ session = None
 
 class Items(BaseModel):
     items: List[float]
+
+
+class Address(BaseModel):
+    street: str = Field(min_length=1, max_length=100)
+    city: str = Field(min_length=1, max_length=60)
+    zip: str = Field(min_length=1, max_length=12)
+    country: str = Field(min_length=2, max_length=2)
+
+
+class Customer(BaseModel):
+    name: str = Field(min_length=1, max_length=80)
+    email: str = Field(min_length=3, max_length=120)
+    phone: Optional[str] = None
+    vip: bool = False
+    address: Address
+
+
+class Item(BaseModel):
+    sku: str = Field(min_length=1, max_length=20)
+    name: str = Field(min_length=1, max_length=100)
+    qty: int = Field(ge=1, le=1000)
+    price: float = Field(gt=0)
+    taxable: bool = True
+
+
+class Order(BaseModel):
+    id: int = Field(ge=1)
+    number: str = Field(min_length=1, max_length=40)
+    status: Literal["new", "paid", "shipped", "cancelled"]
+    channel: Literal["web", "phone", "shop"]
+    created_at: str = Field(max_length=40)
+    updated_at: str = Field(max_length=40)
+    total: float = Field(ge=0)
+    tax: float = Field(ge=0)
+    discount: float = Field(0, ge=0)
+    weight: float = Field(ge=0)
+    priority: int = Field(ge=0, le=10)
+    paid: bool
+    gift: bool = False
+    notes: Optional[str] = None
+    coupon: Optional[str] = Field(None, max_length=20)
+    locale: str = Field(min_length=2, max_length=10)
+    customer: Customer
+    shipping: Address
+    tags: List[constr(max_length=30)] = Field(max_items=20)
+    items: List[Item] = Field(min_items=1, max_items=100)
+
+
+class Receipt(BaseModel):
+    id: int
+    n: int
 
 
 def compute(n):
@@ -64,6 +115,11 @@ async def users(id: str, q: Optional[str] = None):
 @app.post("/sum")
 async def total(body: Items):
     return {"sum": sum(body.items)}
+
+
+@app.post("/order", response_model=Receipt)
+async def order(body: Order):
+    return {"id": body.id, "n": len(body.items)}
 
 
 @app.get("/fanout")

@@ -3,6 +3,7 @@
 const { Readable } = require('node:stream');
 const fastify = require('fastify');
 const { ask } = require('./node_upstream.cjs');
+const { order, receipt } = require('./order_schema.cjs');
 
 const piece = Buffer.alloc(65536, 'x');
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
@@ -34,6 +35,8 @@ async function main() {
     for (const item of req.body.items) sum += item;
     return { sum };
   });
+  app.post('/order', { schema: { body: order, response: { 200: receipt } } }, async req => (
+    { id: req.body.id, n: req.body.items.length }));
   app.get('/fanout', async () => {
     const [a, b, c] = await Promise.all([ask(1), ask(2), ask(3)]);
     return { a, b, c };
