@@ -15,6 +15,7 @@
 #include "bindings/json/open.h"
 #include "bindings/jwt/open.h"
 #include "bindings/password/open.h"
+#include "bindings/process/open.h"
 #include "bindings/redis/open.h"
 #include "bindings/schema/open.h"
 #include "bindings/serve/open.h"
@@ -51,6 +52,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.file_writer", luaopen_moonloop_file_writer},
     {"moonloop.jwt.core", luaopen_moonloop_jwt_core},
     {"moonloop.password.core", luaopen_moonloop_password_core},
+    {"moonloop.process.core", luaopen_moonloop_process_core},
     {"moonloop.redis.core", luaopen_moonloop_redis_core},
     {"moonloop.schema.core", luaopen_moonloop_schema_core},
     {"moonloop.sql.pg", luaopen_moonloop_sql_pg},

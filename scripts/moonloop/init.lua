@@ -39,6 +39,7 @@ local lazy = {
   settings = "moonloop.settings",
   jwt = "moonloop.jwt",
   password = "moonloop.password",
+  process = "moonloop.process",
   redis = "moonloop.redis",
   sql = "moonloop.sql",
 }

@@ -72,7 +72,7 @@ describe("the names of", function()
   it("ml are on its page", function()
     local offered = reference.members(ml, true)
     for _, module in ipairs { "http", "json", "executor", "web", "redis", "sql", "schema", "password", "jwt",
-      "settings" } do
+      "process", "settings" } do
       assert(offered[module])
       offered[module] = nil
     end
@@ -97,7 +97,7 @@ describe("the names of", function()
     child:cancel()
   end)
 
-  for _, module in ipairs { "http", "json", "executor", "redis", "sql", "schema", "password", "jwt" } do
+  for _, module in ipairs { "http", "json", "executor", "redis", "sql", "schema", "password", "process", "jwt" } do
     it("ml." .. module .. " are on its page", function()
       check_names(module .. ".md", "ml." .. module, true, ml[module])
     end)
@@ -293,6 +293,7 @@ describe("the fields of error objects", function()
       ml.gather({ error }, { return_errors = true })[1],
       select(2, ml.json.decode "["),
       select(2, ml.http.get "http://127.0.0.1:1/"),
+      select(2, ml.process.run { "false", check = true }),
     }
     local migrations <close> = folders.new { ["1_a.sql"] = "select wrong" }
     local db = ml.sql.open "sqlite::memory:"
