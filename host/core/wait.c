@@ -30,9 +30,13 @@ Task *ml_wait_enter(lua_State *L, const char *function) {
   return t;
 }
 
-int wait_raise_cancel(lua_State *L, Task *t) {
+void wait_push_cancel(lua_State *L, Task *t) {
   CancelCause *cause = scope_pending(t);
   cause_push_error(L, cause ? cause : t->left_cause);
+}
+
+int wait_raise_cancel(lua_State *L, Task *t) {
+  wait_push_cancel(L, t);
   return lua_error(L);
 }
 

@@ -10,7 +10,9 @@
 /* Can the caller be suspended here? A cancel that is in force does not matter. */
 bool wait_is_possible(lua_State *L);
 
-/* Raises the cancel that interrupted the wait of `t`, for a `finish` after a deferred cancel. */
+/* Pushes the error object of the cancel that interrupted the wait of `t`, for a `finish` after a
+   deferred cancel; or raises it. */
+void wait_push_cancel(lua_State *L, Task *t);
 int wait_raise_cancel(lua_State *L, Task *t);
 
 /* --- calls that did not have to wait --- */

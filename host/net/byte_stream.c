@@ -37,18 +37,32 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   }
 }
 
-int byte_stream_open(ByteStream *s, uv_loop_t *loop, int fd, const ByteStreamUser *user) {
+/* libuv reads and writes any descriptor that is opened as one of TCP: what is special about TCP are
+   the calls that it makes when it is asked to. */
+static int open_descriptor(ByteStream *s, uv_loop_t *loop, int fd, const ByteStreamUser *user) {
   uv_tcp_init(loop, &s->tcp); /* only wrong flags could make it fail, and it has none */
   s->tcp.data = s;
   s->user = user;
   s->fd = fd;
+  s->is_pipe = false;
   int rc = uv_tcp_open(&s->tcp, fd);
-  if (rc) {
-    close(fd);
-    return rc;
-  }
+  if (rc) close(fd);
+  return rc;
+}
+
+int byte_stream_open(ByteStream *s, uv_loop_t *loop, int fd, const ByteStreamUser *user) {
+  int rc = open_descriptor(s, loop, fd, user);
+  if (rc) return rc;
   uv_tcp_nodelay(&s->tcp, 1);
   return uv_read_start((uv_stream_t *)&s->tcp, alloc_read, on_read);
+}
+
+int byte_stream_open_pipe(ByteStream *s, uv_loop_t *loop, int fd, bool readable,
+                          const ByteStreamUser *user) {
+  int rc = open_descriptor(s, loop, fd, user);
+  if (rc) return rc;
+  s->is_pipe = true;
+  return readable ? uv_read_start((uv_stream_t *)&s->tcp, alloc_read, on_read) : 0;
 }
 
 void byte_stream_peer(const ByteStream *s, ByteStreamPeer *peer) {
@@ -87,11 +101,13 @@ static ssize_t taken(ssize_t sent) {
 ssize_t byte_stream_send(ByteStream *s, const char *bytes, size_t n) {
   if (s->memory)
     return memory_end_write(s->memory, &(struct iovec){(char *)(uintptr_t)bytes, n}, 1);
+  if (s->is_pipe) return taken(write(s->fd, bytes, n));
   return taken(send(s->fd, bytes, n, MSG_NOSIGNAL));
 }
 
 ssize_t byte_stream_send_parts(ByteStream *s, const struct iovec *parts, size_t n) {
   if (s->memory) return memory_end_write(s->memory, parts, n);
+  if (s->is_pipe) return taken(writev(s->fd, parts, (int)n));
   struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n};
   return taken(sendmsg(s->fd, &message, MSG_NOSIGNAL));
 }
@@ -195,6 +211,7 @@ int byte_stream_shut(ByteStream *s) {
     memory_end_shut(s->memory);
     return 0;
   }
+  if (s->is_pipe) return 0;
   /* Not uv_shutdown: nothing is left to write, and its request is large. */
   return shutdown(s->fd, SHUT_WR) ? -errno : 0;
 }

@@ -44,13 +44,20 @@ struct ByteStream {
   MemoryEnd *memory;             /* instead of a socket; or NULL. Then `tcp` has none */
   uint64_t pipe;                 /* its number, kept after the end */
   int fd;                        /* of `tcp`, or -1 */
+  bool is_pipe;                  /* `fd` is no socket */
   bool paused;                   /* reading is paused: its user has enough */
   bool ended;                    /* the peer has ended its side */
 };
 
-/* Takes over a connected non-blocking socket and begins to read. Returns 0 or a libuv error; the
-   stream must be closed in both cases. */
+/* Takes over a connected non-blocking socket, of TCP or a Unix one, and begins to read. Returns 0
+   or a libuv error; the stream must be closed in both cases. */
 int byte_stream_open(ByteStream *s, uv_loop_t *loop, int fd, const ByteStreamUser *user);
+
+/* The same for the end of a pipe(2), or another descriptor that is no socket and can be waited for.
+   One that is not `readable` never ends by itself. Its peer has no address, and shutting it does
+   nothing. */
+int byte_stream_open_pipe(ByteStream *s, uv_loop_t *loop, int fd, bool readable,
+                          const ByteStreamUser *user);
 
 /* The same for the end of a pipe in memory, which cannot fail. Its peer has the address 127.0.0.1,
    and the number of the pipe as its port. */

@@ -37,7 +37,8 @@ struct Dial {
   int error; /* the most informative error so far */
   unsigned n, next;
   uint16_t port;
-  bool returned; /* dial_start has returned DIALING */
+  const struct sockaddr *local; /* or NULL */
+  bool returned;                /* dial_start has returned DIALING */
   Address addresses[];
 };
 
@@ -102,9 +103,20 @@ static int attempt(Dial *dial, const Address *address) {
   static const socklen_t sizes[] = {[AF_INET] = sizeof(struct sockaddr_in),
                                     [AF_INET6] = sizeof(struct sockaddr_in6),
                                     [AF_UNIX] = sizeof(struct sockaddr_un)};
+  const struct sockaddr *local = dial->local;
+  if (local && local->sa_family != address->any.sa_family) return UV_EADDRNOTAVAIL;
   int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return uv_translate_sys_error(errno);
-  int rc;
+  int rc, on = 1;
+  if (local) {
+    /* The port is chosen by connect, which knows which ones are free for this address. */
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(fd, local, sizes[local->sa_family])) {
+      rc = uv_translate_sys_error(errno);
+      close(fd);
+      return rc;
+    }
+  }
   do rc = connect(fd, &address->any, sizes[address->any.sa_family]);
   while (rc && errno == EINTR);
   if (!rc) return fd;
@@ -202,8 +214,9 @@ static void on_deadline(Timer *timer) { end(container_of(timer, Dial, deadline),
 int dial_start(Runtime *rt, const DialEndpoint *endpoint, Dialed *done, void *data, Dial **out) {
   Dial *dial = calloc(1, sizeof *dial + MAX_ADDRESSES * sizeof(Address));
   if (!dial) return UV_ENOMEM;
-  *dial = (Dial){.rt = rt, .done = done, .data = data};
-  uint64_t due = timer_due(runtime_now(rt), DIAL_SECONDS);
+  *dial = (Dial){.rt = rt, .done = done, .data = data, .local = endpoint->local};
+  double seconds = endpoint->seconds > 0 ? endpoint->seconds : DIAL_SECONDS;
+  uint64_t due = timer_due(runtime_now(rt), seconds);
   int result = timer_set(&rt->timers, &dial->deadline, due, on_deadline);
   if (result) return end(dial, result);
   result = known_address(endpoint, &dial->addresses[0]);

@@ -4,8 +4,9 @@
 #define ML_DIAL_H
 
 #include "core/runtime.h"
+#include <sys/socket.h>
 
-#define DIAL_SECONDS 10 /* for the whole dial */
+#define DIAL_SECONDS 10 /* for the whole dial, where nothing else is said */
 
 typedef struct Dial Dial;
 
@@ -13,7 +14,9 @@ typedef struct Dial Dial;
 typedef struct DialEndpoint {
   const char *host; /* a name or an address */
   uint16_t port;
-  const char *unix_path; /* or NULL; if set, the two fields above are ignored */
+  const char *unix_path;        /* or NULL; if set, the two fields above are ignored */
+  double seconds;               /* for the whole dial; 0: DIAL_SECONDS; HUGE_VAL: no limit */
+  const struct sockaddr *local; /* of ours, without a port, that must live until then; or NULL */
 } DialEndpoint;
 
 /* The result of dialing: a descriptor (0 or more), which the caller owns; or a libuv error:

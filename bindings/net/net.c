@@ -1,0 +1,106 @@
+/* moonloop.net.core: sockets. What the options of ml.net mean is decided in scripts/moonloop/net.
+ */
+#include "bindings/net/net.h"
+
+#include "bindings/net/open.h"
+#include "bindings/stream/stream_object.h"
+#include "stream/stream_socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#define CONNECTION "moonloop.connection"
+
+static const char watches_key; /* in the registry: what the sockets share */
+
+int net_push_address(lua_State *L, const NetAddress *address) {
+  char host[INET6_ADDRSTRLEN] = "";
+  switch (address->any.sa_family) {
+  case AF_INET:
+    inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof host);
+    lua_pushstring(L, host);
+    lua_pushinteger(L, ntohs(address->v4.sin_port));
+    return 2;
+  case AF_INET6:
+    inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof host);
+    lua_pushstring(L, host);
+    lua_pushinteger(L, ntohs(address->v6.sin6_port));
+    return 2;
+  case AF_UNIX:
+    lua_pushfstring(L, "unix:%s", address->local.sun_path);
+    return 1;
+  default:
+    return 0;
+  }
+}
+
+bool net_read_address(const char *host, int port, NetAddress *address) {
+  memset(address, 0, sizeof *address);
+  return !uv_ip4_addr(host, port, &address->v4) || !uv_ip6_addr(host, port, &address->v6);
+}
+
+socklen_t net_address_size(const NetAddress *address) {
+  return address->any.sa_family == AF_INET6  ? sizeof address->v6
+         : address->any.sa_family == AF_INET ? sizeof address->v4
+                                             : sizeof address->local;
+}
+
+Watches *net_watches(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &watches_key);
+  Watches *all = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (all) return all;
+  /* The runtime's close hooks have run before the state is closed. */
+  all = lua_newuserdatauv(L, sizeof *all, 0);
+  *all = (Watches){0};
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &watches_key);
+  watch_keep(all, runtime_of(L));
+  return all;
+}
+
+/* --- connections --- */
+
+static StreamSocket *check_connection(lua_State *L) {
+  StreamSocket *socket = stream_socket_of(stream_object_check(L));
+  if (!socket) luaL_argerror(L, 1, "not a connection");
+  return socket;
+}
+
+/* peer() -> host, port | "unix:PATH": the other end's address; known after the end, too */
+static int l_peer(lua_State *L) {
+  NetAddress address = {0};
+  const StreamSocket *socket = check_connection(L);
+  memcpy(&address, &socket->peer, sizeof address);
+  return net_push_address(L, &address);
+}
+
+/* address() -> host, port | "unix:PATH" | nil, err: ours */
+static int l_address(lua_State *L) {
+  const StreamSocket *socket = check_connection(L);
+  NetAddress address = {0};
+  socklen_t size = sizeof address - 1;
+  if (socket->stream.is_closed)
+    return stream_object_failed(L, &socket->stream, "the address of", UV_ECANCELED);
+  if (getsockname(socket->bytes.fd, &address.any, &size))
+    return stream_object_failed(L, &socket->stream, "the address of",
+                                uv_translate_sys_error(errno));
+  return net_push_address(L, &address);
+}
+
+int net_push_connection(lua_State *L, int fd, const NetAddress *peer, socklen_t peer_size) {
+  static const luaL_Reg methods[] = {{"peer", l_peer}, {"address", l_address}, {NULL, NULL}};
+  Streams *all = stream_object_shared(L);
+  StreamObject *object = stream_object_push(L, CONNECTION, methods);
+  int error = stream_socket_open(all, fd, peer ? &peer->any : NULL, peer_size, &object->stream);
+  if (error) lua_pop(L, 1);
+  return error;
+}
+
+int luaopen_moonloop_net_core(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"connect", net_connect}, {"resolve", net_resolve}, {"listen", net_listen}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

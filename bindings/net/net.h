@@ -1,0 +1,40 @@
+/* Sockets as Lua objects. */
+#ifndef ML_NET_H
+#define ML_NET_H
+
+#include "net/watch.h"
+
+#include <lauxlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* Any address of a socket. */
+typedef union NetAddress {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+  struct sockaddr_un local;
+} NetAddress;
+
+/* Pushes host and port, or "unix:PATH". Returns how many values: none for an unknown one. */
+int net_push_address(lua_State *L, const NetAddress *address);
+
+/* Reads an address that needs no look-up. False: it is none. */
+bool net_read_address(const char *host, int port, NetAddress *address);
+
+/* Its size for the system. */
+socklen_t net_address_size(const NetAddress *address);
+
+/* Makes a connection of a descriptor, which it takes over, and pushes it; `peer` may be NULL. Or
+   pushes nothing and returns a libuv error. */
+int net_push_connection(lua_State *L, int fd, const NetAddress *peer, socklen_t peer_size);
+
+/* What the sockets of this Lua state share. */
+Watches *net_watches(lua_State *L);
+
+/* The functions of the module. */
+int net_connect(lua_State *L);
+int net_resolve(lua_State *L);
+int net_listen(lua_State *L);
+
+#endif
