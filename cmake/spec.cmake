@@ -58,6 +58,12 @@ target_sources(clash_embed PRIVATE spec/support/clash.c)
 target_include_directories(clash_embed PRIVATE ${CMAKE_BINARY_DIR}/clash)
 add_dependencies(clash_embed clash_names)
 
+# Starts a server as systemd does.
+add_executable(as_service spec/support/as_service.c)
+set_target_properties(as_service PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/spec)
+target_compile_definitions(as_service PRIVATE _GNU_SOURCE)
+target_compile_options(as_service PRIVATE ${spec_options})
+
 # Dialing and look-ups by themselves.
 foreach(program dial lookup)
   add_executable(${program} spec/support/${program}.c host/core/tsan.c)

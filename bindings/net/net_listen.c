@@ -100,6 +100,19 @@ static int l_gc(lua_State *L) {
   return 0;
 }
 
+/* A socket that listens, or a libuv error. */
+static int open_socket(uv_loop_t *loop, const char *host, uint16_t port) {
+  ListenAddress address;
+  ListenSocket socket;
+  if (!listen_address_tcp(host, port, &address)) return UV_ENAMETOOLONG;
+  int error = listen_bind(loop, &address, &socket);
+  if (error) return error;
+  error = listen_start(&socket, 0);
+  if (!error) return socket.fd;
+  listen_close(&socket);
+  return error;
+}
+
 /* listen(host, port) -> listener | nil, err */
 int net_listen(lua_State *L) {
   static const luaL_Reg methods[] = {
@@ -110,7 +123,7 @@ int net_listen(lua_State *L) {
   Listener *listener = lua_newuserdatauv(L, sizeof *listener, 0);
   *listener = (Listener){0};
   class_set(L, LISTENER, methods, l_gc, l_close);
-  int fd = listen_open(&all->rt->loop, host, (uint16_t)port);
+  int fd = open_socket(&all->rt->loop, host, (uint16_t)port);
   int error = fd < 0 ? fd : watch_open(all, fd, &listener->watch);
   if (error)
     return ml_error_return(L, "network", uv_err_name(error), "listening on %s:%d: %s", host,

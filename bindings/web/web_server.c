@@ -1,7 +1,6 @@
 /* The servers of moonloop.web.core: listening, what they tell, their access log. */
 #include "bindings/web/web_server.h"
 
-#include "net/listen.h"
 #include "serve/supervised.h"
 #include <lauxlib.h>
 #include <math.h>
@@ -86,20 +85,6 @@ static int l_limit(lua_State *L) {
   return 1;
 }
 
-/* Opens the socket of the server, or takes the one that worker processes share. Returns 0 or a
-   libuv error. */
-static int open_server(HttpServer *http, Supervised *supervised, const char *host, uint16_t port) {
-  int fd = SUPERVISED_LISTENER;
-  if (supervised) {
-    if (supervised->is_listener_taken) return UV_EALREADY;
-    supervised->is_listener_taken = true;
-    http->share = &supervised->share;
-  } else {
-    fd = listen_open(&http->rt->loop, host, port);
-  }
-  return fd < 0 ? fd : http_server_accept_on(http, fd);
-}
-
 /* Makes a server for the router at 1 with the limits at `index`, and pushes it. It serves after
    start_server. */
 static WebServer *new_server(lua_State *L, int index) {
@@ -144,21 +129,96 @@ static void start_server(lua_State *L, WebServer *server) {
   web->servers = server;
 }
 
-/* listen(router, host | nil, port | nil, limits [, shared]) -> server | nil, err: serves until it
+/* The sockets that the command line has opened for `moonloop serve`, or NULL. */
+static ServeSockets *sockets_of(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, SERVE_SOCKETS_KEY);
+  ServeSockets *sockets = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return sockets;
+}
+
+/* Reads the address at `index` of the list at 5, or the host and port at 2 and 3 if that is nil. */
+static void read_address(lua_State *L, lua_Integer index, ListenAddress *address) {
+  if (lua_isnil(L, 5)) {
+    lua_Integer port = luaL_optinteger(L, 3, HTTP_LISTEN_PORT);
+    luaL_argcheck(L, port >= 0 && port <= 65535, 3, "a port from 0 to 65535 expected");
+    bool ok = listen_address_tcp(luaL_optstring(L, 2, HTTP_LISTEN_HOST), (uint16_t)port, address);
+    luaL_argcheck(L, ok, 2, "the name is too long");
+    return;
+  }
+  size_t n;
+  lua_geti(L, 5, index);
+  const char *text = luaL_checklstring(L, -1, &n), *wrong = listen_address_read(text, n, address);
+  if (wrong) luaL_error(L, "%s: %s", text, wrong);
+  lua_pop(L, 1);
+}
+
+/* Binds the sockets that the arguments name. Returns 0, or pushes nil and an error and returns the
+   number of these. */
+static int bind_sockets(lua_State *L, ServeSockets *sockets, Runtime *rt) {
+  lua_Integer n = lua_isnil(L, 5) ? 1 : luaL_len(L, 5);
+  ListenAddress address;
+  luaL_argcheck(L, n >= 1 && n <= SERVE_SOCKETS_MAX, 5, "1 to 64 addresses expected");
+  for (lua_Integer i = 1; i <= n; i++) read_address(L, i, &address); /* may raise */
+  for (lua_Integer i = 1; i <= n; i++) {
+    char where[LISTEN_NAME_MAX + 32];
+    read_address(L, i, &address);
+    int rc = listen_bind(&rt->loop, &address, &sockets->list[sockets->n]);
+    if (rc) {
+      serve_sockets_close(sockets);
+      listen_address_show(&address, where, sizeof where);
+      return ml_error_return(L, "network", uv_err_name(rc), "cannot listen on %s: %s", where,
+                             listen_strerror(rc));
+    }
+    sockets->n++;
+  }
+  return 0;
+}
+
+/* Lets the server accept on the sockets, which it takes over. Returns as bind_sockets does. */
+static int accept_on(lua_State *L, HttpServer *http, ServeSockets *sockets) {
+  char where[1024];
+  serve_sockets_describe(sockets, where, sizeof where);
+  int rc = sockets->is_taken ? UV_EALREADY : http_server_accept_on(http, sockets->list, sockets->n);
+  sockets->is_taken = true;
+  if (!rc) return 0;
+  return ml_error_return(L, "network", uv_err_name(rc), "cannot listen on %s: %s", where,
+                         uv_strerror(rc));
+}
+
+/* listen(router, host | nil, port | nil, limits [, where]) -> server | nil, err: serves until it
    is stopped. `limits` is a table of the limits that differ from the default, by their names in
-   http_limits. `shared`: a worker process uses the socket that it shares with the others instead of
-   its own. */
+   http_limits. `where`: a list of addresses instead of host and port, as listen_address_read takes
+   them, or true: the sockets that the command line has opened. */
 static int l_listen(lua_State *L) {
-  const char *host = luaL_optstring(L, 2, HTTP_LISTEN_HOST);
-  lua_Integer port = luaL_optinteger(L, 3, HTTP_LISTEN_PORT);
-  luaL_argcheck(L, port >= 0 && port <= 65535, 3, "a port from 0 to 65535 expected");
-  Supervised *supervised = lua_toboolean(L, 5) ? supervised_of(L) : NULL;
+  lua_settop(L, 5);
+  ServeSockets own = {.n = 0}, *sockets = &own;
   WebServer *server = new_server(L, 4);
-  int rc = open_server(&server->http, supervised, host, (uint16_t)port);
-  if (rc)
-    return ml_error_return(L, "network", uv_err_name(rc), "cannot listen on %s port %d: %s", host,
-                           (int)port, uv_strerror(rc));
+  HttpServer *http = &server->http;
+  int failed = 0;
+  if (lua_isboolean(L, 5)) {
+    Supervised *supervised = supervised_of(L);
+    if (supervised) http->share = &supervised->share;
+    sockets = sockets_of(L);
+    if (!sockets) return luaL_argerror(L, 5, "there are no sockets of the command line");
+  } else {
+    failed = bind_sockets(L, &own, http->rt);
+  }
+  if (!failed) failed = accept_on(L, http, sockets);
+  if (failed) return failed;
   start_server(L, server);
+  return 1;
+}
+
+/* listen_problem(text) -> nil, or what is wrong with the text of an address */
+static int l_listen_problem(lua_State *L) {
+  size_t n;
+  ListenAddress address;
+  const char *text = luaL_checklstring(L, 1, &n);
+  const char *wrong = listen_address_read(text, n, &address);
+  if (!wrong && address.kind == LISTEN_NAMED) wrong = "fd: takes the number of a descriptor";
+  if (!wrong && address.tls) wrong = "it needs a certificate";
+  lua_pushstring(L, wrong);
   return 1;
 }
 
@@ -220,14 +280,30 @@ lua_Number web_server_drain(const WebServer *server) {
   return ms == HTTP_NO_LIMIT ? HUGE_VAL : 1e-3 * (double)ms;
 }
 
-/* server.memory: the MemoryPort of one without a socket; server.port; server.drain: that limit in
-   seconds; server.connections, server.requests, server.tasks (handlers, and tasks they have
-   started): counts. */
+/* Pushes a list of where the server listens. */
+static void push_addresses(lua_State *L, const HttpServer *http) {
+  char where[LISTEN_NAME_MAX];
+  lua_newtable(L);
+  for (const HttpListener *l = http->listeners; l; l = l->next) {
+    listen_describe(&l->socket, where, sizeof where);
+    lua_pushstring(L, where);
+    lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+  }
+}
+
+/* server.memory: the MemoryPort of one without a socket; server.port; server.addresses: where it
+   listens; server.drain: that limit in seconds; server.connections, server.requests, server.tasks
+   (handlers, and tasks they have started): counts. */
 static int l_server_index(lua_State *L) {
   WebServer *server = web_server_check(L, 1);
   const char *key = luaL_checkstring(L, 2);
   if (!strcmp(key, "port")) {
-    lua_pushinteger(L, server->http.port);
+    if (server->http.port)
+      lua_pushinteger(L, server->http.port);
+    else
+      lua_pushnil(L);
+  } else if (!strcmp(key, "addresses")) {
+    push_addresses(L, &server->http);
   } else if (!strcmp(key, "drain")) {
     lua_pushnumber(L, web_server_drain(server));
   } else if (!strcmp(key, "connections")) {
@@ -262,6 +338,8 @@ void web_server_open(lua_State *L, Web *web) {
   lua_pushlightuserdata(L, web);
   lua_pushcclosure(L, l_listen, 1);
   lua_setfield(L, -2, "listen");
+  lua_pushcfunction(L, l_listen_problem);
+  lua_setfield(L, -2, "listen_problem");
   lua_pushlightuserdata(L, web);
   lua_pushcclosure(L, l_serve_in_memory, 1);
   lua_setfield(L, -2, "serve_in_memory");

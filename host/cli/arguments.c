@@ -39,7 +39,7 @@ static const char *ask_for_help(OptionReader *a, CliCommand about) {
 
 static const char *read_serve(OptionReader *a, char **list, int n) {
   CliRequest *r = a->request;
-  serve_arguments_default(r);
+  if (!serve_arguments_default(r)) return option_wrong(a, "not enough memory");
   for (int i = 0; i < n; i++) {
     if (is_help(list[i])) return ask_for_help(a, CLI_SERVE);
     if (strcmp(list[i], "--reload") == 0) {
@@ -55,7 +55,8 @@ static const char *read_serve(OptionReader *a, char **list, int n) {
       r->target = list[i];
     }
   }
-  return r->target ? NULL : option_wrong(a, "serve: the app file is missing");
+  if (!r->target) return option_wrong(a, "serve: the app file is missing");
+  return serve_arguments_check(a);
 }
 
 static const char *read_ps(OptionReader *a, char **list, int n) {
@@ -314,4 +315,5 @@ const char *arguments_read(OptionReader *a, bool terminal) {
 void arguments_free(CliRequest *request) {
   free(request->steps);
   free(request->list);
+  free(request->where.list);
 }

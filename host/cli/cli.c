@@ -47,8 +47,7 @@ static int run(const CliRequest *request, char **argv, void (*open)(lua_State *L
   case CLI_SERVE:
     if ((request->workers || request->reload) && !supervised_is_wanted())
       return supervisor_main(&(SupervisorOptions){.app = request->target,
-                                                  .host = request->host,
-                                                  .port = request->port,
+                                                  .where = request->where,
                                                   .workers = request->workers,
                                                   .reload = request->reload,
                                                   .kill_after = request->kill_after},

@@ -3,6 +3,7 @@
 #define ML_CLI_H
 
 #include "http/http_limits.h"
+#include "serve/serve_sockets.h"
 
 #include <lua.h>
 
@@ -27,7 +28,7 @@ typedef struct CliStep {
   const char *text;
 } CliStep;
 
-/* What the arguments ask for. All strings point into argv; the request owns the two lists. */
+/* What the arguments ask for. All strings point into argv; the request owns the lists. */
 typedef struct CliRequest {
   CliCommand command, about;
   CliStep *steps;
@@ -39,10 +40,9 @@ typedef struct CliRequest {
   const char *target;  /* the script ("-": standard input), or the app file; or NULL */
   char **args;         /* the arguments after it, for the script or for busted */
   int nargs;
-  char **list; /* the arguments of the command, with options that came before it */
-  int first;   /* index in argv of arg[0]; 0: there is no script */
-  const char *host;
-  int port;
+  char **list;       /* the arguments of the command, with options that came before it */
+  int first;         /* index in argv of arg[0]; 0: there is no script */
+  ServeWhere where;  /* to listen; the request owns the list */
   int workers;       /* processes that serve; 0: this one */
   bool reload;       /* start new ones when the code changes */
   bool docs;         /* serve the OpenAPI document and its pages */

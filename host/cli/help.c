@@ -66,6 +66,9 @@ static const char about_serve[] =
     "  --host ADDRESS             address to listen on (" HTTP_LISTEN_HOST ")\n"
     "  --port NUMBER              port to listen on (" TEXT(
         HTTP_LISTEN_PORT) "); 0: any free one\n"
+                          "  --listen ADDRESS           in place of both, may be repeated: "
+                          "HOST:PORT, [IPv6]:PORT, :PORT\n"
+                          "                             (all addresses), unix:PATH, fd:N\n"
                           "  --workers NUMBER           processes that serve, beside a "
                           "supervisor; auto: one per core\n"
                           "  --reload                   replaces them when the code changes "

@@ -27,6 +27,7 @@ typedef struct Script {
   Signals signals;
   Inspector inspector;
   Supervised supervised; /* of a worker process */
+  ServeSockets sockets;  /* of serve */
   const CliRequest *request;
 } Script;
 
@@ -90,6 +91,19 @@ static void on_returned(MainTask *main, lua_State *L) {
   main->result = 1;
 }
 
+/* Opens the sockets of serve, or takes those that the supervisor has opened. NULL, or what is
+   wrong. */
+static const char *open_sockets(Script *s) {
+  static char wrong[LISTEN_NAME_MAX + 128];
+  const ServeWhere *where = &s->request->where;
+  if (supervised_is_wanted()) return supervised_take(&s->supervised, &s->sockets);
+  uv_loop_t loop; /* for looking names up, which blocks */
+  if (uv_loop_init(&loop)) return "cannot start: out of file descriptors";
+  bool is_open = serve_sockets_open(&s->sockets, &loop, where, wrong, sizeof wrong);
+  uv_loop_close(&loop);
+  return is_open ? NULL : wrong;
+}
+
 int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *L)) {
   static Script script; /* holds the loop's signal handles until the loop is closed */
   script = (Script){.request = request};
@@ -98,8 +112,8 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
   if (request->command == CLI_RUN) script.main.returned = on_returned;
   signals_ignore_pipe(request->command != CLI_SERVE);
   if (request->command == CLI_SERVE) descriptor_limit_raise();
-  if (request->command == CLI_SERVE && supervised_is_wanted()) {
-    const char *wrong = supervised_take(&script.supervised);
+  if (request->command == CLI_SERVE) {
+    const char *wrong = open_sockets(&script);
     if (wrong) {
       fprintf(stderr, "moonloop: %s\n", wrong);
       return 1;
@@ -122,8 +136,10 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
            ? 0
            : watchdog_start(script.rt, request->block_limit, request->cpu_limit);
   if (rc) fprintf(stderr, "moonloop: cannot watch the loop: %s\n", uv_strerror(rc));
-  ScriptSource source = {request, argv, &script.signals, &script.supervised};
+  ScriptSource source = {request, argv, &script.signals, &script.supervised,
+                         request->command == CLI_SERVE ? &script.sockets : NULL};
   int status = main_task_run(&script.main, script.rt, script_load, &source);
+  serve_sockets_close(&script.sockets);
   if (runtime_close(script.rt) != 0) status = 70; /* EX_SOFTWARE: a handle was left open */
   /* The end of a server does not wait for a reader of its output. */
   if (request->command == CLI_SERVE && __fpending(stdout) && !output_has_room(STDOUT_FILENO))

@@ -16,6 +16,7 @@ typedef struct ScriptSource {
   char **argv;
   struct Signals *signals;
   struct Supervised *supervised; /* its number is 0 if the process is not a worker */
+  struct ServeSockets *sockets;  /* of serve; or NULL */
 } ScriptSource;
 
 /* Called in protected mode in the main state: (ScriptSource) -> the main function and its

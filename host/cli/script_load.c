@@ -4,6 +4,7 @@
 #include "core/main_task.h"
 #include "core/script_place.h"
 #include "core/signals.h"
+#include "serve/serve_sockets.h"
 #include "serve/supervised.h"
 
 #include <lualib.h>
@@ -50,10 +51,6 @@ static void load_command(lua_State *L, const char *module) {
 /* Pushes the options of `ml.web.listen` that serve was given. */
 static void push_listen_options(lua_State *L, const CliRequest *r) {
   lua_newtable(L);
-  lua_pushstring(L, r->host);
-  lua_setfield(L, -2, "host");
-  lua_pushinteger(L, r->port);
-  lua_setfield(L, -2, "port");
   lua_pushstring(L, r->access_log);
   lua_setfield(L, -2, "access_log");
   if (r->docs) {
@@ -215,6 +212,10 @@ int script_load(lua_State *L) {
   if (s->supervised->number) {
     lua_pushlightuserdata(L, s->supervised);
     lua_setfield(L, LUA_REGISTRYINDEX, SUPERVISED_KEY);
+  }
+  if (s->sockets) {
+    lua_pushlightuserdata(L, s->sockets);
+    lua_setfield(L, LUA_REGISTRYINDEX, SERVE_SOCKETS_KEY);
   }
   set_arg(L, s);
   if (r->no_environment) forget_environment(L);

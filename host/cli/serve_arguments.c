@@ -12,8 +12,10 @@
 /* --- options that are not limits of the server: each takes a value that is not empty --- */
 
 static const char *set_host(OptionReader *reader, const char *v) {
-  reader->request->host = v;
-  return NULL;
+  ServeWhere *where = &reader->request->where;
+  where->is_host = true;
+  if (listen_address_tcp(v, where->list[0].port, &where->list[0])) return NULL;
+  return option_wrong(reader, "serve: the name in --host is too long");
 }
 
 static const char *set_port(OptionReader *reader, const char *v) {
@@ -21,8 +23,23 @@ static const char *set_port(OptionReader *reader, const char *v) {
   long port = strtol(v, &end, 10);
   if (*end || port < 0 || port > 65535)
     return option_wrong(reader, "serve: --port must be a number from 0 to 65535, not '%s'", v);
-  reader->request->port = (int)port;
+  reader->request->where.list[0].port = (uint16_t)port;
+  reader->request->where.is_host = true;
   return NULL;
+}
+
+/* The first address takes the place of that of --host and --port. */
+static const char *set_listen(OptionReader *reader, const char *v) {
+  ServeWhere *where = &reader->request->where;
+  if (!where->is_default) {
+    ListenAddress *list = realloc(where->list, (where->n + 1) * sizeof *list);
+    if (!list) return option_wrong(reader, "not enough memory");
+    where->list = list;
+    where->n++;
+  }
+  where->is_default = false;
+  const char *wrong = listen_address_read(v, strlen(v), &where->list[where->n - 1]);
+  return wrong ? option_wrong(reader, "serve: --listen %s: %s", v, wrong) : NULL;
 }
 
 static const char *set_workers(OptionReader *reader, const char *v) {
@@ -64,6 +81,7 @@ static const struct ServeOption {
 } serve_options[] = {
     {"--host", set_host},
     {"--port", set_port},
+    {"--listen", set_listen},
     {"--workers", set_workers},
     {"--block-limit", set_block_limit},
     {"--cpu-limit", set_cpu_limit},
@@ -135,9 +153,21 @@ const char *serve_arguments_read(OptionReader *reader, char **list, int n, int *
   return limit ? set_limit(reader, limit, option, v) : known->set(reader, v);
 }
 
-void serve_arguments_default(CliRequest *r) {
-  r->host = HTTP_LISTEN_HOST;
-  r->port = HTTP_LISTEN_PORT;
+const char *serve_arguments_check(OptionReader *reader) {
+  const ServeWhere *where = &reader->request->where;
+  if (where->is_host && !where->is_default)
+    return option_wrong(reader, "serve: --listen takes the place of --host and --port");
+  for (unsigned i = 0; i < where->n; i++)
+    if (where->list[i].tls)
+      return option_wrong(reader, "serve: --listen with ,tls needs --tls-cert and --tls-key");
+  return NULL;
+}
+
+bool serve_arguments_default(CliRequest *r) {
+  r->where = (ServeWhere){.list = calloc(1, sizeof *r->where.list), .n = 1, .is_default = true};
+  if (!r->where.list) return false;
+  listen_address_tcp(HTTP_LISTEN_HOST, HTTP_LISTEN_PORT, &r->where.list[0]);
   r->cpu_limit = DEFAULTS_CPU_LIMIT;
   r->kill_after = DEFAULTS_KILL_AFTER;
+  return true;
 }

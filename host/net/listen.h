@@ -1,21 +1,48 @@
-/* The listening socket of a server. */
+/* Listening sockets: TCP, Unix, and those that this process was started with. */
 #ifndef ML_LISTEN_H
 #define ML_LISTEN_H
 
-#include <stdint.h>
+#include "net/listen_address.h"
+#include <sys/types.h>
 #include <uv.h>
 
-/* Opens a listening TCP socket on `host` (a name or an address) and `port` (0: any). Looking the
-   name up blocks. Returns the descriptor, which the caller owns, is non-blocking and closed on
-   exec; or a libuv error. */
-int listen_open(uv_loop_t *loop, const char *host, uint16_t port);
+typedef struct ListenSocket {
+  int fd;        /* non-blocking and closed on exec; -1: none */
+  bool tls;      /* as its address says */
+  bool borrowed; /* it was open when this program started, and others go on with it */
+  char *file;    /* of a Unix socket that was bound here, until listen_close; or NULL */
+  dev_t device;  /* where `file` is what was made */
+  ino_t inode;
+} ListenSocket;
+
+/* Opens the socket of `address` and binds it: who connects is refused until listen_start. Looking a
+   name up blocks. The file of a Unix socket on which nobody listens is replaced; any other file is
+   an error. Returns 0 or a libuv error, for listen_strerror. */
+int listen_bind(uv_loop_t *loop, const ListenAddress *address, ListenSocket *s);
+
+/* Starts to listen on a bound socket; one that is `borrowed` does already. `backlog`: how many may
+   wait to be accepted; 0: as many as the system allows. Returns 0 or a libuv error. */
+int listen_start(const ListenSocket *s, int backlog);
+
+/* What went wrong, as words. */
+const char *listen_strerror(int error);
+
+/* Closes the socket, and removes its file if that is still the one that was made for it. */
+void listen_close(ListenSocket *s);
 
 /* Ends listening for all processes that hold the socket, and closes it here: new clients are
-   refused at once instead of waiting for a process that is slow to close it. Not for a socket that
-   outlives this program. */
-void listen_end(int fd);
+   refused at once instead of waiting for a process that is slow to close it. One that is `borrowed`
+   is only closed. */
+void listen_end(ListenSocket *s);
 
 /* The port of a bound TCP socket, or a libuv error. */
 int listen_port(int fd);
+
+/* Writes where it listens: "http://127.0.0.1:8000", "https://[::1]:443", "unix:/run/app.sock". */
+void listen_describe(const ListenSocket *s, char *out, size_t size);
+
+/* Checks that `fd` is a stream socket that listens, and makes it fit for ListenSocket. Returns 0 or
+   a libuv error. */
+int listen_borrow(int fd, ListenSocket *s);
 
 #endif

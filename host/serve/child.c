@@ -180,25 +180,29 @@ static char **make_environment(char *number, char *place) {
 
 /* Starts the process with the other ends of its pipes. */
 static int spawn(Child *w, int errors, int control) {
-  char number[48], place[48];
+  char number[48], place[48 + SERVE_SOCKETS_MAX], letters[SERVE_SOCKETS_MAX + 1];
+  const ServeSockets *sockets = w->owner->sockets;
   snprintf(number, sizeof number, WORKER_VARIABLE "=%u", w->number);
-  snprintf(place, sizeof place, SUPERVISED_VARIABLE "=%d", w->place);
+  serve_sockets_letters(sockets, letters);
+  snprintf(place, sizeof place, SUPERVISED_VARIABLE "=%d:%s", w->place, letters);
   char **environment = make_environment(number, place);
   if (!environment) return UV_ENOMEM;
-  uv_stdio_container_t stdio[SUPERVISED_DESCRIPTORS] = {
+  uv_stdio_container_t stdio[SUPERVISED_SOCKETS + SERVE_SOCKETS_MAX] = {
       {.flags = UV_IGNORE},
       {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
       {.flags = UV_INHERIT_FD, .data.fd = errors},
-      [SUPERVISED_LISTENER] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->listener},
       [SUPERVISED_CONTROL] = {.flags = UV_INHERIT_FD, .data.fd = control},
       [SUPERVISED_BOARD] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->board_fd},
   };
+  for (unsigned i = 0; i < sockets->n; i++)
+    stdio[SUPERVISED_SOCKETS + i] =
+        (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = sockets->list[i].fd};
   uv_process_options_t options = {
       .file = "/proc/self/exe", /* the same version, even if the file has been replaced */
       .args = w->owner->argv,
       .env = environment,
       .stdio = stdio,
-      .stdio_count = SUPERVISED_DESCRIPTORS,
+      .stdio_count = SUPERVISED_SOCKETS + (int)sockets->n,
       .exit_cb = on_process_exit,
   };
   int rc = uv_spawn(w->owner->loop, &w->process, &options);

@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "http/server/child_board.h"
 #include "serve/error_lines.h"
+#include "serve/serve_sockets.h"
 #include "serve/supervised_said.h"
 
 #include <uv.h>
@@ -22,9 +23,9 @@ typedef struct ChildOwner {
   uv_loop_t *loop;
   char **argv;       /* of `moonloop serve`, for all */
   double kill_after; /* seconds after the drain limit until a worker that does not end is killed */
-  int listener;      /* the socket that they share */
-  int board_fd;      /* what they map */
-  ChildBoard *board; /* the same here */
+  ServeSockets *sockets; /* which they share */
+  int board_fd;          /* what they map */
+  ChildBoard *board;     /* the same here */
   ErrorLines *errors;
   Child *first;
   /* Its app is loaded, and it accepts clients. */

@@ -35,18 +35,20 @@ static bool is_socket(int fd) {
   return fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode);
 }
 
-const char *supervised_take(Supervised *s) {
+const char *supervised_take(Supervised *s, ServeSockets *sockets) {
   const char *place = getenv(SUPERVISED_VARIABLE), *number = getenv(WORKER_VARIABLE);
+  const char *letters = place ? strchr(place, ':') : NULL;
   int at = place ? atoi(place) : -1;
   if (!number || atoi(number) < 1 || at < 0 || at >= CHILD_PLACES_MAX ||
-      !is_socket(SUPERVISED_LISTENER) || !is_socket(SUPERVISED_CONTROL))
+      !is_socket(SUPERVISED_CONTROL) || !letters ||
+      !serve_sockets_inherit(sockets, SUPERVISED_SOCKETS, letters + 1))
     return SUPERVISED_VARIABLE " is for the workers that `moonloop serve --workers` starts";
   s->share.board = child_board_map(SUPERVISED_BOARD);
   if (!s->share.board) return "a worker cannot map the memory that it shares with the others";
   close(SUPERVISED_BOARD);
   s->share.own = &s->share.board->places[at];
   s->number = atoi(number);
-  for (int fd = SUPERVISED_LISTENER; fd <= SUPERVISED_CONTROL; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  fcntl(SUPERVISED_CONTROL, F_SETFD, FD_CLOEXEC);
   unsetenv(SUPERVISED_VARIABLE);
   leave_hangup_to_supervisor();
   prctl(PR_SET_NAME, "moonloop"); /* it was started as /proc/self/exe */

@@ -5,22 +5,21 @@
 
 #include "core/signals.h"
 #include "http/server/child_board.h"
+#include "serve/serve_sockets.h"
 
 /* The number of the worker, from 1, also for the app and for processes that it starts. */
 #define WORKER_VARIABLE "MOONLOOP_WORKER"
 /* How many workers there are. */
 #define WORKERS_VARIABLE "MOONLOOP_WORKERS"
-/* The worker's place on the board. It makes `serve` a worker, which takes it out of the
- * environment.
- */
+/* "PLACE:LETTERS": the worker's place on the board, and what its sockets are (serve_sockets.h). It
+   makes `serve` a worker, which takes it out of the environment. */
 #define SUPERVISED_VARIABLE "MOONLOOP_SUPERVISED"
 
 /* The descriptors that a supervisor passes to a worker, besides its standard output and error. */
 enum {
-  SUPERVISED_LISTENER = 3, /* the listening socket that all workers share */
-  SUPERVISED_CONTROL,      /* a socket: lines from the worker, bytes to it; it ends with either */
+  SUPERVISED_CONTROL = 3, /* a socket: lines from the worker, bytes to it; it ends with either */
   SUPERVISED_BOARD,
-  SUPERVISED_DESCRIPTORS
+  SUPERVISED_SOCKETS /* the first of the listening sockets, which all workers share */
 };
 
 /* A line of the worker is a word and its arguments: */
@@ -34,7 +33,6 @@ enum {
 
 typedef struct Supervised {
   int number; /* 0: this process is not a worker */
-  bool is_listener_taken;
   ChildShare share;
   Signals *signals;
   uv_poll_t control;
@@ -47,9 +45,9 @@ typedef struct Supervised {
 /* Was this process started as a worker? */
 bool supervised_is_wanted(void);
 
-/* Takes what the supervisor passed in environment and descriptors. Returns NULL or what is
-   wrong. */
-const char *supervised_take(Supervised *s);
+/* Takes what the supervisor passed in environment and descriptors, with the listening sockets.
+   Returns NULL or what is wrong. */
+const char *supervised_take(Supervised *s, ServeSockets *sockets);
 
 /* Starts to listen to the supervisor: a request to retire is delivered to `signals` as SIGHUP, the
    supervisor's end as SIGTERM. The handle does not keep the loop alive and closes with the runtime;

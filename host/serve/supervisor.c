@@ -3,7 +3,6 @@
 #include "base/container_of.h"
 #include "base/descriptor_limit.h"
 #include "core/signals.h"
-#include "net/listen.h"
 #include "serve/supervised.h"
 
 #include <errno.h>
@@ -43,17 +42,11 @@ static void close_all(Supervisor *s) {
   supervisor_ps_close(&s->ps);
 }
 
-static void stop_listening(Supervisor *s) {
-  if (s->children.listener < 0) return;
-  listen_end(s->children.listener);
-  s->children.listener = -1;
-}
-
 /* Ends when the last worker has. */
 static void stop(Supervisor *s) {
   if (!s->stopping) {
     s->stopping = true;
-    stop_listening(s);
+    serve_sockets_end(&s->sockets);
     s->coming = 0;
     for (unsigned i = 0; i < s->n_posts; i++) uv_timer_stop(&s->posts[i].restart);
     for (Child *w = s->children.first; w; w = w->next) child_stop(w);
@@ -99,11 +92,8 @@ static void begin_generation(Supervisor *s) {
 }
 
 static void say_where(const Supervisor *s) {
-  const char *host = s->options.host;
-  bool v6 = strchr(host, ':') != NULL;
-  printf("moonloop %s: serving %s on http://%s%s%s:%d with %u worker%s (Ctrl-C stops)\n",
-         ML_VERSION, s->options.app, v6 ? "[" : "", host, v6 ? "]" : "", s->port, s->n_posts,
-         s->n_posts == 1 ? "" : "s");
+  printf("moonloop %s: serving %s on %s with %u worker%s (Ctrl-C stops)\n", ML_VERSION,
+         s->options.app, s->shown, s->n_posts, s->n_posts == 1 ? "" : "s");
   fflush(stdout);
 }
 
@@ -270,7 +260,7 @@ static int open_workers(Supervisor *s, char **argv) {
   s->children = (ChildOwner){.loop = &s->loop,
                              .argv = argv,
                              .kill_after = s->options.kill_after,
-                             .listener = s->children.listener,
+                             .sockets = &s->sockets,
                              .errors = &s->errors,
                              .on_ready = on_ready,
                              .on_file = on_file,
@@ -320,6 +310,7 @@ static void serve(Supervisor *s, char **argv) {
 
 int supervisor_main(const SupervisorOptions *options, char **argv) {
   Supervisor s = {.options = *options};
+  char wrong[LISTEN_NAME_MAX + 128];
   signals_ignore_pipe(false);
   descriptor_limit_raise();
   int rc = uv_loop_init(&s.loop);
@@ -328,15 +319,14 @@ int supervisor_main(const SupervisorOptions *options, char **argv) {
     return 1;
   }
   error_lines_open(&s.errors, &s.loop);
-  int fd = listen_open(&s.loop, options->host, (uint16_t)options->port);
-  if (fd < 0) {
-    say(&s, "cannot listen on %s port %d: %s", options->host, options->port, uv_strerror(fd));
-    s.status = 1;
-  } else {
-    s.port = listen_port(fd);
-    s.children.listener = fd;
+  if (serve_sockets_open(&s.sockets, &s.loop, &options->where, wrong, sizeof wrong) &&
+      serve_sockets_start(&s.sockets, wrong, sizeof wrong)) {
+    serve_sockets_describe(&s.sockets, s.shown, sizeof s.shown);
     serve(&s, argv);
-    stop_listening(&s);
+    serve_sockets_end(&s.sockets);
+  } else {
+    say(&s, "%s", wrong);
+    s.status = 1;
   }
   if (s.children.board) {
     child_board_unmap(s.children.board);

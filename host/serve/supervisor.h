@@ -1,5 +1,5 @@
 /* `moonloop serve --workers N` and `--reload`: a process that runs no Lua, opens the listening
-   socket, and looks after the worker processes that serve on it. */
+   sockets, and looks after the worker processes that serve on them. */
 #ifndef ML_SUPERVISOR_H
 #define ML_SUPERVISOR_H
 
@@ -9,9 +9,8 @@
 
 /* All strings live as long as the supervisor. */
 typedef struct SupervisorOptions {
-  const char *app; /* the file name for messages */
-  const char *host;
-  int port;
+  const char *app;   /* the file name for messages */
+  ServeWhere where;  /* to listen */
   int workers;       /* how many; 0: one, because of `reload` */
   bool reload;       /* new ones when the code changes */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
@@ -43,7 +42,8 @@ typedef struct Supervisor {
   bool needs_terminal; /* if it has gone, that is what SIGHUP means */
   bool stopping;
   int status;
-  int port;
+  ServeSockets sockets;
+  char shown[1024]; /* where they listen, for people */
 } Supervisor;
 
 /* Serves as `options` say, with the command line `argv`, until SIGINT or SIGTERM. Returns the exit

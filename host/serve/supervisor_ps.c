@@ -63,8 +63,8 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
   }
   Buffer text = {0};
   bool ok = inspector_socket_question(fd) &&
-            buffer_printf(&text, "%cmoonloop %d: serves %s on port %d, %u workers\n",
-                          ANSWER_OF_SUPERVISOR, getpid(), s->options.app, s->port, s->n_posts) &&
+            buffer_printf(&text, "%cmoonloop %d: serves %s on %s, %u workers\n",
+                          ANSWER_OF_SUPERVISOR, getpid(), s->options.app, s->shown, s->n_posts) &&
             add_workers(s, &text);
   inspector_socket_answer(fd, text.data, ok ? text.len : 0);
   buffer_free(&text);

@@ -403,7 +403,8 @@ describe("moonloop ps of a supervisor", function()
     for number, conn in pairs(connections) do stuck[#stuck + 1] = ml.spawn(served.ask, conn, "/stuck", number) end
     server:wait_for("in the handler", 2)
     local text = server:ps()
-    assert.matches("^moonloop " .. server.pid .. ": serves app.lua on port " .. server.port .. ", 2 workers\n", text)
+    assert.matches(("^moonloop %s: serves app.lua on http://127.0.0.1:%d, 2 workers\n"):format(server.pid, server.port),
+      text)
     for number = 1, 2 do
       assert.matches("\nworker " .. number .. ", pid (%d+): serving, generation 1, up %d+%.%d s, 0 restarts, " ..
         "%d+ connections, %d+ requests\n  moonloop %1: 1 task, cpu [%d.]+ s\n  #%d+ GET /stuck: waits for sleep", text)

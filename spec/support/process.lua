@@ -40,11 +40,13 @@ end
 local Process = {}
 Process.__index = Process
 
---- Starts `moonloop ARGUMENTS`, behind the shell's words `before` ("ulimit -n 24;"). `process.pid` is
--- its number as a text; `process:line()` reads what it prints. A variable `process <close>` kills it.
-function M.start(arguments, before)
+--- Starts `moonloop ARGUMENTS`, behind the shell's words `before` ("ulimit -n 24;") and those of a program
+-- that becomes it, `through`. `process.pid` is its number as a text; `process:line()` reads what it prints. A
+-- variable `process <close>` kills it.
+function M.start(arguments, before, through)
   local errors = folders.file ""
-  local pipe = assert(io.popen(("%s echo $$; exec %s %s 2>>%s"):format(before or "", binary, arguments, errors.path)))
+  local command = "%s echo $$; exec %s %s %s 2>>%s"
+  local pipe = assert(io.popen(command:format(before or "", through or "", binary, arguments, errors.path)))
   return setmetatable({ pipe = pipe, pid = pipe:read("l"), error_file = errors }, Process)
 end
 

@@ -26,9 +26,15 @@ end
 --- Starts `moonloop serve app.lua` with `options` in a new folder, `path`, with the `files`, name to
 -- content. It is ended, and the folder gone, when the variable `<close>` is left. Where it says that it
 -- serves, `line` is that and `port` where; else it has ended, or will.
-function M.start(files, options)
+function M.start(files, options) return M.start_at("--port 0", files, options) end
+
+--- The same with the options `where`, which say where it listens. `through`: the arguments of as_service.c,
+-- which starts it.
+function M.start_at(where, files, options, through)
   local folder = folders.new(files)
-  local process = processes.start("serve app.lua --port 0 " .. (options or ""), ("cd '%s';"):format(folder.path))
+  if through then through = common.binary:gsub("[^/]+$", "spec/as_service ") .. through end
+  local process = processes.start(("serve app.lua %s %s"):format(where, options or ""),
+    ("cd '%s';"):format(folder.path), through)
   local line = process:line()
   local port = line and tonumber(line:match ":(%d+) ")
   return setmetatable({ folder = folder, path = folder.path, process = process, pid = process.pid, line = line,
@@ -54,6 +60,11 @@ end
 
 --- A response to GET, on a connection of its own.
 function Served:get(target) return assert(web.get(self.port, target or "/")) end
+
+--- The same from its Unix socket of that name in its folder.
+function Served:get_from(name, target)
+  return assert(web.ask(self.path .. "/" .. name, web.request("GET", target or "/")))
+end
 
 --- A connection to it.
 function Served:connect() return assert(common.rawtcp.connect(self.port)) end

@@ -25,7 +25,7 @@ static void set_timer(HttpServer *s, Timer *timer, double seconds, void (*fire)(
 /* --- the end of a pass --- */
 
 static void check_stopped(HttpServer *server) {
-  if (!server->stopping || server->listener_open || server->connections || server->pass.listed ||
+  if (!server->stopping || server->open_listeners || server->connections || server->pass.listed ||
       server->is_stopped)
     return;
   server->is_stopped = true;
@@ -73,7 +73,7 @@ static void publish_connections(HttpServer *server) {
 }
 
 static void sweep(Timer *timer);
-static void resume_accepting(HttpServer *server);
+static int resume_accepting(HttpServer *server);
 
 /* Slow clients are noticed a little late, by a look at all connections now and then, so that no
    timer has to be set for each request. */
@@ -128,8 +128,15 @@ void http_server_forget(HttpServer *server, HttpConnection *c) {
 
 static void on_connectable(uv_poll_t *poll, int status, int events);
 
-static void resume_accepting(HttpServer *server) {
-  if (server->fd >= 0) uv_poll_start(&server->listener, UV_READABLE, on_connectable);
+static int resume_accepting(HttpServer *server) {
+  int rc = 0;
+  for (HttpListener *l = server->listeners; l && !rc; l = l->next)
+    rc = uv_poll_start(&l->poll, UV_READABLE, on_connectable);
+  return rc;
+}
+
+static void pause_accepting(HttpServer *server) {
+  for (HttpListener *l = server->listeners; l; l = l->next) uv_poll_stop(&l->poll);
 }
 
 static void pause_is_over(Timer *timer) {
@@ -142,7 +149,7 @@ static void others_had_their_turn(Timer *timer) {
   resume_accepting(server);
 }
 
-/* May this process take the next client? All workers that wait at one listening socket are woken at
+/* May this process take the next client? All workers that wait at a listening socket are woken at
    once; one with more than its share steps back for a moment, and then takes what is left. */
 static bool has_turn(HttpServer *server) {
   if (!server->share || !child_board_is_over(server->share)) return true;
@@ -150,7 +157,7 @@ static bool has_turn(HttpServer *server) {
     server->left_by_others--;
     return true;
   }
-  uv_poll_stop(&server->listener);
+  pause_accepting(server);
   set_timer(server, &server->accept_pause, STEP_BACK_SECONDS, others_had_their_turn);
   return false;
 }
@@ -160,20 +167,21 @@ static bool has_turn(HttpServer *server) {
 static void on_connectable(uv_poll_t *poll, int status, int events) {
   (void)status;
   (void)events;
-  HttpServer *server = poll->data;
+  const HttpListener *listener = poll->data;
+  HttpServer *server = listener->server;
   for (int i = 0; i < ACCEPTS_A_PASS; i++) {
     if (server->n_connections >= server->limits.max_connections) {
       server->is_full = true;
-      uv_poll_stop(poll);
+      pause_accepting(server);
       return;
     }
     if (!has_turn(server)) return;
-    int fd = accept4(server->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(listener->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       server->left_by_others = 0;
       if (errno != EAGAIN) {
-        uv_poll_stop(poll);
+        pause_accepting(server);
         set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, pause_is_over);
       }
       return;
@@ -185,22 +193,31 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
 }
 
 static void on_listener_closed(uv_handle_t *handle) {
-  HttpServer *server = handle->data;
-  server->listener_open = false;
+  HttpListener *listener = handle->data;
+  HttpServer *server = listener->server;
+  free(listener);
+  if (!server) return;
+  server->open_listeners--;
   check_stopped(server);
 }
 
+/* Closes the sockets. `is_known`: the server waits until the handles are closed. */
+static void close_listeners(HttpServer *server, bool is_known) {
+  for (HttpListener *listener; (listener = server->listeners);) {
+    server->listeners = listener->next;
+    if (!is_known) listener->server = NULL;
+    uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
+    listen_close(&listener->socket);
+  }
+}
+
 void http_server_stop_accepting(HttpServer *server) {
-  if (server->fd < 0) return;
-  uv_close((uv_handle_t *)&server->listener, on_listener_closed);
-  close(server->fd);
-  server->fd = -1;
+  close_listeners(server, true);
   if (server->share) server->share->own->accepts = false;
 }
 
 /* Returns 0 or a libuv error. */
 static int open_buffers(HttpServer *server) {
-  server->fd = -1;
   server->pass.run = end_pass;
   server->in_pool.size = IN_BUFFER;
   server->out_pool.size = OUT_BUFFER;
@@ -209,22 +226,42 @@ static int open_buffers(HttpServer *server) {
   return server->read_buffer ? 0 : UV_ENOMEM;
 }
 
-int http_server_accept_on(HttpServer *server, int fd) {
-  int rc = open_buffers(server), port = listen_port(fd);
-  if (!rc && port < 0) rc = port;
-  if (!rc) rc = uv_poll_init_socket(&server->rt->loop, &server->listener, fd);
+/* Starts to listen on a socket, which is taken over. */
+static int open_listener(HttpServer *server, ListenSocket *socket, HttpListener **end) {
+  HttpListener *listener = calloc(1, sizeof *listener);
+  int rc = listener ? listen_start(socket, 0) : UV_ENOMEM, port = listen_port(socket->fd);
+  if (!rc) rc = uv_poll_init_socket(&server->rt->loop, &listener->poll, socket->fd);
   if (rc) {
-    close(fd);
-    free(server->read_buffer);
+    free(listener);
+    listen_close(socket);
     return rc;
   }
-  server->port = (uint16_t)port;
-  http_unsent_limit(fd); /* the connections inherit it */
-  server->fd = fd;
-  server->listener.data = server;
-  server->listener_open = true;
-  if (server->share) server->share->own->accepts = true;
-  return uv_poll_start(&server->listener, UV_READABLE, on_connectable);
+  listener->server = server;
+  listener->socket = *socket;
+  listener->poll.data = listener;
+  http_unsent_limit(socket->fd); /* the connections inherit it */
+  if (!server->port && port > 0) server->port = (uint16_t)port;
+  server->open_listeners++;
+  *end = listener;
+  return 0;
+}
+
+int http_server_accept_on(HttpServer *server, ListenSocket *sockets, unsigned n) {
+  int rc = open_buffers(server);
+  HttpListener **end = &server->listeners;
+  for (unsigned i = 0; i < n; i++) {
+    if (rc)
+      listen_close(&sockets[i]);
+    else if (!(rc = open_listener(server, &sockets[i], end)))
+      end = &(*end)->next;
+  }
+  if (!rc) rc = resume_accepting(server);
+  if (!rc && server->share) server->share->own->accepts = true;
+  if (rc) {
+    close_listeners(server, false);
+    free(server->read_buffer);
+  }
+  return rc;
 }
 
 /* --- without a socket --- */

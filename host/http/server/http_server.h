@@ -1,12 +1,21 @@
-/* An HTTP server: a listening socket, its connections, and an orderly end. */
+/* An HTTP server: its listening sockets, its connections, and an orderly end. */
 #ifndef ML_HTTP_SERVER_H
 #define ML_HTTP_SERVER_H
 
 #include "core/task_tally.h"
 #include "http/server/child_board.h"
 #include "http/server/http_connection.h"
+#include "net/listen.h"
 
 enum { HTTP_READ_BUFFER = 64 * 1024 };
+
+/* One of a server's listening sockets. */
+typedef struct HttpListener {
+  struct HttpListener *next;
+  HttpServer *server; /* NULL: it could not be opened with the others */
+  uv_poll_t poll;
+  ListenSocket socket;
+} HttpListener;
 
 struct HttpServer {
   Runtime *rt;
@@ -23,19 +32,18 @@ struct HttpServer {
   void (*stopped)(HttpServer *server);
   void *user;
   struct AccessLog *log; /* or NULL (access_log.h) */
-  ChildShare *share;     /* for a worker process that shares its listening socket; or NULL */
+  ChildShare *share;     /* for a worker process that shares its listening sockets; or NULL */
   HttpLimits limits;
   uint64_t max_whole_body; /* bytes that a handler may read in one piece, or HTTP_NO_LIMIT; applies
                               besides max_body, unless the route has its own limit */
 
   MemoryPort memory; /* for a server without a socket */
   uint64_t memory_connections;
-  uv_poll_t listener;
-  int fd; /* the listening socket, or -1 */
-  uint16_t port;
+  HttpListener *listeners; /* NULL: it does not accept, or not any more */
+  unsigned open_listeners; /* handles that are not closed yet */
+  uint16_t port;           /* of the first socket that has one, or 0 */
   bool stopping, is_stopped;
-  bool closes_idle;   /* stopping: idle connections are closed instead of answered once more */
-  bool listener_open; /* the handle is not closed yet */
+  bool closes_idle; /* stopping: idle connections are closed instead of answered once more */
 
   HttpConnection *connections;
   size_t n_connections;
@@ -56,16 +64,16 @@ struct HttpServer {
   BufferPool in_pool, out_pool, batch_pool;
 };
 
-/* Accepts from the listening socket `fd`, which it takes over even on failure. Returns 0 or a libuv
-   error. `server` is all zero except rt, router, handle, failed, tail, tasks, stopped, user, log,
-   share, limits and max_whole_body. */
-int http_server_accept_on(HttpServer *server, int fd);
+/* Accepts from the `n` sockets, which it takes over even on failure; those that are bound only
+   start to listen. Returns 0 or a libuv error. `server` is all zero except rt, router, handle,
+   failed, tail, tasks, stopped, user, log, share, limits and max_whole_body. */
+int http_server_accept_on(HttpServer *server, ListenSocket *sockets, unsigned n);
 
 /* The same without a socket: clients of this process connect to server->memory. Since these are not
    slow, no time limits are set for them. Returns 0 or a libuv error. */
 int http_server_accept_in_memory(HttpServer *server);
 
-/* Only closes the listening socket. One of the next three has to follow. */
+/* Only closes the listening sockets. One of the next three has to follow. */
 void http_server_stop_accepting(HttpServer *server);
 
 /* Stops accepting, closes idle connections, gives running requests `grace` seconds to end, then

@@ -18,9 +18,10 @@ local function report_code(file)
   end)
 end
 
-local function say_where(file, host, port, version)
-  local shown = host:find(":", 1, true) and "[" .. host .. "]" or host
-  io.stdout:write("moonloop ", version, ": serving ", file, " on http://", shown, ":", port, " (Ctrl-C stops)\n")
+local function say_where(file, addresses, version)
+  local last = table.remove(addresses)
+  local shown = #addresses > 0 and table.concat(addresses, ", ") .. " and " .. last or last
+  io.stdout:write("moonloop ", version, ": serving ", file, " on ", shown, " (Ctrl-C stops)\n")
   io.stdout:flush()
 end
 
@@ -48,6 +49,7 @@ end
 return function(file, opts, version)
   if is_worker then report_code(file) end
   local app = load.open_or_exit(file)
+  opts.listen = true
   local server, err = listen.open(app, opts, is_worker)
   if not server then
     io.stderr:write("moonloop: ", err.message, "\n")
@@ -59,7 +61,7 @@ return function(file, opts, version)
   if is_worker then
     supervised.ready(drain)
   else
-    say_where(file, opts.host, server.port, version)
+    say_where(file, server.addresses, version)
   end
   if signals.wait() == "SIGHUP" and is_worker then retire(server, drain) else stop(server, drain) end
   os.exit(0)

@@ -1,0 +1,53 @@
+/* The sockets on which `moonloop serve` listens: opened before any Lua runs, and before privileges
+   are given up; with workers, opened by the supervisor and inherited. */
+#ifndef ML_SERVE_SOCKETS_H
+#define ML_SERVE_SOCKETS_H
+
+#include "net/listen.h"
+
+enum { SERVE_SOCKETS_MAX = 64 };
+
+/* Where to listen, as the command line says. */
+typedef struct ServeWhere {
+  ListenAddress *list; /* --listen; or the one address of --host and --port */
+  unsigned n;
+  bool is_default; /* none of these options was given: sockets of systemd's come first */
+  bool is_host;    /* --host or --port was given */
+} ServeWhere;
+
+typedef struct ServeSockets {
+  ListenSocket list[SERVE_SOCKETS_MAX];
+  unsigned n;
+  bool is_taken; /* a server has them */
+} ServeSockets;
+
+/* The name under which the main runtime's registry keeps them, a light userdata. */
+#define SERVE_SOCKETS_KEY "moonloop.serve_sockets"
+
+/* Opens and binds them. False: nothing is open, and `wrong` of `size` bytes says why. */
+bool serve_sockets_open(ServeSockets *s, uv_loop_t *loop, const ServeWhere *where, char *wrong,
+                        size_t size);
+
+/* Starts to listen on all, for processes that inherit them. The same on failure. */
+bool serve_sockets_start(ServeSockets *s, char *wrong, size_t size);
+
+/* Ends listening for all processes, and closes them. */
+void serve_sockets_end(ServeSockets *s);
+
+/* Closes those that no server has taken. */
+void serve_sockets_close(ServeSockets *s);
+
+/* What a worker has to know of them: a letter for each, at most SERVE_SOCKETS_MAX and a 0. */
+void serve_sockets_letters(const ServeSockets *s, char *letters);
+
+/* A worker takes them from the descriptors `first` and following, as the letters say. False if
+   these are not sockets. */
+bool serve_sockets_inherit(ServeSockets *s, int first, const char *letters);
+
+/* Writes where they listen, for people: "http://127.0.0.1:8000 and unix:/run/app.sock". */
+void serve_sockets_describe(const ServeSockets *s, char *out, size_t size);
+
+/* The first port, or 0. */
+int serve_sockets_port(const ServeSockets *s);
+
+#endif
