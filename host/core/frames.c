@@ -80,6 +80,63 @@ bool frames_in_c_function(lua_State *L) {
   return guarded(read_is_c, L, &is_c) && is_c;
 }
 
+/* --- which C function --- */
+
+/* What the stack of Lua 5.4 has of a function: the start of a TValue, and of a CClosure. */
+typedef struct FunctionSlot {
+  union {
+    const struct CFunctionClosure *closure;
+    lua_CFunction function;
+    lua_Integer whole; /* for the size of the union */
+  } value;
+  unsigned char type;
+} FunctionSlot;
+
+typedef struct CFunctionClosure {
+  void *next;
+  unsigned char type, marked, n_upvalues;
+  void *gc_list;
+  lua_CFunction function;
+} CFunctionClosure;
+
+enum { TYPE_LIGHT = LUA_TFUNCTION | 1 << 4, TYPE_CLOSURE = LUA_TFUNCTION | 2 << 4 };
+
+static void read_function(lua_State *L, void *data) {
+  lua_CFunction *function = data;
+  lua_Debug ar;
+  if (!get(L, 0, &ar) || *ar.what != 'C') return;
+  /* A frame begins with where its function is on the stack. */
+  const FunctionSlot *slot = *(const FunctionSlot *const *)ar.i_ci;
+  if (slot->type == TYPE_LIGHT)
+    *function = slot->value.function;
+  else if ((slot->type & 0x3f) == TYPE_CLOSURE)
+    *function = slot->value.closure->function;
+}
+
+lua_CFunction frames_c_function(lua_State *L) {
+  lua_CFunction function = NULL;
+  return guarded(read_function, L, &function) ? function : NULL;
+}
+
+static int l_can_tell(lua_State *L) {
+  lua_pushboolean(L, frames_c_function(L) == l_can_tell);
+  return 1;
+}
+
+bool frames_can_tell_functions(lua_State *L) {
+  bool can = true;
+  for (int upvalues = 0; upvalues <= 1; upvalues++) {
+    if (upvalues) lua_pushnil(L);
+    lua_pushcclosure(L, l_can_tell, upvalues);
+    lua_call(L, 0, 1);
+    can = can && lua_toboolean(L, -1);
+    lua_pop(L, 1);
+  }
+  return can;
+}
+
+/* --- text --- */
+
 static void read_top(lua_State *L, void *data) {
   lua_Debug ar;
   if (!get(L, 0, &ar)) return;

@@ -10,6 +10,13 @@
 /* Is a C function on top of the stack? Safe in a signal handler of the thread that runs L. */
 bool frames_in_c_function(lua_State *L);
 
+/* The C function on top of the stack, or NULL: Lua code runs, or it cannot be told. Safe as above.
+   lua_getinfo would push the function, which is not. */
+lua_CFunction frames_c_function(lua_State *L);
+
+/* Is this Lua's memory laid out as frames_c_function expects? Calls a function. */
+bool frames_can_tell_functions(lua_State *L);
+
 /* Appends "in function 'find', called at app.lua:12" for the frame on top. */
 void frames_add_top(Text *text, lua_State *L);
 

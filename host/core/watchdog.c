@@ -1,5 +1,6 @@
 #include "core/watchdog.h"
 
+#include "core/blocking_call.h"
 #include "core/frames.h"
 #include "core/interrupt.h"
 #include "core/report.h"
@@ -34,6 +35,7 @@
 #define WANT_ANY 8u    /* whatever runs */
 
 #define MAX_FRAMES 12
+#define HINT_ROOM 300 /* bytes for add_hint */
 
 struct Watchdog {
   Interrupt interrupt;
@@ -60,6 +62,9 @@ struct Watchdog {
 
   /* the loop's thread only */
   bool reported; /* the running stretch was reported */
+  BlockingCalls calls;
+  BlockingHint hint;  /* what was running when a report was asked for */
+  uint32_t hint_from; /* the step that it is about */
   char label[200];
 };
 
@@ -168,6 +173,17 @@ static void add_headline(Watchdog *w, Text *text) {
   scheduler_ask_attention(&w->rt->scheduler);
 }
 
+/* "moonloop: os.execute blocks ..." if such a function was seen. */
+static void add_hint(Watchdog *w, Text *text) {
+  if (!w->hint.function) return;
+  text_add(text, "moonloop: ");
+  text_add(text, w->hint.function);
+  text_add(text, " blocks the whole loop; ");
+  text_add(text, w->hint.ours);
+  text_add(text, " would let other tasks run meanwhile\n");
+  w->hint.function = NULL;
+}
+
 /* Is there a request that concerns the running stretch? */
 static uint32_t wanted_now(Watchdog *w, Runtime *rt) {
   uint32_t wants = atomic_load(&w->wants);
@@ -187,7 +203,7 @@ static bool is_alone(const Runtime *rt) {
 /* In the signal handler: makes the report that the hook cannot make. */
 static void report_frames(Watchdog *w, Runtime *rt) {
   char memory[4096];
-  Text text = text_in(memory, sizeof memory - 1);
+  Text text = text_in(memory, sizeof memory - HINT_ROOM);
   add_headline(w, &text);
   text_add(&text, ", ");
   frames_add_top(&text, rt->scheduler.running);
@@ -197,7 +213,9 @@ static void report_frames(Watchdog *w, Runtime *rt) {
     text_add(&text, "\nin the coroutine that resumed it:");
     frames_add_all(&text, r->L, MAX_FRAMES);
   }
-  memory[text.len++] = '\n';
+  text.size = sizeof memory;
+  text_add(&text, "\n");
+  add_hint(w, &text);
   for (size_t at = 0; at < text.len;) {
     ssize_t n = write(STDERR_FILENO, memory + at, text.len - at);
     if (n <= 0) break;
@@ -205,10 +223,19 @@ static void report_frames(Watchdog *w, Runtime *rt) {
   }
 }
 
+/* The hook runs when the C function is over. */
+static void note_call(Watchdog *w, const Runtime *rt) {
+  uint32_t step = atomic_load_explicit(&rt->scheduler.step, memory_order_relaxed);
+  if (w->hint_from != step || !w->hint.function)
+    w->hint = blocking_calls_hint(&w->calls, rt->scheduler.running);
+  w->hint_from = step;
+}
+
 static bool watchdog_wanted(Interrupt *interrupt, Runtime *rt) {
   Watchdog *w = (Watchdog *)interrupt;
   uint32_t wants = wanted_now(w, rt);
   if (wants && is_alone(rt)) wants = atomic_fetch_and(&w->wants, WANT_BREAK) & WANT_BREAK;
+  if ((wants & WANT_REPORT) && rt->scheduler.running) note_call(w, rt);
   if (!(wants & WANT_FRAMES) || !rt->scheduler.running) return wants != 0;
   if (!(wants & WANT_ANY) && !frames_in_c_function(rt->scheduler.running)) return true;
   atomic_fetch_and(&w->wants, WANT_BREAK);
@@ -219,14 +246,16 @@ static bool watchdog_wanted(Interrupt *interrupt, Runtime *rt) {
 /* Protected, in the hook: (watchdog). */
 static int l_report(lua_State *L) {
   Watchdog *w = lua_touserdata(L, 1);
-  char memory[300];
-  Text text = text_in(memory, sizeof memory);
+  char memory[300], hint[HINT_ROOM];
+  Text text = text_in(memory, sizeof memory), added = text_in(hint, sizeof hint);
   add_headline(w, &text);
+  add_hint(w, &added);
   lua_pushstring(L, memory);
   lua_pushliteral(L, ":\n");
   states_push_traceback(L, 1);
   lua_pushliteral(L, "\n");
-  lua_concat(L, 4);
+  lua_pushstring(L, hint);
+  lua_concat(L, 5);
   report_print(w->rt, lua_tostring(L, -1));
   return 0;
 }
@@ -249,6 +278,7 @@ void watchdog_stretch_over(Watchdog *w) {
   char memory[300];
   Text text = text_in(memory, sizeof memory);
   w->reported = false;
+  w->hint.function = NULL;
   text_add(&text, "moonloop: ");
   text_add(&text, w->label);
   text_add(&text, " has let go of the loop after ");
@@ -303,6 +333,7 @@ int watchdog_start(Runtime *rt, double block, double cpu) {
   if (w->block_ns && w->block_ns / 5 < w->tick_ns) w->tick_ns = w->block_ns / 5;
   if (w->cpu_ns && w->cpu_ns / 5 < w->tick_ns) w->tick_ns = w->cpu_ns / 5;
   if (w->tick_ns < MIN_TICK_NS) w->tick_ns = MIN_TICK_NS;
+  blocking_calls_note(&w->calls, rt->L);
   interrupt_note_thread(rt);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);

@@ -60,6 +60,41 @@ io.stderr:write("after\n")]]
     assert.matches("has let go of the loop after [1-9]", output)
   end)
 
+  -- Opens a named pipe whose other end is opened later.
+  local FIFO = 'local _ = io.popen("sleep 1; echo >" .. fifo); io.open(fifo)'
+
+  it("says what to use in place of a function that blocks", function()
+    for call, hint in pairs {
+      ['os.execute "sleep 1"'] = "os.execute blocks the whole loop; ml.process.run would let other tasks run meanwhile",
+      ['io.popen("sleep 1"):read()'] = "file:read blocks the whole loop; ml.fs.open, or ml.process.spawn for a program",
+      ['for _ in io.popen("sleep 1"):lines() do end'] = "file:lines blocks the whole loop; ml.fs.open, or ml.process",
+      ['io.popen("sleep 1"):close()'] = "file:close blocks the whole loop; ml.fs.open, or ml.process.run for a program",
+      [FIFO] = "io.open blocks the whole loop; ml.fs.open, ml.fs.read or ml.fs.write would let other tasks run",
+      ['require "socket".sleep(1)'] = "LuaSocket blocks the whole loop; ml.net or ml.http would let other tasks run",
+    } do
+      local folder <close> = folders.new {}
+      local output = run(([[
+local fifo = %q
+os.execute("mkfifo " .. fifo)
+ml.spawn(ml.sleep, 100)
+ml.sleep(0)
+%s
+os.exit(0)]]):format(folder.path .. "/fifo", call))
+      assert.matches("\nmoonloop: " .. hint, output, 1, true)
+    end
+  end)
+
+  it("names no function of ours for one that computes", function()
+    local output = run [[
+ml.spawn(ml.sleep, 100)
+ml.sleep(0)
+local text = ("a"):rep(1200)
+text:find(".-.-b")
+os.exit(0)]]
+    assert.matches("in method 'find'", output)
+    assert.not_matches("blocks the whole loop", output)
+  end)
+
   it("does so for one that computes", function()
     local output = run [[
 local text = ("a"):rep(1200)
