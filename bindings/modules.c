@@ -22,6 +22,7 @@
 #include "bindings/serve/open.h"
 #include "bindings/sql/open.h"
 #include "bindings/test/open.h"
+#include "bindings/time/open.h"
 #include "bindings/web/open.h"
 #include "core/embedded.h"
 
@@ -37,6 +38,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.folder", luaopen_moonloop_folder},
     {"moonloop.test.limit", luaopen_moonloop_test_limit},
     {"moonloop.inspect", luaopen_moonloop_inspect},
+    {"moonloop.signal_listener", luaopen_moonloop_signal_listener},
     {"moonloop.signals", luaopen_moonloop_signals},
     {"moonloop.supervised", luaopen_moonloop_supervised},
     {"moonloop.web.core", luaopen_moonloop_web_core},
@@ -57,6 +59,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.process.core", luaopen_moonloop_process_core},
     {"moonloop.redis.core", luaopen_moonloop_redis_core},
     {"moonloop.schema.core", luaopen_moonloop_schema_core},
+    {"moonloop.time.dates", luaopen_moonloop_time_dates},
     {"moonloop.sql.pg", luaopen_moonloop_sql_pg},
     {"moonloop.sql.value", luaopen_moonloop_sql_value},
     {"moonloop.sql.sqlite", luaopen_moonloop_sql_sqlite},

@@ -85,7 +85,13 @@ static int l_core_now(lua_State *L) {
 
 /* time() -> whole seconds since 1970, including the jumps of a virtual clock, unlike os.time */
 static int l_core_time(lua_State *L) {
-  lua_pushinteger(L, clock_day_time(&runtime_of(L)->timers.clock) / 1000000000);
+  lua_pushinteger(L, clock_day_seconds(&runtime_of(L)->timers.clock));
+  return 1;
+}
+
+/* day_time() -> the same with a fraction: ml.time.now */
+static int l_core_day_time(lua_State *L) {
+  lua_pushnumber(L, (double)clock_day_time(&runtime_of(L)->timers.clock) / 1e9);
   return 1;
 }
 
@@ -307,6 +313,7 @@ int luaopen_moonloop_core(lua_State *L) {
                                        {"hook_coroutines", l_core_hook_coroutines},
                                        {"now", l_core_now},
                                        {"time", l_core_time},
+                                       {"day_time", l_core_day_time},
                                        {"spawn", l_core_spawn},
                                        {"spawn_for", l_core_spawn_for},
                                        {"current", l_core_current},

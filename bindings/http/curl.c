@@ -12,7 +12,6 @@
 #include <math.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 /* --- URLs in messages --- */
 
@@ -150,7 +149,8 @@ static int l_date(lua_State *L) {
   size_t n;
   const char *text = luaL_checklstring(L, 1, &n);
   int64_t seconds;
-  if (!http_date_parse(text, n, time(NULL), &seconds)) return 0;
+  if (!http_date_parse(text, n, clock_day_seconds(&runtime_of(L)->timers.clock), &seconds))
+    return 0;
   lua_pushinteger(L, seconds);
   return 1;
 }

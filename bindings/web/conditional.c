@@ -1,12 +1,12 @@
 /* moonloop.web.conditional: how a request's conditions and ranges select from a representation. */
 #include "bindings/web/open.h"
+#include "core/runtime.h"
 #include "http/http_conditional.h"
 #include "http/http_date.h"
 #include "http/http_range.h"
 
 #include <lauxlib.h>
 #include <string.h>
-#include <time.h>
 
 /* The header `name`, in lower case, of the table at `headers`, which keeps the string alive. */
 static HttpValue header(lua_State *L, int headers, const char *name) {
@@ -24,7 +24,8 @@ static HttpValue header(lua_State *L, int headers, const char *name) {
 static int l_wanted(lua_State *L) {
   const char *method = luaL_checkstring(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
-  HttpValidators is = {.modified = luaL_checkinteger(L, 4), .now = time(NULL)};
+  HttpValidators is = {.modified = luaL_checkinteger(L, 4),
+                       .now = clock_day_seconds(&runtime_of(L)->timers.clock)};
   is.etag.text = luaL_checklstring(L, 3, &is.etag.len);
   lua_Integer size = luaL_checkinteger(L, 5);
   bool is_get = !strcmp(method, "GET");
@@ -68,7 +69,8 @@ static int l_seconds(lua_State *L) {
   size_t n;
   const char *text = luaL_checklstring(L, 1, &n);
   int64_t seconds;
-  if (!http_date_parse(text, n, time(NULL), &seconds)) return 0;
+  if (!http_date_parse(text, n, clock_day_seconds(&runtime_of(L)->timers.clock), &seconds))
+    return 0;
   lua_pushinteger(L, seconds);
   return 1;
 }

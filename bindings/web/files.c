@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WEB_FILE "moonloop.web.file"
@@ -160,7 +159,7 @@ static int open_finish(lua_State *L, Task *t, void *op) {
   FileBox *box = file_job_done(L, job);
   if (job->error) return fail(L, box, job->root ? 2 : 1);
   /* A date in the future counts as now (RFC 9110 section 8.8.2.1). */
-  time_t now = time(NULL);
+  int64_t now = clock_day_seconds(&runtime_of(L)->timers.clock);
   ServedFile found = job->found;
   if (found.modified > now) found.modified = now;
   if (job->whole) found.size = job->data.len; /* it may have become shorter in the meantime */

@@ -43,6 +43,11 @@ static inline int64_t clock_day_time(const Clock *clock) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + ahead;
 }
 
+/* The same in whole seconds. */
+static inline int64_t clock_day_seconds(const Clock *clock) {
+  return clock_day_time(clock) / 1000000000;
+}
+
 /* Stops it: it shows the current time until clock_go. */
 static inline void clock_stop(Clock *clock) {
   clock->shows = clock_now(clock);

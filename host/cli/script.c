@@ -59,6 +59,7 @@ static void choose_signals(Script *s) {
      processes. */
   s->signals.second = is_worker ? SECOND_IS_AS_FIRST : is_prompt ? SECOND_ENDS_PROMPT : SECOND_ENDS;
   /* A server has its drain limit to end cleanly. */
+  s->signals.are_servers = command == CLI_SERVE;
   if (command == CLI_SERVE)
     s->signals.ends_at_hangup = !is_worker;
   else

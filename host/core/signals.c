@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,9 +21,21 @@ static struct {
   volatile sig_atomic_t unseen;     /* a signal that the loop has not been told of */
   volatile sig_atomic_t count; /* number of SIGINT and SIGTERM so far; for a prompt, SIGTERM only */
   volatile uint64_t interrupted_at; /* time of the last SIGINT at a prompt; 0: it was answered */
-  timer_t patience;                 /* sends another SIGTERM */
+  volatile uint64_t listened_at; /* time of the last one that a script listened for; 0: none yet */
+  timer_t patience;              /* sends another SIGTERM */
   bool has_patience;
 } caught;
+
+/* How soon a second SIGINT or SIGTERM ends a process whose script listens for them. */
+#define LISTENED_WITHIN_NS 1000000000ull
+
+/* What scripts listen for, by signal; the process's, since any thread may. */
+static struct {
+  atomic_int listeners;
+  atomic_bool untaken;   /* it came while somebody listened, and has not been given to a task */
+  atomic_bool passed_on; /* it is sent again, to have its usual effect */
+} listened[NSIG];
+static atomic_bool are_servers;
 
 Signals *signals_of(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, SIGNALS_KEY);
@@ -124,6 +137,16 @@ static void count_signal(Signals *s, int signum) {
     end_now(s, signum);
 }
 
+/* For a signal that a script listens for. */
+static void note_listened(Signals *s, int signum) {
+  uint64_t now = now_ns(), before = caught.listened_at;
+  if (signum != SIGHUP) {
+    if (before && now - before <= LISTENED_WITHIN_NS) end_now(s, signum);
+    caught.listened_at = now;
+  }
+  atomic_store(&listened[signum].untaken, true);
+}
+
 /* Of two signals, the one that asks for more is kept. */
 static bool outranks(int signum, int other) {
   return !other || other == SIGHUP || signum == SIGTERM;
@@ -141,6 +164,14 @@ static void on_os_signal(int signum, siginfo_t *info, void *context) {
     if (caught.unseen == SIGTERM) end_now(s, SIGTERM);
     return;
   }
+  if (signals_is_listened(signum)) {
+    note_listened(s, signum);
+    caught.loop_handler(signum);
+    return;
+  }
+  if (!atomic_exchange(&listened[signum].passed_on, false) && signum != SIGHUP &&
+      caught.listened_at && now_ns() - caught.listened_at <= LISTENED_WITHIN_NS)
+    end_now(s, signum);
   count_signal(s, signum);
   if (outranks(signum, caught.unseen)) caught.unseen = signum;
   if (signum == SIGTERM && caught.has_patience)
@@ -209,12 +240,30 @@ int signals_open(Signals *s, Runtime *rt) {
   caught.thread = pthread_self();
   caught.has_patience = s->patience && make_patience();
   caught.signals = s;
+  atomic_store(&are_servers, s->are_servers);
   for (int i = 0; i < n; i++) {
     int rc = catch_signal(s, &s->handles[i], signums[i]);
     if (rc) return rc;
   }
   return 0;
 }
+
+/* --- what scripts listen for --- */
+
+void signals_listen(int signum) { atomic_fetch_add(&listened[signum].listeners, 1); }
+
+void signals_listen_no_more(int signum) {
+  if (atomic_fetch_sub(&listened[signum].listeners, 1) > 1) return;
+  if (!atomic_exchange(&listened[signum].untaken, false) || !caught.signals) return;
+  atomic_store(&listened[signum].passed_on, true);
+  pthread_kill(caught.thread, signum);
+}
+
+bool signals_is_listened(int signum) { return atomic_load(&listened[signum].listeners) > 0; }
+
+void signals_was_taken(int signum) { atomic_store(&listened[signum].untaken, false); }
+
+bool signals_are_servers(void) { return atomic_load(&are_servers); }
 
 /* --- SIGPIPE --- */
 

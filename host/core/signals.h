@@ -36,6 +36,8 @@ typedef struct Signals {
   /* Seconds after which a SIGTERM ends the process if neither the loop nor a task has seen it
      because a C function blocks. 0: never. */
   unsigned patience;
+  /* A server acts on signals itself: its scripts must not listen for them. */
+  bool are_servers;
   /* the rest is its own */
   Runtime *rt;
   uv_signal_t handles[SIGNALS_CAUGHT];
@@ -70,6 +72,28 @@ void signals_raise(Signals *s, int signum);
 /* Adds a hook, which the caller owns, to the list; removes it. */
 void signals_add_hook(Signals *s, SignalHook *hook);
 void signals_remove_hook(SignalHook *hook);
+
+/* A script begins to listen for `signum`, in any runtime of the process: while one does, SIGINT,
+   SIGTERM and SIGHUP have no effect of their own, except that SIGINT or SIGTERM within a second of
+   another ends the process. */
+void signals_listen(int signum);
+
+/* Does one? Safe in signal handlers. */
+bool signals_is_listened(int signum);
+
+/* Does one? Safe in signal handlers. */
+bool signals_is_listened(int signum);
+
+/* It listens no more, and its libuv handle has been stopped. If it was the last, and a signal came
+   that was not taken, the signal has its usual effect now. */
+void signals_listen_no_more(int signum);
+
+/* A task has been given `signum`. */
+void signals_was_taken(int signum);
+
+/* Does the process serve, so that its scripts must not listen for the signals of servers? Any
+   thread. */
+bool signals_are_servers(void);
 
 /* SIGINT cancels this task from now on; with NULL everything, as at first. */
 void signals_set_foreground(Signals *s, TaskHandle *task);

@@ -1,6 +1,7 @@
 #include "inspect/inspector.h"
 
 #include "core/report.h"
+#include "core/signals.h"
 #include "inspect/dump.h"
 #include "inspect/inspector_socket.h"
 
@@ -165,7 +166,7 @@ static void on_os_signal(int signum) {
                  signum); /* hooks are set on the loop's thread only */
   } else if (inspector) {
     Runtime *rt = inspector->rt;
-    inspector->print = 1;
+    inspector->print = !signals_is_listened(signum); /* otherwise it is the script's */
     looked_into.loop_handler(signum);
     if (rt->scheduler.current && rt->scheduler.running) interrupt_arm(rt->scheduler.running, 1);
   }

@@ -42,6 +42,9 @@ local lazy = {
   process = "moonloop.process",
   redis = "moonloop.redis",
   sql = "moonloop.sql",
+  time = "moonloop.time",
+  every = "moonloop.time.every",
+  signal = "moonloop.core.signal",
 }
 
 return setmetatable(ml, {

@@ -72,7 +72,7 @@ describe("the names of", function()
   it("ml are on its page", function()
     local offered = reference.members(ml, true)
     for _, module in ipairs { "http", "json", "executor", "web", "redis", "sql", "schema", "password", "jwt",
-      "process", "settings" } do
+      "process", "settings", "time", "signal" } do
       assert(offered[module])
       offered[module] = nil
     end
@@ -97,7 +97,8 @@ describe("the names of", function()
     child:cancel()
   end)
 
-  for _, module in ipairs { "http", "json", "executor", "redis", "sql", "schema", "password", "process", "jwt" } do
+  for _, module in ipairs { "http", "json", "executor", "redis", "sql", "schema", "password", "process", "jwt",
+    "time", "signal" } do
     it("ml." .. module .. " are on its page", function()
       check_names(module .. ".md", "ml." .. module, true, ml[module])
     end)

@@ -144,7 +144,7 @@ __attribute__((always_inline)) static inline char *put_head(char *p, const HttpH
                                                             int status) {
   HttpDate *date = head->date;
   if (date) {
-    time_t now = time(NULL);
+    time_t now = date->clock->is_virtual ? clock_day_seconds(date->clock) : time(NULL);
     if (now != date->second) make_date(date, now);
   }
   if (date && status == 200) {

@@ -4,6 +4,7 @@
 #define ML_HTTP_RESPONSE_H
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include <stdint.h>
 #include <time.h>
 
@@ -11,6 +12,7 @@
    2026 06:12:16 GMT\r\n". */
 enum { HTTP_OK_LINE = 17, HTTP_DATE_LINE = 37 };
 typedef struct HttpDate {
+  const Clock *clock; /* the server's, which specs can make virtual */
   time_t second;
   char lines[HTTP_OK_LINE + HTTP_DATE_LINE + 1];
 } HttpDate;

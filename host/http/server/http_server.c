@@ -218,6 +218,7 @@ void http_server_stop_accepting(HttpServer *server) {
 
 /* Returns 0 or a libuv error. */
 static int open_buffers(HttpServer *server) {
+  server->date.clock = &server->rt->timers.clock;
   server->pass.run = end_pass;
   server->in_pool.size = IN_BUFFER;
   server->out_pool.size = OUT_BUFFER;

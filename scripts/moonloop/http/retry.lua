@@ -1,5 +1,6 @@
 --- Retries: which exchanges are tried again, and when.
 local arguments = require "moonloop.http.arguments"
+local core = require "moonloop.core"
 local curl = require "moonloop.http.curl"
 
 local raise = arguments.raise
@@ -57,7 +58,7 @@ local function asked_wait(res)
   if not value then return nil end
   if value:find("^%d+$") then return tonumber(value) end
   local date = curl.date(value)
-  return date and math.max(0, date - os.time())
+  return date and math.max(0, date - core.time())
 end
 
 --- Seconds until the next attempt, when attempt `n` of `request` gave `res` or `err`; nil: no more.

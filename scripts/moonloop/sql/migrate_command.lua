@@ -92,7 +92,7 @@ local function new(request)
     local made, message = folder.make(at == 1 and "/" or dir:sub(1, at - 1))
     if not made then fail(("cannot make the folder %s: %s"):format(dir, message)) end
   end
-  local number = files.next_number(files.list(dir), os.time())
+  local number = files.next_number(files.list(dir), core.time())
   local base = ("%s/%s_%s"):format(dir, number, name)
   write(base .. ".up.sql", "")
   write(base .. ".down.sql", "")

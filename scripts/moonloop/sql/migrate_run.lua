@@ -284,7 +284,7 @@ end
 local directions = {
   up = { next = next_up, note = function(conn, name, migration)
     need(conn:query(("insert into %s (name, sha256, applied_at) values ($1, $2, $3)"):format(name), migration.name,
-      migration.sha256, os.time()))
+      migration.sha256, core.time()))
   end },
   down = { next = next_down, note = function(conn, name, migration)
     need(conn:query(("delete from %s where name = $1"):format(name), migration.name))

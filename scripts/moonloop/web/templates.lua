@@ -20,7 +20,10 @@ local MOST = 256 -- pieces that a stream gathers before it writes them
 -- What templates have of Lua. The rest comes from the page, or from opts.globals.
 local LUA = { assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall,
   select = select, tonumber = tonumber, tostring = tostring, type = type, math = math, string = string,
-  table = table, utf8 = utf8, os = { date = os.date, time = os.time } }
+  table = table, utf8 = utf8, os = {
+    date = function(format, t) return os.date(format, t or core.time()) end,
+    time = function(t) return t and os.time(t) or core.time() end,
+  } }
 
 -- --- reading ---
 
