@@ -4,6 +4,7 @@
 #include "bindings/class.h"
 #include "bindings/process/open.h"
 #include "bindings/process/process_spec.h"
+#include "bindings/stream/stream_object.h"
 #include "core/task.h"
 #include "core/wait.h"
 
@@ -188,8 +189,18 @@ static int l_close(lua_State *L) {
 
 static int l_gc(lua_State *L) {
   ProcessBox *box = luaL_checkudata(L, 1, PROCESS);
-  if (box->process) process_release(box->process);
+  Process *p = box->process;
+  if (!p) return 0;
   box->process = NULL;
+#ifdef ML_DEBUG
+  if (!p->exited) {
+    char name[100];
+    describe(p, name, sizeof name);
+    lua_warning(L, name, 1);
+    lua_warning(L, " was neither waited for nor closed before it was collected", 0);
+  }
+#endif
+  process_release(p);
   return 0;
 }
 
@@ -200,6 +211,29 @@ static int l_kill(lua_State *L) {
   Process *p = check_process(L);
   lua_pushboolean(L, process_kill(p, (int)luaL_checkinteger(L, 2)));
   return 1;
+}
+
+/* process:stream(number) -> stream | nil, err: our end of the pipe of its descriptor 0, 1 or 2,
+   once; nil alone: there is none. */
+static int l_stream(lua_State *L) {
+  static const char *const names[] = {"input", "output", "error"};
+  Process *p = check_process(L);
+  lua_Integer which = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, which >= 0 && which <= 2, 2, "no standard descriptor");
+  if (p->own_ends[which] < 0) return 0;
+  char name[64];
+  snprintf(name, sizeof name, "the standard %s of '%s'", names[which], p->name);
+  int error = stream_object_push_pipe(L, p->own_ends[which], which > 0, which == 0, name);
+  process_take_end(p, (int)which);
+  if (!error) return 1;
+  return ml_error_return(L, "process", uv_err_name(error), "opening %s: %s", name,
+                         uv_strerror(error));
+}
+
+/* process:stop(): ends it, and waits for nothing */
+static int l_stop(lua_State *L) {
+  process_end(check_process(L), PROCESS_ENDED);
+  return 0;
 }
 
 /* process:pid() -> integer */
@@ -224,8 +258,9 @@ int luaopen_moonloop_process_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"start", l_start}, {"signal_number", l_signal_number}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"wait", l_wait}, {"finish", l_finish}, {"close", l_close},
-                                     {"kill", l_kill}, {"pid", l_pid},       {NULL, NULL}};
-  class_make(L, PROCESS, methods, l_gc, NULL);
+                                     {"kill", l_kill}, {"stream", l_stream}, {"stop", l_stop},
+                                     {"pid", l_pid},   {NULL, NULL}};
+  class_make(L, PROCESS, methods, l_gc, l_close);
   luaL_newlib(L, functions);
   return 1;
 }

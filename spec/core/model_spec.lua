@@ -5,7 +5,7 @@ local folders = require "spec.support.folder"
 
 local document = folders.read "doc/concurrency.md"
 
---- The cases of the rules; IO-05, subprocesses, is not a feature yet.
+--- The cases of the rules.
 local cases = [[
 TK-01 TK-02 TK-03 TK-04 TK-05 TK-07 TK-10 TK-11 TK-13
 CX-01 CX-02 CX-03 CX-04 CX-05 CX-06 CX-07 CX-08 CX-09 CX-10 CX-11 CX-12 CX-13 CX-15 CX-16 CX-19
@@ -16,7 +16,7 @@ WA-01 WA-04 SH-01 SH-02 SH-05
 SE-01 SE-03 SE-04 SE-05 SE-07 SE-09 LK-01 EV-01
 QU-01 QU-03 QU-04 QU-06 QU-09 QU-12 QU-13 QU-14
 EX-01 EX-02 EX-03 EX-04 EX-06 EX-08
-LP-01 IO-01 IO-06
+LP-01 IO-01 IO-05 IO-06
 ]]
 
 describe("doc/concurrency.md", function()

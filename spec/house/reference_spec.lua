@@ -156,6 +156,12 @@ describe("the names of", function()
     end)
   end)
 
+  it("the objects of ml.process are on its page", function()
+    local p <close> = assert(ml.process.spawn { "true" })
+    check_names("process.md", "p", false, p)
+    check_names("process.md", "result", true, assert(ml.process.run { "true" }), { signal = "TERM" })
+  end)
+
   it("schemas are on schema.md", function()
     local schema = ml.schema.any()
     local offered = reference.members(getmetatable(schema).__index, true)

@@ -20,11 +20,12 @@ end
 
 --- Runs Lua code, behind a first line that makes `ml` known, as `moonloop run [OPTIONS] FILE`. Gives
 -- what it printed on both channels, with the file's name shown as SCRIPT, and its exit status. Without
--- options there are no reports of what holds up the loop, which a busy machine can.
-function M.run(code, options)
+-- options there are no reports of what holds up the loop, which a busy machine can. `before` is for the shell
+-- to do first: "ulimit -n 24;".
+function M.run(code, options, before)
   local script <close> = folders.file('local ml = require "moonloop"\n' .. code)
-  local command = "timeout %d %s run %s '%s'"
-  local output, status = M.sh(command:format(LIMIT, binary, options or "--block-limit 0", script.path))
+  local command = "%s exec timeout %d %s run %s '%s'"
+  local output, status = M.sh(command:format(before or "", LIMIT, binary, options or "--block-limit 0", script.path))
   return (output:gsub(script.path:gsub("%p", "%%%0"), "SCRIPT")), status
 end
 
