@@ -273,6 +273,15 @@ static int l_log_id(lua_State *L) {
   return 0;
 }
 
+/* root_path() -> the root path of the server whose request the running task, or one that has
+   started it, handles; or "" */
+static int l_root_path(lua_State *L) {
+  const HttpConnection *c = NULL;
+  for (const Task *t = task_current(L); t && !c; t = t->parent) c = http_handler_connection(t);
+  lua_pushstring(L, c && c->server->root_path ? c->server->root_path : "");
+  return 1;
+}
+
 /* is_stopping() -> is the server of the running handler's request taking no more requests? */
 static int l_is_stopping(lua_State *L) {
   const Task *t = task_current(L);
@@ -363,6 +372,7 @@ int luaopen_moonloop_web_core(lua_State *L) {
                                        {"allowed", web_request_allowed},
                                        {"log_id", l_log_id},
                                        {"is_stopping", l_is_stopping},
+                                       {"root_path", l_root_path},
                                        {"on_session", web_request_on_session},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

@@ -25,6 +25,8 @@ enum {
   FIELD_QUERY_STRING,
   FIELD_HOST,
   FIELD_URL,
+  FIELD_SCHEME,
+  FIELD_ROOT_PATH,
   FIELD_SESSION,
   FIELD_VALID
 };
@@ -45,12 +47,28 @@ static WebRequest *check_by_address(lua_State *L, int address) {
 
 /* --- making it --- */
 
+/* What a trusted proxy has said of it. */
+static void set_forwarded(WebRequest *req, const HttpForwarded *f, uint32_t from) {
+  req->client = f->client;
+  if (f->name.len) req->client_name = (HttpSpan){f->name.at - from, f->name.len};
+  if (f->host.len) req->forwarded_host = (HttpSpan){f->host.at - from, f->host.len};
+  req->forwarded_port = f->port;
+  if (f->scheme != HTTP_SCHEME_UNSAID) req->is_https = f->scheme == HTTP_SCHEME_HTTPS;
+}
+
 void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   HttpRequest *r = &c->request;
+  const HttpServer *server = c->server;
   uint32_t from = r->target.at, size = r->headers.at + r->headers.len - from;
-  WebRequest *req = lua_newuserdatauv(L, sizeof *req + size, VALUES);
+  WebRequest *req = lua_newuserdatauv(L, sizeof *req + size + server->root_path_len, VALUES);
   req->number = c->number;
-  req->peer = c->peer;
+  req->client = c->peer;
+  req->client_name.len = req->forwarded_host.len = req->forwarded_port = 0;
+  req->root_at = size;
+  req->root_len = (uint16_t)server->root_path_len;
+  req->is_https = false;
+  if (server->root_path_len) memcpy(req->head + size, server->root_path, server->root_path_len);
+  if (c->forwarded) set_forwarded(req, c->forwarded, from);
   req->path = (HttpSpan){r->path.at - from, r->path.len};
   req->query = (HttpSpan){r->query.at - from, r->query.len};
   req->headers = (HttpSpan){r->headers.at - from, r->headers.len};
@@ -202,6 +220,12 @@ static int l_request_index(lua_State *L) {
   case FIELD_URL:
     web_request_push_url(L, req);
     break;
+  case FIELD_SCHEME:
+    web_request_push_scheme(L, req);
+    break;
+  case FIELD_ROOT_PATH:
+    web_request_push_root_path(L, req);
+    break;
   case FIELD_SESSION:
     return load_session(L);
   case FIELD_VALID:
@@ -338,9 +362,9 @@ static int l_request_chunks(lua_State *L) {
 }
 
 void web_request_open(lua_State *L) {
-  static const char *const fields[] = {"method", "path",   "params",  "query",  "headers",
-                                       "body",   "client", "id",      "target", "query_string",
-                                       "host",   "url",    "session", "valid",  NULL};
+  static const char *const fields[] = {
+      "method",       "path", "params", "query",  "headers",   "body",    "client", "id", "target",
+      "query_string", "host", "url",    "scheme", "root_path", "session", "valid",  NULL};
   luaL_newmetatable(L, WEB_REQUEST);
   lua_newtable(L);
   for (int i = 0; fields[i]; i++) { /* in the order of FIELD_METHOD, ... */

@@ -7,11 +7,17 @@
 /* The object owns a copy of the request's head. */
 typedef struct WebRequest {
   uint64_t number;
-  ByteStreamPeer peer;
+  ByteStreamPeer client;
   HttpSpan path, query, headers; /* in `head` */
-  uint16_t allowed;              /* RouteMatch.allowed */
+  HttpSpan client_name;    /* instead of an address (http_forwarded.h); len 0: there is none */
+  HttpSpan forwarded_host; /* the same for the host */
+  uint16_t forwarded_port;
+  uint16_t root_len; /* bytes of the server's root path, at the end of `head` */
+  uint32_t root_at;
+  uint16_t allowed; /* RouteMatch.allowed */
   uint8_t method;
   bool path_escaped;
+  bool is_https;
   char head[];
 } WebRequest;
 
@@ -33,7 +39,8 @@ void web_request_push_params(lua_State *L, const HttpConnection *c);
 
 /* Push what is made of the head when it is first asked for: `target` as it was sent, `path`
    decoded, `query` as a table and as text, `headers` as a table, `client` as {host = "127.0.0.1",
-   port = 54321}; `host` of the target or the Host header, or nil; `url` with scheme and host. */
+   port = 54321}; `host` of the target or the Host header, or nil; `url` with scheme and host;
+   `root_path` or "". A trusted proxy decides about client, scheme and host. */
 void web_request_push_target(lua_State *L, const WebRequest *req);
 void web_request_push_path(lua_State *L, const WebRequest *req);
 void web_request_push_query(lua_State *L, const WebRequest *req);
@@ -42,6 +49,8 @@ void web_request_push_headers(lua_State *L, const WebRequest *req);
 void web_request_push_client(lua_State *L, const WebRequest *req);
 void web_request_push_host(lua_State *L, const WebRequest *req);
 void web_request_push_url(lua_State *L, const WebRequest *req);
+void web_request_push_scheme(lua_State *L, const WebRequest *req);
+void web_request_push_root_path(lua_State *L, const WebRequest *req);
 
 /* Pushes the text in lower case. */
 void web_request_push_lower(lua_State *L, const char *text, size_t n);

@@ -133,18 +133,31 @@ void web_request_set_client_metatable(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
-/* {host = "127.0.0.1", port = 54321} */
-void web_request_push_client(lua_State *L, const WebRequest *req) {
+static void push_client_host(lua_State *L, const WebRequest *req) {
   char host[INET6_ADDRSTRLEN] = "";
-  bool v6 = req->peer.any.sa_family == AF_INET6;
-  if (v6)
-    inet_ntop(AF_INET6, &req->peer.v6.sin6_addr, host, sizeof host);
+  if (req->client_name.len) {
+    lua_pushlstring(L, req->head + req->client_name.at, req->client_name.len);
+    return;
+  }
+  if (req->client.any.sa_family == AF_INET6)
+    inet_ntop(AF_INET6, &req->client.v6.sin6_addr, host, sizeof host);
+  else if (req->client.any.sa_family == AF_UNIX)
+    strcpy(host, "unix");
   else
-    inet_ntop(AF_INET, &req->peer.v4.sin_addr, host, sizeof host);
-  lua_createtable(L, 0, 2);
+    inet_ntop(AF_INET, &req->client.v4.sin_addr, host, sizeof host);
   lua_pushstring(L, host);
+}
+
+/* {host = "127.0.0.1", port = 54321}. The host of one that has no address is "unix", or the name
+   that its proxy gives it. */
+void web_request_push_client(lua_State *L, const WebRequest *req) {
+  in_port_t port = req->client.any.sa_family == AF_INET6  ? req->client.v6.sin6_port
+                   : req->client.any.sa_family == AF_INET ? req->client.v4.sin_port
+                                                          : 0;
+  lua_createtable(L, 0, 2);
+  push_client_host(L, req);
   lua_setfield(L, -2, "host");
-  lua_pushinteger(L, ntohs(v6 ? req->peer.v6.sin6_port : req->peer.v4.sin_port));
+  lua_pushinteger(L, ntohs(port));
   lua_setfield(L, -2, "port");
   web_request_set_client_metatable(L);
 }
@@ -179,7 +192,7 @@ static size_t authority_end(const WebRequest *req) {
 
 /* Host and port as the client wrote them. A host in the target takes precedence (RFC 9112 section
    3.2.2). */
-void web_request_push_host(lua_State *L, const WebRequest *req) {
+static void push_own_host(lua_State *L, const WebRequest *req) {
   size_t end = authority_end(req);
   if (end) {
     const char *host = (const char *)memchr(req->head, ':', end) + 3;
@@ -197,12 +210,55 @@ void web_request_push_host(lua_State *L, const WebRequest *req) {
   lua_pushnil(L);
 }
 
-void web_request_push_url(lua_State *L, const WebRequest *req) {
-  web_request_push_target(L, req);
-  if (authority_end(req)) return;
-  web_request_push_host(L, req);
-  if (lua_isnil(L, -1))
-    lua_pop(L, 1);
+/* Is there a port in "host", "host:port", "[::1]" or "[::1]:port"? */
+static bool has_port(const char *host, size_t n) {
+  const char *colon = memrchr(host, ':', n);
+  return colon && host[n - 1] != ']';
+}
+
+/* What a trusted proxy says comes first. */
+void web_request_push_host(lua_State *L, const WebRequest *req) {
+  size_t n;
+  if (req->forwarded_host.len)
+    lua_pushlstring(L, req->head + req->forwarded_host.at, req->forwarded_host.len);
   else
-    lua_pushfstring(L, "http://%s%s", lua_tostring(L, -1), lua_tostring(L, -2));
+    push_own_host(L, req);
+  uint16_t port = req->forwarded_port;
+  const char *host = lua_tolstring(L, -1, &n);
+  if (!host || !port || port == (req->is_https ? 443 : 80) || has_port(host, n)) return;
+  lua_pushfstring(L, "%s:%d", host, (int)port);
+}
+
+void web_request_push_scheme(lua_State *L, const WebRequest *req) {
+  lua_pushstring(L, req->is_https ? "https" : "http");
+}
+
+void web_request_push_root_path(lua_State *L, const WebRequest *req) {
+  lua_pushlstring(L, req->head + req->root_at, req->root_len);
+}
+
+/* With a root path, or a host that a proxy has named, the target is not the end of the URL that
+   the client has asked for. */
+void web_request_push_url(lua_State *L, const WebRequest *req) {
+  bool is_plain = !req->root_len && !req->forwarded_host.len;
+  if (!target_length(req) || (is_plain && authority_end(req))) {
+    web_request_push_target(L, req);
+    return;
+  }
+  web_request_push_host(L, req);
+  if (lua_isnil(L, -1) || *req->head == '*') {
+    web_request_push_target(L, req);
+    return;
+  }
+  luaL_Buffer b;
+  int host = lua_gettop(L);
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, req->is_https ? "https://" : "http://");
+  lua_pushvalue(L, host);
+  luaL_addvalue(&b);
+  luaL_addlstring(&b, req->head + req->root_at, req->root_len);
+  luaL_addlstring(&b, req->head + req->path.at, req->path.len);
+  if (req->query.at && req->head[req->query.at - 1] == '?') luaL_addchar(&b, '?');
+  luaL_addlstring(&b, req->head + req->query.at, req->query.len);
+  luaL_pushresult(&b);
 }

@@ -23,6 +23,8 @@ static int l_server_gc(lua_State *L) {
   if (*server) {
     signals_remove_hook(&(*server)->on_signal);
     buffer_free(&(*server)->log.log.lines);
+    http_trust_free(&(*server)->http.trust);
+    free((*server)->http.root_path);
   }
   free(*server);
   *server = NULL;
@@ -85,6 +87,37 @@ static int l_limit(lua_State *L) {
   return 1;
 }
 
+/* The options trusted_proxies, proxy_protocol and root_path of the table at `index`, which
+   web/proxy_options.lua has checked. */
+static void take_proxy_options(lua_State *L, int index, HttpServer *http) {
+  size_t n;
+  if (lua_getfield(L, index, "trusted_proxies") == LUA_TTABLE) {
+    for (lua_Integer i = 1; lua_rawgeti(L, -1, i) == LUA_TSTRING; i++) {
+      const char *text = lua_tolstring(L, -1, &n);
+      if (!http_trust_add(&http->trust, text, n)) luaL_error(L, "trusted_proxies: %s", text);
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  lua_getfield(L, index, "proxy_protocol");
+  http->proxy_protocol = lua_toboolean(L, -1);
+  if (lua_getfield(L, index, "root_path") == LUA_TSTRING) {
+    const char *path = lua_tolstring(L, -1, &n);
+    http->root_path = n ? strdup(path) : NULL;
+    http->root_path_len = http->root_path ? n : 0;
+    if (n && !http->root_path) luaL_error(L, "not enough memory");
+  }
+  lua_pop(L, 3);
+}
+
+/* is_proxy(text): can the text be an item of trusted_proxies? */
+static int l_is_proxy(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  lua_pushboolean(L, http_trust_is(text, n));
+  return 1;
+}
+
 /* Makes a server for the router at 1 with the limits at `index`, and pushes it. It serves after
    start_server. */
 static WebServer *new_server(lua_State *L, int index) {
@@ -112,6 +145,7 @@ static WebServer *new_server(lua_State *L, int index) {
   web_server_end_watch(server);
   server->http.user = web;
   server->http.limits = limits;
+  take_proxy_options(L, index, &server->http);
   server->http.max_whole_body = is_body_limited ? HTTP_NO_LIMIT : HTTP_MAX_WHOLE_BODY;
   return server;
 }
@@ -345,6 +379,8 @@ void web_server_open(lua_State *L, Web *web) {
   lua_setfield(L, -2, "serve_in_memory");
   lua_pushcfunction(L, l_limit);
   lua_setfield(L, -2, "limit");
+  lua_pushcfunction(L, l_is_proxy);
+  lua_setfield(L, -2, "is_proxy");
   lua_pushcfunction(L, l_limit_names);
   lua_setfield(L, -2, "limit_names");
 }

@@ -53,6 +53,14 @@ static void push_listen_options(lua_State *L, const CliRequest *r) {
   lua_newtable(L);
   lua_pushstring(L, r->access_log);
   lua_setfield(L, -2, "access_log");
+  lua_pushstring(L, r->trusted_proxies);
+  lua_setfield(L, -2, "trusted_proxies");
+  lua_pushstring(L, r->root_path);
+  lua_setfield(L, -2, "root_path");
+  if (r->proxy_protocol) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "proxy_protocol");
+  }
   if (r->docs) {
     lua_pushboolean(L, true);
     lua_setfield(L, -2, "docs");

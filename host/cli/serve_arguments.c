@@ -75,6 +75,16 @@ static const char *set_access_log(OptionReader *reader, const char *v) {
   return NULL;
 }
 
+static const char *set_trusted_proxies(OptionReader *reader, const char *v) {
+  reader->request->trusted_proxies = v;
+  return NULL;
+}
+
+static const char *set_root_path(OptionReader *reader, const char *v) {
+  reader->request->root_path = v;
+  return NULL;
+}
+
 static const struct ServeOption {
   const char *name;
   const char *(*set)(OptionReader *reader, const char *v);
@@ -87,6 +97,8 @@ static const struct ServeOption {
     {"--cpu-limit", set_cpu_limit},
     {"--access-log", set_access_log},
     {"--kill-after", set_kill_after},
+    {"--trusted-proxies", set_trusted_proxies},
+    {"--root-path", set_root_path},
 };
 
 static const struct ServeOption *find_option(const char *arg) {
@@ -123,10 +135,11 @@ static const char *set_limit(OptionReader *reader, const HttpLimit *limit, const
 /* Reports an unknown option, and suggests a similar one. */
 static const char *unknown_option(OptionReader *reader, const char *option) {
   enum { OPTIONS = sizeof serve_options / sizeof *serve_options };
-  const char *names[OPTIONS + HTTP_LIMITS + 2] = {"reload", "docs"};
-  size_t n = 2, length = strcspn(option, "=");
+  const char *names[OPTIONS + HTTP_LIMITS + 3] = {"reload", "docs", "proxy-protocol"};
+  size_t n = 3, length = strcspn(option, "=");
   char name[40], near[40] = "";
-  if (option_is(option, "--reload") || option_is(option, "--docs"))
+  if (option_is(option, "--reload") || option_is(option, "--docs") ||
+      option_is(option, "--proxy-protocol"))
     return option_wrong(reader, "serve: %.*s takes no value: '%s'", (int)length, option, option);
   for (size_t i = 0; i < OPTIONS; i++) names[n++] = serve_options[i].name + 2;
   for (size_t i = 0; i < HTTP_LIMITS; i++) names[n++] = http_limits[i].name;

@@ -221,6 +221,8 @@ describe("moonloop", function()
         ["serve a.lua --workers 2 --kill-after=-1"] = "--kill-after must be a number of seconds, not '-1'",
         ["serve a.lua --workers=two"] = "serve: --workers must be auto or a number from 1 to 256, not 'two'",
         ["serve a.lua --workers"] = "serve: --workers needs a value",
+        ["serve a.lua --proxy-protocol=v1"] = "serve: --proxy-protocol takes no value: '--proxy-protocol=v1'",
+        ["serve a.lua --root-path"] = "serve: --root-path needs a value",
         ["serve a.lua --reload=yes"] = "serve: --reload takes no value: '--reload=yes'",
         ["serve a.lua --prot 1"] = "serve: unknown option '--prot' (did you mean '--port'?)",
         ["serve a.lua --max-boddy 1"] = "serve: unknown option '--max-boddy' (did you mean '--max-body'?)",

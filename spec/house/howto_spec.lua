@@ -1,6 +1,7 @@
 -- doc/how-to against the project: its examples run, and its proxy and its service are taken by nginx and systemd.
 local examples = require "spec.support.examples"
 local folders = require "spec.support.folder"
+local haproxy = require "spec.support.haproxy"
 local lfs = require "lfs"
 local ml = require "moonloop"
 local processes = require "spec.support.process"
@@ -40,40 +41,96 @@ describe("doc/how-to", function()
   end
 end)
 
-describe("the proxy of behind-a-proxy.md", function()
-  if not servers.is_there() then return pending "nginx is not installed" end
+--- A port that nobody listens on.
+local function free_port()
+  local free <close> = rawtcp.listen()
+  return free.port
+end
 
-  it("passes on who asked, and events as they come", function()
-    local text = block("behind-a-proxy.md", "lua")
-    local app = assert(load(text, "=behind-a-proxy.md"))()
+--- The configuration with the ports of the server and of the proxy.
+local function configured(text, behind, port)
+  local n, m
+  text, n = text:gsub("127%.0%.0%.1:8000", "127.0.0.1:" .. behind)
+  text, m = text:gsub("127%.0%.0%.1:8080", "127.0.0.1:" .. port)
+  assert.same({ 1, 1 }, { n, m })
+  return text
+end
+
+local function client_of(port)
+  return ml.http.client { base_url = "http://127.0.0.1:" .. port, timeout = 60,
+    retries = { attempts = 200, base = 0.02, max = 0.1 } }
+end
+
+describe("the proxies of behind-a-proxy.md", function()
+  local page = folders.read(FOLDER .. "behind-a-proxy.md")
+  local config = {} -- of HAProxy, in the page's order
+  for text in page:gmatch "\n```haproxy\n(.-)\n```" do config[#config + 1] = text end
+
+  --- Calls f(port, client) with the page's app behind a proxy that `start(text)` starts.
+  local function behind(start, text, opts, f)
+    local app = assert(load(block("behind-a-proxy.md", "lua"), "=behind-a-proxy.md"))()
     app:get("/events", function()
       return ml.web.events(function(send)
         send "first"
         ml.sleep(math.huge) -- until the client has seen it
       end)
     end)
-    local server = assert(ml.web.listen(app, { port = 0 }))
-    local free = rawtcp.listen()
-    local port = free.port
-    free:close()
-    local config, n = block("behind-a-proxy.md", "nginx"):gsub("127%.0%.0%.1:8000", "127.0.0.1:" .. server.port)
-    assert.equal(1, n)
-    config, n = config:gsub("127%.0%.0%.1:8080", "127.0.0.1:" .. port)
-    assert.equal(1, n)
-    local nginx <close> = servers.start(config)
-    assert(nginx.pid)
-    local client = ml.http.client { base_url = "http://127.0.0.1:" .. port,
-      retries = { attempts = 100, base = 0.02, max = 0.1 } }
-    local res = assert(client:get("/whoami", { headers = { Host = "shop.example" } }))
-    assert.same({ address = "127.0.0.1", scheme = "http", host = "shop.example" }, res:json())
-    assert.matches("^%x+$", res.headers["x-request-id"])
-    local first = ""
-    for chunk in assert(client:get("/events", { stream = true })):chunks() do
-      first = first .. chunk
-      if first == "data: first\n\n" then break end
-    end
+    opts.port = 0
+    local server = assert(ml.web.listen(app, opts))
+    local port = free_port()
+    local proxy <close> = start(configured(text, server.port, port))
+    assert(proxy.pid)
+    local client = client_of(port)
+    f(port, client)
     client:close()
     server:stop(0)
+  end
+
+  --- Who it is that asks with headers that pretend to be another.
+  local function whoami(client, headers)
+    headers.Host = "shop.example"
+    local res = assert(client:get("/whoami", { headers = headers }))
+    assert.equal(200, res.status, res.body)
+    return res:json(), res
+  end
+
+  local EXPECTED = { address = "127.0.0.1", scheme = "http", host = "shop.example", url = "http://shop.example/whoami" }
+
+  it("nginx passes on who asked, and events as they come", function()
+    if not servers.is_there() then return pending "nginx is not installed" end
+    behind(servers.start, block("behind-a-proxy.md", "nginx"), {}, function(_, client)
+      local seen, res = whoami(client, {})
+      assert.same(EXPECTED, seen)
+      assert.matches("^%x+$", res.headers["x-request-id"])
+      assert.same(EXPECTED, (whoami(client, { Forwarded = 'for="192.0.2.1', ["X-Forwarded-Host"] = "evil",
+        ["X-Forwarded-Port"] = "99", ["X-Forwarded-Proto"] = "https" })))
+      -- The proxy is at 127.0.0.1, which is trusted: what the client has said before counts here alone.
+      assert.equal("192.0.2.1", whoami(client, { ["X-Forwarded-For"] = "192.0.2.1" }).address)
+      local first = ""
+      for chunk in assert(client:get("/events", { stream = true })):chunks() do
+        first = first .. chunk
+        if first == "data: first\n\n" then break end
+      end
+    end)
+  end)
+
+  it("HAProxy passes on who asked", function()
+    if not haproxy.is_there() then return pending "HAProxy is not installed" end
+    behind(haproxy.start, config[1], {}, function(_, client)
+      assert.same(EXPECTED, (whoami(client, {})))
+      assert.same(EXPECTED, (whoami(client, { Forwarded = 'for="192.0.2.1', ["X-Forwarded-For"] = "192.0.2.1",
+        ["X-Forwarded-Proto"] = "https" })))
+    end)
+  end)
+
+  it("HAProxy begins connections with the PROXY protocol", function()
+    if not haproxy.is_there() then return pending "HAProxy is not installed" end
+    for _, version in ipairs { "send-proxy-v2", "send-proxy", "send-proxy-v2 proxy-v2-options crc32c,unique-id" } do
+      local text = config[2]:gsub("send%-proxy%-v2", version)
+      behind(haproxy.start, text, { proxy_protocol = true }, function(_, client)
+        assert.same(EXPECTED, (whoami(client, {})))
+      end)
+    end
   end)
 end)
 

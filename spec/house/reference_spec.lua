@@ -419,7 +419,7 @@ describe("the options of", function()
     local app, limits = {}, {}
     for name in pairs(page.options["Limits"]) do app[name], limits[name] = true, true end
     for name in pairs(page.options["ml.web.listen"]) do limits[name] = true end
-    app.access_log = true
+    for _, name in ipairs { "access_log", "trusted_proxies", "proxy_protocol", "root_path" } do app[name] = true end
     for name in pairs(pages["web-openapi.md"].options["Apps"]) do app[name] = true end
     for name in pairs(pages["web-app.md"].options["ml.web.app"]) do app[name] = true end
     compare(app, reference.options(ml.web.app), "web.md ml.web.app")

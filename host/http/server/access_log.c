@@ -66,7 +66,17 @@ void access_log_forget(HttpConnection *c) {
 
 /* --- entries --- */
 
-static void fill_client(AccessEntry *entry, const ByteStreamPeer *peer) {
+static void fill_client(AccessEntry *entry, const HttpConnection *c) {
+  const ByteStreamPeer *peer = http_connection_client(c);
+  if (c->forwarded && c->forwarded->name.len) { /* a name that is kept is short enough */
+    const HttpSpan *name = &c->forwarded->name;
+    memcpy(entry->client, http_request_head(&c->request) + name->at, name->len);
+    return;
+  }
+  if (peer->any.sa_family == AF_UNIX) {
+    strcpy(entry->client, "unix");
+    return;
+  }
   bool v6 = peer->any.sa_family == AF_INET6;
   const void *address = v6 ? (const void *)&peer->v6.sin6_addr : (const void *)&peer->v4.sin_addr;
   if (!inet_ntop(v6 ? AF_INET6 : AF_INET, address, entry->client, sizeof entry->client))
@@ -88,7 +98,7 @@ void access_log_end(HttpConnection *c, uint64_t number) {
       .worker = log->worker,
       .note = note,
   };
-  fill_client(&entry, &c->peer);
+  fill_client(&entry, c);
   size_t before = log->lines.len;
   if (before > ACCESS_LOG_MAX || !log->format(&log->lines, &entry)) {
     log->lines.len = before;

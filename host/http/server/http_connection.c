@@ -54,8 +54,24 @@ static RouteMethod route_method(uint8_t method) {
 
 /* --- requests --- */
 
+/* Takes the server's root path off the request's, if that begins with it; a proxy may have done
+   so. */
+static void leave_root(HttpConnection *c) {
+  HttpSpan *path = &c->request.path;
+  size_t n = c->server->root_path_len;
+  const char *p = http_request_head(&c->request) + path->at;
+  if (path->len < n || memcmp(p, c->server->root_path, n) != 0) return;
+  if (path->len == n) {
+    path->len = 1; /* the slash with which it begins */
+  } else if (p[n] == '/') {
+    path->at += (uint32_t)n;
+    path->len -= (uint32_t)n;
+  }
+}
+
 static void find_route(HttpConnection *c) {
   const HttpRequest *r = &c->request;
+  if (c->server->root_path_len) leave_root(c);
   http_router_find(c->server->router, route_method(r->method), http_request_head(r) + r->path.at,
                    r->path.len, r->path_escaped, &c->match);
   c->phase = PHASE_ADMITTED;
@@ -71,6 +87,15 @@ static bool start_handler(HttpConnection *c) {
   c->in_a_row++;
   if (http_handler_start(c)) return true;
   http_answer_refuse(c, 503, "out of memory");
+  return false;
+}
+
+/* Notes what the trusted proxy says of the current request. False: it was refused. */
+static bool believe(HttpConnection *c) {
+  const char *wrong = http_forwarded_read(c->forwarded, &c->request, &c->server->trust, &c->peer);
+  if (!wrong) return true;
+  http_forwarded_reset(c->forwarded, &c->peer);
+  http_answer_refuse(c, 400, wrong);
   return false;
 }
 
@@ -90,6 +115,7 @@ static void refuse_body(HttpConnection *c) {
 static bool admit_body(HttpConnection *c) {
   HttpRequest *r = &c->request;
   find_route(c);
+  if (c->forwarded && !believe(c)) return false;
   if (c->match.route && c->match.route->max_body != ROUTE_MAX_BODY_UNSET)
     r->max_body = c->match.route->max_body;
   if (!r->chunked && r->content_length > r->max_body) {
@@ -122,6 +148,7 @@ static void wait_for_client(HttpConnection *c) {
 }
 
 static void end_request(HttpConnection *c) {
+  if (c->forwarded) http_forwarded_reset(c->forwarded, &c->peer);
   c->ended++;
   http_request_next(&c->request);
   c->phase = PHASE_IDLE;
@@ -181,7 +208,10 @@ static void advance(HttpConnection *c, HttpProgress progress) {
       return;
     case HTTP_COMPLETE:
       if (c->phase != PHASE_DRAINING) {
-        if (c->phase != PHASE_ADMITTED) find_route(c);
+        if (c->phase != PHASE_ADMITTED) {
+          find_route(c);
+          if (c->forwarded && !believe(c)) return;
+        }
         if (c->match.route) {
           start_handler(c);
           return;
@@ -435,18 +465,28 @@ static HttpConnection *new_connection(HttpServer *server) {
   return c;
 }
 
-void http_connection_open(HttpServer *server, int fd) {
+/* Whose connection it is is known. False if memory is out. */
+static bool meet(HttpConnection *c) {
+  if (!http_trust_has(&c->server->trust, &c->peer)) return true;
+  c->forwarded = calloc(1, sizeof *c->forwarded);
+  if (!c->forwarded) return false;
+  http_forwarded_reset(c->forwarded, &c->peer);
+  return true;
+}
+
+void http_connection_open(HttpServer *server, int fd, const ByteStreamPeer *peer) {
   HttpConnection *c = new_connection(server);
   if (!c) {
     close(fd);
     return;
   }
   int rc = byte_stream_open(&c->bytes, &server->rt->loop, fd, &user);
-  if (rc) {
+  if (!rc) byte_stream_peer(&c->bytes, &c->peer);
+  if (peer) c->peer = *peer;
+  if (rc || !meet(c)) {
     http_connection_close(c, false);
     return;
   }
-  byte_stream_peer(&c->bytes, &c->peer);
   http_connection_set_deadline(c, server->limits.keep_alive);
 }
 
@@ -455,5 +495,6 @@ bool http_connection_open_memory(HttpServer *server, MemoryEnd *end) {
   if (!c) return false;
   byte_stream_open_memory(&c->bytes, &server->rt->loop, end, &user);
   byte_stream_peer(&c->bytes, &c->peer);
+  meet(c); /* one more header that is not believed, if memory is out */
   return true;
 }

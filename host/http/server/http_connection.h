@@ -50,6 +50,7 @@
 #define ML_HTTP_CONNECTION_H
 
 #include "core/task.h"
+#include "http/server/http_forwarded.h"
 #include "http/server/http_pace.h"
 #include "http/server/http_request.h"
 #include "http/server/http_response.h"
@@ -103,6 +104,7 @@ typedef struct HttpConnection {
   HttpPace body_pace, write_pace;
   size_t unsent; /* bytes that the client had not taken at the last check */
   ByteStreamPeer peer;
+  HttpForwarded *forwarded; /* what `peer`, a trusted proxy, says of the current request; or NULL */
   HttpPhase phase : 8;
   HttpAfter after : 8;
   uint8_t in_a_row; /* requests started in this pass */
@@ -111,8 +113,9 @@ typedef struct HttpConnection {
   bool asked_peer;  /* the client was probed: http_connection_pass */
 } HttpConnection;
 
-/* Takes over an accepted socket. On failure the socket is closed. */
-void http_connection_open(HttpServer *server, int fd);
+/* Takes over an accepted socket. On failure the socket is closed. `peer`: whose connection it is,
+   as a proxy has said; NULL: the socket's peer's. */
+void http_connection_open(HttpServer *server, int fd, const ByteStreamPeer *peer);
 
 /* The same for an end of a pipe in memory, False, with the end left
    to the caller, if memory is out. */
@@ -121,6 +124,11 @@ bool http_connection_open_memory(HttpServer *server, MemoryEnd *end);
 /* Is the socket closed, or about to be? Then no response can be sent. */
 static inline bool http_connection_is_closing(const HttpConnection *c) {
   return c->phase >= PHASE_CLOSING;
+}
+
+/* Whose request the current one is: that of `peer`, or of the client that a trusted proxy names. */
+static inline const ByteStreamPeer *http_connection_client(const HttpConnection *c) {
+  return c->forwarded ? &c->forwarded->client : &c->peer;
 }
 
 /* May the running handler still respond? */

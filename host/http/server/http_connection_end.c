@@ -46,6 +46,7 @@ void http_connection_release(HttpConnection *c) {
   if (c->tails) http_tail_close(c);
   http_request_close(&c->request);
   access_log_forget(c);
+  free(c->forwarded);
   http_server_give_out(c->server, &c->out);
   http_server_forget(c->server, c); /* it may have been the last one of a stopping server */
   free(c);

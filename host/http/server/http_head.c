@@ -80,6 +80,8 @@ static inline bool host_ok(const char *host, const char *end) {
   return find_class(host, end, HOST_BAD | HOST_MARK) == end;
 }
 
+bool http_head_host_ok(const char *host, const char *end) { return host_ok(host, end); }
+
 /* The end of "scheme://authority" of an absolute-form target, or NULL. */
 static const char *skip_authority(const char *p, const char *end) {
   size_t n = (size_t)(end - p);

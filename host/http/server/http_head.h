@@ -9,6 +9,9 @@
    callbacks. */
 int http_head_refuse(HttpRequest *r, unsigned status, const char *detail);
 
+/* Is the text a host, perhaps with a port, as a Host header may have it? */
+bool http_head_host_ok(const char *host, const char *end);
+
 /* Checks a whole head whose method, version and target are known; sets path, query, headers and
    expects. False: it was refused. */
 bool http_head_check(HttpRequest *r);

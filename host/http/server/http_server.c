@@ -2,6 +2,7 @@
 
 #include "core/runtime.h"
 #include "http/server/access_log.h"
+#include "http/server/http_preface.h"
 #include "http/server/http_unsent.h"
 #include "net/listen.h"
 #include <errno.h>
@@ -25,8 +26,8 @@ static void set_timer(HttpServer *s, Timer *timer, double seconds, void (*fire)(
 /* --- the end of a pass --- */
 
 static void check_stopped(HttpServer *server) {
-  if (!server->stopping || server->open_listeners || server->connections || server->pass.listed ||
-      server->is_stopped)
+  if (!server->stopping || server->open_listeners || server->connections || server->prefaces ||
+      server->pass.listed || server->is_stopped)
     return;
   server->is_stopped = true;
   timer_clear(&server->rt->timers, &server->sweep);
@@ -98,30 +99,35 @@ static void sweep(Timer *timer) {
     overdue |=
         (c->deadline && c->deadline <= now) || (c->write_deadline && c->write_deadline <= now);
   }
+  http_preface_expire(server, polled_at);
   buffer_pool_trim(&server->in_pool, SPARE_BUFFERS + server->in_pool.count / 4);
   buffer_pool_trim(&server->out_pool, SPARE_BUFFERS + server->out_pool.count / 4);
   buffer_pool_trim(&server->batch_pool, server->batch_pool.count / 4);
   if (overdue)
     set_timer(server, &server->sweep, 1e-3, sweep);
-  else if (server->connections)
+  else if (server->connections || server->prefaces)
     set_sweep(server);
 }
 
-void http_server_forget(HttpServer *server, HttpConnection *c) {
-  *c->link = c->next;
-  if (c->next) c->next->link = c->link;
+void http_server_left(HttpServer *server) {
   server->n_connections--;
   publish_connections(server);
   if (server->is_full) {
     server->is_full = false;
     resume_accepting(server);
   }
+  check_stopped(server);
+}
+
+void http_server_forget(HttpServer *server, HttpConnection *c) {
+  *c->link = c->next;
+  if (c->next) c->next->link = c->link;
   if (c->due) {
     HttpConnection **link = &server->due;
     while (*link != c) link = &(*link)->next_due;
     *link = c->next_due;
   }
-  check_stopped(server);
+  http_server_left(server);
 }
 
 /* --- accepting --- */
@@ -186,7 +192,10 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
       }
       return;
     }
-    http_connection_open(server, fd);
+    if (server->proxy_protocol)
+      http_preface_open(server, fd);
+    else
+      http_connection_open(server, fd, NULL);
     publish_connections(server);
     if (!server->sweep.place) set_sweep(server);
   }
@@ -291,6 +300,7 @@ static void cancel_running(Timer *timer) {
   HttpServer *server = container_of(timer, HttpServer, grace);
   CancelCause *cause = cause_new(server->rt, "the server is stopping");
   server->closes_idle = true;
+  http_preface_close_all(server);
   for (HttpConnection *c = server->connections; c; c = c->next) {
     if (!c->task)
       http_connection_retire(c);
@@ -306,7 +316,8 @@ static void start_stopping(HttpServer *server, double grace) {
   if (server->stopping) return;
   server->stopping = true;
   http_server_stop_accepting(server);
-  if (server->connections) set_timer(server, &server->grace, grace, cancel_running);
+  if (server->connections || server->prefaces)
+    set_timer(server, &server->grace, grace, cancel_running);
 }
 
 void http_server_retire(HttpServer *server, double grace) {
@@ -318,6 +329,7 @@ void http_server_stop(HttpServer *server, double grace) {
   if (server->closes_idle) return;
   server->closes_idle = true;
   start_stopping(server, grace);
+  http_preface_close_all(server);
   for (HttpConnection *c = server->connections, *next; c; c = next) {
     next = c->next;
     http_connection_retire(c);
@@ -328,6 +340,7 @@ void http_server_stop(HttpServer *server, double grace) {
 void http_server_abort(HttpServer *server) {
   server->stopping = server->closes_idle = true;
   http_server_stop_accepting(server);
+  http_preface_close_all(server);
   for (HttpConnection *c = server->connections, *next; c; c = next) {
     next = c->next;
     http_connection_abort(c);

@@ -5,6 +5,7 @@
 #include "core/task_tally.h"
 #include "http/server/child_board.h"
 #include "http/server/http_connection.h"
+#include "http/server/http_trust.h"
 #include "net/listen.h"
 
 enum { HTTP_READ_BUFFER = 64 * 1024 };
@@ -34,6 +35,10 @@ struct HttpServer {
   struct AccessLog *log; /* or NULL (access_log.h) */
   ChildShare *share;     /* for a worker process that shares its listening sockets; or NULL */
   HttpLimits limits;
+  HttpTrust trust;         /* proxies that are believed: http_forwarded.h */
+  bool proxy_protocol;     /* each connection begins with a header: proxy_protocol.h */
+  char *root_path;         /* where a proxy shows the server, such as "/api"; or NULL */
+  size_t root_path_len;    /* of it; 0: there is none */
   uint64_t max_whole_body; /* bytes that a handler may read in one piece, or HTTP_NO_LIMIT; applies
                               besides max_body, unless the route has its own limit */
 
@@ -46,8 +51,10 @@ struct HttpServer {
   bool closes_idle; /* stopping: idle connections are closed instead of answered once more */
 
   HttpConnection *connections;
-  size_t n_connections;
-  uint8_t n_large_unsent; /* streams that may have more bytes in the kernel (http_unsent.h) */
+  struct HttpPreface *prefaces; /* those of which not even the proxy's header is there */
+  size_t n_connections;         /* of both */
+  bool told_of_preface;         /* a connection without a header was reported */
+  uint8_t n_large_unsent;       /* streams that may have more bytes in the kernel (http_unsent.h) */
   uint64_t n_requests;
   HttpConnection *due; /* connections to handle at the end of the pass */
   PassHook pass;
@@ -66,7 +73,8 @@ struct HttpServer {
 
 /* Accepts from the `n` sockets, which it takes over even on failure; those that are bound only
    start to listen. Returns 0 or a libuv error. `server` is all zero except rt, router, handle,
-   failed, tail, tasks, stopped, user, log, share, limits and max_whole_body. */
+   failed, tail, tasks, stopped, user, log, share, limits, trust, proxy_protocol,
+   root_path and max_whole_body. */
 int http_server_accept_on(HttpServer *server, ListenSocket *sockets, unsigned n);
 
 /* The same without a socket: clients of this process connect to server->memory. Since these are not
@@ -101,6 +109,9 @@ static inline void http_server_give_out(HttpServer *server, Buffer *out) {
   bool is_batch = out->cap == server->batch_pool.size;
   buffer_pool_give(is_batch ? &server->batch_pool : &server->out_pool, out);
 }
+
+/* One of the n_connections is gone. */
+void http_server_left(HttpServer *server);
 
 /* A connection's memory is about to be freed. */
 void http_server_forget(HttpServer *server, HttpConnection *c);

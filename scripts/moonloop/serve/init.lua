@@ -43,10 +43,25 @@ local function stop(server, drain)
   server:stop(drain)
 end
 
+-- What is wrong with the value of an option that only Lua knows ends the program.
+local function check(opts)
+  if not opts.trusted_proxies and not opts.root_path then return end
+  local proxy_options = require "moonloop.web.proxy_options"
+  local option, expected = "--trusted-proxies", opts.trusted_proxies
+    and proxy_options.check_proxies(opts.trusted_proxies)
+  if not expected and opts.root_path then
+    option, expected = "--root-path", proxy_options.check_root(opts.root_path)
+  end
+  if not expected then return end
+  io.stderr:write(("moonloop: serve: %s must be %s\n"):format(option, expected))
+  os.exit(2)
+end
+
 --- @param file string the app file
 --- @param opts table the options of ml.web.listen that were given
 --- @param version string
 return function(file, opts, version)
+  check(opts)
   if is_worker then report_code(file) end
   local app = load.open_or_exit(file)
   opts.listen = true

@@ -94,12 +94,13 @@ end
 
 local DEFAULT_PORTS = { http = ":80$", https = ":443$" }
 
---- Is the origin the one that the request was sent to? The scheme counts where it is known.
+--- Is the origin the one that the request was sent to? A page that came without TLS may be anybody's; one with TLS
+-- may be ours even if the request seems to come without, by a proxy that is not trusted.
 local function is_own(origin, req)
   local scheme, host = origin:lower():match("^(%a[%w+.-]*)://(.+)$")
   local own = req.host
   if not scheme or not own then return false end
-  if req.scheme and req.scheme ~= scheme then return false end
+  if scheme ~= "https" and scheme ~= (req.scheme or scheme) then return false end
   local port = DEFAULT_PORTS[scheme] or "^$"
   return host:gsub(port, "") == own:lower():gsub(port, "")
 end

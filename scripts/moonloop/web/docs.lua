@@ -49,7 +49,7 @@ end
 local function document_handler(app)
   local text, etag
   return function(req)
-    local now = openapi.text(app)
+    local now = openapi.text(app, req.root_path)
     if now ~= text then text, etag = now, etag_of(now) end
     return answer(req, etag, { ["Content-Type"] = "application/json" }, with_body(text))
   end

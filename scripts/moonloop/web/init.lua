@@ -27,6 +27,7 @@ local PARTS = {
   csrf_token = "moonloop.web.csrf",
   rate_limit = "moonloop.web.rate_limit",
   security = "moonloop.web.security",
+  security_headers = "moonloop.web.security_headers",
   session = "moonloop.web.sessions",
   sessions = "moonloop.web.sessions",
   test = "moonloop.web.test",

@@ -42,6 +42,7 @@ end
 
 --- Opens the host's server. Returns it, or nil and an error.
 local function open_core(router, opts)
+  opts = server_options.for_host(opts)
   local http, err = core.listen(router, opts.host, opts.port, opts, opts.listen)
   if not http then return nil, err end
   if opts.access_log then require "moonloop.web.access_log".keep(http, opts.access_log) end

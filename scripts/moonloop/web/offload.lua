@@ -34,6 +34,7 @@ end
 --- Calls the handler in the worker.
 local function call_there(handler, req, deps)
   local encode = require "moonloop.json".encode
+  require "moonloop.web.redirect".job_root = req.root_path
   local session = req.session and encode(req.session) -- a copy
   local value, status, headers = handler(req, deps)
   if session and encode(req.session) ~= session then

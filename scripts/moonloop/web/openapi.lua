@@ -139,9 +139,20 @@ local function merge(target, extra, order)
   end
 end
 
---- document(app) -> the document as a table, the order of keys in it (see openapi_write.lua), and a list of
--- messages about routes that OpenAPI has no place for.
-function M.document(app)
+--- The servers of the document: those of the app, after the one at its root path, if a proxy shows it there.
+local function servers_of(app, root)
+  local servers = app.settings.servers
+  if root == "" or root == "/" then return servers end
+  for _, server in ipairs(servers or {}) do
+    if server.url == root then return servers end
+  end
+  return table.move(servers or {}, 1, #(servers or {}), 2, json.array { { url = root } })
+end
+
+--- document(app [, root path]) -> the document as a table, the order of keys in it (see openapi_write.lua), and a
+-- list of messages about routes that OpenAPI has no place for.
+function M.document(app, root)
+  root = root or app.settings.root_path or ""
   local version = app.settings.openapi or "3.1"
   local run = { schemas = schemas.new(), schemes = {}, version = version, reason = core.reason }
   local used, shared = {}, {}
@@ -159,7 +170,7 @@ function M.document(app)
   local components = schemas.finish(run.schemas)
   add_errors(components, used)
   local doc = {
-    openapi = VERSIONS[version], info = info_of(app), servers = app.settings.servers, tags = tag_list(app),
+    openapi = VERSIONS[version], info = info_of(app), servers = servers_of(app, root), tags = tag_list(app),
     paths = paths,
   }
   if next(components) or next(run.schemes) then
@@ -183,14 +194,14 @@ local function count(app)
   return n
 end
 
-local texts = setmetatable({}, { __mode = "k" }) -- app -> { text =, count = }
+local texts = setmetatable({}, { __mode = "k" }) -- app -> { text =, count =, root = }
 
---- text(app) -> the document as JSON, which is made once, and the messages.
-function M.text(app)
+--- text(app [, root path]) -> the document as JSON, which is made once, and the messages.
+function M.text(app, root)
   local known, n = texts[app], count(app)
-  if not known or known.count ~= n then
-    local doc, order, left_out = M.document(app)
-    known = { text = write(doc, order), count = n, left_out = left_out }
+  if not known or known.count ~= n or known.root ~= root then
+    local doc, order, left_out = M.document(app, root)
+    known = { text = write(doc, order), count = n, left_out = left_out, root = root }
     texts[app] = known
   end
   return known.text, known.left_out

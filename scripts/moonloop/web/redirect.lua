@@ -4,7 +4,9 @@ local fail = require "moonloop.core".fail
 local options = require "moonloop.core.options"
 local response = require "moonloop.web.response"
 
-local M = {}
+local M = {
+  job_root = nil, -- in an executor: the root path of the request whose handler is the job
+}
 
 -- 300 and 304 to 306 do not redirect.
 local STATUSES = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
@@ -24,8 +26,8 @@ local function leads_away(url) return url:find("^//") or url:find("^%a[%w+.-]*:"
 -- request's (RFC 9110 section 10.2.2). 303 makes the client GET it, 307 and 308 keep the method, 301
 -- and 308 are permanent. Spaces, non-ASCII and other characters that a URL cannot have are
 -- percent-encoded (also '\', which browsers treat as '/'); a control character raises. A URL from
--- outside is not checked: it may lead anywhere. `opts`: with same_origin (false), a URL that has a
--- scheme or a host, or is not valid, ends the request with a 400.
+-- outside is not checked: it may lead anywhere. A path gets the server's root path before it. `opts`:
+-- with same_origin (false), a URL that has a scheme or a host, or is not valid, ends the request with a 400.
 function M.redirect(url, status, opts)
   if opts == nil and type(status) == "table" then status, opts = nil, status end
   opts = options.check(opts, OPTIONS, "ml.web.redirect")
@@ -43,6 +45,7 @@ function M.redirect(url, status, opts)
   end
   url = url:gsub(NOT_URL, escape)
   url = url:gsub("%%(%x?%x?)", function(hex) return #hex < 2 and "%25" .. hex or nil end)
+  if url:find("^/") and not url:find("^//") then url = (M.job_root or core.root_path()) .. url end
   return response.new { status = status or 302, headers = { Location = url } }
 end
 

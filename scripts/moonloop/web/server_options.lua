@@ -7,6 +7,9 @@ local M = {}
 
 --- Options of both apps and servers that are not limits.
 local COMMON = {
+  trusted_proxies = function(value) return require "moonloop.web.proxy_options".check_proxies(value) end,
+  proxy_protocol = function(value) return type(value) ~= "boolean" and "boolean" or nil end,
+  root_path = function(value) return require "moonloop.web.proxy_options".check_root(value) end,
   access_log = function(value) return require "moonloop.web.access_log".check(value) end,
 }
 
@@ -34,6 +37,12 @@ function M.merge(first, second)
   for name, value in pairs(first) do merged[name] = value end
   for name, value in pairs(second) do merged[name] = value end
   return merged
+end
+
+--- The options as the host's server takes them.
+function M.for_host(opts)
+  if not opts.trusted_proxies and not opts.root_path then return opts end
+  return M.merge(opts, require "moonloop.web.proxy_options".for_host(opts))
 end
 
 return M

@@ -234,7 +234,8 @@ function M.test(app, opts)
   local settings = server_options.merge(app.settings, opts)
   local router = site.router(app)
   local apps = server.start(app)
-  local http = web.serve_in_memory(router, settings, opts.raise ~= false and self.failures or nil)
+  local failures = opts.raise ~= false and self.failures or nil
+  local http = web.serve_in_memory(router, server_options.for_host(settings), failures)
   if settings.access_log then require "moonloop.web.access_log".keep(http, settings.access_log) end
   self.server = server.new(http, apps)
   self.http = clients.new(http_options(opts, base), new_transport(self, http, settings.max_connections, base))

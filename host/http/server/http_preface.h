@@ -1,0 +1,20 @@
+/* A connection before its first byte of TLS or HTTP, where a proxy says whose it is
+   (proxy_protocol.h). Only the header is read from the socket, so that whatever follows does not
+   know of it. */
+#ifndef ML_HTTP_PREFACE_H
+#define ML_HTTP_PREFACE_H
+
+#include "http/server/http_server.h"
+
+/* Takes over an accepted socket, and opens a connection with it when the header is there. If there
+   is none, it is malformed, or its sender is not to be believed, the socket is closed. The header
+   has `header_timeout`, from now on. */
+void http_preface_open(HttpServer *server, int fd);
+
+/* Closes those whose time was over when events were last polled, at `polled_at` in loop
+   milliseconds. */
+void http_preface_expire(HttpServer *server, uint64_t polled_at);
+
+void http_preface_close_all(HttpServer *server);
+
+#endif
