@@ -1,6 +1,7 @@
 -- The option trusted_proxies: whose word counts for who the client is.
 local ml = require "moonloop"
 local common = require "spec.support"
+local folders = require "spec.support.folder"
 local support = require "spec.support.web"
 local web = ml.web
 
@@ -273,6 +274,21 @@ describe("what a trusted proxy says", function()
     local c <close> = web.test(app)
     assert.equal("https 192.0.2.1:0 https://localhost/ ", c:get("/", { headers = { ["X-Forwarded-For"] = "192.0.2.1",
       ["X-Forwarded-Proto"] = "https" } }).body)
+  end)
+end)
+
+describe("whoever comes over a Unix socket", function()
+  it("is called unix, and is trusted by that name", function()
+    local folder <close> = folders.new {}
+    local path = folder.path .. "/app.sock"
+    for trusted, client in pairs { [""] = "unix", unix = "192.0.2.1" } do
+      local server = assert(web.listen(app_with { trusted_proxies = trusted ~= "" and trusted or nil },
+        { listen = { "unix:" .. path } }))
+      local conn <close> = assert(common.rawtcp.connect(path))
+      assert(conn:send(support.request("GET", "/", "X-Forwarded-For: 192.0.2.1\r\n")))
+      assert.matches('"client":"' .. client .. '"', support.receive(conn).body, 1, true)
+      server:stop(0)
+    end
   end)
 end)
 
