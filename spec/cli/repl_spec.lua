@@ -202,7 +202,7 @@ describe("completion", function()
       return names and table.concat(names, " ") or insert
     end
     assert.equal("await cancel status traceback", all("task:", {task = task}))
-    assert.equal("security session sessions signer", all("ml.web.s", {ml = ml}))
+    assert.equal("security security_headers session sessions signer", all("ml.web.s", {ml = ml}))
     assert.equal("compress cors csrf csrf_token", all("ml.web.c", {ml = ml}))
     assert.equal("add_headers delete_cookie set_cookie set_signed_cookie", all("r:", {r = ml.web.response {}}))
     local server = ml.web.listen(ml.web.app(), {port = 0})
