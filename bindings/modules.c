@@ -40,6 +40,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.inspect", luaopen_moonloop_inspect},
     {"moonloop.signal_listener", luaopen_moonloop_signal_listener},
     {"moonloop.signals", luaopen_moonloop_signals},
+    {"moonloop.service", luaopen_moonloop_service},
     {"moonloop.supervised", luaopen_moonloop_supervised},
     {"moonloop.web.core", luaopen_moonloop_web_core},
     {"moonloop.web.conditional", luaopen_moonloop_web_conditional},

@@ -4,6 +4,7 @@
 
 #include <lua.h>
 
+int luaopen_moonloop_service(lua_State *L);
 int luaopen_moonloop_supervised(lua_State *L);
 
 #endif

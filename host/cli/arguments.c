@@ -48,6 +48,8 @@ static const char *read_serve(OptionReader *a, char **list, int n) {
       r->docs = true;
     } else if (strcmp(list[i], "--proxy-protocol") == 0) {
       r->proxy_protocol = true;
+    } else if (strcmp(list[i], "--sandbox") == 0) {
+      r->sandbox = true;
     } else if (list[i][0] == '-') {
       const char *bad = serve_arguments_read(a, list, n, &i);
       if (bad) return bad;
@@ -186,7 +188,8 @@ static const char *read_letter(OptionReader *a, Reading *reading) {
 /* A long option: it belongs to the command that follows. */
 static const char *keep_for_command(OptionReader *a, Reading *reading) {
   static const char *const flags[] = {"--reload",  "--traceback", "--virtual-clock",
-                                      "--shuffle", "--docs",      "--proxy-protocol"};
+                                      "--shuffle", "--docs",      "--proxy-protocol",
+                                      "--sandbox"};
   char *option = a->argv[reading->at];
   size_t n = strcspn(option, "=");
   bool is_flag = false, has_value = serve_arguments_has(option) || database_arguments_has(option);

@@ -50,6 +50,8 @@ static int run(const CliRequest *request, char **argv, void (*open)(lua_State *L
                                                   .where = request->where,
                                                   .workers = request->workers,
                                                   .reload = request->reload,
+                                                  .user = request->user,
+                                                  .group = request->group,
                                                   .kill_after = request->kill_after},
                              argv);
     return script_main(request, argv, open);

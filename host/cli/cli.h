@@ -49,6 +49,8 @@ typedef struct CliRequest {
   bool proxy_protocol;         /* each connection begins with a header of its proxy */
   const char *trusted_proxies; /* a list with commas, or NULL */
   const char *root_path;       /* or NULL */
+  const char *user, *group;    /* to go on as, or NULL */
+  bool sandbox;                /* limit what the app's processes may do */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
   const char *access_log;       /* "common", "json" or NULL */
   double block_limit;           /* seconds; 0: stretches of any length are allowed */

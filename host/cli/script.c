@@ -9,6 +9,9 @@
 #include "core/task.h"
 #include "core/watchdog.h"
 #include "inspect/inspector.h"
+#include "serve/privileges.h"
+#include "serve/sandbox.h"
+#include "serve/service.h"
 #include "serve/supervised.h"
 
 #include <stdio.h>
@@ -28,6 +31,8 @@ typedef struct Script {
   Inspector inspector;
   Supervised supervised; /* of a worker process */
   ServeSockets sockets;  /* of serve */
+  Service service;       /* of serve in one process */
+  CloseHook service_end;
   const CliRequest *request;
 } Script;
 
@@ -102,7 +107,32 @@ static const char *open_sockets(Script *s) {
   if (uv_loop_init(&loop)) return "cannot start: out of file descriptors";
   bool is_open = serve_sockets_open(&s->sockets, &loop, where, wrong, sizeof wrong);
   uv_loop_close(&loop);
-  return is_open ? NULL : wrong;
+  if (is_open && privileges_drop(s->request->user, s->request->group, wrong, sizeof wrong))
+    return NULL;
+  serve_sockets_close(&s->sockets);
+  return wrong;
+}
+
+/* What has to be done before a server runs Lua, and starts threads. NULL, or what is wrong. */
+static const char *prepare_to_serve(Script *s) {
+  static char refusal[200];
+  const char *wrong = open_sockets(s);
+  if (wrong || !s->request->sandbox || sandbox_enter(refusal, sizeof refusal)) return wrong;
+  serve_sockets_close(&s->sockets);
+  return refusal;
+}
+
+static void close_service(CloseHook *hook, Runtime *rt) {
+  (void)rt;
+  service_close(&container_of(hook, Script, service_end)->service);
+}
+
+/* With workers, the supervisor speaks to the service manager. */
+static void open_service(Script *s) {
+  if (s->request->command != CLI_SERVE || s->supervised.number) return;
+  service_open(&s->service, &s->rt->loop);
+  s->service_end.close = close_service;
+  ml_runtime_on_close(s->rt, &s->service_end);
 }
 
 int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *L)) {
@@ -114,7 +144,7 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
   signals_ignore_pipe(request->command != CLI_SERVE);
   if (request->command == CLI_SERVE) descriptor_limit_raise();
   if (request->command == CLI_SERVE) {
-    const char *wrong = open_sockets(&script);
+    const char *wrong = prepare_to_serve(&script);
     if (wrong) {
       fprintf(stderr, "moonloop: %s\n", wrong);
       return 1;
@@ -130,6 +160,7 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
                ? supervised_open(&script.supervised, script.rt, &script.signals)
                : 0;
   if (rc) fprintf(stderr, "moonloop: cannot hear the supervisor: %s\n", uv_strerror(rc));
+  open_service(&script);
   inspector_open(&script.inspector, script.rt);
   cpu_meter_start(script.rt);
   /* A spec may compute for as long as it likes, since it runs alone. */
@@ -137,8 +168,12 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
            ? 0
            : watchdog_start(script.rt, request->block_limit, request->cpu_limit);
   if (rc) fprintf(stderr, "moonloop: cannot watch the loop: %s\n", uv_strerror(rc));
-  ScriptSource source = {request, argv, &script.signals, &script.supervised,
-                         request->command == CLI_SERVE ? &script.sockets : NULL};
+  ScriptSource source = {request,
+                         argv,
+                         &script.signals,
+                         &script.supervised,
+                         request->command == CLI_SERVE ? &script.sockets : NULL,
+                         script.service_end.close ? &script.service : NULL};
   int status = main_task_run(&script.main, script.rt, script_load, &source);
   serve_sockets_close(&script.sockets);
   if (runtime_close(script.rt) != 0) status = 70; /* EX_SOFTWARE: a handle was left open */

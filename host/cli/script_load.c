@@ -5,6 +5,7 @@
 #include "core/script_place.h"
 #include "core/signals.h"
 #include "serve/serve_sockets.h"
+#include "serve/service.h"
 #include "serve/supervised.h"
 
 #include <lualib.h>
@@ -224,6 +225,10 @@ int script_load(lua_State *L) {
   if (s->sockets) {
     lua_pushlightuserdata(L, s->sockets);
     lua_setfield(L, LUA_REGISTRYINDEX, SERVE_SOCKETS_KEY);
+  }
+  if (s->service) {
+    lua_pushlightuserdata(L, s->service);
+    lua_setfield(L, LUA_REGISTRYINDEX, SERVICE_KEY);
   }
   set_arg(L, s);
   if (r->no_environment) forget_environment(L);

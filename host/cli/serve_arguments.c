@@ -68,6 +68,16 @@ static const char *set_kill_after(OptionReader *reader, const char *v) {
   return option_read_time(reader, "--kill-after", v, 1, &reader->request->kill_after);
 }
 
+static const char *set_user(OptionReader *reader, const char *v) {
+  reader->request->user = v;
+  return NULL;
+}
+
+static const char *set_group(OptionReader *reader, const char *v) {
+  reader->request->group = v;
+  return NULL;
+}
+
 static const char *set_access_log(OptionReader *reader, const char *v) {
   if (strcmp(v, "common") != 0 && strcmp(v, "json") != 0)
     return option_wrong(reader, "serve: --access-log must be common or json, not '%s'", v);
@@ -99,6 +109,8 @@ static const struct ServeOption {
     {"--kill-after", set_kill_after},
     {"--trusted-proxies", set_trusted_proxies},
     {"--root-path", set_root_path},
+    {"--user", set_user},
+    {"--group", set_group},
 };
 
 static const struct ServeOption *find_option(const char *arg) {
@@ -135,11 +147,17 @@ static const char *set_limit(OptionReader *reader, const HttpLimit *limit, const
 /* Reports an unknown option, and suggests a similar one. */
 static const char *unknown_option(OptionReader *reader, const char *option) {
   enum { OPTIONS = sizeof serve_options / sizeof *serve_options };
-  const char *names[OPTIONS + HTTP_LIMITS + 3] = {"reload", "docs", "proxy-protocol"};
-  size_t n = 3, length = strcspn(option, "=");
+  static const char *const flags[] = {"--reload", "--docs", "--proxy-protocol", "--sandbox"};
+  enum { FLAGS = sizeof flags / sizeof *flags };
+  const char *names[OPTIONS + HTTP_LIMITS + FLAGS];
+  size_t n = 0, length = strcspn(option, "=");
   char name[40], near[40] = "";
-  if (option_is(option, "--reload") || option_is(option, "--docs") ||
-      option_is(option, "--proxy-protocol"))
+  bool is_flag = false;
+  for (size_t i = 0; i < FLAGS; i++) {
+    is_flag |= option_is(option, flags[i]);
+    names[n++] = flags[i] + 2;
+  }
+  if (is_flag)
     return option_wrong(reader, "serve: %.*s takes no value: '%s'", (int)length, option, option);
   for (size_t i = 0; i < OPTIONS; i++) names[n++] = serve_options[i].name + 2;
   for (size_t i = 0; i < HTTP_LIMITS; i++) names[n++] = http_limits[i].name;

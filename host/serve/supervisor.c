@@ -3,6 +3,7 @@
 #include "base/container_of.h"
 #include "base/descriptor_limit.h"
 #include "core/signals.h"
+#include "serve/privileges.h"
 #include "serve/supervised.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ static void close_all(Supervisor *s) {
     uv_close((uv_handle_t *)&s->signals[i], NULL);
   for (unsigned i = 0; i < s->n_posts; i++) uv_close((uv_handle_t *)&s->posts[i].restart, NULL);
   if (s->options.reload) file_watch_close(&s->watch);
+  service_close(&s->service);
   supervisor_ps_close(&s->ps);
 }
 
@@ -46,6 +48,7 @@ static void close_all(Supervisor *s) {
 static void stop(Supervisor *s) {
   if (!s->stopping) {
     s->stopping = true;
+    service_stopping(&s->service, "stopping: running requests end");
     serve_sockets_end(&s->sockets);
     s->coming = 0;
     for (unsigned i = 0; i < s->n_posts; i++) uv_timer_stop(&s->posts[i].restart);
@@ -63,9 +66,18 @@ static void give_coming_up(Supervisor *s) {
   s->coming = 0;
 }
 
+/* Tells the service manager that the generation serves, or still does. */
+static void tell_ready(Supervisor *s, const char *besides) {
+  char status[1300];
+  snprintf(status, sizeof status, "serving %s on %s with %u worker%s, generation %u%s",
+           s->options.app, s->shown, s->n_posts, s->n_posts == 1 ? "" : "s", s->serving, besides);
+  service_ready(&s->service, status);
+}
+
 static void coming_failed(Supervisor *s) {
   give_coming_up(s);
   if (s->serving) {
+    tell_ready(s, "; new workers could not be started");
     say(s, "the old workers continue with the code that they have");
     return;
   }
@@ -86,6 +98,7 @@ static bool start_coming(Supervisor *s, unsigned number) {
    that an app that does not load is reported only once. */
 static void begin_generation(Supervisor *s) {
   if (s->coming) give_coming_up(s);
+  if (s->serving) service_reloading(&s->service);
   s->coming = ++s->last;
   s->n_coming = 0;
   start_coming(s, 1);
@@ -102,6 +115,7 @@ static void let_coming_serve(Supervisor *s) {
   bool is_first = s->serving == 0;
   s->serving = s->coming;
   s->coming = 0;
+  tell_ready(s, "");
   for (unsigned i = 0; i < s->n_posts; i++) {
     uv_timer_stop(&s->posts[i].restart);
     s->posts[i].pause = 0;
@@ -283,6 +297,7 @@ static int open_handles(Supervisor *s) {
     post->restart.data = post;
   }
   supervisor_ps_open(&s->ps, s);
+  service_open(&s->service, &s->loop);
   s->needs_terminal = needs_terminal();
   s->watch.changed = on_change;
   if (s->options.reload) file_watch_open(&s->watch, &s->loop);
@@ -320,12 +335,14 @@ int supervisor_main(const SupervisorOptions *options, char **argv) {
   }
   error_lines_open(&s.errors, &s.loop);
   if (serve_sockets_open(&s.sockets, &s.loop, &options->where, wrong, sizeof wrong) &&
-      serve_sockets_start(&s.sockets, wrong, sizeof wrong)) {
+      serve_sockets_start(&s.sockets, wrong, sizeof wrong) &&
+      privileges_drop(options->user, options->group, wrong, sizeof wrong)) {
     serve_sockets_describe(&s.sockets, s.shown, sizeof s.shown);
     serve(&s, argv);
     serve_sockets_end(&s.sockets);
   } else {
     say(&s, "%s", wrong);
+    serve_sockets_end(&s.sockets);
     s.status = 1;
   }
   if (s.children.board) {

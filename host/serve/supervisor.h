@@ -5,14 +5,16 @@
 
 #include "base/file_watch.h"
 #include "serve/child.h"
+#include "serve/service.h"
 #include "serve/supervisor_ps.h"
 
 /* All strings live as long as the supervisor. */
 typedef struct SupervisorOptions {
-  const char *app;   /* the file name for messages */
-  ServeWhere where;  /* to listen */
-  int workers;       /* how many; 0: one, because of `reload` */
-  bool reload;       /* new ones when the code changes */
+  const char *app;          /* the file name for messages */
+  ServeWhere where;         /* to listen */
+  int workers;              /* how many; 0: one, because of `reload` */
+  bool reload;              /* new ones when the code changes */
+  const char *user, *group; /* to go on as when the sockets are open, or NULL */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
 } SupervisorOptions;
 
@@ -44,6 +46,7 @@ typedef struct Supervisor {
   int status;
   ServeSockets sockets;
   char shown[1024]; /* where they listen, for people */
+  Service service;
 } Supervisor;
 
 /* Serves as `options` say, with the command line `argv`, until SIGINT or SIGTERM. Returns the exit

@@ -4,6 +4,7 @@
 local listen = require "moonloop.web.listen"
 local load = require "moonloop.web.load"
 local ml = require "moonloop"
+local service = require "moonloop.service"
 local signals = require "moonloop.signals"
 local supervised = require "moonloop.supervised"
 
@@ -21,6 +22,7 @@ end
 local function say_where(file, addresses, version)
   local last = table.remove(addresses)
   local shown = #addresses > 0 and table.concat(addresses, ", ") .. " and " .. last or last
+  service.ready(("serving %s on %s"):format(file, shown))
   io.stdout:write("moonloop ", version, ": serving ", file, " on ", shown, " (Ctrl-C stops)\n")
   io.stdout:flush()
 end
@@ -36,6 +38,7 @@ end
 
 local function stop(server, drain)
   local running = server.tasks
+  service.stopping(("stopping: %d running task(s)"):format(running))
   if running > 0 then
     signals.say(("moonloop: stopping: %d running task(s) get %g s; a second signal ends them at once\n")
       :format(running, drain))

@@ -1,0 +1,138 @@
+-- `moonloop serve --user`, `--group` and `--sandbox`: what a server gives up when its sockets are open.
+local common = require "spec.support"
+local folders = require "spec.support.folder"
+local json = require "moonloop.json"
+local processes = require "spec.support.process"
+local served = require "spec.support.served"
+local web = require "spec.support.web"
+
+local app = [[
+  local app = require "moonloop".web.app()
+  app:get("/who", function()
+    local status = io.open "/proc/self/status":read "a"
+    return { uid = status:match "Uid:%s+(%d+)", gid = status:match "Gid:%s+(%d+)",
+      groups = status:match "Groups:%s+([^\n]*)", home = os.getenv "HOME", limited = status:match "NoNewPrivs:%s+(%d)" }
+  end)
+  app:get("/write", function(req)
+    local file, why = io.open(req.query.path, "w")
+    if file then file:close() end
+    return why or "written"
+  end)
+  app:get("/read", function(req) return (io.open(req.query.path):read "a") end)
+  app:get("/remove", function(req) return select(2, os.remove(req.query.path)) or "removed" end)
+  app:get("/execute", function() return { ok = os.execute "true" or false } end)
+  app:get("/job", function()
+    return require "moonloop".executor.run(function(path) return select(2, io.open(path, "w")) or "written" end,
+      "/var/outside")
+  end)
+  return app
+]]
+local files = { ["app.lua"] = app }
+local is_root = processes.sh "id -u":find "^0" ~= nil
+
+-- What a `serve` with these options, which does not start, says, and its status.
+local function refused(options, before)
+  local folder <close> = folders.new(files)
+  return processes.sh(("cd '%s' && %s timeout 60 '%s' serve app.lua --port 0 %s"):format(folder.path, before or "",
+    common.binary, options))
+end
+
+-- Can this kernel do it?
+local function has_landlock()
+  local folder <close> = folders.new(files)
+  local process <close> = processes.start(("serve %s/app.lua --port 0 --sandbox"):format(folder.path))
+  return process:line() ~= nil
+end
+
+describe("serve --user and --group", function()
+  for _, options in ipairs { "", "--workers 1" } do
+    it(("give root's rights up when the sockets are open (%s)"):format(options), function()
+      if not is_root then return end
+      local server <close> = served.start(files, "--user nobody --group 65533 " .. options)
+      local who = json.decode(server:get "/who".body)
+      assert.same({ "65534", "65533", "65533" }, { who.uid, who.gid, (who.groups:gsub("%s+$", "")) })
+      assert.equal("/nonexistent", who.home)
+      server:kill "TERM"
+      assert.equal(0, (server:finish()))
+    end)
+  end
+
+  it("take numbers, and the user's own groups", function()
+    if not is_root then return end
+    local server <close> = served.start(files, "--user 65534")
+    local who = json.decode(server:get "/who".body)
+    assert.same({ "65534", "65534" }, { who.uid, who.gid })
+    assert.is_nil((" " .. who.groups):find " 0 ")
+  end)
+
+  it("say what they cannot do", function()
+    for options, message in pairs {
+      ["--user not-there"] = "serve: --user not-there: there is no such user",
+      ["--group not-there"] = "serve: --group not-there: there is no such group",
+      ["--workers 1 --user not-there"] = "serve: --user not-there: there is no such user",
+    } do
+      local output, status = refused(options)
+      assert.equal("moonloop: " .. message .. "\n", output)
+      assert.equal(1, status)
+    end
+    local as_nobody = is_root and "setpriv --reuid=65534 --regid=65534 --clear-groups" or ""
+    assert.equal("moonloop: serve: --user root: only root can become another user\n",
+      (refused("--user root", as_nobody)))
+  end)
+end)
+
+describe("serve --sandbox", function()
+  local works = has_landlock()
+
+  it("does not serve where the kernel refuses", function()
+    if works then return end
+    assert.matches("^moonloop: serve: %-%-sandbox: the kernel refuses it: ", (refused "--sandbox"))
+  end)
+
+  for _, options in ipairs { "", "--workers 1" } do
+    it(("lets an app write below its working directory and for temporary files only (%s)"):format(options), function()
+      if not works then return end
+      local outside <close> = folders.file "left"
+      local server <close> = served.start(files, "--sandbox " .. options)
+      local function ask(target) return server:get(target).body end
+      assert.equal("1", json.decode(ask "/who").limited)
+      assert.equal("written", ask "/write?path=inside")
+      assert.equal("removed", ask "/remove?path=inside")
+      assert.equal("written", ask("/write?path=" .. server.path .. "/inside"))
+      assert.equal("left", ask("/read?path=" .. outside.path))
+      assert.equal("written", ask "/write?path=/dev/null")
+      assert.matches("Permission denied", ask "/write?path=/var/outside")
+      assert.matches("Permission denied", ask "/job")
+      assert.matches("Permission denied", ask "/remove?path=/proc/self/status")
+      assert.matches("[Pp]ermission denied", ask "/write?path=/etc/outside")
+      server:kill "TERM"
+      assert.equal(0, (server:finish()))
+    end)
+  end
+
+  it("lets an app write into the folders that systemd has made for it", function()
+    if not works then return end
+    local folder <close> = folders.new(files)
+    local state <close> = folders.new {}
+    local start = "cd '%s'; export TMPDIR=/nowhere STATE_DIRECTORY=/nowhere:/var/lib;"
+    local process <close> = processes.start("serve app.lua --port 0 --sandbox", start:format(folder.path))
+    local port = tonumber(process:line():match ":(%d+) ")
+    local path = "/var/lib/" .. state.path:match "[^/]+$"
+    local written = web.get(port, "/write?path=" .. path).body
+    assert.equal(is_root and "written" or path .. ": Permission denied", written)
+    if is_root then assert.equal("removed", web.get(port, "/remove?path=" .. path).body) end
+    assert.matches("Permission denied", web.get(port, "/write?path=/var/outside").body)
+  end)
+
+  it("lets no program be executed", function()
+    if not works then return end
+    local server <close> = served.start(files, "--sandbox")
+    assert.is_false(json.decode(server:get "/execute".body).ok)
+  end)
+
+  it("takes no value", function()
+    local output, status = refused "--sandbox=yes"
+    assert.matches("serve: %-%-sandbox takes no value", output)
+    assert.equal(2, status)
+  end)
+end)
