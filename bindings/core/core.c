@@ -119,7 +119,10 @@ static int start_item(lua_State *L, int level) {
 static int start_child(lua_State *L, int level, int nargs) {
   Task *parent = args_require_task(L, "ml.spawn");
   Task *child = task_spawn(L, parent->rt, parent, nargs);
-  task_set_spawn_site(L, child, level);
+  if (level)
+    task_set_spawn_site(L, child, level);
+  else
+    task_share_spawn_site(child, parent);
   return 1;
 }
 
@@ -139,7 +142,7 @@ static int l_core_spawn(lua_State *L) {
 }
 
 /* spawn_for(level, f, ...): spawn for a Lua part. The site is the caller `level` levels up; `f` can
-   be a list, as for spawn. */
+   be a list, as for spawn. Level 0, of functions alone: the site of the running task. */
 static int l_core_spawn_for(lua_State *L) {
   int level = (int)check_integer(L, 1);
   if (!lua_isfunction(L, 2) && args_is_item(L, 2)) {

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONNECTION "moonloop.connection"
@@ -98,9 +99,33 @@ int net_push_connection(lua_State *L, int fd, const NetAddress *peer, socklen_t 
   return error;
 }
 
+/* --- how many there are --- */
+
+void net_gate_drop(NetGate *gate) {
+  if (--gate->refs == 0) free(gate);
+}
+
+static void left(void *data) {
+  NetGate *gate = data;
+  gate->open--;
+  if (gate->watch) watch_pause(gate->watch, false);
+  net_gate_drop(gate);
+}
+
+void net_gate_entered(lua_State *L, NetGate *gate) {
+  StreamSocket *socket = stream_socket_of(stream_object_test(L, -1));
+  gate->refs++;
+  gate->open++;
+  socket->on_close = left;
+  socket->on_close_data = gate;
+}
+
 int luaopen_moonloop_net_core(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"connect", net_connect}, {"resolve", net_resolve}, {"listen", net_listen}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"connect", net_connect},
+                                       {"resolve", net_resolve},
+                                       {"listen", net_listen},
+                                       {"udp", net_udp},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -29,6 +29,17 @@ socklen_t net_address_size(const NetAddress *address);
    pushes nothing and returns a libuv error. */
 int net_push_connection(lua_State *L, int fd, const NetAddress *peer, socklen_t peer_size);
 
+/* How many connections a listening socket may have at a time. Counted: the socket's, and one for
+   each connection. */
+typedef struct NetGate {
+  size_t refs, open, most;
+  Watch *watch; /* the socket's; NULL: it is closed */
+} NetGate;
+
+/* The connection on the top of L, which is open, was let in by the gate. */
+void net_gate_entered(lua_State *L, NetGate *gate);
+void net_gate_drop(NetGate *gate);
+
 /* What the sockets of this Lua state share. */
 Watches *net_watches(lua_State *L);
 
@@ -36,5 +47,6 @@ Watches *net_watches(lua_State *L);
 int net_connect(lua_State *L);
 int net_resolve(lua_State *L);
 int net_listen(lua_State *L);
+int net_udp(lua_State *L);
 
 #endif

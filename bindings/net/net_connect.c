@@ -148,7 +148,8 @@ static int resolved(lua_State *L, const Resolving *r) {
                            uv_strerror(error));
   lua_createtable(L, (int)r->n, 0);
   for (unsigned i = 0; i < r->n; i++) {
-    lua_settop(L, lua_gettop(L) - net_push_address(L, &r->found[i]) + 1); /* without the port */
+    int pushed = net_push_address(L, &r->found[i]);
+    lua_pop(L, pushed - 1); /* the port */
     lua_rawseti(L, -2, i + 1);
   }
   return 1;

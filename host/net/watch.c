@@ -91,22 +91,34 @@ void watch_rest(Watch *w, double seconds) {
   ask(w);
 }
 
+void watch_pause(Watch *w, bool paused) {
+  if (w->is_paused == paused || w->fd < 0) return;
+  w->is_paused = paused;
+  ask(w);
+}
+
 static void on_closed(uv_handle_t *handle) {
   Watch *w = (Watch *)handle;
   w->is_over = true;
   if (w->is_released) free(w);
 }
 
-void watch_close(Watch *w) {
-  if (w->fd < 0) return;
+int watch_take(Watch *w) {
+  int fd = w->fd;
+  if (fd < 0) return -1;
   timer_clear(&w->all->rt->timers, &w->rest);
   *w->place = w->next;
   if (w->next) w->next->place = w->place;
   uv_close((uv_handle_t *)&w->poll, on_closed);
-  close(w->fd);
   w->fd = -1;
   waiters_wake_all(&w->readers);
   waiters_wake_all(&w->writers);
+  return fd;
+}
+
+void watch_close(Watch *w) {
+  int fd = watch_take(w);
+  if (fd >= 0) close(fd);
 }
 
 void watch_release(Watch *w) {

@@ -23,8 +23,9 @@ struct Watch {
   Watch *next, **place;
   int fd; /* -1: it is closed */
   Waiters readers, writers;
-  Timer rest;   /* set: what comes in is left alone for a while */
-  bool is_over; /* libuv has closed it */
+  Timer rest;     /* set: what comes in is left alone for a while */
+  bool is_paused; /* what comes in is left alone */
+  bool is_over;   /* libuv has closed it */
   bool is_released;
 };
 
@@ -42,7 +43,12 @@ void watch_end(Watch *w, Task *t, bool to_write);
    in `seconds`, not before. */
 void watch_rest(Watch *w, double seconds);
 
-/* Closes the descriptor and wakes those who wait, who find `fd` -1. May be called again. */
+/* What comes in is left alone from now on, or no more: those who wait to read go on waiting. */
+void watch_pause(Watch *w, bool paused);
+
+/* Ends it, and wakes those who wait, who find `fd` -1. Returns the descriptor, which is the
+   caller's then; -1 if it was over. Close does the same and closes the descriptor. */
+int watch_take(Watch *w);
 void watch_close(Watch *w);
 
 /* Closes it, and frees it when libuv is done with it. */

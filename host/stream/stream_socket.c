@@ -1,6 +1,7 @@
 #include "stream/stream_socket.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +29,13 @@ static void came(ByteStream *bytes, const char *data, size_t n) {
   if (stream_has_enough(s)) byte_stream_pause(bytes);
 }
 
-/* libuv takes a reset that comes with the last bytes for an orderly end. */
+/* libuv takes a reset that comes with the last bytes for an orderly end. One behind such an end is
+   EPIPE. */
 static int end_of(const ByteStream *bytes, int status) {
   int error = 0;
   socklen_t size = sizeof error;
   if (status != UV_EOF || getsockopt(bytes->fd, SOL_SOCKET, SO_ERROR, &error, &size)) return status;
-  return error ? uv_translate_sys_error(error) : status;
+  return error && error != EPIPE ? uv_translate_sys_error(error) : status;
 }
 
 static void ended(ByteStream *bytes, int status) {
@@ -77,7 +79,11 @@ static void hold(Stream *s, bool held) {
     uv_unref(handle);
 }
 
-static void close_bytes(Stream *s, bool cut) { byte_stream_close(&socket_of(s)->bytes, cut); }
+static void close_bytes(Stream *s, bool cut) {
+  StreamSocket *socket = socket_of(s);
+  byte_stream_close(&socket->bytes, cut);
+  if (socket->on_close) socket->on_close(socket->on_close_data);
+}
 
 static void free_socket(Stream *s) { free(s); }
 

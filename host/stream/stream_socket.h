@@ -15,7 +15,9 @@ typedef struct StreamSocket {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     struct sockaddr_un local;
-  } peer; /* zero: unknown */
+  } peer;                       /* zero: unknown */
+  void (*on_close)(void *data); /* called once, when it begins to close; or NULL */
+  void *on_close_data;
 } StreamSocket;
 
 /* Makes a stream of a connected non-blocking socket, which it takes over in any case: of TCP, or a

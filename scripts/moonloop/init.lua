@@ -38,6 +38,7 @@ local lazy = {
   schema = "moonloop.schema",
   settings = "moonloop.settings",
   jwt = "moonloop.jwt",
+  net = "moonloop.net",
   password = "moonloop.password",
   process = "moonloop.process",
   redis = "moonloop.redis",

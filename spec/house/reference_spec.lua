@@ -72,7 +72,7 @@ describe("the names of", function()
   it("ml are on its page", function()
     local offered = reference.members(ml, true)
     for _, module in ipairs { "http", "json", "executor", "web", "redis", "sql", "schema", "password", "jwt",
-      "process", "settings", "time", "signal" } do
+      "net", "process", "settings", "time", "signal" } do
       assert(offered[module])
       offered[module] = nil
     end
@@ -98,7 +98,7 @@ describe("the names of", function()
   end)
 
   for _, module in ipairs { "http", "json", "executor", "redis", "sql", "schema", "password", "process", "jwt",
-    "time", "signal" } do
+    "net", "time", "signal" } do
     it("ml." .. module .. " are on its page", function()
       check_names(module .. ".md", "ml." .. module, true, ml[module])
     end)
@@ -154,6 +154,21 @@ describe("the names of", function()
       check_names("http.md", "client", false, client)
       check_names("http.md", "res", true, assert(client:get("http://127.0.0.1:" .. port)))
     end)
+  end)
+
+  it("the objects of ml.net are on its page, and that of streams", function()
+    local server <close> = assert(ml.net.listen("127.0.0.1", 0))
+    local conn <close> = assert(ml.net.connect(server:address()))
+    local udp <close> = assert(ml.net.udp())
+    conn.timeout = 60
+    check_names("net.md", "server", false, server)
+    check_names("net.md", "socket", false, udp)
+    local offered = reference.members(conn, true)
+    for name in pairs(documented(pages["net.md"], "conn")) do
+      assert(offered[name], name)
+      offered[name] = nil
+    end
+    compare(documented(pages["stream.md"], "s"), offered, "stream.md s")
   end)
 
   it("the objects of ml.process are on its page", function()
@@ -288,6 +303,15 @@ describe("the names of", function()
   end)
 end)
 
+--- The error of a write to a stream that is closed.
+local function unwritten()
+  local socket = assert(ml.net.listen("127.0.0.1", 0))
+  local conn = assert(ml.net.connect(socket:address()))
+  conn:close()
+  socket:stop()
+  return select(2, conn:write "x")
+end
+
 describe("the fields of error objects", function()
   it("that errors.md names exist", function()
     local function failure(f, ...) return select(2, pcall(f, ...)) end
@@ -301,6 +325,7 @@ describe("the fields of error objects", function()
       select(2, ml.json.decode "["),
       select(2, ml.http.get "http://127.0.0.1:1/"),
       select(2, ml.process.run { "false", check = true }),
+      (unwritten()),
     }
     local migrations <close> = folders.new { ["1_a.sql"] = "select wrong" }
     local db = ml.sql.open "sqlite::memory:"
@@ -347,6 +372,10 @@ describe("the options of", function()
     end)
   end
 
+  check("net.md", "ml.net.connect", function(opts) ml.net.connect("127.0.0.1", 1, opts) end)
+  check("net.md", "ml.net.listen", function(opts) ml.net.listen("127.0.0.1", 0, opts) end)
+  check("net.md", "ml.net.udp", function(opts) ml.net.udp(opts) end)
+  check("net.md", "ml.net.resolve", function(opts) ml.net.resolve("127.0.0.1", opts) end)
   check("ml.md", "ml.gather", function(opts) ml.gather({}, opts) end)
   check("ml.md", "ml.map", function(opts) ml.map({}, print, opts) end)
   check("ml.md", "ml.wait", function(opts) ml.wait({}, opts) end)

@@ -1,5 +1,5 @@
 --- Two connected ends of a TCP connection on the loopback, for specs of streams.
-local net = require "moonloop.net.core"
+local net = require "moonloop".net
 
 local M = {}
 
@@ -7,7 +7,7 @@ local M = {}
 function M.new()
   local listener <close> = assert(net.listen("127.0.0.1", 0))
   local host, port = listener:address()
-  local client = assert(net.connect("ml.net.connect", { host = host, port = port, timeout = 60 }))
+  local client = assert(net.connect(host, port, { timeout = 60 }))
   return client, assert(listener:accept())
 end
 

@@ -1,0 +1,60 @@
+--- ml.net: connections, servers, datagrams, names. What is said of hosts and options is decided here;
+-- moonloop.net.core does the rest.
+local core = require "moonloop.core"
+local net = require "moonloop.net.core"
+local place = require "moonloop.net.place"
+local check_options = require "moonloop.core.options".check
+
+local fail = core.fail
+
+local M = {}
+
+local CONNECT = {
+  timeout = place.seconds,
+  nodelay = "boolean",
+  keepalive = place.whole_seconds,
+  bind = place.address,
+  max_line = place.positive,
+}
+
+--- connect(host, port [, opts]) -> connection | nil, err; connect("unix:PATH" [, opts]). Suspends until
+-- one of the host's addresses has answered (RFC 8305).
+function M.connect(host, port, opts)
+  local where
+  where, opts = place.arguments("ml.net.connect", host, port, opts)
+  opts = check_options(opts, CONNECT, "ml.net.connect")
+  if where.port == 0 then fail "ml.net.connect: port 0 cannot be connected to" end
+  local conn, err = net.connect("ml.net.connect", {
+    host = where.host,
+    port = where.port,
+    path = where.path,
+    timeout = opts.timeout,
+    nodelay = opts.nodelay,
+    keepalive = opts.keepalive,
+    bind = opts.bind,
+  })
+  if not conn then return nil, err end
+  if opts.max_line then conn.max_line = opts.max_line end
+  return conn
+end
+
+--- listen(host, port [, opts] [, f]) -> server | nil, err: see moonloop.net.server.
+function M.listen(...) return require "moonloop.net.server".listen(...) end
+
+--- udp([opts]) -> socket | nil, err: see moonloop.net.udp.
+function M.udp(opts) return require "moonloop.net.udp"(opts) end
+
+local RESOLVE = {
+  family = function(value)
+    if value ~= 4 and value ~= 6 then return "4 or 6" end
+  end,
+}
+
+--- resolve(name [, opts]) -> list of addresses | nil, err. Suspends.
+function M.resolve(name, opts)
+  place.check_host("ml.net.resolve", name)
+  opts = check_options(opts, RESOLVE, "ml.net.resolve")
+  return net.resolve("ml.net.resolve", name, opts.family)
+end
+
+return M
