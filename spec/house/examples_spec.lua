@@ -78,6 +78,138 @@ the loop was free meanwhile: true
 ]], run "offload.lua")
   end)
 
+  it("echo.lua gets back what it says", function()
+    assert.equal("one two three\n", run "echo.lua")
+  end)
+
+  it("mail.lua takes a mail, and refuses another", function()
+    assert.equal([[
+220 moonloop
+250 good day, client.example
+250 ok
+250 ok
+250 ok
+354 end it with a dot on a line of its own
+250 taken
+221 bye
+220 moonloop
+250 good day, client.example
+250 ok
+503 not now
+false	503 not now
+ann@example.com -> ben@example.com, cleo@example.com
+Subject: tea
+
+At five?
+.hidden files are welcome
+]], run "mail.lua")
+  end)
+
+  it("health_check.lua tells the well from the others", function()
+    -- On a busy machine a service that is well may take too long.
+    local output = run("health_check.lua"):gsub("well %d+: timeout\n", "")
+    assert.matches("^ill: .-\nsilent: timeout\nof another kind: .-\ngone: %S+\n%d+ of 24 are well\n$", output)
+    assert.matches("^127.0.0.1:1: %S+\n0 of 1 are well\n$", run("health_check.lua", "127.0.0.1:1"))
+  end)
+
+  --- The connection to an example that says where it listens.
+  local function connect(port)
+    local conn = assert(ml.net.connect("127.0.0.1", port))
+    conn.timeout = 60
+    return conn
+  end
+
+  --- Starts an example that serves until a signal ends it. Returns the process and its port.
+  local function start(name, arguments)
+    local example = process.start(("run --block-limit 0 scripts/examples/%s %s"):format(name, arguments or ""))
+    return example, math.tointeger(example:line():match "^listening on 127%.0%.0%.1 port (%d+)$")
+  end
+
+  it("chat.lua passes lines on to the others, and ends at a signal", function()
+    local chat <close>, port = start "chat.lua"
+    local function join(name)
+      local conn = connect(port)
+      assert.equal("Your name? ", conn:read_until "? ")
+      conn:write(name, "\n")
+      return conn
+    end
+    local ann <close> = join "Ann"
+    assert.equal("* Ann is here", ann:read())
+    local other <close> = join "Ann"
+    assert.equal("A name is a word that nobody else has.", other:read())
+    assert.equal("Your name? ", other:read_until "? ")
+    other:write "Ben\n"
+    assert.equal("* Ben is here", other:read())
+    assert.equal("* Ben is here", ann:read())
+    other:write "good day\n"
+    assert.equal("Ben: good day", ann:read())
+    other:close()
+    assert.equal("* Ben has left", ann:read())
+    chat:kill "TERM"
+    assert.equal("* the chat is over\n", ann:read "a")
+    local _, status, errors = chat:wait()
+    assert.equal(0, status)
+    assert.equal("", errors)
+  end)
+
+  describe("tcp_proxy.lua", function()
+    --- Calls body(connect) with a proxy in front of a server that runs f(conn) for each connection.
+    local function proxied(f, body)
+      local server <close> = assert(ml.net.listen("127.0.0.1", 0, f))
+      local proxy <close>, port = start("tcp_proxy.lua", ("0 127.0.0.1 %d"):format(select(2, server:address())))
+      body(function() return connect(port) end)
+      local _, status, errors = proxy:stop()
+      assert.equal(0, status, errors)
+      assert.equal("", errors)
+    end
+
+    it("passes on both ways, and the ends", function()
+      proxied(function(conn) conn:write(conn:read("a"):upper()) end, function(open)
+        local conn <close> = open()
+        conn:write "from one "
+        conn:write "end to the other"
+        conn:shutdown()
+        assert.equal("FROM ONE END TO THE OTHER", conn:read "a")
+      end)
+    end)
+
+    it("reads no faster than the other side takes it", function()
+      local MB, written, done = ("x"):rep(1 << 20), 0, false
+      proxied(function(conn)
+        for _ = 1, 100 do
+          conn:write(MB)
+          written = written + 1
+        end
+        done = true
+      end, function(open)
+        local conn <close> = open()
+        assert.equal("x", conn:read(1))
+        ml.sleep(0.3)
+        assert.is_true(written < 100) -- the rest waits in the server
+        assert.equal(100 * #MB - 1, #conn:read "a")
+        assert.is_true(done)
+      end)
+    end)
+
+    it("closes the client's connection when there is nobody to pass it on to", function()
+      local closed = assert(ml.net.listen("127.0.0.1", 0))
+      local _, nobody = closed:address()
+      closed:stop()
+      local proxy <close>, port = start("tcp_proxy.lua", "0 127.0.0.1 " .. nobody)
+      local conn <close> = connect(port)
+      assert.equal("", conn:read "a")
+      local output, status = proxy:stop()
+      assert.equal(0, status)
+      assert.matches("ECONNREFUSED", output)
+    end)
+
+    it("says what it wants to know", function()
+      local output, status = process.sh(("'%s' run scripts/examples/tcp_proxy.lua"):format(support.binary))
+      assert.equal("usage: tcp_proxy.lua PORT TARGET TARGET_PORT\n", output)
+      assert.equal(2, status)
+    end)
+  end)
+
   describe("app.lua", function()
     local server, url
 
