@@ -66,7 +66,7 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   req->client_name.len = req->forwarded_host.len = req->forwarded_port = 0;
   req->root_at = size;
   req->root_len = (uint16_t)server->root_path_len;
-  req->is_https = false;
+  req->is_https = c->bytes.tls_context != NULL;
   if (server->root_path_len) memcpy(req->head + size, server->root_path, server->root_path_len);
   if (c->forwarded) set_forwarded(req, c->forwarded, from);
   req->path = (HttpSpan){r->path.at - from, r->path.len};

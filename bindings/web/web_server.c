@@ -25,6 +25,7 @@ static int l_server_gc(lua_State *L) {
     buffer_free(&(*server)->log.log.lines);
     http_trust_free(&(*server)->http.trust);
     free((*server)->http.root_path);
+    tls_context_release((*server)->http.tls);
   }
   free(*server);
   *server = NULL;
@@ -135,7 +136,7 @@ static WebServer *new_server(lua_State *L, int index) {
   WebServer *server = calloc(1, sizeof *server);
   if (!server) luaL_error(L, "not enough memory");
   *box = server;
-  server->self = server->router = server->first_router = server->failures = LUA_NOREF;
+  server->self = server->router = server->first_router = server->tls = server->failures = LUA_NOREF;
   server->http.rt = runtime_of(L);
   server->http.router = router;
   server->http.handle = web_handle;
@@ -228,6 +229,7 @@ static int l_listen(lua_State *L) {
   lua_settop(L, 5);
   ServeSockets own = {.n = 0}, *sockets = &own;
   WebServer *server = new_server(L, 4);
+  if (!web_server_tls_open(L, 4, server)) return 2;
   HttpServer *http = &server->http;
   int failed = 0;
   if (lua_isboolean(L, 5)) {
@@ -238,6 +240,7 @@ static int l_listen(lua_State *L) {
   } else {
     failed = bind_sockets(L, &own, http->rt);
   }
+  if (!failed) failed = web_server_tls_sockets(L, server, sockets);
   if (!failed) failed = accept_on(L, http, sockets);
   if (failed) return failed;
   start_server(L, server);
@@ -251,7 +254,6 @@ static int l_listen_problem(lua_State *L) {
   const char *text = luaL_checklstring(L, 1, &n);
   const char *wrong = listen_address_read(text, n, &address);
   if (!wrong && address.kind == LISTEN_NAMED) wrong = "fd: takes the number of a descriptor";
-  if (!wrong && address.tls) wrong = "it needs a certificate";
   lua_pushstring(L, wrong);
   return 1;
 }
@@ -309,6 +311,11 @@ static int l_server_route_by(lua_State *L) {
   return 0;
 }
 
+/* server:read_certificates() -> true | false | nil, err: see web_server_tls_read. */
+static int l_server_read_certificates(lua_State *L) {
+  return web_server_tls_read(L, web_server_check(L, 1));
+}
+
 lua_Number web_server_drain(const WebServer *server) {
   uint64_t ms = server->http.limits.drain;
   return ms == HTTP_NO_LIMIT ? HUGE_VAL : 1e-3 * (double)ms;
@@ -357,6 +364,7 @@ static int l_server_index(lua_State *L) {
 
 void web_server_open(lua_State *L, Web *web) {
   static const luaL_Reg methods[] = {{"route_by", l_server_route_by},
+                                     {"read_certificates", l_server_read_certificates},
                                      {"log", l_server_log},
                                      {"take_entries", l_server_take_entries},
                                      {NULL, NULL}};

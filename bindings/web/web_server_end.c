@@ -30,7 +30,9 @@ static void check_over(WebServer *server) {
   luaL_unref(rt->L, LUA_REGISTRYINDEX, server->self);
   luaL_unref(rt->L, LUA_REGISTRYINDEX, server->router);
   luaL_unref(rt->L, LUA_REGISTRYINDEX, server->first_router);
+  luaL_unref(rt->L, LUA_REGISTRYINDEX, server->tls);
   luaL_unref(rt->L, LUA_REGISTRYINDEX, server->failures);
+  server->tls = LUA_NOREF;
   server->failures = LUA_NOREF;
 }
 

@@ -15,6 +15,7 @@ const HttpLimit http_limits[HTTP_LIMITS] = {
     ROW(max_headers, "lines", 100, 1, 10000, "heads with more headers are a 431"),
     ROW(max_body, "bytes", 10 * MIB, 0, INFINITY,
         "larger bodies are a 413; routes may have their own"),
+    ROW(handshake_timeout, "seconds", 10, SHORTEST, INFINITY, "for the handshake of TLS"),
     ROW(header_timeout, "seconds", 30, SHORTEST, INFINITY, "for a whole head, from its first byte"),
     ROW(body_timeout, "seconds", 30, SHORTEST, INFINITY, "the longest pause in a body"),
     ROW(body_rate, "bytes per second", 500, 0, 1e9, "slower bodies are cut off; 0: no such limit"),

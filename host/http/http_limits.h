@@ -18,19 +18,20 @@
 #define HTTP_LISTEN_PORT 8000
 
 typedef struct HttpLimits {
-  uint64_t max_request_line; /* bytes: 414 */
-  uint64_t max_header_bytes; /* of the head, with the request line: 431 */
-  uint64_t max_headers;      /* lines: 431 */
-  uint64_t max_body;         /* bytes, unless the route has its own limit: 413 */
-  uint64_t header_timeout;   /* milliseconds for a whole head, from its first byte: 408 */
-  uint64_t body_timeout;     /* milliseconds between two pieces of a body: 408 */
-  uint64_t body_rate;        /* least bytes per second of a body after body_timeout */
-  uint64_t keep_alive;       /* milliseconds between two requests */
-  uint64_t write_timeout;    /* milliseconds in which a client must take some of a response */
-  uint64_t write_rate;       /* least bytes per second that it takes after write_timeout */
-  uint64_t max_connections;  /* further clients wait in the backlog */
-  uint64_t read_ahead;       /* bytes of requests that follow the running one */
-  uint64_t drain;            /* milliseconds for running requests when the server stops */
+  uint64_t max_request_line;  /* bytes: 414 */
+  uint64_t max_header_bytes;  /* of the head, with the request line: 431 */
+  uint64_t max_headers;       /* lines: 431 */
+  uint64_t max_body;          /* bytes, unless the route has its own limit: 413 */
+  uint64_t handshake_timeout; /* milliseconds for the handshake of TLS, from accepting on */
+  uint64_t header_timeout;    /* milliseconds for a whole head, from its first byte: 408 */
+  uint64_t body_timeout;      /* milliseconds between two pieces of a body: 408 */
+  uint64_t body_rate;         /* least bytes per second of a body after body_timeout */
+  uint64_t keep_alive;        /* milliseconds between two requests */
+  uint64_t write_timeout;     /* milliseconds in which a client must take some of a response */
+  uint64_t write_rate;        /* least bytes per second that it takes after write_timeout */
+  uint64_t max_connections;   /* further clients wait in the backlog */
+  uint64_t read_ahead;        /* bytes of requests that follow the running one */
+  uint64_t drain;             /* milliseconds for running requests when the server stops */
 } HttpLimits;
 
 /* One row of the table: a limit as users write it. */

@@ -1,5 +1,6 @@
 #include "net/byte_stream.h"
 
+#include "net/tls_stream.h"
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
@@ -13,13 +14,6 @@
    how many may stay unanswered. A closed socket of Linux answers for a minute, then with a
    reset. */
 enum { KEEPALIVE_IDLE = 15, KEEPALIVE_INTERVAL = 15, KEEPALIVE_PROBES = 4 };
-
-typedef struct ByteStreamWrite {
-  uv_write_t request;
-  ByteStream *stream;
-  Buffer data;
-  size_t at; /* for a pipe in memory: what it has taken */
-} ByteStreamWrite;
 
 static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
   (void)suggested;
@@ -65,6 +59,49 @@ int byte_stream_open_pipe(ByteStream *s, uv_loop_t *loop, int fd, bool readable,
   return readable ? uv_read_start((uv_stream_t *)&s->tcp, alloc_read, on_read) : 0;
 }
 
+/* --- TLS --- */
+
+static void alloc_secure(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
+  (void)suggested;
+  ByteStream *s = handle->data;
+  /* A server's first byte. */
+  if (!s->tls) s->tls = tls_stream_new(s, s->tls_context, NULL);
+  *buffer = s->tls ? uv_buf_init(s->tls->line->input, TLS_LINE_INPUT) : uv_buf_init(NULL, 0);
+}
+
+static void on_secure_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
+  ByteStream *s = stream->data;
+  if (n > 0)
+    tls_stream_came(s->tls, buffer->base, (size_t)n);
+  else if (n < 0 && s->tls && n != UV_ENOBUFS)
+    tls_stream_ended(s->tls, (int)n);
+  else if (n < 0 && !s->tls)
+    s->user->ended(s, UV_ENOMEM);
+}
+
+int byte_stream_secure(ByteStream *s, TlsContext *context, const char *name) {
+  if (!context->is_server) {
+    s->tls = tls_stream_new(s, context, name);
+    if (!s->tls) return UV_ENOMEM;
+    tls_stream_greet(s->tls);
+  }
+  s->tls_context = tls_context_retain(context);
+  if (!s->paused) byte_stream_read_start(s);
+  return 0;
+}
+
+const TlsSession *byte_stream_tls(const ByteStream *s) { return s->tls ? &s->tls->session : NULL; }
+
+void byte_stream_read_start(ByteStream *s) {
+  uv_read_stop((uv_stream_t *)&s->tcp); /* it may read in clear yet */
+  if (s->tls_context)
+    uv_read_start((uv_stream_t *)&s->tcp, alloc_secure, on_secure_read);
+  else
+    uv_read_start((uv_stream_t *)&s->tcp, alloc_read, on_read);
+}
+
+/* --- */
+
 void byte_stream_peer(const ByteStream *s, ByteStreamPeer *peer) {
   int size = sizeof *peer;
   if (s->memory) {
@@ -86,8 +123,10 @@ void byte_stream_resume(ByteStream *s) {
   s->paused = false;
   if (s->memory)
     memory_end_ask(s->memory);
+  else if (s->tls)
+    tls_stream_resume(s->tls);
   else
-    uv_read_start((uv_stream_t *)&s->tcp, alloc_read, on_read);
+    byte_stream_read_start(s);
 }
 
 /* --- writing --- */
@@ -98,16 +137,23 @@ static ssize_t taken(ssize_t sent) {
   return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 }
 
+/* A server cannot send before its client has. */
+static ssize_t send_secure(ByteStream *s, const struct iovec *parts, size_t n) {
+  return s->tls ? tls_stream_send(s->tls, parts, n) : 0;
+}
+
 ssize_t byte_stream_send(ByteStream *s, const char *bytes, size_t n) {
   if (s->memory)
     return memory_end_write(s->memory, &(struct iovec){(char *)(uintptr_t)bytes, n}, 1);
   if (s->is_pipe) return taken(write(s->fd, bytes, n));
+  if (s->tls_context) return send_secure(s, &(struct iovec){(char *)(uintptr_t)bytes, n}, 1);
   return taken(send(s->fd, bytes, n, MSG_NOSIGNAL));
 }
 
 ssize_t byte_stream_send_parts(ByteStream *s, const struct iovec *parts, size_t n) {
   if (s->memory) return memory_end_write(s->memory, parts, n);
   if (s->is_pipe) return taken(writev(s->fd, parts, (int)n));
+  if (s->tls_context) return send_secure(s, parts, n);
   struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n};
   return taken(sendmsg(s->fd, &message, MSG_NOSIGNAL));
 }
@@ -116,6 +162,11 @@ static void free_write(ByteStreamWrite *w) {
   w->stream->write = NULL;
   buffer_free(&w->data);
   free(w);
+}
+
+void byte_stream_write_over(ByteStream *s, int status) {
+  free_write(s->write);
+  s->user->written(s, status);
 }
 
 static bool is_closing(const ByteStream *s) { return uv_is_closing((const uv_handle_t *)&s->tcp); }
@@ -139,6 +190,10 @@ int byte_stream_write(ByteStream *s, Buffer *data, size_t from) {
     memory_end_ask(s->memory);
     return 0;
   }
+  if (s->tls_context) { /* the end of the handshake begins it otherwise */
+    if (s->tls) tls_stream_write(s->tls);
+    return 0;
+  }
   uv_buf_t rest = uv_buf_init(w->data.data + from, (unsigned)(w->data.len - from));
   int rc = uv_write(&w->request, (uv_stream_t *)&s->tcp, &rest, 1, on_written);
   if (rc) free_write(w);
@@ -154,7 +209,7 @@ size_t byte_stream_unsent(const ByteStream *s) {
 
 /* --- a pipe in memory --- */
 
-size_t byte_stream_queued_for_memory(const ByteStream *s) {
+size_t byte_stream_queued_above(const ByteStream *s) {
   return s->write ? s->write->data.len - s->write->at : 0;
 }
 
@@ -165,8 +220,7 @@ static void write_to_memory(ByteStream *s) {
   ssize_t n = memory_end_write(s->memory, &rest, 1);
   if (n > 0) w->at += (size_t)n;
   if (n >= 0 && w->at < w->data.len) return;
-  free_write(w);
-  s->user->written(s, n < 0 ? (int)n : 0);
+  byte_stream_write_over(s, n < 0 ? (int)n : 0);
 }
 
 /* Reads what there is. */
@@ -212,6 +266,7 @@ int byte_stream_shut(ByteStream *s) {
     return 0;
   }
   if (s->is_pipe) return 0;
+  if (s->tls) return tls_stream_shut(s->tls);
   /* Not uv_shutdown: nothing is left to write, and its request is large. */
   return shutdown(s->fd, SHUT_WR) ? -errno : 0;
 }
@@ -230,9 +285,22 @@ bool byte_stream_has_gone(const ByteStream *s) {
   return poll(&watched, 1, 0) > 0;
 }
 
+static void free_secure(ByteStream *s) {
+  if (s->tls) tls_stream_free(s->tls);
+  tls_context_release(s->tls_context);
+  s->tls = NULL;
+  s->tls_context = NULL;
+}
+
 static void on_closed(uv_handle_t *handle) {
   ByteStream *s = handle->data;
+  if (s->tls_context) free_secure(s);
   s->user->closed(s);
+}
+
+static void close_secure(ByteStream *s, bool reset) {
+  if (!reset) tls_stream_close(s->tls);
+  if (s->write) free_write(s->write);
 }
 
 void byte_stream_close(ByteStream *s, bool reset) {
@@ -242,5 +310,6 @@ void byte_stream_close(ByteStream *s, bool reset) {
     reset = false;
     if (s->write) free_write(s->write);
   }
+  if (s->tls) close_secure(s, reset);
   if (!reset || uv_tcp_close_reset(&s->tcp, on_closed)) uv_close((uv_handle_t *)&s->tcp, on_closed);
 }

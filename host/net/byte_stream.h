@@ -1,6 +1,6 @@
 /* The byte-stream side of a connection: read, write, pause, shut, close. Its user sees bytes and
-   never the socket, so that the layer below (TCP or a pipe in memory today, TLS next) and the one
-   above (HTTP/1, later HTTP/2 and WebSocket) do not depend on each other.
+   never the socket, so that the layer below (TCP, TLS or a pipe in memory) and the one above
+   (HTTP/1, later HTTP/2 and WebSocket) do not depend on each other.
 
    At most one write is under way. Nothing here enters Lua or frees the stream: its user frees it
    after `closed`. */
@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "net/memory_end.h"
+#include "net/tls_session.h"
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/uio.h>
@@ -22,13 +23,16 @@ typedef struct ByteStreamUser {
   uv_buf_t (*room)(ByteStream *s);
   /* `n` bytes have arrived in that room. */
   void (*came)(ByteStream *s, const char *bytes, size_t n);
-  /* Nothing more comes. UV_EOF: the peer has ended its side; any other libuv error: it has gone. */
+  /* Nothing more comes. UV_EOF: the peer has ended its side; any other libuv error: it has gone, or
+     UV_EPROTO: TLS has failed, or was cut off, and byte_stream_tls has the reason. */
   void (*ended)(ByteStream *s, int status);
   /* The write of byte_stream_write is over: 0 or a libuv error. Not called after
      byte_stream_close. */
   void (*written)(ByteStream *s, int status);
   /* byte_stream_close is complete. */
   void (*closed)(ByteStream *s);
+  /* The handshake of TLS is over. May be NULL. */
+  void (*secured)(ByteStream *s);
 } ByteStreamUser;
 
 typedef union ByteStreamPeer {
@@ -41,6 +45,8 @@ struct ByteStream {
   uv_tcp_t tcp;
   const ByteStreamUser *user;
   struct ByteStreamWrite *write; /* under way, or NULL */
+  struct TlsStream *tls;         /* between the socket and the user, or NULL */
+  TlsContext *tls_context;       /* of a server, until the first byte makes `tls`; or NULL */
   MemoryEnd *memory;             /* instead of a socket; or NULL. Then `tcp` has none */
   uint64_t pipe;                 /* its number, kept after the end */
   int fd;                        /* of `tcp`, or -1 */
@@ -64,6 +70,15 @@ int byte_stream_open_pipe(ByteStream *s, uv_loop_t *loop, int fd, bool readable,
 void byte_stream_open_memory(ByteStream *s, uv_loop_t *loop, MemoryEnd *end,
                              const ByteStreamUser *user);
 
+/* Puts TLS below an open stream: from now on its bytes are encrypted. A server (the context says
+   which side we are) makes the state with the first byte of its client and costs next to nothing
+   before. A client says hello, and asks for `name`, a host name or an address; a server's is NULL.
+   Nothing is sent before `secured` is called, or `ended`. Returns 0 or UV_ENOMEM. */
+int byte_stream_secure(ByteStream *s, TlsContext *context, const char *name);
+
+/* The session: for what was agreed on, and for the reason of a failure; or NULL. */
+const TlsSession *byte_stream_tls(const ByteStream *s);
+
 /* The peer's address; all zero if it is not known. */
 void byte_stream_peer(const ByteStream *s, ByteStreamPeer *peer);
 
@@ -72,7 +87,8 @@ void byte_stream_pause(ByteStream *s);
 void byte_stream_resume(ByteStream *s);
 
 /* Writes as much as the socket takes at once; no write may be under way. Returns the number of
-   bytes, or a libuv error. */
+   bytes, or a libuv error. What was not taken has to be the next that is written, if anything is:
+   some of it may be on its way encrypted. */
 ssize_t byte_stream_send(ByteStream *s, const char *bytes, size_t n);
 ssize_t byte_stream_send_parts(ByteStream *s, const struct iovec *parts, size_t n);
 
@@ -81,10 +97,10 @@ ssize_t byte_stream_send_parts(ByteStream *s, const struct iovec *parts, size_t 
 int byte_stream_write(ByteStream *s, Buffer *data, size_t from);
 static inline bool byte_stream_is_writing(const ByteStream *s) { return s->write; }
 
-/* Bytes of byte_stream_write that the system, or the pipe in memory, has not taken. */
-size_t byte_stream_queued_for_memory(const ByteStream *s);
+/* Bytes of byte_stream_write that the system, the pipe in memory or TLS has not taken. */
+size_t byte_stream_queued_above(const ByteStream *s);
 static inline size_t byte_stream_queued(const ByteStream *s) {
-  if (s->memory) return byte_stream_queued_for_memory(s);
+  if (s->memory || s->tls_context) return byte_stream_queued_above(s);
   return uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
 }
 
@@ -105,5 +121,20 @@ bool byte_stream_has_gone(const ByteStream *s);
 /* Closes the socket at once; with `reset`, in a way that the peer cannot take for an orderly end.
    `closed` is called from the loop, once. */
 void byte_stream_close(ByteStream *s, bool reset);
+
+/* --- for tls_stream.c --- */
+
+typedef struct ByteStreamWrite {
+  uv_write_t request;
+  ByteStream *stream;
+  Buffer data;
+  size_t at; /* for a pipe in memory or TLS: what it has taken */
+} ByteStreamWrite;
+
+/* Begins to read from the socket. */
+void byte_stream_read_start(ByteStream *s);
+
+/* The write under way is over: tells the user. */
+void byte_stream_write_over(ByteStream *s, int status);
 
 #endif

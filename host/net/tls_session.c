@@ -167,20 +167,23 @@ void tls_session_lend(TlsSession *s, const char *bytes, size_t n) {
   s->n_in += n;
 }
 
-bool tls_session_keep(TlsSession *s) {
+void tls_session_keep(TlsSession *s) {
   if (!s->n_in || s->failed) {
     s->n_in = 0;
     buffer_free(&s->kept);
-    return !s->failed;
+    return;
   }
-  if (s->kept.len) return true; /* it is there already */
-  if (!buffer_add(&s->kept, s->in, s->n_in)) {
+  if (s->kept.len) { /* it is there already */
+    if (s->n_in > s->kept.len / 2) return;
+    memmove(s->kept.data, s->in, s->n_in);
+    s->kept.len = s->n_in;
+  } else if (!buffer_add(&s->kept, s->in, s->n_in)) {
+    s->n_in = 0;
     s->failed = true;
     set_error(s, "out of memory");
-    return false;
+    return;
   }
   s->in = s->kept.data;
-  return true;
 }
 
 bool tls_session_has_input(const TlsSession *s) {
@@ -207,7 +210,12 @@ int tls_session_handshake(TlsSession *s) {
   if (s->ready) return 1;
   lib->ERR_clear_error();
   int result = lib->SSL_do_handshake(s->ssl);
-  if (result != 1) return outcome(s, result);
+  if (result != 1) {
+    int status = outcome(s, result);
+    if (status != UV_EOF) return status;
+    s->ended = false; /* an end at this point is not in order */
+    return tls_session_transport_ended(s);
+  }
   free(s->error); /* of a certificate that `verify = false` lets pass */
   s->error = NULL;
   s->ready = true;

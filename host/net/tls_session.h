@@ -37,10 +37,10 @@ bool tls_session_open(TlsSession *s, TlsContext *context, const char *name);
 /* Frees everything; `s` is all zero again. Says nothing to the peer. */
 void tls_session_close(TlsSession *s);
 
-/* Lends ciphertext of the peer until tls_session_keep, which copies what was not taken. Keep
-   returns false if memory is out; the session has failed then. */
+/* Lends ciphertext of the peer until tls_session_keep, which copies what was not taken. If memory
+   is out, the session has failed. */
 void tls_session_lend(TlsSession *s, const char *bytes, size_t n);
-bool tls_session_keep(TlsSession *s);
+void tls_session_keep(TlsSession *s);
 
 /* Continues the handshake, as a client also begins it. Returns 1: it is over; 0: more bytes of the
    peer are needed; UV_EPROTO: it has failed, and s->error says why. */

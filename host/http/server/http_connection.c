@@ -445,11 +445,18 @@ void http_connection_renew_deadline(HttpConnection *c) {
 
 /* --- */
 
+/* The handshake is over: now the request has its time. */
+static void on_secured(ByteStream *s) {
+  HttpConnection *c = connection_of(s);
+  http_connection_set_deadline(c, c->server->limits.keep_alive);
+}
+
 static const ByteStreamUser user = {.room = on_room,
                                     .came = on_came,
                                     .ended = on_ended,
                                     .written = on_written,
-                                    .closed = http_connection_closed};
+                                    .closed = http_connection_closed,
+                                    .secured = on_secured};
 
 /* A connection without its bytes. NULL if memory is out. */
 static HttpConnection *new_connection(HttpServer *server) {
@@ -474,7 +481,7 @@ static bool meet(HttpConnection *c) {
   return true;
 }
 
-void http_connection_open(HttpServer *server, int fd, const ByteStreamPeer *peer) {
+void http_connection_open(HttpServer *server, int fd, bool secure, const ByteStreamPeer *peer) {
   HttpConnection *c = new_connection(server);
   if (!c) {
     close(fd);
@@ -487,7 +494,12 @@ void http_connection_open(HttpServer *server, int fd, const ByteStreamPeer *peer
     http_connection_close(c, false);
     return;
   }
-  http_connection_set_deadline(c, server->limits.keep_alive);
+  if (!secure)
+    http_connection_set_deadline(c, server->limits.keep_alive);
+  else if (byte_stream_secure(&c->bytes, server->tls, NULL))
+    http_connection_close(c, false);
+  else
+    http_connection_set_deadline(c, server->limits.handshake_timeout);
 }
 
 bool http_connection_open_memory(HttpServer *server, MemoryEnd *end) {

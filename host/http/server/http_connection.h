@@ -113,9 +113,9 @@ typedef struct HttpConnection {
   bool asked_peer;  /* the client was probed: http_connection_pass */
 } HttpConnection;
 
-/* Takes over an accepted socket. On failure the socket is closed. `peer`: whose connection it is,
-   as a proxy has said; NULL: the socket's peer's. */
-void http_connection_open(HttpServer *server, int fd, const ByteStreamPeer *peer);
+/* Takes over an accepted socket, which speaks TLS if it is `secure`. On failure the socket is
+   closed. `peer`: whose connection it is, as a proxy has said; NULL: the socket's peer's. */
+void http_connection_open(HttpServer *server, int fd, bool secure, const ByteStreamPeer *peer);
 
 /* The same for an end of a pipe in memory, False, with the end left
    to the caller, if memory is out. */

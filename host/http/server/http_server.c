@@ -38,6 +38,8 @@ static void check_stopped(HttpServer *server) {
   buffer_pool_trim(&server->in_pool, 0);
   buffer_pool_trim(&server->out_pool, 0);
   buffer_pool_trim(&server->batch_pool, 0);
+  tls_context_release(server->tls);
+  server->tls = NULL;
   server->stopped(server);
 }
 
@@ -81,7 +83,8 @@ static int resume_accepting(HttpServer *server);
 static void set_sweep(HttpServer *server) {
   const HttpLimits *l = &server->limits;
   uint64_t shortest = MAX_SWEEP_MS;
-  uint64_t times[] = {l->header_timeout, l->body_timeout, l->keep_alive, l->write_timeout};
+  uint64_t times[] = {server->tls ? l->handshake_timeout : MAX_SWEEP_MS, l->header_timeout,
+                      l->body_timeout, l->keep_alive, l->write_timeout};
   for (size_t i = 0; i < sizeof times / sizeof *times; i++)
     if (times[i] < shortest) shortest = times[i];
   set_timer(server, &server->sweep, 1e-3 * (double)shortest, sweep);
@@ -192,10 +195,11 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
       }
       return;
     }
+    bool secure = listener->socket.tls;
     if (server->proxy_protocol)
-      http_preface_open(server, fd);
+      http_preface_open(server, fd, secure);
     else
-      http_connection_open(server, fd, NULL);
+      http_connection_open(server, fd, secure, NULL);
     publish_connections(server);
     if (!server->sweep.place) set_sweep(server);
   }
@@ -272,6 +276,12 @@ int http_server_accept_on(HttpServer *server, ListenSocket *sockets, unsigned n)
     free(server->read_buffer);
   }
   return rc;
+}
+
+void http_server_use_tls(HttpServer *server, TlsContext *context) {
+  TlsContext *before = server->tls;
+  server->tls = tls_context_retain(context);
+  tls_context_release(before);
 }
 
 /* --- without a socket --- */

@@ -34,6 +34,7 @@ struct HttpServer {
   void *user;
   struct AccessLog *log; /* or NULL (access_log.h) */
   ChildShare *share;     /* for a worker process that shares its listening sockets; or NULL */
+  TlsContext *tls;       /* of clients whose socket is for TLS; or NULL (http_server_use_tls) */
   HttpLimits limits;
   HttpTrust trust;         /* proxies that are believed: http_forwarded.h */
   bool proxy_protocol;     /* each connection begins with a header: proxy_protocol.h */
@@ -80,6 +81,10 @@ int http_server_accept_on(HttpServer *server, ListenSocket *sockets, unsigned n)
 /* The same without a socket: clients of this process connect to server->memory. Since these are not
    slow, no time limits are set for them. Returns 0 or a libuv error. */
 int http_server_accept_in_memory(HttpServer *server);
+
+/* Connections that are accepted from now on speak TLS with this context, on which the server has a
+   reference; those that are open keep theirs. */
+void http_server_use_tls(HttpServer *server, TlsContext *context);
 
 /* Only closes the listening sockets. One of the next three has to follow. */
 void http_server_stop_accepting(HttpServer *server);

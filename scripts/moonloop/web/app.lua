@@ -226,7 +226,7 @@ end
 
 local M = {}
 
-local OPTIONS = { coerce = "boolean" } -- of apps alone
+local OPTIONS = { coerce = "boolean", tls = "table" } -- of apps, and what their servers take over
 for name, types in pairs(app_options) do OPTIONS[name] = types end
 
 --- web.app([opts]) -> a new application without routes. `opts` are limits for the servers that serve

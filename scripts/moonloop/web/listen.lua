@@ -18,7 +18,7 @@ local function wrong_addresses(list)
   end
 end
 
-local OPTIONS = { host = "string", port = "integer", listen = wrong_addresses,
+local OPTIONS = { host = "string", port = "integer", listen = wrong_addresses, tls = "table",
   docs = require "moonloop.web.openapi_options".docs }
 
 --- web.listen(app [, opts]) -> server | nil, err. Serves `app` on opts.host (127.0.0.1) and

@@ -111,6 +111,13 @@ function methods.wait(server)
   finish(server)
 end
 
+--- server:read_certificates() -> true | nil, err: reads the certificates of the option `tls` again, for
+-- connections from now on; those that are open keep theirs. If one is wrong, the old ones stay. Without TLS: false.
+function methods.read_certificates(server)
+  check(server, "read_certificates")
+  return server.core:read_certificates()
+end
+
 --- Wraps the host's server `http` for the apps that M.start returned. Its fields: port, drain,
 -- connections, requests, tasks.
 function M.new(http, apps)

@@ -1,0 +1,316 @@
+#include "net/tls_stream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum {
+  PIECE = 64 * 1024,    /* plaintext encrypted before it is sent */
+  KEPT_MAX = 32 * 1024, /* ciphertext read ahead while a handshake waits in the line */
+};
+
+static bool is_closing(const TlsStream *t) {
+  return uv_is_closing((const uv_handle_t *)&t->bytes->tcp);
+}
+
+/* --- sending ciphertext --- */
+
+static void pump(TlsStream *t);
+static int fly(TlsStream *t);
+
+/* The socket takes nothing more: reading reports why. */
+static void drop_output(TlsStream *t) {
+  t->session.failed = true;
+  buffer_free(&t->flight);
+  buffer_free(&t->rest);
+}
+
+static void on_flown(uv_write_t *request, int status) {
+  TlsStream *t = container_of(request, TlsStream, request);
+  buffer_free(&t->flight);
+  if (is_closing(t)) return;
+  if (status) {
+    drop_output(t);
+    if (t->bytes->write) byte_stream_write_over(t->bytes, status);
+    return;
+  }
+  if (t->rest.len) {
+    t->flight = t->rest;
+    t->rest = (Buffer){0};
+    int rc = fly(t);
+    if (rc && t->bytes->write) byte_stream_write_over(t->bytes, rc);
+    return;
+  }
+  if (t->shuts)
+    shutdown(t->bytes->fd, SHUT_WR);
+  else
+    pump(t);
+}
+
+static int fly(TlsStream *t) {
+  uv_buf_t buffer = uv_buf_init(t->flight.data, (unsigned)t->flight.len);
+  int rc = uv_write(&t->request, (uv_stream_t *)&t->bytes->tcp, &buffer, 1, on_flown);
+  if (rc) drop_output(t);
+  return rc;
+}
+
+/* Sends what the session has put out. Returns 0, also if the socket has not taken all of it; or a
+   libuv error. */
+static int flush(TlsStream *t) {
+  Buffer *out = &t->line->out;
+  size_t n = out->len, sent = 0;
+  out->len = 0;
+  if (!n) return 0;
+  if (!t->flight.len) {
+    ssize_t taken = send(t->bytes->fd, out->data, n, MSG_NOSIGNAL);
+    if (taken < 0 && errno != EAGAIN && errno != EINTR) return -errno;
+    sent = taken > 0 ? (size_t)taken : 0;
+    if (sent == n) return 0;
+  }
+  Buffer *to = t->flight.len ? &t->rest : &t->flight;
+  bool begins = to == &t->flight;
+  if (!buffer_add(to, out->data + sent, n - sent)) {
+    t->session.failed = true; /* a record is missing */
+    return UV_ENOMEM;
+  }
+  return begins ? fly(t) : 0;
+}
+
+/* Encrypts and sends bytes of one piece. */
+static int send_piece(TlsStream *t, const char *bytes, size_t n) {
+  t->session.out = &t->line->out;
+  int rc = tls_session_write(&t->session, bytes, n);
+  int sent = flush(t);
+  return rc ? rc : sent;
+}
+
+/* Encrypts as long as the socket takes it. Returns how much of the bytes the socket has; more may
+   be encrypted, which `ahead` says then. */
+static ssize_t send_bytes(TlsStream *t, const char *bytes, size_t n) {
+  size_t done = t->ahead < n ? t->ahead : n;
+  t->ahead -= done;
+  while (done < n) {
+    size_t piece = n - done < PIECE ? n - done : PIECE;
+    int rc = send_piece(t, bytes + done, piece);
+    if (rc) return rc;
+    if (t->flight.len) {
+      t->ahead = piece;
+      return (ssize_t)done;
+    }
+    done += piece;
+  }
+  return (ssize_t)n;
+}
+
+ssize_t tls_stream_send(TlsStream *t, const struct iovec *parts, size_t n) {
+  if (t->session.failed) return UV_EPIPE;
+  if (!t->session.ready || t->flight.len) return 0;
+  size_t total = 0, at = 0;
+  const struct iovec *only = NULL;
+  for (size_t i = 0; i < n; i++) {
+    if (!parts[i].iov_len) continue;
+    only = total ? NULL : &parts[i];
+    total += parts[i].iov_len;
+  }
+  if (only) return send_bytes(t, only->iov_base, only->iov_len);
+  /* Small parts share a record. */
+  size_t done = 0;
+  for (size_t i = 0; i < n;) {
+    size_t filled = 0;
+    while (i < n && filled < TLS_LINE_TEXT) {
+      size_t left = parts[i].iov_len - at, room = TLS_LINE_TEXT - filled;
+      size_t part = left < room ? left : room;
+      if (part) memcpy(t->line->text + filled, (const char *)parts[i].iov_base + at, part);
+      filled += part;
+      at += part;
+      if (at < parts[i].iov_len) continue;
+      i++;
+      at = 0;
+    }
+    ssize_t sent = filled ? send_bytes(t, t->line->text, filled) : 0;
+    if (sent < 0) return sent;
+    done += (size_t)sent;
+    if ((size_t)sent < filled) break;
+  }
+  return (ssize_t)done;
+}
+
+/* Continues the write that waits. */
+static void pump(TlsStream *t) {
+  ByteStreamWrite *w = t->bytes->write;
+  if (!w || t->flight.len || !t->session.ready) return;
+  if (t->session.failed) {
+    byte_stream_write_over(t->bytes, UV_EPIPE);
+    return;
+  }
+  /* What `ahead` counts as well is on its way: the socket has it when `flight` is empty. */
+  size_t ahead = t->ahead < w->data.len - w->at ? t->ahead : w->data.len - w->at;
+  t->ahead = 0;
+  w->at += ahead;
+  ssize_t sent = send_bytes(t, w->data.data + w->at, w->data.len - w->at);
+  if (sent > 0) w->at += (size_t)sent;
+  if (sent < 0 || (w->at == w->data.len && !t->flight.len))
+    byte_stream_write_over(t->bytes, sent < 0 ? (int)sent : 0);
+}
+
+/* A write has begun: it goes on when the socket takes more. */
+void tls_stream_write(TlsStream *t) {
+  if (!t->flight.len) tls_line_join(t->line, &t->turn, true);
+}
+
+/* --- ciphertext that comes --- */
+
+static void stop_reading(TlsStream *t) { uv_read_stop((uv_stream_t *)&t->bytes->tcp); }
+
+static void end(TlsStream *t, int status) {
+  t->bytes->ended = true;
+  t->transport = 0;
+  stop_reading(t);
+  t->bytes->user->ended(t->bytes, status);
+}
+
+/* After a call of the session: sends what it has put out, such as an alert. */
+static void answer(TlsStream *t, int status) {
+  int rc = flush(t);
+  if (status < 0)
+    end(t, status);
+  else if (rc)
+    end(t, rc);
+}
+
+/* Reads plaintext into the room of the user until nothing is there. */
+static void deliver(TlsStream *t) {
+  ByteStream *s = t->bytes;
+  while (!s->ended && !is_closing(t)) {
+    if (t->session.failed) {
+      end(t, UV_EPROTO);
+      return;
+    }
+    if (!tls_session_has_input(&t->session)) {
+      if (t->transport)
+        end(t, t->transport == UV_EOF ? tls_session_transport_ended(&t->session) : t->transport);
+      return;
+    }
+    uv_buf_t room = s->paused ? uv_buf_init(NULL, 0) : s->user->room(s);
+    if (!room.len) {
+      s->paused = true; /* until there is room: its user resumes then */
+      stop_reading(t);
+      return;
+    }
+    t->session.out = &t->line->out;
+    ssize_t n = tls_session_read(&t->session, room.base, room.len), filled = n;
+    while (n > 0 && (size_t)filled < room.len && tls_session_has_input(&t->session)) {
+      n = tls_session_read(&t->session, room.base + filled, room.len - (size_t)filled);
+      if (n > 0) filled += n;
+    }
+    if (t->line->out.len) flush(t);
+    if (filled > 0) s->user->came(s, room.base, (size_t)filled);
+    if (n < 0 && !s->ended && !is_closing(t)) end(t, (int)n);
+  }
+}
+
+static void go_on(TlsStream *t) {
+  if (!t->session.ready) {
+    t->session.out = &t->line->out;
+    int status = tls_session_handshake(&t->session);
+    answer(t, status);
+    if (is_closing(t) || t->bytes->ended) return;
+    if (status == 1) {
+      if (t->bytes->user->secured) t->bytes->user->secured(t->bytes);
+      if (!is_closing(t)) pump(t);
+    } else if (t->transport) {
+      end(t, t->transport == UV_EOF ? tls_session_transport_ended(&t->session) : t->transport);
+      return;
+    }
+  }
+  if (t->session.ready && !is_closing(t)) deliver(t);
+}
+
+/* Its turn in the line. */
+static void run(TlsTurn *turn) {
+  TlsStream *t = container_of(turn, TlsStream, turn);
+  if (is_closing(t)) return;
+  if (t->session.ready) pump(t);
+  if (is_closing(t) || t->bytes->ended) return;
+  go_on(t);
+  if (is_closing(t)) return;
+  tls_session_keep(&t->session);
+  if (t->held && !t->bytes->ended && !is_closing(t)) {
+    t->held = false;
+    if (!t->bytes->paused) byte_stream_read_start(t->bytes);
+  }
+}
+
+void tls_stream_came(TlsStream *t, const char *bytes, size_t n) {
+  if (t->bytes->ended) return;
+  tls_session_lend(&t->session, bytes, n);
+  if (t->session.ready && !t->turn.waits)
+    deliver(t);
+  else
+    tls_line_join(t->line, &t->turn, false);
+  if (is_closing(t) || t->bytes->ended) {
+    t->session.n_in = 0; /* the lent bytes go */
+    return;
+  }
+  tls_session_keep(&t->session);
+  if (t->session.kept.len > KEPT_MAX && !t->bytes->paused) {
+    t->held = true;
+    stop_reading(t);
+  }
+}
+
+void tls_stream_ended(TlsStream *t, int status) {
+  if (t->bytes->ended) return;
+  t->transport = status;
+  stop_reading(t);
+  /* What came before is read first. */
+  if (t->turn.waits || (t->bytes->paused && tls_session_has_input(&t->session))) return;
+  tls_line_join(t->line, &t->turn, true);
+}
+
+void tls_stream_resume(TlsStream *t) {
+  if (t->bytes->ended) return;
+  if (tls_session_has_input(&t->session) || t->transport) tls_line_join(t->line, &t->turn, true);
+  if (!t->held && !t->transport) byte_stream_read_start(t->bytes);
+}
+
+/* --- ends --- */
+
+int tls_stream_shut(TlsStream *t) {
+  t->session.out = &t->line->out;
+  tls_session_shut(&t->session);
+  int rc = flush(t);
+  if (rc) return rc;
+  t->shuts = t->flight.len > 0;
+  if (t->shuts) return 0;
+  return shutdown(t->bytes->fd, SHUT_WR) ? -errno : 0;
+}
+
+void tls_stream_close(TlsStream *t) {
+  tls_line_leave(t->line, &t->turn);
+  if (t->bytes->write || t->flight.len || t->ahead) return;
+  t->session.out = &t->line->out;
+  tls_session_shut(&t->session);
+  flush(t);
+}
+
+TlsStream *tls_stream_new(ByteStream *bytes, TlsContext *context, const char *name) {
+  TlsStream *t = calloc(1, sizeof *t);
+  if (!t) return NULL;
+  *t = (TlsStream){.bytes = bytes, .turn.run = run};
+  t->line = tls_line_of(container_of(bytes->tcp.loop, Runtime, loop));
+  if (t->line && tls_session_open(&t->session, context, name)) return t;
+  if (t->line) tls_line_release(t->line);
+  free(t);
+  return NULL;
+}
+
+void tls_stream_free(TlsStream *t) {
+  tls_line_leave(t->line, &t->turn);
+  tls_session_close(&t->session);
+  tls_line_release(t->line);
+  buffer_free(&t->flight);
+  buffer_free(&t->rest);
+  free(t);
+}
+
+void tls_stream_greet(TlsStream *t) { tls_line_join(t->line, &t->turn, true); }
