@@ -1,5 +1,6 @@
 /* moonloop.signals: for the host's own commands. */
 #include "core/signals.h"
+#include "base/controlling_terminal.h"
 #include "base/output.h"
 #include "base/write_all.h"
 #include "bindings/core/open.h"
@@ -31,8 +32,8 @@ static int wait_finish(lua_State *L, Task *t, void *op) {
 static const WaitType signal_wait = {
     .name = "signal", .cancel = wait_cancel, .finish = wait_finish};
 
-/* wait() -> "SIGINT", "SIGTERM" or "SIGHUP": suspends until the next signal, which then has no
-   other effect. One task at a time. */
+/* wait() -> "SIGINT", "SIGTERM", "SIGHUP" or a supervisor's "SIGUSR2": suspends until the next
+   signal, which then has no other effect. One task at a time. */
 static int l_wait(lua_State *L) {
   Signals *s = check_signals(L);
   Task *t = ml_wait_enter(L, "signals.wait");
@@ -48,6 +49,18 @@ static int l_keep(lua_State *L) {
   return 0;
 }
 
+/* stay_at_hangup(): SIGHUP does not end the process from now on; a task waits for it. */
+static int l_stay_at_hangup(lua_State *L) {
+  check_signals(L)->stays_at_hangup = true;
+  return 0;
+}
+
+/* has_terminal() -> has this process a terminal, which has not been closed? */
+static int l_has_terminal(lua_State *L) {
+  lua_pushboolean(L, controlling_terminal_exists());
+  return 1;
+}
+
 /* say(text): prints it on standard error, unless that would block because nobody reads there: what
    the process does next must not depend on it. */
 static int l_say(lua_State *L) {
@@ -58,8 +71,12 @@ static int l_say(lua_State *L) {
 }
 
 int luaopen_moonloop_signals(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"wait", l_wait}, {"keep", l_keep}, {"say", l_say}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"wait", l_wait},
+                                       {"keep", l_keep},
+                                       {"stay_at_hangup", l_stay_at_hangup},
+                                       {"has_terminal", l_has_terminal},
+                                       {"say", l_say},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

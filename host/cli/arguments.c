@@ -321,4 +321,6 @@ void arguments_free(CliRequest *request) {
   free(request->steps);
   free(request->list);
   free(request->where.list);
+  free(request->tls_certs);
+  free(request->tls_keys);
 }

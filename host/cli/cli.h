@@ -40,13 +40,15 @@ typedef struct CliRequest {
   const char *target;  /* the script ("-": standard input), or the app file; or NULL */
   char **args;         /* the arguments after it, for the script or for busted */
   int nargs;
-  char **list;                 /* the arguments of the command, with options that came before it */
-  int first;                   /* index in argv of arg[0]; 0: there is no script */
-  ServeWhere where;            /* to listen; the request owns the list */
-  int workers;                 /* processes that serve; 0: this one */
-  bool reload;                 /* start new ones when the code changes */
-  bool docs;                   /* serve the OpenAPI document and its pages */
-  bool proxy_protocol;         /* each connection begins with a header of its proxy */
+  char **list;         /* the arguments of the command, with options that came before it */
+  int first;           /* index in argv of arg[0]; 0: there is no script */
+  ServeWhere where;    /* to listen; the request owns the list */
+  int workers;         /* processes that serve; 0: this one */
+  bool reload;         /* start new ones when the code changes */
+  bool docs;           /* serve the OpenAPI document and its pages */
+  bool proxy_protocol; /* each connection begins with a header of its proxy */
+  const char **tls_certs, **tls_keys; /* the request owns the lists */
+  int n_tls_certs, n_tls_keys;
   const char *trusted_proxies; /* a list with commas, or NULL */
   const char *root_path;       /* or NULL */
   const char *user, *group;    /* to go on as, or NULL */

@@ -49,6 +49,23 @@ static void load_command(lua_State *L, const char *module) {
   lua_pushstring(L, module);
 }
 
+/* Sets the option `tls` of the table on the top. */
+static void set_tls(lua_State *L, const CliRequest *r) {
+  if (!r->n_tls_certs) return;
+  lua_createtable(L, 0, 1);
+  lua_createtable(L, r->n_tls_certs, 0);
+  for (int i = 0; i < r->n_tls_certs; i++) {
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, r->tls_certs[i]);
+    lua_setfield(L, -2, "cert");
+    lua_pushstring(L, r->tls_keys[i]);
+    lua_setfield(L, -2, "key");
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_setfield(L, -2, "certs");
+  lua_setfield(L, -2, "tls");
+}
+
 /* Pushes the options of `ml.web.listen` that serve was given. */
 static void push_listen_options(lua_State *L, const CliRequest *r) {
   lua_newtable(L);
@@ -62,6 +79,7 @@ static void push_listen_options(lua_State *L, const CliRequest *r) {
     lua_pushboolean(L, true);
     lua_setfield(L, -2, "proxy_protocol");
   }
+  set_tls(L, r);
   if (r->docs) {
     lua_pushboolean(L, true);
     lua_setfield(L, -2, "docs");

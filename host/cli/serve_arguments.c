@@ -95,6 +95,22 @@ static const char *set_root_path(OptionReader *reader, const char *v) {
   return NULL;
 }
 
+static const char *add_text(OptionReader *reader, const char ***list, int *n, const char *v) {
+  const char **longer = realloc(*list, (size_t)(*n + 1) * sizeof *longer);
+  if (!longer) return option_wrong(reader, "not enough memory");
+  *list = longer;
+  longer[(*n)++] = v;
+  return NULL;
+}
+
+static const char *add_tls_cert(OptionReader *reader, const char *v) {
+  return add_text(reader, &reader->request->tls_certs, &reader->request->n_tls_certs, v);
+}
+
+static const char *add_tls_key(OptionReader *reader, const char *v) {
+  return add_text(reader, &reader->request->tls_keys, &reader->request->n_tls_keys, v);
+}
+
 static const struct ServeOption {
   const char *name;
   const char *(*set)(OptionReader *reader, const char *v);
@@ -102,6 +118,8 @@ static const struct ServeOption {
     {"--host", set_host},
     {"--port", set_port},
     {"--listen", set_listen},
+    {"--tls-cert", add_tls_cert},
+    {"--tls-key", add_tls_key},
     {"--workers", set_workers},
     {"--block-limit", set_block_limit},
     {"--cpu-limit", set_cpu_limit},
@@ -188,9 +206,14 @@ const char *serve_arguments_check(OptionReader *reader) {
   const ServeWhere *where = &reader->request->where;
   if (where->is_host && !where->is_default)
     return option_wrong(reader, "serve: --listen takes the place of --host and --port");
-  for (unsigned i = 0; i < where->n; i++)
-    if (where->list[i].tls)
-      return option_wrong(reader, "serve: --listen with ,tls needs --tls-cert and --tls-key");
+  const CliRequest *r = reader->request;
+  if (r->n_tls_certs != r->n_tls_keys)
+    return option_wrong(reader, "serve: each --tls-cert needs its --tls-key: there are %d and %d",
+                        r->n_tls_certs, r->n_tls_keys);
+  /* Without certificates here the app may have some. */
+  bool any = !r->n_tls_certs;
+  for (unsigned i = 0; i < where->n; i++) any |= where->list[i].tls;
+  for (unsigned i = 0; i < where->n; i++) where->list[i].tls |= !any;
   return NULL;
 }
 

@@ -45,20 +45,25 @@ Signals *signals_of(lua_State *L) {
 }
 
 const char *signals_name(int signum) {
-  return signum == SIGINT ? "SIGINT" : signum == SIGHUP ? "SIGHUP" : "SIGTERM";
+  return signum == SIGINT    ? "SIGINT"
+         : signum == SIGHUP  ? "SIGHUP"
+         : signum == SIGUSR2 ? "SIGUSR2"
+                             : "SIGTERM";
 }
 
 /* --- delivering a signal --- */
 
 void signals_raise(Signals *s, int signum) {
-  bool ends = signum != SIGHUP || s->ends_at_hangup;
+  bool stays = signum == SIGUSR2 || (signum == SIGHUP && s->stays_at_hangup);
+  bool ends = !stays && (signum != SIGHUP || s->ends_at_hangup);
   for (SignalHook *hook = ends ? s->hooks : NULL, *next; hook; hook = next) {
     next = hook->next;
     hook->act(hook);
   }
-  if (ml_wait_wake(s->waiter) || (s->keep && !s->foreground))
+  bool is_taken = ml_wait_wake(s->waiter) || (s->keep && !s->foreground) || signum == SIGUSR2;
+  if (is_taken && !(stays && s->taken)) /* the end counts for more */
     s->taken = signum;
-  else
+  else if (!is_taken)
     s->on_signal(s, signum);
 }
 

@@ -33,6 +33,8 @@ typedef struct Signals {
   /* Catch SIGHUP, too: it ends the process cleanly, as SIGTERM does. Not if it is ignored
      (nohup). */
   bool ends_at_hangup;
+  /* SIGHUP asks for something else than the end; a task waits for it. */
+  bool stays_at_hangup;
   /* Seconds after which a SIGTERM ends the process if neither the loop nor a task has seen it
      because a C function blocks. 0: never. */
   unsigned patience;
@@ -66,7 +68,7 @@ Signals *signals_of(lua_State *L);
 int signals_open(Signals *signals, Runtime *rt);
 
 /* Delivers `signum` as if the process had received it, from a libuv callback: SIGINT, SIGTERM, or a
-   supervisor's SIGHUP. */
+   supervisor's SIGHUP or SIGUSR2, which waits for a task that waits for signals. */
 void signals_raise(Signals *s, int signum);
 
 /* Adds a hook, which the caller owns, to the list; removes it. */
@@ -98,7 +100,7 @@ bool signals_are_servers(void);
 /* SIGINT cancels this task from now on; with NULL everything, as at first. */
 void signals_set_foreground(Signals *s, TaskHandle *task);
 
-/* "SIGINT", "SIGTERM" or "SIGHUP" */
+/* "SIGINT", "SIGTERM", "SIGHUP" or "SIGUSR2" */
 const char *signals_name(int signum);
 
 /* Makes a write to a closed pipe or socket fail with EPIPE. If `quit_with_stdout` is true, the

@@ -141,16 +141,22 @@ void child_stop(Child *w) {
   uv_process_kill(&w->process, SIGTERM);
 }
 
+static bool tell(Child *w, char word) {
+  uv_buf_t words = uv_buf_init(&word, 1);
+  return uv_try_write((uv_stream_t *)&w->control, &words, 1) == 1;
+}
+
 void child_retire(Child *w) {
   if (w->state != PROCESS_READY) {
     child_stop(w);
     return;
   }
-  char word = SUPERVISED_RETIRE;
-  uv_buf_t words = uv_buf_init(&word, 1);
   leave(w);
-  if (uv_try_write((uv_stream_t *)&w->control, &words, 1) != 1)
-    uv_process_kill(&w->process, SIGTERM);
+  if (!tell(w, SUPERVISED_RETIRE)) uv_process_kill(&w->process, SIGTERM);
+}
+
+void child_read_certificates(Child *w) {
+  if (w->state != PROCESS_LEAVING) tell(w, SUPERVISED_CERTIFICATES);
 }
 
 void child_describe_end(const Child *w, char *text, size_t size) {

@@ -63,6 +63,9 @@ int child_start(ChildOwner *owner, unsigned number, unsigned generation);
 /* Tells it to end once its clients have other workers to go to. One that is not ready just ends. */
 void child_retire(Child *w);
 
+/* Tells it to read its certificates again. */
+void child_read_certificates(Child *w);
+
 /* Tells it to end, as a SIGTERM does for any server. In both cases, it is killed if it does not end
    long after it should have. */
 void child_stop(Child *w);

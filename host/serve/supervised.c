@@ -46,6 +46,7 @@ const char *supervised_take(Supervised *s, ServeSockets *sockets) {
   s->share.board = child_board_map(SUPERVISED_BOARD);
   if (!s->share.board) return "a worker cannot map the memory that it shares with the others";
   close(SUPERVISED_BOARD);
+  tls_tickets_share(&s->share.board->tickets);
   s->share.own = &s->share.board->places[at];
   s->number = atoi(number);
   fcntl(SUPERVISED_CONTROL, F_SETFD, FD_CLOEXEC);
@@ -69,6 +70,8 @@ static void on_control(uv_poll_t *poll, int status, int events) {
     signals_raise(s->signals, SIGTERM);
   } else if (memchr(words, SUPERVISED_RETIRE, (size_t)n)) {
     signals_raise(s->signals, SIGHUP);
+  } else if (memchr(words, SUPERVISED_CERTIFICATES, (size_t)n)) {
+    signals_raise(s->signals, SIGUSR2);
   }
 }
 

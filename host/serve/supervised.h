@@ -30,6 +30,8 @@ enum {
 /* Sent by the supervisor: end when others can take your clients. SIGTERM ends it like any server,
    and so does the supervisor's own end. */
 #define SUPERVISED_RETIRE 'r'
+/* Read the certificates again. */
+#define SUPERVISED_CERTIFICATES 'c'
 
 typedef struct Supervised {
   int number; /* 0: this process is not a worker */

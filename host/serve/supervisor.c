@@ -1,13 +1,14 @@
 #include "serve/supervisor.h"
 
 #include "base/container_of.h"
+#include "base/controlling_terminal.h"
 #include "base/descriptor_limit.h"
 #include "core/signals.h"
+#include "net/tls_tickets.h"
 #include "serve/privileges.h"
 #include "serve/supervised.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ static void close_all(Supervisor *s) {
   if (s->options.reload) file_watch_close(&s->watch);
   service_close(&s->service);
   supervisor_ps_close(&s->ps);
+  uv_close((uv_handle_t *)&s->rotation, NULL);
 }
 
 /* Ends when the last worker has. */
@@ -217,22 +219,17 @@ static void end_now(Supervisor *s, int signum) {
   _exit(128 + signum);
 }
 
-static bool has_terminal(void) {
-  int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (fd >= 0) close(fd);
-  return fd >= 0;
-}
-
 /* Does the end of the terminal end the server? Not with nohup. */
 static bool needs_terminal(void) {
   struct sigaction before;
-  return sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN && has_terminal();
+  return sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN &&
+         controlling_terminal_exists();
 }
 
 /* New code is requested, or the server's terminal was closed. */
 static void on_hangup(Supervisor *s) {
   if (s->stopping) return;
-  if (s->needs_terminal && !has_terminal())
+  if (s->needs_terminal && !controlling_terminal_exists())
     stop(s);
   else
     begin_generation(s);
@@ -243,6 +240,9 @@ static void on_signal(uv_signal_t *handle, int signum) {
   switch (signum) {
   case SIGHUP:
     on_hangup(s);
+    break;
+  case SIGUSR2:
+    for (Child *w = s->children.first; w; w = w->next) child_read_certificates(w);
     break;
   case SIGUSR1:
     for (Child *w = s->children.first; w; w = w->next)
@@ -255,7 +255,7 @@ static void on_signal(uv_signal_t *handle, int signum) {
 }
 
 static int catch_signals(Supervisor *s) {
-  static const int signums[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+  static const int signums[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
   for (size_t i = 0; i < sizeof signums / sizeof *signums; i++) {
     s->signals[i].data = s;
     uv_signal_init(&s->loop, &s->signals[i]);
@@ -289,7 +289,17 @@ static int open_workers(Supervisor *s, char **argv) {
   return s->posts ? 0 : UV_ENOMEM;
 }
 
+/* The workers share the keys of session tickets, so that any of them can resume a session. */
+static void on_rotation(uv_timer_t *timer) {
+  Supervisor *s = timer->data;
+  tls_tickets_rotate(&s->children.board->tickets);
+}
+
 static int open_handles(Supervisor *s) {
+  tls_tickets_rotate(&s->children.board->tickets);
+  uv_timer_init(&s->loop, &s->rotation);
+  s->rotation.data = s;
+  uv_timer_start(&s->rotation, on_rotation, TLS_TICKET_PERIOD * 1000, TLS_TICKET_PERIOD * 1000);
   for (unsigned i = 0; i < s->n_posts; i++) {
     ChildPost *post = &s->posts[i];
     *post = (ChildPost){.supervisor = s, .number = i + 1};

@@ -37,7 +37,8 @@ typedef struct Supervisor {
   unsigned serving;  /* generation, or 0 before the first */
   unsigned coming;   /* generation that is being started, or 0 */
   unsigned n_coming; /* its workers that are ready */
-  uv_signal_t signals[4];
+  uv_signal_t signals[5];
+  uv_timer_t rotation; /* of the keys of session tickets */
   ErrorLines errors;
   FileWatch watch; /* --reload */
   SupervisorPs ps;

@@ -4,6 +4,7 @@
 #ifndef ML_CHILD_BOARD_H
 #define ML_CHILD_BOARD_H
 
+#include "net/tls_tickets.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,7 @@ typedef struct ChildPlace {
 typedef struct ChildBoard {
   _Atomic uint32_t used; /* all used places are before this one */
   ChildPlace places[CHILD_PLACES_MAX];
+  TlsTicketKeys tickets; /* the supervisor rotates them */
 } ChildBoard;
 
 /* A worker's view of the board. */

@@ -46,6 +46,37 @@ local function stop(server, drain)
   server:stop(drain)
 end
 
+-- The certificates of the command line take the place of the app's own; what else the app says stays.
+local function merge_tls(app, opts)
+  if not opts.tls then return end
+  for name, value in pairs(app.settings.tls or {}) do
+    if name ~= "cert" and name ~= "key" and name ~= "certs" then opts.tls[name] = value end
+  end
+end
+
+local function read_certificates(server)
+  local ok, err = server:read_certificates()
+  if ok then
+    signals.say "moonloop: the certificates have been read again\n"
+  elseif err then
+    signals.say("moonloop: the certificates stay as they were: " .. err.message .. "\n")
+  end
+end
+
+-- Waits for a signal that ends the server. Certificates are read again in between: at SIGHUP by a server
+-- on its own, unless its terminal was closed, and when the supervisor says so.
+local function wait_for_end(server, has_tls)
+  local has_terminal = signals.has_terminal()
+  if has_tls and not is_worker then signals.stay_at_hangup() end
+  while true do
+    local name = signals.wait()
+    local reads = name == "SIGUSR2" or (name == "SIGHUP" and has_tls and not is_worker
+      and (not has_terminal or signals.has_terminal()))
+    if not reads then return name end
+    read_certificates(server)
+  end
+end
+
 -- What is wrong with the value of an option that only Lua knows ends the program.
 local function check(opts)
   if not opts.trusted_proxies and not opts.root_path then return end
@@ -68,6 +99,7 @@ return function(file, opts, version)
   if is_worker then report_code(file) end
   local app = load.open_or_exit(file)
   opts.listen = true
+  merge_tls(app, opts)
   local server, err = listen.open(app, opts, is_worker)
   if not server then
     io.stderr:write("moonloop: ", err.message, "\n")
@@ -81,6 +113,7 @@ return function(file, opts, version)
   else
     say_where(file, server.addresses, version)
   end
-  if signals.wait() == "SIGHUP" and is_worker then retire(server, drain) else stop(server, drain) end
+  local has_tls = (opts.tls or app.settings.tls) ~= nil
+  if wait_for_end(server, has_tls) == "SIGHUP" and is_worker then retire(server, drain) else stop(server, drain) end
   os.exit(0)
 end
