@@ -88,6 +88,7 @@ class Site:
         return Peer("moonloop", version=version, programs={
             "tasks": [self.moonloop, BENCH / "tasks.lua", "common"],
             "executor": [self.moonloop, BENCH / "executor.lua"],
+            "process": [self.moonloop, "run", "--block-limit", "0", BENCH / "process.lua"],
             "start": [START, self.moonloop, "-e", ""],
         }, serve=lambda place: (self._serve("app.lua", place), {}),
             stores={store: lambda place: (self._serve("data.lua", place), {}) for store in ("postgres", "redis")})
@@ -121,7 +122,7 @@ class Site:
         version = f"nodejs {package('nodejs') or 'not from a Debian package'}"
         return Peer("Node", missing, version, lambda place: ([program, PEERS / "node.cjs"], {}), {
             "tasks": [program, PEERS / "tasks.mjs"], "executor": [program, PEERS / "executor.mjs"],
-            "start": [START, program, "-e", "0"]})
+            "process": [program, PEERS / "process.mjs"], "start": [START, program, "-e", "0"]})
 
     def _fastify(self):
         program, version = shutil.which("node") or shutil.which("nodejs"), self.npm_version("fastify")
@@ -170,6 +171,7 @@ class Site:
         return Peer("Python", None, f"python3 {package('python3')}", None, {
             "tasks": ["/usr/bin/python3", PEERS / "tasks.py"],
             "executor": ["/usr/bin/python3", PEERS / "executor.py"],
+            "process": ["/usr/bin/python3", PEERS / "process.py"],
             "start": [START, "/usr/bin/python3", "-c", ""]})
 
     @staticmethod
@@ -181,13 +183,13 @@ class Site:
     def _go(self):
         missing = None if shutil.which("go") else "not found: apt-get install golang-go"
         built = {}
-        for name in ("server", "tasks", "executor"):
+        for name in ("server", "tasks", "executor", "process"):
             built[name] = self.scratch / f"go_{name}"
             if not missing and not self.build_go(PEERS / f"go_{name}", built[name]):
                 missing = f"cannot be built: bench/peers/go_{name}"
         return Peer("Go", missing, f"golang-go {package('golang-go') or 'not from a Debian package'}",
                     lambda place: ([built["server"]], {"GOMAXPROCS": str(place.cores)}),
-                    {"tasks": [built["tasks"]], "executor": [built["executor"]]})
+                    {name: [built[name]] for name in ("tasks", "executor", "process")})
 
     def build_go(self, source, target, **env):
         """Builds a Go program; False when that fails."""

@@ -69,5 +69,9 @@ PROGRAMS = [
         ("gather", "tasks: gather of 10,000 sleeps of 10 ms", "s"),
         ("sleepers", "tasks: memory of one that sleeps, of 100,000", "B"),
     ], pinned=True, seconds=1.5),
+    Program("process", [
+        ("small", "program: /bin/true, started and waited for", "s"),
+        ("large", "program: the same, with a heap of 500 MB", "s"),
+    ], pinned=False, seconds=3),
     Program("start", [("start", "start of an empty program", "s")], pinned=True, seconds=0.5),
 ]

@@ -319,6 +319,29 @@ At five?
     end)
   end)
 
+  it("build.lua streams what a program prints, and ends it with the client", function()
+    local folder <close> = folders.new {}
+    local build = ("echo one; echo two >&2; echo $$ >'%s/pid'; exit 3"):format(folder.path)
+    local function start()
+      return process.serve("scripts/examples/build.lua", nil, ("export BUILD=%s;"):format(process.quote(build)))
+    end
+    local server <close> = start()
+    assert.equal('event: line\ndata: one\n\nevent: line\ndata: two\n\nevent: done\ndata: {"code":3,"ok":false}\n\n',
+      (assert(ml.http.get(server.url .. "/build")).body:gsub('"ok":false,"code":3', '"code":3,"ok":false')))
+    server:close()
+
+    build = ("echo $$ >'%s/pid'; while :; do echo up; sleep 0.01; done"):format(folder.path)
+    local other <close> = start()
+    local res = assert(ml.http.get(other.url .. "/build", { stream = true }))
+    assert.matches("data: up", res:chunks()())
+    res:close()
+    local pid = folders.read(folder.path .. "/pid"):match "%d+"
+    assert.is_true(ml.timeout(60, function()
+      while os.execute(("kill -0 %s 2>/dev/null"):format(pid)) do ml.sleep(0.01) end
+      return true
+    end))
+  end)
+
   it("benchmark.lua gets all its answers from app.lua as it is served", function()
     local server <close> = process.serve "scripts/examples/app.lua"
     local output = run("benchmark.lua", server.url .. " 4")
