@@ -21,3 +21,4 @@ show("small", cost())
 local heap = {}
 for i = 1, HEAP do heap[i] = ("x"):rep(1 << 10):rep(1 << 10) .. i end
 show("large", cost())
+assert(#heap == HEAP)

@@ -322,16 +322,16 @@ At five?
   it("build.lua streams what a program prints, and ends it with the client", function()
     local folder <close> = folders.new {}
     local build = ("echo one; echo two >&2; echo $$ >'%s/pid'; exit 3"):format(folder.path)
-    local function start()
+    local function serve()
       return process.serve("scripts/examples/build.lua", nil, ("export BUILD=%s;"):format(process.quote(build)))
     end
-    local server <close> = start()
+    local server <close> = serve()
     assert.equal('event: line\ndata: one\n\nevent: line\ndata: two\n\nevent: done\ndata: {"code":3,"ok":false}\n\n',
       (assert(ml.http.get(server.url .. "/build")).body:gsub('"ok":false,"code":3', '"code":3,"ok":false')))
     server:close()
 
     build = ("echo $$ >'%s/pid'; while :; do echo up; sleep 0.01; done"):format(folder.path)
-    local other <close> = start()
+    local other <close> = serve()
     local res = assert(ml.http.get(other.url .. "/build", { stream = true }))
     assert.matches("data: up", res:chunks()())
     res:close()
