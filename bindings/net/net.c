@@ -63,7 +63,7 @@ Watches *net_watches(lua_State *L) {
 
 /* --- connections --- */
 
-static StreamSocket *check_connection(lua_State *L) {
+StreamSocket *net_check_connection(lua_State *L) {
   StreamSocket *socket = stream_socket_of(stream_object_check(L));
   if (!socket) luaL_argerror(L, 1, "not a connection");
   return socket;
@@ -72,14 +72,14 @@ static StreamSocket *check_connection(lua_State *L) {
 /* peer() -> host, port | "unix:PATH": the other end's address; known after the end, too */
 static int l_peer(lua_State *L) {
   NetAddress address = {0};
-  const StreamSocket *socket = check_connection(L);
+  const StreamSocket *socket = net_check_connection(L);
   memcpy(&address, &socket->peer, sizeof address);
   return net_push_address(L, &address);
 }
 
 /* address() -> host, port | "unix:PATH" | nil, err: ours */
 static int l_address(lua_State *L) {
-  const StreamSocket *socket = check_connection(L);
+  const StreamSocket *socket = net_check_connection(L);
   NetAddress address = {0};
   socklen_t size = sizeof address - 1;
   if (socket->stream.is_closed)
@@ -91,11 +91,28 @@ static int l_address(lua_State *L) {
 }
 
 int net_push_connection(lua_State *L, int fd, const NetAddress *peer, socklen_t peer_size) {
-  static const luaL_Reg methods[] = {{"peer", l_peer}, {"address", l_address}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"peer", l_peer},
+                                     {"address", l_address},
+                                     {"tls", net_tls},
+                                     {"starttls", net_starttls},
+                                     {NULL, NULL}};
   Streams *all = stream_object_shared(L);
   StreamObject *object = stream_object_push(L, CONNECTION, methods);
   int error = stream_socket_open(all, fd, peer ? &peer->any : NULL, peer_size, &object->stream);
   if (error) lua_pop(L, 1);
+  return error;
+}
+
+int net_push_accepted(lua_State *L, int fd, const NetAddress *peer, socklen_t peer_size,
+                      TlsContext *context) {
+  int error = net_push_connection(L, fd, peer, peer_size);
+  if (error) return error;
+  StreamSocket *socket = stream_socket_of(stream_object_test(L, -1));
+  socket->is_server = true;
+  if (context) error = stream_socket_secure(socket, context, NULL);
+  if (!error) return 0;
+  stream_close(&socket->stream);
+  lua_pop(L, 1);
   return error;
 }
 
@@ -121,11 +138,9 @@ void net_gate_entered(lua_State *L, NetGate *gate) {
 }
 
 int luaopen_moonloop_net_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"connect", net_connect},
-                                       {"resolve", net_resolve},
-                                       {"listen", net_listen},
-                                       {"udp", net_udp},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"connect", net_connect},     {"resolve", net_resolve},
+                                       {"listen", net_listen},       {"udp", net_udp},
+                                       {"check_tls", net_check_tls}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -3,6 +3,7 @@
 #define ML_NET_H
 
 #include "net/watch.h"
+#include "stream/stream_socket.h"
 
 #include <lauxlib.h>
 #include <sys/socket.h>
@@ -25,9 +26,16 @@ bool net_read_address(const char *host, int port, NetAddress *address);
 /* Its size for the system. */
 socklen_t net_address_size(const NetAddress *address);
 
+/* The connection on which a method is called (index 1). */
+StreamSocket *net_check_connection(lua_State *L);
+
 /* Makes a connection of a descriptor, which it takes over, and pushes it; `peer` may be NULL. Or
    pushes nothing and returns a libuv error. */
 int net_push_connection(lua_State *L, int fd, const NetAddress *peer, socklen_t peer_size);
+
+/* The same for one that was accepted, which then speaks TLS if there is a context. */
+int net_push_accepted(lua_State *L, int fd, const NetAddress *peer, socklen_t peer_size,
+                      TlsContext *context);
 
 /* How many connections a listening socket may have at a time. Counted: the socket's, and one for
    each connection. */
@@ -48,5 +56,10 @@ int net_connect(lua_State *L);
 int net_resolve(lua_State *L);
 int net_listen(lua_State *L);
 int net_udp(lua_State *L);
+int net_check_tls(lua_State *L);
+
+/* Methods of connections. */
+int net_tls(lua_State *L);
+int net_starttls(lua_State *L);
 
 #endif

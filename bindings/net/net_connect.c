@@ -2,6 +2,7 @@
 #include "bindings/net/net.h"
 
 #include "bindings/fields.h"
+#include "bindings/stream/stream_object.h"
 #include "core/task.h"
 #include "core/wait.h"
 #include "net/dial.h"
@@ -62,6 +63,8 @@ static int connected(lua_State *L, const Connecting *c) {
   int error = net_push_connection(L, fd, NULL, 0);
   if (error) return connect_failed(L, c, error);
   set_options(L, fd); /* after the stream's own */
+  if (c->endpoint.host && !c->endpoint.unix_path)
+    stream_socket_of(stream_object_test(L, -1))->name = strdup(c->endpoint.host);
   return 1;
 }
 

@@ -4,6 +4,7 @@
 #include "bindings/check.h"
 #include "bindings/class.h"
 #include "bindings/fields.h"
+#include "bindings/tls_options.h"
 #include "core/report.h"
 #include "core/task.h"
 #include "core/wait.h"
@@ -19,6 +20,7 @@
 typedef struct Listener {
   Watch *watch;
   NetGate *gate;
+  TlsContext *tls;     /* or NULL: in clear */
   ListenSocket socket; /* its descriptor is the watch's from its opening on */
   bool was_full;       /* no descriptor was free: it has been said */
 } Listener;
@@ -73,7 +75,7 @@ static int accept_now(lua_State *L, Task *t, Listener *listener) {
     if (fd < 0 && (errno == EAGAIN || is_shortage(errno))) return suspend(L, listener);
     if (fd < 0) continue; /* that connection is over already */
     listener->was_full = false;
-    if (net_push_connection(L, fd, &peer, size)) continue;
+    if (net_push_accepted(L, fd, &peer, size, listener->tls)) continue;
     net_gate_entered(L, listener->gate);
     return wait_spared(L, 1, 8);
   }
@@ -117,6 +119,8 @@ static int l_gc(lua_State *L) {
   listener->watch = NULL;
   if (listener->gate) net_gate_drop(listener->gate);
   listener->gate = NULL;
+  tls_context_release(listener->tls);
+  listener->tls = NULL;
   return 0;
 }
 
@@ -144,8 +148,8 @@ static int open_listener(lua_State *L, Listener *listener, const ListenAddress *
   return error;
 }
 
-/* listen{host=, port=, path=, backlog=, reuse_port=, mode=, max_connections=} -> listener | nil,
-   err. `host` is an address, or nil for all of both families. */
+/* listen{host=, port=, path=, backlog=, reuse_port=, mode=, max_connections=, tls=} -> listener |
+   nil, err. `host` is an address, or nil for all of both families. */
 int net_listen(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"accept", l_accept}, {"address", l_address}, {"close", l_close}, {NULL, NULL}};
@@ -159,6 +163,11 @@ int net_listen(lua_State *L) {
   if (!gate) return luaL_error(L, "not enough memory");
   gate->refs = 1;
   gate->most = (size_t)fields_number(L, 1, "max_connections", 1e15);
+  if (lua_getfield(L, 1, "tls") == LUA_TTABLE) {
+    listener->tls = tls_options_context(L, -1, true, NULL, false);
+    if (!listener->tls) return 2;
+  }
+  lua_pop(L, 1);
   int error = open_listener(L, listener, &address);
   if (!error) return 1;
   char where[LISTEN_NAME_MAX + 32];

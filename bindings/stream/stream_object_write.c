@@ -71,7 +71,7 @@ static bool cannot_wait(lua_State *L) {
 /* Waits until the rest of the text at index 2 is written. */
 static int write_rest(lua_State *L, Stream *s, const char *bytes, size_t len, size_t taken) {
   if (cannot_wait(L)) {
-    if (taken) stream_cut(s);
+    if (taken || s->is_bound) stream_cut(s);
     if (wait_is_possible(L)) return raise_cancel(L, task_current(L), taken);
   }
   Task *t = ml_wait_enter(L, "stream:write");

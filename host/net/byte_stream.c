@@ -90,6 +90,18 @@ int byte_stream_secure(ByteStream *s, TlsContext *context, const char *name) {
   return 0;
 }
 
+void byte_stream_secure_came(ByteStream *s, const char *bytes, size_t n) {
+  while (n && !s->ended) {
+    uv_buf_t room;
+    alloc_secure((uv_handle_t *)&s->tcp, 0, &room);
+    size_t piece = n < room.len ? n : room.len;
+    if (piece) memcpy(room.base, bytes, piece);
+    on_secure_read((uv_stream_t *)&s->tcp, piece ? (ssize_t)piece : UV_ENOMEM, &room);
+    bytes += piece;
+    n = piece ? n - piece : 0;
+  }
+}
+
 const TlsSession *byte_stream_tls(const ByteStream *s) { return s->tls ? &s->tls->session : NULL; }
 
 void byte_stream_read_start(ByteStream *s) {

@@ -76,6 +76,10 @@ void byte_stream_open_memory(ByteStream *s, uv_loop_t *loop, MemoryEnd *end,
    Nothing is sent before `secured` is called, or `ended`. Returns 0 or UV_ENOMEM. */
 int byte_stream_secure(ByteStream *s, TlsContext *context, const char *name);
 
+/* The next bytes of what the peer has sent: they had come, in clear, before byte_stream_secure was
+   called, and belong to its side of TLS. */
+void byte_stream_secure_came(ByteStream *s, const char *bytes, size_t n);
+
 /* The session: for what was agreed on, and for the reason of a failure; or NULL. */
 const TlsSession *byte_stream_tls(const ByteStream *s);
 

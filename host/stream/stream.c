@@ -75,11 +75,11 @@ void stream_release(Stream *s) {
   free_if_over(s);
 }
 
-static void hold(Stream *s) {
+void stream_hold(Stream *s) {
   if (s->held++ == 0 && s->source->hold && !s->is_closed) s->source->hold(s, true);
 }
 
-static void let_go(Stream *s) {
+void stream_let_go(Stream *s) {
   if (--s->held == 0 && s->source->hold && !s->is_closed) s->source->hold(s, false);
 }
 
@@ -131,7 +131,7 @@ static void wake_reader(Stream *s, int status) {
   s->read_status = status;
   s->waiting.task = NULL;
   timer_clear(timers(s), &s->read_timer);
-  let_go(s);
+  stream_let_go(s);
   ml_wait_wake(waker);
 }
 
@@ -188,7 +188,7 @@ static void on_read_timer(Timer *timer) {
 void stream_read_begins(Stream *s, Waker waker) {
   s->waiting = waker;
   s->read_status = 0;
-  hold(s);
+  stream_hold(s);
   if (s->timeout < HUGE_VAL) {
     s->read_at = runtime_now(s->all->rt);
     if (timer_set(timers(s), &s->read_timer, limit(s, s->read_at), on_read_timer)) {
@@ -204,7 +204,7 @@ void stream_read_ends(Stream *s) {
   if (!reader_waits(s)) return;
   s->waiting.task = NULL;
   timer_clear(timers(s), &s->read_timer);
-  let_go(s);
+  stream_let_go(s);
 }
 
 /* --- writing --- */
@@ -219,7 +219,7 @@ static void unlink_writer(Stream *s, StreamWriter *w) {
   while (*link != w) link = &(*link)->next;
   *link = w->next;
   if (!w->next) s->writers_end = link;
-  let_go(s);
+  stream_let_go(s);
   w->is_done = true;
 }
 
@@ -309,7 +309,7 @@ void stream_write_begins(Stream *s, StreamWriter *w) {
   w->stream = s;
   *s->writers_end = w;
   s->writers_end = &w->next;
-  hold(s);
+  stream_hold(s);
   if (s->writers == w) go_on(s);
 }
 

@@ -115,6 +115,8 @@ struct Stream {
   size_t max_line; /* bytes */
   uint8_t held;    /* waits that keep the loop alive */
   bool can_read, can_write;
+  bool is_bound;    /* what a `send` has not taken has to be written next: a piece of it may be on
+                       its way */
   bool is_shut;     /* its writing side was ended by us */
   bool is_closed;   /* by us: nothing can be read or written any more */
   bool is_gone;     /* and the source has closed it */
@@ -159,6 +161,10 @@ void stream_written(Stream *s, int status);
 
 /* The `close` is over: may free the stream. */
 void stream_closed(Stream *s);
+
+/* Somebody waits for the stream otherwise than by reading and writing: it keeps the loop alive. */
+void stream_hold(Stream *s);
+void stream_let_go(Stream *s);
 
 /* How many bytes have come and were not read, and forgets them: for a source that can be moved. */
 size_t stream_unread(const Stream *s);

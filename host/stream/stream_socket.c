@@ -34,12 +34,21 @@ static void came(ByteStream *bytes, const char *data, size_t n) {
 static int end_of(const ByteStream *bytes, int status) {
   int error = 0;
   socklen_t size = sizeof error;
-  if (status != UV_EOF || getsockopt(bytes->fd, SOL_SOCKET, SO_ERROR, &error, &size)) return status;
+  if (status != UV_EOF || bytes->tls_context) return status;
+  if (getsockopt(bytes->fd, SOL_SOCKET, SO_ERROR, &error, &size)) return status;
   return error && error != EPIPE ? uv_translate_sys_error(error) : status;
 }
 
 static void ended(ByteStream *bytes, int status) {
-  stream_ended(&of_bytes(bytes)->stream, end_of(bytes, status));
+  StreamSocket *socket = of_bytes(bytes);
+  stream_ended(&socket->stream, end_of(bytes, status));
+  waiters_wake_all(&socket->handshakes);
+}
+
+static void secured(ByteStream *bytes) {
+  StreamSocket *socket = of_bytes(bytes);
+  socket->is_secured = true;
+  waiters_wake_all(&socket->handshakes);
 }
 
 static void written(ByteStream *bytes, int status) {
@@ -48,8 +57,12 @@ static void written(ByteStream *bytes, int status) {
 
 static void closed(ByteStream *bytes) { stream_closed(&of_bytes(bytes)->stream); }
 
-static const ByteStreamUser user = {
-    .room = room, .came = came, .ended = ended, .written = written, .closed = closed};
+static const ByteStreamUser user = {.room = room,
+                                    .came = came,
+                                    .ended = ended,
+                                    .written = written,
+                                    .closed = closed,
+                                    .secured = secured};
 
 /* --- what the stream asks for --- */
 
@@ -82,10 +95,23 @@ static void hold(Stream *s, bool held) {
 static void close_bytes(Stream *s, bool cut) {
   StreamSocket *socket = socket_of(s);
   byte_stream_close(&socket->bytes, cut);
+  waiters_wake_all(&socket->handshakes);
   if (socket->on_close) socket->on_close(socket->on_close_data);
 }
 
-static void free_socket(Stream *s) { free(s); }
+static void free_socket(Stream *s) {
+  free(socket_of(s)->name);
+  free(s);
+}
+
+/* What TLS says of its failure. */
+static const char *error_of(const Stream *s, int status, const char **kind, const char **code) {
+  const TlsSession *session = byte_stream_tls(&socket_of(s)->bytes);
+  if (status != UV_EPROTO || !session || !session->error) return NULL;
+  *kind = "tls";
+  *code = NULL;
+  return session->error;
+}
 
 static void describe(const Stream *s, char *text, size_t size) {
   const StreamSocket *socket = socket_of(s);
@@ -120,7 +146,8 @@ static const StreamSource socket_source = {.error_kind = "network",
                                            .hold = hold,
                                            .close = close_bytes,
                                            .free = free_socket,
-                                           .describe = describe};
+                                           .describe = describe,
+                                           .error = error_of};
 
 static const StreamSource pipe_source = {.error_kind = "process",
                                          .fetch = fetch,
@@ -139,6 +166,7 @@ StreamSocket *stream_socket_of(Stream *s) {
 
 /* The stream is open, or `error` is why it is not. */
 static int opened(Stream *s, int error, Stream **out) {
+  waiters_init(&socket_of(s)->handshakes);
   uv_unref((uv_handle_t *)&socket_of(s)->bytes.tcp);
   if (error)
     stream_release(s);
@@ -176,4 +204,20 @@ int stream_socket_open_pipe(Streams *all, int fd, bool can_read, bool can_write,
   stream_open(&socket->stream, all, &pipe_source, can_read, can_write);
   return opened(&socket->stream,
                 byte_stream_open_pipe(&socket->bytes, &all->rt->loop, fd, can_read, &user), out);
+}
+
+int stream_socket_secure(StreamSocket *socket, TlsContext *context, const char *name) {
+  Stream *s = &socket->stream;
+  size_t n = stream_unread(s);
+  Buffer early = {0};
+  if (n && !buffer_add(&early, s->in.data + s->at, n)) return UV_ENOMEM;
+  int error = byte_stream_secure(&socket->bytes, context, name);
+  if (!error) {
+    stream_forget(s);
+    s->is_bound = true;
+    byte_stream_secure_came(&socket->bytes, early.data, n);
+    fetch(s);
+  }
+  buffer_free(&early);
+  return error;
 }

@@ -2,6 +2,7 @@
 #ifndef ML_STREAM_SOCKET_H
 #define ML_STREAM_SOCKET_H
 
+#include "core/waiters.h"
 #include "net/byte_stream.h"
 #include "stream/stream.h"
 #include <sys/un.h>
@@ -15,7 +16,11 @@ typedef struct StreamSocket {
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
     struct sockaddr_un local;
-  } peer;                       /* zero: unknown */
+  } peer;             /* zero: unknown */
+  char *name;         /* of the host that was connected to, or NULL */
+  bool is_server;     /* it was accepted */
+  bool is_secured;    /* the handshake of TLS is over */
+  Waiters handshakes; /* who waits for that, or for its failure, or the end of the stream */
   void (*on_close)(void *data); /* called once, when it begins to close; or NULL */
   void *on_close_data;
 } StreamSocket;
@@ -31,6 +36,12 @@ int stream_socket_open(Streams *all, int fd, const struct sockaddr *peer, sockle
    room. */
 int stream_socket_open_pipe(Streams *all, int fd, bool can_read, bool can_write, const char *name,
                             Stream **out);
+
+/* Puts TLS below an open stream, that nobody reads from or writes to at the moment: what has come
+   and was not read belongs to it. `name`: see byte_stream_secure. Who waits in `handshakes` is
+   woken when that is over: then `is_secured` is true, or the stream has ended or is closed. Returns
+   0 or UV_ENOMEM. */
+int stream_socket_secure(StreamSocket *socket, TlsContext *context, const char *name);
 
 /* The socket that a stream has as its source, or NULL: it is a pipe or has another source. */
 StreamSocket *stream_socket_of(Stream *s);

@@ -372,6 +372,7 @@ describe("the options of", function()
     end)
   end
 
+  check("net.md", "TLS", function(opts) ml.net.connect("127.0.0.1", 1, { tls = opts }) end)
   check("net.md", "ml.net.connect", function(opts) ml.net.connect("127.0.0.1", 1, opts) end)
   check("net.md", "ml.net.listen", function(opts) ml.net.listen("127.0.0.1", 0, opts) end)
   check("net.md", "ml.net.udp", function(opts) ml.net.udp(opts) end)

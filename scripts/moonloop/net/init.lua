@@ -15,7 +15,24 @@ local CONNECT = {
   keepalive = place.whole_seconds,
   bind = place.address,
   max_line = place.positive,
+  tls = "boolean|table",
 }
+
+local TIMEOUT = 10 -- seconds for a connection, and its handshake
+
+--- Speaks TLS on a new connection, in what is left of its time.
+local function secure(conn, where, opts, began)
+  local limit = opts.timeout or TIMEOUT
+  local ok, err = core.timeout(math.max(limit - (core.now() - began), 0), conn.starttls, conn, opts.tls)
+  if ok then return conn end
+  conn:close()
+  if err.kind == "timeout" then
+    local there = where.path and "unix:" .. where.path or where.host .. ":" .. where.port
+    local message = ("connecting to %s: no TLS for %g s (its timeout)"):format(there, limit)
+    err = core.error { kind = "timeout", code = "ETIMEDOUT", message = message }
+  end
+  return nil, err
+end
 
 --- connect(host, port [, opts]) -> connection | nil, err; connect("unix:PATH" [, opts]). Suspends until
 -- one of the host's addresses has answered (RFC 8305).
@@ -23,6 +40,8 @@ function M.connect(host, port, opts)
   local where
   where, opts = place.arguments("ml.net.connect", host, port, opts)
   opts = check_options(opts, CONNECT, "ml.net.connect")
+  if opts.tls then net.check_tls(opts.tls, false, "the option 'tls' of ml.net.connect") end
+  local began = core.now()
   if where.port == 0 then fail "ml.net.connect: port 0 cannot be connected to" end
   local conn, err = net.connect("ml.net.connect", {
     host = where.host,
@@ -35,6 +54,7 @@ function M.connect(host, port, opts)
   })
   if not conn then return nil, err end
   if opts.max_line then conn.max_line = opts.max_line end
+  if opts.tls then return secure(conn, where, opts, began) end
   return conn
 end
 

@@ -11,6 +11,7 @@ local M = {}
 local OPTIONS = {
   max_connections = place.positive,
   max_line = place.positive,
+  tls = "table",
   backlog = place.positive,
   reuse_port = "boolean",
   mode = function(value)
@@ -19,6 +20,8 @@ local OPTIONS = {
     end
   end,
 }
+
+local HANDSHAKE = 10 -- seconds that a client has for it
 
 local Server = {}
 Server.__index = Server
@@ -81,6 +84,7 @@ local function handle(self, conn, f)
   local here = core.current()
   self.tasks[here] = false -- it has begun
   local _ <close> = setmetatable({}, { __close = function() left(self, here, conn) end })
+  if self.tls and not core.timeout(HANDSHAKE, conn.tls, conn) then return end -- it was no client of ours
   f(conn)
 end
 
@@ -141,6 +145,7 @@ function M.listen(host, port, ...)
   if f ~= nil and not core.is_callable(f) then
     fail(("ml.net.listen: a function that takes a connection expected, got %s"):format(type(f)))
   end
+  if opts.tls then net.check_tls(opts.tls, true, "the option 'tls' of ml.net.listen") end
   local address, err = address_of(where)
   if err then return nil, err end
   local listener
@@ -152,12 +157,14 @@ function M.listen(host, port, ...)
     reuse_port = opts.reuse_port,
     mode = opts.mode,
     max_connections = opts.max_connections,
+    tls = opts.tls,
   }
   if not listener then return nil, err end
   local server = setmetatable({
     listener = listener,
     place = table.pack(listener:address()),
     max_line = opts.max_line,
+    tls = opts.tls,
     tasks = {},
     running = 0,
     stopped = false,
