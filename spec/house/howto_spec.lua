@@ -4,7 +4,7 @@ local folders = require "spec.support.folder"
 local lfs = require "lfs"
 local ml = require "moonloop"
 local processes = require "spec.support.process"
-local rawtcp = require("spec.support").rawtcp
+local free_port = require("spec.support.servers").free_port
 local keep_reports = require "reports".keep
 local servers = require "spec.support.nginx"
 
@@ -53,9 +53,7 @@ describe("the proxy of behind-a-proxy.md", function()
       end)
     end)
     local server = assert(ml.web.listen(app, { port = 0 }))
-    local free = rawtcp.listen()
-    local port = free.port
-    free:close()
+    local port = free_port()
     local config, n = block("behind-a-proxy.md", "nginx"):gsub("127%.0%.0%.1:8000", "127.0.0.1:" .. server.port)
     assert.equal(1, n)
     config, n = config:gsub("127%.0%.0%.1:8080", "127.0.0.1:" .. port)
