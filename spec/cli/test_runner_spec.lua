@@ -265,6 +265,30 @@ describe("moonloop test", function()
     assert.equal(1, status)
   end)
 
+  it("names the line of a spec that takes too long even where finding it takes some time", function()
+    local output, status = run([[
+      -- The first call of debug.getinfo is slow: what busted calls to find the line.
+      local getinfo = debug.getinfo
+      local function slow(...)
+        debug.getinfo = getinfo
+        local stop = os.clock() + 0.3
+        while os.clock() < stop do end
+        return getinfo(...)
+      end
+      it("waits", function()
+        debug.getinfo = slow
+        ml.event():wait()
+      end)
+      it("computes", function()
+        debug.getinfo = slow
+        while true do end
+      end)
+    ]], "-o TAP --timeout 0.2")
+    assert.matches("^not ok 1 .-fixture_spec.lua:12: timeout: .- it waits for an event\n", output)
+    assert.matches("\nnot ok 2 .-fixture_spec.lua:16: timeout: .- it computes\n", output)
+    assert.equal(1, status)
+  end)
+
   it("fails a spec that computes too long, even in a task or if it catches the error", function()
     local output, status = run([[
       it("computes", function()
