@@ -253,7 +253,7 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->cancel_pending = t->woken_by_cancel = t->ending = false;
   t->has_origin = t->in_flight = t->has_flight = t->handle_kept = t->has_vars = t->broken_off =
       t->is_host = false;
-  t->is_main = t->has_hook = false;
+  t->is_main = t->has_hook = t->spared = false;
   t->handle_on_failure = false;
   t->tally = NULL;
   if (parent) {

@@ -87,6 +87,7 @@ struct ml_Task {
   bool has_hook;           /* debug.sethook was called for its thread */
   bool has_vars;           /* it has task-local values (task_vars.h) */
   bool broken_off;         /* the error that its limits are exhausted has been raised */
+  bool spared;             /* was let go on computing once after its cancel, for its clean-up */
   bool handle_kept; /* the handle is in the runtime's table; otherwise on the thread's stack */
   bool handle_on_failure; /* its observer takes the results from its thread: a handle is made only
                              if it ends without results */

@@ -42,16 +42,23 @@ static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
 }
 
 /* In the interrupted coroutine, or in one that inherited the hook, which stays until the job has
-   ended, for Lua code that catches everything. */
+   ended, for Lua code that catches everything. A task that knew of the cancel may be in its
+   clean-up. */
 static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   (void)interrupt;
   (void)ar;
   Worker *w = runtime_of(L)->user;
   if (!must_stop(w)) return;
+  Task *t = w->rt->scheduler.current;
+  bool knew = t && t->cancel_pending;
   interrupt_arm(L, CLEANUP_INSTRUCTIONS);
   cancel_tasks(w);
-  CancelCause *cause = w->rt->scheduler.current ? scope_pending(w->rt->scheduler.current) : NULL;
+  CancelCause *cause = t ? scope_pending(t) : NULL;
   if (!cause) return;
+  if (knew && !t->spared) {
+    t->spared = true;
+    return;
+  }
   cause_push_error(L, cause);
   lua_error(L);
 }

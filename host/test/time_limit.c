@@ -17,6 +17,8 @@
 #define GRACE_MS 5000
 /* How often code that computes is interrupted once its time is over. */
 #define PERIOD_NS 100000000ull
+/* Time for handling the error of a wait (busted finds the line then), until that begins. */
+#define HANDLING_NS 2000000000ull
 /* How often it may catch the error. */
 #define MAX_STEPS 50
 /* Instructions until the next try where the host's own Lua code runs. */
@@ -60,6 +62,7 @@ static void describe(TimeLimit *limit, const char *end) {
 static void expire(TimeLimit *limit, const char *end) {
   describe(limit, end);
   limit->steps++;
+  limit->look_at = uv_hrtime() + HANDLING_NS;
   scope_cancel(&limit->scope, cause_hold(limit->cause));
 }
 
@@ -150,11 +153,11 @@ static void time_limit_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
     interrupt_arm(L, RETRY_HOST);
     return;
   }
-  limit->look_at = now + PERIOD_NS;
   if (limit->steps == 0)
     expire_in_time(limit);
   else if (++limit->steps == MAX_STEPS)
     give_up(limit);
+  limit->look_at = now + PERIOD_NS; /* the handler of this error is not interrupted */
   if (limit->steps >= MAX_STEPS) task_limits_break_off(L, limit->seconds);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   raise_in(L, limit, limit->rt->scheduler.current);

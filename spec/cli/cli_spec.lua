@@ -48,7 +48,7 @@ describe("moonloop", function()
         ml.sleep(0.01)
         print "main"
       ]])
-      local out, err, status = sh "$M s.lua"
+      local out, err, status = sh "$M --block-limit 0 s.lua"
       assert.equal("main\nlater\n", out)
       assert.equal("", err)
       assert.equal(0, status)
@@ -68,7 +68,7 @@ describe("moonloop", function()
     end)
 
     it("does not wait for other tasks after an error of the script, but lets them clean up", function()
-      local _, err, status = sh [[$M -e '
+      local _, err, status = sh [[$M --block-limit 0 -e '
         local ml = require "moonloop"
         ml.spawn(function()
           local _ <close> = setmetatable({}, {__close = function() io.stderr:write "cleaned up\n" end})
@@ -104,7 +104,7 @@ describe("moonloop", function()
     end)
 
     it("ends quietly when nobody reads its output", function()
-      local out, err = sh "$M -e 'for i = 1, 1e7 do print(i) end' | head -2"
+      local out, err = sh "$M --block-limit 0 -e 'for i = 1, 1e7 do print(i) end' | head -2"
       assert.equal("1\n2\n", out)
       assert.equal("", err)
     end)
@@ -115,7 +115,7 @@ describe("moonloop", function()
     local function interrupt(code, signals)
       write("s.lua", code)
       return sh(([[
-        rm -f started; $M s.lua > started & pid=$!
+        rm -f started; $M --block-limit 0 s.lua > started & pid=$!
         until [ -s started ] || ! kill -0 $pid; do sleep 0.01; done
         %s
         wait $pid; status=$?; cat started; exit $status]]):format(signals))
@@ -251,11 +251,11 @@ describe("moonloop", function()
     write("idle.lua", 'return require "moonloop".web.app()')
     write("self.lua", 'local ml = require "moonloop" local app = ml.web.app() ' ..
       "ml.web.listen(app, { port = 0 }):stop() return app")
-    local _, err, status = sh "$M idle.lua"
+    local _, err, status = sh "$M --block-limit 0 idle.lua"
     assert.equal("moonloop: idle.lua returned an app, and nothing serves it: run it with 'moonloop serve idle.lua'\n",
       err)
     assert.equal(1, status)
-    _, err, status = sh "$M self.lua"
+    _, err, status = sh "$M --block-limit 0 self.lua"
     assert.equal("", err)
     assert.equal(0, status)
   end)
@@ -290,7 +290,7 @@ describe("moonloop", function()
       } 2>/dev/null &]]
       os.execute(command:format(folder, binary, options or ""))
       local url
-      for _ = 1, 500 do
+      for _ = 1, 10000 do
         url = read("log"):match("serving app.lua on (http://[%d.]+:%d+) %(Ctrl%-C stops%)\n")
         if url then break end
         ml.sleep(0.01)
@@ -301,7 +301,7 @@ describe("moonloop", function()
 
     -- Waits until the log shows `text`.
     local function wait_for(text)
-      for _ = 1, 500 do
+      for _ = 1, 10000 do
         if read("log"):find(text, 1, true) then return end
         ml.sleep(0.01)
       end
@@ -310,7 +310,7 @@ describe("moonloop", function()
 
     -- Waits for the end of the server: its exit status.
     local function finish()
-      for _ = 1, 1000 do
+      for _ = 1, 10000 do
         local file = io.open(folder .. "/status")
         local status = file and file:read("n")
         if file then file:close() end
@@ -371,7 +371,7 @@ describe("moonloop", function()
     it("says in one line what keeps it from serving", function()
       local function refused(source, message, options)
         write("bad.lua", source)
-        local out, err, status = sh("$M serve bad.lua " .. (options or ""))
+        local out, err, status = sh("$M serve bad.lua --block-limit 0 " .. (options or ""))
         assert.equal("", out)
         assert.matches("^moonloop: " .. message .. "\n$", err)
         assert.equal(1, status)
@@ -389,7 +389,7 @@ describe("moonloop", function()
 
     it("prints the traceback of an app that fails", function()
       write("bad.lua", "error 'not today'")
-      local _, err, status = sh "$M serve bad.lua"
+      local _, err, status = sh "$M serve bad.lua --block-limit 0"
       assert.matches("^moonloop: bad.lua:1: not today\nstack traceback:\n", err)
       assert.equal(1, status)
     end)

@@ -94,7 +94,7 @@ local function cover(code, spec)
   local folder <close> = folders.new { ["covered.lua"] = code, ["covered_spec.lua"] = spec }
   lfs.mkdir(folder.path .. "/luacov")
   for name, text in pairs(small_luacov) do folders.write(folder.path .. "/" .. name, text) end
-  local output, status = process.sh(("cd '%s' && timeout 100 %s test --coverage -o TAP covered_spec.lua")
+  local output, status = process.sh(("cd '%s' && timeout 300 %s test --coverage -o TAP covered_spec.lua")
     :format(folder.path, process.quote(binary)))
   local stats, hits, number = folders.read(folder.path .. "/stats"), {}, 0
   for line in code:gmatch "([^\n]*)\n" do

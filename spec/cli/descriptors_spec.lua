@@ -10,7 +10,7 @@ local CLOSED = { "<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >
 -- Runs `moonloop ARGUMENTS` with each of them closed: all exit with `status`.
 local function expect(status, arguments)
   for _, closed in ipairs(CLOSED) do
-    local _, ended = sh(("( timeout 60 %s %s %s )"):format(binary, arguments, closed))
+    local _, ended = sh(("( timeout 300 %s %s %s )"):format(binary, arguments, closed))
     assert.equal(status, ended, closed)
   end
 end

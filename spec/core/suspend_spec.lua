@@ -1,4 +1,5 @@
 -- Where a task can be suspended, and where Lua itself cannot and the error says so.
+local clock = require "moonloop.clock"
 local ml = require "moonloop"
 local folders = require "spec.support.folder"
 
@@ -150,6 +151,7 @@ describe("waiting works", function()
   end)
 
   it("while a generator is suspended by its task, others can neither resume nor close it", function()
+    clock.virtual() -- a machine that stands still does not change its order
     local co = coroutine.create(function()
       ml.sleep(0.02)
       return "done"
@@ -339,6 +341,7 @@ describe("require", function()
   end)
 
   it("by a task that is cancelled is taken over by the one that waits", function()
+    clock.virtual() -- a machine that stands still does not change its order
     local loads = 0
     preload("spec_m4", function()
       loads = loads + 1

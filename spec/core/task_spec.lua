@@ -1,4 +1,5 @@
 -- Tasks: spawning, awaiting, their ends and errors.
+local clock = require "moonloop.clock"
 local ml = require "moonloop"
 
 local U = require("spec.support.tasks").UNIT
@@ -91,6 +92,7 @@ describe("a task", function()
   end)
 
   it("tells its status from its start to its end", function()
+    clock.virtual() -- a machine that stands still does not change its order
     local task
     local inside
     task = ml.spawn(function()
@@ -106,6 +108,7 @@ describe("a task", function()
   end)
 
   it("has a name, an id and a traceback for display", function()
+    clock.virtual() -- a machine that stands still does not change its order
     local function wait_here() ml.sleep(U) end
     local task = ml.spawn(function() wait_here() end)
     assert.matches("task_spec.lua:%d+", task.name)
@@ -159,6 +162,7 @@ describe("a task", function()
   end)
 
   it("that ends normally leaves its children running", function()
+    clock.virtual() -- a machine that stands still does not change its order
     local child
     local parent = ml.spawn(function()
       child = ml.spawn(function()
@@ -195,6 +199,7 @@ describe("a task", function()
   end)
 
   it("has a thread that scripts can neither resume nor close", function()
+    clock.virtual() -- a machine that stands still does not change its order
     local thread
     local task = ml.spawn(function()
       thread = coroutine.running()

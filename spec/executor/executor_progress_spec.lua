@@ -217,7 +217,7 @@ describe("job:progress", function()
     local pool <close> = ml.executor.new { threads = 1 }
     local call = pool:start(function()
       local job, n = ml.executor.current(), 0
-      while ml.timeout(0.01, function()
+      while ml.timeout(0.5, function()
         job:progress(n + 1)
         return true
       end) do n = n + 1 end

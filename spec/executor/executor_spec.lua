@@ -8,6 +8,12 @@ local function hog()
   while true do end
 end
 
+--- Is there such a file? Jobs go on when it is gone.
+local function is_there(path)
+  local file = io.open(path)
+  return file and file:close()
+end
+
 --- The default pool's workers would outlive a spec: each has its own.
 local function with_pool(options, f)
   local pool <close> = ml.executor.new(options)
@@ -24,15 +30,17 @@ describe("ml.executor.run", function()
       end
     end)
     with_pool({ threads = 1 }, function(pool)
-      local a, b, c = pool:run(function(x, y)
-        local stop = os.clock() + 0.05
-        while os.clock() < stop do end
+      local mark = os.tmpname()
+      local call = pool:start(function(x, y)
+        while is_there(mark) do end
         return x + y, nil, tostring(ml.current().id)
       end, 1, 2)
+      eventually(function() return pool:stats().running == 1 and ticks > 2 end)
+      os.remove(mark)
+      local a, b, c = call:await()
       assert.are.equal(3, a)
       assert.is_nil(b)
       assert.is_string(c)
-      assert.is_true(ticks > 2)
     end)
     ticker:cancel()
   end)
@@ -269,6 +277,32 @@ describe("cancelling", function()
     end)
   end)
 
+  it("EX-03 does not interrupt the clean-up of a job that waited at once", function()
+    with_pool({ threads = 1 }, function(pool)
+      cancel_begun(pool, function(begun)
+        local guard <close> = setmetatable({}, { __close = function() -- luacheck: ignore
+          local stop = os.clock() + 0.05 -- it is told to stop every 0.01 s
+          while os.clock() < stop do end
+          cleaned = true -- luacheck: ignore
+        end })
+        begun()
+        ml.sleep(1000)
+      end)
+      assert.is_true(pool:run(function() return cleaned end)) -- luacheck: ignore
+    end)
+  end)
+
+  it("EX-03 interrupts the clean-up of a job that waited, when it does not end", function()
+    with_pool({ threads = 1 }, function(pool)
+      cancel_begun(pool, function(begun, endless)
+        local guard <close> = setmetatable({}, { __close = endless }) -- luacheck: ignore
+        begun()
+        ml.sleep(1000)
+      end, hog)
+      assert.are.equal("free", pool:run(function() return "free" end))
+    end)
+  end)
+
   it("EX-03 lets the clean-up of an interrupted job run", function()
     with_pool({ threads = 1 }, function(pool)
       cancel_begun(pool, function(begun, endless)
@@ -362,16 +396,17 @@ describe("a pool", function()
           ml.sleep(0)
         end
       end)
-      local tasks = {}
+      local tasks, mark = {}, os.tmpname()
       for i = 1, 6 do
         tasks[i] = ml.spawn(pool.run, pool, function(n)
-          ml.sleep(0.02)
+          while is_there(mark) do ml.sleep(0.001) end
           return n
         end, i)
       end
       eventually(function() return pool:stats().running == 3 end)
       tasks[2]:cancel()
       tasks[6]:cancel()
+      os.remove(mark)
       local sum = 0
       for i = 1, 6 do
         local ok, value = pcall(tasks[i].await, tasks[i])

@@ -165,12 +165,19 @@ describe("max_memory", function()
 
   it("does not touch jobs of other workers", function()
     local pool <close> = ml.executor.new { threads = 2, max_memory = MEMORY }
+    local mark = os.tmpname()
     local other = pool:start(function()
-      ml.sleep(0.1)
+      local file = io.open(mark)
+      while file do -- until it is gone
+        file:close()
+        ml.sleep(0.001)
+        file = io.open(mark)
+      end
       return "fine"
     end)
     eventually(function() return pool:stats().running == 1 end)
     assert.is_false((pcall(pool.run, pool, eat)))
+    os.remove(mark)
     assert.equal("fine", other:await())
   end)
 
@@ -335,12 +342,12 @@ describe("limits of a job", function()
 
   it("of time, around the call, interrupt it in the worker", function()
     local pool <close> = ml.executor.new { threads = 1 }
-    local value, err = ml.timeout(0.03, pool.run, pool, hog)
+    local value, err = ml.timeout(0.3, pool.run, pool, hog)
     assert.is_nil(value)
     assert.equal("timeout", err.kind)
     local ok
     ok, err = pcall(function()
-      local _ <close> = ml.deadline(0.03)
+      local _ <close> = ml.deadline(0.3)
       pool:run(function() while true do pcall(hog) end end)
     end)
     assert.is_false(ok)

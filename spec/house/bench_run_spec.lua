@@ -38,7 +38,7 @@ describe("bench/run", function()
     assert.equal(0, status, output)
     local report = folders.read(folder.path .. "/results.md")
     assert.matches("\n%d+ %a+ %d%d%d%d, .*, %d+ cores?, ", report)
-    local time = "[%d.]+ [µm]+s"
+    local time = "[%d.]+ [µm]*s"
     local row = "| %%*%%*plaintext%%*%%* | moonloop | %s | [%%d,]+ | %s | %s | [%%d.]+ MB |\n"
     assert.matches(row:format(time, time, time), report)
     assert.matches("|  | Fastify | missing |", report)
@@ -103,7 +103,7 @@ describe("bench/run", function()
       assert.equal(0, status, output)
       local report = folders.read(folder.path .. "/results.md")
       for _, title in ipairs { "PostgreSQL: fortunes", "Redis: 20 cached rows" } do
-        assert.matches("| %*%*" .. title .. "%*%* | moonloop | [%d.]+ [µm]+s |", report)
+        assert.matches("| %*%*" .. title .. "%*%* | moonloop | [%d.]+ [µm]*s |", report)
       end
       assert.matches("|  | Fastify%+postgres.js | missing |", report)
       assert.matches("\n%- postgres %(PostgreSQL%) %d", report)

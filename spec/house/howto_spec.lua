@@ -5,7 +5,7 @@ local haproxy = require "spec.support.haproxy"
 local lfs = require "lfs"
 local ml = require "moonloop"
 local processes = require "spec.support.process"
-local rawtcp = require("spec.support").rawtcp
+local free_port = require("spec.support.servers").free_port
 local keep_reports = require "reports".keep
 local servers = require "spec.support.nginx"
 
@@ -40,12 +40,6 @@ describe("doc/how-to", function()
     end
   end
 end)
-
---- A port that nobody listens on.
-local function free_port()
-  local free <close> = rawtcp.listen()
-  return free.port
-end
 
 --- The configuration with the ports of the server and of the proxy.
 local function configured(text, behind, port)

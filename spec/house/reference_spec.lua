@@ -284,7 +284,7 @@ describe("the names of", function()
     web.serving(app, function(port)
       assert(web.get(port, "/", "Referer: there\r\nUser-Agent: spec\r\n"))
       web.ask(port, "nonsense\r\n\r\n")
-      assert(ml.timeout(20, function() seen:wait() return true end))
+      assert(ml.timeout(100, function() seen:wait() return true end))
     end)
     entries.worker = true -- in a worker process only
     compare(documented(pages["web.md"], "entry"), entries, "web.md entry")

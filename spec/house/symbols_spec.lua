@@ -128,7 +128,7 @@ describe("a C program that embeds the host and has functions named like the host
   it("can be linked, and uses its own", function()
     local script <close> = folders.file(USES_THE_HOST)
     local program = process.quote(folder .. "spec/clash_embed")
-    local output, status = process.sh(("timeout 120 %s %s"):format(program, script.path))
+    local output, status = process.sh(("timeout 300 %s %s"):format(program, script.path))
     assert.equal(USED, output)
     assert.equal(0, status)
   end)

@@ -1,5 +1,6 @@
 -- ml.tasks and ml.dump: what is alive, and what it waits for.
 local clock = require "moonloop.clock"
+local eventually = require("spec.support.tasks").eventually
 local ml = require "moonloop"
 local rawtcp = require("spec.support").rawtcp
 
@@ -113,7 +114,7 @@ describe("ml.tasks", function()
     package.preload["spec.slow_module"] = function() ml.sleep(100) end
     local loading = spawn(require, "spec.slow_module")
     local second = spawn(require, "spec.slow_module")
-    ml.sleep(0.05)
+    eventually(function() return (entry(working).waiting_for or ""):find "^a job on the executor, running" end)
     assert.equal("sleep without an end", entry(endless).waiting_for)
     assert.equal(("task %d (endless)"):format(endless.id), entry(awaiting).waiting_for)
     assert.equal("http request GET http://127.0.0.1:" .. listener.port, entry(requesting).waiting_for)

@@ -9,7 +9,7 @@ local program = process.quote(binary:match("^(.*)/[^/]+$") .. "/spec/dial")
 --- Dials: the letters in the order they were tried, the milliseconds before each, and how it ended. With
 -- `attempts` it is cancelled when there have been so many. Nothing but the connection is left open.
 local function dial(letters, attempts)
-  local output, status = process.sh(("timeout 60 %s %s %s"):format(program, letters, attempts or ""))
+  local output, status = process.sh(("timeout 300 %s %s %s"):format(program, letters, attempts or ""))
   assert.equal(0, status, output)
   local order, waits = "", {}
   for line in output:gmatch("[^\n]+") do
@@ -31,9 +31,9 @@ describe("the addresses of a host", function()
   it("are tried at once if the one before is refused", function()
     local order, waits, result = dial "rrrrrrrrrrrrrrra"
     assert.same({ "rrrrrrrrrrrrrrra", "connected a" }, { order, result })
-    local sum = 0
-    for _, ms in ipairs(waits) do sum = sum + ms end
-    assert.is_true(sum < 2500) -- where it waited for each: 3750
+    local late = 0 -- a machine that stands still makes one or another late
+    for _, ms in ipairs(waits) do late = late + (ms >= 250 and 1 or 0) end
+    assert.is_true(late < #waits // 2)
   end)
 
   it("are not abandoned when the next is tried: the first that answers is taken", function()

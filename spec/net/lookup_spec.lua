@@ -10,7 +10,7 @@ local program = process.quote(binary:match("^(.*)/[^/]+$") .. "/spec/lookup")
 local function go(steps)
   if not steps:find(".", 1, true) then steps = steps .. " ." end
   local quoted = steps:gsub("%S+", function(step) return process.quote(step) end)
-  local output, status = process.sh(("timeout 60 %s %s"):format(program, quoted))
+  local output, status = process.sh(("timeout 300 %s %s"):format(program, quoted))
   assert.equal(0, status, output)
   local asked, over = {}, {}
   for line in output:gmatch("[^\n]+") do

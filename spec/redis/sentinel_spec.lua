@@ -109,7 +109,7 @@ describe("a Redis client with sentinels", function()
     end)
     at = old
     local sentinel <close> = fake_sentinel(function() return at end)
-    local r <close> = ml.redis.client { sentinels = { sentinel.url }, timeout = 0.3 }
+    local r <close> = ml.redis.client { sentinels = { sentinel.url }, timeout = 2 }
     assert.equal("OK", r:incr "n")
     local _, err = r:incr "lost"
     assert.equal("timeout", err.kind)
@@ -121,7 +121,7 @@ describe("a Redis client with sentinels", function()
 
   it("says what is wrong where no sentinel knows the master", function()
     local sentinel <close> = fake_sentinel(function() end)
-    local r <close> = ml.redis.client { sentinels = { sentinel.url }, master = "other", timeout = 0.2 }
+    local r <close> = ml.redis.client { sentinels = { sentinel.url }, master = "other", timeout = 2 }
     local _, err = r:get "k"
     assert.equal("network", err.kind)
     assert(err.message:find("knows no master named 'other'", 1, true), err.message)
@@ -149,7 +149,7 @@ describe("a Redis client with real sentinels", function()
         return #others == 2 and #replicas == 1 and table.concat(replicas[1], " "):find "master%-link%-status ok"
       end)
     end
-    local r <close> = ml.redis.client { sentinels = sentinels:urls(), timeout = 20 }
+    local r <close> = ml.redis.client { sentinels = sentinels:urls(), timeout = 100 }
     local over = false
     local written, unknown, done = {}, 0, 0
     local function worker(w)

@@ -34,7 +34,7 @@ local app = [[
 
 -- Starts the server with a request to `target` under way: calls f(server, the answer's task).
 local function with_request(target, options, f)
-  local server <close> = served.start({ ["app.lua"] = app }, "--drain 30 --block-limit 0 " .. (options or ""))
+  local server <close> = served.start({ ["app.lua"] = app }, "--drain 100 " .. (options or ""))
   assert(os.execute(("mkfifo '%s/fifo'"):format(server.path)))
   local answer = ml.spawn(server.get, server, target)
   server:wait_for "in the handler"
@@ -146,7 +146,7 @@ describe("a server of one process", function()
     wait_refused { port = port }
     folders.write(folder.path .. "/go", "")
     assert.equal("done", assert(answer:await()).body)
-    assert.equal(0, terminal:wait(20))
+    assert.equal(0, terminal:wait(100))
   end)
 
   it("leaves SIGHUP ignored if it was (nohup)", function()

@@ -82,18 +82,22 @@ describe("serve --workers", function()
   it("spreads clients over the workers, even those that come at once", function()
     local server <close> = served.start({ ["app.lua"] = app }, "--workers 2")
     local tasks, counts = {}, { ["1"] = 0, ["2"] = 0 }
-    local all_there <const> = ml.event()
-    for i = 1, 64 do
-      tasks[i] = ml.spawn(function()
-        local conn <close> = server:connect()
-        local number = json.decode(served.ask(conn).body).worker
-        counts[number] = counts[number] + 1
-        if counts["1"] + counts["2"] == 64 then all_there:set() end
-        all_there:wait()
-      end)
+    local leave <const> = ml.event()
+    local function client()
+      local conn <close> = server:connect()
+      local number = json.decode(served.ask(conn).body).worker
+      counts[number] = counts[number] + 1
+      leave:wait()
     end
-    ml.wait(tasks)
-    assert.is_true(counts["1"] >= 20 and counts["2"] >= 20, counts["1"] .. " and " .. counts["2"])
+    for i = 1, 64 do tasks[i] = ml.spawn(client) end
+    -- A worker that has stood still meanwhile gets more of those who come then.
+    served.wait_until("one worker has most of the clients", function()
+      local all = counts["1"] + counts["2"]
+      if all == #tasks and math.min(counts["1"], counts["2"]) >= all / 3 then return true end
+      if all == #tasks then tasks[#tasks + 1] = ml.spawn(client) end
+    end)
+    leave:set()
+    for _, task in ipairs(tasks) do task:await() end
   end)
 
   it("lets no client wait for a worker that computes, while another has nothing to do", function()
@@ -216,22 +220,23 @@ describe("serve --workers", function()
 
   it("kills a worker that does not end, --kill-after seconds after its drain limit", function()
     local server <close> = served.start({ ["app.lua"] = blocked },
-      "--workers 2 --drain 0.1 --kill-after 0.3 --block-limit 0")
+      "--workers 2 --drain 0.1 --kill-after 0.3")
     local request = ml.spawn(pcall, server.get, server, "/blocked")
-    server:wait_for "blocked"
+    local number = server:wait_for("blocked"):match "%[worker (%d) pid %d+%] blocked"
     server:kill "TERM"
     assert.equal(128 + 9, (server:finish()))
     assert.is_false(request:await())
+    -- On a machine that stands still meanwhile the other worker may be too late, as well.
     local text = server:errors()
-    assert.matches("\nmoonloop: worker (%d) %(pid (%d+)%) does not end: it is killed\n" ..
-      "moonloop: worker %1 %(pid %2%) was killed by signal 9 %(Killed%) when it was told to end\n$", text)
-    assert.equal(1, select(2, text:gsub("it is killed", "")))
-    assert.equal(1, select(2, text:gsub("on_stop of", "")))
+    assert.matches("\nmoonloop: worker " .. number .. " %(pid %d+%) does not end: it is killed\n", text)
+    assert.matches("\nmoonloop: worker " .. number ..
+      " %(pid %d+%) was killed by signal 9 %(Killed%) when it was told to end\n", text)
+    assert.is_nil(text:find("on_stop of " .. number, 1, true))
   end)
 
   it("kills a worker with old code that does not end, and keeps serving", function()
     local server <close> = served.start({ ["app.lua"] = blocked },
-      "--workers 1 --drain 0.1 --kill-after 0.3 --block-limit 0")
+      "--workers 1 --drain 0.1 --kill-after 0.3")
     local request = ml.spawn(pcall, server.get, server, "/blocked")
     server:wait_for "blocked"
     server:kill "HUP"
@@ -277,7 +282,7 @@ describe("serve --workers", function()
       for pid in text:gmatch "%[worker %d pid (%d+)%] on_start" do pids[#pids + 1] = pid end
       assert.equal(2, #pids)
       f(terminal, pids, read_until)
-      assert.equal(0, terminal:wait(20))
+      assert.equal(0, terminal:wait(100))
       for _, pid in ipairs(pids) do
         served.wait_until("a worker is left", function() return not served.is_alive(pid) end)
       end
@@ -421,6 +426,11 @@ describe("moonloop ps of a supervisor", function()
     server:write("broken", "")
     server:get "/exit"
     server:wait_for "restarted in 0.8 s"
-    assert.matches("\nworker 1: restarts in 0%.%d s, 3 restarts\n$", server:ps())
+    local shown = served.wait_until("it does not wait", function() -- unless it is just being started
+      return server:ps():match "\nworker 1: restarts in %d+%.%d s, %d+ restarts\n$"
+    end)
+    local seconds, restarts = shown:match "(%d+%.%d) s, (%d+)"
+    assert.is_true(tonumber(restarts) >= 3, shown)
+    assert.is_true(tonumber(seconds) <= 0.1 * 2 ^ tonumber(restarts), shown)
   end)
 end)

@@ -178,7 +178,7 @@ function soak.run(requests, clients, seed)
   warm_up()
   ml.sleep(0.01)
   local tasks, descriptors = #ml.tasks(), count_descriptors()
-  local client = ml.http.client { timeout = 10 }
+  local client = ml.http.client { timeout = 60 }
   local server = assert(web.listen(make_app(counts, client), { port = 0 }))
   local port, sent = server.port, 0
   -- All clients, until so many requests have been sent and all of them have ended.

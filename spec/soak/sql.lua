@@ -234,7 +234,7 @@ end
 
 local function troubles(server)
   return function(over)
-    local admin = ml.sql.open(server.url, { pool = 1, timeout = 5, acquire = 5 })
+    local admin = ml.sql.open(server.url, { pool = 1, timeout = 60, acquire = 60 })
     while not over() do
       ml.sleep(random() * 0.15)
       local dice = random(20)

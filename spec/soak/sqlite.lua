@@ -78,7 +78,7 @@ local function check(db, place)
     return stats.leased == 0 and stats.busy == 0 and stats.waiting == 0
   end)
   -- No lock is held: another connection can write at once.
-  local other = sqlite.again(place, { timeout = 5 })
+  local other = sqlite.again(place, { timeout = 60 })
   assert(other:exec "insert into plain(text) values ('other')")
   local function none(what, sql) assert(assert(other:value(sql)) == 0, what) end
   none("a transaction was committed by halves",

@@ -28,7 +28,7 @@ end
 --- Runs `n` events. Returns true and what was done | nil, what went wrong.
 function soak.run(n, seed)
   math.randomseed(seed)
-  local server <close> = served.start({ ["app.lua"] = app(1) }, "--workers 3 --drain 5")
+  local server <close> = served.start({ ["app.lua"] = app(1) }, "--workers 3 --drain 100")
   local version, over, wrong = 1, false, {}
   local killed, kills, answers, pids = {}, 0, 0, {}
 
@@ -64,7 +64,8 @@ function soak.run(n, seed)
   end
   local function wait_for_version()
     served.wait_until("version " .. version .. " does not come: " .. server:errors(), function()
-      return json.decode(web.get(server.port, "/").body).version == version
+      local ok, res = pcall(web.get, server.port, "/") -- it may have come to a worker that was killed
+      return ok and res and json.decode(res.body).version == version
     end)
   end
   local events = {

@@ -317,7 +317,7 @@ describe("a connection to PostgreSQL", function()
   end)
 
   it("to a server that has been stopped ends with the statement's time, and is well afterwards", function()
-    local db = ml.sql.open(server.url, { pool = 1, timeout = 0.2, acquire = 0.5 })
+    local db = ml.sql.open(server.url, { pool = 1, timeout = 1, acquire = 2 })
     local pid = db:value "select pg_backend_pid()"
     assert(os.execute(("kill -STOP %d %s"):format(pid, server.pid)))
     local value, err = db:value "select 1"
@@ -332,7 +332,7 @@ describe("a connection to PostgreSQL", function()
   end)
 
   it("of a full pool is waited for, and the error says who has the others", function()
-    local db = ml.sql.open(server.url, { pool = 2, acquire = 1 })
+    local db = ml.sql.open(server.url, { pool = 2, acquire = 3 })
     local held = ml.event()
     local holder = ml.spawn(function()
       local ok = db:tx(function() held:wait() end)
@@ -345,7 +345,7 @@ describe("a connection to PostgreSQL", function()
     local value, err = db:value "select 1"
     assert.is_nil(value)
     assert.equal("pool", err.kind)
-    assert(err.message:find "within 1 s: 2 of 2 are in use: .-task %d+ at .-pg_connections_spec.lua:%d+ for",
+    assert(err.message:find "within 3 s: 2 of 2 are in use: .-task %d+ at .-pg_connections_spec.lua:%d+ for",
       err.message)
     assert(err.message:find("1 by statements", 1, true), err.message)
     held:set()

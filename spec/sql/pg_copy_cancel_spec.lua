@@ -21,7 +21,7 @@ describe("a cancelled COPY into PostgreSQL", function()
 
   --- The pool of one connection answers, and nothing was copied.
   local function check()
-    local value, err = ml.timeout(30, db.value, db, "select count(*) from t")
+    local value, err = ml.timeout(100, db.value, db, "select count(*) from t")
     assert.equal(0, value, tostring(err))
   end
 

@@ -31,7 +31,7 @@ describe("a connection to PostgreSQL that is lost", function()
   --- What f raises, within a time.
   local function raised(f)
     local task = ml.spawn(f)
-    assert(ml.wait({ task }, { timeout = 30 })[1], "it hangs")
+    assert(ml.wait({ task }, { timeout = 100 })[1], "it hangs")
     return select(2, pcall(task.await, task))
   end
 

@@ -59,7 +59,7 @@ describe("a file that is no good", function()
     assert(db:batch("insert into t values ($1, $2)", rows))
     assert(db:query "pragma wal_checkpoint(truncate)")
     db:close()
-    ml.timeout(10, function() while lfs.attributes(place.database .. "-wal") do ml.sleep(0.002) end end)
+    ml.timeout(100, function() while lfs.attributes(place.database .. "-wal") do ml.sleep(0.002) end end)
     local file = assert(io.open(place.database, "r+b"))
     local size = file:seek "end"
     for at = 4096 * 4, size - 4096, 4096 do
@@ -156,7 +156,7 @@ describe("another process", function()
       ml.sleep(60)
     ]])
     assert.equal("locked", other:line())
-    local hasty = sqlite.again(place, { timeout = 0.1 })
+    local hasty = sqlite.again(place, { timeout = 1 })
     local err = fails("busy", "SQLITE_BUSY", hasty:exec "insert into t(who) values ('hasty')")
     says(err, place.database, "locked", "another process")
     local conn = assert(hasty:lease "write")
@@ -319,7 +319,7 @@ describe("a statement that SQLite cannot break off", function()
     local script = place.path .. "/script.lua"
     folders.write(script, ([[
       local ml = require "moonloop"
-      local db = require("moonloop.sql.sqlite").open { path = %q, timeout = 0.1 }
+      local db = require("moonloop.sql.sqlite").open { path = %q, timeout = 1 }
       -- One instruction of SQLite's that takes for ever.
       local _, err = db:query("select instr($1, $2)", ("a"):rep(10000000), ("a"):rep(5000000) .. "b")
       print(err.kind, err.unknown, db:value "select 1", db:exec "create table t(a)")

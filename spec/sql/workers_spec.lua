@@ -60,7 +60,8 @@ describe("a server with several workers", function()
   end)
 
   local function serve(pool)
-    return processes.serve(source.path, "--workers 2", ("export POOL=%d DATABASE_URL='%s';"):format(pool, server.url))
+    return processes.serve(source.path, "--workers 2 --block-limit 0",
+      ("export POOL=%d DATABASE_URL='%s';"):format(pool, server.url))
   end
 
   local function ask(served)

@@ -7,7 +7,7 @@ local assert = require "luassert"
 
 local M = {}
 
-local WAIT = 60 -- seconds that something may take to happen
+local WAIT = 100 -- seconds that something may take to happen
 local PROGRAMS = "/usr/lib/postgresql/15/bin"
 
 --- Why there can be no server, or nil.

@@ -4,7 +4,7 @@ local folders = require "spec.support.folder"
 
 local M = {}
 
-local LIMIT = 120 -- seconds that a program may take which is waited for
+local LIMIT = 300 -- seconds that a program may take which is waited for
 
 --- One argument of a shell command.
 function M.quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end

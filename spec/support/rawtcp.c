@@ -17,6 +17,9 @@
 #define LISTENER "rawtcp.listener"
 #define DEFAULT_SECONDS 60 /* no spec hangs for ever on a peer that says nothing */
 #define MAX_SECONDS 1e6
+/* So many passes of the loop follow before a time is over: where the process stood still, they
+   bring what has come meanwhile, and what its own servers answer to that. */
+#define LAST_PASSES 20
 
 typedef struct RawTcp RawTcp;
 
@@ -31,6 +34,7 @@ typedef struct Socket {
 
   /* who waits: accept on a listener, receive or connect on a connection */
   bool waiting, timed_out;
+  unsigned passes; /* before the time is over */
   ml_Waker waker;
   int status; /* 0, or the libuv error that ended the waiting */
 
@@ -160,6 +164,11 @@ static int fail(lua_State *L, int status) {
 
 static void on_time(uv_timer_t *timer) {
   Socket *s = timer->data;
+  if (s->passes) {
+    s->passes--;
+    uv_timer_start(timer, on_time, 1, 0);
+    return;
+  }
   s->timed_out = true;
   socket_wake(s, UV_ETIMEDOUT);
 }
@@ -175,6 +184,7 @@ static void socket_wait(Socket *s, ml_Task *t, double seconds) {
   s->waker = ml_wait_waker(t);
   s->waiting = true;
   s->timed_out = false;
+  s->passes = LAST_PASSES;
   s->status = 0;
   uv_update_time(s->timer.loop);
   uv_timer_start(&s->timer, on_time, (uint64_t)(seconds * 1000), 0);

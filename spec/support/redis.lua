@@ -8,7 +8,7 @@ local assert = require "luassert"
 
 local M = {}
 
-local WAIT = 30 -- seconds that something may take to happen
+local WAIT = 100 -- seconds that something may take to happen
 
 --- Why there can be no real server, or nil.
 function M.missing()
@@ -39,6 +39,7 @@ Server.eventually = M.eventually
 --- A client of it, by its Unix socket; or by TCP, with `{tcp = true}`.
 function Server:client(opts)
   opts = opts or {}
+  opts.timeout = opts.timeout or WAIT
   local url = opts.tcp and self.url or "unix:" .. self.folder.path .. "/socket"
   opts.tcp = nil
   return ml.redis.client(url, opts)
@@ -148,7 +149,7 @@ end
 function M.start_cluster(masters, replicas)
   local servers = start_all(masters + (replicas or 0), function()
     local bus = common.free_port()
-    local server = M.start(([[--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout 2000
+    local server = M.start(([[--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout 60000
       --cluster-port %d --cluster-replica-validity-factor 0 --repl-diskless-sync-delay 0]]):gsub("\n%s*", " ")
       :format(bus))
     server.bus = bus

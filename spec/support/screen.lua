@@ -5,7 +5,7 @@ local pty = require "pty"
 local Screen = {}
 Screen.__index = Screen
 
-local WAIT = 10 -- seconds that a text may take to appear
+local WAIT = 100 -- seconds that a text may take to appear
 
 --- screen.open(columns, program, ...): a screen of so many columns and enough rows.
 function Screen.open(columns, ...)

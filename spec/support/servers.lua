@@ -18,10 +18,14 @@ function M.eventually(seconds, what, f)
   end), what)
 end
 
---- A port of 127.0.0.1 that nobody listens on.
+--- A port of 127.0.0.1 that nobody listens on. It is none of those that the system gives to clients, one of which
+-- could have it while the server is away.
 function M.free_port()
-  local listener <close> = rawtcp.listen()
-  return listener.port
+  local bytes <close> = assert(io.open("/dev/urandom", "rb"))
+  while true do
+    local listener <close> = rawtcp.listen(1, 20000 + ("I2"):unpack(bytes:read(2)) % 12000)
+    if listener then return listener.port end
+  end
 end
 
 --- The words before a command that is to be run by an unprivileged user.

@@ -23,7 +23,7 @@ end
 
 --- Waits until `f()` is true.
 local function wait_until(f)
-  assert(ml.timeout(20, function()
+  assert(ml.timeout(100, function()
     while not f() do ml.sleep(0) end
     return true
   end))

@@ -37,7 +37,7 @@ databases.on_each("a hundred requests on a pool of five", function(place)
   local db
 
   before_each(function()
-    db = place():open { pool = 5 }
+    db = place():open { pool = 5, acquire = 100 }
     assert(db:script "drop table if exists items; create table items (id integer primary key, name text)")
   end)
 
@@ -75,6 +75,7 @@ databases.on_each("a hundred requests on a pool of five", function(place)
 
   it("are answered or refused where each holds a second connection", function()
     local app = web.app()
+    db = place():open { pool = 5, acquire = 2 }
     local a = transaction(db, { name = "a" }, { readonly = true })
     local b = transaction(db, { name = "b", needs = { a = a } }, { readonly = true, separate = true })
     app:get("/", { depends = { a = a, b = b } }, function(_, deps) return { deps.b:value "select 1" } end)

@@ -212,7 +212,7 @@ describe("ml.web.rate_limit with Redis", function()
   end)
 
   it("that is away lets requests pass with one report, or refuses them", function()
-    local client <close> = ml.redis.client("redis://127.0.0.1:1", { timeout = 0.2 })
+    local client <close> = ml.redis.client("redis://127.0.0.1:1", { timeout = 0.5 })
     local reports <close> = keep_reports()
     visit({ rate = 1, store = client }, function(one) assert.same({ 200, 200, 200 }, statuses(one, 3)) end)
     visit({ rate = 1, store = client, on_failure = "refuse" }, function(one)

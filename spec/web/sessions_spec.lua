@@ -310,7 +310,7 @@ describe("sessions in Redis", function()
   end)
 
   it("that is away are a 500 with a report", function()
-    local client <close> = ml.redis.client("redis://127.0.0.1:1", { timeout = 0.2 })
+    local client <close> = ml.redis.client("redis://127.0.0.1:1", { timeout = 0.5 })
     local reports <close> = keep_reports()
     visit({ store = client }, function(one) assert.equal(500, one:get("/count").status) end)
     assert.matches("ECONNREFUSED", reports:text())

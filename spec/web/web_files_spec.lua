@@ -221,7 +221,7 @@ describe("a file response", function()
         conn:close()
       end
       collectgarbage()
-      for _ = 1, 200 do
+      for _ = 1, 5000 do
         if count_descriptors() <= before then break end
         ml.sleep(0.01)
         collectgarbage()

@@ -129,7 +129,7 @@ describe("app:health", function()
     other:cancel()
     assert.is_false(pcall(other.await, other))
     for _, closed in ipairs { port, again } do
-      assert(ml.timeout(20, function()
+      assert(ml.timeout(100, function()
         while true do
           local conn = rawtcp.connect(closed)
           if not conn then return true end

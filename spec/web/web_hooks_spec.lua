@@ -131,13 +131,16 @@ describe("a task that a handler leaves running", function()
   end
 
   it("continues after the response, and server:stop waits for it", function()
-    local log = {}
-    local server = listen(leaving(function() ml.sleep(0.03) log[#log + 1] = "done" end))
+    local log, go = {}, ml.event()
+    local server = listen(leaving(function() go:wait() log[#log + 1] = "done" end))
     assert.equal("at once", support.get(server.port, "/").body)
-    assert.same({}, log)
     assert.equal(1, server.tasks)
-    server:stop()
-    assert.same({ "done" }, log)
+    local stopping = ml.spawn(function() server:stop() log[#log + 1] = "stopped" end)
+    ml.sleep(0.03)
+    assert.same({}, log)
+    go:set()
+    stopping:await()
+    assert.same({ "done", "stopped" }, log)
     assert.equal(0, server.tasks)
   end)
 

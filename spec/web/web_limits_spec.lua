@@ -190,12 +190,13 @@ describe("the limit", function()
   end)
 end)
 
--- Sends `text`, and then a byte every 10 ms until the connection ends. Returns the first answer.
-local function drip(port, text)
+-- Sends `text`, and then a byte every 10 ms, or `pause`, until the connection ends. Returns the first
+-- answer.
+local function drip(port, text, pause)
   local conn <close> = assert(rawtcp.connect(port))
   local dripping = ml.spawn(function()
     conn:send(text)
-    while conn:send("x") do ml.sleep(0.01) end
+    while conn:send("x") do ml.sleep(pause or 0.01) end
   end)
   local res = support.receive(conn)
   dripping:cancel()
@@ -212,13 +213,13 @@ describe("a slow client", function()
       local res = drip(port, head)
       assert.equal(408, res.status)
       assert.equal("close", res.headers.connection)
-    end, { header_timeout = 0.1 })
+    end, { header_timeout = 0.5 })
   end)
   it("has body_timeout for each pause in a body", function()
     support.serving(echo_app(), function(port)
       assert.equal(408, support.ask(port, body .. "x").status)
-      assert.equal(200, drip(port, body).status)
-    end, { body_timeout = 0.15, body_rate = 0 })
+      assert.equal(200, drip(port, body, 0.05).status)
+    end, { body_timeout = 2, body_rate = 0 })
   end)
   it("has to send a body at body_rate when body_timeout is over: a byte now and then is not enough", function()
     support.serving(echo_app(), function(port)
@@ -229,7 +230,7 @@ describe("a slow client", function()
     local app, got = web.app(), 0
     app:post("/", function(req)
       for chunk in req:chunks() do
-        if got == 0 then ml.sleep(0.4) end
+        if got == 0 then ml.sleep(2.5) end
         got = got + #chunk
       end
       return tostring(got)
@@ -237,7 +238,7 @@ describe("a slow client", function()
     support.serving(app, function(port)
       local text = common.xs(2000000)
       assert.equal("2000000", support.post(port, "/", text).body)
-    end, { body_timeout = 0.15, body_rate = 1000000 })
+    end, { body_timeout = 2, body_rate = 1000000 })
   end)
   it("is not blamed for bytes that came while the loop was held up", function()
     support.serving(echo_app(), function(port, server)
@@ -253,14 +254,14 @@ describe("a slow client", function()
     end, { body_timeout = 0.5 })
   end)
   it("has to be told before its body is expected if it asked for 100 Continue", function()
-    local app = web.app():post("/", function(req) ml.sleep(0.3) return req.body end)
+    local app = web.app():post("/", function(req) ml.sleep(2.5) return req.body end)
     support.serving(app, function(port)
       local conn <close> = assert(rawtcp.connect(port))
       conn:send(request("POST", "/", "Content-Length: 2\r\nExpect: 100-continue\r\n"))
       assert.matches("^HTTP/1.1 100 ", conn:receive("\r\n\r\n"))
       conn:send("hi")
       assert.equal("hi", support.receive(conn).body)
-    end, { body_timeout = 0.1 })
+    end, { body_timeout = 2 })
   end)
 
   local function big_app() return web.app():get("/", function() return common.xs(40000000) end) end
@@ -284,9 +285,9 @@ describe("a slow client", function()
           local piece = conn:receive(400000)
           if not piece then break end
           got = got + #piece
-          ml.sleep(0.01)
+          ml.sleep(0.05)
         end
-      end, { write_timeout = 0.5, write_rate = rate })
+      end, { write_timeout = 2, write_rate = rate })
       return got
     end
     assert.equal(40000000, take(0))

@@ -495,7 +495,7 @@ describe("a route with a deadline", function()
     end
     app:get("/", { deadline = 0.02 }, slow)
     app:get("/middleware", { deadline = 0.02, use = { function(req, next) return next(req) end } }, slow)
-    app:get("/begun", { deadline = 0.02 }, function()
+    app:get("/begun", { deadline = 0.5 }, function()
       return web.response { stream = function(out)
         out:write("x")
         ml.sleep(100)

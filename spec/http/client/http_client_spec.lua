@@ -408,7 +408,7 @@ raw.on_both_engines(describe, "ml.http", function(http)
 
   describe("and ml.web", function()
     local app, server, client
-    local ended = {}
+    local started, ended = ml.event(), {}
 
     setup(function()
       app = ml.web.app()
@@ -416,7 +416,8 @@ raw.on_both_engines(describe, "ml.http", function(http)
       app:post("/json", function(req) return req:json() end)
       app:get("/wait", function()
         local _ <close> = setmetatable({}, { __close = function() ended[#ended + 1] = true end })
-        ml.sleep(60)
+        started:set()
+        ml.sleep(1000)
       end)
       app:get("/large", function() return ("0123456789"):rep(500000) end)
     end)
@@ -452,10 +453,10 @@ raw.on_both_engines(describe, "ml.http", function(http)
 
     it("cancelling a request cancels its handler", function()
       local task = ml.spawn(client.get, client, "/wait")
-      ml.sleep(0.02)
+      started:wait()
       task:cancel()
       assert.is_false(pcall(task.await, task))
-      ml.timeout(5, function() while #ended == 0 do ml.sleep(0.001) end end)
+      ml.timeout(100, function() while #ended == 0 do ml.sleep(0.001) end end)
       assert.equal(1, #ended)
     end)
 

@@ -33,11 +33,11 @@ describe("the access log", function()
     assert.same({ "127.0.0.1", "GET", "/x?a=%20b", "HTTP/1.1", 203, 4, "http://r/", "spec/1", "1" },
       { e.client, e.method, e.target, e.protocol, e.status, e.bytes, e.referer, e.user_agent, e.id })
     assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$", e.time)
-    assert.is_true(e.duration >= 0.002 and e.duration < 10)
+    assert.is_true(e.duration >= 0.002 and e.duration < 100)
   end)
 
   it("includes responses not made by a handler", function()
-    local app = web.app { max_body = 10, header_timeout = 0.05 }
+    local app = web.app { max_body = 10 }
     app:post("/", function(req) return req.body end)
     local entries = entries_of(app, function(port)
       support.get(port, "/none")
@@ -45,8 +45,10 @@ describe("the access log", function()
       support.post(port, "/", ("x"):rep(11))
       send(port, "GET / HTTP/1.1\r\n\r\n")
       send(port, "\x16\x03\x01\"\n\r\n\r\n")
-      send(port, "GET /slow HTTP/1.1\r\nHost:")
     end)
+    entries[#entries + 1] = entries_of(app, function(port)
+      send(port, "GET /slow HTTP/1.1\r\nHost:")
+    end, { header_timeout = 0.5 })[1]
     local got = {}
     for i, e in ipairs(entries) do
       got[i] = { e.status, e.method and e.method .. " " .. e.target or e.request }
