@@ -4,7 +4,9 @@
 
 #include "bindings/check.h"
 #include "bindings/options.h"
+#include "bindings/tls_agreed.h"
 #include "core/script_place.h"
+#include "http/server/http_handler.h"
 #include "json/json.h"
 #include <lauxlib.h>
 #include <stdio.h>
@@ -28,7 +30,8 @@ enum {
   FIELD_SCHEME,
   FIELD_ROOT_PATH,
   FIELD_SESSION,
-  FIELD_VALID
+  FIELD_VALID,
+  FIELD_TLS
 };
 
 /* The key, in the table of fields, of the function that loads the session. */
@@ -175,6 +178,25 @@ static int load_session(lua_State *L) {
   return session_loaded(L, LUA_OK, 0);
 }
 
+static void push_fields(lua_State *L);
+
+/* What the connection has agreed on, as long as it is there; kept from then on. */
+static void push_tls(lua_State *L, const WebRequest *req) {
+  const HttpConnection *c = NULL;
+  for (const Task *t = task_current(L); t && !c; t = t->parent) c = http_handler_connection(t);
+  const TlsSession *session = c && c->number == req->number ? byte_stream_tls(&c->bytes) : NULL;
+  if (!session) {
+    lua_pushnil(L);
+    return;
+  }
+  tls_agreed_push(L, session);
+  push_fields(L);
+  lua_pushliteral(L, "tls");
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
 /* req[key]. `body` suspends until all of it has arrived, `session` until it has been loaded. */
 static int l_request_index(lua_State *L) {
   const WebRequest *req = check_by_address(L, lua_upvalueindex(2));
@@ -230,6 +252,9 @@ static int l_request_index(lua_State *L) {
     return load_session(L);
   case FIELD_VALID:
     lua_getiuservalue(L, 1, VALUE_VALID);
+    break;
+  case FIELD_TLS:
+    push_tls(L, req);
     break;
   }
   return 1;
@@ -363,8 +388,8 @@ static int l_request_chunks(lua_State *L) {
 
 void web_request_open(lua_State *L) {
   static const char *const fields[] = {
-      "method",       "path", "params", "query",  "headers",   "body",    "client", "id", "target",
-      "query_string", "host", "url",    "scheme", "root_path", "session", "valid",  NULL};
+      "method",       "path", "params", "query",  "headers",   "body",    "client", "id",  "target",
+      "query_string", "host", "url",    "scheme", "root_path", "session", "valid",  "tls", NULL};
   luaL_newmetatable(L, WEB_REQUEST);
   lua_newtable(L);
   for (int i = 0; fields[i]; i++) { /* in the order of FIELD_METHOD, ... */

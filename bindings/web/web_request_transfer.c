@@ -24,8 +24,8 @@ static void flatten(lua_State *L) {
 
 static int l_request_pack(lua_State *L) {
   static const char *const names[] = {
-      "method", "path",         "params", "query", "headers", "body",      "client", "id",
-      "target", "query_string", "host",   "url",   "scheme",  "root_path", "valid",  NULL};
+      "method",       "path", "params", "query",  "headers",   "body",  "client", "id", "target",
+      "query_string", "host", "url",    "scheme", "root_path", "valid", "tls",    NULL};
   luaL_checkudata(L, 1, WEB_REQUEST);
   lua_settop(L, 1);
   lua_newtable(L);

@@ -255,6 +255,7 @@ describe("the names of", function()
     end)
     app:get("/", { query = {} }, function(req)
       members = reference.members(req)
+      members.tls = true -- if the connection has it
       failure = failure or select(2, pcall(check_names, "web-request.md", "query", true, req.query))
       return ml.web.response { stream = function(out)
         failure = failure or select(2, pcall(check_names, "web-response.md", "out", true, out))

@@ -17,6 +17,14 @@ describe("a server with TLS", function()
   local function app()
     local made_app = web.app { max_body = 64 << 20 }
     made_app:get("/", function() return "hello" end)
+    made_app:get("/tls", function(req)
+      local t, peer = req.tls, req.tls.peer
+      local who = peer and ("%s %s %s %d %s"):format(peer.subject, peer.issuer, peer.names[1], #peer.fingerprint,
+        peer.not_after > os.time()) or "nobody"
+      return ("%s %s %s %s %s"):format(t.version, t.cipher, t.alpn or "-", t.resumed, who)
+    end)
+    made_app:get("/scheme", function(req) return req.scheme .. " " .. tostring(req.tls) end)
+    made_app:get("/offloaded", { offload = true }, function(req) return req.tls.version .. " " .. req.scheme end)
     made_app:get("/big", function() return ("0123456789"):rep(300000) end)
     made_app:post("/count", function(req)
       local n = 0
@@ -142,6 +150,18 @@ describe("a server with TLS", function()
       assert.matches("hello", tls.get(port, "/"), 1, true)
       assert.not_matches("hello", tls.get(port, "/", "-cert", made.other.cert, "-key", made.other.key), 1, true)
     end)
+  end)
+
+  it("tells handlers what was agreed on, and who the client is", function()
+    with({ cert = made.one.cert, key = made.one.key, ca = made.ca, verify = "optional" }, function(port)
+      local text = tls.get(port, "/tls", "-alpn", "http/1.1")
+      assert.matches("1.3 TLS_AES_256_GCM_SHA384 http/1.1 false nobody", text, 1, true)
+      assert.matches("1.2 ECDHE%-ECDSA%-[%w-]+ %- false CN=alice CN=Spec CA alice 64 true",
+        tls.get(port, "/tls", "-tls1_2", "-cert", made.alice.cert, "-key", made.alice.key))
+      assert.matches("\r\n\r\n1.3 https", tls.get(port, "/offloaded", "-quiet"), 1, true)
+    end)
+    local client <close> = web.test(app())
+    assert.equal("http nil", client:get("/scheme").body)
   end)
 
   it("survives what is not TLS, and a client that goes in the middle of the handshake", function()
