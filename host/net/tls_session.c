@@ -187,7 +187,7 @@ void tls_session_keep(TlsSession *s) {
 }
 
 bool tls_session_has_input(const TlsSession *s) {
-  return !s->failed && !s->ended && (s->n_in || lib->SSL_pending(s->ssl) > 0);
+  return !s->failed && !s->ended && (s->n_in || (s->ready && lib->SSL_pending(s->ssl) > 0));
 }
 
 /* --- the protocol --- */

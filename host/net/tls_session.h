@@ -31,7 +31,7 @@ typedef struct TlsSession {
 
 /* Begins a connection, which keeps a reference to `context`. A client asks for `name`, a host name
    or an address, which the server's certificate has to be for; a server's is NULL. `s` is all zero
-   but `out`. False if memory is out. `s` must not move. */
+   but `out`, and may have been lent bytes. False if memory is out. `s` must not move. */
 bool tls_session_open(TlsSession *s, TlsContext *context, const char *name);
 
 /* Frees everything; `s` is all zero again. Says nothing to the peer. */

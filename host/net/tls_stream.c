@@ -208,8 +208,16 @@ static void deliver(TlsStream *t) {
   }
 }
 
+/* A server's session is made in its turn, since that takes time, too. */
+static bool is_open(TlsStream *t) {
+  if (t->session.ssl || tls_session_open(&t->session, t->bytes->tls_context, NULL)) return true;
+  end(t, UV_ENOMEM);
+  return false;
+}
+
 static void go_on(TlsStream *t) {
   if (!t->session.ready) {
+    if (!is_open(t)) return;
     t->session.out = &t->line->out;
     int status = tls_session_handshake(&t->session);
     answer(t, status);
@@ -260,6 +268,10 @@ void tls_stream_came(TlsStream *t, const char *bytes, size_t n) {
 
 void tls_stream_ended(TlsStream *t, int status) {
   if (t->bytes->ended) return;
+  if (!t->session.ssl && !t->turn.waits) { /* it has said nothing */
+    end(t, status == UV_EOF ? tls_session_transport_ended(&t->session) : status);
+    return;
+  }
   t->transport = status;
   stop_reading(t);
   /* What came before is read first. */
@@ -298,7 +310,7 @@ TlsStream *tls_stream_new(ByteStream *bytes, TlsContext *context, const char *na
   if (!t) return NULL;
   *t = (TlsStream){.bytes = bytes, .turn.run = run};
   t->line = tls_line_of(container_of(bytes->tcp.loop, Runtime, loop));
-  if (t->line && tls_session_open(&t->session, context, name)) return t;
+  if (t->line && (context->is_server || tls_session_open(&t->session, context, name))) return t;
   if (t->line) tls_line_release(t->line);
   free(t);
   return NULL;
