@@ -90,6 +90,7 @@ class Site:
             "executor": [self.moonloop, BENCH / "executor.lua"],
             "process": [self.moonloop, "run", "--block-limit", "0", BENCH / "process.lua"],
             "start": [START, self.moonloop, "-e", ""],
+            **self._echo(self.moonloop, "run", "--block-limit", "0", BENCH / "echo.lua"),
         }, serve=lambda place: (self._serve("app.lua", place), {}),
             stores={store: lambda place: (self._serve("data.lua", place), {}) for store in ("postgres", "redis")})
 
@@ -122,7 +123,8 @@ class Site:
         version = f"nodejs {package('nodejs') or 'not from a Debian package'}"
         return Peer("Node", missing, version, lambda place: ([program, PEERS / "node.cjs"], {}), {
             "tasks": [program, PEERS / "tasks.mjs"], "executor": [program, PEERS / "executor.mjs"],
-            "process": [program, PEERS / "process.mjs"], "start": [START, program, "-e", "0"]})
+            "process": [program, PEERS / "process.mjs"], "start": [START, program, "-e", "0"],
+            **self._echo(program, PEERS / "echo.mjs")})
 
     def _fastify(self):
         program, version = shutil.which("node") or shutil.which("nodejs"), self.npm_version("fastify")
@@ -168,10 +170,12 @@ class Site:
         return Peer("FastAPI", missing, version, lambda place: (self.fastapi(place.port), {}))
 
     def _python(self):
+        has_uvloop = succeeds("/usr/bin/python3", "-c", "import uvloop")
         return Peer("Python", None, f"python3 {package('python3')}", None, {
             "tasks": ["/usr/bin/python3", PEERS / "tasks.py"],
             "executor": ["/usr/bin/python3", PEERS / "executor.py"],
             "process": ["/usr/bin/python3", PEERS / "process.py"],
+            **(self._echo("/usr/bin/python3", PEERS / "echo.py") if has_uvloop else {}),
             "start": [START, "/usr/bin/python3", "-c", ""]})
 
     @staticmethod
@@ -183,13 +187,14 @@ class Site:
     def _go(self):
         missing = None if shutil.which("go") else "not found: apt-get install golang-go"
         built = {}
-        for name in ("server", "tasks", "executor", "process"):
+        for name in ("server", "tasks", "executor", "process", "echo"):
             built[name] = self.scratch / f"go_{name}"
             if not missing and not self.build_go(PEERS / f"go_{name}", built[name]):
                 missing = f"cannot be built: bench/peers/go_{name}"
         return Peer("Go", missing, f"golang-go {package('golang-go') or 'not from a Debian package'}",
                     lambda place: ([built["server"]], {"GOMAXPROCS": str(place.cores)}),
-                    {name: [built[name]] for name in ("tasks", "executor", "process")})
+                    {**{name: [built[name]] for name in ("tasks", "executor", "process")},
+                     **self._echo(built["echo"])})
 
     def build_go(self, source, target, **env):
         """Builds a Go program; False when that fails."""
@@ -197,7 +202,14 @@ class Site:
         return subprocess.run(["go", "build", "-o", target, "main.go"], cwd=source, env=env,
                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
-    def _lua(self, name, version, modules, serve=None, tasks=None):
+    def _echo(self, *command):
+        """{"echo": the command with the program of the clients behind it}, empty if that cannot be built."""
+        load = self.scratch / "echo_load"
+        if not load.exists() and not succeeds("cc", "-O2", "-o", load, BENCH / "echo_load.c"):
+            return {}
+        return {"echo": [*command, load]}
+
+    def _lua(self, name, version, modules, serve=None, tasks=None, echo=None):
         """A peer on Debian's Lua 5.4, with these modules and programs."""
         lua = shutil.which("lua5.4")
         path = f"LUA_PATH={LUA_PATH}"
@@ -208,7 +220,8 @@ class Site:
             missing = f"not found: apt-get install lua5.4 {packages}"
         return Peer(name, missing, version,
                     serve and (lambda place: ([lua, PEERS / serve], {"LUA_PATH": LUA_PATH})),
-                    {"tasks": ["env", path, lua, PEERS / tasks]} if tasks else {})
+                    {**({"tasks": ["env", path, lua, PEERS / tasks]} if tasks else {}),
+                     **(self._echo("env", path, lua, PEERS / echo) if echo else {})})
 
     def _lua_http(self):
         version = f"lua-http {package('lua-http')}, lua-cqueues {package('lua-cqueues')}"
@@ -218,7 +231,7 @@ class Site:
         return self._lua("cqueues", f"lua-cqueues {package('lua-cqueues')}", ["cqueues"], tasks="tasks_cqueues.lua")
 
     def _luv(self):
-        return self._lua("luv", f"lua-luv {package('lua-luv')}", ["luv", "cjson"], serve="luv.lua")
+        return self._lua("luv", f"lua-luv {package('lua-luv')}", ["luv", "cjson"], serve="luv.lua", echo="luv_echo.lua")
 
     def peers(self, names=None, more=None):
         """All peers, or those with these names (any case), moonloop first and always.

@@ -69,6 +69,9 @@ PROGRAMS = [
         ("gather", "tasks: gather of 10,000 sleeps of 10 ms", "s"),
         ("sleepers", "tasks: memory of one that sleeps, of 100,000", "B"),
     ], pinned=True, seconds=1.5),
+    Program("echo", [
+        ("message", "TCP: a message of 1 kB sent back, 64 connections, CPU", "s"),
+    ], pinned=False, seconds=2.5),
     Program("process", [
         ("small", "program: /bin/true, started and waited for", "s"),
         ("large", "program: the same, with a heap of 500 MB", "s"),
