@@ -4,6 +4,7 @@ local examples = require "spec.support.examples"
 local folders = require "spec.support.folder"
 local process = require "spec.support.process"
 local support = require "spec.support"
+local tls = require "spec.support.tls"
 
 --- Runs an example to its end: what it printed, errors included.
 local function run(name, arguments)
@@ -150,6 +151,29 @@ At five?
     local _, status, errors = chat:wait()
     assert.equal(0, status)
     assert.equal("", errors)
+  end)
+
+  it("client_certificates.lua knows its clients by their certificates", function()
+    local made <close> = tls.certificates {
+      localhost = {}, ann = {}, ben = {}, eve = {}, mallory = { signer = "self" } }
+    local server <close> = process.serve("scripts/examples/client_certificates.lua", nil,
+      ("export CERTIFICATES='%s';"):format(made.path))
+    --- What the server answers to a request of the client with this certificate; "" if it does not.
+    local function ask(name, request, body)
+      local options = { "-quiet", "-CAfile", made.ca }
+      if made[name] then table.move({ "-cert", made[name].cert, "-key", made[name].key }, 1, 4, 4, options) end
+      local input = ("%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"):format(
+        request, #(body or ""), body or "")
+      return tls.client(server.port, input, table.unpack(options)):match "HTTP/1.1 .*\r\n\r\n(.*)$" or ""
+    end
+    local answer = ml.json.decode(ask("ann", "GET /"))
+    assert.same({ "ann", 0 }, { answer.name, answer.notes })
+    assert.is_true(ml.time.parse(answer.valid_until) > ml.time.now())
+    assert.equal('{"id":1}', ask("ann", "POST /notes", "tea"))
+    assert.matches("ben may only read", ask("ben", "POST /notes", "tea"))
+    assert.matches("eve has nothing to do here", ask("eve", "GET /"))
+    assert.equal("", ask("mallory", "GET /"))
+    assert.equal("", ask("nobody", "GET /"))
   end)
 
   describe("tcp_proxy.lua", function()

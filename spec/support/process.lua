@@ -54,7 +54,7 @@ end
 --- Starts `moonloop serve FILE OPTIONS` on a free port; `process.url` and `process.port` are where.
 function M.serve(path, options, before)
   local process = M.start(("serve %s --port 0 %s"):format(M.quote(path), options or ""), before)
-  process.url, process.port = (process:line() or ""):match("(http://[^/%s]+:(%d+))")
+  process.url, process.port = (process:line() or ""):match("(https?://[^/%s]+:(%d+))")
   if not process.url then
     local message = "the server has not started: " .. process:errors()
     process:close()
