@@ -10,6 +10,7 @@
 #include "bindings/core/protect.h"
 #include "bindings/core/task_handle.h"
 #include "bindings/executor/open.h"
+#include "bindings/fs/open.h"
 #include "bindings/http/open.h"
 #include "bindings/inspect/open.h"
 #include "bindings/json/open.h"
@@ -42,6 +43,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.signals", luaopen_moonloop_signals},
     {"moonloop.service", luaopen_moonloop_service},
     {"moonloop.supervised", luaopen_moonloop_supervised},
+    {"moonloop.fs.core", luaopen_moonloop_fs_core},
     {"moonloop.web.core", luaopen_moonloop_web_core},
     {"moonloop.web.conditional", luaopen_moonloop_web_conditional},
     {"moonloop.web.docs.core", luaopen_moonloop_web_docs_core},

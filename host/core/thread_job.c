@@ -24,6 +24,12 @@ int thread_job_suspend(lua_State *L, Task *t, const WaitType *type, ThreadJob *j
   return ml_wait_suspend(L, t, type, job);
 }
 
+int thread_job_start_alone(Runtime *rt, ThreadJob *job) {
+  job->waker = (Waker){0};
+  atomic_init(&job->abandoned, false);
+  return uv_queue_work(&rt->loop, &job->work, on_thread, on_done);
+}
+
 void thread_job_cancel(Task *t, void *op) {
   (void)t;
   ThreadJob *job = op;

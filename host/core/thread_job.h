@@ -21,6 +21,10 @@ typedef struct ThreadJob {
    `type->finish` gets it and drops it. `type->cancel` is thread_job_cancel. */
 int thread_job_suspend(lua_State *L, Task *t, const WaitType *type, ThreadJob *job);
 
+/* Starts a job that nobody waits for; `drop` frees it when it is done. Returns 0 or a libuv error:
+   then it has not been started. */
+int thread_job_start_alone(Runtime *rt, ThreadJob *job);
+
 /* The `cancel` of such a WaitType: the task continues at once, and the job is dropped when its
    thread is done with it. */
 void thread_job_cancel(Task *t, void *job);

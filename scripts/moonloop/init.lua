@@ -31,6 +31,7 @@ local ml = {
 
 -- Loaded on first use: a script that only sleeps starts without curl and threads.
 local lazy = {
+  fs = "moonloop.fs",
   http = "moonloop.http",
   json = "moonloop.json",
   executor = "moonloop.executor",

@@ -72,7 +72,7 @@ describe("the names of", function()
   it("ml are on its page", function()
     local offered = reference.members(ml, true)
     for _, module in ipairs { "http", "json", "executor", "web", "redis", "sql", "schema", "password", "jwt",
-      "net", "process", "settings", "time", "signal" } do
+      "fs", "net", "process", "settings", "time", "signal" } do
       assert(offered[module])
       offered[module] = nil
     end
@@ -98,7 +98,7 @@ describe("the names of", function()
   end)
 
   for _, module in ipairs { "http", "json", "executor", "redis", "sql", "schema", "password", "process", "jwt",
-    "net", "time", "signal" } do
+    "fs", "net", "time", "signal" } do
     it("ml." .. module .. " are on its page", function()
       check_names(module .. ".md", "ml." .. module, true, ml[module])
     end)
@@ -169,6 +169,22 @@ describe("the names of", function()
       offered[name] = nil
     end
     compare(documented(pages["stream.md"], "s"), offered, "stream.md s")
+  end)
+
+  it("the objects of ml.fs are on its page", function()
+    local folder <close> = assert(ml.fs.temp_dir())
+    check_names("fs.md", "dir", false, folder)
+    check_names("fs.md", "about", true, assert(ml.fs.stat(folder.path)))
+    local file <close> = assert(ml.fs.open(folder.path .. "/a", "w"))
+    file.timeout = 60
+    local own = reference.members(file, true)
+    for name in pairs(documented(pages["stream.md"], "s")) do own[name] = nil end
+    compare(documented(pages["fs.md"], "file"), own, "fs.md file")
+    for entry in ml.fs.walk(folder.path) do check_names("fs.md", "entry", true, entry) end
+    local watch <close> = assert(ml.fs.watch(folder.path))
+    check_names("fs.md", "watch", true, watch)
+    assert(ml.fs.rename(folder.path .. "/a", folder.path .. "/b"))
+    check_names("fs.md", "event", true, watch:next())
   end)
 
   it("the objects of ml.process are on its page", function()
@@ -325,6 +341,7 @@ describe("the fields of error objects", function()
       ml.gather({ error }, { return_errors = true })[1],
       select(2, ml.json.decode "["),
       select(2, ml.http.get "http://127.0.0.1:1/"),
+      select(2, ml.fs.read "/no/such/file"),
       select(2, ml.process.run { "false", check = true }),
       (unwritten()),
     }
@@ -381,6 +398,12 @@ describe("the options of", function()
   check("ml.md", "ml.gather", function(opts) ml.gather({}, opts) end)
   check("ml.md", "ml.map", function(opts) ml.map({}, print, opts) end)
   check("ml.md", "ml.wait", function(opts) ml.wait({}, opts) end)
+
+  check("fs.md", "ml.fs.write", function(opts) ml.fs.write("/none/x", "", opts) end)
+  check("fs.md", "ml.fs.remove", function(opts) ml.fs.remove("/none/x", opts) end)
+  check("fs.md", "ml.fs.mkdir", function(opts) ml.fs.mkdir("/none/x", opts) end)
+  check("fs.md", "ml.fs.walk", function(opts) ml.fs.walk("/none/x", opts) end)
+  check("fs.md", "ml.fs.watch", function(opts) ml.fs.watch("/none/x", opts) end)
 
   check("http.md", "ml.http.get", function(opts) ml.http.get(url, opts) end)
   check("http.md", "ml.http.client", ml.http.client)
