@@ -7,8 +7,10 @@
      `path` of a Unix socket, or `sentinels`, a list of tables with `host`, `port`, `label`, `user`
      and `password`, and `master`, its name there; `label` for messages; `user`, `password`, `name`,
      or nil; `database`, `protocol` (2 or 3), `timeout` and `connect_timeout` in seconds,
-     `offline_queue`; `hasty`: a failed connection fails all calls at
-     once.
+     `offline_queue`; `tls`, options that were checked, or true;
+     `hasty`: a failed connection fails all calls at once. Raises an error of kind "tls" if a
+     certificate is wrong.
+   check_tls(options): raises what is wrong with the option `tls`
    client(settings, t) -> client
      Connects at its first command, and reconnects when the connection is lost. All tasks share it.
      t: the table that `table` returns.
@@ -27,8 +29,10 @@
    The other functions are described in redis_call.c, redis_batch.c,
    redis_messages.c, redis_cluster.c. */
 #include "bindings/redis/redis.h"
+
 #include "bindings/class.h"
 #include "bindings/redis/open.h"
+#include "bindings/tls_options.h"
 #include "transfer/transfer.h"
 
 #include <stdlib.h>
@@ -83,6 +87,30 @@ static void read_sentinels(lua_State *L, RedisSettings *s) {
   }
 }
 
+static int l_settings_gc(lua_State *L) {
+  RedisSettings *s = lua_touserdata(L, 1);
+  tls_context_release(s->tls);
+  s->tls = NULL;
+  return 0;
+}
+
+/* The option tls of the table at 1; the settings are on the top of L, and keep the context. */
+static void read_tls(lua_State *L, RedisSettings *s) {
+  lua_getfield(L, 1, "tls");
+  if (lua_toboolean(L, -1)) {
+    s->tls_name = tls_options_name(L, -1, NULL);
+    s->tls = tls_options_context(L, -1, false, NULL, false);
+    if (!s->tls) lua_error(L);
+  }
+  lua_pop(L, 1);
+}
+
+/* check_tls(options): raises what is wrong with them */
+static int l_check_tls(lua_State *L) {
+  tls_options_check(L, 1, false, "the option 'tls' of ml.redis.client");
+  return 0;
+}
+
 static int l_settings(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   size_t sentinels = 0;
@@ -114,6 +142,7 @@ static int l_settings(lua_State *L) {
     lua_pop(L, 1);
   }
   luaL_setmetatable(L, SETTINGS);
+  read_tls(L, s);
   return 1;
 }
 
@@ -242,15 +271,26 @@ static int l_index(lua_State *L) {
 
 int luaopen_moonloop_redis_core(lua_State *L) {
   static const luaL_Reg none[] = {{NULL, NULL}};
-  static const luaL_Reg functions[] = {{"settings", l_settings},   {"connection", l_connection},
-                                       {"close", l_close},         {"table", l_table},
-                                       {"state", l_state},         {"subscribe", l_subscribe},
-                                       {"index", l_index},         {"command", redis_command},
-                                       {"post", redis_post},       {"batch", redis_batch},
-                                       {"run", redis_run},         {"next", redis_next},
-                                       {"cluster", redis_cluster}, {"slot", redis_slot_of},
-                                       {"count", redis_count},     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"settings", l_settings},
+                                       {"check_tls", l_check_tls},
+                                       {"connection", l_connection},
+                                       {"close", l_close},
+                                       {"table", l_table},
+                                       {"state", l_state},
+                                       {"subscribe", l_subscribe},
+                                       {"index", l_index},
+                                       {"command", redis_command},
+                                       {"post", redis_post},
+                                       {"batch", redis_batch},
+                                       {"run", redis_run},
+                                       {"next", redis_next},
+                                       {"cluster", redis_cluster},
+                                       {"slot", redis_slot_of},
+                                       {"count", redis_count},
+                                       {NULL, NULL}};
   luaL_newmetatable(L, SETTINGS);
+  lua_pushcfunction(L, l_settings_gc);
+  lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
   class_make(L, REDIS_CLIENT, none, l_client_gc, l_close);
   class_make(L, REDIS_CONNECTION, none, l_client_gc, l_close);

@@ -41,6 +41,8 @@ typedef struct RedisSettings {
   bool hasty;        /* a failed connection fails all calls at once, instead of waiting for the next
                         attempt */
   const char *label; /* for messages: "redis://127.0.0.1:6379" */
+  TlsContext *tls;   /* or NULL: in clear. The settings have a reference */
+  const char *tls_name; /* the name that servers' certificates are for; NULL: that of the host */
   const char *user, *password, *name; /* or NULL */
   size_t user_len, password_len, name_len;
   int database, protocol;
@@ -125,6 +127,7 @@ struct RedisLink {
   RedisInquiry inquiry;
   unsigned failures; /* in a row */
   Dial *dial;
+  const char *host; /* to which it dials, or has connected; NULL for a Unix socket */
   RedisSocket *socket;
   Timer pace;     /* the next attempt, or the time limit of the greeting */
   Timer deadline; /* of the calls in line */

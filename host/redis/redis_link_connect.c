@@ -38,20 +38,31 @@ static void came(ByteStream *stream, const char *bytes, size_t n) {
   redis_link_read(link);
 }
 
+/* The connection has failed. */
+static void broken(RedisLink *link, int status) {
+  const TlsSession *session = byte_stream_tls(&link->socket->stream);
+  if (status == UV_EPROTO && session && session->error) {
+    link->fatal = !session->ready; /* its certificate will be the same in a moment */
+    redis_link_lost(link, "tls", NULL, "%s", session->error);
+  } else {
+    redis_link_lost(link, "network", uv_err_name(status), "%s", uv_strerror(status));
+  }
+}
+
 static void ended(ByteStream *stream, int status) {
   RedisLink *link = ((RedisSocket *)stream)->link;
   if (!link) return;
   if (status == UV_EOF)
     redis_link_lost(link, "network", "EOF", "the server closed the connection");
   else
-    redis_link_lost(link, "network", uv_err_name(status), "%s", uv_strerror(status));
+    broken(link, status);
 }
 
 static void written(ByteStream *stream, int status) {
   RedisLink *link = ((RedisSocket *)stream)->link;
   if (!link) return;
   if (status)
-    redis_link_lost(link, "network", uv_err_name(status), "%s", uv_strerror(status));
+    broken(link, status);
   else if (link->out.len)
     redis_link_flush_soon(link);
 }
@@ -91,7 +102,7 @@ static void flush(PassHook *hook, Runtime *rt) {
     link->out.len = 0;
     if (link->out.cap > 64 << 10) buffer_free(&link->out);
   }
-  if (error) redis_link_lost(link, "network", uv_err_name(error), "%s", uv_strerror(error));
+  if (error) broken(link, error);
   if (link->patient) redis_link_update(link);
 }
 
@@ -197,6 +208,13 @@ static void on_pace(Timer *timer) {
                     link->settings->connect_timeout);
 }
 
+/* What is written from now on waits for the end of the handshake. */
+static int secure(RedisLink *link) {
+  const RedisSettings *s = link->settings;
+  const char *name = s->tls_name ? s->tls_name : link->host ? link->host : "localhost";
+  return byte_stream_secure(&link->socket->stream, s->tls, name);
+}
+
 static void open_socket(RedisLink *link, int fd) {
   RedisSocket *socket = calloc(1, sizeof *socket);
   if (!socket) {
@@ -207,6 +225,7 @@ static void open_socket(RedisLink *link, int fd) {
   socket->held = true;
   link->socket = socket;
   int error = byte_stream_open(&socket->stream, &runtime(link)->loop, fd, &stream_user);
+  if (!error && link->settings->tls) error = secure(link);
   if (error) {
     redis_link_lost(link, "network", uv_err_name(error), "%s", uv_strerror(error));
     return;
@@ -238,6 +257,7 @@ static void on_dialed(void *data, int result) {
 
 void redis_link_dial(RedisLink *link, const DialEndpoint *endpoint) {
   link->state = REDIS_DIALING;
+  link->host = endpoint->unix_path ? NULL : endpoint->host;
   int result = dial_start(runtime(link), endpoint, on_dialed, link, &link->dial);
   if (result != DIALING) on_dialed(link, result);
 }

@@ -22,7 +22,7 @@ describe("the URL of a Redis server", function()
 
   it("that is malformed is an error that says why and hides the password", function()
     for url, why in pairs {
-      ["localhost:6379"] = "has to begin with redis:// or unix:",
+      ["localhost:6379"] = "has to begin with redis://, rediss:// or unix:",
       ["redis:localhost"] = "has to begin with",
       ["redis://host:0"] = "the port",
       ["redis://host:99999"] = "the port",
@@ -32,7 +32,7 @@ describe("the URL of a Redis server", function()
       ["unix:redis.sock"] = "has to begin with a slash",
       ["redis://secret@host"] = "the user has no password",
       ["redis://u:secret@ho st"] = "not HOST or HOST:PORT",
-      ["rediss://u:secret@host"] = "TLS (rediss://) is not supported yet",
+      ["rediss:host"] = "has to begin with",
     } do
       local message = failure(url)
       assert(message:find(why, 1, true), url .. ": " .. message)

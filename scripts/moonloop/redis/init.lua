@@ -43,7 +43,7 @@ core.index("batch", commands.for_batches())
 local options = {
   user = "string", password = "string", database = arguments.index, name = "string",
   protocol = arguments.protocol, timeout = arguments.seconds, connect_timeout = arguments.span,
-  offline_queue = arguments.index,
+  offline_queue = arguments.index, tls = "boolean|table",
 }
 local defaults = { protocol = 3, timeout = 10, connect_timeout = 5, offline_queue = 1000 }
 
@@ -57,6 +57,7 @@ local function copy(t)
 end
 
 local function check(settings)
+  if settings.tls then core.check_tls(settings.tls) end
   if settings.user and not settings.password then
     arguments.raise "ml.redis.client: option 'user' needs a password"
   end
@@ -68,6 +69,10 @@ end
 -- A client of the server at a place, or of the master that sentinels name. settings: the options.
 local function one(place, settings, made_from)
   settings = copy(settings)
+  for _, sentinel in ipairs(place.sentinels or {}) do settings.tls = settings.tls or sentinel.tls end
+  if place.tls and settings.tls == false then
+    arguments.raise("ml.redis.client: option 'tls' is false, and the URL says rediss://")
+  end
   for name, value in pairs(place) do
     if settings[name] == nil then settings[name] = value end
   end
@@ -84,6 +89,7 @@ local function of_cluster(seeds, settings, made_from, opts)
   end
   for _, place in ipairs(seeds) do
     settings.user, settings.password = settings.user or place.user, settings.password or place.password
+    settings.tls = settings.tls or place.tls
   end
   settings.hasty = true
   check(settings)

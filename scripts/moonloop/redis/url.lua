@@ -1,4 +1,5 @@
---- URLs of Redis servers: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], unix:PATH[?db=DATABASE].
+--- URLs of Redis servers: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS,
+-- unix:PATH[?db=DATABASE].
 local arguments = require "moonloop.redis.arguments"
 
 local raise = arguments.raise
@@ -52,7 +53,7 @@ local function parse_unix(url, rest)
   return result
 end
 
-local function parse_host(url, rest, default_port)
+local function parse_host(url, scheme, rest, default_port)
   local result = {}
   rest = credentials(url, rest, result)
   local place, path, query = rest:match "^([^/?]*)/?([^?]*)%??(.*)$"
@@ -62,13 +63,15 @@ local function parse_host(url, rest, default_port)
   result.host = host == "" and "127.0.0.1" or decode(host)
   result.port = port == "" and default_port or tonumber(port)
   if not result.port or result.port < 1 or result.port > 65535 then bad(url, "the port has to be from 1 to 65535") end
-  result.label = ("redis://%s:%d"):format(host:find(":", 1, true) and "[" .. host .. "]" or result.host, result.port)
+  result.tls = scheme == "rediss" or nil
+  local shown_host = host:find(":", 1, true) and "[" .. host .. "]" or result.host
+  result.label = ("%s://%s:%d"):format(scheme, shown_host, result.port)
   result.database = database(url, path)
   parse_query(url, query, result)
   return result
 end
 
---- The parts of a URL: host and port or path, label, database, and user and password if it has them. If the URL is
+--- The parts of a URL: host and port or path, label, database, tls, and user and password if it has them. If the URL is
 -- wrong, raises an error at the caller's line that says why and hides the password.
 return function(url, default_port)
   if type(url) ~= "string" then
@@ -76,12 +79,10 @@ return function(url, default_port)
   end
   local scheme, rest = url:match "^([%a][%w+.-]*):(.*)$"
   scheme = scheme and scheme:lower()
-  if scheme == "rediss" then
-    raise("'%s': TLS (rediss://) is not supported yet; use a tunnel and redis://", shown(url))
-  elseif scheme == "unix" then
+  if scheme == "unix" then
     return parse_unix(url, rest)
-  elseif scheme == "redis" and rest:find "^//" then
-    return parse_host(url, rest:sub(3), default_port or REDIS_PORT)
+  elseif (scheme == "redis" or scheme == "rediss") and rest:find "^//" then
+    return parse_host(url, scheme, rest:sub(3), default_port or REDIS_PORT)
   end
-  return bad(url, "it has to begin with redis:// or unix:")
+  return bad(url, "it has to begin with redis://, rediss:// or unix:")
 end
