@@ -124,11 +124,21 @@ static void run_cancel(Task *t, void *op) {
   process_end(run->process, PROCESS_ENDED);
 }
 
+/* The outcome, after which the process is released: what it printed may be much. */
+static int take_outcome(lua_State *L) {
+  ProcessBox *box = lua_touserdata(L, 1);
+  int n = push_outcome(L, box->process);
+  process_release(box->process);
+  box->process = NULL;
+  return n;
+}
+
 static int run_finish(lua_State *L, Task *t, void *op) {
   Run *run = op;
   (void)t;
+  int n = take_outcome(L);
   if (run->cancelled) ml_wait_check_cancel(L);
-  return push_outcome(L, run->process);
+  return n;
 }
 
 static void run_describe(const Task *t, const void *op, char *text, size_t size) {
@@ -143,10 +153,11 @@ static const WaitType run_wait = {.name = "a program",
                                   .describe = run_describe};
 
 /* process:finish() -> as push_outcome. A cancel ends the program, and is raised when it has ended;
-   one that came while it was started, too. */
+   one that came while it was started, too. Afterwards only `close` and `stop` may be called. */
 static int l_finish(lua_State *L) {
   Process *p = check_process(L);
-  if (p->over) return push_outcome(L, p);
+  lua_settop(L, 1);
+  if (p->over) return take_outcome(L);
   Task *t = ml_wait_enter_cleanup(L, "ml.process.run");
   Run *run = lua_newuserdatauv(L, sizeof *run, 0);
   *run = (Run){.process = p};
@@ -178,8 +189,9 @@ static const WaitType close_wait = {.name = "the end of a program",
 /* process:close(): ends it, and waits for its end if the caller can wait; harmless if it has ended.
  */
 static int l_close(lua_State *L) {
-  Process *p = check_process(L);
+  Process *p = ((ProcessBox *)check_self(L, PROCESS))->process;
   lua_settop(L, 1);
+  if (!p) return 0;
   process_end(p, PROCESS_ENDED);
   if (p->over || !wait_is_possible(L)) return 0;
   Task *t = ml_wait_enter_cleanup(L, "process:close");
@@ -232,7 +244,8 @@ static int l_stream(lua_State *L) {
 
 /* process:stop(): ends it, and waits for nothing */
 static int l_stop(lua_State *L) {
-  process_end(check_process(L), PROCESS_ENDED);
+  ProcessBox *box = check_self(L, PROCESS);
+  if (box->process) process_end(box->process, PROCESS_ENDED);
   return 0;
 }
 

@@ -300,6 +300,18 @@ describe("a cancel", function()
     assert.equal("timeout", err.kind)
   end)
 
+  it("of a job ends the job's program, too", function()
+    local file <close> = folders.file ""
+    local pool <close> = ml.executor.new { threads = 1 }
+    local task = ml.spawn(pool.run, pool, function(path)
+      require "moonloop".process.run { shell = "echo $$; exec sleep 1000", stdout = path }
+    end, file.path)
+    while not folders.read(file.path):find "\n" do ml.sleep(0.005) end
+    task:cancel()
+    ml.catch(task.await, task)
+    while lives(folders.read(file.path):match "%d+") do ml.sleep(0.005) end -- the job is told, and not waited for
+  end)
+
   it("that has come before starts nothing", function()
     local folder <close> = folders.new {}
     local path = folder.path .. "/made"

@@ -1,7 +1,7 @@
 -- Random operations against a model: moonloop spec/soak/soak.lua [OPERATIONS] [SEED]
 --
 -- Rounds of tasks run random programs of spawn, await, cancel, group, gather, race, timeout, deadline,
--- shield, queue, semaphore, lock, event, future, generator and executor operations, on the virtual
+-- shield, queue, semaphore, lock, event, future, generator, executor and process operations, on the virtual
 -- clock, ready tasks in random order. After each operation and each round the books are checked:
 --   * a value that was put is got once, or is still in its queue, or its put has failed
 --   * no more holders than permits; all permits are free in the end
@@ -29,6 +29,7 @@ local catch, check = ml.catch, books.check
 
 programs.add(require "spec.soak.task_operations")
 programs.add(require "spec.soak.object_operations")
+programs.add(require "spec.soak.process_operations")
 
 local REPORTED_AFTER = 1.1 -- seconds after which an error that nobody has heard of is reported
 
