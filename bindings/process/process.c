@@ -26,15 +26,11 @@ static Process *check_process(lua_State *L) {
   return box->process;
 }
 
-/* start(argv, options, function) -> process | nil, err. argv: strings. options: cwd, env (false
-   removes), clear_env, group, keep_group, timeout, kill_after (seconds), max_output (bytes), text,
-   and for each standard descriptor `ends`, one of "null", "inherit", "file" (its path is in
-   `files`), "stdout", "text", "stream". Blocks until the program has been loaded. `function`, for
-   messages: the caller is going to wait for the program, so its pending cancel is raised before. */
-static int l_start(lua_State *L) {
+/* Starts what the arguments say. Pushes the process, or nil and an error object; returns how many.
+ */
+static int push_started(lua_State *L) {
   ProcessOptions options;
   ProcessFailure failure;
-  if (!lua_isnoneornil(L, 3)) ml_wait_enter(L, luaL_checkstring(L, 3));
   process_spec_read(L, &options);
   ProcessBox *box = lua_newuserdatauv(L, sizeof *box, 1);
   box->process = NULL;
@@ -44,6 +40,16 @@ static int l_start(lua_State *L) {
   lua_getfield(L, 2, "text");
   lua_setiuservalue(L, -2, 1);
   return 1;
+}
+
+/* start(argv, options, function) -> process | nil, err. argv: strings. options: cwd, env (false
+   removes), clear_env, group, keep_group, timeout, kill_after (seconds), max_output (bytes), text,
+   and for each standard descriptor `ends`, one of "null", "inherit", "file" (its path is in
+   `files`), "stdout", "text", "stream". Blocks until the program has been loaded. `function`, for
+   messages: the caller is going to wait for the program, so its pending cancel is raised before. */
+static int l_start(lua_State *L) {
+  if (!lua_isnoneornil(L, 3)) ml_wait_enter(L, luaL_checkstring(L, 3));
+  return push_started(L);
 }
 
 /* --- how it ended --- */
@@ -152,9 +158,8 @@ static const WaitType run_wait = {.name = "a program",
                                   .cancel_is_deferred = true,
                                   .describe = run_describe};
 
-/* process:finish() -> as push_outcome. A cancel ends the program, and is raised when it has ended;
-   one that came while it was started, too. Afterwards only `close` and `stop` may be called. */
-static int l_finish(lua_State *L) {
+/* Waits for the process at index 1. A cancel ends it, also one that came while it was started. */
+static int finish(lua_State *L) {
   Process *p = check_process(L);
   lua_settop(L, 1);
   if (p->over) return take_outcome(L);
@@ -165,6 +170,24 @@ static int l_finish(lua_State *L) {
   if (p->over) return run_finish(L, t, run);
   waiters_join(&p->line, &t->waiter);
   return ml_wait_suspend(L, t, &run_wait, run);
+}
+
+/* process:finish() -> as push_outcome. A cancel ends the program, and is raised when it has ended.
+   Afterwards only `close` and `stop` may be called. */
+static int l_finish(lua_State *L) { return finish(L); }
+
+/* run(argv, options) -> as push_outcome | false, err: start and finish in one. Between two calls an
+   interrupt (interrupt.h) could be raised that came during the first, and leave the program to the
+   collector. */
+static int l_run(lua_State *L) {
+  ml_wait_enter(L, "ml.process.run");
+  if (push_started(L) == 1) {
+    lua_replace(L, 1);
+    return finish(L);
+  }
+  lua_pushboolean(L, false);
+  lua_insert(L, -2);
+  return 2;
 }
 
 static void close_cancel(Task *t, void *op) {
@@ -269,7 +292,7 @@ static int l_signal_number(lua_State *L) {
 
 int luaopen_moonloop_process_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"start", l_start}, {"signal_number", l_signal_number}, {NULL, NULL}};
+      {"start", l_start}, {"run", l_run}, {"signal_number", l_signal_number}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"wait", l_wait}, {"finish", l_finish}, {"close", l_close},
                                      {"kill", l_kill}, {"stream", l_stream}, {"stop", l_stop},
                                      {"pid", l_pid},   {NULL, NULL}};

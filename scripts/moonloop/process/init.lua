@@ -7,34 +7,39 @@ local result = require "moonloop.process.result"
 
 local M = {}
 
---- Waits for the program while another task feeds it. A failure of the source ends it.
-local function feed_and_finish(given, settings, handle)
-  local to_close <close> = handle
+--- Runs the program while another task feeds it. A failure of the source ends it.
+local function run_and_feed(given, argv, settings)
+  local handle <close>, problem = process_core.start(argv, settings, "ml.process.run")
+  if not handle then return nil, problem end
   local input, err = handle:stream(0)
   if not input then return nil, err end
   local failure, outcome
   core.group(function(group)
     local feeder = group:spawn(function()
-      local _, problem = feed(input, given.stdin, "ml.process.run")
-      if not problem then return end
-      failure = problem
+      local _, trouble = feed(input, given.stdin, "ml.process.run")
+      if not trouble then return end
+      failure = trouble
       handle:stop()
     end)
-    outcome = table.pack(to_close:finish())
+    outcome = table.pack(handle:finish())
     feeder:cancel()
   end)
   if failure then return nil, failure end
   return result.of(given, settings, table.unpack(outcome, 1, outcome.n))
 end
 
+-- What core's run returns.
+local function of_run(given, settings, reason, ...)
+  if reason == false then return nil, (...) end
+  return result.of(given, settings, reason, ...)
+end
+
 --- run{program, argument, ..., option = value, ...} -> result | nil, err. Starts a program and waits
 -- until it has ended. A cancel ends it first.
 function M.run(given)
   local argv, settings = options.read(given, options.of_run, "ml.process.run", "text")
-  local handle, err = process_core.start(argv, settings, "ml.process.run")
-  if not handle then return nil, err end
-  if settings.ends[1] == "stream" then return feed_and_finish(given, settings, handle) end
-  return result.of(given, settings, handle:finish())
+  if settings.ends[1] == "stream" then return run_and_feed(given, argv, settings) end
+  return of_run(given, settings, process_core.run(argv, settings))
 end
 
 -- --- programs that one talks to ---
