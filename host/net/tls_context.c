@@ -5,12 +5,16 @@
 #include "net/tls_tickets.h"
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* What TLS 1.2 may use: forward secrecy, and authenticated encryption alone. TLS 1.3 has nothing
    else. */
 #define MODERN_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+/* For the exchange of keys: with the largest of the others a client could make each handshake last
+   for tens of milliseconds. The first list is for OpenSSL 3.5 and later. */
+static const char *const groups[] = {"X25519MLKEM768:X25519:P-256:P-384", "X25519:P-256:P-384"};
 enum { MAX_PEM = 4 << 20 }; /* bytes of a file */
 
 /* What is being made, and where the reason goes if it cannot be. */
@@ -295,6 +299,10 @@ static bool list_protocols(const Making *m, TlsContext *c, const TlsOptions *o) 
 
 /* --- contexts --- */
 
+static bool set_groups(const TlsLibrary *lib, SSL_CTX *ssl, const char *list) {
+  return lib->SSL_CTX_ctrl(ssl, SSL_CTRL_SET_GROUPS_LIST, 0, (void *)(uintptr_t)list) == 1;
+}
+
 static SSL_CTX *new_ssl(const Making *m, TlsContext *c, const TlsOptions *o) {
   const TlsLibrary *lib = m->lib;
   SSL_CTX *ssl =
@@ -312,7 +320,8 @@ static SSL_CTX *new_ssl(const Making *m, TlsContext *c, const TlsOptions *o) {
   lib->SSL_CTX_ctrl(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION,
                     o->min_version ? o->min_version : TLS1_2_VERSION, NULL);
   lib->SSL_CTX_ctrl(ssl, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, NULL);
-  bool ok = !o->is_server || lib->SSL_CTX_set_cipher_list(ssl, MODERN_CIPHERS);
+  bool ok = !o->is_server || (lib->SSL_CTX_set_cipher_list(ssl, MODERN_CIPHERS) &&
+                              (set_groups(lib, ssl, groups[0]) || set_groups(lib, ssl, groups[1])));
   if (!ok) fail(m, "OpenSSL: %s", reason(lib));
 
   static const int modes[2][4] = {

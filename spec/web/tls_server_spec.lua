@@ -72,6 +72,13 @@ describe("a server with TLS", function()
     end)
   end)
 
+  it("exchanges keys on curves alone, which are quick", function()
+    with(own, function(port)
+      assert.not_matches("hello", tls.get(port, "/", "-groups", "ffdhe8192:ffdhe2048"), 1, true)
+      assert.matches("hello", tls.get(port, "/", "-groups", "ffdhe8192:P-256"), 1, true)
+    end)
+  end)
+
   it("takes certificate and key as text", function()
     with({ cert = folders.read(made.one.cert), key = folders.read(made.one.key) }, function(port)
       assert.matches("hello", tls.get(port, "/"), 1, true)
