@@ -64,6 +64,7 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   const HttpServer *server = c->server;
   uint32_t from = r->target.at, size = r->headers.at + r->headers.len - from;
   WebRequest *req = lua_newuserdatauv(L, sizeof *req + size + server->root_path_len, VALUES);
+  req->max_values = c->server->limits.max_values;
   req->number = c->number;
   req->client = c->peer;
   req->client_name.len = req->forwarded_host.len = req->forwarded_port = 0;
@@ -371,7 +372,10 @@ static int l_request_json(lua_State *L) {
   size_t n;
   const char *text = lua_tolstring(L, -1, &n);
   if (!text) return luaL_error(L, "req:json: the body is a %s", luaL_typename(L, -1));
-  int results = json_decode_return(L, text, n);
+  JsonError error;
+  const WebRequest *req = lua_touserdata(L, 1);
+  int results = json_exceeds(text, n, req->max_values, &error) ? json_error_return(L, &error)
+                                                               : json_decode_return(L, text, n);
   if (results != 2) return results;
   lua_pushinteger(L, 400);
   lua_setfield(L, -2, "status");

@@ -7,6 +7,7 @@
 /* The object owns a copy of the request's head. */
 typedef struct WebRequest {
   uint64_t number;
+  uint64_t max_values; /* the server's limit */
   ByteStreamPeer client;
   HttpSpan path, query, headers; /* in `head` */
   HttpSpan client_name;    /* instead of an address (http_forwarded.h); len 0: there is none */

@@ -7,7 +7,9 @@
 #include "core/wait.h"
 #include "http/http_header.h"
 #include "schema/schema.h"
+#include "schema/schema_error.h"
 #include "schema/schema_program.h"
+#include "json/json.h"
 #include <lauxlib.h>
 #include <string.h>
 #include <strings.h>
@@ -159,7 +161,11 @@ static int push_body(lua_State *L, const WebRequest *req, const WaitType *wait) 
   if (!size) return fault(L, "missing");
   const SchemaNode *n = lua_touserdata(L, lua_upvalueindex(UP_BODY));
   SchemaMode mode = (SchemaMode)lua_tointeger(L, lua_upvalueindex(UP_MODE));
-  if (schema_decode(L, n, lua_upvalueindex(UP_BODY_TABLE), text, size, mode)) return 0;
+  JsonError error;
+  if (json_exceeds(text, size, req->max_values, &error))
+    schema_error_push_json(L, error.offset, error.message);
+  else if (schema_decode(L, n, lua_upvalueindex(UP_BODY_TABLE), text, size, mode))
+    return 0;
   lua_pushnil(L);
   lua_insert(L, -2);
   return 2;

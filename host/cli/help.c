@@ -189,8 +189,11 @@ static void print_limits(void) {
     char option[32];
     size_t n = 0;
     for (; limit->name[n]; n++) option[n] = limit->name[n] == '_' ? '-' : limit->name[n];
-    printf("  --%-24.*s %s (%.15g %s)\n", (int)n, option, limit->help, limit->fallback,
-           limit->unit);
+    if (limit->fallback < 1e300)
+      printf("  --%-24.*s %s (%.15g %s)\n", (int)n, option, limit->help, limit->fallback,
+             limit->unit);
+    else
+      printf("  --%-24.*s %s (none)\n", (int)n, option, limit->help);
   }
 }
 

@@ -18,6 +18,7 @@ const HttpLimit http_limits[HTTP_LIMITS] = {
     ROW(handshake_timeout, "seconds", 10, SHORTEST, INFINITY, "for the handshake of TLS"),
     ROW(header_timeout, "seconds", 30, SHORTEST, INFINITY, "for a whole head, from its first byte"),
     ROW(body_timeout, "seconds", 30, SHORTEST, INFINITY, "the longest pause in a body"),
+    ROW(body_total, "seconds", 300, SHORTEST, INFINITY, "for a whole body"),
     ROW(body_rate, "bytes per second", 500, 0, 1e9, "slower bodies are cut off; 0: no such limit"),
     ROW(keep_alive, "seconds", 75, SHORTEST, INFINITY, "between two requests of a connection"),
     ROW(write_timeout, "seconds", 30, SHORTEST, INFINITY,
@@ -25,6 +26,10 @@ const HttpLimit http_limits[HTTP_LIMITS] = {
     ROW(write_rate, "bytes per second", 500, 0, 1e9,
         "slower clients are disconnected; 0: no such limit"),
     ROW(max_connections, "connections", 16384, 1, 1e6, "further clients wait until one has gone"),
+    ROW(max_per_ip, "connections", INFINITY, 1, INFINITY, "of one client address; more are closed"),
+    ROW(max_buffered, "bytes", 256 * MIB, 0, INFINITY,
+        "kept of all bodies and responses; more is a 503"),
+    ROW(max_values, "values", 1e6, 1, INFINITY, "in a body of JSON; more are a 400"),
     ROW(read_ahead, "bytes", 65536, 0, 64 * MIB, "of requests that follow the running one"),
     ROW(drain, "seconds", 10, 0, INFINITY, "for running requests when the server stops"),
 };

@@ -25,11 +25,15 @@ typedef struct HttpLimits {
   uint64_t handshake_timeout; /* milliseconds for the handshake of TLS, from accepting on */
   uint64_t header_timeout;    /* milliseconds for a whole head, from its first byte: 408 */
   uint64_t body_timeout;      /* milliseconds between two pieces of a body: 408 */
+  uint64_t body_total;        /* milliseconds for a whole body, without pauses of ours: 408 */
   uint64_t body_rate;         /* least bytes per second of a body after body_timeout */
   uint64_t keep_alive;        /* milliseconds between two requests */
   uint64_t write_timeout;     /* milliseconds in which a client must take some of a response */
   uint64_t write_rate;        /* least bytes per second that it takes after write_timeout */
   uint64_t max_connections;   /* further clients wait in the backlog */
+  uint64_t max_per_ip;        /* connections of one address; more are closed */
+  uint64_t max_buffered;      /* bytes kept of all bodies and responses together: 503 */
+  uint64_t max_values;        /* in a body of JSON: 400 */
   uint64_t read_ahead;        /* bytes of requests that follow the running one */
   uint64_t drain;             /* milliseconds for running requests when the server stops */
 } HttpLimits;

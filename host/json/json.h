@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include <lua.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Arrays and objects nested deeper than this are refused, both ways. */
 #define JSON_MAX_DEPTH 512
@@ -33,9 +34,17 @@ bool json_encode(lua_State *L, int index, Buffer *out, unsigned flags, JsonError
    running task; never yields. The text needs no terminating NUL. */
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error);
 
+/* Does the JSON text have more than `most` values, counting lists and objects and what is in them?
+   Then `error` says so, and where. One that is not JSON may be anything. Only long texts are
+   read. */
+bool json_exceeds(const char *text, size_t size, uint64_t most, JsonError *error);
+
 /* json_decode for Lua functions: pushes the value and returns 1, or nil and an error object of kind
    "json" (with `line` and `column`) and returns 2. */
 int json_decode_return(lua_State *L, const char *text, size_t size);
+
+/* The nil and the error object of json_decode_return, for `error`. */
+int json_error_return(lua_State *L, const JsonError *error);
 
 /* Pushes ml.json.null, a light userdata that is the same in every state of the process. */
 void json_push_null(lua_State *L);

@@ -2,6 +2,37 @@
 #include "core/error.h"
 #include "json/json_decoder.h"
 
+/* Behind the string that begins at `p`. */
+static const char *skip_string(const char *p, const char *end) {
+  for (p++; p < end && *p != '"'; p++)
+    if (*p == '\\') p++;
+  return p < end ? p + 1 : end;
+}
+
+bool json_exceeds(const char *text, size_t size, uint64_t most, JsonError *error) {
+  if (size / 2 < most) return false; /* each but the first has a comma or a bracket of its own */
+  const char *end = text + size;
+  uint64_t count = 1;
+  for (const char *p = text; p < end;) {
+    if (*p == '"') {
+      p = skip_string(p, end);
+      continue;
+    }
+    bool opens = *p == '[' || *p == '{';
+    if (opens) {
+      const char *first = json_decoder_skip_space(p + 1, end);
+      opens = first < end && *first != ']' && *first != '}';
+    }
+    if ((opens || *p == ',') && ++count > most) {
+      Decoder d = {.start = text, .p = p, .end = end, .error = error};
+      json_decoder_fail(&d, p, "more than %llu values", (unsigned long long)most);
+      return true;
+    }
+    p++;
+  }
+  return false;
+}
+
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) {
   int top = lua_gettop(L);
   if (!text) text = ""; /* an empty buffer's */
@@ -24,10 +55,14 @@ bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) 
 int json_decode_return(lua_State *L, const char *text, size_t size) {
   JsonError error;
   if (json_decode(L, text, size, &error)) return 1;
-  ml_error_return(L, "json", NULL, "%s", error.message);
-  lua_pushinteger(L, (lua_Integer)error.line);
+  return json_error_return(L, &error);
+}
+
+int json_error_return(lua_State *L, const JsonError *error) {
+  ml_error_return(L, "json", NULL, "%s", error->message);
+  lua_pushinteger(L, (lua_Integer)error->line);
   lua_setfield(L, -2, "line");
-  lua_pushinteger(L, (lua_Integer)error.column);
+  lua_pushinteger(L, (lua_Integer)error->column);
   lua_setfield(L, -2, "column");
   return 2;
 }

@@ -583,6 +583,7 @@ describe("command-line.md", function()
     local units = { kB = 1024, MB = 1024 * 1024 }
     local missing = {}
     for name in pairs(pages["web.md"].options.Limits) do missing[name] = true end
+    missing.max_per_ip = nil -- it has none
     for option, default in help "serve --help":gmatch "%-%-(%l[%l-]+) +[^\n]- %((%d+) %l[%l ]*%)\n" do
       local name = option:gsub("-", "_")
       if missing[name] then

@@ -1,5 +1,6 @@
 #include "http/server/http_body.h"
 
+#include "http/server/http_buffered.h"
 #include "http/server/http_server.h"
 #include <stdlib.h>
 
@@ -65,6 +66,7 @@ void http_body_taken(HttpBody *b) {
   Buffer *bytes = &c->request.body;
   bytes->len = 0;
   if (bytes->cap > 2 * HTTP_BODY_HIGH_WATER) buffer_free(bytes);
+  http_buffered_note(c);
   if (!b->complete && !b->error_status) control(c);
 }
 
@@ -85,7 +87,14 @@ void http_body_progress(HttpConnection *c, HttpProgress progress) {
     http_body_fail(c, c->request.error_status, c->request.error_detail);
     return;
   }
+  http_buffered_note(c);
   b->complete = progress == HTTP_COMPLETE;
+  if (!b->complete && http_buffered_is_full(c->server)) {
+    http_request_give(&c->request, &c->request.body);
+    http_buffered_note(c);
+    http_body_fail(c, 503, HTTP_BUFFERED_DETAIL);
+    return;
+  }
   if (b->complete)
     http_connection_renew_deadline(c);
   else
@@ -120,6 +129,7 @@ bool http_body_may_be_left(const HttpConnection *c) {
 void http_body_over(HttpConnection *c) {
   HttpBody *b = c->body;
   c->body = NULL;
+  http_buffered_note(c);
   b->connection = NULL;
   wake(b);
   http_body_drop(b);

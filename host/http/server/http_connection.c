@@ -3,6 +3,7 @@
 #include "http/server/access_log.h"
 #include "http/server/http_answer.h"
 #include "http/server/http_body.h"
+#include "http/server/http_buffered.h"
 #include "http/server/http_handler.h"
 #include "http/server/http_server.h"
 #include "http/server/http_stream.h"
@@ -27,8 +28,26 @@ static HttpConnection *connection_of(ByteStream *s) {
 
 static void set_body_deadline(HttpConnection *c) {
   const HttpLimits *l = &c->server->limits;
-  c->deadline =
-      http_pace_deadline(&c->body_pace, http_server_now(c->server), l->body_timeout, l->body_rate);
+  uint64_t now = http_server_now(c->server);
+  c->deadline = http_pace_deadline(&c->body_pace, now, l->body_timeout, l->body_rate);
+  if (l->body_total == HTTP_NO_LIMIT) return;
+  if (!c->body_due) c->body_due = now + l->body_total;
+  if (!c->deadline || c->body_due < c->deadline) c->deadline = c->body_due;
+}
+
+/* --- the limit max_per_ip --- */
+
+/* Counts the client. False: it has as much as it may. */
+static bool count_client(HttpConnection *c) {
+  uint64_t most = c->server->limits.max_per_ip;
+  if (most == HTTP_NO_LIMIT) return true;
+  c->is_counted = http_clients_enter(&c->server->clients, http_connection_client(c), most);
+  return c->is_counted;
+}
+
+void http_connection_uncount(HttpConnection *c) {
+  if (c->is_counted) http_clients_leave(&c->server->clients, http_connection_client(c));
+  c->is_counted = false;
 }
 
 static RouteMethod route_method(uint8_t method) {
@@ -93,9 +112,12 @@ static bool start_handler(HttpConnection *c) {
 /* Notes what the trusted proxy says of the current request. False: it was refused. */
 static bool believe(HttpConnection *c) {
   const char *wrong = http_forwarded_read(c->forwarded, &c->request, &c->server->trust, &c->peer);
-  if (!wrong) return true;
+  if (!wrong && count_client(c)) return true;
   http_forwarded_reset(c->forwarded, &c->peer);
-  http_answer_refuse(c, 400, wrong);
+  if (wrong)
+    http_answer_refuse(c, 400, wrong);
+  else
+    http_answer_refuse(c, 429, "too many requests of this address at once");
   return false;
 }
 
@@ -148,11 +170,15 @@ static void wait_for_client(HttpConnection *c) {
 }
 
 static void end_request(HttpConnection *c) {
-  if (c->forwarded) http_forwarded_reset(c->forwarded, &c->peer);
+  if (c->forwarded) {
+    http_connection_uncount(c); /* a proxy's connection has requests of many */
+    http_forwarded_reset(c->forwarded, &c->peer);
+  }
   c->ended++;
   http_request_next(&c->request);
   c->phase = PHASE_IDLE;
   c->body_pace.since = 0;
+  c->body_due = 0;
 }
 
 /* There is no route for the request. Does the connection continue? */
@@ -170,8 +196,9 @@ static bool start_early(HttpConnection *c) {
     c->phase = PHASE_DRAINING;
     return false;
   }
-  if (!http_body_begin(c)) {
-    http_answer_refuse(c, 503, "out of memory");
+  bool is_full = http_buffered_is_full(c->server);
+  if (is_full || !http_body_begin(c)) {
+    http_answer_refuse(c, 503, is_full ? HTTP_BUFFERED_DETAIL : "out of memory");
     return true;
   }
   if (start_handler(c))
@@ -263,11 +290,15 @@ static void on_ended(ByteStream *s, int status) {
   http_server_due(c->server, c);
 }
 
-void http_connection_pause(HttpConnection *c) { byte_stream_pause(&c->bytes); }
+void http_connection_pause(HttpConnection *c) {
+  if (!c->bytes.paused) c->paused_at = uv_now(&c->server->rt->loop);
+  byte_stream_pause(&c->bytes);
+}
 
 void http_connection_resume(HttpConnection *c) {
   if (!c->bytes.paused || http_connection_is_closing(c)) return;
   c->body_pace.since = 0; /* the pause was ours */
+  if (c->body_due) c->body_due += uv_now(&c->server->rt->loop) - c->paused_at;
   byte_stream_resume(&c->bytes);
 }
 
@@ -368,6 +399,8 @@ static void write_out(HttpConnection *c) {
 static void on_written(ByteStream *s, int status) {
   HttpConnection *c = connection_of(s);
   c->write_deadline = 0;
+  c->queued = 0;
+  http_buffered_note(c);
   if (status < 0) {
     http_connection_abort(c);
     return;
@@ -472,9 +505,9 @@ static HttpConnection *new_connection(HttpServer *server) {
   return c;
 }
 
-/* Whose connection it is is known. False if memory is out. */
+/* Whose connection it is is known. False if it has too many, or memory is out. */
 static bool meet(HttpConnection *c) {
-  if (!http_trust_has(&c->server->trust, &c->peer)) return true;
+  if (!http_trust_has(&c->server->trust, &c->peer)) return count_client(c);
   c->forwarded = calloc(1, sizeof *c->forwarded);
   if (!c->forwarded) return false;
   http_forwarded_reset(c->forwarded, &c->peer);

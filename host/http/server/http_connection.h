@@ -102,7 +102,11 @@ typedef struct HttpConnection {
   HttpTail *tails;           /* what follows responses that are not over (http_tail.h), or NULL */
   Buffer out;                /* to be written at the end of the pass */
   HttpPace body_pace, write_pace;
-  size_t unsent; /* bytes that the client had not taken at the last check */
+  uint64_t body_due;  /* loop milliseconds by which the whole body has to be there; 0: none began */
+  uint64_t paused_at; /* since then we do not read */
+  size_t queued;      /* bytes of responses that wait for the client */
+  size_t buffered;    /* what server->buffered has of this connection */
+  size_t unsent;      /* bytes that the client had not taken at the last check */
   ByteStreamPeer peer;
   HttpForwarded *forwarded; /* what `peer`, a trusted proxy, says of the current request; or NULL */
   HttpPhase phase : 8;
@@ -110,6 +114,7 @@ typedef struct HttpConnection {
   uint8_t in_a_row; /* requests started in this pass */
   uint32_t ended;   /* requests before the current one */
   bool due;         /* in the list of this pass */
+  bool is_counted;  /* in server->clients, under http_connection_client */
   bool asked_peer;  /* the client was probed: http_connection_pass */
 } HttpConnection;
 
@@ -130,6 +135,9 @@ static inline bool http_connection_is_closing(const HttpConnection *c) {
 static inline const ByteStreamPeer *http_connection_client(const HttpConnection *c) {
   return c->forwarded ? &c->forwarded->client : &c->peer;
 }
+
+/* The client is not counted any more (max_per_ip). */
+void http_connection_uncount(HttpConnection *c);
 
 /* May the running handler still respond? */
 static inline bool http_connection_may_answer(const HttpConnection *c) {

@@ -2,6 +2,7 @@
 #include "http/server/access_log.h"
 #include "http/server/http_answer.h"
 #include "http/server/http_body.h"
+#include "http/server/http_buffered.h"
 #include "http/server/http_handler.h"
 #include "http/server/http_server.h"
 #include "http/server/http_stream.h"
@@ -33,6 +34,8 @@ void http_connection_close(HttpConnection *c, bool reset) {
   c->deadline = c->write_deadline = 0;
   if (c->body) http_body_over(c);
   http_stream_over(c); /* a reader that is shielded from the handler's cancel learns of it, too */
+  c->queued = 0;
+  http_buffered_note(c);
   byte_stream_close(&c->bytes, reset);
 }
 
@@ -46,6 +49,7 @@ void http_connection_release(HttpConnection *c) {
   if (c->tails) http_tail_close(c);
   http_request_close(&c->request);
   access_log_forget(c);
+  http_connection_uncount(c);
   free(c->forwarded);
   http_server_give_out(c->server, &c->out);
   http_server_forget(c->server, c); /* it may have been the last one of a stopping server */

@@ -35,6 +35,7 @@ static void check_stopped(HttpServer *server) {
   timer_clear(&server->rt->timers, &server->grace);
   free(server->read_buffer);
   server->read_buffer = NULL;
+  http_clients_free(&server->clients);
   buffer_pool_trim(&server->in_pool, 0);
   buffer_pool_trim(&server->out_pool, 0);
   buffer_pool_trim(&server->batch_pool, 0);
@@ -83,8 +84,12 @@ static int resume_accepting(HttpServer *server);
 static void set_sweep(HttpServer *server) {
   const HttpLimits *l = &server->limits;
   uint64_t shortest = MAX_SWEEP_MS;
-  uint64_t times[] = {server->tls ? l->handshake_timeout : MAX_SWEEP_MS, l->header_timeout,
-                      l->body_timeout, l->keep_alive, l->write_timeout};
+  uint64_t times[] = {server->tls ? l->handshake_timeout : MAX_SWEEP_MS,
+                      l->header_timeout,
+                      l->body_timeout,
+                      l->body_total,
+                      l->keep_alive,
+                      l->write_timeout};
   for (size_t i = 0; i < sizeof times / sizeof *times; i++)
     if (times[i] < shortest) shortest = times[i];
   set_timer(server, &server->sweep, 1e-3 * (double)shortest, sweep);

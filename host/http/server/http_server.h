@@ -4,6 +4,7 @@
 
 #include "core/task_tally.h"
 #include "http/server/child_board.h"
+#include "http/server/http_clients.h"
 #include "http/server/http_connection.h"
 #include "http/server/http_trust.h"
 #include "net/listen.h"
@@ -57,6 +58,8 @@ struct HttpServer {
   bool told_of_preface;         /* a connection without a header was reported */
   uint8_t n_large_unsent;       /* streams that may have more bytes in the kernel (http_unsent.h) */
   uint64_t n_requests;
+  HttpClients clients; /* the limit max_per_ip */
+  size_t buffered;     /* http_buffered.h */
   HttpConnection *due; /* connections to handle at the end of the pass */
   PassHook pass;
   Timer sweep;        /* looks for stalled clients */

@@ -1,5 +1,6 @@
 #include "http/server/http_write.h"
 
+#include "http/server/http_buffered.h"
 #include "http/server/http_server.h"
 
 static void renew_write_deadline(HttpConnection *c) {
@@ -9,6 +10,8 @@ static void renew_write_deadline(HttpConnection *c) {
 }
 
 void http_write_rest(HttpConnection *c, size_t sent) {
+  c->queued = c->out.cap;
+  http_buffered_note(c);
   if (byte_stream_write(&c->bytes, &c->out, sent)) {
     http_connection_abort(c);
     return;
