@@ -1,4 +1,4 @@
-/* moonloop.http.core: HTTP/1.1 without TLS, on llhttp over the loop (host/http/client/client_*.h).
+/* moonloop.http.core: HTTP/1.1, on llhttp over the loop (host/http/client/client_*.h).
    No policy here: redirects, retries, options and Response objects are in
    scripts/moonloop/http/init.lua. moonloop.http.curl does the same with libcurl.
 
@@ -7,16 +7,17 @@
      `max_per_origin` (an integer; nil: the same); `idle`, seconds after which a connection without
      a request is closed. A missing option means no limit. Further requests wait in line. When the
      pool is collected, its connections are closed. `server`: a server of moonloop.web.core without
-     a socket, which all requests go to, whatever their host.
+     a socket, which all requests go to, whatever their host. `ca`, `cert`, `key`: for https, each
+     the path of a PEM file or PEM text; `ca` instead of the system's authorities.
    pool:close([abort])
      Takes no more requests: idle connections are closed at once, the others after their requests,
      or with `abort`, which makes these fail, at once as well.
 
-   request(pool, method, url, lines, body, timeout, max_body, stream, unix_path)
+   request(pool, method, url, lines, body, timeout, max_body, stream, unix_path, verify)
      -> status, body, head, url | nil, err
      Suspends until the whole response has arrived, or with `stream` its head.
        method     in capitals, a token
-       url        http://..., absolute. Characters that are not allowed in a URL are
+       url        http:// or https://..., absolute. Characters that are not allowed in a URL are
                   percent-encoded. A user and password become Basic credentials unless `lines` has
                   an Authorization header
        lines      "" or header lines, each "Name: value\r\n", checked by the caller, without
@@ -28,17 +29,18 @@
        max_body   bytes of the decoded body, may be infinite: more is an error "http", "too_large"
        stream     true: `body` is a reader
        unix_path  of the socket to connect to, or nil; the Host header is still the URL's
+       verify     false: the server may be anybody
      Returns
        status     an integer from 200 on
        body       the decoded body, or the reader
        head       the header lines as text, names in lower case: `headers` of moonloop.http.curl
                   makes a table of it
        url        the requested URL in its normal form, without user and password
-     Errors have the kinds "dns", "network", "timeout" and "http", and begin with method and URL.
-     If a kept connection turns out to be closed before any byte of a response came, it is replaced
-     once, for idempotent methods.
+     Errors have the kinds "dns", "network", "tls", "timeout" and "http", and begin with method and
+   URL. If a kept connection turns out to be closed before any byte of a response came, it is
+   replaced once, for idempotent methods.
 
-   begin(pool, method, url, lines, length, timeout, unix_path) -> upload | nil, err
+   begin(pool, method, url, lines, length, timeout, unix_path, verify) -> upload | nil, err
      Sends the head of a request whose body follows in pieces: `length` bytes, or chunked if that is
      nil. Suspends until there is a connection. `timeout` bounds each wait.
    upload:write(chunk) -> true | false | nil, err
@@ -118,7 +120,7 @@ int client_push_response(lua_State *L, ClientExchange *x, int url) {
 void client_describe(const ClientExchange *x, const char *what, char *text, size_t size) {
   const char *url = x->request.shown; /* without its path, which is private */
   if (!url) url = x->request.base;
-  size_t n = strlen("http://");
+  size_t n = url[4] == 's' ? strlen("https://") : strlen("http://");
   n += strcspn(url + n, "/?#");
   snprintf(text, size, "http %s %s %.*s", what, x->request.method, (int)n, url);
 }
@@ -175,12 +177,13 @@ int client_start_arguments(lua_State *L, ClientRequest *request, int unix_path, 
   request->method = luaL_checkstring(L, 2);
   request->lines = luaL_optlstring(L, 4, "", &request->lines_len);
   request->unix_path = luaL_optstring(L, unix_path, NULL);
+  request->insecure = lua_isboolean(L, unix_path + 1) && !lua_toboolean(L, unix_path + 1);
   return client_start(L, pool, 3, request, timeout, max_body, by_pieces, x);
 }
 
 static int l_request(lua_State *L) {
   size_t body_len = 0;
-  lua_settop(L, 9);
+  lua_settop(L, 10);
   ClientRequest request = {.body = luaL_optlstring(L, 5, NULL, &body_len)};
   request.body_len = body_len;
   double timeout = luaL_checknumber(L, 6);
@@ -255,6 +258,15 @@ static int l_pool(lua_State *L) {
   if (*client) *pool = client_pool_new(*client, max, per_origin, idle);
   if (!*pool) return luaL_error(L, "not enough memory");
   (*pool)->port = port;
+  const char *files[3];
+  static const char *const names[] = {"ca", "cert", "key"};
+  for (int i = 0; i < 3; i++) { /* the table keeps them */
+    lua_getfield(L, 1, names[i]);
+    files[i] = luaL_optstring(L, -1, NULL);
+    lua_pop(L, 1);
+  }
+  if (!client_tls_set(&(*pool)->tls, files[0], files[1], files[2]))
+    return luaL_error(L, "not enough memory");
   lua_pushvalue(L, server); /* the port is a part of it */
   lua_setiuservalue(L, -2, 1);
   return 1;

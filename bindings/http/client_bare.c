@@ -1,16 +1,16 @@
 /* moonloop.http.core: requests without options, which most are. From the URL to the response they
    are one C function.
 
-   bare(pool, base_url, lines, timeout, max_body, unix_path) -> bare
+   bare(pool, base_url, lines, timeout, max_body, unix_path, verify) -> bare
      What such requests of a client share; see `request`. base_url is put before every relative URL;
-     it begins with "http://", or is nil.
+     it begins with "http://" or "https://", or is nil.
 
    sender(Response) -> send_bare(client, method, url) -> response | nil, err | false
      Sends such a request and suspends. The response is a table of status, body and preamble with
      the metatable Response; the preamble is its URL, a line feed, and its header lines. If it may
      be a redirect, it is followed by nil and the time at which the request would have timed out,
      in seconds of the clock. false: nothing was done, because client.bare is not a bare or the
-     URL, below the base, does not begin with "http://". */
+     URL, below the base, does not begin with "http://" or "https://". */
 #include "bindings/http/client.h"
 #include <lauxlib.h>
 #include <math.h>
@@ -26,6 +26,7 @@ typedef struct Bare {
   size_t base_len; /* without slashes at its end */
   size_t lines_len, max_body;
   double timeout;
+  bool insecure;
 } Bare;
 
 /* The stack of send_bare, and its upvalues: two metatables and the names of fields. */
@@ -58,7 +59,7 @@ static bool join_url(lua_State *L, const Bare *bare, ClientRequest *request) {
 static bool push_url(lua_State *L, const Bare *bare) {
   size_t len;
   const char *target = lua_tolstring(L, AT_TARGET, &len);
-  if (len >= 7 && !memcmp(target, "http://", 7)) {
+  if (len >= 8 && (!memcmp(target, "http://", 7) || !memcmp(target, "https://", 8))) {
     lua_pushvalue(L, AT_TARGET);
     return true;
   }
@@ -149,7 +150,8 @@ static int send_to(lua_State *L, const Bare *bare) {
   ClientRequest request = {.method = lua_tostring(L, AT_METHOD),
                            .lines = bare->lines,
                            .lines_len = bare->lines_len,
-                           .unix_path = bare->unix_path};
+                           .unix_path = bare->unix_path,
+                           .insecure = bare->insecure};
   bool joined = join_url(L, bare, &request);
   if (!joined && !push_url(L, bare)) {
     lua_pushboolean(L, false);
@@ -210,12 +212,13 @@ static void keep(lua_State *L, int what, int index) {
 }
 
 static int l_bare(lua_State *L) {
-  lua_settop(L, 6);
+  lua_settop(L, 7);
   Bare *bare = lua_newuserdatauv(L, sizeof *bare, KEEPS_PATH);
   *bare = (Bare){.pool = client_check_pool(L, 1),
                  .timeout = luaL_checknumber(L, 4),
                  .max_body = client_check_size(L, 5),
-                 .unix_path = luaL_optstring(L, 6, NULL)};
+                 .unix_path = luaL_optstring(L, 6, NULL),
+                 .insecure = lua_isboolean(L, 7) && !lua_toboolean(L, 7)};
   bare->base = luaL_optlstring(L, 2, NULL, &bare->base_len);
   while (bare->base && bare->base_len && bare->base[bare->base_len - 1] == '/') bare->base_len--;
   size_t whole = bare->base_len;

@@ -53,7 +53,7 @@ static const char *take_apart(Parts *p, const char *url) {
   CURLUcode failed =
       curl->url_set(p->handle, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME | CURLU_URLENCODE);
   if (!failed) failed = curl->url_get(p->handle, CURLUPART_SCHEME, &p->scheme, 0);
-  if (failed || strcasecmp(p->scheme, "http")) goto end;
+  if (failed || (strcasecmp(p->scheme, "http") && strcasecmp(p->scheme, "https"))) goto end;
   curl->url_get(p->handle, CURLUPART_USER, &p->user, CURLU_URLDECODE);
   curl->url_get(p->handle, CURLUPART_PASSWORD, &p->password, CURLU_URLDECODE);
   curl->url_set(p->handle, CURLUPART_USER, NULL, 0);

@@ -290,6 +290,9 @@ static int l_pool(lua_State *L) {
       .http_proxy = text_field(L, "http_proxy"),
       .https_proxy = text_field(L, "https_proxy"),
       .no_proxy = text_field(L, "no_proxy"),
+      .ca = text_field(L, "ca"),
+      .cert = text_field(L, "cert"),
+      .key = text_field(L, "key"),
   };
   lua_getfield(L, 1, "cookies");
   options.cookies = lua_toboolean(L, -1);

@@ -50,15 +50,17 @@ bool http_url_is_plain_target(const char *target, size_t len) {
 
 bool http_url_parse(const char *url, size_t len, HttpUrl *parts) {
   const char *p = url, *end = url + len;
-  if (len < 8 || memcmp(p, "http://", 7)) return false;
-  p += 7;
+  parts->is_https = len > 8 && p[4] == 's';
+  size_t scheme = parts->is_https ? 8 : 7;
+  if (len <= scheme || memcmp(p, parts->is_https ? "https://" : "http://", scheme)) return false;
+  p += scheme;
   parts->is_ipv6 = *p == '[';
   parts->host = parts->is_ipv6 ? ++p : p;
   p = skip(p, end, parts->is_ipv6 ? IN_IPV6 : IN_NAME);
   parts->host_len = (size_t)(p - parts->host);
   if (!parts->host_len || parts->host_len > HTTP_URL_MAX_HOST) return false;
   if (parts->is_ipv6 && (p == end || *p++ != ']')) return false;
-  parts->port = 80;
+  parts->port = parts->is_https ? 443 : 80;
   if (p < end && *p == ':' && !(p = parse_port(p, end, &parts->port))) return false;
   if (p < end && *p != '/' && *p != '?' && *p != '#') return false;
   parts->target = p;

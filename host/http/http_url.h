@@ -1,5 +1,5 @@
-/* Splits absolute http:// URLs (RFC 3986, RFC 9110 section 4.2) for the plain HTTP client. Nothing
-   here allocates. */
+/* Splits absolute http:// and https:// URLs (RFC 3986, RFC 9110 section 4.2) for the HTTP client.
+   Nothing here allocates. */
 #ifndef ML_HTTP_URL_H
 #define ML_HTTP_URL_H
 
@@ -16,6 +16,7 @@ typedef struct HttpUrl {
   size_t host_len, target_len;
   uint16_t port;
   bool is_ipv6; /* the host was in brackets */
+  bool is_https;
 } HttpUrl;
 
 /* Splits `url[0..len)`. False for anything that is not clearly a URL in normal form: another

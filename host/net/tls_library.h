@@ -80,6 +80,7 @@
   X(SSL_get_ex_data)                                                                               \
   X(SSL_get_ex_data_X509_STORE_CTX_idx)                                                            \
   X(SSL_get_servername)                                                                            \
+  X(SSL_get_verify_result)                                                                         \
   X(SSL_get_verify_mode)                                                                           \
   X(SSL_get_version)                                                                               \
   X(SSL_new)                                                                                       \

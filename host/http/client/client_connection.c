@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE (64 * 1024)
+#define READ_SIZE CLIENT_READ_BUFFER
 #define MOST_IN_TURN 16  /* reads of one connection in a row before others get their turn */
 #define KEPT_BUFFER 4096 /* largest buffer that is kept for the next exchange */
 
@@ -42,6 +42,7 @@ void client_connection_close(ClientConnection *c) {
   if (c->next) c->next->link = c->link;
   if (c->dial) dial_cancel(c->dial);
   set_busy(c, false);
+  client_connection_close_tls(c);
   if (c->fd >= 0) {
     client_poll_remove(poll, c->fd);
     close(c->fd);
@@ -101,6 +102,10 @@ static int send_pieces(const ClientConnection *c, struct iovec *pieces, unsigned
 
 /* Sends what could not be sent before. False if the connection was closed because of it. */
 static bool send_rest(ClientConnection *c) {
+  if (c->tls) {
+    int failed = client_connection_flush_tls(c);
+    return !failed || fail_writing(c, failed);
+  }
   struct iovec pieces[2] = {
       {.iov_base = c->out.data + c->sent, .iov_len = c->out.len - c->sent},
       {.iov_base = (char *)c->body, .iov_len = c->body_left},
@@ -124,10 +129,21 @@ static bool keep(ClientConnection *c, const struct iovec *piece) {
   return buffer_add(&c->out, piece->iov_base, piece->iov_len);
 }
 
+static bool write_tls(ClientConnection *c, const struct iovec *pieces, unsigned n) {
+  int error = 0;
+  for (unsigned i = 0; i < n && !error; i++)
+    error = tls_session_write(c->tls, pieces[i].iov_base, pieces[i].iov_len);
+  if (error == UV_ENOMEM) return false;
+  error = error ? -error : client_connection_flush_tls(c);
+  if (error) fail_writing(c, error);
+  return true;
+}
+
 bool client_connection_write(ClientConnection *c, const struct iovec *pieces, unsigned n) {
   struct iovec left[4];
   memcpy(left, pieces, n * sizeof *pieces);
   if (c->write_failed) return true;
+  if (c->tls) return write_tls(c, pieces, n);
   if (!client_connection_unsent(c)) {
     int error = send_pieces(c, left, n);
     if (error) {
@@ -157,6 +173,12 @@ static void send_request(ClientConnection *c) {
   struct iovec pieces[2] = {{.iov_base = head->data, .iov_len = head->len}};
   if (r->framing == CLIENT_BODY_WHOLE && r->body)
     pieces[1] = (struct iovec){.iov_base = (char *)r->body, .iov_len = r->body_len};
+  if (c->tls) {
+    c->body = pieces[1].iov_base;
+    c->body_left = pieces[1].iov_len;
+    if (!write_tls(c, pieces, 1)) client_exchange_fail_memory(x);
+    return;
+  }
   int error = send_pieces(c, pieces, pieces[1].iov_len ? 2 : 1);
   if (error) {
     fail_writing(c, error);
@@ -189,8 +211,7 @@ static void finish(ClientConnection *c) {
   if (pool->lines) client_pool_serve(pool);
 }
 
-/* The connection ended: with a libuv error, or UV_EOF. */
-static void lose(ClientConnection *c, int error) {
+void client_connection_lose(ClientConnection *c, int error) {
   ClientExchange *x = c->exchange;
   ClientPool *pool = c->origin->pool;
   if (!x) { /* it was idle */
@@ -207,16 +228,18 @@ static void lose(ClientConnection *c, int error) {
     finish(c);
   } else if (r->error) {
     client_exchange_fail(x, r->error_kind, r->error_code, "%s", r->error);
+  } else if (error == UV_EPROTO && c->tls->error) {
+    client_exchange_fail(x, "tls", c->tls->ready ? "EPROTO" : "CURLE_SSL_CONNECT_ERROR", "%s",
+                         c->tls->error);
   } else {
     client_exchange_fail_with(x, error);
   }
 }
 
-/* Takes what was read. Is more of the response expected? */
-static bool take(ClientConnection *c, const char *bytes, size_t n) {
+bool client_connection_take(ClientConnection *c, const char *bytes, size_t n) {
   ClientExchange *x = c->exchange;
   if (!x) { /* the server sends without a request */
-    lose(c, UV_EOF);
+    client_connection_lose(c, UV_EOF);
     return false;
   }
   ClientResponse *r = &x->response;
@@ -257,10 +280,11 @@ static void read_all(ClientConnection *c, bool ends) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
-      lose(c, n ? -errno : UV_EOF);
+      client_connection_lose(c, n ? -errno : UV_EOF);
       return;
     }
-    if (!take(c, client->read_buffer, (size_t)n) && n < READ_SIZE && !ends) return;
+    if (!client_connection_take(c, client->read_buffer, (size_t)n) && n < READ_SIZE && !ends)
+      return;
   }
 }
 
@@ -268,9 +292,13 @@ void client_connection_ready(ClientConnection *c, unsigned events) {
   if (!is_open(c)) return; /* closed by an earlier event */
   if (events & EPOLLOUT && client_connection_unsent(c)) {
     if (!send_rest(c)) return;
-    client_exchange_notify(c->exchange);
+    if (c->exchange) client_exchange_notify(c->exchange);
   }
-  if (events & ~(unsigned)EPOLLOUT) read_all(c, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+  if (!(events & ~(unsigned)EPOLLOUT)) return;
+  if (c->tls)
+    client_connection_read_tls(c);
+  else
+    read_all(c, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 }
 
 void client_connection_read_on(ClientConnection *c) {
@@ -290,7 +318,7 @@ bool client_connection_is_quiet(ClientConnection *c) {
 
 /* --- beginning --- */
 
-static void start_exchange(ClientConnection *c) {
+void client_connection_start(ClientConnection *c) {
   ClientExchange *x = c->exchange;
   send_request(c);
   client_exchange_notify(x); /* an upload may have waited for the connection */
@@ -300,7 +328,7 @@ void client_connection_begin(ClientConnection *c, ClientExchange *x) {
   c->exchange = x;
   x->connection = c;
   set_busy(c, true);
-  start_exchange(c);
+  client_connection_start(c);
 }
 
 /* Takes over the connected socket. Returns 0 or a libuv error. */
@@ -350,8 +378,10 @@ static void on_dialed(void *data, int result) {
                          DIAL_SECONDS);
   } else if (error) {
     client_exchange_fail_with(x, error);
+  } else if (c->origin->is_https) {
+    client_connection_open_tls(c);
   } else {
-    start_exchange(c);
+    client_connection_start(c);
   }
 }
 
@@ -372,7 +402,7 @@ bool client_connection_new(ClientOrigin *origin, ClientExchange *x) {
     if (error)
       client_exchange_fail_with(x, error);
     else
-      start_exchange(c);
+      client_connection_start(c);
     return true;
   }
   int result = dial_start(pool->client->rt, &origin->endpoint, on_dialed, c, &c->dial);

@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "http/client/client_pool.h"
+#include "net/tls_session.h"
 #include <sys/uio.h>
 
 struct ClientConnection {
@@ -25,6 +26,8 @@ struct ClientConnection {
   Buffer out;        /* to be sent */
   size_t body_left;  /* bytes at `body` to send after that */
   const char *body;
+  TlsSession *tls;                /* or NULL: in clear, or not connected yet */
+  Timer limit;                    /* of its handshake */
   Dial *dial;                     /* while it is being made */
   ClientConnection *next, **link; /* among the pool's */
 };
@@ -32,6 +35,11 @@ struct ClientConnection {
 /* Starts to make a connection for `x`, which may already have failed when this returns. False if
    memory is out. */
 bool client_connection_new(ClientOrigin *origin, ClientExchange *x);
+
+/* Can a request be sent on it? */
+static inline bool client_connection_is_made(const ClientConnection *c) {
+  return !c->dial && (!c->origin->is_https || (c->tls && c->tls->ready));
+}
 
 /* Begins an exchange on an idle connection. */
 void client_connection_begin(ClientConnection *c, ClientExchange *x);
@@ -57,5 +65,28 @@ void client_connection_read_on(ClientConnection *c);
 
 /* For the poll: frees the memory of a closed one. */
 void client_connection_free(ClientConnection *c);
+
+/* --- between client_connection.c and client_connection_tls.c --- */
+
+/* The connection is made: sends the request. It may be closed when this returns. */
+void client_connection_start(ClientConnection *c);
+
+/* Takes `n` bytes that were read. Is more of the response expected? */
+bool client_connection_take(ClientConnection *c, const char *bytes, size_t n);
+
+/* It has ended: with a libuv error, or UV_EOF. */
+void client_connection_lose(ClientConnection *c, int error);
+
+/* The socket is connected: begins TLS, and the exchange after the handshake. */
+void client_connection_open_tls(ClientConnection *c);
+
+/* Sends what is in `out`, and the body after it. Returns 0 or errno. */
+int client_connection_flush_tls(ClientConnection *c);
+
+/* Reads and decrypts what is there. */
+void client_connection_read_tls(ClientConnection *c);
+
+/* Says that it ends, if that is still possible, and frees what TLS needs. */
+void client_connection_close_tls(ClientConnection *c);
 
 #endif

@@ -137,7 +137,7 @@ bool client_exchange_has(const ClientExchange *x, ClientWant want) {
   if (x->over) return true;
   switch (want) {
   case CLIENT_WANTS_CONNECTION:
-    return x->connection && !x->connection->dial;
+    return x->connection && client_connection_is_made(x->connection);
   case CLIENT_WANTS_ROOM:
     return r->head_read || client_connection_unsent(x->connection) <= CLIENT_MAX_UNSENT;
   case CLIENT_WANTS_HEAD:

@@ -28,6 +28,7 @@ typedef struct ClientRequest {
   size_t lines_len;
   const char *credentials; /* value of the Authorization header, unless `lines` has one; or NULL */
   const char *unix_path;   /* or NULL */
+  bool insecure;           /* with https: whoever the server is */
   ClientFraming framing;
   const char *body; /* or NULL */
   size_t body_len;
@@ -69,7 +70,7 @@ struct ClientExchange {
   /* The fields below are not zero in a new one. */
   ClientRequest request;
   ClientResponse response;
-  char error[160];
+  char error[TLS_ERROR_MAX];
 };
 
 /* Starts an exchange, which may already be over when this returns. NULL if memory is out. */

@@ -11,7 +11,7 @@
 
 /* The key of an origin: the host in lower case, the port, the path of the socket. */
 typedef struct Key {
-  char text[HTTP_URL_MAX_HOST + 8 + 256];
+  char text[HTTP_URL_MAX_HOST + 10 + 256];
   size_t len, host_len;
   uint32_t hash;
 } Key;
@@ -30,6 +30,8 @@ static bool key_make(Key *key, const ClientRequest *r) {
   memcpy(out, &r->url.port, sizeof r->url.port);
   out += sizeof r->url.port;
   *out++ = r->url.is_ipv6;
+  *out++ = r->url.is_https;
+  *out++ = r->url.is_https && r->insecure;
   if (r->unix_path) {
     size_t n = strlen(r->unix_path);
     if (n > 255) return false;
@@ -49,7 +51,7 @@ static bool make_fields(Buffer *b, const ClientRequest *r) {
   const char *zone = memchr(host, '%', len);
   if (zone) len = (size_t)(zone - host);
   bool ok = buffer_printf(b, r->url.is_ipv6 ? "Host: [%.*s]" : "Host: %.*s", (int)len, host);
-  if (r->url.port != 80) ok = ok && buffer_printf(b, ":%u", r->url.port);
+  if (r->url.port != (r->url.is_https ? 443 : 80)) ok = ok && buffer_printf(b, ":%u", r->url.port);
   return ok && buffer_add(b, "\r\n", 2);
 }
 
@@ -65,7 +67,9 @@ static ClientOrigin *origin_new(ClientPool *pool, const Key *key, const ClientRe
                         .hash = key->hash,
                         .key_len = key->len,
                         .host_key = key->host_len,
-                        .is_ipv6 = r->url.is_ipv6};
+                        .is_ipv6 = r->url.is_ipv6,
+                        .is_https = r->url.is_https,
+                        .insecure = r->insecure};
     char *at = o->key;
     memcpy(at, key->text, key->len);
     char *host = at += key->len;
@@ -103,7 +107,8 @@ static ClientOrigin *find_origin(ClientPool *pool, const Key *key) {
 static bool is_plainly_for(const ClientOrigin *o, const ClientRequest *r) {
   return o && !r->unix_path && !o->endpoint.unix_path && !r->url.is_ipv6 &&
          o->endpoint.port == r->url.port && o->host_key == r->url.host_len &&
-         !memcmp(o->key, r->url.host, r->url.host_len) && !o->is_ipv6;
+         !memcmp(o->key, r->url.host, r->url.host_len) && !o->is_ipv6 &&
+         o->is_https == r->url.is_https && (!o->is_https || o->insecure == r->insecure);
 }
 
 /* The origin of the request, made if needed. NULL: the exchange has failed. */
@@ -287,7 +292,9 @@ void client_pool_submit(ClientPool *pool, ClientExchange *x) {
 /* --- life --- */
 
 static void drop_pool(ClientPool *pool) {
-  if (pool->freed && pool->expiry_closed) free(pool);
+  if (!pool->freed || !pool->expiry_closed) return;
+  client_tls_free(&pool->tls);
+  free(pool);
 }
 
 static void on_expiry_closed(uv_handle_t *handle) {
@@ -377,6 +384,7 @@ void client_pools_free(ClientPools *client) {
   if (client->delivering) client_exchange_free(client->delivering);
   buffer_free(&client->piece);
   buffer_free(&client->head);
+  free(client->plain_buffer);
   free(client->read_buffer);
   free(client);
 }

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "core/runtime.h"
 #include "http/client/client_poll.h"
+#include "http/client/client_tls.h"
 #include "http/http_url.h"
 #include "net/dial.h"
 #include "net/memory_end.h"
@@ -15,6 +16,8 @@ typedef struct ClientPools ClientPools;
 typedef struct ClientPool ClientPool;
 typedef struct ClientOrigin ClientOrigin;
 typedef struct ClientExchange ClientExchange;
+
+enum { CLIENT_READ_BUFFER = 64 * 1024 };
 
 /* The default header lines of every request, after Host; the request's own lines replace them. */
 #define CLIENT_USER_AGENT "User-Agent: moonloop/" ML_VERSION "\r\n"
@@ -39,6 +42,7 @@ struct ClientPools {
   ClientDeadlines deadlines;
   ClientPoll poll;            /* of the connections */
   Buffer head;                /* of a request, while it is sent */
+  char *plain_buffer;         /* the same for what is decrypted */
   char *read_buffer;          /* the buffer that every connection reads into; made on first use */
   Buffer piece;               /* of a body, on its way to Lua */
   ClientExchange *delivering; /* its results are being pushed: left here if memory ran out */
@@ -61,8 +65,9 @@ struct ClientOrigin {
   size_t rest_lines; /* bytes of it that are the request's own */
   unsigned rest_flags;
   size_t key_len, host_key; /* bytes of the host in lower case, which come first */
-  bool is_ipv6;
-  char key[]; /* followed by the strings above */
+  bool is_ipv6, is_https;
+  bool insecure; /* whoever the server is */
+  char key[];    /* followed by the strings above */
 };
 
 enum { CLIENT_BUCKETS = 64 };
@@ -71,6 +76,7 @@ struct ClientPool {
   ClientPools *client;
   ClientPool *next, **link;
   unsigned max_connections, max_per_origin;
+  ClientTls tls;
   MemoryPort *port; /* what all connections are made to, instead of the hosts; or NULL */
   uint64_t idle_ms;
   unsigned connections;

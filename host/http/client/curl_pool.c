@@ -328,6 +328,9 @@ static void pool_release(CurlPool *pool) {
   free((char *)pool->options.http_proxy);
   free((char *)pool->options.https_proxy);
   free((char *)pool->options.no_proxy);
+  free((char *)pool->options.ca);
+  free((char *)pool->options.cert);
+  free((char *)pool->options.key);
   free(pool->sockets);
   free(pool);
 }
@@ -343,6 +346,9 @@ CurlPool *curl_pool_new(CurlPools *client, const CurlPoolOptions *options) {
   bool copied = copy_text(&pool->options.http_proxy, options->http_proxy);
   copied &= copy_text(&pool->options.https_proxy, options->https_proxy);
   copied &= copy_text(&pool->options.no_proxy, options->no_proxy);
+  copied &= copy_text(&pool->options.ca, options->ca);
+  copied &= copy_text(&pool->options.cert, options->cert);
+  copied &= copy_text(&pool->options.key, options->key);
   if (copied) pool->multi = curl->multi_init();
   if (pool->multi && options->cookies && !(pool->share = curl->share_init())) {
     curl->multi_cleanup(pool->multi);
@@ -379,6 +385,17 @@ void curl_pool_free(CurlPool *pool) {
   pool_release(pool);
 }
 
+/* A file of the options, which may be its text. */
+static void set_file(const CurlLibrary *curl, CURL *easy, CURLoption path, CURLoption blob,
+                     const char *value) {
+  if (!value) return;
+  struct curl_blob text = {(char *)(uintptr_t)value, strlen(value), CURL_BLOB_COPY};
+  if (strstr(value, "-----BEGIN"))
+    curl->easy_setopt(easy, blob, &text);
+  else
+    curl->easy_setopt(easy, path, value);
+}
+
 void curl_pool_prepare(CurlPool *pool, CURL *easy, bool https) {
   const CurlLibrary *curl = pool->client->curl;
   const CurlPoolOptions *o = &pool->options;
@@ -392,6 +409,11 @@ void curl_pool_prepare(CurlPool *pool, CURL *easy, bool https) {
   if (!o->idle) SET(FORBID_REUSE, 1L); /* curl treats an age of 0 as no limit */
   SET(PROXY, proxy ? proxy : "");      /* curl must not read the environment */
   SET(NOPROXY, o->no_proxy ? o->no_proxy : "");
+  if (https) {
+    set_file(curl, easy, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, o->ca);
+    set_file(curl, easy, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB, o->cert);
+    set_file(curl, easy, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, o->key ? o->key : o->cert);
+  }
   if (pool->share) {
     SET(SHARE, pool->share);
     SET(COOKIEFILE, "");

@@ -19,9 +19,10 @@ typedef struct CurlPoolOptions {
   long max_per_origin;  /* to one scheme, host and port; 0: no separate limit */
   long idle;            /* seconds after which a kept connection is not used again */
   const char *http_proxy,
-      *https_proxy;     /* URL of the proxy for https:// or http:// URLs; NULL: none */
-  const char *no_proxy; /* hosts that are reached directly, in curl's notation */
-  bool cookies;         /* keep the cookies of responses, and send them back */
+      *https_proxy;            /* URL of the proxy for https:// or http:// URLs; NULL: none */
+  const char *ca, *cert, *key; /* paths of PEM files, or PEM texts; or NULL */
+  const char *no_proxy;        /* hosts that are reached directly, in curl's notation */
+  bool cookies;                /* keep the cookies of responses, and send them back */
 } CurlPoolOptions;
 
 struct CurlPools {

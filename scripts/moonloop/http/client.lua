@@ -131,7 +131,7 @@ Client.__close = Client.close
 local options = {
   base_url = true, headers = true, timeout = true, max_connections = true, max_per_origin = true, idle = true,
   retries = true, auth = true, cookies = true, proxy = true, unix_socket = true, hooks = true, verify = true,
-  follow_redirects = true, max_body = true,
+  follow_redirects = true, max_body = true, ca = true, cert = true, key = true, http2 = true,
 }
 
 --- The functions of the hook `name` as a list. The option is one function, a list of them, or nil.
@@ -185,6 +185,10 @@ function M.new(opts, transport)
     verify = arguments.boolean("verify", opts.verify, true),
     follow = arguments.boolean("follow_redirects", opts.follow_redirects, true),
     max_body = arguments.limit("max_body", opts.max_body),
+    ca = arguments.typed("ca", opts.ca, "string"),
+    cert = arguments.typed("cert", opts.cert, "string"),
+    key = arguments.typed("key", opts.key, "string"),
+    http2 = arguments.boolean("http2", opts.http2, false),
     transport = transport,
   }, Client)
 end

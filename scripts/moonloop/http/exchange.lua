@@ -22,15 +22,17 @@ function M.open(client)
     http_proxy = proxies.http,
     https_proxy = proxies.https,
     no_proxy = proxies.except,
+    ca = client.ca,
+    cert = client.cert,
+    key = client.key,
   }
-  client.uses_core = not client.cookies and not proxies.http
+  client.core_http = not client.cookies and not proxies.http
+  client.core_https = not client.cookies and not proxies.https and not client.http2
   client.opened = true
 end
 
---- The client's pool of the built-in engine, or nil if libcurl handles its http:// URLs too.
+--- The client's pool of the built-in engine.
 function M.core_pool(client)
-  if not client.opened then M.open(client) end
-  if not client.uses_core then return nil end
   local pool = client.core_pool
   if not pool then
     pool = core.pool(client.pool_options)
@@ -39,15 +41,16 @@ function M.core_pool(client)
   return pool
 end
 
---- The engine for the URL, and the client's pool of it. libcurl is used for TLS, proxies and cookies,
+--- The engine for the URL, and the client's pool of it. libcurl is used for HTTP/2, proxies and cookies,
 -- the built-in engine for the rest.
 local function engine_of(client, url)
   local transport = client.transport
   if transport then return core, transport.pool end
-  local pool = url:find("^[Hh][Tt][Tt][Pp]:") and M.core_pool(client)
-  if pool then return core, pool end
   if not client.opened then M.open(client) end
-  pool = client.curl_pool
+  local is_core
+  if url:find("^[Hh][Tt][Tt][Pp][Ss]:") then is_core = client.core_https else is_core = client.core_http end
+  if is_core then return core, M.core_pool(client) end
+  local pool = client.curl_pool
   if not pool then
     pool = curl.pool(client.pool_options)
     client.curl_pool = pool
@@ -99,10 +102,11 @@ end
 function M.bare(client)
   local base = client.base_url
   if client.transport or client.retries or client.auth or client.hooks then return false end
-  if base and base:sub(1, 7) ~= "http://" then return false end
-  local pool = M.core_pool(client)
-  return pool and core.bare(pool, base, fields.lines(client.fields), client.timeout,
-    client.max_body or requests.DEFAULT_MAX_BODY, client.unix_socket) or false
+  if base and not base:find("^https?://") then return false end
+  if not client.opened then M.open(client) end
+  if not client.core_http or not client.core_https then return false end
+  return core.bare(M.core_pool(client), base, fields.lines(client.fields), client.timeout,
+    client.max_body or requests.DEFAULT_MAX_BODY, client.unix_socket, client.verify)
 end
 
 --- send_bare(client, method, url): a short path of `send`; see bindings/http/client_bare.c.

@@ -1,0 +1,36 @@
+#include "http/client/client_tls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool copy(char **to, const char *text) {
+  *to = text ? strdup(text) : NULL;
+  return *to || !text;
+}
+
+bool client_tls_set(ClientTls *tls, const char *ca, const char *cert, const char *key) {
+  return copy(&tls->ca, ca) && copy(&tls->cert, cert) && copy(&tls->key, key);
+}
+
+TlsContext *client_tls_context(ClientTls *tls, bool insecure, char error[static TLS_ERROR_MAX]) {
+  static const char *const alpn[] = {"http/1.1"};
+  TlsPair pair = {tls->cert, tls->key};
+  TlsOptions options = {.pairs = &pair,
+                        .n_pairs = tls->cert ? 1 : 0,
+                        .ca = tls->ca,
+                        .verify = insecure ? TLS_VERIFY_NONE : TLS_VERIFY_REQUIRED,
+                        .alpn = alpn,
+                        .n_alpn = 1};
+  TlsContext **context = &tls->contexts[insecure];
+  if (!*context) *context = tls_context_new(&options, error);
+  return *context;
+}
+
+void client_tls_free(ClientTls *tls) {
+  tls_context_release(tls->contexts[0]);
+  tls_context_release(tls->contexts[1]);
+  free(tls->ca);
+  free(tls->cert);
+  free(tls->key);
+  *tls = (ClientTls){0};
+}
