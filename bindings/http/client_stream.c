@@ -124,12 +124,19 @@ static int read_finish(lua_State *L, Task *task, void *op);
 static const WaitType read_wait = {
     .name = "http body", .cancel = wait_cancel, .finish = read_finish, .describe = describe_read};
 
+/* What has come before the exchange failed. False: nothing is left. */
+static bool take_rest(ClientExchange *x, Buffer *piece) {
+  return client_response_waiting(&x->response) &&
+         client_response_take(&x->response, piece, MAX_PIECE) && piece->len;
+}
+
 static int read_finish(lua_State *L, Task *task, void *op) {
   Handle *h = op;
   ClientExchange *x = h->x;
   Buffer *piece = &x->client->piece;
   piece->len = 0;
-  if (x->error_kind || !client_exchange_take(x, piece, MAX_PIECE)) return client_push_error(L, x);
+  bool is_taken = x->error_kind ? take_rest(x, piece) : client_exchange_take(x, piece, MAX_PIECE);
+  if (!is_taken) return client_push_error(L, x);
   if (piece->len) {
     lua_pushlstring(L, piece->data, piece->len);
     return wait_spared(L, 1, wait_cost(piece->len));

@@ -2,10 +2,69 @@
 local ml = require "moonloop"
 local rawtcp = require("spec.support").rawtcp
 local assert = require "luassert"
+local busted = require "busted"
+local tls = require "spec.support.tls"
+local before_each, after_each, setup, teardown, pending =
+  busted.before_each, busted.after_each, busted.setup, busted.teardown, busted.pending
 
 local M = {}
 
 local servers = {}
+
+-- With this set, `serve` makes servers of https: a folder of spec.support.tls with the pair "server".
+local certificates
+
+--- A connection of ml.net with TLS, with what rawtcp's have.
+local Secure = {}
+Secure.__index = Secure
+
+local function came(text, err)
+  if text and text ~= "" then return text end
+  return nil, err and (err.code == "TIMEOUT" and "timeout" or err.code) or "closed", ""
+end
+
+function Secure:receive(what, seconds)
+  self.conn.timeout = seconds or 60
+  if what == nil then return came(self.conn:read_some()) end
+  if type(what) == "number" then
+    local text, err = self.conn:read(what)
+    if text and #text < what then return nil, "closed", text end
+    return came(text, err)
+  end
+  if what == "*a" then return self.conn:read("a") or "" end
+  local text, err = self.conn:read_until(what, 1 << 30)
+  if text and text:sub(-#what) ~= what then return nil, "closed", text end
+  return came(text, err)
+end
+
+function Secure:send(text)
+  self.conn.timeout = 60
+  return self.conn:write(text) ~= nil
+end
+
+function Secure:shutdown() return self.conn:shutdown() end
+
+function Secure:close() self.conn:close() end
+
+Secure.reset = Secure.close
+Secure.__close = Secure.close
+
+--- The same as M.serve, with TLS.
+local function serve_tls(talk)
+  local server = { connections = 0, open = 0 }
+  local group = certificates.server
+  server.net = assert(ml.net.listen("127.0.0.1", 0, { tls = { cert = group.cert, key = group.key } }, function(conn)
+    server.connections = server.connections + 1
+    server.open = server.open + 1
+    local _ <close> = setmetatable({}, { __close = function() server.open = server.open - 1 end })
+    talk(setmetatable({ conn = conn }, Secure), server.connections)
+  end))
+  local _, port = server.net:address()
+  server.listener = { port = port }
+  server.url = "https://127.0.0.1:" .. port
+  servers[#servers + 1] = server
+  return server
+end
 
 --- Reads one request: its head, and its body, by Content-Length or in chunks. nil when the client has
 -- closed.
@@ -37,6 +96,7 @@ end
 --- A server whose connections are given to `talk(conn, n)`, each in a task of its own, and closed when
 -- that returns. It counts them: `connections` in all, `open` ones.
 function M.serve(talk)
+  if certificates then return serve_tls(talk) end
   local server = { listener = rawtcp.listen(), connections = 0, open = 0 }
   server.url = "http://127.0.0.1:" .. server.listener.port
   server.task = ml.spawn(function()
@@ -57,11 +117,18 @@ function M.serve(talk)
   return server
 end
 
+--- Do the servers speak TLS?
+function M.is_https() return certificates ~= nil end
+
 --- Stops all servers: for after_each.
 function M.stop()
   for _, server in ipairs(servers) do
-    server.task:cancel()
-    server.listener:close()
+    if server.net then
+      server.net:stop()
+    else
+      server.task:cancel()
+      server.listener:close()
+    end
   end
   servers = {}
 end
@@ -93,23 +160,52 @@ function M.assert_error(kind, code, result, err)
   return err
 end
 
---- Describes the same for both engines: `specs(http)` gets ml.http, whose http:// is the plain one, and
--- then its like with a client that keeps cookies, which is libcurl's.
-function M.on_both_engines(describe, name, specs)
-  describe(name, function() specs(ml.http) end)
-  local client = ml.http.client { cookies = true }
-  local curl = {
+--- The like of ml.http whose clients all have these options.
+local function with_options(options)
+  local client
+  local function own()
+    client = client or ml.http.client(options)
+    return client
+  end
+  local http = {
     client = function(opts)
-      local with = { cookies = true }
-      for key, value in pairs(opts or {}) do with[key] = value end
+      local with = {}
+      for _, from in ipairs { options, opts or {} } do
+        for key, value in pairs(from) do with[key] = value end
+      end
       return ml.http.client(with)
     end,
-    request = function(request) return client:request(request) end,
+    request = function(request) return own():request(request) end,
   }
   for _, verb in ipairs { "get", "post", "put", "patch", "delete", "head", "options" } do
-    curl[verb] = function(url, opts) return client[verb](client, url, opts) end
+    http[verb] = function(url, opts) return own()[verb](own(), url, opts) end
   end
-  describe(name .. ", libcurl,", function() specs(curl) end)
+  return http
+end
+
+--- Describes the same over https: `specs(http)` gets the like of ml.http that trusts the servers, which speak TLS.
+function M.over_https(describe, name, specs)
+  local options = {}
+  describe(name .. ", https,", function()
+    if not tls.is_there() then return pending "openssl is not installed" end
+    local folder
+    setup(function()
+      folder = tls.certificates { server = {} }
+      options.ca = folder.ca
+    end)
+    before_each(function() certificates = folder end)
+    after_each(function() certificates = nil end)
+    teardown(function() folder:close() end)
+    specs(with_options(options))
+  end)
+end
+
+--- Describes the same for both engines: `specs(http)` gets ml.http, whose engine is our own, and then its like
+-- with a client that keeps cookies, which is libcurl's. With `https`, our own engine is shown over https as well.
+function M.on_both_engines(describe, name, specs, https)
+  describe(name, function() specs(ml.http) end)
+  if https then M.over_https(describe, name, specs) end
+  describe(name .. ", libcurl,", function() specs(with_options { cookies = true }) end)
 end
 
 return M

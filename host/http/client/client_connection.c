@@ -405,6 +405,11 @@ bool client_connection_new(ClientOrigin *origin, ClientExchange *x) {
       client_connection_start(c);
     return true;
   }
+  char error[TLS_ERROR_MAX];
+  if (origin->is_https && !client_tls_context(&pool->tls, origin->insecure, error)) {
+    client_exchange_fail(x, "tls", "CURLE_SSL_CERTPROBLEM", "%s", error);
+    return true;
+  }
   int result = dial_start(pool->client->rt, &origin->endpoint, on_dialed, c, &c->dial);
   if (result != DIALING) on_dialed(c, result);
   return true;

@@ -72,12 +72,7 @@ static bool shake_hands(ClientConnection *c) {
 void client_connection_open_tls(ClientConnection *c) {
   ClientOrigin *o = c->origin;
   ClientPools *client = client_of(c);
-  char error[TLS_ERROR_MAX];
-  TlsContext *context = client_tls_context(&o->pool->tls, o->insecure, error);
-  if (!context) {
-    client_exchange_fail(c->exchange, "tls", "CURLE_SSL_CERTPROBLEM", "%s", error);
-    return;
-  }
+  TlsContext *context = o->pool->tls.contexts[o->insecure]; /* made before the connection */
   if (!client->plain_buffer) client->plain_buffer = malloc(RECORD);
   c->tls = calloc(1, sizeof *c->tls);
   if (c->tls) c->tls->out = &c->out;

@@ -98,7 +98,7 @@ describe("the client over HTTP/2", function()
 
   before_each(function()
     app.state.waiting, app.state.left, app.state.go = 0, 0, ml.event()
-    client = ml.http.client()
+    client = ml.http.client { http2 = true }
   end)
 
   local function get(path, opts)

@@ -222,4 +222,4 @@ raw.on_both_engines(describe, "ml.http pools", function(http)
       assert.matches(pattern, message)
     end
   end)
-end)
+end, true)

@@ -174,4 +174,4 @@ raw.on_both_engines(describe, "ml.http retries", function(http)
       assert.is_false(pcall(http.client, { retries = retries }))
     end
   end)
-end)
+end, true)

@@ -517,4 +517,4 @@ raw.on_both_engines(describe, "ml.http streams", function(http)
       end)
     end
   end)
-end)
+end, true)
