@@ -109,17 +109,18 @@ raw.on_both_engines(describe, "ml.http retries", function(http)
 
   it("Retry-After is waited for, in seconds or as a date", function()
     local retry = require "moonloop.http.retry"
+    local now = math.ceil(ml.time.now()) -- which is not os.time() after hours of a virtual clock
     local plan = retry.plan(3)
     local function wait(value)
       return retry.wait(plan, { method = "GET" }, 1, { status = 503, headers = { ["retry-after"] = value } })
     end
     assert.equal(7, wait("7"))
-    local in_ten = wait(os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 10))
-    assert.is_true(in_ten > 0 and in_ten <= 10)
+    local in_ten = wait(os.date("!%a, %d %b %Y %H:%M:%S GMT", now + 10))
+    assert.is_true(in_ten >= 0 and in_ten <= 11)
     assert.is_true(wait("Sun, 06 Nov 1994 08:49:37 GMT") <= 0.1)
     assert.is_true(wait("soon") <= 0.1)
     assert.is_nil(wait("3600"))
-    assert.is_nil(wait(os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 3600)))
+    assert.is_nil(wait(os.date("!%a, %d %b %Y %H:%M:%S GMT", now + 3600)))
   end)
 
   it("a Retry-After that is too long returns the response", function()
