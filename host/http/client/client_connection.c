@@ -294,11 +294,13 @@ void client_connection_ready(ClientConnection *c, unsigned events) {
     if (!send_rest(c)) return;
     if (c->exchange) client_exchange_notify(c->exchange);
   }
-  if (!(events & ~(unsigned)EPOLLOUT)) return;
-  if (c->tls)
-    client_connection_read_tls(c);
-  else
-    read_all(c, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+  bool is_readable = events & ~(unsigned)EPOLLOUT;
+  if (c->tls) {
+    /* After a pause, what is left may be here and not in the system. */
+    if (is_readable || tls_session_has_input(c->tls)) client_connection_read_tls(c);
+    return;
+  }
+  if (is_readable) read_all(c, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
 }
 
 void client_connection_read_on(ClientConnection *c) {

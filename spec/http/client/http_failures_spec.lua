@@ -26,8 +26,8 @@ raw.on_both_engines(describe, "ml.http", function(http)
       local passes = 0
       local ticker = ml.spawn(function()
         while true do
-          ml.sleep(0)
           passes = passes + 1
+          ml.sleep(0)
         end
       end)
       http.get("http://nobody.invalid/")

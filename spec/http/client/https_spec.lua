@@ -23,6 +23,7 @@ describe("ml.http over https", function()
   local function serving(name, f, opts)
     local app = web.app { max_body = 32 << 20 }
     app:get("/", function() return "here" end)
+    app:get("/long", function() return ("z"):rep(4 << 20) end)
     app:post("/", function(req) return web.response { body = req.body } end)
     local pair = { cert = certs[name].cert, key = certs[name].key }
     for key, value in pairs(opts or {}) do pair[key] = value end
@@ -62,6 +63,18 @@ describe("ml.http over https", function()
       end }))
       for piece in res:chunks() do size = size + #piece end
       assert.equal(64 * 65536, size)
+    end)
+  end)
+
+  it("goes on with what has come already after a pause of its reader", function()
+    serving("server", function(url)
+      local c <close> = client { base_url = url }
+      local res, size = assert(c:get("/long", { stream = true })), 0
+      for piece in res:chunks() do
+        size = size + #piece
+        ml.sleep(0.001)
+      end
+      assert.equal(4 << 20, size)
     end)
   end)
 
