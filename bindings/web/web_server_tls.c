@@ -35,7 +35,8 @@ int web_server_tls_sockets(lua_State *L, WebServer *server, ServeSockets *socket
     return ml_error_return(L, "tls", NULL,
                            "an address with ,tls needs a certificate: the option tls");
   }
-  for (unsigned i = 0; i < sockets->n; i++) sockets->list[i].tls |= all && !any;
+  for (unsigned i = 0; i < sockets->n; i++)
+    sockets->list[i].tls |= all && !any && !sockets->list[i].redirects;
   return 0;
 }
 

@@ -78,6 +78,7 @@ static const char about_serve[] =
                           "supervisor; auto: one per core\n"
                           "  --reload                   replaces them when the code changes "
                           "(1 worker if no --workers)\n"
+                          "  --redirect-https PORT      sends clients of that port to https\n"
                           "  --user NAME                a user to go on as, when the sockets are "
                           "open\n"
                           "  --group NAME               a group, in place of the user's\n"

@@ -28,6 +28,17 @@ static const char *set_port(OptionReader *reader, const char *v) {
   return NULL;
 }
 
+static const char *set_redirect(OptionReader *reader, const char *v) {
+  char *end;
+  long port = strtol(v, &end, 10);
+  if (*end || port < 0 || port > 65535)
+    return option_wrong(reader, "serve: --redirect-https must be a port from 0 to 65535, not '%s'",
+                        v);
+  reader->request->where.redirect_port = (uint16_t)port;
+  reader->request->where.redirects = true;
+  return NULL;
+}
+
 /* The first address takes the place of that of --host and --port. */
 static const char *set_listen(OptionReader *reader, const char *v) {
   ServeWhere *where = &reader->request->where;
@@ -118,6 +129,7 @@ static const struct ServeOption {
     {"--host", set_host},
     {"--port", set_port},
     {"--listen", set_listen},
+    {"--redirect-https", set_redirect},
     {"--tls-cert", add_tls_cert},
     {"--tls-key", add_tls_key},
     {"--workers", set_workers},

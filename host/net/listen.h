@@ -7,11 +7,12 @@
 #include <uv.h>
 
 typedef struct ListenSocket {
-  int fd;        /* non-blocking and closed on exec; -1: none */
-  bool tls;      /* as its address says */
-  bool borrowed; /* it was open when this program started, and others go on with it */
-  char *file;    /* of a Unix socket that was bound here, until listen_close; or NULL */
-  dev_t device;  /* where `file` is what was made */
+  int fd;         /* non-blocking and closed on exec; -1: none */
+  bool tls;       /* as its address says */
+  bool redirects; /* clients are only sent to https */
+  bool borrowed;  /* it was open when this program started, and others go on with it */
+  char *file;     /* of a Unix socket that was bound here, until listen_close; or NULL */
+  dev_t device;   /* where `file` is what was made */
   ino_t inode;
 } ListenSocket;
 

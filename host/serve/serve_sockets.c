@@ -76,12 +76,31 @@ static bool add_all(ServeSockets *s, uv_loop_t *loop, const ServeWhere *where,
   return ok;
 }
 
+/* Adds the socket whose clients are sent to https: on the first address for TLS, or else the first
+   of all; on all addresses where there is no such. */
+static bool add_redirect(ServeSockets *s, uv_loop_t *loop, const ServeWhere *where,
+                         bool is_activated, char *wrong, size_t size) {
+  const ListenAddress *beside = NULL;
+  ListenAddress address;
+  for (unsigned i = 0; i < where->n && !is_activated; i++) {
+    const ListenAddress *one = &where->list[i];
+    if (one->kind == LISTEN_TCP && (!beside || (one->tls && !beside->tls))) beside = one;
+  }
+  listen_address_tcp(beside ? beside->name : "", where->redirect_port, &address);
+  if (!add_address(s, loop, &address, wrong, size)) return false;
+  s->list[s->n - 1].redirects = true;
+  return true;
+}
+
 bool serve_sockets_open(ServeSockets *s, uv_loop_t *loop, const ServeWhere *where, char *wrong,
                         size_t size) {
   Activation activation;
   activation_take(&activation);
   *s = (ServeSockets){.n = 0};
-  if (add_all(s, loop, where, &activation, wrong, size)) return true;
+  bool is_activated = activation.n && where->is_default;
+  if (add_all(s, loop, where, &activation, wrong, size) &&
+      (!where->redirects || add_redirect(s, loop, where, is_activated, wrong, size)))
+    return true;
   serve_sockets_close(s);
   return false;
 }
@@ -109,10 +128,14 @@ void serve_sockets_close(ServeSockets *s) {
   s->n = 0;
 }
 
-enum { LETTER_PLAIN = 'p', LETTER_TLS = 't' };
+enum { LETTER_PLAIN = 'p', LETTER_TLS = 't', LETTER_REDIRECTS = 'r' };
+
+static char letter_of(const ListenSocket *socket) {
+  return socket->redirects ? LETTER_REDIRECTS : socket->tls ? LETTER_TLS : LETTER_PLAIN;
+}
 
 void serve_sockets_letters(const ServeSockets *s, char *letters) {
-  for (unsigned i = 0; i < s->n; i++) *letters++ = s->list[i].tls ? LETTER_TLS : LETTER_PLAIN;
+  for (unsigned i = 0; i < s->n; i++) *letters++ = letter_of(&s->list[i]);
   *letters = 0;
 }
 
@@ -121,10 +144,12 @@ bool serve_sockets_inherit(ServeSockets *s, int first, const char *letters) {
   if (!*letters) return false;
   for (; *letters; letters++) {
     ListenSocket *socket = &s->list[s->n];
-    if (s->n == SERVE_SOCKETS_MAX || (*letters != LETTER_PLAIN && *letters != LETTER_TLS) ||
-        listen_borrow(first + (int)s->n, socket))
+    bool is_known =
+        *letters == LETTER_PLAIN || *letters == LETTER_TLS || *letters == LETTER_REDIRECTS;
+    if (s->n == SERVE_SOCKETS_MAX || !is_known || listen_borrow(first + (int)s->n, socket))
       return false;
     socket->tls = *letters == LETTER_TLS;
+    socket->redirects = *letters == LETTER_REDIRECTS;
     s->n++;
   }
   return true;

@@ -13,6 +13,8 @@ typedef struct ServeWhere {
   unsigned n;
   bool is_default; /* none of these options was given: sockets of systemd's come first */
   bool is_host;    /* --host or --port was given */
+  bool redirects;  /* --redirect-https, on this port of the first host in the list: */
+  uint16_t redirect_port;
 } ServeWhere;
 
 typedef struct ServeSockets {

@@ -2,6 +2,7 @@
 
 #include "core/runtime.h"
 #include "http/server/access_log.h"
+#include "http/server/http_redirect.h"
 #include "http/server/http_server.h"
 #include <stdio.h>
 
@@ -25,6 +26,11 @@ void http_answer_refuse(HttpConnection *c, int status, const char *detail) {
 void http_answer_without_route(HttpConnection *c) {
   char allow[80], headers[100];
   if (c->server->log) access_log_begin(c);
+  if (c->redirects && !c->request.no_path) {
+    http_redirect_answer(c);
+    if (c->server->log) access_log_end(c, 0);
+    return;
+  }
   if (c->request.no_path) { /* OPTIONS * is about the server as a whole: RFC 9110 section 9.3.7 */
     bool options = c->request.method == HTTP_OPTIONS;
     http_router_allow((1u << ROUTE_ANY) - 1, allow);

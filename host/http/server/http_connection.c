@@ -90,6 +90,11 @@ static void leave_root(HttpConnection *c) {
 
 static void find_route(HttpConnection *c) {
   const HttpRequest *r = &c->request;
+  if (c->redirects) {
+    c->match = (RouteMatch){0};
+    c->phase = PHASE_ADMITTED;
+    return;
+  }
   if (c->server->root_path_len) leave_root(c);
   http_router_find(c->server->router, route_method(r->method), http_request_head(r) + r->path.at,
                    r->path.len, r->path_escaped, &c->match);
@@ -514,7 +519,7 @@ static bool meet(HttpConnection *c) {
   return true;
 }
 
-void http_connection_open(HttpServer *server, int fd, bool secure, const ByteStreamPeer *peer) {
+void http_connection_open(HttpServer *server, int fd, HttpEntry entry, const ByteStreamPeer *peer) {
   HttpConnection *c = new_connection(server);
   if (!c) {
     close(fd);
@@ -527,7 +532,8 @@ void http_connection_open(HttpServer *server, int fd, bool secure, const ByteStr
     http_connection_close(c, false);
     return;
   }
-  if (!secure)
+  c->redirects = entry == HTTP_REDIRECTS;
+  if (entry != HTTP_SECURE)
     http_connection_set_deadline(c, server->limits.keep_alive);
   else if (byte_stream_secure(&c->bytes, server->tls, NULL))
     http_connection_close(c, false);

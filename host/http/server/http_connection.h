@@ -62,6 +62,13 @@ typedef struct HttpBody HttpBody;
 typedef struct HttpStream HttpStream;
 typedef struct HttpTail HttpTail;
 
+/* What a socket is for. */
+typedef enum HttpEntry {
+  HTTP_CLEAR,
+  HTTP_SECURE,   /* TLS */
+  HTTP_REDIRECTS /* http_redirect.h */
+} HttpEntry;
+
 typedef enum HttpPhase {
   PHASE_IDLE,      /* waits for a request */
   PHASE_IN_HEAD,   /* waiting for the rest of a head */
@@ -114,13 +121,14 @@ typedef struct HttpConnection {
   uint8_t in_a_row; /* requests started in this pass */
   uint32_t ended;   /* requests before the current one */
   bool due;         /* in the list of this pass */
+  bool redirects;   /* its requests are only sent to https */
   bool is_counted;  /* in server->clients, under http_connection_client */
   bool asked_peer;  /* the client was probed: http_connection_pass */
 } HttpConnection;
 
-/* Takes over an accepted socket, which speaks TLS if it is `secure`. On failure the socket is
+/* Takes over an accepted socket, whose clients came by that entry. On failure the socket is
    closed. `peer`: whose connection it is, as a proxy has said; NULL: the socket's peer's. */
-void http_connection_open(HttpServer *server, int fd, bool secure, const ByteStreamPeer *peer);
+void http_connection_open(HttpServer *server, int fd, HttpEntry entry, const ByteStreamPeer *peer);
 
 /* The same for an end of a pipe in memory, False, with the end left
    to the caller, if memory is out. */

@@ -15,7 +15,7 @@ typedef struct HttpPreface {
   struct HttpPreface *next, **link; /* in the server's list, until the handle is closed */
   uint64_t deadline;                /* loop milliseconds; 0: no limit, or it is over */
   int fd;                           /* -1: it is somebody else's */
-  bool secure;
+  HttpEntry entry;
   ByteStreamPeer peer;
   ProxyProtocol protocol;
 } HttpPreface;
@@ -58,7 +58,7 @@ static void begin(HttpPreface *p) {
   int fd = p->fd;
   uv_poll_stop(&p->poll);
   p->fd = -1;
-  http_connection_open(p->server, fd, p->secure,
+  http_connection_open(p->server, fd, p->entry,
                        p->protocol.has_source ? &p->protocol.source : NULL);
   close_preface(p);
 }
@@ -92,7 +92,7 @@ static bool is_believed(const HttpPreface *p) {
   return (!trust->n && !trust->unix_peers) || http_trust_has(trust, &p->peer);
 }
 
-void http_preface_open(HttpServer *server, int fd, bool secure) {
+void http_preface_open(HttpServer *server, int fd, HttpEntry entry) {
   HttpPreface *p = calloc(1, sizeof *p);
   socklen_t size = sizeof p->peer;
   if (!p || uv_poll_init_socket(&server->rt->loop, &p->poll, fd)) {
@@ -103,7 +103,7 @@ void http_preface_open(HttpServer *server, int fd, bool secure) {
   p->poll.data = p;
   p->server = server;
   p->fd = fd;
-  p->secure = secure;
+  p->entry = entry;
   p->next = server->prefaces;
   p->link = &server->prefaces;
   if (p->next) p->next->link = &p->next;

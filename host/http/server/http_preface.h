@@ -8,8 +8,8 @@
 
 /* Takes over an accepted socket, and opens a connection with it when the header is there. If there
    is none, it is malformed, or its sender is not to be believed, the socket is closed. The header
-   has `header_timeout`, from now on. `secure`: TLS follows it. */
-void http_preface_open(HttpServer *server, int fd, bool secure);
+   has `header_timeout`, from now on. `entry`: what follows it. */
+void http_preface_open(HttpServer *server, int fd, HttpEntry entry);
 
 /* Closes those whose time was over when events were last polled, at `polled_at` in loop
    milliseconds. */

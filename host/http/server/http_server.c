@@ -200,11 +200,13 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
       }
       return;
     }
-    bool secure = listener->socket.tls;
+    HttpEntry entry = listener->socket.redirects ? HTTP_REDIRECTS
+                      : listener->socket.tls     ? HTTP_SECURE
+                                                 : HTTP_CLEAR;
     if (server->proxy_protocol)
-      http_preface_open(server, fd, secure);
+      http_preface_open(server, fd, entry);
     else
-      http_connection_open(server, fd, secure, NULL);
+      http_connection_open(server, fd, entry, NULL);
     publish_connections(server);
     if (!server->sweep.place) set_sweep(server);
   }
@@ -260,6 +262,7 @@ static int open_listener(HttpServer *server, ListenSocket *socket, HttpListener 
   listener->poll.data = listener;
   http_unsent_limit(socket->fd); /* the connections inherit it */
   if (!server->port && port > 0) server->port = (uint16_t)port;
+  if (!server->https_port && port > 0 && socket->tls) server->https_port = (uint16_t)port;
   server->open_listeners++;
   *end = listener;
   return 0;

@@ -49,6 +49,7 @@ struct HttpServer {
   HttpListener *listeners; /* NULL: it does not accept, or not any more */
   unsigned open_listeners; /* handles that are not closed yet */
   uint16_t port;           /* of the first socket that has one, or 0 */
+  uint16_t https_port;     /* the same of those for TLS */
   bool stopping, is_stopped;
   bool closes_idle; /* stopping: idle connections are closed instead of answered once more */
 
