@@ -59,7 +59,9 @@ static bool join_url(lua_State *L, const Bare *bare, ClientRequest *request) {
 static bool push_url(lua_State *L, const Bare *bare) {
   size_t len;
   const char *target = lua_tolstring(L, AT_TARGET, &len);
-  if (len >= 8 && (!memcmp(target, "http://", 7) || !memcmp(target, "https://", 8))) {
+  bool is_private = bare->base && bare->lines_len; /* the lines are for the base's origin alone */
+  if (len >= 8 && !is_private &&
+      (!memcmp(target, "http://", 7) || !memcmp(target, "https://", 8))) {
     lua_pushvalue(L, AT_TARGET);
     return true;
   }

@@ -75,6 +75,7 @@ function M.follow(request, res)
     if url.credentials(target) == "" then target = url.with_credentials(target, url.credentials(request.url)) end
   else
     for _, name in ipairs(credentials) do following.fields[name] = nil end
+    for _, name in ipairs(request.private or {}) do following.fields[name] = nil end
   end
   following.url = target
   if becomes_get(res.status, request.method) then

@@ -22,7 +22,8 @@ local options = {
 }
 
 --- The fields of a request whose body has the type `content_type` (or nil). The request's own fields
--- take precedence over the client's, and those over what the body implies.
+-- take precedence over the client's, and those over what the body implies. The second result lists the names of the
+-- client's that are for the origin of its base_url alone, or is nil.
 local function collect(client, target, opts, content_type)
   local own = fields.collect(opts.headers, {})
   if opts.auth ~= nil and own.authorization then
@@ -30,14 +31,21 @@ local function collect(client, target, opts, content_type)
   end
   local set = {}
   if content_type then set["content-type"] = { "Content-Type", content_type } end
-  for name, field in pairs(client.fields) do set[name] = field end
-  if opts.auth == nil and client.auth and client:trusts(target) then
+  local trusts, private = client:trusts(target), nil
+  for name, field in pairs(trusts and client.fields or {}) do
+    set[name] = field
+    if client.base_url and not own[name] then
+      private = private or {}
+      private[#private + 1] = name
+    end
+  end
+  if opts.auth == nil and client.auth and trusts then
     set.authorization = { "Authorization", client.auth }
   elseif opts.auth then
     set.authorization = { "Authorization", auth.value(opts.auth) }
   end
   for name, field in pairs(own) do set[name] = field end
-  return set
+  return set, private
 end
 
 --- Makes the request of `method` for `target` with the options `opts`; the names in `more` are allowed
@@ -51,7 +59,7 @@ function M.make(client, method, target, opts, more)
   local text, source, content_type, err = body.of(opts)
   if err then return nil, err end
   if (text or source) and method == "HEAD" then raise("a HEAD request has no body") end
-  local set = collect(client, target, opts, content_type)
+  local set, private = collect(client, target, opts, content_type)
   local length = fields.take_length(set, source)
   if length then source.length = length end
   local stream = arguments.boolean("stream", opts.stream, false)
@@ -61,6 +69,7 @@ function M.make(client, method, target, opts, more)
     method = method,
     url = target,
     fields = set,
+    private = private,
     body = text,
     source = source,
     timeout = arguments.limit("timeout", opts.timeout, client.timeout),

@@ -42,6 +42,23 @@ describe("ml.http auth", function()
     assert.is_nil(authorization(client, client, other.url))
   end)
 
+  it("a client's headers are for the origin of its base_url only, also after a redirect", function()
+    local other = serve_echo()
+    local server = raw.serve(raw.answering(function(head, body)
+      if not head:find("^GET /away ") then return raw.ok(head .. body) end
+      return "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " .. other.url .. "\r\n\r\n"
+    end))
+    local client = http.client { base_url = server.url, headers = { ["X-Key"] = "secret" } }
+    local function key(...) return header(assert(client:get(...)).body, "X-Key") end
+    assert.equal("secret", key "/x")
+    assert.equal("secret", key(server.url .. "/y"))
+    assert.is_nil(key(other.url))
+    assert.is_nil(key "/away")
+    assert.equal("mine", key(other.url, { headers = { ["X-Key"] = "mine" } }))
+    local free = http.client { headers = { ["X-Key"] = "secret" } }
+    assert.equal("secret", header(assert(free:get(other.url)).body, "X-Key"))
+  end)
+
   it("a value that cannot be sent is an argument error", function()
     for pattern, auth in pairs {
       ["not a valid bearer token"] = "a b", ["{user, password} or a token"] = 5, ["must be strings"] = { "a" },
