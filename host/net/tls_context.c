@@ -214,7 +214,6 @@ static bool use_authorities(const Making *m, SSL_CTX *ssl, const TlsOptions *o) 
    2: here it is, and the ticket should be replaced; 0: there is none; -1: failed. */
 static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                       EVP_MAC_CTX *mac, int encrypts) {
-  (void)ssl;
   const char *error;
   const TlsLibrary *lib = tls_library(&error);
   int is_old = 0;
@@ -236,7 +235,9 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
                       : lib->EVP_DecryptInit_ex(cipher, aes, NULL, key->cipher, iv));
   lib->EVP_CIPHER_free(aes);
   explicit_bzero(secret, sizeof secret);
-  return !ok ? -1 : is_old ? 2 : 1;
+  /* In TLS 1.3 a client uses a ticket once (RFC 8446 appendix C.4). */
+  bool replace = is_old || lib->SSL_version(ssl) >= TLS1_3_VERSION;
+  return !ok ? -1 : replace ? 2 : 1;
 }
 
 /* A session is resumed only under the same rules: the authorities are part of its name. */

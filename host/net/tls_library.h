@@ -94,6 +94,7 @@
   X(SSL_set_ex_data)                                                                               \
   X(SSL_set_verify)                                                                                \
   X(SSL_shutdown)                                                                                  \
+  X(SSL_version)                                                                                   \
   X(SSL_write)                                                                                     \
   X(TLS_client_method)                                                                             \
   X(TLS_server_method)                                                                             \

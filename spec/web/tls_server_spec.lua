@@ -113,6 +113,11 @@ describe("a server with TLS", function()
         local session <close> = folders.file ""
         assert.matches("\nNew, ", tls.get(port, "/", version, "-sess_out", session.path))
         assert.matches("\nReused, ", tls.get(port, "/", version, "-sess_in", session.path))
+        if version == "-tls1_3" then -- with a new ticket each time
+          local second <close> = folders.file ""
+          tls.get(port, "/", version, "-sess_in", session.path, "-sess_out", second.path)
+          assert.matches("\nReused, ", tls.get(port, "/", version, "-sess_in", second.path))
+        end
         assert.is_true(server:read_certificates())
         assert.matches("\nReused, ", tls.get(port, "/", version, "-sess_in", session.path))
       end
