@@ -19,10 +19,13 @@ local function report_code(file)
   end)
 end
 
+local status -- what the service manager knows of this process
+
 local function say_where(file, addresses, version)
   local last = table.remove(addresses)
   local shown = #addresses > 0 and table.concat(addresses, ", ") .. " and " .. last or last
-  service.ready(("serving %s on %s"):format(file, shown))
+  status = ("serving %s on %s"):format(file, shown)
+  service.ready(status)
   io.stdout:write("moonloop ", version, ": serving ", file, " on ", shown, " (Ctrl-C stops)\n")
   io.stdout:flush()
 end
@@ -55,7 +58,9 @@ local function merge_tls(app, opts)
 end
 
 local function read_certificates(server)
+  service.reloading()
   local ok, err = server:read_certificates()
+  if status then service.ready(status) end
   if ok then
     signals.say "moonloop: the certificates have been read again\n"
   elseif err then
