@@ -8,8 +8,8 @@
 enum { ACTIVATION_FIRST = 3 };
 
 typedef struct Activation {
-  unsigned n;        /* how many; 0: none */
-  const char *names; /* "http:https", or NULL; in memory that is never freed */
+  unsigned n;  /* how many; 0: none */
+  char *names; /* "http:https", or NULL; the caller frees it */
 } Activation;
 
 /* Reads the variables and takes them out of the environment, so that no program which is started

@@ -3,6 +3,7 @@
 #include "serve/activation.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What is wrong with a socket at `where`. */
@@ -98,9 +99,10 @@ bool serve_sockets_open(ServeSockets *s, uv_loop_t *loop, const ServeWhere *wher
   activation_take(&activation);
   *s = (ServeSockets){.n = 0};
   bool is_activated = activation.n && where->is_default;
-  if (add_all(s, loop, where, &activation, wrong, size) &&
-      (!where->redirects || add_redirect(s, loop, where, is_activated, wrong, size)))
-    return true;
+  bool ok = add_all(s, loop, where, &activation, wrong, size) &&
+            (!where->redirects || add_redirect(s, loop, where, is_activated, wrong, size));
+  free(activation.names);
+  if (ok) return true;
   serve_sockets_close(s);
   return false;
 }
