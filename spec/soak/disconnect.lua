@@ -150,7 +150,7 @@ end
 
 --- Waits until `f()` gives `wanted`; returns what it gives in the end.
 local function settle(wanted, f)
-  local stop = ml.now() + 100
+  local stop = ml.now() + 10
   local value = f()
   while value ~= wanted and ml.now() < stop do
     ml.sleep(0.01)
