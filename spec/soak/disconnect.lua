@@ -194,7 +194,7 @@ function soak.run(requests, clients, seed)
       end
     end
     ml.gather(list)
-    settle(0, function() return server.connections end)
+    settle(0, function() return counts.begun - counts.ended end) -- connections of the client stay open
     collectgarbage()
     collectgarbage()
   end
