@@ -5,6 +5,9 @@
 #include <lauxlib.h>
 #include <string.h>
 
+/* Where that table has the limit of values, among the names. */
+enum { MAX_VALUES = 1 };
+
 /* Copies the table on the top without its metatable, and without what is under other keys than
    names: that is the host's. */
 static void flatten(lua_State *L) {
@@ -54,6 +57,8 @@ static int l_request_pack(lua_State *L) {
     }
   }
   lua_settop(L, 2);
+  lua_pushinteger(L, (lua_Integer)((WebRequest *)lua_touserdata(L, 1))->max_values);
+  lua_rawseti(L, 2, MAX_VALUES);
   return 1;
 }
 
@@ -62,6 +67,11 @@ static int l_request_unpack(lua_State *L) {
   WebRequest *req = lua_newuserdatauv(L, sizeof *req, VALUES);
   memset(req, 0, sizeof *req);
   luaL_setmetatable(L, WEB_REQUEST);
+  lua_rawgeti(L, 1, MAX_VALUES);
+  req->max_values = (uint64_t)lua_tointeger(L, -1);
+  lua_pushnil(L);
+  lua_rawseti(L, 1, MAX_VALUES);
+  lua_settop(L, 2);
   if (lua_getfield(L, 1, "headers") == LUA_TTABLE) web_request_set_headers_metatable(L);
   if (lua_getfield(L, 1, "client") == LUA_TTABLE) web_request_set_client_metatable(L);
   lua_settop(L, 2);

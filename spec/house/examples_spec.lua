@@ -168,7 +168,7 @@ At five?
     end
     local answer = ml.json.decode(ask("ann", "GET /"))
     assert.same({ "ann", 0 }, { answer.name, answer.notes })
-    assert.is_true(ml.time.parse(answer.valid_until) > ml.time.now())
+    assert.is_true(ml.time.parse(answer.valid_until) > os.time()) -- ml.time may be ahead of the machine
     assert.equal('{"id":1}', ask("ann", "POST /notes", "tea"))
     assert.matches("ben may only read", ask("ben", "POST /notes", "tea"))
     assert.matches("eve has nothing to do here", ask("eve", "GET /"))

@@ -162,7 +162,7 @@ describe("serve --listen", function()
 
   it("says what is wrong with a socket", function()
     for options, message in pairs {
-      ["--listen fd:77"] = "fd:77: bad file descriptor",
+      ["--listen fd:99999"] = "fd:99999: bad file descriptor",
       ["--listen fd:2"] = "fd:2: it is not a socket",
       ["--listen fd:web"] = "fd:web: systemd has passed no socket of that name",
       ["--listen unix:app.lua"] = "unix:app.lua: the file exists, and is not a socket",
