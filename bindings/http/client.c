@@ -13,7 +13,11 @@
      Takes no more requests: idle connections are closed at once, the others after their requests,
      or with `abort`, which makes these fail, at once as well.
 
-   request(pool, method, url, lines, body, timeout, max_body, stream, unix_path, verify)
+   place(method, url) -> url, host, port | nil, err
+     Where `request` would connect to: the URL in its normal form, without user and password; its
+     host, of which the zone of an address is behind a "%"; its port.
+
+   request(pool, method, url, lines, body, timeout, max_body, stream, unix_path, verify, addresses)
      -> status, body, head, url | nil, err
      Suspends until the whole response has arrived, or with `stream` its head.
        method     in capitals, a token
@@ -30,6 +34,8 @@
        stream     true: `body` is a reader
        unix_path  of the socket to connect to, or nil; the Host header is still the URL's
        verify     false: the server may be anybody
+       addresses  to connect to, each with a line feed after it, or nil: the host is looked up. A
+                  kept connection is used for the same list of them alone
      Returns
        status     an integer from 200 on
        body       the decoded body, or the reader
@@ -40,17 +46,18 @@
    URL. If a kept connection turns out to be closed before any byte of a response came, it is
    replaced once, for idempotent methods.
 
-   begin(pool, method, url, lines, length, timeout, unix_path, verify) -> upload | nil, err
-     Sends the head of a request whose body follows in pieces: `length` bytes, or chunked if that is
-     nil. Suspends until there is a connection. `timeout` bounds each wait.
-   upload:write(chunk) -> true | false | nil, err
-     Suspends while more than 64 kB are unsent. false: the response has already come, the rest of
-     the body is not wanted, and `response` returns it. More than `length` bytes raise.
-   upload:response(max_body, stream) -> as `request`
-     Ends the body and waits for the response. Fewer than `length` bytes raise, unless the response
-     has already come. The upload is then over.
-   upload:close()
-     Ends the exchange if it is not over. Also __gc and __close.
+   public_only(address) -> boolean
+     Can any host on the internet have this address? Not those of this machine and of private
+     networks, and others that lead there: see http/client/public_address.h.
+
+   begin(pool, method, url, lines, length, timeout, unix_path, verify, addresses) -> upload | nil,
+   err Sends the head of a request whose body follows in pieces: `length` bytes, or chunked if that
+   is nil. Suspends until there is a connection. `timeout` bounds each wait. upload:write(chunk) ->
+   true | false | nil, err Suspends while more than 64 kB are unsent. false: the response has
+   already come, the rest of the body is not wanted, and `response` returns it. More than `length`
+   bytes raise. upload:response(max_body, stream) -> as `request` Ends the body and waits for the
+   response. Fewer than `length` bytes raise, unless the response has already come. The upload is
+   then over. upload:close() Ends the exchange if it is not over. Also __gc and __close.
 
    reader:read() -> chunk | nil | nil, err
      The next piece of the body, never empty, at most 64 kB; nil at its end. Suspends until there is
@@ -62,6 +69,7 @@
 #include "bindings/http/client.h"
 #include "bindings/class.h"
 #include "bindings/http/open.h"
+#include "http/client/public_address.h"
 #include <lauxlib.h>
 #include <math.h>
 #include <string.h>
@@ -178,12 +186,13 @@ int client_start_arguments(lua_State *L, ClientRequest *request, int unix_path, 
   request->lines = luaL_optlstring(L, 4, "", &request->lines_len);
   request->unix_path = luaL_optstring(L, unix_path, NULL);
   request->insecure = lua_isboolean(L, unix_path + 1) && !lua_toboolean(L, unix_path + 1);
+  request->addresses = luaL_optstring(L, unix_path + 2, NULL);
   return client_start(L, pool, 3, request, timeout, max_body, by_pieces, x);
 }
 
 static int l_request(lua_State *L) {
   size_t body_len = 0;
-  lua_settop(L, 10);
+  lua_settop(L, 11);
   ClientRequest request = {.body = luaL_optlstring(L, 5, NULL, &body_len)};
   request.body_len = body_len;
   double timeout = luaL_checknumber(L, 6);
@@ -198,6 +207,30 @@ static int l_request(lua_State *L) {
     return ml_wait_suspend(L, task, &request_wait, x);
   client_exchange_release(x);
   return luaL_error(L, "not enough memory");
+}
+
+/* place(method, url) -> url, host, port | nil, err */
+static int l_place(lua_State *L) {
+  ClientRequest request = {.method = luaL_checkstring(L, 1)};
+  int failed = client_check_url(L, 2, &request);
+  if (failed) return failed;
+  const HttpUrl *url = &request.url;
+  lua_pushvalue(L, 2);
+  lua_pushlstring(L, url->host, url->host_len);
+  if (url->is_ipv6) {
+    luaL_gsub(L, lua_tostring(L, -1), "%25", "%");
+    lua_remove(L, -2);
+  }
+  lua_pushinteger(L, url->port);
+  return 3;
+}
+
+/* public_only(address) -> may anybody on the internet have it? */
+static int l_public_only(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  lua_pushboolean(L, public_address(text, n));
+  return 1;
 }
 
 /* --- pools --- */
@@ -277,7 +310,11 @@ int luaopen_moonloop_http_core(lua_State *L) {
   class_make(L, POOL, pool_methods, l_pool_gc, NULL);
   client_stream_open(L);
 
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 7);
+  lua_pushcfunction(L, l_place);
+  lua_setfield(L, -2, "place");
+  lua_pushcfunction(L, l_public_only);
+  lua_setfield(L, -2, "public_only");
   lua_pushcfunction(L, l_request);
   lua_setfield(L, -2, "request");
   lua_pushcfunction(L, client_begin);

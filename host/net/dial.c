@@ -190,8 +190,32 @@ static void on_looked_up(void *data, int status, const struct addrinfo *found) {
   try_next(dial);
 }
 
+/* Takes the addresses of a text, of which each that is not an address is left out. */
+static void take_text(Dial *dial, const char *text) {
+  struct addrinfo found[MAX_ADDRESSES], *first = NULL, **last = &first;
+  Address addresses[MAX_ADDRESSES];
+  for (unsigned n = 0; *text && n < MAX_ADDRESSES;) {
+    char one[INET6_ADDRSTRLEN + UV_IF_NAMESIZE];
+    size_t len = strcspn(text, "\n");
+    Address *address = &addresses[n];
+    if (len < sizeof one) {
+      memcpy(one, text, len);
+      one[len] = 0;
+      bool is_v4 = !uv_ip4_addr(one, 0, &address->v4);
+      if (is_v4 || !uv_ip6_addr(one, 0, &address->v6)) {
+        found[n] = (struct addrinfo){.ai_family = is_v4 ? AF_INET : AF_INET6,
+                                     .ai_addr = &address->any,
+                                     .ai_addrlen = is_v4 ? sizeof address->v4 : sizeof address->v6};
+        *last = &found[n++];
+        last = &(*last)->ai_next;
+      }
+    }
+    text += len + (text[len] != 0);
+  }
+  take_addresses(dial, first);
+}
+
 static int look_up(Dial *dial, const DialEndpoint *endpoint) {
-  dial->port = endpoint->port;
   int error = lookup_start(dial->rt, endpoint->host, on_looked_up, dial, &dial->lookup);
   return error ? end(dial, error) : DIALING;
 }
@@ -214,18 +238,23 @@ static void on_deadline(Timer *timer) { end(container_of(timer, Dial, deadline),
 int dial_start(Runtime *rt, const DialEndpoint *endpoint, Dialed *done, void *data, Dial **out) {
   Dial *dial = calloc(1, sizeof *dial + MAX_ADDRESSES * sizeof(Address));
   if (!dial) return UV_ENOMEM;
-  *dial = (Dial){.rt = rt, .done = done, .data = data, .local = endpoint->local};
+  *dial = (Dial){
+      .rt = rt, .done = done, .data = data, .local = endpoint->local, .port = endpoint->port};
   double seconds = endpoint->seconds > 0 ? endpoint->seconds : DIAL_SECONDS;
   uint64_t due = timer_due(runtime_now(rt), seconds);
   int result = timer_set(&rt->timers, &dial->deadline, due, on_deadline);
   if (result) return end(dial, result);
-  result = known_address(endpoint, &dial->addresses[0]);
-  if (result == UV_ENAMETOOLONG) return end(dial, result);
-  if (result) {
-    result = look_up(dial, endpoint);
-  } else {
+  if (endpoint->addresses) {
+    take_text(dial, endpoint->addresses);
+    if (!dial->n) dial->error = UV_EADDRNOTAVAIL;
+    result = try_next(dial);
+  } else if (!(result = known_address(endpoint, &dial->addresses[0]))) {
     dial->n = 1;
     result = try_next(dial);
+  } else if (result == UV_ENAMETOOLONG) {
+    return end(dial, result);
+  } else {
+    result = look_up(dial, endpoint);
   }
   if (result != DIALING) return result;
   dial->returned = true;

@@ -15,6 +15,7 @@ typedef struct DialEndpoint {
   const char *host; /* a name or an address */
   uint16_t port;
   const char *unix_path;        /* or NULL; if set, the two fields above are ignored */
+  const char *addresses;        /* with a line feed after each, instead of the host's; or NULL */
   double seconds;               /* for the whole dial; 0: DIAL_SECONDS; HUGE_VAL: no limit */
   const struct sockaddr *local; /* of ours, without a port, that must live until then; or NULL */
 } DialEndpoint;

@@ -28,6 +28,7 @@ typedef struct ClientRequest {
   size_t lines_len;
   const char *credentials; /* value of the Authorization header, unless `lines` has one; or NULL */
   const char *unix_path;   /* or NULL */
+  const char *addresses;   /* of the host, see dial.h; NULL: it is looked up */
   bool insecure;           /* with https: whoever the server is */
   ClientFraming framing;
   const char *body; /* or NULL */

@@ -9,14 +9,26 @@
 
 /* --- origins --- */
 
-/* The key of an origin: the host in lower case, the port, the path of the socket. */
+enum { MOST_ADDRESSES = 1024 }; /* bytes of them as text */
+
+/* The key of an origin: the host in lower case, the port, the path of the socket or the addresses,
+   since a kept connection serves nobody to whom its address is not allowed. */
 typedef struct Key {
-  char text[HTTP_URL_MAX_HOST + 10 + 256];
+  char text[HTTP_URL_MAX_HOST + 11 + 256 + MOST_ADDRESSES];
   size_t len, host_len;
   uint32_t hash;
 } Key;
 
-/* False if the path is too long for a socket. */
+/* Adds a text with its end to a key. False if it has more than `most` bytes. */
+static bool key_add(char **out, const char *text, size_t most) {
+  size_t n = text ? strlen(text) + 1 : 0;
+  if (n > most) return false;
+  if (n) memcpy(*out, text, n);
+  *out += n;
+  return true;
+}
+
+/* False if a text is too long. */
 static bool key_make(Key *key, const ClientRequest *r) {
   char *out = key->text;
   uint32_t hash = 2166136261u;
@@ -32,12 +44,9 @@ static bool key_make(Key *key, const ClientRequest *r) {
   *out++ = r->url.is_ipv6;
   *out++ = r->url.is_https;
   *out++ = r->url.is_https && r->insecure;
-  if (r->unix_path) {
-    size_t n = strlen(r->unix_path);
-    if (n > 255) return false;
-    memcpy(out, r->unix_path, n + 1);
-    out += n + 1;
-  }
+  *out++ = r->addresses != NULL;
+  if (!key_add(&out, r->unix_path, 256) || !key_add(&out, r->addresses, MOST_ADDRESSES))
+    return false;
   key->len = (size_t)(out - key->text);
   key->hash = hash ^ r->url.port;
   return true;
@@ -60,9 +69,10 @@ static bool make_fields(Buffer *b, const ClientRequest *r) {
 static ClientOrigin *origin_new(ClientPool *pool, const Key *key, const ClientRequest *r) {
   Buffer fields = {0};
   size_t path = r->unix_path ? strlen(r->unix_path) + 1 : 0;
+  size_t addresses = r->addresses ? strlen(r->addresses) + 1 : 0;
   ClientOrigin *o = NULL;
   if (make_fields(&fields, r) && buffer_add(&fields, OTHER_FIELDS, sizeof OTHER_FIELDS - 1) &&
-      (o = malloc(sizeof *o + key->len + key->host_len + 1 + path + fields.len))) {
+      (o = malloc(sizeof *o + key->len + key->host_len + 1 + path + addresses + fields.len))) {
     *o = (ClientOrigin){.pool = pool,
                         .hash = key->hash,
                         .key_len = key->len,
@@ -85,6 +95,8 @@ static ClientOrigin *origin_new(ClientPool *pool, const Key *key, const ClientRe
     o->endpoint = (DialEndpoint){.host = host, .port = r->url.port};
     if (path) o->endpoint.unix_path = memcpy(at, r->unix_path, path);
     at += path;
+    if (addresses) o->endpoint.addresses = memcpy(at, r->addresses, addresses);
+    at += addresses;
     o->fields = memcpy(at, fields.data, fields.len);
     o->fields_len = fields.len;
     o->host_len = fields.len - (sizeof OTHER_FIELDS - 1);
@@ -105,8 +117,8 @@ static ClientOrigin *find_origin(ClientPool *pool, const Key *key) {
 
 /* Is the request for this origin? May be false even if it is. */
 static bool is_plainly_for(const ClientOrigin *o, const ClientRequest *r) {
-  return o && !r->unix_path && !o->endpoint.unix_path && !r->url.is_ipv6 &&
-         o->endpoint.port == r->url.port && o->host_key == r->url.host_len &&
+  return o && !r->unix_path && !o->endpoint.unix_path && !r->addresses && !o->endpoint.addresses &&
+         !r->url.is_ipv6 && o->endpoint.port == r->url.port && o->host_key == r->url.host_len &&
          !memcmp(o->key, r->url.host, r->url.host_len) && !o->is_ipv6 &&
          o->is_https == r->url.is_https && (!o->is_https || o->insecure == r->insecure);
 }

@@ -1,4 +1,5 @@
 --- Clients: options shared by many requests, and the path of a request through redirects and retries.
+local address = require "moonloop.http.address"
 local arguments = require "moonloop.http.arguments"
 local auth = require "moonloop.http.auth"
 local core = require "moonloop.core"
@@ -132,6 +133,7 @@ local options = {
   base_url = true, headers = true, timeout = true, max_connections = true, max_per_origin = true, idle = true,
   retries = true, auth = true, cookies = true, proxy = true, unix_socket = true, hooks = true, verify = true,
   follow_redirects = true, max_body = true, ca = true, cert = true, key = true, http2 = true,
+  allow_address = true,
 }
 
 --- The functions of the hook `name` as a list. The option is one function, a list of them, or nil.
@@ -189,6 +191,7 @@ function M.new(opts, transport)
     cert = arguments.typed("cert", opts.cert, "string"),
     key = arguments.typed("key", opts.key, "string"),
     http2 = arguments.boolean("http2", opts.http2, false),
+    allow_address = address.check(opts.allow_address, opts),
     transport = transport,
   }, Client)
 end

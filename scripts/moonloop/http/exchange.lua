@@ -1,9 +1,11 @@
 --- One request and one response: the engine that does it, and the client's hooks around it.
+local address = require "moonloop.http.address"
 local arguments = require "moonloop.http.arguments"
 local body = require "moonloop.http.body"
 local curl = require "moonloop.http.curl"
 local fields = require "moonloop.http.fields"
 local core = require "moonloop.http.core"
+local now = require "moonloop.core".now
 local proxy = require "moonloop.http.proxy"
 local requests = require "moonloop.http.request"
 local Response = require "moonloop.http.response"
@@ -59,9 +61,9 @@ local function engine_of(client, url)
 end
 
 --- Sends a request whose body comes in pieces. Returns what the engine's request returns.
-local function send_pieces(engine, pool, client, request, lines, timeout)
+local function send_pieces(engine, pool, client, request, lines, timeout, addresses)
   local upload <close>, err, id = engine.begin(pool, request.method, request.url, lines, request.source.length,
-    timeout, client.unix_socket, request.verify)
+    timeout, client.unix_socket, request.verify, addresses)
   if not upload then return nil, err, id end
   local sent, why
   sent, why, id = body.send(request.source, upload)
@@ -74,6 +76,14 @@ local function send(client, request, timeout)
   local engine, pool = engine_of(client, request.url)
   local transport = client.transport
   if transport then transport.prepare(request) end
+  local addresses, err
+  if request.allow_address and not transport then
+    if engine ~= core then return nil, address.unchecked(request) end
+    local began = now()
+    addresses, err = address.allowed(request, timeout)
+    if not addresses then return nil, err end
+    if not request.stream and not request.source then timeout = math.max(0, timeout - (now() - began)) end
+  end
   local lines = request.lines
   if not lines then
     lines = fields.lines(request.fields)
@@ -81,10 +91,10 @@ local function send(client, request, timeout)
   end
   local status, content, head, url, id
   if request.source then
-    status, content, head, url, id = send_pieces(engine, pool, client, request, lines, timeout)
+    status, content, head, url, id = send_pieces(engine, pool, client, request, lines, timeout, addresses)
   else
     status, content, head, url, id = engine.request(pool, request.method, request.url, lines, request.body, timeout,
-      request.max_body, request.stream, client.unix_socket, request.verify)
+      request.max_body, request.stream, client.unix_socket, request.verify, addresses)
   end
   if not status then
     if transport then transport.failed(head) end
@@ -101,7 +111,7 @@ end
 -- client cannot use the short path.
 function M.bare(client)
   local base = client.base_url
-  if client.transport or client.retries or client.auth or client.hooks then return false end
+  if client.transport or client.retries or client.auth or client.hooks or client.allow_address then return false end
   if base and not base:find("^https?://") then return false end
   if not client.opened then M.open(client) end
   if not client.core_http or not client.core_https then return false end

@@ -5,7 +5,7 @@
 -- response like any other: see `res.ok`. Responses are described in http/response.lua.
 --
 -- The files of http/, in the order a request meets them: client, request (options), redirect, retry,
--- exchange (engines, hooks), response.
+-- exchange (engines, hooks; address), response.
 local clients = require "moonloop.http.client"
 
 local http = {}
@@ -57,10 +57,15 @@ local default = clients.new()
 --   follow_redirects  true; ten at most. Credentials and cookies given to the request are not sent to
 --                     another origin
 --   verify            true: the server's certificate must be good for its name
+--   allow_address     f(ip, port), called in the task of the request for each address that its host has:
+--                     the request connects to none for which it returns false or nil
 --   stream            true: the response is returned when its head is there; its body is read in pieces
 for _, verb in ipairs { "get", "post", "put", "patch", "delete", "head", "options" } do
   http[verb] = function(url, opts) return default[verb](default, url, opts) end
 end
+
+--- http.public_only(ip, port) -> boolean: an `allow_address` that lets addresses of the internet pass.
+http.public_only = require "moonloop.http.core".public_only
 
 --- http.request{method=, url=, ...}: client:request with the default client.
 function http.request(request) return default:request(request) end

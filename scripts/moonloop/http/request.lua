@@ -2,7 +2,8 @@
 --
 -- A request is a table of `method`, `url`, `fields` (fields.lua), optionally `lines` (the fields as
 -- text), `body` (text) or `source` (body.lua), `timeout` in seconds, `max_body` in bytes, `stream`,
--- `follow`, `verify`, and `retries` (retry.lua).
+-- `follow`, `verify`, `allow_address` (address.lua), and `retries` (retry.lua).
+local address = require "moonloop.http.address"
 local arguments = require "moonloop.http.arguments"
 local auth = require "moonloop.http.auth"
 local body = require "moonloop.http.body"
@@ -19,6 +20,7 @@ M.DEFAULT_MAX_BODY = 64 * 1024 * 1024 -- decoded bytes of a body that is not str
 local options = {
   headers = true, query = true, json = true, body = true, form = true, multipart = true, timeout = true,
   follow_redirects = true, verify = true, max_body = true, stream = true, retries = true, auth = true,
+  allow_address = true,
 }
 
 --- The fields of a request whose body has the type `content_type` (or nil). The request's own fields
@@ -79,6 +81,7 @@ function M.make(client, method, target, opts, more)
     follow = arguments.boolean("follow_redirects", opts.follow_redirects, client.follow),
     verify = arguments.boolean("verify", opts.verify, client.verify),
     retries = retries,
+    allow_address = address.check(opts.allow_address, client) or client.allow_address,
     cookies = opts.cookies, -- only with a transport (client.lua)
   }
 end

@@ -69,7 +69,7 @@ function M.wait(plan, request, n, res, err)
     if not plan.on[res.status] then return nil end
     asked = asked_wait(res)
     if asked and asked > plan.retry_after then return nil end
-  elseif not kinds[err.kind] then
+  elseif not kinds[err.kind] or err.code == "REFUSED" then
     return nil
   end
   local backoff = math.random() * math.min(plan.max, plan.base * 2.0 ^ (n - 1))
