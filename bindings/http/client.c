@@ -17,7 +17,8 @@
      Where `request` would connect to: the URL in its normal form, without user and password; its
      host, of which the zone of an address is behind a "%"; its port.
 
-   request(pool, method, url, lines, body, timeout, max_body, stream, unix_path, verify, addresses)
+   request(pool, method, url, lines, body, timeout, max_body, stream, unix_path, verify, addresses,
+           proxy, proxy_port, proxy_credentials)
      -> status, body, head, url | nil, err
      Suspends until the whole response has arrived, or with `stream` its head.
        method     in capitals, a token
@@ -36,6 +37,8 @@
        verify     false: the server may be anybody
        addresses  to connect to, each with a line feed after it, or nil: the host is looked up. A
                   kept connection is used for the same list of them alone
+       proxy      the host of an HTTP proxy, or nil; its port; the value of its
+                  Proxy-Authorization header, or nil
      Returns
        status     an integer from 200 on
        body       the decoded body, or the reader
@@ -46,11 +49,15 @@
    URL. If a kept connection turns out to be closed before any byte of a response came, it is
    replaced once, for idempotent methods.
 
+   in_network(network, address) -> boolean
+     Is the address in the network, which may be an address? Both as text. False if they are not.
+
    public_only(address) -> boolean
      Can any host on the internet have this address? Not those of this machine and of private
      networks, and others that lead there: see http/client/public_address.h.
 
-   begin(pool, method, url, lines, length, timeout, unix_path, verify, addresses) -> upload | nil,
+   begin(pool, method, url, lines, length, timeout, unix_path, verify, addresses, proxy,
+         proxy_port, proxy_credentials) -> upload | nil,
    err Sends the head of a request whose body follows in pieces: `length` bytes, or chunked if that
    is nil. Suspends until there is a connection. `timeout` bounds each wait. upload:write(chunk) ->
    true | false | nil, err Suspends while more than 64 kB are unsent. false: the response has
@@ -70,6 +77,7 @@
 #include "bindings/class.h"
 #include "bindings/http/open.h"
 #include "http/client/public_address.h"
+#include "net/network.h"
 #include <lauxlib.h>
 #include <math.h>
 #include <string.h>
@@ -187,12 +195,15 @@ int client_start_arguments(lua_State *L, ClientRequest *request, int unix_path, 
   request->unix_path = luaL_optstring(L, unix_path, NULL);
   request->insecure = lua_isboolean(L, unix_path + 1) && !lua_toboolean(L, unix_path + 1);
   request->addresses = luaL_optstring(L, unix_path + 2, NULL);
+  request->proxy.host = luaL_optstring(L, unix_path + 3, NULL);
+  request->proxy.port = (uint16_t)luaL_optinteger(L, unix_path + 4, 0);
+  request->proxy.credentials = luaL_optstring(L, unix_path + 5, NULL);
   return client_start(L, pool, 3, request, timeout, max_body, by_pieces, x);
 }
 
 static int l_request(lua_State *L) {
   size_t body_len = 0;
-  lua_settop(L, 11);
+  lua_settop(L, 14);
   ClientRequest request = {.body = luaL_optlstring(L, 5, NULL, &body_len)};
   request.body_len = body_len;
   double timeout = luaL_checknumber(L, 6);
@@ -223,6 +234,18 @@ static int l_place(lua_State *L) {
   }
   lua_pushinteger(L, url->port);
   return 3;
+}
+
+/* in_network(network, address) -> boolean */
+static int l_in_network(lua_State *L) {
+  size_t n, m;
+  const char *network_text = luaL_checklstring(L, 1, &n), *text = luaL_checklstring(L, 2, &m);
+  Network network;
+  NetworkAddress address;
+  lua_pushboolean(L, network_read(network_text, n, &network) &&
+                         network_read_address(text, m, &address) &&
+                         network_has(&network, &address));
+  return 1;
 }
 
 /* public_only(address) -> may anybody on the internet have it? */
@@ -310,11 +333,13 @@ int luaopen_moonloop_http_core(lua_State *L) {
   class_make(L, POOL, pool_methods, l_pool_gc, NULL);
   client_stream_open(L);
 
-  lua_createtable(L, 0, 7);
+  lua_createtable(L, 0, 8);
   lua_pushcfunction(L, l_place);
   lua_setfield(L, -2, "place");
   lua_pushcfunction(L, l_public_only);
   lua_setfield(L, -2, "public_only");
+  lua_pushcfunction(L, l_in_network);
+  lua_setfield(L, -2, "in_network");
   lua_pushcfunction(L, l_request);
   lua_setfield(L, -2, "request");
   lua_pushcfunction(L, client_begin);

@@ -31,7 +31,7 @@ int client_start(lua_State *L, ClientPool *pool, int url, ClientRequest *request
                  size_t max_body, bool by_pieces, ClientExchange **x);
 
 /* The same with the pool, method, URL and header lines at 1 to 4, and the Unix socket or nil at
-   `unix_path`, with `verify` and the addresses after it. */
+   `unix_path`, with `verify`, the addresses and the proxy after it. */
 int client_start_arguments(lua_State *L, ClientRequest *request, int unix_path, double timeout,
                            size_t max_body, bool by_pieces, ClientExchange **x);
 

@@ -180,7 +180,7 @@ static const WaitType begin_wait = {.name = "http request",
                                     .describe = describe_request};
 
 int client_begin(lua_State *L) {
-  lua_settop(L, 9);
+  lua_settop(L, 12);
   ClientRequest request = {.framing = CLIENT_BODY_CHUNKED};
   if (!lua_isnil(L, 5)) {
     lua_Number length = luaL_checknumber(L, 5);

@@ -29,6 +29,7 @@ static void set_busy(ClientConnection *c, bool busy) {
 
 void client_connection_free(ClientConnection *c) {
   buffer_free(&c->out);
+  buffer_free(&c->answer);
   free(c);
 }
 
@@ -295,6 +296,10 @@ void client_connection_ready(ClientConnection *c, unsigned events) {
     if (c->exchange) client_exchange_notify(c->exchange);
   }
   bool is_readable = events & ~(unsigned)EPOLLOUT;
+  if (c->tunnels) {
+    if (is_readable) client_connection_read_tunnel(c);
+    return;
+  }
   if (c->tls) {
     /* After a pause, what is left may be here and not in the system. */
     if (is_readable || tls_session_has_input(c->tls)) client_connection_read_tls(c);
@@ -370,6 +375,20 @@ static int open_in_memory(ClientConnection *c) {
   return 0;
 }
 
+/* No connection to the proxy. */
+static void fail_proxy(ClientConnection *c, int error) {
+  ClientExchange *x = c->exchange;
+  const DialEndpoint *proxy = &c->origin->endpoint;
+  if (error == UV_ENOMEM || error == UV_ENOBUFS || error == UV_EAI_MEMORY)
+    client_exchange_fail_memory(x);
+  else if (!strncmp(uv_err_name(error), "EAI_", 4))
+    client_exchange_fail(x, "dns", "CURLE_COULDNT_RESOLVE_PROXY",
+                         "could not resolve the proxy '%s': %s", proxy->host, uv_strerror(error));
+  else
+    client_exchange_fail(x, "network", uv_err_name(error), "the proxy %s, port %u: %s", proxy->host,
+                         proxy->port, uv_strerror(error));
+}
+
 static void on_dialed(void *data, int result) {
   ClientConnection *c = data;
   ClientExchange *x = c->exchange;
@@ -378,8 +397,12 @@ static void on_dialed(void *data, int result) {
   if (error == UV_ETIMEDOUT) {
     client_exchange_fail(x, "timeout", "CURLE_OPERATION_TIMEDOUT", "not connected within %d s",
                          DIAL_SECONDS);
+  } else if (error && c->origin->by_proxy) {
+    fail_proxy(c, error);
   } else if (error) {
     client_exchange_fail_with(x, error);
+  } else if (c->origin->by_proxy && c->origin->is_https) {
+    client_connection_open_tunnel(c);
   } else if (c->origin->is_https) {
     client_connection_open_tls(c);
   } else {

@@ -27,7 +27,9 @@ struct ClientConnection {
   size_t body_left;  /* bytes at `body` to send after that */
   const char *body;
   TlsSession *tls;                /* or NULL: in clear, or not connected yet */
-  Timer limit;                    /* of its handshake */
+  Timer limit;                    /* of the tunnel, of its handshake */
+  bool tunnels;                   /* the proxy has not opened the tunnel yet */
+  Buffer answer;                  /* of the proxy, while it tunnels */
   Dial *dial;                     /* while it is being made */
   ClientConnection *next, **link; /* among the pool's */
 };
@@ -66,7 +68,7 @@ void client_connection_read_on(ClientConnection *c);
 /* For the poll: frees the memory of a closed one. */
 void client_connection_free(ClientConnection *c);
 
-/* --- between client_connection.c and client_connection_tls.c --- */
+/* --- between client_connection.c, client_connection_tls.c and client_connection_tunnel.c --- */
 
 /* The connection is made: sends the request. It may be closed when this returns. */
 void client_connection_start(ClientConnection *c);
@@ -76,6 +78,16 @@ bool client_connection_take(ClientConnection *c, const char *bytes, size_t n);
 
 /* It has ended: with a libuv error, or UV_EOF. */
 void client_connection_lose(ClientConnection *c, int error);
+
+/* There is a connection to the proxy: asks it for a tunnel, and then begins TLS. */
+void client_connection_open_tunnel(ClientConnection *c);
+
+/* Reads what the proxy says to that. */
+void client_connection_read_tunnel(ClientConnection *c);
+
+/* Fails its exchange after DIAL_SECONDS unless c->limit is cleared before. False if memory is
+   out. */
+bool client_connection_limit(ClientConnection *c);
 
 /* The socket is connected: begins TLS, and the exchange after the handshake. */
 void client_connection_open_tls(ClientConnection *c);

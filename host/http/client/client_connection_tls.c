@@ -52,12 +52,6 @@ static void fail_handshake(ClientConnection *c) {
                        "%s", s->error ? s->error : "out of memory");
 }
 
-static void on_late(Timer *timer) {
-  ClientConnection *c = container_of(timer, ClientConnection, limit);
-  client_exchange_fail(c->exchange, "timeout", "CURLE_OPERATION_TIMEDOUT",
-                       "not connected within %d s", DIAL_SECONDS);
-}
-
 /* Goes on with the handshake. False: it is not over, or the connection is closed. */
 static bool shake_hands(ClientConnection *c) {
   int result = tls_session_handshake(c->tls);
@@ -76,9 +70,8 @@ void client_connection_open_tls(ClientConnection *c) {
   if (!client->plain_buffer) client->plain_buffer = malloc(RECORD);
   c->tls = calloc(1, sizeof *c->tls);
   if (c->tls) c->tls->out = &c->out;
-  uint64_t due = timer_due(runtime_now(client->rt), DIAL_SECONDS);
-  if (!client->plain_buffer || !c->tls || !tls_session_open(c->tls, context, o->endpoint.host) ||
-      timer_set(&client->rt->timers, &c->limit, due, on_late)) {
+  if (!client->plain_buffer || !c->tls || !tls_session_open(c->tls, context, o->host) ||
+      !client_connection_limit(c)) {
     client_exchange_fail_memory(c->exchange);
     return;
   }

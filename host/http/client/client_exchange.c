@@ -19,6 +19,7 @@ enum {
   HAS_ENCODING = 8,
   HAS_AUTHORIZATION = 16,
   SAYS_CLOSE = 32,
+  HAS_PROXY_AUTHORIZATION = 64,
 };
 
 static unsigned look_at_line(const char *line, size_t name_len, size_t len) {
@@ -29,6 +30,7 @@ static unsigned look_at_line(const char *line, size_t name_len, size_t len) {
                {"Accept", HAS_ACCEPT},
                {"User-Agent", HAS_AGENT},
                {"Authorization", HAS_AUTHORIZATION},
+               {"Proxy-Authorization", HAS_PROXY_AUTHORIZATION},
                {"Accept-Encoding", HAS_ENCODING}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strlen(known[i].name) == name_len && !strncasecmp(line, known[i].name, name_len))
@@ -86,8 +88,12 @@ static bool is_idempotent(const char *method) {
 
 /* Everything after the target. */
 static bool add_rest(Buffer *b, const ClientRequest *r, const ClientOrigin *o, unsigned flags) {
-  bool ok = add(b, " HTTP/1.1\r\n") && add_fields(b, o, flags) && add_length(b, r) &&
-            buffer_add(b, r->lines, r->lines_len);
+  bool forwarding = client_pool_is_forwarding(o), ok = add(b, " HTTP/1.1\r\n");
+  if (forwarding && !(flags & HAS_HOST))
+    ok = ok && add(b, "Host: ") && client_pool_add_host(b, &r->url) && add(b, "\r\n");
+  ok = ok && add_fields(b, o, flags) && add_length(b, r) && buffer_add(b, r->lines, r->lines_len);
+  if (forwarding && o->credentials && !(flags & HAS_PROXY_AUTHORIZATION))
+    ok = ok && add(b, "Proxy-Authorization: ") && add(b, o->credentials) && add(b, "\r\n");
   if (ok && r->credentials && !(flags & HAS_AUTHORIZATION))
     ok = add(b, "Authorization: ") && add(b, r->credentials) && add(b, "\r\n");
   return ok && add(b, "\r\n");
@@ -117,10 +123,13 @@ bool client_exchange_build(ClientExchange *x, ClientOrigin *origin, Buffer *b) {
   unsigned flags = 0;
   size_t method = strlen(r->method);
   bool slash = r->url.target_len && *r->url.target == '/' && !r->path;
-  bool ok = buffer_add(b, r->method, method) && buffer_add_char(b, ' ') &&
-            buffer_add(b, r->path, r->path_len) && (slash || buffer_add_char(b, '/')) &&
-            buffer_add(b, r->url.target, r->url.target_len);
-  if (r->framing == CLIENT_BODY_WHOLE && !r->body && !r->credentials && !expects_body(r->method)) {
+  bool forwarding = client_pool_is_forwarding(origin);
+  bool ok = buffer_add(b, r->method, method) && buffer_add_char(b, ' ');
+  if (forwarding) ok = ok && add(b, "http://") && client_pool_add_host(b, &r->url);
+  ok = ok && buffer_add(b, r->path, r->path_len) && (slash || buffer_add_char(b, '/')) &&
+       buffer_add(b, r->url.target, r->url.target_len);
+  if (r->framing == CLIENT_BODY_WHOLE && !r->body && !r->credentials && !forwarding &&
+      !expects_body(r->method)) {
     ok = ok && add_plain_rest(b, r, origin, &flags);
   } else {
     if (r->lines_len) flags = look_at_lines(r->lines, r->lines_len);

@@ -14,6 +14,13 @@ typedef enum ClientFraming {
   CLIENT_BODY_CHUNKED, /* an upload of any length */
 } ClientFraming;
 
+/* A proxy for HTTP/1.1. */
+typedef struct ClientProxy {
+  const char *host; /* a name or an address; NULL: there is no proxy */
+  uint16_t port;
+  const char *credentials; /* value of the Proxy-Authorization header, or NULL */
+} ClientProxy;
+
 /* The request. All memory stays the caller's, and must live until the exchange is over. */
 typedef struct ClientRequest {
   const char *method; /* in capitals */
@@ -29,7 +36,8 @@ typedef struct ClientRequest {
   const char *credentials; /* value of the Authorization header, unless `lines` has one; or NULL */
   const char *unix_path;   /* or NULL */
   const char *addresses;   /* of the host, see dial.h; NULL: it is looked up */
-  bool insecure;           /* with https: whoever the server is */
+  ClientProxy proxy; /* which gets http:// with the whole URL, and makes tunnels for https:// */
+  bool insecure;     /* with https: whoever the server is */
   ClientFraming framing;
   const char *body; /* or NULL */
   size_t body_len;

@@ -48,8 +48,9 @@ struct ClientPools {
   ClientExchange *delivering; /* its results are being pushed: left here if memory ran out */
 };
 
-/* The target of connections: host and port, or a Unix socket and the host to ask it for. It exists
-   while it has connections or a line. */
+/* The target of connections: host and port, or a Unix socket and the host to ask it for; or a host
+   behind a proxy's tunnel; or a proxy, for all hosts of http. It exists while it has connections or
+   a line. */
 struct ClientOrigin {
   ClientOrigin *next; /* in its bucket */
   ClientPool *pool;
@@ -58,7 +59,9 @@ struct ClientOrigin {
   ClientConnection *idle;          /* the one used last first */
   ClientExchange *first, *last;    /* the line */
   ClientOrigin *next_line, **line; /* among the pool's origins with a line; NULL: it has no line */
-  DialEndpoint endpoint;
+  DialEndpoint endpoint;           /* the proxy's, if it has one */
+  const char *host;                /* whose certificate is wanted */
+  const char *credentials;         /* for the proxy, or NULL */
   const char *fields; /* the header lines of a request without any of its own; Host comes first */
   size_t fields_len, host_len;
   Buffer rest;       /* the head of a request after its target, as it was last made */
@@ -66,6 +69,8 @@ struct ClientOrigin {
   unsigned rest_flags;
   size_t key_len, host_key; /* bytes of the host in lower case, which come first */
   bool is_ipv6, is_https;
+  bool is_plain; /* a host with a name or an address of IPv4, and nothing else */
+  bool by_proxy;
   bool insecure; /* whoever the server is */
   char key[];    /* followed by the strings above */
 };
@@ -115,6 +120,15 @@ void client_pool_abort(ClientPool *pool);
 /* Gives `x` a connection to the host of its request, or a place in the line. It may already have
    failed when this returns. */
 void client_pool_submit(ClientPool *pool, ClientExchange *x);
+
+/* Adds the URL's host as a Host header has it (RFC 9110 section 7.2), with its port unless that is
+   the scheme's. False when memory is out. */
+bool client_pool_add_host(Buffer *b, const HttpUrl *url);
+
+/* Do requests to `o` name the whole URL (RFC 9112 section 3.2.2)? */
+static inline bool client_pool_is_forwarding(const ClientOrigin *o) {
+  return o->by_proxy && !o->is_https;
+}
 
 /* Removes a waiting exchange from the line. */
 void client_pool_leave(ClientExchange *x);

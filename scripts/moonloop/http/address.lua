@@ -32,10 +32,10 @@ local function failure(request, shown, kind, code, message)
   return core.error { kind = kind, code = code, message = ("%s %s: %s"):format(request.method, shown, message) }
 end
 
---- The error for a request that an engine would make whose connections cannot be checked.
+--- The error for a request whose connections cannot be checked.
 function M.unchecked(request)
   return failure(request, url.shown(request.url), "network", "REFUSED",
-    "allow_address cannot check the connections of libcurl, which is used for cookies and proxies: "
+    "allow_address cannot check the connections of proxies, and of libcurl, which is used for cookies: "
       .. "leave out `cookies`, and give `proxy = false` if the environment names a proxy")
 end
 

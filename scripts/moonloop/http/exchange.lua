@@ -12,6 +12,8 @@ local Response = require "moonloop.http.response"
 
 local M = {}
 
+local DIRECT = {} -- no proxy
+
 --- Collects what the client's pools need to know. Connections are opened, and libcurl is loaded, when
 -- they are needed.
 function M.open(client)
@@ -28,8 +30,9 @@ function M.open(client)
     cert = client.cert,
     key = client.key,
   }
-  client.core_http = not client.cookies and not proxies.http
-  client.core_https = not client.cookies and not proxies.https and not client.http2
+  client.core_http = not client.cookies
+  client.core_https = not client.cookies and not client.http2
+  client.proxies = (proxies.http or proxies.https) and not client.unix_socket and proxies
   client.opened = true
 end
 
@@ -43,15 +46,16 @@ function M.core_pool(client)
   return pool
 end
 
---- The engine for the URL, and the client's pool of it. libcurl is used for HTTP/2, proxies and cookies,
--- the built-in engine for the rest.
+--- The engine for the URL, the client's pool of it, and the proxy if the engine has to be told. libcurl is
+-- used for HTTP/2, cookies and other proxies than those of http, the built-in engine for the rest.
 local function engine_of(client, url)
   local transport = client.transport
   if transport then return core, transport.pool end
   if not client.opened then M.open(client) end
   local is_core
   if url:find("^[Hh][Tt][Tt][Pp][Ss]:") then is_core = client.core_https else is_core = client.core_http end
-  if is_core then return core, M.core_pool(client) end
+  local through = is_core and client.proxies and proxy.choose(client.proxies, url) or nil
+  if is_core and (not through or through.host) then return core, M.core_pool(client), through end
   local pool = client.curl_pool
   if not pool then
     pool = curl.pool(client.pool_options)
@@ -61,9 +65,9 @@ local function engine_of(client, url)
 end
 
 --- Sends a request whose body comes in pieces. Returns what the engine's request returns.
-local function send_pieces(engine, pool, client, request, lines, timeout, addresses)
+local function send_pieces(engine, pool, client, request, lines, timeout, addresses, through)
   local upload <close>, err, id = engine.begin(pool, request.method, request.url, lines, request.source.length,
-    timeout, client.unix_socket, request.verify, addresses)
+    timeout, client.unix_socket, request.verify, addresses, through.host, through.port, through.credentials)
   if not upload then return nil, err, id end
   local sent, why
   sent, why, id = body.send(request.source, upload)
@@ -73,17 +77,18 @@ end
 
 --- Does the request within `timeout` seconds. Returns a response, or nil and an error.
 local function send(client, request, timeout)
-  local engine, pool = engine_of(client, request.url)
+  local engine, pool, through = engine_of(client, request.url)
   local transport = client.transport
   if transport then transport.prepare(request) end
   local addresses, err
   if request.allow_address and not transport then
-    if engine ~= core then return nil, address.unchecked(request) end
+    if through or engine ~= core then return nil, address.unchecked(request) end
     local began = now()
     addresses, err = address.allowed(request, timeout)
     if not addresses then return nil, err end
     if not request.stream and not request.source then timeout = math.max(0, timeout - (now() - began)) end
   end
+  through = through or DIRECT
   local lines = request.lines
   if not lines then
     lines = fields.lines(request.fields)
@@ -91,10 +96,11 @@ local function send(client, request, timeout)
   end
   local status, content, head, url, id
   if request.source then
-    status, content, head, url, id = send_pieces(engine, pool, client, request, lines, timeout, addresses)
+    status, content, head, url, id = send_pieces(engine, pool, client, request, lines, timeout, addresses, through)
   else
     status, content, head, url, id = engine.request(pool, request.method, request.url, lines, request.body, timeout,
-      request.max_body, request.stream, client.unix_socket, request.verify, addresses)
+      request.max_body, request.stream, client.unix_socket, request.verify, addresses,
+      through.host, through.port, through.credentials)
   end
   if not status then
     if transport then transport.failed(head) end
@@ -114,7 +120,7 @@ function M.bare(client)
   if client.transport or client.retries or client.auth or client.hooks or client.allow_address then return false end
   if base and not base:find("^https?://") then return false end
   if not client.opened then M.open(client) end
-  if not client.core_http or not client.core_https then return false end
+  if not client.core_http or not client.core_https or client.proxies then return false end
   return core.bare(M.core_pool(client), base, fields.lines(client.fields), client.timeout,
     client.max_body or requests.DEFAULT_MAX_BODY, client.unix_socket, client.verify)
 end

@@ -1,5 +1,7 @@
---- Proxies: those of the environment, or the one given to a client.
+--- Proxies: those of the environment, or the one given to a client, and which one a request takes.
 local arguments = require "moonloop.http.arguments"
+local crypto = require "moonloop.crypto"
+local http = require "moonloop.http.core"
 local shown = require "moonloop.http.url".shown
 
 local M = {}
@@ -20,6 +22,56 @@ function M.check(proxy)
   return proxy
 end
 
+local function unescape(text)
+  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+local DEFAULT_PORT = 1080 -- libcurl's, which people rely on
+
+--- What the built-in engine needs to know of the proxy at `text`, a URL whose scheme may be missing: a table of
+-- `host`, `port` and perhaps `credentials`. An empty table for proxies that libcurl has to deal with: with another
+-- scheme than http, or malformed.
+local function parse(text)
+  local scheme, rest = text:match("^(%a[%w+.-]*)://(.*)$")
+  if scheme and scheme:lower() ~= "http" then return {} end
+  local authority = (rest or text):match("^[^/?#]*")
+  local user, place = authority:match("^(.*)@(.*)$")
+  place = place or authority
+  local host, port = place:match("^%[([%x:.]+)%]:?(%d*)$")
+  if not host then host, port = place:match("^([%w%-._]+):?(%d*)$") end
+  port = port == "" and DEFAULT_PORT or tonumber(port)
+  if not host or #host > 255 or not port or port < 1 or port > 65535 then return {} end
+  local credentials
+  if user then
+    local name, password = user:match("^([^:]*):?(.*)$")
+    credentials = "Basic " .. crypto.base64(unescape(name) .. ":" .. unescape(password))
+    if #credentials > 1000 then return {} end
+  end
+  return { host = host, port = port, credentials = credentials }
+end
+
+--- Is the host, in lower case and without a dot at its end, meant by an entry of no_proxy?
+local function is_meant(entry, host, port, is_address)
+  if entry == "*" then return true end
+  local name, of_port = entry:match("^(.-):(%d+)$")
+  if not name or (name:find(":", 1, true) and not name:find("%]$")) then name, of_port = entry, nil end
+  if of_port and tonumber(of_port) ~= port then return false end
+  name = name:gsub("^%[(.*)%]", "%1")
+  if is_address then return http.in_network(name, host) end
+  name = name:gsub("^%*?%.", ""):gsub("%.$", "")
+  return name ~= "" and (host == name or host:sub(-#name - 1) == "." .. name)
+end
+
+--- Does the list `except` (no_proxy) have the host and the port?
+local function is_excepted(except, host, port)
+  host = host:lower():gsub("%%.*$", ""):gsub("%.$", "")
+  local is_address = http.in_network("0.0.0.0/0", host) or http.in_network("::/0", host)
+  for entry in except:lower():gmatch("[^%s,]+") do
+    if is_meant(entry, host, port, is_address) then return true end
+  end
+  return false
+end
+
 --- The proxies of a client whose option is `proxy`: a table of `http`, `https` (URLs or nil) and
 -- `except` (hosts that are reached directly). HTTP_PROXY in capitals is not read: in a CGI program it
 -- holds whatever the request's Proxy header says.
@@ -32,6 +84,18 @@ function M.of(proxy)
     https = environment("https_proxy", "HTTPS_PROXY") or all,
     except = environment("no_proxy", "NO_PROXY"),
   }
+end
+
+--- The one of `proxies` (see above) for a request to `url`, as `parse` gives it, or nil: none.
+function M.choose(proxies, url)
+  local scheme = url:find("^[Hh][Tt][Tt][Pp][Ss]:") and "https" or "http"
+  local text = proxies[scheme]
+  if not text then return nil end
+  if proxies.except then
+    local is_good, host, port = http.place("", url)
+    if not is_good or is_excepted(proxies.except, host, port) then return nil end
+  end
+  return parse(text)
 end
 
 return M
