@@ -310,8 +310,9 @@ static void on_closed(uv_handle_t *handle) {
   s->user->closed(s);
 }
 
+/* A server that has not read its first byte yet may have a write, but no session. */
 static void close_secure(ByteStream *s, bool reset) {
-  if (!reset) tls_stream_close(s->tls);
+  if (s->tls && !reset) tls_stream_close(s->tls);
   if (s->write) free_write(s->write);
 }
 
@@ -322,6 +323,6 @@ void byte_stream_close(ByteStream *s, bool reset) {
     reset = false;
     if (s->write) free_write(s->write);
   }
-  if (s->tls) close_secure(s, reset);
+  if (s->tls_context) close_secure(s, reset);
   if (!reset || uv_tcp_close_reset(&s->tcp, on_closed)) uv_close((uv_handle_t *)&s->tcp, on_closed);
 }

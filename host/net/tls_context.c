@@ -183,11 +183,15 @@ typedef struct Trust {
   const TlsLibrary *lib;
   X509_STORE *store;
   OPENSSL_STACK *names; /* a server tells its clients; or NULL */
+  Buffer *rules;        /* their fingerprints are added */
 } Trust;
 
 static bool take_ca(void *data, X509 *cert) {
   Trust *trust = data;
-  bool ok = trust->lib->X509_STORE_add_cert(trust->store, cert);
+  unsigned char print[TLS_FINGERPRINT];
+  bool ok = trust->lib->X509_STORE_add_cert(trust->store, cert) &&
+            tls_certificate_fingerprint(trust->lib, cert, print) &&
+            buffer_add(trust->rules, (const char *)print, sizeof print);
   if (ok && trust->names) {
     X509_NAME *name = trust->lib->X509_NAME_dup(trust->lib->X509_get_subject_name(cert));
     ok = name && trust->lib->OPENSSL_sk_push(trust->names, name) > 0;
@@ -196,12 +200,12 @@ static bool take_ca(void *data, X509 *cert) {
   return ok;
 }
 
-static bool use_authorities(const Making *m, SSL_CTX *ssl, const TlsOptions *o) {
+static bool use_authorities(const Making *m, SSL_CTX *ssl, const TlsOptions *o, Buffer *rules) {
   const TlsLibrary *lib = m->lib;
   if (!o->ca)
     return o->is_server || lib->SSL_CTX_set_default_verify_paths(ssl) ||
            fail(m, "the system's trusted certificates: %s", reason(lib));
-  Trust trust = {lib, lib->SSL_CTX_get_cert_store(ssl), NULL};
+  Trust trust = {lib, lib->SSL_CTX_get_cert_store(ssl), NULL, rules};
   if (o->is_server) trust.names = lib->OPENSSL_sk_new_null();
   bool ok = read_certs(m, "ca", o->ca, take_ca, &trust);
   if (trust.names) lib->SSL_CTX_set_client_CA_list(ssl, (STACK_OF(X509_NAME) *)trust.names);
@@ -240,16 +244,14 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
   return !ok ? -1 : replace ? 2 : 1;
 }
 
-/* A session is resumed only under the same rules: the authorities are part of its name. */
-static bool name_sessions(const Making *m, SSL_CTX *ssl, const TlsOptions *o) {
+/* A session is resumed only under the same rules: what the peer's certificate was checked against,
+   not only the name of that file, is part of its name. */
+static bool name_sessions(const Making *m, SSL_CTX *ssl, const TlsOptions *o, Buffer *rules) {
   unsigned char name[32];
   unsigned n = sizeof name;
-  Buffer rules = {0};
-  bool ok = buffer_printf(&rules, "%d ", (int)o->verify) &&
-            (!o->ca || buffer_add(&rules, o->ca, strlen(o->ca))) &&
-            m->lib->EVP_Digest(rules.data, rules.len, name, &n, m->lib->EVP_sha256(), NULL) &&
+  bool ok = buffer_add_char(rules, (char)o->verify) &&
+            m->lib->EVP_Digest(rules->data, rules->len, name, &n, m->lib->EVP_sha256(), NULL) &&
             m->lib->SSL_CTX_set_session_id_context(ssl, name, n);
-  buffer_free(&rules);
   return ok || fail(m, "out of memory");
 }
 
@@ -330,9 +332,10 @@ static SSL_CTX *new_ssl(const Making *m, TlsContext *c, const TlsOptions *o) {
       {SSL_VERIFY_NONE, SSL_VERIFY_NONE, SSL_VERIFY_PEER,
        SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT}};
   lib->SSL_CTX_set_verify(ssl, modes[o->is_server][o->verify], NULL);
-  ok = ok && use_authorities(m, ssl, o);
+  Buffer rules = {0};
+  ok = ok && use_authorities(m, ssl, o, &rules);
   if (o->is_server) {
-    ok = ok && name_sessions(m, ssl, o);
+    ok = ok && name_sessions(m, ssl, o, &rules);
     lib->SSL_CTX_set_timeout(ssl, TLS_TICKET_PERIOD);
     lib->SSL_CTX_set_num_tickets(ssl, o->no_tickets ? 0 : 1);
     lib->SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, ticket_key);
@@ -343,6 +346,7 @@ static SSL_CTX *new_ssl(const Making *m, TlsContext *c, const TlsOptions *o) {
   } else if (ok && c->alpn) {
     ok = !lib->SSL_CTX_set_alpn_protos(ssl, c->alpn, c->n_alpn) || fail(m, "out of memory");
   }
+  buffer_free(&rules);
   if (ok) return ssl;
   lib->SSL_CTX_free(ssl);
   return NULL;

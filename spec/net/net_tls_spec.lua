@@ -253,6 +253,37 @@ describe("TLS of ml.net", function()
     end)
   end)
 
+  it("does not resume the session of a client whose authority is trusted no more", function()
+    local made <close> = tls.certificates { good = {}, client = {}, second = { authority = true } }
+    local trusted, kept = made.path .. "/trusted.crt", made.path .. "/session"
+    local opts = { cert = made.good.cert, key = made.good.key, ca = trusted, verify = "required" }
+    local function visit(...)
+      local server <close> = assert(ml.net.listen("127.0.0.1", 0, { tls = opts }, function(conn)
+        conn:write(("resumed %s\n"):format(conn:tls().resumed))
+      end))
+      local _, port = server:address()
+      return tls.client(port, "", "-cert", made.client.cert, "-key", made.client.key, ...)
+    end
+    assert(ml.fs.copy(made.ca, trusted))
+    assert.matches("resumed false", visit("-sess_out", kept), 1, true)
+    assert.matches("resumed true", visit("-sess_in", kept, "-sess_out", kept), 1, true)
+    assert(ml.fs.copy(made.second.cert, trusted))
+    assert.not_matches("resumed", visit("-sess_in", kept), 1, true)
+  end)
+
+  it("forgets what waits to be written to a client that has said nothing", function()
+    local server <close> = assert(ml.net.listen("127.0.0.1", 0, { tls = certs.good }))
+    local _, port = server:address()
+    local client <close> = assert(ml.net.connect("127.0.0.1", port))
+    local conn <close> = assert(server:accept())
+    local writer = ml.spawn(function() return conn:write "hello" end)
+    ml.sleep(0)
+    writer:cancel()
+    assert.is_false((ml.catch(writer.await, writer)))
+    assert.equal("closed", select(2, conn:read()).kind)
+    client:close()
+  end)
+
   it("checks its options before anything is connected", function()
     assert.matches("unknown option 'foo'.*ml.net.connect", raised(ml.net.connect, "x", 1, { tls = { foo = 1 } }))
     assert.matches("needs a certificate", raised(ml.net.listen, "localhost", 0, { tls = {} }))
