@@ -263,6 +263,8 @@ static void close_all(CloseHook *hook, Runtime *rt) {
 static size_t on_output(ProcessPipeUser *user, size_t n) {
   Process *p = container_of(user, Process, user);
   size_t room = p->max_output - p->kept;
+  /* What others of its kind print behind its end is not cut without a word. */
+  if (n > room && p->exited && !p->reason) p->reason = PROCESS_LIMIT;
   if (n > room) process_end(p, PROCESS_LIMIT);
   if (n > room) n = room;
   p->kept += n;

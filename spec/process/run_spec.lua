@@ -193,6 +193,19 @@ describe("the outputs of a program", function()
     fails("limit", nil, "more than 0 bytes", sh("echo; exec sleep 1000", { max_output = 0 }))
   end)
 
+  it("are not cut without an error when another program prints behind the end of the first", function()
+    local late = "(while kill -0 $$ 2>/dev/null; do sleep 0.001; done; head -c 1000 /dev/zero) & exit 0"
+    for _ = 1, 200 do -- until it was quick enough to be read
+      local result, err = sh(late, { max_output = 10 })
+      if not result then
+        fails("limit", nil, "more than 10 bytes", nil, err)
+        return
+      end
+      assert.equal("", result.stdout)
+    end
+    error "nothing was read"
+  end)
+
   it("that another program keeps open do not hold up the call", function()
     local result = assert(sh "sleep 1000 & printf $!")
     assert.matches("^%d+$", result.stdout)

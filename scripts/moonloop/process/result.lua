@@ -33,8 +33,9 @@ local function problem(name, given, settings, result, reason, stdout, stderr)
     local message = "'%s' did not end within %g s (timeout), and was ended"
     return { kind = "timeout", message = message:format(name, given.timeout) }
   elseif reason == "limit" then
-    local message = "'%s' printed more than %d bytes (max_output), and was ended"
-    return { kind = "limit", message = message:format(name, settings.max_output) }
+    local message = "'%s' printed more than %d bytes (max_output)%s"
+    local ended = result.ok and "" or ", and was ended"
+    return { kind = "limit", message = message:format(name, settings.max_output, ended) }
   elseif not result.code and not result.signal then
     local message = "'%s' has ended, but other code of this process was told how"
     return { kind = "process", code = "ECHILD", message = message:format(name) }
