@@ -34,6 +34,7 @@ static void write_pair(Buffer *out, const char *name, ForwardedText value) {
 
 /* Writes what is understood of the value. False: it is malformed. */
 static bool rewrite(const char *text, size_t n, Buffer *out) {
+  if (!n) text = ""; /* an empty buffer has no bytes to point to */
   const char *at = text, *end = text + n;
   for (;;) {
     ForwardedElement element;
