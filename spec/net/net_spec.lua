@@ -65,6 +65,25 @@ describe("ml.net.listen with a function", function()
     end)
   end)
 
+  it("gives the tasks of its connections the line that listens", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local server <close> = assert(ml.net.listen("127.0.0.1", 0, function(conn) conn:read() end))
+    local conn <close> = assert(ml.net.connect(server:address()))
+    assert.equal("127.0.0.1", conn:peer())
+    local reads
+    repeat
+      ml.sleep(0.01)
+      for _, task in ipairs(ml.tasks()) do
+        local what = task.waiting_for or ""
+        if what:find "^a line from the connection to 127" then reads = task end
+        if what == "a connection to accept" then
+          assert.equal("spec/net/net_spec.lua:" .. line, task.spawned_at)
+        end
+      end
+    until reads
+    assert.equal("spec/net/net_spec.lua:" .. line, reads.spawned_at)
+  end)
+
   it("is over for whoever waits when it has been stopped and its connections are over", function()
     with_server(nil, echo, function(server, connect)
       local conn <close> = connect()

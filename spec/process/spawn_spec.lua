@@ -212,6 +212,23 @@ describe("a program that reads from", function()
     assert.equal("piece 1\npiece 2\npiece 3\n", assert(run { "cat", stdin = pieces }).stdout)
   end)
 
+  it("a function runs it in a task that has the line of the call", function()
+    local here = ml.current()
+    local begun, site = ml.event()
+    local function pieces()
+      assert.not_equal(here, ml.current())
+      for _, task in ipairs(ml.tasks()) do
+        if task.task == ml.current() then site = task.spawned_at end
+      end
+      begun:set()
+    end
+    local line = debug.getinfo(1, "l").currentline + 1
+    local p <close> = assert(spawn { "cat", stdin = pieces })
+    begun:wait()
+    assert.equal("spec/process/spawn_spec.lua:" .. line, site)
+    assert.is_true(p:wait().ok)
+  end)
+
   it("a stream gets all of it", function()
     local source <close> = assert(spawn { "seq", 100000 })
     local result = assert(run { "wc", "-l", stdin = source.stdout })

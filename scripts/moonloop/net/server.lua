@@ -170,7 +170,7 @@ function M.listen(host, port, ...)
     stopped = false,
     over = event(),
   }, Server)
-  if f then spawn_for(3, serve, server, f) end
+  if f then spawn_for(2, serve, server, f) end
   return server
 end
 

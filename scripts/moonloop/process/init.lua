@@ -80,7 +80,7 @@ end
 Process.__close = Process.close
 
 local function start_feeder(own, input)
-  own.feeder = core.spawn_for(4, function()
+  own.feeder = core.spawn_for(3, function()
     local _, problem = feed(input, own.given.stdin, "ml.process.spawn")
     if not problem then return end
     own.failure = problem
