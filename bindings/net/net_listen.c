@@ -114,6 +114,10 @@ static int l_close(lua_State *L) {
 
 static int l_gc(lua_State *L) {
   Listener *listener = lua_touserdata(L, 1);
+#ifdef ML_DEBUG
+  if (listener->watch && listener->watch->fd >= 0)
+    lua_warning(L, "a server of ml.net was not stopped before it was collected", 0);
+#endif
   close_listener(listener);
   if (listener->watch) watch_release(listener->watch);
   listener->watch = NULL;

@@ -271,6 +271,18 @@ describe("a Unix socket", function()
     conn:write "x"
     assert.equal("x", other:read(1))
   end)
+
+  it("is closed by the collector where its server is forgotten", function()
+    local folder <close> = folders.new {}
+    local path = folder.path .. "/app.sock"
+    local reports <close> = support.keep_reports()
+    assert(ml.net.listen("unix:" .. path))
+    while lfs.attributes(path) do
+      collectgarbage()
+      ml.sleep(0)
+    end
+    assert(reports:text() == "" or reports:text():find("was not stopped before it was collected", 1, true))
+  end)
 end)
 
 describe("ml.net.connect", function()
