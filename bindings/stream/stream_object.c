@@ -126,15 +126,23 @@ static int l_index(lua_State *L) {
   return 1;
 }
 
+static int wrong_field(lua_State *L, const char *expected) {
+  return luaL_error(L, "field '%s' of a stream is %s (expected %s)", lua_tostring(L, 2),
+                    luaL_tolstring(L, 3, NULL), expected);
+}
+
 static int l_newindex(lua_State *L) {
   static const char *const names[] = {"max_line", "timeout"};
   Stream *s = stream_object_check(L);
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  bool is_number = lua_type(L, 3) == LUA_TNUMBER;
   if (strcmp(key, "timeout") == 0) {
-    s->timeout = args_opt_seconds(L, 3);
+    if (!lua_isnil(L, 3) && !(is_number && lua_tonumber(L, 3) >= 0))
+      return wrong_field(L, "a number of seconds, or nil");
+    s->timeout = lua_isnil(L, 3) ? HUGE_VAL : lua_tonumber(L, 3);
   } else if (strcmp(key, "max_line") == 0) {
-    lua_Integer most = check_integer(L, 3);
-    check_true(L, most > 0, 3, "a number of bytes expected");
+    lua_Integer most = is_number ? lua_tointeger(L, 3) : 0;
+    if (most < 1) return wrong_field(L, "a positive number of bytes");
     s->max_line = (size_t)most;
   } else {
     options_push_unknown(L, "field", 2, "a stream", names, 2);

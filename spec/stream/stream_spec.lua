@@ -133,7 +133,11 @@ describe("a stream", function()
     assert.equal(65536, a.max_line)
     assert.matches("unknown field 'time_out' of a stream %(did you mean 'timeout'%?%)",
       raised(function() a.time_out = 1 end))
-    assert.matches("got string", raised(function() a.timeout = "x" end))
+    assert.matches("stream_spec.lua:%d+: field 'timeout' of a stream is x %(expected a number of seconds, or nil%)",
+      raised(function() a.timeout = "x" end))
+    assert.matches("field 'timeout' of a stream is %-1 ", raised(function() a.timeout = -1 end))
+    assert.matches("field 'max_line' of a stream is 0 %(expected a positive number of bytes%)",
+      raised(function() a.max_line = 0 end))
     assert.is_nil(a.nothing)
   end))
 
