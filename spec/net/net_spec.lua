@@ -329,6 +329,7 @@ describe("ml.net.connect", function()
     assert.matches("a function that takes a connection expected, got string",
       raised(ml.net.listen, "localhost", 0, {}, "x"))
     assert.matches("unknown option 'x' of ml.net.listen", raised(ml.net.listen, "localhost", 0, { x = 1 }))
+    assert.matches("only a Unix socket has a mode", raised(ml.net.listen, "localhost", 0, { mode = 384 }))
   end)
 end)
 

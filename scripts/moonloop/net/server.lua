@@ -145,6 +145,7 @@ function M.listen(host, port, ...)
   if f ~= nil and not core.is_callable(f) then
     fail(("ml.net.listen: a function that takes a connection expected, got %s"):format(type(f)))
   end
+  if opts.mode and not where.path then fail "ml.net.listen: only a Unix socket has a mode" end
   if opts.tls then net.check_tls(opts.tls, true, "the option 'tls' of ml.net.listen") end
   local address, err = address_of(where)
   if err then return nil, err end
