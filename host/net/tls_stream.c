@@ -18,8 +18,9 @@ static void pump(TlsStream *t);
 static int fly(TlsStream *t);
 
 /* The socket takes nothing more: reading reports why. */
-static void drop_output(TlsStream *t) {
+static void drop_output(TlsStream *t, int status) {
   t->session.failed = true;
+  t->broken = status;
   buffer_free(&t->flight);
   buffer_free(&t->rest);
 }
@@ -29,7 +30,7 @@ static void on_flown(uv_write_t *request, int status) {
   buffer_free(&t->flight);
   if (is_closing(t)) return;
   if (status) {
-    drop_output(t);
+    drop_output(t, status);
     if (t->bytes->write) byte_stream_write_over(t->bytes, status);
     return;
   }
@@ -49,7 +50,7 @@ static void on_flown(uv_write_t *request, int status) {
 static int fly(TlsStream *t) {
   uv_buf_t buffer = uv_buf_init(t->flight.data, (unsigned)t->flight.len);
   int rc = uv_write(&t->request, (uv_stream_t *)&t->bytes->tcp, &buffer, 1, on_flown);
-  if (rc) drop_output(t);
+  if (rc) drop_output(t, rc);
   return rc;
 }
 
@@ -70,7 +71,7 @@ static int flush(TlsStream *t) {
   bool begins = to == &t->flight;
   if (!buffer_add(to, out->data + sent, n - sent)) {
     t->session.failed = true; /* a record is missing */
-    return UV_ENOMEM;
+    return t->broken = UV_ENOMEM;
   }
   return begins ? fly(t) : 0;
 }
@@ -162,6 +163,9 @@ void tls_stream_write(TlsStream *t) {
 static void stop_reading(TlsStream *t) { uv_read_stop((uv_stream_t *)&t->bytes->tcp); }
 
 static void end(TlsStream *t, int status) {
+  /* The session has failed only because of the socket. */
+  if (status == UV_EPROTO && t->broken && !t->session.error)
+    status = t->transport && t->transport != UV_EOF ? t->transport : t->broken;
   t->bytes->ended = true;
   t->transport = 0;
   stop_reading(t);

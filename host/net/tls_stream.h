@@ -19,6 +19,7 @@ typedef struct TlsStream {
   Buffer flight, rest; /* ciphertext: being written by libuv; and what follows it */
   size_t ahead;        /* plaintext that is sent already of what the user will give once more */
   int transport;       /* how the socket has ended, which its user has not been told; or 0 */
+  int broken;          /* why the socket takes nothing more; or 0 */
   bool held;           /* reading rests, since much came while it waits in the line */
   bool shuts;          /* our side of the socket is to be shut when `flight` is empty */
 } TlsStream;

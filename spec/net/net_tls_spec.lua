@@ -1,6 +1,7 @@
 -- TLS of ml.net: servers, clients, STARTTLS, and what goes wrong.
 local ml = require "moonloop"
 local folders = require "spec.support.folder"
+local proxies = require "spec.support.proxy"
 local support = require "spec.support"
 local tls = require "spec.support.tls"
 
@@ -282,6 +283,45 @@ describe("TLS of ml.net", function()
     assert.is_false((ml.catch(writer.await, writer)))
     assert.equal("closed", select(2, conn:read()).kind)
     client:close()
+  end)
+
+  it("tells a reader of a reset, not of a fault in the protocol, while another task writes", function()
+    local told = ml.queue(1)
+    with_server(certs.good, function(conn)
+      local writer = ml.spawn(function() return conn:write(("x"):rep(16 << 20)) end)
+      local _, err = conn:read()
+      told:put(err or "an end in order")
+      ml.catch(writer.await, writer)
+    end, function(_, port)
+      for _ = 1, 3 do
+        local proxy <close> = proxies.start(port)
+        local opts = { tls = { ca = certs.ca, server_name = "localhost" }, timeout = 60 }
+        local client <close> = assert(ml.net.connect("127.0.0.1", proxy.port, opts))
+        assert(client:read(1))
+        proxy:cut(true)
+        local err = told:get()
+        assert.equal("network", err.kind, err)
+        assert(err.code ~= "EPROTO", err)
+      end
+    end)
+  end)
+
+  it("closes the connection of a client whose cancel comes together with it", function()
+    with_server(certs.good, function(conn) conn:read() end, function(connect)
+      local function open() return #assert(ml.fs.list "/proc/self/fd") end
+      assert(connect()):close()
+      collectgarbage()
+      local before = open()
+      collectgarbage "stop" -- it would close what was forgotten
+      local _ <close> = setmetatable({}, { __close = function() collectgarbage "restart" end })
+      for turns = 0, 200 do
+        local task = ml.spawn(function() local _ <close> = connect({ server_name = "localhost" }, "127.0.0.1") end)
+        for _ = 1, turns // 10 do ml.sleep(0) end
+        task:cancel()
+        ml.catch(task.await, task)
+      end
+      while open() > before do ml.sleep(0.01) end
+    end)
   end)
 
   it("checks its options before anything is connected", function()

@@ -23,9 +23,14 @@ local TIMEOUT = 10 -- seconds for a connection, and its handshake
 --- Speaks TLS on a new connection, in what is left of its time.
 local function secure(conn, where, opts, began)
   local limit = opts.timeout or TIMEOUT
+  local is_secured = false
+  -- Also if a cancel came together with the connection.
+  local _ <close> = setmetatable({}, { __close = function()
+    if not is_secured then conn:close() end
+  end })
   local ok, err = core.timeout(math.max(limit - (core.now() - began), 0), conn.starttls, conn, opts.tls)
+  is_secured = ok
   if ok then return conn end
-  conn:close()
   if err.kind == "timeout" then
     local there = where.path and "unix:" .. where.path or where.host .. ":" .. where.port
     local message = ("connecting to %s: no TLS for %g s (its timeout)"):format(there, limit)
