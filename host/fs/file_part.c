@@ -85,8 +85,10 @@ bool file_part_open(FilePart *part, const char *path, int mode, FsFailure *failu
   struct stat now;
   bool is_owner =
       fstat(part->fd, &now) == 0 && now.st_uid == old.st_uid && now.st_gid == old.st_gid;
-  if (!is_owner && fchown(part->fd, old.st_uid, old.st_gid)) errno = 0; /* only root may */
-  if (fchmod(part->fd, old.st_mode & 07777) == 0) return true;
+  /* Only root may give it the old owner. Where that fails, set-user-ID would be for ours. */
+  mode_t kept = 07777;
+  if (!is_owner && fchown(part->fd, old.st_uid, old.st_gid)) kept = 01777;
+  if (fchmod(part->fd, old.st_mode & kept) == 0) return true;
   fs_failure_set(failure, "chmod", part->path);
   file_part_drop(part);
   return false;

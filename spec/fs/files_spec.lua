@@ -139,6 +139,24 @@ describe("ml.fs.read and ml.fs.write", function()
 end)
 
 describe("an atomic write", function()
+  it("gives nobody else's set-user-ID to whoever replaces the file", function()
+    local as = require("spec.support.servers").as_nobody()
+    -- Only root can make another's file here, who must be able to run this program.
+    if as == "" or select(2, process.sh(("%s test -x %s"):format(as, support.binary))) ~= 0 then return end
+    local folder <close> = assert(fs.temp_dir())
+    local path = folder.path .. "/program"
+    assert(fs.chmod(folder.path, "777"))
+    assert(fs.write(path, "old"))
+    assert(fs.chmod(path, "6755"))
+    assert(fs.write(folder.path .. "/write.lua", ('assert(require "moonloop".fs.write(%q, "new", { atomic = true }))')
+      :format(path)))
+    assert(fs.chmod(folder.path .. "/write.lua", "644"))
+    assert.same({ "", 0 }, { process.sh(("%s %s run --block-limit 0 %s"):format(as, support.binary,
+      folder.path .. "/write.lua")) })
+    assert.equal("new", fs.read(path))
+    assert.equal(tonumber("755", 8), assert(fs.stat(path)).mode & 4095)
+  end)
+
   it("replaces the file, and leaves nothing beside it", within(function(folder)
     local path = folder .. "/a"
     assert(fs.write(path, "old"))
