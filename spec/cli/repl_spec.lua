@@ -14,7 +14,7 @@ local function pipe(input)
   local file = assert(io.open(folder .. "/input", "w"))
   file:write(input)
   file:close()
-  local run = assert(io.popen(("cat '%s/input' | '%s' repl 2>&1"):format(folder, binary)))
+  local run = assert(io.popen(("cat '%s/input' | '%s' repl --block-limit 0 2>&1"):format(folder, binary)))
   local output = run:read("a")
   local _, _, status = run:close()
   return output, status

@@ -42,10 +42,9 @@ describe("statements on PostgreSQL", function()
     end
     run(2)
     local before = db:stats().sends
-    run(20)
+    run(1) -- all of one pass of the loop; what follows an answer depends on when the server sends that
     local sends = db:stats().sends - before
-    -- bench/sql.lua has the figure of a machine that is not busy: 0.085 a statement.
-    assert(sends <= 0.5 * 64 * 20, sends .. " sends for 1280 statements")
+    assert(sends <= 16, sends .. " sends for 64 statements")
     postgres.eventually("there are not two connections", function() return db:stats().connections == 2 end)
   end)
 
