@@ -103,7 +103,9 @@ function soak.run(n, seed)
   for pid in pairs(pids) do
     if served.is_alive(pid) then wrong[#wrong + 1] = "process " .. pid .. " is left" end
   end
-  if #wrong > 0 then return nil, table.concat(wrong, "\n", 1, math.min(#wrong, 20)) end
+  if #wrong > 0 then
+    return nil, ("%s\nwhat it said:\n%s"):format(table.concat(wrong, "\n", 1, math.min(#wrong, 20)), server:errors())
+  end
   return true, ("%d answers, %d versions, %d workers killed"):format(answers, version, kills)
 end
 
