@@ -3,6 +3,7 @@
 -- A set of request fields is a table: name in lower case -> {name, value...}.
 local arguments = require "moonloop.http.arguments"
 local TOKEN = require "moonloop.http.token"
+local trim = require "moonloop.core.trim"
 
 local raise = arguments.raise
 
@@ -25,7 +26,7 @@ local function check_value(name, value)
   if value:find("[%z\1-\8\10-\31\127]") then
     raise("headers: the value of '%s' has a control character (line break, NUL...)", name)
   end
-  return value:match("^[ \t]*(.-)[ \t]*$")
+  return trim(value)
 end
 
 --- Checks `headers`, a script's table or nil, and puts them into the set `fields`.

@@ -1,6 +1,7 @@
 --- Redirects (RFC 9110 15.4): which request comes next.
 local core = require "moonloop.core"
 local fields = require "moonloop.http.fields"
+local trim = require "moonloop.core.trim"
 local url = require "moonloop.http.url"
 
 local M = {}
@@ -42,7 +43,7 @@ local function is_ambiguous(res, location)
   local first
   for name, value in res.head:gmatch("([^:\r\n]+):[ \t]*([^\r\n]*)") do
     if name:lower() == "location" then
-      value = value:match("^(.-)[ \t]*$")
+      value = trim(value)
       if first and value ~= first then return true end
       first = value
     end

@@ -3,6 +3,7 @@ local core = require "moonloop.core"
 local define = require "moonloop.schema.define"
 local json = require "moonloop.json"
 local names = require "moonloop.schema.names"
+local trim = require "moonloop.core.trim"
 
 local LARGEST = 100 -- errors in a list
 local LARGEST_INPUT = 1024 -- bytes
@@ -90,7 +91,7 @@ end
 
 --- Is the media type one of the list, which has "image/*" for all of a kind?
 local function is_among(types, media_type)
-  media_type = media_type:match "^[^;]*":match "^%s*(.-)%s*$":lower()
+  media_type = trim(media_type:match "^[^;]*"):lower()
   for _, wanted in ipairs(types) do
     wanted = wanted:lower()
     if wanted == media_type or wanted == "*/*" then return true end

@@ -7,6 +7,7 @@ local run = require "moonloop.schema.run"
 local schema_core = require "moonloop.schema.core"
 local schema_names = require "moonloop.schema.names"
 local tasks = require "moonloop.core"
+local trim = require "moonloop.core.trim"
 
 local M = {}
 
@@ -54,7 +55,7 @@ end
 
 --- Is it the media type of JSON?
 function M.is_json(content_type)
-  local kind = (content_type or ""):match "^[^;]*":match "^%s*(.-)%s*$":lower()
+  local kind = trim((content_type or ""):match "^[^;]*"):lower()
   return kind == "application/json" or kind:find "^application/.*%+json$" ~= nil
 end
 
