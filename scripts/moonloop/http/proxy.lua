@@ -1,6 +1,7 @@
 --- Proxies: those of the environment, or the one given to a client, and which one a request takes.
 local arguments = require "moonloop.http.arguments"
 local crypto = require "moonloop.crypto"
+local decode = require "moonloop.core.percent"
 local http = require "moonloop.http.core"
 local shown = require "moonloop.http.url".shown
 
@@ -22,10 +23,6 @@ function M.check(proxy)
   return proxy
 end
 
-local function unescape(text)
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-end
-
 local DEFAULT_PORT = 1080 -- libcurl's, which people rely on
 
 --- What the built-in engine needs to know of the proxy at `text`, a URL whose scheme may be missing: a table of
@@ -44,7 +41,7 @@ local function parse(text)
   local credentials
   if user then
     local name, password = user:match("^([^:]*):?(.*)$")
-    credentials = "Basic " .. crypto.base64(unescape(name) .. ":" .. unescape(password))
+    credentials = "Basic " .. crypto.base64(decode(name) .. ":" .. decode(password))
     if #credentials > 1000 then return {} end
   end
   return { host = host, port = port, credentials = credentials }
@@ -72,30 +69,36 @@ local function is_excepted(except, host, port)
   return false
 end
 
---- The proxies of a client whose option is `proxy`: a table of `http`, `https` (URLs or nil) and
--- `except` (hosts that are reached directly). HTTP_PROXY in capitals is not read: in a CGI program it
--- holds whatever the request's Proxy header says.
+--- The proxies of a client whose option is `proxy`: a table of `http`, `https` (URLs or nil), `parsed` (the same
+-- as `parse` gives them) and `except` (hosts that are reached directly). HTTP_PROXY in capitals is not read: in
+-- a CGI program it holds whatever the request's Proxy header says.
 function M.of(proxy)
   if proxy == false then return {} end
-  if proxy then return { http = proxy, https = proxy } end
-  local all = environment("all_proxy", "ALL_PROXY")
+  local http_proxy, https_proxy, except = proxy, proxy, nil
+  if not proxy then
+    local all = environment("all_proxy", "ALL_PROXY")
+    http_proxy = environment("http_proxy") or all
+    https_proxy = environment("https_proxy", "HTTPS_PROXY") or all
+    except = environment("no_proxy", "NO_PROXY")
+  end
   return {
-    http = environment("http_proxy") or all,
-    https = environment("https_proxy", "HTTPS_PROXY") or all,
-    except = environment("no_proxy", "NO_PROXY"),
+    http = http_proxy,
+    https = https_proxy,
+    parsed = { http = http_proxy and parse(http_proxy), https = https_proxy and parse(https_proxy) },
+    except = except,
   }
 end
 
 --- The one of `proxies` (see above) for a request to `url`, as `parse` gives it, or nil: none.
 function M.choose(proxies, url)
   local scheme = url:find("^[Hh][Tt][Tt][Pp][Ss]:") and "https" or "http"
-  local text = proxies[scheme]
-  if not text then return nil end
+  local parsed = proxies.parsed[scheme]
+  if not parsed then return nil end
   if proxies.except then
     local is_good, host, port = http.place("", url)
     if not is_good or is_excepted(proxies.except, host, port) then return nil end
   end
-  return parse(text)
+  return parsed
 end
 
 return M

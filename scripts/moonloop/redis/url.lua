@@ -1,14 +1,11 @@
 --- URLs of Redis servers: redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS,
 -- unix:PATH[?db=DATABASE].
 local arguments = require "moonloop.redis.arguments"
+local decode = require "moonloop.core.percent"
 
 local raise = arguments.raise
 
 local REDIS_PORT = 6379
-
-local function decode(text)
-  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
-end
 
 -- The URL without its password.
 local function shown(url) return (url:gsub("//[^/@]*@", "//***@"):gsub("[%c]", "?")) end

@@ -2,8 +2,8 @@
 local core = require "moonloop.core"
 local define = require "moonloop.schema.define"
 local json = require "moonloop.json"
+local media_type_of = require "moonloop.core.media_type"
 local names = require "moonloop.schema.names"
-local trim = require "moonloop.core.trim"
 
 local LARGEST = 100 -- errors in a list
 local LARGEST_INPUT = 1024 -- bytes
@@ -90,8 +90,8 @@ local function well_formed(text)
 end
 
 --- Is the media type one of the list, which has "image/*" for all of a kind?
-local function is_among(types, media_type)
-  media_type = trim(media_type:match "^[^;]*"):lower()
+local function is_among(types, content_type)
+  local media_type = media_type_of(content_type)
   for _, wanted in ipairs(types) do
     wanted = wanted:lower()
     if wanted == media_type or wanted == "*/*" then return true end

@@ -5,6 +5,8 @@
 --   NAME="value"          the same, with \n \r \t \\ \" \$
 --
 -- A dollar sign means nothing.
+local trim = require "moonloop.core.trim"
+
 local M = {}
 
 local ESCAPES = { n = "\n", r = "\r", t = "\t", ["\\"] = "\\", ['"'] = '"', ["$"] = "$" }
@@ -40,7 +42,7 @@ local function value_at(text, at)
   if not last then return nil, "the quote " .. quote .. " has no end" end
   local rest, stop = text:match("^([^\n]*)()", last + 1)
   if rest:find "%S" and not rest:find "^%s+#" then
-    return nil, ("'%s' follows the end of the quotes"):format(rest:match "^%s*(.-)%s*$")
+    return nil, ("'%s' follows the end of the quotes"):format(trim(rest))
   end
   local value = text:sub(at + 1, last - 1)
   local wrong

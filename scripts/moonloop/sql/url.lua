@@ -1,6 +1,7 @@
 --- URLs of databases: postgres://[USER[:PASSWORD]@][HOST[:PORT][,...]]/[DATABASE][?PARAMETER=VALUE&...],
 -- as libpq has them, sqlite:PATH[?synchronous=full&...] and sqlite::memory:.
 local core = require "moonloop.core"
+local decode = require "moonloop.core.percent"
 
 local M = {}
 
@@ -13,10 +14,6 @@ end
 function M.bad(url, why) core.fail(("'%s' is not the URL of a database: %s"):format(M.shown(url), why)) end
 
 local bad = M.bad
-
-local function decode(text)
-  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
-end
 
 -- What may stand behind the path of an SQLite database.
 local choices = {

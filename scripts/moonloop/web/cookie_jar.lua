@@ -3,6 +3,7 @@
 -- localhost, and domains are only checked against the host.
 local time = require "moonloop.core".time
 local seconds_of = require "moonloop.web.conditional".seconds
+local trim = require "moonloop.core.trim"
 
 local Jar = {}
 Jar.__index = Jar
@@ -64,11 +65,13 @@ end
 --- Takes the value of a Set-Cookie header that came in the response for `path`. Ignores a malformed one.
 function Jar:take(line, path)
   local pair, rest = line:match("^([^;]*)(.*)$")
-  local name, value = pair:match("^%s*(.-)%s*=%s*(.-)%s*$")
-  if not name or name == "" then return end
+  local name, value = pair:match("^([^=]*)=(.*)$")
+  if not name then return end
+  name, value = trim(name), trim(value)
+  if name == "" then return end
   local attributes = {}
   for key, text in rest:gmatch(";%s*([^;=]*)=?([^;]*)") do
-    attributes[key:match("^(.-)%s*$"):lower()] = text:match("^%s*(.-)%s*$")
+    attributes[trim(key):lower()] = trim(text)
   end
   if is_refused(self, name, attributes) then return end
   local own = attributes.path

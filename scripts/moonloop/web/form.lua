@@ -6,8 +6,8 @@
 local core = require "moonloop.core"
 local file_writer = require "moonloop.file_writer"
 local forms = require "moonloop.forms"
+local media_type_of = require "moonloop.core.media_type"
 local options = require "moonloop.core.options"
-local trim = require "moonloop.core.trim"
 
 local fail = core.fail
 
@@ -49,7 +49,7 @@ end
 --- The media type of the body, in lower case; and the whole Content-Type.
 local function content_type_of(req)
   local content_type = req.headers["content-type"] or ""
-  return trim(content_type:match("^[^;]*")):lower(), content_type
+  return media_type_of(content_type), content_type
 end
 
 -- --- a stream of parts ---

@@ -3,11 +3,11 @@
 local core = require "moonloop.web.core"
 local forms = require "moonloop.forms"
 local json = require "moonloop.json"
+local media_type = require "moonloop.core.media_type"
 local run = require "moonloop.schema.run"
 local schema_core = require "moonloop.schema.core"
 local schema_names = require "moonloop.schema.names"
 local tasks = require "moonloop.core"
-local trim = require "moonloop.core.trim"
 
 local M = {}
 
@@ -55,7 +55,7 @@ end
 
 --- Is it the media type of JSON?
 function M.is_json(content_type)
-  local kind = trim((content_type or ""):match "^[^;]*"):lower()
+  local kind = media_type(content_type or "")
   return kind == "application/json" or kind:find "^application/.*%+json$" ~= nil
 end
 

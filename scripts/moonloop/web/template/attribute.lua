@@ -2,6 +2,7 @@
 local entities = require "moonloop.web.template.entities"
 local script = require "moonloop.web.template.script"
 local style = require "moonloop.web.template.style"
+local trim = require "moonloop.core.trim"
 local url = require "moonloop.web.template.url"
 
 local M = {}
@@ -74,7 +75,7 @@ end
 --- At its end.
 function M.finish(c)
   M.feed(c, c.tail)
-  local static = c.static:lower():match "^%s*(.-)%s*$"
+  local static = trim(c.static:lower())
   if c.element == "script" and c.attr == "type" then
     c.script = SCRIPT_TYPES[static:match "^[^;]*"] or "other"
   elseif c.element == "meta" and c.attr == "http-equiv" then
