@@ -2,9 +2,9 @@
 -- bounds, never measurements.
 local ml = require "moonloop"
 local eventually = require("spec.support.tasks").eventually
-local lfs = require "lfs"
 local folders = require "spec.support.folder"
 local helpers = require "spec.support.process"
+local left = require "spec.support.left"
 local support = require "spec.support"
 
 local process = require "process"
@@ -15,24 +15,7 @@ local LONG = 30 -- seconds
 local folder = support.binary:match "^(.*)/[^/]+$" .. "/spec/"
 local name = os.tmpname()
 
-local function descriptors()
-  local count = 0
-  for _ in lfs.dir "/proc/self/fd" do count = count + 1 end
-  return count
-end
-
---- How many children this process has, zombies included.
-local function children()
-  local count = 0
-  for id in lfs.dir "/proc/self/task" do
-    local file = io.open("/proc/self/task/" .. id .. "/children")
-    if file then
-      for _ in file:read "a":gmatch "%d+" do count = count + 1 end
-      file:close()
-    end
-  end
-  return count
-end
+local descriptors, children = left.descriptors, left.children
 
 describe("a function in C that libuv completes", function()
   it("IO-05 gives the exit status, as an error when it is not 0", function()

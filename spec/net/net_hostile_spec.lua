@@ -1,17 +1,8 @@
 -- Connections in bad company: pieces, delays, cuts, and tasks that leave at any point.
 local ml = require "moonloop"
-local lfs = require "lfs"
-local middle = require "spec.support.middle"
+local left = require "spec.support.left"
+local proxies = require "spec.support.proxy"
 local support = require "spec.support"
-
---- The descriptors of this process.
-local function descriptors()
-  local n = 0
-  for name in lfs.dir "/proc/self/fd" do
-    if name:find "^%d" then n = n + 1 end
-  end
-  return n
-end
 
 --- A server of a dialogue: it repeats lines, and sends as many bytes as it is told to.
 local function serve(conn)
@@ -27,15 +18,35 @@ local function with_server(how, body)
   local server <close> = assert(ml.net.listen("127.0.0.1", 0, serve))
   local host, port = server:address()
   if not how then return body(host, port) end
-  local between <close> = middle.listen(host, port, how)
-  body(between:address())
+  local between <close> = proxies.start(port)
+  between.pass, between.delay = how.pass, how.delay
+  body("127.0.0.1", between.port)
+end
+
+--- Passes bytes on in pieces of this size.
+local function by(size)
+  return function(bytes)
+    local pieces = {}
+    for from = 1, #bytes, size do pieces[#pieces + 1] = bytes:sub(from, from + size - 1) end
+    return pieces
+  end
+end
+
+--- Cuts the connection off after that many bytes of what the server says.
+local function cut_after(left_over)
+  return function(bytes, upwards)
+    if upwards then return { bytes } end
+    local piece = bytes:sub(1, left_over)
+    left_over = left_over - #piece
+    return { piece, cut = left_over == 0 }
+  end
 end
 
 describe("a dialogue", function()
   for name, how in pairs {
-    ["that comes in single bytes"] = { size = 1 },
-    ["that comes in small pieces, late"] = { size = 7, wait = function() ml.sleep(0) end },
-    ["that comes as it likes"] = {},
+    ["that comes in single bytes"] = { pass = by(1) },
+    ["that comes in small pieces, late"] = { pass = by(7), delay = function() return 0 end },
+    ["that comes as it likes"] = { pass = by(100000) },
   } do
     it(name .. " is the same", function()
       with_server(how, function(host, port)
@@ -53,7 +64,7 @@ describe("a dialogue", function()
   end
 
   it("that is cut is over for both sides", function()
-    with_server({ bytes = 1000 }, function(host, port)
+    with_server({ pass = cut_after(1000) }, function(host, port)
       local conn <close> = assert(ml.net.connect(host, port))
       conn:write "send 3000\n"
       assert.equal(1000, #conn:read(1000))
@@ -101,12 +112,12 @@ it("tasks that leave connections at any point leave nothing else", function()
     --- Waits until the server, too, has done with them.
     local function settle(most)
       for _ = 1, 10000 do
-        if descriptors() <= most then return end
+        if left.descriptors() <= most then return end
         ml.sleep(0.001)
       end
-      assert.equal(most, descriptors())
+      assert.equal(most, left.descriptors())
     end
-    local before = descriptors()
+    local before = left.descriptors()
     for _ = 1, 10 do
       round(40)
       settle(before)

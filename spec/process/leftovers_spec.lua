@@ -1,33 +1,13 @@
 -- ml.process leaves nothing behind: no descriptor, no process that nobody has reaped; and what happens where
 -- the surroundings are hostile.
 local folders = require "spec.support.folder"
-local lfs = require "lfs"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 local process = require "spec.support.process"
 
 local run = ml.process.run
 
-local function descriptors()
-  local n = 0
-  for _ in lfs.dir "/proc/self/fd" do n = n + 1 end
-  return n
-end
-
---- The number of our children, with those that have ended and were not reaped.
-local function children()
-  local pid = lfs.symlinkattributes "/proc/self".target
-  local file <close> = assert(io.open(("/proc/%s/task/%s/children"):format(pid, pid)))
-  return select(2, file:read "a":gsub("%d+", ""))
-end
-
---- Is there such a process, other than one that has ended?
-local function lives(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid))
-  if not file then return false end
-  local state = file:read "a":match "%) (%a)"
-  file:close()
-  return state ~= "Z"
-end
+local descriptors, children = left.descriptors, left.children
 
 describe("many short programs", function()
   it("leave no descriptor and no process, however they end", function()
@@ -91,7 +71,7 @@ describe("a runtime that closes", function()
       os.exit(5)
     ]]):format(file.path, file.path))
     assert.equal(5, status)
-    assert.is_false(lives(folders.read(file.path):match "%d+"))
+    assert.is_false(left.is_alive(folders.read(file.path):match "%d+"))
   end)
 
   it("kills those that do not end in time", function()
@@ -103,6 +83,6 @@ describe("a runtime that closes", function()
       os.exit(0)
     ]]):format(text, file.path, file.path))
     assert.matches("%d task%(s%) did not end when they were cancelled", output)
-    assert.is_false(lives(folders.read(file.path):match "%d+"))
+    assert.is_false(left.is_alive(folders.read(file.path):match "%d+"))
   end)
 end)

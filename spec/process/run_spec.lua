@@ -1,5 +1,6 @@
 -- ml.process.run: a program is started, waited for, and its output is kept.
 local folders = require "spec.support.folder"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 
 local run = ml.process.run
@@ -260,15 +261,6 @@ describe("a cancel", function()
     return task
   end
 
-  --- Is there a process of this number, other than one that nobody has reaped?
-  local function lives(pid)
-    local file = io.open(("/proc/%d/stat"):format(pid))
-    if not file then return false end
-    local state = file:read "a":match "%) (%a)"
-    file:close()
-    return state ~= "Z"
-  end
-
   it("ends the program, and is raised when it has ended", function()
     local file <close> = folders.file ""
     local task = start("echo $$; trap 'echo last; exit 0' TERM; while :; do sleep 0.01; done", file)
@@ -277,7 +269,7 @@ describe("a cancel", function()
     assert.is_not_nil(err)
     assert.equal("cancelled", task:status())
     local pid = folders.read(file.path):match "^%d+"
-    assert.is_false(lives(pid))
+    assert.is_false(left.is_alive(pid))
     assert.matches("last\n$", folders.read(file.path))
   end)
 
@@ -286,7 +278,7 @@ describe("a cancel", function()
     local task = start("trap '' TERM; echo $$; while :; do sleep 0.01; done", file, { kill_after = 0.05 })
     task:cancel()
     ml.catch(task.await, task)
-    assert.is_false(lives(folders.read(file.path):match "%d+"))
+    assert.is_false(left.is_alive(folders.read(file.path):match "%d+"))
   end)
 
   it("ends the whole group, if it has one", function()
@@ -295,7 +287,7 @@ describe("a cancel", function()
     task:cancel()
     ml.catch(task.await, task)
     local pid = folders.read(file.path):match "%d+"
-    assert.is_false(lives(pid))
+    assert.is_false(left.is_alive(pid))
   end)
 
   it("gives the group's others their time", function()
@@ -322,7 +314,8 @@ describe("a cancel", function()
     while not folders.read(file.path):find "\n" do ml.sleep(0.005) end
     task:cancel()
     ml.catch(task.await, task)
-    while lives(folders.read(file.path):match "%d+") do ml.sleep(0.005) end -- the job is told, and not waited for
+    -- The job is told, and not waited for.
+    while left.is_alive(folders.read(file.path):match "%d+") do ml.sleep(0.005) end
   end)
 
   it("that has come before starts nothing", function()

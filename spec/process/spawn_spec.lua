@@ -1,5 +1,6 @@
 -- ml.process.spawn: a program that one talks to while it runs.
 local folders = require "spec.support.folder"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 
 local spawn, run = ml.process.spawn, ml.process.run
@@ -11,19 +12,10 @@ local function raises(pattern, f, ...)
   assert.matches("spawn_spec.lua:%d+: .*" .. pattern, tostring(err))
 end
 
---- Is there such a process, other than one that has ended?
-local function lives(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid))
-  if not file then return false end
-  local state = file:read "a":match "%) (%a)"
-  file:close()
-  return state ~= "Z"
-end
-
 describe("a program that was spawned", function()
   it("IO-05 is written to and read from while it runs", function()
     local p <close> = assert(spawn { "cat" })
-    assert.is_true(lives(p.pid))
+    assert.is_true(left.is_alive(p.pid))
     for i = 1, 3 do
       assert(p.stdin:write("line ", i, "\n"))
       assert.equal("line " .. i, p.stdout:read())
@@ -97,7 +89,7 @@ describe("leaving the block", function()
       local p <close> = assert(spawn { "sleep", 1000 })
       pid = p.pid
     end
-    assert.is_false(lives(pid))
+    assert.is_false(left.is_alive(pid))
   end)
 
   it("kills a program that does not end by itself", function()
@@ -109,7 +101,7 @@ describe("leaving the block", function()
       q = p
     end
     assert.equal("KILL", q:wait().signal)
-    assert.is_false(lives(q.pid))
+    assert.is_false(left.is_alive(q.pid))
   end)
 
   it("by an error, or by a cancel, does so, too", function()
@@ -119,7 +111,7 @@ describe("leaving the block", function()
       pid = p.pid
       error "away"
     end))
-    assert.is_false(lives(pid))
+    assert.is_false(left.is_alive(pid))
     local task = ml.spawn(function()
       local p <close> = assert(spawn { "sleep", 1000 })
       pid = p.pid
@@ -129,7 +121,7 @@ describe("leaving the block", function()
     task:cancel()
     ml.catch(task.await, task)
     assert.equal("cancelled", task:status())
-    assert.is_false(lives(pid))
+    assert.is_false(left.is_alive(pid))
   end)
 
   it("ends what the program has left running in its group", function()
@@ -138,9 +130,9 @@ describe("leaving the block", function()
       local p <close> = assert(spawn { shell = "sleep 1000 >/dev/null & echo $!", group = true, kill_after = 20 })
       pid = p.stdout:read()
       assert.is_true(p:wait().ok)
-      assert.is_true(lives(pid))
+      assert.is_true(left.is_alive(pid))
     end
-    assert.is_false(lives(pid))
+    assert.is_false(left.is_alive(pid))
   end)
 
   it("leaves what is in no group of its own", function()
@@ -150,7 +142,7 @@ describe("leaving the block", function()
       pid = p.stdout:read()
       p:wait()
     end
-    assert.is_true(lives(pid))
+    assert.is_true(left.is_alive(pid))
     assert(run { "kill", "-KILL", pid })
   end)
 end)
@@ -187,7 +179,7 @@ describe("a wait", function()
   it("that is cancelled leaves the program alone", function()
     local p <close> = assert(spawn { "cat" })
     assert.equal("timeout", select(2, ml.timeout(0.01, p.wait, p)).kind)
-    assert.is_true(lives(p.pid))
+    assert.is_true(left.is_alive(p.pid))
     p.stdin:write "still here\n"
     assert.equal("still here", p.stdout:read())
   end)
@@ -276,7 +268,7 @@ describe("a process that is forgotten", function()
     repeat
       collectgarbage()
       ml.sleep(0.005)
-    until not lives(pid)
+    until not left.is_alive(pid)
     assert(reports)
   end)
 end)

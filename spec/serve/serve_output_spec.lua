@@ -1,5 +1,6 @@
 -- `moonloop serve` where nobody reads its standard output and error, which are one pipe.
 local folders = require "spec.support.folder"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 local processes = require "spec.support.process"
 local served = require "spec.support.served"
@@ -34,7 +35,7 @@ local function ask(process, target, n)
 end
 
 local function ends(process)
-  served.wait_until("it does not end", function() return not served.is_alive(process.pid) end)
+  served.wait_until("it does not end", function() return not left.is_alive(process.pid) end)
 end
 
 describe("a server whose output nobody reads", function()

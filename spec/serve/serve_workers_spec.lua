@@ -1,5 +1,6 @@
 -- Worker processes: `moonloop serve --workers N`.
 local json = require "moonloop.json"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 local served = require "spec.support.served"
 local common = require "spec.support"
@@ -258,7 +259,7 @@ describe("serve --workers", function()
     server:kill "TERM"
     assert.equal(143, (server:finish()))
     for _, pid in pairs(pids) do
-      served.wait_until("a worker is left", function() return not served.is_alive(pid // 1) end)
+      served.wait_until("a worker is left", function() return not left.is_alive(pid // 1) end)
     end
     assert.is_false((stuck:await()))
   end)
@@ -285,7 +286,7 @@ describe("serve --workers", function()
       f(terminal, pids, read_until)
       assert.equal(0, terminal:wait(100))
       for _, pid in ipairs(pids) do
-        served.wait_until("a worker is left", function() return not served.is_alive(pid) end)
+        served.wait_until("a worker is left", function() return not left.is_alive(pid) end)
       end
     end
 
@@ -309,7 +310,7 @@ describe("serve --workers", function()
     server:kill "KILL"
     assert.equal(200, slow:await().status)
     for _, pid in pairs(pids) do
-      served.wait_until("a worker is left", function() return not served.is_alive(pid // 1) end)
+      served.wait_until("a worker is left", function() return not left.is_alive(pid // 1) end)
     end
   end)
 

@@ -6,7 +6,7 @@
 -- it gets, by closing, by a reset, by ending its side, or not at all. Afterwards nothing may be left:
 -- no connection, no task, no descriptor, and no memory that grows with each part of the run.
 -- The seed is printed; the same seed gives the same clients.
-local lfs = require "lfs"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 local web = require "moonloop.web"
 local rawtcp = require("spec.support").rawtcp
@@ -135,12 +135,6 @@ local function play(port, bytes)
   leave(conn)
 end
 
-local function count_descriptors()
-  local count = 0
-  for _ in lfs.dir("/proc/self/fd") do count = count + 1 end
-  return count
-end
-
 --- Bytes of memory in use, and of addresses.
 local function resident()
   local file <close> = assert(io.open("/proc/self/statm"))
@@ -177,7 +171,7 @@ function soak.run(requests, clients, seed)
   end
   warm_up()
   ml.sleep(0.01)
-  local tasks, descriptors = #ml.tasks(), count_descriptors()
+  local tasks, descriptors = #ml.tasks(), left.descriptors()
   local client = ml.http.client { timeout = 60 }
   local server = assert(web.listen(make_app(counts, client), { port = 0 }))
   local port, sent = server.port, 0
@@ -213,7 +207,7 @@ function soak.run(requests, clients, seed)
   check("handlers that have not ended", settle(0, function() return counts.begun - counts.ended end), 0)
   server:stop(5)
   check("tasks", settle(tasks, function() return #ml.tasks() end), tasks)
-  check("descriptors", settle(descriptors, count_descriptors), descriptors)
+  check("descriptors", settle(descriptors, left.descriptors), descriptors)
   -- ASan, which is known by the terabytes of addresses that it reserves, keeps 256 MB of what is freed.
   local most = addresses < 2 ^ 40 and 5 or 5 + 256
   if grown > most then

@@ -4,7 +4,7 @@
 -- and output, killed, cancelled, in groups, through streams that are left in the middle, and such as cannot be
 -- started. Afterwards nothing may be left: no process, no descriptor, no task, and no memory that grows with
 -- each part of the run. The seed is printed; the same seed gives the same programs.
-local lfs = require "lfs"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 
 local random = math.random
@@ -33,13 +33,13 @@ function ways.both_ways()
 end
 
 function ways.pieces()
-  local left = random(0, 20)
+  local pieces_left = random(0, 20)
   local function piece()
-    left = left - 1
+    pieces_left = pieces_left - 1
     if random(3) == 1 then ml.sleep(0) end
-    return left >= 0 and ("x"):rep(1000) or nil
+    return pieces_left >= 0 and ("x"):rep(1000) or nil
   end
-  local bytes = (left) * 1000
+  local bytes = pieces_left * 1000
   check(#assert(run { "cat", stdin = piece }).stdout == bytes, "not all pieces")
 end
 
@@ -97,17 +97,7 @@ function ways.forgotten() assert(spawn { "true", stdin = false, stdout = "null",
 
 -- --- what is left ---
 
-local function descriptors()
-  local n = 0
-  for _ in lfs.dir "/proc/self/fd" do n = n + 1 end
-  return n
-end
-
-local function children()
-  local pid = lfs.symlinkattributes "/proc/self".target
-  local file <close> = assert(io.open(("/proc/%s/task/%s/children"):format(pid, pid)))
-  return select(2, file:read "a":gsub("%d+", ""))
-end
+local descriptors, children = left.descriptors, left.children
 
 local function status(name)
   local file <close> = assert(io.open "/proc/self/status")

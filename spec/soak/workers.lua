@@ -6,6 +6,7 @@
 -- had; at the end the last code has to serve, and the server to end in order with all processes.
 -- The seed is printed; the same seed gives the same events.
 local json = require "moonloop.json"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 local served = require "spec.support.served"
 local web = require "spec.support.web"
@@ -101,7 +102,7 @@ function soak.run(n, seed)
   local status = server:finish()
   if status ~= 0 then wrong[#wrong + 1] = "it ended with status " .. status .. ": " .. server:errors() end
   for pid in pairs(pids) do
-    if served.is_alive(pid) then wrong[#wrong + 1] = "process " .. pid .. " is left" end
+    if left.is_alive(pid) then wrong[#wrong + 1] = "process " .. pid .. " is left" end
   end
   if #wrong > 0 then
     return nil, ("%s\nwhat it said:\n%s"):format(table.concat(wrong, "\n", 1, math.min(#wrong, 20)), server:errors())

@@ -2,6 +2,7 @@
 local ml = require "moonloop"
 local common = require "spec.support"
 local folders = require "spec.support.folder"
+local left = require "spec.support.left"
 local processes = require "spec.support.process"
 local web = require "spec.support.web"
 
@@ -84,17 +85,10 @@ function Served:ps(options)
   return (processes.sh(("%s ps %s %s"):format(processes.quote(common.binary), options or "", self.pid)))
 end
 
---- Is there such a process, that has not ended?
-function M.is_alive(pid)
-  local ok, stat = pcall(folders.read, "/proc/" .. pid .. "/stat")
-  local state = ok and stat:match "%) (%a)"
-  return state and state ~= "Z" and state ~= "X"
-end
-
 --- Waits for its end, while tasks go on: the exit status, and what it wrote to the standard output after
 -- its first line.
 function Served:finish()
-  M.wait_until("it does not end: " .. self:errors(), function() return not M.is_alive(self.pid) end)
+  M.wait_until("it does not end: " .. self:errors(), function() return not left.is_alive(self.pid) end)
   local output, status, errors = self.process:wait()
   assert(not errors:find("Sanitizer", 1, true), errors)
   return status, output

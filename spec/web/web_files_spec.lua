@@ -2,6 +2,7 @@
 local ml = require "moonloop"
 local web = require "moonloop.web"
 local common = require "spec.support"
+local left = require "spec.support.left"
 local process = require "spec.support.process"
 local folders = require "spec.support.folder"
 local support = require "spec.support.web"
@@ -21,13 +22,6 @@ local function serving(name, content, f, opts)
   app:get("/", function() return web.file(folder.path .. "/" .. name, opts) end)
   app:post("/", function() return web.file(folder.path .. "/" .. name, opts) end)
   support.serving(app, function(port) f(port, folder.path) end)
-end
-
---- How many descriptors this process has open.
-local function count_descriptors()
-  local n = 0
-  for _ in require "lfs".dir("/proc/self/fd") do n = n + 1 end
-  return n
 end
 
 describe("a file response", function()
@@ -209,7 +203,7 @@ describe("a file response", function()
   it("leaves no descriptor open, however it ends", function()
     serving("large.bin", LARGE:rep(40), function(port)
       get(port, "/")
-      local before = count_descriptors()
+      local before = left.descriptors()
       for _ = 1, 3 do
         get(port, "/")
         support.ask(port, request("HEAD", "/"), true)
@@ -222,11 +216,11 @@ describe("a file response", function()
       end
       collectgarbage()
       for _ = 1, 5000 do
-        if count_descriptors() <= before then break end
+        if left.descriptors() <= before then break end
         ml.sleep(0.01)
         collectgarbage()
       end
-      assert.is_true(count_descriptors() <= before)
+      assert.is_true(left.descriptors() <= before)
     end)
   end)
 end)

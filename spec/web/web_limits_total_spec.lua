@@ -1,20 +1,13 @@
 -- The limits of a server that count all that a client does, or all clients.
 local common = require "spec.support"
 local ml = require "moonloop"
+local eventually = require("spec.support.tasks").eventually
 local support = require "spec.support.web"
 local web = require "moonloop.web"
 
 local rawtcp, request = common.rawtcp, support.request
 
 local function hello_app() return web.app():get("/", function() return "hello" end) end
-
--- Waits until `f()` is true.
-local function eventually(f)
-  assert(ml.timeout(60, function()
-    while not f() do ml.sleep(0.002) end
-    return true
-  end))
-end
 
 -- Asks on the connection, which stays open; nil: it was closed.
 local function ask(conn, headers)

@@ -277,8 +277,10 @@ describe("ml.http proxies", function()
 
   it("no_proxy has names, ports, addresses and networks", function()
     local function is_direct(except, host)
-      local proxies = { http = "http://127.0.0.1:1", except = except }
-      return require "moonloop.http.proxy".choose(proxies, "http://" .. host .. "/") == nil
+      local proxy = require "moonloop.http.proxy"
+      local proxies = proxy.of "http://127.0.0.1:1"
+      proxies.except = except
+      return proxy.choose(proxies, "http://" .. host .. "/") == nil
     end
     for _, case in ipairs {
       { "*", "a.invalid" }, { " x , * ", "a.invalid" },

@@ -1,5 +1,6 @@
 -- The access log on a standard output that nobody reads, or not for now.
 local folders = require "spec.support.folder"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 local served = require "spec.support.served"
 local processes = require "spec.support.process"
@@ -31,7 +32,7 @@ describe("an access log whose pipe is full", function()
       local process <close> = processes.serve(folder.path .. "/app.lua", "--access-log common " .. options)
       ask(process.port, 1500)
       process:kill "TERM"
-      served.wait_until("it does not end", function() return not served.is_alive(process.pid) end)
+      served.wait_until("it does not end", function() return not left.is_alive(process.pid) end)
       local _, status, errors = process:wait()
       assert.equal(0, status)
       assert.matches("moonloop: the access log is behind: %d+ entries lost\n", errors)
