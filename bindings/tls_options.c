@@ -1,13 +1,13 @@
 #include "bindings/tls_options.h"
 
 #include "base/buffer.h"
+#include "base/file_watch.h"
 #include "bindings/options.h"
 #include "core/runtime.h"
 #include "core/script_place.h"
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MOST_KEPT = 64, MOST_PAIRS = 1000, MOST_PROTOCOLS = 32 };
 
@@ -146,13 +146,11 @@ static void add_word(Read *r, const char *word) {
 }
 
 static void add_source(Read *r, const char *source) {
-  struct stat about;
+  FileSignature now;
   if (!source) source = "";
   add_word(r, source);
-  if (!*source || strstr(source, "-----BEGIN") || stat(source, &about)) return;
-  r->ok = r->ok && buffer_printf(&r->key, "%lld %lld.%ld %lld ", (long long)about.st_ino,
-                                 (long long)about.st_mtim.tv_sec, about.st_mtim.tv_nsec,
-                                 (long long)about.st_size);
+  if (!*source || strstr(source, "-----BEGIN") || !file_watch_signature(source, &now)) return;
+  add_word(r, now.text);
 }
 
 static const char *field(lua_State *L, int index, const char *name) {

@@ -22,11 +22,6 @@ static bool run_read_open(FsJob *job) {
                         &job->failure);
 }
 
-static int push_data(lua_State *L, FsJob *job) {
-  lua_pushlstring(L, job->data.data, job->data.len);
-  return 1;
-}
-
 /* Reads the file that is open to where Lua keeps the string, if the system has it in memory: that
    takes as long as it takes to copy what another thread has read. Lua has no strings without
    content, so it is made of zeros, which are in the processor's cache: all of them are the same
@@ -70,7 +65,7 @@ static int l_read(lua_State *L) {
   Task *t = ml_wait_enter(L, "ml.fs.read");
   FsJob *job = fs_job_new(L, "ml.fs.read", run_read, 1, 0, 0);
   job->max = (size_t)max;
-  job->push = push_data;
+  job->push = fs_job_push_data;
   return thread_job_suspend(L, t, &read_wait, &job->job);
 }
 

@@ -36,20 +36,14 @@ static int push_list(lua_State *L, FsJob *job, bool types) {
 static int push_names(lua_State *L, FsJob *job) { return push_list(L, job, false); }
 static int push_entries(lua_State *L, FsJob *job) { return push_list(L, job, true); }
 
-static int start_list(lua_State *L, const char *name, int (*push)(lua_State *, FsJob *)) {
-  fs_job_check_path(L, 1);
-  Task *t = ml_wait_enter(L, name);
-  FsJob *job = fs_job_new(L, name, run_list, 1, 0, 0);
-  job->push = push;
-  return fs_job_start(L, t, job);
-}
-
 /* list(path) -> the names in the folder, sorted | nil, err */
-static int l_list(lua_State *L) { return start_list(L, "ml.fs.list", push_names); }
+static int l_list(lua_State *L) { return fs_job_start_on(L, "ml.fs.list", run_list, push_names); }
 
 /* entries(path) -> names, types | nil, err: the same with a list of a character each (see
    folder_list.h). */
-static int l_entries(lua_State *L) { return start_list(L, "ml.fs.walk", push_entries); }
+static int l_entries(lua_State *L) {
+  return fs_job_start_on(L, "ml.fs.walk", run_list, push_entries);
+}
 
 static bool run_mkdir(FsJob *job) {
   return folder_make(job->path, job->mode, job->recursive, &job->failure);

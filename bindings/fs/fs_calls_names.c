@@ -62,24 +62,15 @@ static bool run_realpath(FsJob *job) {
   return ok;
 }
 
-static int push_path(lua_State *L, FsJob *job) {
-  lua_pushlstring(L, job->data.data, job->data.len);
-  return 1;
-}
-
-static int start_path(lua_State *L, const char *name, bool (*run)(FsJob *)) {
-  fs_job_check_path(L, 1);
-  Task *t = ml_wait_enter(L, name);
-  FsJob *job = fs_job_new(L, name, run, 1, 0, 0);
-  job->push = push_path;
-  return fs_job_start(L, t, job);
-}
-
 /* readlink(path) -> where the link leads, as it was written | nil, err */
-static int l_readlink(lua_State *L) { return start_path(L, "ml.fs.readlink", run_readlink); }
+static int l_readlink(lua_State *L) {
+  return fs_job_start_on(L, "ml.fs.readlink", run_readlink, fs_job_push_data);
+}
 
 /* realpath(path) -> the absolute path without links and dots | nil, err */
-static int l_realpath(lua_State *L) { return start_path(L, "ml.fs.realpath", run_realpath); }
+static int l_realpath(lua_State *L) {
+  return fs_job_start_on(L, "ml.fs.realpath", run_realpath, fs_job_push_data);
+}
 
 /* --- the end of a name --- */
 

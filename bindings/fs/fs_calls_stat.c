@@ -60,21 +60,14 @@ static int push_about(lua_State *L, FsJob *job) {
   return 1;
 }
 
-static int start_stat(lua_State *L, const char *name, bool (*run)(FsJob *),
-                      int (*push)(lua_State *, FsJob *)) {
-  fs_job_check_path(L, 1);
-  Task *t = ml_wait_enter(L, name);
-  FsJob *job = fs_job_new(L, name, run, 1, 0, 0);
-  job->push = push;
-  return fs_job_start(L, t, job);
-}
-
 /* stat(path) -> {type, size, mode, ...} | nil, err: of what links lead to. Times are in seconds
    since 1970. */
-static int l_stat(lua_State *L) { return start_stat(L, "ml.fs.stat", run_stat, push_about); }
+static int l_stat(lua_State *L) { return fs_job_start_on(L, "ml.fs.stat", run_stat, push_about); }
 
 /* lstat(path): the same of a link itself. */
-static int l_lstat(lua_State *L) { return start_stat(L, "ml.fs.lstat", run_lstat, push_about); }
+static int l_lstat(lua_State *L) {
+  return fs_job_start_on(L, "ml.fs.lstat", run_lstat, push_about);
+}
 
 static bool run_exists(FsJob *job) {
   return run_stat(job) || job->failure.error == ENOENT || job->failure.error == ENOTDIR;
@@ -87,7 +80,9 @@ static int push_exists(lua_State *L, FsJob *job) {
 
 /* exists(path) -> boolean | nil, err: is there something, also behind links? nil: it cannot be
    told. */
-static int l_exists(lua_State *L) { return start_stat(L, "ml.fs.exists", run_exists, push_exists); }
+static int l_exists(lua_State *L) {
+  return fs_job_start_on(L, "ml.fs.exists", run_exists, push_exists);
+}
 
 /* --- what can be changed of it --- */
 

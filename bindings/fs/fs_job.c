@@ -213,6 +213,20 @@ int fs_job_start(lua_State *L, Task *t, FsJob *job) {
   return thread_job_suspend(L, t, &job_wait, &job->job);
 }
 
+int fs_job_start_on(lua_State *L, const char *name, bool (*operation)(FsJob *),
+                    int (*push)(lua_State *L, FsJob *job)) {
+  fs_job_check_path(L, 1);
+  Task *t = ml_wait_enter(L, name);
+  FsJob *job = fs_job_new(L, name, operation, 1, 0, 0);
+  job->push = push;
+  return fs_job_start(L, t, job);
+}
+
+int fs_job_push_data(lua_State *L, FsJob *job) {
+  lua_pushlstring(L, job->data.data, job->data.len);
+  return 1;
+}
+
 void fs_job_start_alone(lua_State *L, FsJob *job) {
   if (thread_job_start_alone(runtime_of(L), &job->job)) drop(&job->job);
 }

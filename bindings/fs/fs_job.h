@@ -58,6 +58,13 @@ FsJob *fs_job_new(lua_State *L, const char *name, bool (*run)(FsJob *job), int p
 /* Starts the job, and suspends the task that ml_wait_enter has returned. */
 int fs_job_start(lua_State *L, Task *t, FsJob *job);
 
+/* Both for a function whose one argument is a path, without anything to undo. */
+int fs_job_start_on(lua_State *L, const char *name, bool (*run)(FsJob *job),
+                    int (*push)(lua_State *L, FsJob *job));
+
+/* A `push`: the bytes in `data`. */
+int fs_job_push_data(lua_State *L, FsJob *job);
+
 /* The `finish` of a WaitType for a job with a second part. */
 int fs_job_finish(lua_State *L, Task *t, void *job);
 

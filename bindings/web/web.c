@@ -276,8 +276,7 @@ static int l_log_id(lua_State *L) {
 /* root_path() -> the root path of the server whose request the running task, or one that has
    started it, handles; or "" */
 static int l_root_path(lua_State *L) {
-  const HttpConnection *c = NULL;
-  for (const Task *t = task_current(L); t && !c; t = t->parent) c = http_handler_connection(t);
+  const HttpConnection *c = web_tail_connection(L);
   lua_pushstring(L, c && c->server->root_path ? c->server->root_path : "");
   return 1;
 }

@@ -88,6 +88,10 @@ int web_handle(lua_State *L);
 int web_tail(lua_State *L);
 void web_handler_failed(HttpConnection *c, const Task *t, lua_State *L, const char *traceback);
 
+/* The connection of the request that the running task works for: its handler or a task that was
+   started for it; or NULL (web_tail.c). */
+HttpConnection *web_tail_connection(lua_State *L);
+
 /* Sets `tail` and `on_tail` in the module on the top of L (web_tail.c). */
 void web_tail_open(lua_State *L, Web *web);
 

@@ -183,8 +183,7 @@ static void push_fields(lua_State *L);
 
 /* What the connection has agreed on, as long as it is there; kept from then on. */
 static void push_tls(lua_State *L, const WebRequest *req) {
-  const HttpConnection *c = NULL;
-  for (const Task *t = task_current(L); t && !c; t = t->parent) c = http_handler_connection(t);
+  const HttpConnection *c = web_tail_connection(L);
   const TlsSession *session = c && c->number == req->number ? byte_stream_tls(&c->bytes) : NULL;
   if (!session) {
     lua_pushnil(L);

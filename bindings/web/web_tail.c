@@ -24,9 +24,7 @@ int web_tail(lua_State *L) {
   return 0;
 }
 
-/* The connection of the request that the running task works for: its handler or a task that was
-   started for it. */
-static HttpConnection *connection_of(lua_State *L) {
+HttpConnection *web_tail_connection(lua_State *L) {
   for (const Task *t = task_current(L); t; t = t->parent) {
     HttpConnection *c = http_handler_connection(t);
     if (c) return c;
@@ -37,7 +35,7 @@ static HttpConnection *connection_of(lua_State *L) {
 /* tail([req]) -> the table of the current request, or nil if the running task does not work for a
    request, or for another one than `req` */
 static int l_tail(lua_State *L) {
-  HttpConnection *c = connection_of(L);
+  HttpConnection *c = web_tail_connection(L);
   const WebRequest *req = luaL_testudata(L, 1, WEB_REQUEST);
   if (!c || (req && req->number != c->number)) return 0;
   lua_settop(L, 0);

@@ -83,9 +83,6 @@ void signals_listen(int signum);
 /* Does one? Safe in signal handlers. */
 bool signals_is_listened(int signum);
 
-/* Does one? Safe in signal handlers. */
-bool signals_is_listened(int signum);
-
 /* It listens no more, and its libuv handle has been stopped. If it was the last, and a signal came
    that was not taken, the signal has its usual effect now. */
 void signals_listen_no_more(int signum);

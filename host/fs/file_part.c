@@ -18,13 +18,12 @@ enum {
   TRIES = 8,
 };
 
-void file_part_random(char *name, int size) {
+static void fill_random(char name[static RANDOM]) {
   static const char digits[] = "0123456789abcdef";
-  unsigned char bytes[64];
-  int n = size < (int)sizeof bytes ? size : (int)sizeof bytes;
-  while (getrandom(bytes, (size_t)n, 0) != n) {
+  unsigned char bytes[RANDOM];
+  while (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
   }
-  for (int i = 0; i < size; i++) name[i] = digits[bytes[i % n] & 15];
+  for (int i = 0; i < RANDOM; i++) name[i] = digits[bytes[i] & 15];
 }
 
 /* The part's path for a new name, in memory to be freed, or NULL. */
@@ -34,7 +33,7 @@ static char *part_path(const char *target) {
   int kept = (int)strnlen(name, NAME_MAX - FRAME);
   char random[RANDOM], *path = malloc((size_t)folder + (size_t)kept + FRAME);
   if (!path) return NULL;
-  file_part_random(random, RANDOM);
+  fill_random(random);
   snprintf(path, (size_t)folder + (size_t)kept + FRAME, "%.*s.%.*s.%.*s.tmp", folder, target, kept,
            name, RANDOM, random);
   return path;

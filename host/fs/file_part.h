@@ -25,7 +25,4 @@ void file_part_drop(FilePart *part);
 /* Makes changes of names in the folder of `path` durable. */
 bool file_part_sync_folder(const char *path, FsFailure *failure);
 
-/* Writes `size` bytes of a random name, of hexadecimal digits. */
-void file_part_random(char *name, int size);
-
 #endif

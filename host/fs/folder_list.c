@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-char folder_list_type(uint32_t mode) {
+/* The character for the file type in `mode`. */
+static char letter_of(mode_t mode) {
   switch (mode & S_IFMT) {
   case S_IFREG:
     return 'f';
@@ -32,27 +33,26 @@ char folder_list_type(uint32_t mode) {
 /* Links are not followed. */
 static char type_of(int folder, const struct dirent *entry) {
   struct stat about;
-  if (entry->d_type != DT_UNKNOWN) return folder_list_type(DTTOIF(entry->d_type));
+  if (entry->d_type != DT_UNKNOWN) return letter_of(DTTOIF(entry->d_type));
   if (fstatat(folder, entry->d_name, &about, AT_SYMLINK_NOFOLLOW)) return '?';
-  return folder_list_type(about.st_mode);
+  return letter_of(about.st_mode);
 }
 
 static bool is_dots(const char *name) {
   return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
-static bool read_entries(DIR *folder, const char *path, FsStop *stop, Buffer *to, size_t *count,
-                         FsFailure *failure) {
+static bool read_entries(DIR *folder, FsStop *stop, Buffer *to, size_t *count, FsFailure *failure) {
   const struct dirent *entry;
   while (errno = 0, (entry = readdir(folder))) {
     if (fs_failure_stopped(failure, stop)) return false;
     if (is_dots(entry->d_name)) continue;
     if (!buffer_add_char(to, type_of(dirfd(folder), entry)) ||
         !buffer_add(to, entry->d_name, strlen(entry->d_name) + 1))
-      return fs_failure_set_error(failure, ENOMEM, "list", path);
+      return fs_failure_set_error(failure, ENOMEM, "list", NULL);
     ++*count;
   }
-  return !errno || fs_failure_set(failure, "list", path);
+  return !errno || fs_failure_set(failure, "list", NULL);
 }
 
 static int by_name(const void *a, const void *b) {
@@ -76,24 +76,19 @@ static bool sort_entries(Buffer *to, size_t start, size_t count) {
   return ok;
 }
 
-bool folder_list_read_at(int fd, const char *path, FsStop *stop, Buffer *entries,
-                         FsFailure *failure) {
+bool folder_list_read(const char *path, FsStop *stop, Buffer *entries, FsFailure *failure) {
   size_t start = entries->len, count = 0;
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return fs_failure_set(failure, "list", NULL);
   DIR *folder = fdopendir(fd);
   if (!folder) {
-    fs_failure_set(failure, "list", path);
+    fs_failure_set(failure, "list", NULL);
     close(fd);
     return false;
   }
-  bool ok = read_entries(folder, path, stop, entries, &count, failure);
+  bool ok = read_entries(folder, stop, entries, &count, failure);
   closedir(folder);
   if (ok && count && !sort_entries(entries, start, count))
-    return fs_failure_set_error(failure, ENOMEM, "list", path);
+    return fs_failure_set_error(failure, ENOMEM, "list", NULL);
   return ok;
-}
-
-bool folder_list_read(const char *path, FsStop *stop, Buffer *entries, FsFailure *failure) {
-  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return fs_failure_set(failure, "list", NULL);
-  return folder_list_read_at(fd, NULL, stop, entries, failure);
 }

@@ -96,10 +96,6 @@ time_t tls_certificate_not_after(const TlsLibrary *lib, X509 *cert) {
   return seconds_of(lib, lib->X509_get0_notAfter(cert));
 }
 
-time_t tls_certificate_not_before(const TlsLibrary *lib, X509 *cert) {
-  return seconds_of(lib, lib->X509_get0_notBefore(cert));
-}
-
 static bool add_day(time_t seconds, Buffer *to) {
   char day[32];
   struct tm parts;
@@ -129,7 +125,7 @@ bool tls_certificate_reason(const TlsLibrary *lib, int error, X509 *cert, const 
   case X509_V_ERR_CERT_NOT_YET_VALID:
     return add_title(lib, cert, "the certificate of ", to) &&
            buffer_printf(to, " is not valid before ") &&
-           add_day(tls_certificate_not_before(lib, cert), to);
+           add_day(seconds_of(lib, lib->X509_get0_notBefore(cert)), to);
   case X509_V_ERR_HOSTNAME_MISMATCH:
   case X509_V_ERR_IP_ADDRESS_MISMATCH:
     return buffer_printf(to, "the name does not match: the certificate is for ") &&

@@ -17,9 +17,8 @@ void tls_certificate_names(const TlsLibrary *lib, X509 *cert, TlsNameOf *each, v
 /* Appends a short name for messages: the first of its names, or else its subject. */
 bool tls_certificate_title(const TlsLibrary *lib, X509 *cert, Buffer *to);
 
-/* When it ends, in Unix seconds; when it begins. */
+/* When it ends, in Unix seconds. */
 time_t tls_certificate_not_after(const TlsLibrary *lib, X509 *cert);
-time_t tls_certificate_not_before(const TlsLibrary *lib, X509 *cert);
 
 enum { TLS_FINGERPRINT = 32 };
 /* The SHA-256 of the whole certificate. False if that fails. */

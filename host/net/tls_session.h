@@ -3,7 +3,7 @@
 
    A transport does this when bytes have come:
      tls_session_lend(s, bytes, n);
-     until tls_session_is_ready(s): tls_session_handshake(s)
+     until s->ready: tls_session_handshake(s)
      tls_session_read(s, ...) as long as it returns bytes
      tls_session_keep(s);
    and sends what is in *s->out after each call, also one that failed: an alert may be there. */

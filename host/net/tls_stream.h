@@ -24,8 +24,9 @@ typedef struct TlsStream {
   bool shuts;          /* our side of the socket is to be shut when `flight` is empty */
 } TlsStream;
 
-/* Begins; a client with `name` says hello at once. NULL if memory is out. */
+/* Begins; a client asks for `name`. NULL if memory is out. */
 TlsStream *tls_stream_new(ByteStream *bytes, TlsContext *context, const char *name);
+
 /* The socket is closed. */
 void tls_stream_free(TlsStream *t);
 

@@ -16,9 +16,11 @@
 int process_pipe_make(int *ours, int *theirs, bool reads) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC)) return errno;
-  *ours = ends[reads];
-  *theirs = ends[!reads];
-  if (fcntl(*ours, F_SETFL, fcntl(*ours, F_GETFL) | O_NONBLOCK) == 0) return 0;
+  if (fcntl(ends[reads], F_SETFL, fcntl(ends[reads], F_GETFL) | O_NONBLOCK) == 0) {
+    *ours = ends[reads];
+    *theirs = ends[!reads];
+    return 0;
+  }
   int error = errno;
   close(ends[0]);
   close(ends[1]);

@@ -168,11 +168,3 @@ void serve_sockets_describe(const ServeSockets *s, char *out, size_t size) {
     at += strlen(out + at);
   }
 }
-
-int serve_sockets_port(const ServeSockets *s) {
-  for (unsigned i = 0; i < s->n; i++) {
-    int port = listen_port(s->list[i].fd);
-    if (port > 0) return port;
-  }
-  return 0;
-}

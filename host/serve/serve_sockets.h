@@ -49,7 +49,4 @@ bool serve_sockets_inherit(ServeSockets *s, int first, const char *letters);
 /* Writes where they listen, for people: "http://127.0.0.1:8000 and unix:/run/app.sock". */
 void serve_sockets_describe(const ServeSockets *s, char *out, size_t size);
 
-/* The first port, or 0. */
-int serve_sockets_port(const ServeSockets *s);
-
 #endif
