@@ -173,14 +173,17 @@ static size_t count(lua_State *L, int index, const char *name) {
   return n;
 }
 
-static void read_options(lua_State *L, int index, bool is_server, const char *alpn, Read *r) {
+static void read_options(lua_State *L, int index, bool is_server, const char *const *alpn,
+                         Read *r) {
   bool is_table = lua_istable(L, index);
   size_t n_certs = is_table ? count(L, index, "certs") : 0;
   size_t n_alpn = is_table ? count(L, index, "alpn") : 0;
   r->ok = true;
   r->options.is_server = is_server;
   r->pairs = calloc(n_certs + 1, sizeof *r->pairs);
-  r->alpn = calloc(n_alpn + 1, sizeof *r->alpn);
+  size_t n_ours = 0;
+  while (alpn && alpn[n_ours]) n_ours++;
+  r->alpn = calloc(n_alpn + n_ours + 1, sizeof *r->alpn);
   r->options.pairs = r->pairs;
   r->options.alpn = r->alpn;
   if (!r->pairs || !r->alpn) {
@@ -211,7 +214,8 @@ static void read_options(lua_State *L, int index, bool is_server, const char *al
     lua_pop(L, 5);
     r->options.ca = field(L, index, "ca");
   }
-  if (!r->options.n_alpn && alpn) r->alpn[r->options.n_alpn++] = alpn;
+  if (!n_alpn)
+    for (size_t i = 0; i < n_ours; i++) r->alpn[r->options.n_alpn++] = alpn[i];
   add_source(r, r->options.ca);
   for (size_t i = 0; i < r->options.n_alpn; i++) add_word(r, r->alpn[i]);
   r->ok = r->ok && buffer_printf(&r->key, "%d %d %d", (int)r->options.verify,
@@ -261,7 +265,7 @@ static void read_free(Read *r) {
 
 /* Nothing between its begin and end raises but for memory, when the process is in trouble anyway.
  */
-TlsContext *tls_options_context(lua_State *L, int index, bool is_server, const char *alpn,
+TlsContext *tls_options_context(lua_State *L, int index, bool is_server, const char *const *alpn,
                                 bool reads_again) {
   char error[TLS_ERROR_MAX] = "out of memory";
   Read r = {0};

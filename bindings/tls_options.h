@@ -12,9 +12,10 @@
 void tls_options_check(lua_State *L, int index, bool is_server, const char *whose);
 
 /* The context for the options at `index`, which were checked, with one reference for the caller.
-   `alpn`: the protocols if the options name none, or NULL. `reads_again`: a new one, whatever is
-   kept. NULL if a file or certificate is wrong: then nil and an error of kind "tls" are pushed. */
-TlsContext *tls_options_context(lua_State *L, int index, bool is_server, const char *alpn,
+   `alpn`: the protocols if the options name none, a list that ends with NULL, or NULL.
+   `reads_again`: a new one, whatever is kept. NULL if a file or certificate is wrong: then nil and
+   an error of kind "tls" are pushed. */
+TlsContext *tls_options_context(lua_State *L, int index, bool is_server, const char *const *alpn,
                                 bool reads_again);
 
 /* The option server_name at `index`, or `otherwise`. The table keeps the text. */

@@ -53,6 +53,7 @@ need libpq-dev 'libpq with headers' library libpq
 need libsqlite3-dev 'SQLite 3 with headers' library sqlite3
 need libpcre2-dev 'PCRE2 with headers' library libpcre2-8
 need libssl-dev 'OpenSSL 3 with headers' library 'libssl >= 3'
+need libnghttp2-dev 'nghttp2 with headers' library libnghttp2
 need lua-cjson 'lua-cjson for Lua 5.4' lua_module cjson
 need ca-certificates 'the certificates of the public authorities' \
   exists /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/certs/ca-bundle.crt

@@ -4,12 +4,12 @@
 
 #include <lauxlib.h>
 
-#define PROTOCOL "http/1.1"
+static const char *const protocols[] = {"http/1.1", NULL};
 
 /* Reads the options at `index`, which are a copy nobody changes. False: nil and an error are
    pushed. */
 static bool use(lua_State *L, int index, WebServer *server, bool reads_again) {
-  TlsContext *context = tls_options_context(L, index, true, PROTOCOL, reads_again);
+  TlsContext *context = tls_options_context(L, index, true, protocols, reads_again);
   if (!context) return false;
   http_server_use_tls(&server->http, context);
   tls_context_release(context);
