@@ -54,6 +54,8 @@ need libsqlite3-dev 'SQLite 3 with headers' library sqlite3
 need libpcre2-dev 'PCRE2 with headers' library libpcre2-8
 need libssl-dev 'OpenSSL 3 with headers' library 'libssl >= 3'
 need libnghttp2-dev 'nghttp2 with headers' library libnghttp2
+need libpsl5 'libpsl, for the cookies of the HTTP client' exists /usr/lib/*/libpsl.so.5 /usr/lib/libpsl.so.5
+need publicsuffix 'its list of public suffixes' exists /usr/share/publicsuffix/public_suffix_list.dafsa
 need lua-cjson 'lua-cjson for Lua 5.4' lua_module cjson
 need ca-certificates 'the certificates of the public authorities' \
   exists /etc/ssl/certs/ca-certificates.crt /etc/ssl/cert.pem /etc/pki/tls/certs/ca-bundle.crt

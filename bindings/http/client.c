@@ -56,6 +56,10 @@
      Can any host on the internet have this address? Not those of this machine and of private
      networks, and others that lead there: see http/client/public_address.h.
 
+   is_public_suffix(domain) -> boolean | nil
+     May anybody have a name below the domain, so that no cookie may be for it? nil: libpsl, which
+     knows, is not there.
+
    begin(pool, method, url, lines, length, timeout, unix_path, verify, addresses, proxy,
          proxy_port, proxy_credentials) -> upload | nil, err
      Sends the head of a request whose body follows in pieces: `length` bytes, or chunked if that is
@@ -80,6 +84,7 @@
 #include "bindings/class.h"
 #include "bindings/http/open.h"
 #include "http/client/public_address.h"
+#include "http/client/public_suffix.h"
 #include "net/network.h"
 #include <lauxlib.h>
 #include <math.h>
@@ -259,6 +264,14 @@ static int l_public_only(lua_State *L) {
   return 1;
 }
 
+/* is_public_suffix(domain) -> boolean | nil */
+static int l_is_public_suffix(lua_State *L) {
+  PublicSuffix is = public_suffix(luaL_checkstring(L, 1));
+  if (is == PUBLIC_SUFFIX_UNKNOWN) return 0;
+  lua_pushboolean(L, is == PUBLIC_SUFFIX_YES);
+  return 1;
+}
+
 /* --- pools --- */
 
 static int l_pool_gc(lua_State *L) {
@@ -336,7 +349,9 @@ int luaopen_moonloop_http_core(lua_State *L) {
   class_make(L, POOL, pool_methods, l_pool_gc, NULL);
   client_stream_open(L);
 
-  lua_createtable(L, 0, 8);
+  lua_createtable(L, 0, 9);
+  lua_pushcfunction(L, l_is_public_suffix);
+  lua_setfield(L, -2, "is_public_suffix");
   lua_pushcfunction(L, l_place);
   lua_setfield(L, -2, "place");
   lua_pushcfunction(L, l_public_only);

@@ -1,6 +1,6 @@
 /* moonloop.http.curl: the libcurl engine of the HTTP client: pools, and requests with a whole body.
    Bodies in pieces are in curl_stream.c. It offers the same calls as moonloop.http.core (described
-   in bindings/http/client.c), for what that engine does not support: HTTP/2, cookies,
+   in bindings/http/client.c), for what that engine does not support: HTTP/2, and
    proxies that do not speak HTTP.
    Methods, options and responses are handled in scripts/moonloop/http/init.lua. */
 #include "bindings/http/curl.h"
@@ -158,19 +158,12 @@ static int l_date(lua_State *L) {
 
 /* --- the request --- */
 
-/* Makes curl's list of the header lines "Name: value\r\n" at `index`. With `cookies`, a Cookie
-   header is kept apart, to be joined with the cookies of the jar: its value is left on L. */
-static struct curl_slist *header_list(lua_State *L, const CurlLibrary *curl, int index,
-                                      const char **cookies) {
+/* Makes curl's list of the header lines "Name: value\r\n" at `index`. */
+static struct curl_slist *header_list(lua_State *L, const CurlLibrary *curl, int index) {
   struct curl_slist *list = NULL;
   const char *line = luaL_optstring(L, index, "");
   while (*line) {
     size_t n = strcspn(line, "\r");
-    if (cookies && !strncasecmp(line, "Cookie: ", 8)) {
-      *cookies = lua_pushlstring(L, line + 8, n - 8);
-      line += n + 2;
-      continue;
-    }
     bool empty = n > 2 && line[n - 2] == ':' && line[n - 1] == ' ';
     lua_pushlstring(L, line, empty ? n - 2 : n);
     if (empty) { /* curl's notation for a field without a value */
@@ -205,9 +198,8 @@ int curl_start(lua_State *L, CurlRequest *request, int lines, const char *type,
     lua_pushvalue(L, i <= 3 ? i : 5);
     lua_setiuservalue(L, -2, i);
   }
-  request->headers = header_list(L, curl, lines, (*pool)->share ? &request->cookies : NULL);
+  request->headers = header_list(L, curl, lines);
   e->t = curl_transfer_start(*pool, request);
-  if (request->cookies) lua_pop(L, 1);
   if (!e->t) return luaL_error(L, "not enough memory");
   *exchange = e;
   return 0;
@@ -271,8 +263,8 @@ static long number_field(lua_State *L, const char *name, lua_Number otherwise) {
 }
 
 /* pool(opts) -> a pool of connections. The first one loads libcurl. Upvalue 1 keeps the runtime's
-   client. It has the options of moonloop.http.core and `http_proxy`, `https_proxy`, `no_proxy`,
-   `cookies`; see CurlPoolOptions. */
+   client. It has the options of moonloop.http.core and `http_proxy`, `https_proxy`, `no_proxy`;
+   see CurlPoolOptions. */
 static int l_pool(lua_State *L) {
   CurlPools **client = lua_touserdata(L, lua_upvalueindex(1));
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -295,8 +287,6 @@ static int l_pool(lua_State *L) {
       .cert = text_field(L, "cert"),
       .key = text_field(L, "key"),
   };
-  lua_getfield(L, 1, "cookies");
-  options.cookies = lua_toboolean(L, -1);
   CurlPool **pool = lua_newuserdatauv(L, sizeof *pool, 0);
   *pool = NULL;
   luaL_setmetatable(L, CURL_POOL);

@@ -200,12 +200,13 @@ function M.over_https(describe, name, specs)
   end)
 end
 
---- Describes the same for both engines: `specs(http)` gets ml.http, whose engine is our own, and then its like
--- with a client that keeps cookies, which is libcurl's. With `https`, our own engine is shown over https as well.
-function M.on_both_engines(describe, name, specs, https)
+--- Describes the same for both ways a request can take: `specs(http)` gets ml.http, whose requests without options
+-- are one C function, and then its like with a client that keeps cookies, which scripts handle. With `https`, it is
+-- shown over https as well.
+function M.on_both_ways(describe, name, specs, https)
   describe(name, function() specs(ml.http) end)
   if https then M.over_https(describe, name, specs) end
-  describe(name .. ", libcurl,", function() specs(with_options { cookies = true }) end)
+  describe(name .. ", with cookies,", function() specs(with_options { cookies = true }) end)
 end
 
 return M

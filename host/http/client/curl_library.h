@@ -21,9 +21,6 @@
   X(multi_remove_handle)                                                                           \
   X(multi_socket_action)                                                                           \
   X(multi_info_read)                                                                               \
-  X(share_init)                                                                                    \
-  X(share_setopt)                                                                                  \
-  X(share_cleanup)                                                                                 \
   X(slist_append)                                                                                  \
   X(slist_free_all)                                                                                \
   X(url)                                                                                           \

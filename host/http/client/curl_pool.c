@@ -277,8 +277,6 @@ static void pool_close(CurlPool *pool) {
   for (int fd = 0; fd < pool->socket_slots; fd++) {
     if (pool->sockets[fd]) socket_remove(pool, pool->sockets[fd]);
   }
-  curl->share_cleanup(pool->share);
-  pool->share = NULL;
   timer_clear(&pool->client->rt->timers, &pool->timer);
   *pool->link = pool->next;
   if (pool->next) pool->next->link = pool->link;
@@ -350,15 +348,10 @@ CurlPool *curl_pool_new(CurlPools *client, const CurlPoolOptions *options) {
   copied &= copy_text(&pool->options.cert, options->cert);
   copied &= copy_text(&pool->options.key, options->key);
   if (copied) pool->multi = curl->multi_init();
-  if (pool->multi && options->cookies && !(pool->share = curl->share_init())) {
-    curl->multi_cleanup(pool->multi);
-    pool->multi = NULL;
-  }
   if (!pool->multi) {
     pool_release(pool);
     return NULL;
   }
-  if (pool->share) curl->share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_COOKIE);
   curl->multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
   curl->multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
   curl->multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
@@ -413,10 +406,6 @@ void curl_pool_prepare(CurlPool *pool, CURL *easy, bool https) {
     set_file(curl, easy, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, o->ca);
     set_file(curl, easy, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB, o->cert);
     set_file(curl, easy, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, o->key ? o->key : o->cert);
-  }
-  if (pool->share) {
-    SET(SHARE, pool->share);
-    SET(COOKIEFILE, "");
   }
 #undef SET
 }

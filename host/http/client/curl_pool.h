@@ -22,7 +22,6 @@ typedef struct CurlPoolOptions {
       *https_proxy;            /* URL of the proxy for https:// or http:// URLs; NULL: none */
   const char *ca, *cert, *key; /* paths of PEM files, or PEM texts; or NULL */
   const char *no_proxy;        /* hosts that are reached directly, in curl's notation */
-  bool cookies;                /* keep the cookies of responses, and send them back */
 } CurlPoolOptions;
 
 struct CurlPools {
@@ -36,8 +35,7 @@ struct CurlPools {
 struct CurlPool {
   CurlPools *client;
   CurlPool *next, **link;
-  CURLM *multi;  /* NULL: closed */
-  CURLSH *share; /* the cookies, or NULL */
+  CURLM *multi; /* NULL: closed */
   CurlPoolOptions options;
   CurlTransfer *transfers;         /* transfers that curl is working on */
   CurlTransfer *line, **line_tail; /* transfers that wait for their turn, in order */
@@ -76,7 +74,7 @@ void curl_pool_remove(CurlPool *pool, CurlTransfer *transfer);
 /* Requests a call at the end of this pass, since curl has something to do. */
 void curl_pool_drive_later(CurlPool *pool);
 
-/* Sets the options of a transfer's handle: it uses the pool's sockets, proxies and cookies. */
+/* Sets the options of a transfer's handle: it uses the pool's sockets and proxies. */
 void curl_pool_prepare(CurlPool *pool, CURL *easy, bool https);
 
 #endif

@@ -247,7 +247,6 @@ static void set_options(CurlTransfer *t, const CurlRequest *r) {
   SET(CONNECTTIMEOUT, (long)DIAL_SECONDS);
   SET(URL, r->url);
   SET(HTTPHEADER, t->request_headers);
-  if (r->cookies) SET(COOKIE, r->cookies);
   if (r->unix_path) SET(UNIX_SOCKET_PATH, r->unix_path);
   if (!r->verify) {
     SET(SSL_VERIFYPEER, 0L);

@@ -16,7 +16,6 @@ typedef struct CurlRequest {
   const char *method;         /* in capitals */
   const char *url;            /* http or https, without user and password */
   struct curl_slist *headers; /* curl's lines ("Name: value", "Name;"); taken over */
-  const char *cookies;        /* the Cookie header for a pool that keeps cookies, or NULL */
   const char *body;           /* or NULL */
   size_t body_len;
   bool upload;           /* the body comes in pieces, by curl_transfer_write */

@@ -35,8 +35,7 @@ end
 --- The error for a request whose connections cannot be checked.
 function M.unchecked(request)
   return failure(request, url.shown(request.url), "network", "REFUSED",
-    "allow_address cannot check the connections of proxies, and of libcurl, which is used for cookies: "
-      .. "leave out `cookies`, and give `proxy = false` if the environment names a proxy")
+    "allow_address cannot check the connections of the proxy that the environment names: give `proxy = false`")
 end
 
 local function look_up(host, timeout)

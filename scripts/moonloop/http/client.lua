@@ -2,6 +2,7 @@
 local address = require "moonloop.http.address"
 local arguments = require "moonloop.http.arguments"
 local auth = require "moonloop.http.auth"
+local cookies = require "moonloop.http.cookies"
 local core = require "moonloop.core"
 local exchange = require "moonloop.http.exchange"
 local fields = require "moonloop.http.fields"
@@ -180,7 +181,7 @@ function M.new(opts, transport)
     idle = arguments.limit("idle", opts.idle, DEFAULT_IDLE),
     retries = retry.plan(opts.retries),
     auth = auth.value(opts.auth),
-    cookies = arguments.boolean("cookies", opts.cookies, false),
+    jar = arguments.boolean("cookies", opts.cookies, false) and cookies.jar() or nil,
     proxy = proxy.check(opts.proxy),
     unix_socket = arguments.typed("unix_socket", opts.unix_socket, "string"),
     hooks = check_hooks(opts.hooks),

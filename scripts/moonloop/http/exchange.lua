@@ -2,6 +2,7 @@
 local address = require "moonloop.http.address"
 local arguments = require "moonloop.http.arguments"
 local body = require "moonloop.http.body"
+local cookies = require "moonloop.http.cookies"
 local curl = require "moonloop.http.curl"
 local fields = require "moonloop.http.fields"
 local core = require "moonloop.http.core"
@@ -22,7 +23,6 @@ function M.open(client)
     max_connections = client.max_connections,
     max_per_origin = client.max_per_origin,
     idle = client.idle,
-    cookies = client.cookies,
     http_proxy = proxies.http,
     https_proxy = proxies.https,
     no_proxy = proxies.except,
@@ -30,8 +30,6 @@ function M.open(client)
     cert = client.cert,
     key = client.key,
   }
-  client.core_http = not client.cookies
-  client.core_https = not client.cookies and not client.http2
   client.proxies = (proxies.http or proxies.https) and not client.unix_socket and proxies
   client.opened = true
 end
@@ -47,13 +45,12 @@ function M.core_pool(client)
 end
 
 --- The engine for the URL, the client's pool of it, and the proxy if the engine has to be told. libcurl is
--- used for HTTP/2, cookies and other proxies than those of http, the built-in engine for the rest.
+-- used for HTTP/2 and other proxies than those of http, the built-in engine for the rest.
 local function engine_of(client, url)
   local transport = client.transport
   if transport then return core, transport.pool end
   if not client.opened then M.open(client) end
-  local is_core
-  if url:find("^[Hh][Tt][Tt][Pp][Ss]:") then is_core = client.core_https else is_core = client.core_http end
+  local is_core = not client.http2 or not url:find("^[Hh][Tt][Tt][Pp][Ss]:")
   local through = is_core and client.proxies and proxy.choose(client.proxies, url) or nil
   if is_core and (not through or through.host) then return core, M.core_pool(client), through end
   local pool = client.curl_pool
@@ -89,8 +86,10 @@ local function send(client, request, timeout)
     if not request.stream and not request.source then timeout = math.max(0, timeout - (now() - began)) end
   end
   through = through or DIRECT
-  local lines = request.lines
-  if not lines then
+  local jar, lines = client.jar, request.lines
+  if jar then
+    lines = cookies.lines(jar, request)
+  elseif not lines then
     lines = fields.lines(request.fields)
     request.lines = lines
   end
@@ -109,6 +108,7 @@ local function send(client, request, timeout)
   local res = { status = status, head = head, url = url }
   res[request.stream and "reader" or "body"] = content
   setmetatable(res, Response)
+  if jar then cookies.take(jar, res) end
   if transport then transport.came(res, id) end
   return res
 end
@@ -118,9 +118,9 @@ end
 function M.bare(client)
   local base = client.base_url
   if client.transport or client.retries or client.auth or client.hooks or client.allow_address then return false end
-  if base and not base:find("^https?://") then return false end
+  if client.jar or client.http2 or (base and not base:find("^https?://")) then return false end
   if not client.opened then M.open(client) end
-  if not client.core_http or not client.core_https or client.proxies then return false end
+  if client.proxies then return false end
   return core.bare(M.core_pool(client), base, fields.lines(client.fields), client.timeout,
     client.max_body or requests.DEFAULT_MAX_BODY, client.unix_socket, client.verify)
 end

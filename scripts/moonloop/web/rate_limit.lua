@@ -2,7 +2,7 @@
 -- client): the time at which the client's bucket will be full again.
 local core = require "moonloop.web.core"
 local crypto = require "moonloop.crypto"
-local lru = require "moonloop.web.lru"
+local lru = require "moonloop.core.lru"
 local now = require "moonloop.core".now
 local options = require "moonloop.core.options"
 local own_response = require "moonloop.web.own_response"

@@ -1,5 +1,5 @@
 --- Sessions in the memory of this process: the least recently used one goes when there are too many.
-local lru = require "moonloop.web.lru"
+local lru = require "moonloop.core.lru"
 local seldom = require "moonloop.web.seldom"
 local time = require "moonloop.core".time
 

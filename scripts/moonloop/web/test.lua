@@ -4,7 +4,7 @@
 local clients = require "moonloop.http.client"
 local core = require "moonloop.core"
 local is_app = require "moonloop.web.app".is_app
-local jars = require "moonloop.web.cookie_jar"
+local cookies = require "moonloop.http.cookies"
 local pool_of = require "moonloop.http.core".pool
 local server = require "moonloop.web.server"
 local server_options = require "moonloop.web.server_options"
@@ -53,21 +53,47 @@ local function check_cookie(name, value)
   return value
 end
 
---- Raises unless `cookies`, an option, is a table of them or nil.
-local function check_cookies(cookies)
-  if cookies == nil then return end
-  if type(cookies) ~= "table" then fail(("cookies: table expected, got %s"):format(type(cookies))) end
-  for name, value in pairs(cookies) do check_cookie(name, value) end
+--- Raises unless `given`, the option `cookies`, is a table of them or nil.
+local function check_cookies(given)
+  if given == nil then return end
+  if type(given) ~= "table" then fail(("cookies: table expected, got %s"):format(type(given))) end
+  for name, value in pairs(given) do check_cookie(name, value) end
+end
+
+--- The place, as jars call it, of `path` of the app: as if it were reached by TLS, since nobody can listen.
+local function place_of(self, path)
+  local place = cookies.place(self.origin .. path) or cookies.place(self.origin)
+  place.secure = true
+  return place
 end
 
 local function path_of(target) return target:match("^%a[%w+.-]*://[^/?#]*([^?#]*)") or target:match("^[^?#]*") end
 
+--- The kept cookies for `path`, one of each name: the one that is sent first. Then name -> value.
+local function kept(self, path)
+  local list, values = {}, {}
+  for _, cookie in ipairs(self.jar:of(place_of(self, path))) do
+    if cookie.name ~= "" and not values[cookie.name] then
+      list[#list + 1] = cookie
+      values[cookie.name] = cookie.value
+    end
+  end
+  return list, values
+end
+
+--- Keeps a cookie for all paths, until the time `expires`.
+local function keep(self, name, value, expires)
+  self.jar:put { name = name, value = value, domain = place_of(self, "/").host, host_only = true, path = "/",
+    secure = false, expires = expires }
+end
+
 --- The Cookie header for a request to `path`: the jar's, replaced and followed by the request's own.
-local function cookie_header(jar, path, own)
-  local values, names = jar:of(path)
+local function cookie_header(self, path, own)
+  local list, values = kept(self, path)
   local parts, more = {}, {}
-  for _, name in ipairs(names) do
-    local value = own and own[name] ~= nil and own[name] or values[name]
+  for _, cookie in ipairs(list) do
+    local name = cookie.name
+    local value = own and own[name] ~= nil and own[name] or cookie.value
     parts[#parts + 1] = name .. "=" .. value
   end
   for name, value in pairs(own or {}) do
@@ -102,7 +128,7 @@ end
 
 --- The transport of a client whose requests go to the host's server `http`, at most `max` at a time.
 local function new_transport(client, http, max, base)
-  local failures, jar, origin = client.failures, client.jar, url.origin(base)
+  local failures, origin = client.failures, url.origin(base)
   return {
     pool = pool_of { server = http, max_connections = max, idle = math.huge },
     reaches = function(target) return url.origin(target) == origin end,
@@ -111,13 +137,12 @@ local function new_transport(client, http, max, base)
       if request.own_cookie == nil then request.own_cookie = fields.cookie ~= nil end
       if request.own_cookie then return end
       check_cookies(request.cookies)
-      local text = cookie_header(jar, path_of(request.url), request.cookies)
+      local text = cookie_header(client, path_of(request.url), request.cookies)
       fields.cookie = text and { "Cookie", text }
       request.lines = nil
     end,
     came = function(res, id)
-      local set = res.headers["set-cookie"]
-      for _, line in ipairs(type(set) == "table" and set or { set }) do jar:take(line, path_of(res.url)) end
+      cookies.take(client.jar, res, place_of(client, path_of(res.url)))
       local reader = rawget(res, "reader")
       if reader and res.ok then -- the pieces before an error come first
         rawset(res, "reader", watch(reader, failures, id))
@@ -164,14 +189,15 @@ function Client.cookies(self, path)
   if path ~= nil and type(path) ~= "string" then
     fail(("bad argument #1 to 'cookies' (string expected, got %s)"):format(type(path)))
   end
-  return (self.jar:of(path or "/"))
+  local _, values = kept(self, path or "/")
+  return values
 end
 
 --- c:set_cookie(name, value): as if the app had set it, for all paths. A value of nil removes it.
 function Client.set_cookie(self, name, value)
   check_self(self, "set_cookie")
   local text = check_cookie(name, value == nil and "" or value)
-  self.jar:put(name, text, "/", value == nil and 0 or math.huge)
+  keep(self, name, text, value == nil and 0 or math.huge)
 end
 
 --- c:clear_cookies(): forgets all cookies, as a new client.
@@ -229,8 +255,8 @@ function M.test(app, opts)
   if not base:lower():find("^http://[^/?#]+/*$") then
     fail(("base_url: %q (expected http:// and a host, without a path)"):format(url.shown(base)))
   end
-  local self = { failures = {}, jar = jars.new(base:match("^http://([^/:]+)") or "") }
-  for name, value in pairs(opts.cookies or {}) do self.jar:put(name, tostring(value), "/", math.huge) end
+  local self = { failures = {}, jar = cookies.jar(), origin = base:match("^%a+://[^/]+") }
+  for name, value in pairs(opts.cookies or {}) do keep(self, name, tostring(value), math.huge) end
   local settings = server_options.merge(app.settings, opts)
   local router = site.router(app)
   local apps = server.start(app)

@@ -4,7 +4,7 @@ local raw = require "spec.support.http"
 local serve, answering, ok, serve_echo = raw.serve, raw.answering, raw.ok, raw.serve_echo
 local read_request = raw.read_request
 
-raw.on_both_engines(describe, "ml.http", function(http)
+raw.on_both_ways(describe, "ml.http", function(http)
   after_each(raw.stop)
 
   describe("connections", function()

@@ -5,7 +5,7 @@ local raw = require "spec.support.http"
 local serve, answering, ok, serve_echo = raw.serve, raw.answering, raw.ok, raw.serve_echo
 local read_request, assert_error = raw.read_request, raw.assert_error
 
-raw.on_both_engines(describe, "ml.http", function(http)
+raw.on_both_ways(describe, "ml.http", function(http)
   after_each(raw.stop)
 
   describe("failures", function()

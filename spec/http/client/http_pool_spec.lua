@@ -13,7 +13,7 @@ local function listen_on_path()
   return path, assert(rawtcp.listen(8, path))
 end
 
-raw.on_both_engines(describe, "ml.http pools", function(http)
+raw.on_both_ways(describe, "ml.http pools", function(http)
   after_each(raw.stop)
 
   -- A server that notes how many requests it has at once.
@@ -68,7 +68,7 @@ raw.on_both_engines(describe, "ml.http pools", function(http)
     local client = http.client { idle = 1 }
     for _ = 1, 2 do assert(client:get(server.url)) end
     assert.equal(1, server.connections)
-    ml.sleep(2.1) -- longer than the idle time, which libcurl counts in whole seconds
+    ml.sleep(2.1) -- longer than the idle time
     assert(client:get(server.url))
     assert.equal(2, server.connections)
   end)

@@ -9,7 +9,7 @@ local function redirect(location, status, headers)
   return ("HTTP/1.1 %d X\r\nLocation: %s\r\n%sContent-Length: 0\r\n\r\n"):format(status or 302, location, headers or "")
 end
 
-raw.on_both_engines(describe, "ml.http redirects", function(http)
+raw.on_both_ways(describe, "ml.http redirects", function(http)
   after_each(raw.stop)
 
   -- A server that answers /NNN/rest with status NNN and the location /rest, and anything else with itself.

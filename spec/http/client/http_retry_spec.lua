@@ -23,7 +23,7 @@ end
 
 local FAST = { attempts = 4, base = 0.001 }
 
-raw.on_both_engines(describe, "ml.http retries", function(http)
+raw.on_both_ways(describe, "ml.http retries", function(http)
   after_each(raw.stop)
 
   it("there are none unless they are asked for", function()

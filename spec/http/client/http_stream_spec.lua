@@ -37,7 +37,7 @@ local function pieces(list)
   end
 end
 
-raw.on_both_engines(describe, "ml.http streams", function(http)
+raw.on_both_ways(describe, "ml.http streams", function(http)
   after_each(raw.stop)
 
   describe("a streamed response", function()

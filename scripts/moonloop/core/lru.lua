@@ -53,6 +53,9 @@ function Lru:remove(key)
   return true
 end
 
+--- lru:oldest() -> the value that was used least recently | nil.
+function Lru:oldest() return self.ends.newer.value end
+
 local M = {}
 
 --- A table for at most `max` entries.
