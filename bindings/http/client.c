@@ -1,4 +1,5 @@
-/* moonloop.http.core: HTTP/1.1, on llhttp over the loop (host/http/client/client_*.h).
+/* moonloop.http.core: HTTP/1.1 on llhttp, and HTTP/2 on nghttp2, over the loop
+   (host/http/client/client_*.h).
    No policy here: redirects, retries, options and Response objects are in
    scripts/moonloop/http/init.lua. moonloop.http.curl does the same with libcurl.
 
@@ -8,7 +9,8 @@
      a request is closed. A missing option means no limit. Further requests wait in line. When the
      pool is collected, its connections are closed. `server`: a server of moonloop.web.core without
      a socket, which all requests go to, whatever their host. `ca`, `cert`, `key`: for https, each
-     the path of a PEM file or PEM text; `ca` instead of the system's authorities.
+     the path of a PEM file or PEM text; `ca` instead of the system's authorities. `http2`: true: it
+     is offered over TLS; "clear": the same, and spoken without TLS; false: neither.
    pool:close([abort])
      Takes no more requests: idle connections are closed at once, the others after their requests,
      or with `abort`, which makes these fail, at once as well.
@@ -75,11 +77,13 @@
 
    reader:read() -> chunk | nil | nil, err
      The next piece of the body, never empty, at most 64 kB; nil at its end. Suspends until there is
-     one. One task at a time. The server is held back while more than 128 kB wait to be read.
+     one. One task at a time. The server is held back while more than 128 kB wait to be read;
+     with HTTP/2, 1 MB if the reader has kept up before.
    reader:close()
      Ends the transfer if the body was not read to its end. Also __gc and __close.
 
-   Cancelling a task in any of these ends its exchange and closes its connection. */
+   Cancelling a task in any of these ends its exchange and closes its connection; with HTTP/2, the
+   server is told that its stream is cancelled, and the connection goes on. */
 #include "bindings/http/client.h"
 #include "bindings/class.h"
 #include "bindings/http/open.h"
@@ -339,6 +343,10 @@ static int l_pool(lua_State *L) {
   }
   if (!client_tls_set(&(*pool)->tls, files[0], files[1], files[2]))
     return luaL_error(L, "not enough memory");
+  lua_getfield(L, 1, "http2");
+  (*pool)->http2 = lua_toboolean(L, -1);
+  (*pool)->http2_clear = lua_isstring(L, -1);
+  lua_pop(L, 1);
   lua_pushvalue(L, server); /* the port is a part of it */
   lua_setiuservalue(L, -2, 1);
   return 1;

@@ -9,6 +9,7 @@
 
 /* The functions that the host calls. */
 #define HTTP2_FUNCTIONS(X)                                                                         \
+  X(nghttp2_http2_strerror)                                                                        \
   X(nghttp2_option_del)                                                                            \
   X(nghttp2_option_new)                                                                            \
   X(nghttp2_option_set_max_outbound_ack)                                                           \
@@ -18,6 +19,7 @@
   X(nghttp2_option_set_no_auto_ping_ack)                                                           \
   X(nghttp2_option_set_no_auto_window_update)                                                      \
   X(nghttp2_option_set_no_closed_streams)                                                          \
+  X(nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation)                              \
   X(nghttp2_option_set_peer_max_concurrent_streams)                                                \
   X(nghttp2_session_callbacks_del)                                                                 \
   X(nghttp2_session_callbacks_new)                                                                 \

@@ -18,7 +18,7 @@ static ClientPools *client_of(const ClientConnection *c) { return c->origin->poo
 /* --- life --- */
 
 /* A connection with an exchange keeps the loop alive; an idle one, or one being made, does not. */
-static void set_busy(ClientConnection *c, bool busy) {
+void client_connection_set_busy(ClientConnection *c, bool busy) {
   if (c->busy == busy || c->request) return; /* nothing comes from outside on a pipe in memory */
   c->busy = busy;
   if (busy)
@@ -39,10 +39,12 @@ void client_connection_close(ClientConnection *c) {
   if (c->idle) client_pool_remove_idle(c);
   if (c->exchange) c->exchange->connection = NULL;
   c->exchange = NULL;
+  if (origin->dialing == c) origin->dialing = NULL;
   *c->link = c->next;
   if (c->next) c->next->link = c->link;
   if (c->dial) dial_cancel(c->dial);
-  set_busy(c, false);
+  client_connection_set_busy(c, false);
+  client_connection_close_http2(c);
   client_connection_close_tls(c);
   if (c->fd >= 0) {
     client_poll_remove(poll, c->fd);
@@ -69,7 +71,8 @@ static bool fail_writing(ClientConnection *c, int error) {
   c->write_failed = true;
   forget_unsent(c);
   if (error == EPIPE || error == ECONNRESET) return true;
-  client_exchange_fail_with(c->exchange, -error);
+  if (!c->exchange && !c->http2) return true; /* it is being closed */
+  client_connection_fail_with(c, -error);
   return false;
 }
 
@@ -203,7 +206,7 @@ static void finish(ClientConnection *c) {
   if (keep) {
     c->kept = true;
     if (c->out.cap > KEPT_BUFFER) buffer_free(&c->out);
-    set_busy(c, false);
+    client_connection_set_busy(c, false);
     client_pool_add_idle(c);
   } else {
     client_connection_close(c);
@@ -213,6 +216,10 @@ static void finish(ClientConnection *c) {
 }
 
 void client_connection_lose(ClientConnection *c, int error) {
+  if (c->http2) {
+    client_connection_lose_http2(c, error);
+    return;
+  }
   ClientExchange *x = c->exchange;
   ClientPool *pool = c->origin->pool;
   if (!x) { /* it was idle */
@@ -221,15 +228,20 @@ void client_connection_lose(ClientConnection *c, int error) {
     return;
   }
   ClientResponse *r = &x->response;
-  if (c->kept && !r->began && !x->replaced && x->idempotent &&
-      x->request.framing == CLIENT_BODY_WHOLE) {
+  bool by_tls = error == UV_EPROTO && c->tls->error;
+  if (c->origin->dialing == c && by_tls) {
+    client_connection_fail(c, "tls", "CURLE_SSL_CONNECT_ERROR", "%s", c->tls->error);
+  } else if (c->origin->dialing == c) {
+    client_connection_fail_with(c, error);
+  } else if (c->kept && !r->began && !x->replaced && x->idempotent &&
+             x->request.framing == CLIENT_BODY_WHOLE) {
     x->replaced = true;
     client_pool_replace(c);
   } else if (error == UV_EOF && client_response_end(r)) {
     finish(c);
   } else if (r->error) {
     client_exchange_fail(x, r->error_kind, r->error_code, "%s", r->error);
-  } else if (error == UV_EPROTO && c->tls->error) {
+  } else if (by_tls) {
     client_exchange_fail(x, "tls", c->tls->ready ? "EPROTO" : "CURLE_SSL_CONNECT_ERROR", "%s",
                          c->tls->error);
   } else {
@@ -238,6 +250,7 @@ void client_connection_lose(ClientConnection *c, int error) {
 }
 
 bool client_connection_take(ClientConnection *c, const char *bytes, size_t n) {
+  if (c->http2) return client_connection_take_frames(c, bytes, n);
   ClientExchange *x = c->exchange;
   if (!x) { /* the server sends without a request */
     client_connection_lose(c, UV_EOF);
@@ -293,6 +306,7 @@ void client_connection_ready(ClientConnection *c, unsigned events) {
   if (!is_open(c)) return; /* closed by an earlier event */
   if (events & EPOLLOUT && client_connection_unsent(c)) {
     if (!send_rest(c)) return;
+    if (c->http2) client_connection_send_later(c);
     if (c->exchange) client_exchange_notify(c->exchange);
   }
   bool is_readable = events & ~(unsigned)EPOLLOUT;
@@ -320,22 +334,50 @@ void client_connection_read_on(ClientConnection *c) {
 bool client_connection_is_quiet(ClientConnection *c) {
   char byte;
   if (c->memory) return !memory_end_has_news(c->memory);
-  return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR);
+  ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n < 0 ? errno == EAGAIN || errno == EINTR : n && c->http2;
 }
 
 /* --- beginning --- */
 
-void client_connection_start(ClientConnection *c) {
+/* Is it for HTTP/2: known before, or agreed on in the handshake (RFC 9113 section 3)? */
+static bool is_for_http2(const ClientConnection *c) {
+  TlsAgreed agreed;
+  if (c->memory || c->origin->protocol == CLIENT_HTTP_1) return false;
+  if (!c->tls) return true;
+  tls_session_agreed(c->tls, &agreed);
+  return agreed.alpn && agreed.n_alpn == 2 && !memcmp(agreed.alpn, "h2", 2);
+}
+
+static void start_http1(ClientConnection *c) {
   ClientExchange *x = c->exchange;
   send_request(c);
   client_exchange_notify(x); /* an upload may have waited for the connection */
 }
 
+void client_connection_start(ClientConnection *c) {
+  ClientOrigin *o = c->origin;
+  if (is_for_http2(c)) {
+    client_connection_open_http2(c);
+    return;
+  }
+  ClientPool *pool = o->pool;
+  bool waited_for = o->dialing == c;
+  if (waited_for) o->dialing = NULL;
+  o->protocol = CLIENT_HTTP_1;
+  start_http1(c);
+  if (waited_for && pool->lines) client_pool_serve(pool); /* they need connections of their own */
+}
+
 void client_connection_begin(ClientConnection *c, ClientExchange *x) {
+  if (c->http2) {
+    client_connection_begin_stream(c, x);
+    return;
+  }
   c->exchange = x;
   x->connection = c;
-  set_busy(c, true);
-  client_connection_start(c);
+  client_connection_set_busy(c, true);
+  start_http1(c);
 }
 
 /* Takes over the connected socket. Returns 0 or a libuv error. */
@@ -351,7 +393,7 @@ static int open_socket(ClientConnection *c, int fd) {
     return error;
   }
   c->fd = fd;
-  set_busy(c, true);
+  client_connection_set_busy(c, true);
   return 0;
 }
 
@@ -377,30 +419,28 @@ static int open_in_memory(ClientConnection *c) {
 
 /* No connection to the proxy. */
 static void fail_proxy(ClientConnection *c, int error) {
-  ClientExchange *x = c->exchange;
   const DialEndpoint *proxy = &c->origin->endpoint;
   if (error == UV_ENOMEM || error == UV_ENOBUFS || error == UV_EAI_MEMORY)
-    client_exchange_fail_memory(x);
+    client_connection_fail_with(c, UV_ENOMEM);
   else if (!strncmp(uv_err_name(error), "EAI_", 4))
-    client_exchange_fail(x, "dns", "CURLE_COULDNT_RESOLVE_PROXY",
-                         "could not resolve the proxy '%s': %s", proxy->host, uv_strerror(error));
+    client_connection_fail(c, "dns", "CURLE_COULDNT_RESOLVE_PROXY",
+                           "could not resolve the proxy '%s': %s", proxy->host, uv_strerror(error));
   else
-    client_exchange_fail(x, "network", uv_err_name(error), "the proxy %s, port %u: %s", proxy->host,
-                         proxy->port, uv_strerror(error));
+    client_connection_fail(c, "network", uv_err_name(error), "the proxy %s, port %u: %s",
+                           proxy->host, proxy->port, uv_strerror(error));
 }
 
 static void on_dialed(void *data, int result) {
   ClientConnection *c = data;
-  ClientExchange *x = c->exchange;
   c->dial = NULL;
   int error = result < 0 ? result : open_socket(c, result);
   if (error == UV_ETIMEDOUT) {
-    client_exchange_fail(x, "timeout", "CURLE_OPERATION_TIMEDOUT", "not connected within %d s",
-                         DIAL_SECONDS);
+    client_connection_fail(c, "timeout", "CURLE_OPERATION_TIMEDOUT", "not connected within %d s",
+                           DIAL_SECONDS);
   } else if (error && c->origin->by_proxy) {
     fail_proxy(c, error);
   } else if (error) {
-    client_exchange_fail_with(x, error);
+    client_connection_fail_with(c, error);
   } else if (c->origin->by_proxy && c->origin->is_https) {
     client_connection_open_tunnel(c);
   } else if (c->origin->is_https) {
@@ -422,6 +462,7 @@ bool client_connection_new(ClientOrigin *origin, ClientExchange *x) {
   c->next = pool->all;
   if (c->next) c->next->link = &c->next;
   pool->all = c;
+  if (origin->protocol != CLIENT_HTTP_1) origin->dialing = c;
   if (pool->port) {
     int error = open_in_memory(c);
     if (error)
@@ -431,8 +472,9 @@ bool client_connection_new(ClientOrigin *origin, ClientExchange *x) {
     return true;
   }
   char error[TLS_ERROR_MAX];
-  if (origin->is_https && !client_tls_context(&pool->tls, origin->insecure, error)) {
-    client_exchange_fail(x, "tls", "CURLE_SSL_CERTPROBLEM", "%s", error);
+  if (origin->is_https &&
+      !client_tls_context(&pool->tls, origin->insecure, origin->protocol != CLIENT_HTTP_1, error)) {
+    client_connection_fail(c, "tls", "CURLE_SSL_CERTPROBLEM", "%s", error);
     return true;
   }
   int result = dial_start(pool->client->rt, &origin->endpoint, on_dialed, c, &c->dial);

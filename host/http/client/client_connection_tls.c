@@ -46,10 +46,10 @@ static void flush_protocol(ClientConnection *c) {
 static void fail_handshake(ClientConnection *c) {
   const TlsSession *s = c->tls;
   bool certificate = s->context->library->SSL_get_verify_result(s->ssl) != X509_V_OK;
-  client_exchange_fail(c->exchange, "tls",
-                       certificate && s->context->checks_peer ? "CURLE_PEER_FAILED_VERIFICATION"
-                                                              : "CURLE_SSL_CONNECT_ERROR",
-                       "%s", s->error ? s->error : "out of memory");
+  client_connection_fail(c, "tls",
+                         certificate && s->context->checks_peer ? "CURLE_PEER_FAILED_VERIFICATION"
+                                                                : "CURLE_SSL_CONNECT_ERROR",
+                         "%s", s->error ? s->error : "out of memory");
 }
 
 /* Goes on with the handshake. False: it is not over, or the connection is closed. */
@@ -66,13 +66,19 @@ static bool shake_hands(ClientConnection *c) {
 void client_connection_open_tls(ClientConnection *c) {
   ClientOrigin *o = c->origin;
   ClientPools *client = client_of(c);
-  TlsContext *context = o->pool->tls.contexts[o->insecure]; /* made before the connection */
+  char error[TLS_ERROR_MAX];
+  TlsContext *context =
+      client_tls_context(&o->pool->tls, o->insecure, o->protocol != CLIENT_HTTP_1, error);
   if (!client->plain_buffer) client->plain_buffer = malloc(RECORD);
+  if (!context) {
+    client_connection_fail(c, "tls", "CURLE_SSL_CERTPROBLEM", "%s", error);
+    return;
+  }
   c->tls = calloc(1, sizeof *c->tls);
   if (c->tls) c->tls->out = &c->out;
   if (!client->plain_buffer || !c->tls || !tls_session_open(c->tls, context, o->host) ||
       !client_connection_limit(c)) {
-    client_exchange_fail_memory(c->exchange);
+    client_connection_fail_with(c, UV_ENOMEM);
     return;
   }
   shake_hands(c);

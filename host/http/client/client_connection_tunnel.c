@@ -16,8 +16,8 @@ enum {
 
 static void on_late(Timer *timer) {
   ClientConnection *c = container_of(timer, ClientConnection, limit);
-  client_exchange_fail(c->exchange, "timeout", "CURLE_OPERATION_TIMEDOUT",
-                       "not connected within %d s", DIAL_SECONDS);
+  client_connection_fail(c, "timeout", "CURLE_OPERATION_TIMEDOUT", "not connected within %d s",
+                         DIAL_SECONDS);
 }
 
 bool client_connection_limit(ClientConnection *c) {
@@ -51,7 +51,7 @@ void client_connection_open_tunnel(ClientConnection *c) {
   struct iovec piece = {0};
   bool ok = client_connection_limit(c) && build(head, c->origin, &x->request.url);
   if (ok) piece = (struct iovec){.iov_base = head->data, .iov_len = head->len};
-  if (!ok || !client_connection_write(c, &piece, 1)) client_exchange_fail_memory(x);
+  if (!ok || !client_connection_write(c, &piece, 1)) client_connection_fail_with(c, UV_ENOMEM);
 }
 
 /* --- the answer --- */
@@ -59,8 +59,8 @@ void client_connection_open_tunnel(ClientConnection *c) {
 /* False. */
 static bool fail(ClientConnection *c, const char *what) {
   const DialEndpoint *proxy = &c->origin->endpoint;
-  client_exchange_fail(c->exchange, "network", "CURLE_PROXY", "the proxy %s, port %u, %s",
-                       proxy->host, proxy->port, what);
+  client_connection_fail(c, "network", "CURLE_PROXY", "the proxy %s, port %u, %s", proxy->host,
+                         proxy->port, what);
   return false;
 }
 
@@ -113,7 +113,7 @@ static bool take(ClientConnection *c) {
 void client_connection_read_tunnel(ClientConnection *c) {
   for (;;) {
     if (!buffer_reserve(&c->answer, PIECE)) {
-      client_exchange_fail_memory(c->exchange);
+      client_connection_fail_with(c, UV_ENOMEM);
       return;
     }
     ssize_t n = recv(c->fd, c->answer.data + c->answer.len, PIECE, 0);

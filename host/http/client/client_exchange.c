@@ -146,9 +146,11 @@ bool client_exchange_has(const ClientExchange *x, ClientWant want) {
   if (x->over) return true;
   switch (want) {
   case CLIENT_WANTS_CONNECTION:
-    return x->connection && client_connection_is_made(x->connection);
+    return x->stream.session || (x->connection && client_connection_is_made(x->connection));
   case CLIENT_WANTS_ROOM:
-    return r->head_read || client_connection_unsent(x->connection) <= CLIENT_MAX_UNSENT;
+    if (r->head_read) return true;
+    return (x->stream.session ? client_session_unsent(&x->stream)
+                              : client_connection_unsent(x->connection)) <= CLIENT_MAX_UNSENT;
   case CLIENT_WANTS_HEAD:
     return r->head_read;
   case CLIENT_WANTS_PIECE:
@@ -181,6 +183,7 @@ static void stop_waiting(ClientExchange *x) {
 }
 
 static void fail_late(ClientExchange *x) {
+  if (x->stream.session) client_connection_doubt(x->connection, x);
   client_exchange_fail(x, "timeout", "CURLE_OPERATION_TIMEDOUT", "not finished within %g s",
                        x->timeout);
 }
@@ -242,7 +245,7 @@ static void detach(ClientExchange *x) {
   x->over = true;
   x->pool = NULL;
   if (x->line) client_pool_leave(x);
-  if (x->connection) client_connection_close(x->connection);
+  if (x->connection) client_connection_leave(x->connection, x);
   if (pool) client_pool_serve(pool);
 }
 
@@ -316,6 +319,20 @@ ClientExchange *client_exchange_start(ClientPool *pool, const ClientRequest *req
   return x;
 }
 
+bool client_exchange_repeat(ClientExchange *x) {
+  enum { MOST_REPEATS = 5 };
+  ClientResponse *r = &x->response;
+  if (x->request.framing != CLIENT_BODY_WHOLE || r->head_read || x->repeats >= MOST_REPEATS)
+    return false;
+  x->repeats++;
+  size_t max_body = r->max_body;
+  bool answers_head = r->answers_head, by_pieces = r->by_pieces;
+  client_response_reset(r);
+  client_response_open(r, answers_head, max_body, by_pieces);
+  client_pool_place(x->pool, x);
+  return true;
+}
+
 void client_exchange_release(ClientExchange *x) {
   ClientPools *client = x->client;
   stop_waiting(x);
@@ -338,6 +355,10 @@ bool client_exchange_write(ClientExchange *x, const char *bytes, size_t n) {
   struct iovec pieces[3] = {{0}, {(char *)bytes, n}, {"\r\n", 2}};
   x->written += n;
   if (!n) return true; /* an empty chunk would be the last one */
+  if (x->stream.session) {
+    client_connection_send_later(x->connection);
+    return client_session_write(&x->stream, bytes, n);
+  }
   if (x->request.framing != CLIENT_BODY_CHUNKED)
     return client_connection_write(x->connection, pieces + 1, 1);
   pieces[0].iov_len = (size_t)snprintf(size, sizeof size, "%zx\r\n", n);
@@ -347,6 +368,11 @@ bool client_exchange_write(ClientExchange *x, const char *bytes, size_t n) {
 
 bool client_exchange_end_body(ClientExchange *x) {
   x->body_ended = true;
+  if (x->stream.session) {
+    client_connection_send_later(x->connection);
+    client_session_end_body(&x->stream);
+    return true;
+  }
   struct iovec last = {"0\r\n\r\n", 5};
   return x->request.framing != CLIENT_BODY_CHUNKED ||
          client_connection_write(x->connection, &last, 1);
@@ -359,15 +385,27 @@ static bool check_response(ClientExchange *x, bool ok) {
   return ok;
 }
 
+/* `n` bytes of the body were taken: more may come. */
+static void read_on(ClientExchange *x, size_t n) {
+  if (x->stream.session) {
+    client_session_taken(&x->stream, n);
+    client_connection_send_later(x->connection);
+  } else if (x->connection) {
+    client_connection_read_on(x->connection);
+  }
+}
+
 bool client_exchange_collect(ClientExchange *x, size_t max_body) {
+  size_t waited = client_response_waiting(&x->response);
   if (!check_response(x, client_response_collect(&x->response, max_body))) return false;
-  if (x->connection) client_connection_read_on(x->connection);
+  read_on(x, waited);
   return !x->error_kind;
 }
 
 bool client_exchange_take(ClientExchange *x, Buffer *out, size_t max) {
+  size_t waited = client_response_waiting(&x->response);
   if (!check_response(x, client_response_take(&x->response, out, max))) return false;
-  if (x->connection && client_response_waiting(&x->response) <= CLIENT_MAX_UNREAD / 2)
-    client_connection_read_on(x->connection);
+  size_t left = client_response_waiting(&x->response);
+  if (x->stream.session || left <= CLIENT_MAX_UNREAD / 2) read_on(x, waited - left);
   return !x->error_kind;
 }

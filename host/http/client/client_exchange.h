@@ -1,5 +1,6 @@
 /* An exchange: one request and its response, from waiting in the pool's line to the last byte. It
-   has one connection at a time, and belongs to its starter until client_exchange_release. */
+   has one connection at a time, or a stream on one, and belongs to its starter until
+   client_exchange_release. */
 #ifndef ML_CLIENT_EXCHANGE_H
 #define ML_CLIENT_EXCHANGE_H
 
@@ -7,6 +8,7 @@
 #include "http/client/client_limits.h"
 #include "http/client/client_pool.h"
 #include "http/client/client_response.h"
+#include "http/client/client_session.h"
 
 typedef enum ClientFraming {
   CLIENT_BODY_WHOLE,   /* `body`, or none */
@@ -72,9 +74,11 @@ struct ClientExchange {
   bool body_ended;    /* all of the body has been passed to the connection */
   bool replaced;      /* it is on its second connection */
   bool over;          /* it has neither a connection nor a place in line, and never will */
+  uint8_t repeats;    /* how often a server of HTTP/2 did not look at it */
   uint64_t written;   /* bytes of an upload */
   uint64_t in_memory; /* memory_end_request of the pipe that it was sent through; 0: a socket */
   const char *error_kind, *error_code; /* why it failed, or NULL; if set, so is `error` */
+  ClientStream stream;                 /* with HTTP/2 */
 
   /* The fields below are not zero in a new one. */
   ClientRequest request;
@@ -112,6 +116,14 @@ bool client_exchange_take(ClientExchange *x, Buffer *out, size_t max);
 
 /* Adds the head of the request to `b`. False when memory is out. */
 bool client_exchange_build(ClientExchange *x, ClientOrigin *origin, Buffer *b);
+
+/* Adds its header fields, in the form of HTTP/2 (RFC 9113 section 8.3), to client->fields, which
+   begins with them, and returns their number; they point into client->head. 0 if memory is out. */
+size_t client_exchange_fields(ClientExchange *x, ClientOrigin *origin);
+
+/* It has no connection and has got nothing of a response: begins again, unless it has done so too
+   often or its body cannot be had again. */
+bool client_exchange_repeat(ClientExchange *x);
 
 /* Something has happened: wakes the waiting task if it waits for that. */
 void client_exchange_notify(ClientExchange *x);

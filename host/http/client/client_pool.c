@@ -2,6 +2,7 @@
 
 #include "http/client/client_connection.h"
 #include "http/client/client_exchange.h"
+#include "http/http2_library.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,14 @@ static bool make_fields(Buffer *b, const ClientRequest *r) {
   return buffer_add(b, "Host: ", 6) && client_pool_add_host(b, &r->url) && buffer_add(b, "\r\n", 2);
 }
 
+/* What is known of a new origin. */
+static ClientProtocol protocol_of(const ClientPool *pool, const ClientRequest *r) {
+  const char *error;
+  if (pool->port) return CLIENT_HTTP_1;
+  if (!r->url.is_https) return pool->http2_clear && !r->proxy.host ? CLIENT_HTTP_2 : CLIENT_HTTP_1;
+  return pool->http2 && http2_library(&error) ? CLIENT_HTTP_UNKNOWN : CLIENT_HTTP_1;
+}
+
 #define OTHER_FIELDS CLIENT_USER_AGENT CLIENT_ACCEPT CLIENT_ACCEPT_ENCODING
 
 static ClientOrigin *origin_new(ClientPool *pool, const Key *key, const ClientRequest *r) {
@@ -103,7 +112,8 @@ static ClientOrigin *origin_new(ClientPool *pool, const Key *key, const ClientRe
                         .is_plain = !path && !addresses && !proxy && !r->url.is_ipv6,
                         .by_proxy = proxy != 0,
                         .is_https = r->url.is_https,
-                        .insecure = r->insecure};
+                        .insecure = r->insecure,
+                        .protocol = protocol_of(pool, r)};
     char *at = o->key;
     memcpy(at, key->text, key->len);
     char *host = at += key->len;
@@ -176,6 +186,28 @@ static void origin_drop(ClientOrigin *o) {
   if (o->pool->latest == o) o->pool->latest = NULL;
   buffer_free(&o->rest);
   free(o);
+}
+
+/* --- shared connections --- */
+
+void client_pool_share(ClientConnection *c) {
+  ClientOrigin *o = c->origin;
+  c->under = o->shared;
+  c->on_top = &o->shared;
+  if (c->under) c->under->on_top = &c->under;
+  o->shared = c;
+}
+
+void client_pool_unshare(ClientConnection *c) {
+  *c->on_top = c->under;
+  if (c->under) c->under->on_top = c->on_top;
+}
+
+/* A shared connection with room for `x`, or NULL. */
+static ClientConnection *find_shared(const ClientOrigin *o, const ClientExchange *x) {
+  ClientConnection *c = o->shared;
+  while (c && !client_connection_has_room(c, x)) c = c->under;
+  return c;
 }
 
 /* --- idle connections --- */
@@ -265,11 +297,35 @@ static ClientOrigin *leave_line(ClientExchange *x) {
 
 void client_pool_leave(ClientExchange *x) { origin_drop(leave_line(x)); }
 
-/* Can an exchange get a connection to `o` now? */
-static bool has_room(const ClientOrigin *o) {
+bool client_pool_hand_over(ClientConnection *c) {
+  ClientOrigin *o = c->origin;
+  if (o->dialing != c || !o->first) return false;
+  ClientExchange *x = o->first;
+  leave_line(x);
+  c->exchange->connection = NULL;
+  c->exchange = x;
+  x->connection = c;
+  return true;
+}
+
+ClientExchange *client_pool_take_waiting(const ClientConnection *c) {
+  ClientOrigin *o = c->origin;
+  ClientExchange *list = NULL, *x;
+  if (o->dialing != c || o->connections > 1) return NULL;
+  while ((x = o->last)) {
+    leave_line(x);
+    x->next = list;
+    list = x;
+  }
+  return list;
+}
+
+/* Can `x` get a connection to `o` now? */
+static bool has_room(const ClientOrigin *o, const ClientExchange *x) {
   const ClientPool *pool = o->pool;
-  return o->idle || (o->connections < pool->max_per_origin &&
-                     (pool->connections < pool->max_connections || pool->oldest));
+  if (o->idle || (o->shared && find_shared(o, x))) return true;
+  return !o->dialing && o->connections < pool->max_per_origin &&
+         (pool->connections < pool->max_connections || pool->oldest);
 }
 
 static void make_connection(ClientOrigin *o, ClientExchange *x) {
@@ -284,7 +340,8 @@ static void make_connection(ClientOrigin *o, ClientExchange *x) {
 
 /* Gives `x` a connection; one must be available. */
 static void connect_exchange(ClientOrigin *o, ClientExchange *x) {
-  ClientConnection *c = take_idle(o, x);
+  ClientConnection *c = o->shared ? find_shared(o, x) : NULL;
+  if (!c) c = take_idle(o, x);
   if (c)
     client_connection_begin(c, x);
   else
@@ -306,7 +363,7 @@ void client_pool_serve(ClientPool *pool) {
   for (;;) {
     ClientOrigin *next = NULL;
     for (ClientOrigin *o = pool->lines; o; o = o->next_line)
-      if (has_room(o) && (!next || o->first->turn < next->first->turn)) next = o;
+      if ((!next || o->first->turn < next->first->turn) && has_room(o, o->first)) next = o;
     if (!next) break;
     ClientExchange *x = next->first;
     leave_line(x);
@@ -320,9 +377,13 @@ void client_pool_submit(ClientPool *pool, ClientExchange *x) {
     client_exchange_fail(x, "closed", NULL, CLOSED);
     return;
   }
+  client_pool_place(pool, x);
+}
+
+void client_pool_place(ClientPool *pool, ClientExchange *x) {
   ClientOrigin *o = origin_of(pool, x);
   if (!o) return;
-  if (pool->lines || !has_room(o)) {
+  if (pool->lines || !has_room(o, x)) {
     enter_line(o, x);
     client_pool_serve(pool);
   } else {
@@ -348,13 +409,7 @@ void client_pool_abort(ClientPool *pool) {
   if (pool->closed) return;
   pool->retired = pool->closed = true;
   while (pool->lines) client_exchange_fail(pool->lines->first, "closed", NULL, CLOSED);
-  for (ClientConnection *c; (c = pool->all);) {
-    ClientExchange *x = c->exchange;
-    if (x)
-      client_exchange_fail(x, "closed", NULL, CLOSED);
-    else
-      client_connection_close(c);
-  }
+  while (pool->all) client_connection_fail(pool->all, "closed", NULL, CLOSED);
   uv_close((uv_handle_t *)&pool->expiry, on_expiry_closed);
   *pool->link = pool->next;
   if (pool->next) pool->next->link = pool->link;
@@ -393,6 +448,7 @@ void client_pool_free(ClientPool *pool) {
 static void on_runtime_close(CloseHook *hook, Runtime *rt) {
   ClientPools *client = container_of(hook, ClientPools, close_hook);
   while (client->pools) client_pool_abort(client->pools);
+  runtime_not_at_pass_end(rt, &client->pass);
   client_poll_close(&client->poll);
   socket_set_remove(rt, &client->sockets);
 }
@@ -423,6 +479,8 @@ void client_pools_free(ClientPools *client) {
     client_exchange_free(x);
   }
   if (client->delivering) client_exchange_free(client->delivering);
+  buffer_free(&client->fields);
+  buffer_free(&client->frames);
   buffer_free(&client->piece);
   buffer_free(&client->head);
   free(client->plain_buffer);

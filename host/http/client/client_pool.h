@@ -1,4 +1,7 @@
-/* Pools of HTTP/1.1 connections: which exchanges have one, and which wait in line for one.
+/* Pools of connections: which exchanges have one, or a stream on one, and which wait in line.
+
+   A connection of HTTP/2 is shared. As long as it is not known what a new connection can do, all
+   exchanges of its origin wait for it; if it turns out to speak HTTP/1.1, they get their own.
 
    Everything in a pool belongs to one runtime and its thread; nothing enters Lua. */
 #ifndef ML_CLIENT_POOL_H
@@ -18,6 +21,13 @@ typedef struct ClientOrigin ClientOrigin;
 typedef struct ClientExchange ClientExchange;
 
 enum { CLIENT_READ_BUFFER = 64 * 1024 };
+
+/* What the connections to an origin speak. */
+typedef enum ClientProtocol {
+  CLIENT_HTTP_1,
+  CLIENT_HTTP_2,
+  CLIENT_HTTP_UNKNOWN, /* a connection has to find out */
+} ClientProtocol;
 
 /* The default header lines of every request, after Host; the request's own lines replace them. */
 #define CLIENT_USER_AGENT "User-Agent: moonloop/" ML_VERSION "\r\n"
@@ -41,7 +51,11 @@ struct ClientPools {
   unsigned free_count;
   ClientDeadlines deadlines;
   ClientPoll poll;            /* of the connections */
+  PassHook pass;              /* sends what the connections of HTTP/2 have to say */
+  ClientConnection *senders;  /* those that have something to say */
   Buffer head;                /* of a request, while it is sent */
+  Buffer fields;              /* the same for HTTP/2: pointers into it */
+  Buffer frames;              /* of HTTP/2, while they are sent */
   char *plain_buffer;         /* the same for what is decrypted */
   char *read_buffer;          /* the buffer that every connection reads into; made on first use */
   Buffer piece;               /* of a body, on its way to Lua */
@@ -55,8 +69,11 @@ struct ClientOrigin {
   ClientOrigin *next; /* in its bucket */
   ClientPool *pool;
   uint32_t hash;
-  unsigned connections;            /* being made, in use and idle */
-  ClientConnection *idle;          /* the one used last first */
+  unsigned connections;      /* being made, in use and idle */
+  ClientConnection *idle;    /* the one used last first */
+  ClientConnection *shared;  /* of HTTP/2, with streams */
+  ClientConnection *dialing; /* being made for all, until its server's settings are known */
+  ClientProtocol protocol;
   ClientExchange *first, *last;    /* the line */
   ClientOrigin *next_line, **line; /* among the pool's origins with a line; NULL: it has no line */
   DialEndpoint endpoint;           /* the proxy's, if it has one */
@@ -82,6 +99,8 @@ struct ClientPool {
   ClientPool *next, **link;
   unsigned max_connections, max_per_origin;
   ClientTls tls;
+  bool http2;       /* over TLS, where the server has it */
+  bool http2_clear; /* without TLS, whose servers are known to have it */
   MemoryPort *port; /* what all connections are made to, instead of the hosts; or NULL */
   uint64_t idle_ms;
   unsigned connections;
@@ -118,8 +137,19 @@ void client_pool_retire(ClientPool *pool);
 void client_pool_abort(ClientPool *pool);
 
 /* Gives `x` a connection to the host of its request, or a place in the line. It may already have
-   failed when this returns. */
+   failed when this returns. Fails it where the pool takes no more requests. */
 void client_pool_submit(ClientPool *pool, ClientExchange *x);
+
+/* The same for one that was submitted before. */
+void client_pool_place(ClientPool *pool, ClientExchange *x);
+
+/* A connection that is being made for all gets the first in line instead of its exchange. False if
+   there is none. */
+bool client_pool_hand_over(ClientConnection *c);
+
+/* Takes all out of the line of those that wait for this connection alone; they are linked by
+   `next`. */
+ClientExchange *client_pool_take_waiting(const ClientConnection *c);
 
 /* Adds the URL's host as a Host header has it (RFC 9110 section 7.2), with its port unless that is
    the scheme's. False when memory is out. */
@@ -136,6 +166,10 @@ void client_pool_leave(ClientExchange *x);
 /* Gives available connections to those first in line. Called after a connection has become idle or
    has been closed. */
 void client_pool_serve(ClientPool *pool);
+
+/* A connection of HTTP/2 has streams, or has none any more. */
+void client_pool_share(ClientConnection *c);
+void client_pool_unshare(ClientConnection *c);
 
 /* A connection becomes idle, or stops being idle. */
 void client_pool_add_idle(ClientConnection *c);

@@ -17,11 +17,11 @@ static int refuse(ClientResponse *r, const char *kind, const char *code, const c
   return -1;
 }
 
-static int malformed(ClientResponse *r, const char *why) {
+int client_response_malformed(ClientResponse *r, const char *why) {
   return refuse(r, "http", "CURLE_WEIRD_SERVER_REPLY", why);
 }
 
-static int no_memory(ClientResponse *r) {
+int client_response_no_memory(ClientResponse *r) {
   return refuse(r, "http", "CURLE_OUT_OF_MEMORY", "not enough memory for the response");
 }
 
@@ -36,7 +36,7 @@ static ClientResponse *of(llhttp_t *parser) { return parser->data; }
 
 /* --- the head --- */
 
-static int count_head(ClientResponse *r, size_t n) {
+int client_response_count_head(ClientResponse *r, size_t n) {
   r->head_size += n;
   if (r->head_size <= CLIENT_MAX_HEAD) return 0;
   return refuse(r, "http", "too_large", "the response's headers are too large");
@@ -44,14 +44,14 @@ static int count_head(ClientResponse *r, size_t n) {
 
 static int on_status(llhttp_t *parser, const char *at, size_t n) {
   (void)at;
-  return count_head(of(parser), n);
+  return client_response_count_head(of(parser), n);
 }
 
 static int on_field(llhttp_t *parser, const char *at, size_t n) {
   ClientResponse *r = of(parser);
-  if (count_head(r, n)) return -1;
+  if (client_response_count_head(r, n)) return -1;
   if (!n) return 0;
-  if (!buffer_reserve(&r->head, n)) return no_memory(r);
+  if (!buffer_reserve(&r->head, n)) return client_response_no_memory(r);
   char *out = r->head.data + r->head.len;
   for (size_t i = 0; i < n; i++)
     out[i] = (char)(at[i] >= 'A' && at[i] <= 'Z' ? at[i] + ('a' - 'A') : at[i]);
@@ -59,12 +59,17 @@ static int on_field(llhttp_t *parser, const char *at, size_t n) {
   return 0;
 }
 
+int client_response_count_field(ClientResponse *r) {
+  if (++r->fields <= CLIENT_MAX_FIELDS) return 0;
+  return refuse(r, "http", "too_large", "the response has too many headers");
+}
+
 static int on_field_complete(llhttp_t *parser) {
   ClientResponse *r = of(parser);
-  if (++r->fields > CLIENT_MAX_FIELDS)
-    return refuse(r, "http", "too_large", "the response has too many headers");
-  if (r->head.len == r->name_at) return malformed(r, "a header without a name in the response");
-  if (!buffer_add(&r->head, ": ", 2)) return no_memory(r);
+  if (client_response_count_field(r)) return -1;
+  if (r->head.len == r->name_at)
+    return client_response_malformed(r, "a header without a name in the response");
+  if (!buffer_add(&r->head, ": ", 2)) return client_response_no_memory(r);
   r->value_at = r->head.len;
   r->span_end = NULL;
   r->value_cut = false;
@@ -73,12 +78,13 @@ static int on_field_complete(llhttp_t *parser) {
 
 static int on_value(llhttp_t *parser, const char *at, size_t n) {
   ClientResponse *r = of(parser);
-  if (count_head(r, n)) return -1;
+  if (client_response_count_head(r, n)) return -1;
   /* A line that continues the value of the previous one (RFC 9112 section 5.2: obs-fold). */
   bool goes_on = at == r->feed_at ? r->value_cut : at == r->span_end;
-  if (!goes_on && r->head.len > r->value_at && !buffer_add_char(&r->head, ' ')) return no_memory(r);
+  if (!goes_on && r->head.len > r->value_at && !buffer_add_char(&r->head, ' '))
+    return client_response_no_memory(r);
   r->span_end = at + n;
-  return buffer_add(&r->head, at, n) ? 0 : no_memory(r);
+  return buffer_add(&r->head, at, n) ? 0 : client_response_no_memory(r);
 }
 
 static bool name_is(const ClientResponse *r, const char *name, size_t n) {
@@ -93,7 +99,7 @@ static int check_field(ClientResponse *r) {
   if (name_is(r, "transfer-encoding", 17)) {
     /* A second one is refused, too, since its meaning would be ambiguous. */
     if (r->chunked || n != 7 || strncasecmp(value, "chunked", 7))
-      return malformed(r, "the response's Transfer-Encoding is not 'chunked'");
+      return client_response_malformed(r, "the response's Transfer-Encoding is not 'chunked'");
     r->chunked = true;
   } else if (name_is(r, "content-encoding", 16)) {
     r->coded = !r->coded_twice && n && content_coding_find(value, n, &r->coding);
@@ -102,45 +108,53 @@ static int check_field(ClientResponse *r) {
   return 0;
 }
 
-static int on_value_complete(llhttp_t *parser) {
-  ClientResponse *r = of(parser);
+int client_response_end_field(ClientResponse *r) {
   Buffer *head = &r->head;
   while (head->len > r->value_at &&
          (head->data[head->len - 1] == ' ' || head->data[head->len - 1] == '\t'))
     head->len--;
   if (check_field(r)) return -1;
-  if (!buffer_add(head, "\r\n", 2)) return no_memory(r);
+  if (!buffer_add(head, "\r\n", 2)) return client_response_no_memory(r);
   r->name_at = head->len;
   return 0;
 }
 
-static void forget_head(ClientResponse *r) {
+static int on_value_complete(llhttp_t *parser) { return client_response_end_field(of(parser)); }
+
+int client_response_forget_head(ClientResponse *r) {
   r->head.len = r->name_at = 0;
-  r->chunked = r->coded = r->coded_twice = false;
+  r->chunked = r->coded = r->coded_twice = r->has_length = false;
+  if (++r->fields <= CLIENT_MAX_FIELDS) return 0;
+  return client_response_malformed(r, "too many interim responses");
+}
+
+int client_response_open_body(ClientResponse *r, const uint64_t *length) {
+  if (r->coded && !(r->coder = content_coding_decoder_new(r->coding)))
+    return client_response_no_memory(r);
+  if (!length) return 0;
+  if (!r->coder && *length > r->max_body) return too_large(r);
+  if (!r->by_pieces &&
+      !buffer_reserve(&r->body, *length < RESERVED_BODY ? (size_t)*length : RESERVED_BODY))
+    return client_response_no_memory(r);
+  return 0;
 }
 
 static int on_headers_complete(llhttp_t *parser) {
   ClientResponse *r = of(parser);
-  if (parser->http_major != 1) return malformed(r, "the response is not HTTP/1");
-  if (parser->status_code < 100) return malformed(r, "no status in the response");
+  if (parser->http_major != 1) return client_response_malformed(r, "the response is not HTTP/1");
+  if (parser->status_code < 100) return client_response_malformed(r, "no status in the response");
   if (parser->status_code < 200) {
     if (parser->status_code == 101)
-      return malformed(r, "the server switches to a protocol that was not asked for");
-    if (++r->fields > CLIENT_MAX_FIELDS) return malformed(r, "too many interim responses");
-    forget_head(r);
+      return client_response_malformed(r,
+                                       "the server switches to a protocol that was not asked for");
+    if (client_response_forget_head(r)) return -1;
     return 1;
   }
   r->head_read = true;
   r->status = parser->status_code;
   if (r->answers_head || parser->status_code == 204 || parser->status_code == 304) return 1;
-  if (r->coded && !(r->coder = content_coding_decoder_new(r->coding))) return no_memory(r);
-  if (parser->flags & F_CONTENT_LENGTH) {
-    if (!r->coder && parser->content_length > r->max_body) return too_large(r);
-    if (!r->by_pieces &&
-        !buffer_reserve(&r->body, parser->content_length < RESERVED_BODY ? parser->content_length
-                                                                         : RESERVED_BODY))
-      return no_memory(r);
-  }
+  const uint64_t length = parser->content_length;
+  if (client_response_open_body(r, parser->flags & F_CONTENT_LENGTH ? &length : NULL)) return -1;
   if (!r->chunked) return 0;
   http_chunks_open(&r->chunks, CLIENT_MAX_HEAD, (uint32_t)(CLIENT_MAX_FIELDS - r->fields));
   return HPE_PAUSED;
@@ -150,7 +164,7 @@ static int on_headers_complete(llhttp_t *parser) {
 
 /* The result of a decoding step. */
 static int check_coding(ClientResponse *r, CodingResult result) {
-  if (result == CODING_NO_MEMORY) return no_memory(r);
+  if (result == CODING_NO_MEMORY) return client_response_no_memory(r);
   if (result == CODING_MALFORMED)
     return refuse(r, "http", "CURLE_BAD_CONTENT_ENCODING",
                   "the response's body is not of its Content-Encoding");
@@ -169,21 +183,20 @@ static int decode(ClientResponse *r, const char *bytes, size_t n) {
 static int add_to_body(ClientResponse *r, const char *bytes, size_t n) {
   if (r->coder) return decode(r, bytes, n);
   if (n > r->max_body - r->body.len) return too_large(r);
-  return buffer_add(&r->body, bytes, n) ? 0 : no_memory(r);
+  return buffer_add(&r->body, bytes, n) ? 0 : client_response_no_memory(r);
 }
 
-static int take_body(ClientResponse *r, const char *at, size_t n) {
+int client_response_add_body(ClientResponse *r, const char *at, size_t n) {
   if (!r->by_pieces) return add_to_body(r, at, n);
   if (r->taken) { /* makes room by dropping what was taken */
     memmove(r->body.data, r->body.data + r->taken, r->body.len - r->taken);
     r->body.len -= r->taken;
     r->taken = 0;
   }
-  return buffer_add(&r->body, at, n) ? 0 : no_memory(r);
+  return buffer_add(&r->body, at, n) ? 0 : client_response_no_memory(r);
 }
 
-/* A body in one piece is complete. */
-static int end_body(ClientResponse *r) {
+int client_response_end_body(ClientResponse *r) {
   return r->coder ? check_coding(r, content_coding_coder_finish(r->coder, &r->body)) : 0;
 }
 
@@ -192,19 +205,20 @@ bool client_response_collect(ClientResponse *r, size_t max_body) {
   r->body = (Buffer){0};
   r->by_pieces = false;
   r->max_body = max_body;
-  bool ok = !r->error && !add_to_body(r, came.data, came.len) && !(r->complete && end_body(r));
+  bool ok = !r->error && !add_to_body(r, came.data, came.len) &&
+            !(r->complete && client_response_end_body(r));
   buffer_free(&came);
   return ok;
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t n) {
-  return take_body(of(parser), at, n);
+  return client_response_add_body(of(parser), at, n);
 }
 
 /* The last byte has arrived. */
 static int end_message(ClientResponse *r) {
   const llhttp_t *parser = &r->parser;
-  if (!r->by_pieces && end_body(r)) return -1;
+  if (!r->by_pieces && client_response_end_body(r)) return -1;
   r->complete = true;
   /* HTTP/1.0 has no chunks: if it sends them, the framing is in doubt (RFC 9112 6.1). */
   r->keep_alive = llhttp_should_keep_alive(parser) && !(r->chunked && parser->http_minor == 0) &&
@@ -259,15 +273,15 @@ void client_response_close(ClientResponse *r) {
 
 static void explain(ClientResponse *r, llhttp_errno_t error) {
   if (r->head_read)
-    malformed(r, "malformed response");
+    client_response_malformed(r, "malformed response");
   else if (error == HPE_INVALID_CONSTANT)
     refuse(r, "http", "CURLE_UNSUPPORTED_PROTOCOL", "the server does not speak HTTP/1");
   else if (error == HPE_INVALID_VERSION || error == HPE_INVALID_STATUS)
-    malformed(r, "malformed status line in the response");
+    client_response_malformed(r, "malformed status line in the response");
   else if (error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH)
-    malformed(r, "the response's Content-Length is malformed or in doubt");
+    client_response_malformed(r, "the response's Content-Length is malformed or in doubt");
   else
-    malformed(r, "malformed header in the response");
+    client_response_malformed(r, "malformed header in the response");
 }
 
 /* Continues to read a chunked body. */
@@ -279,16 +293,16 @@ static bool feed_chunks(ClientResponse *r, const char *p, const char *end) {
     case HTTP_CHUNKS_MORE:
       return true;
     case HTTP_CHUNKS_DATA:
-      if (take_body(r, data, n)) return false;
+      if (client_response_add_body(r, data, n)) return false;
       break;
     case HTTP_CHUNKS_OVER:
       if (end_message(r)) return false;
       if (p < end) r->keep_alive = false;
       return true;
     case HTTP_CHUNKS_BAD:
-      return malformed(r, "malformed chunk in the response"), false;
+      return client_response_malformed(r, "malformed chunk in the response"), false;
     case HTTP_CHUNKS_LONG:
-      return malformed(r, "a chunk's extensions are too long"), false;
+      return client_response_malformed(r, "a chunk's extensions are too long"), false;
     case HTTP_CHUNKS_LONG_TRAILERS:
       return refuse(r, "http", "too_large", "the response's trailers are too large"), false;
     }
@@ -357,7 +371,7 @@ bool client_response_take(ClientResponse *r, Buffer *out, size_t max) {
     }
   } else {
     if (n > max) n = max;
-    if (!buffer_add(out, bytes, n)) return no_memory(r), false;
+    if (!buffer_add(out, bytes, n)) return client_response_no_memory(r), false;
     r->taken += n;
   }
   if (r->taken == r->body.len) r->taken = r->body.len = 0;

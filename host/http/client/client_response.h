@@ -1,6 +1,6 @@
-/* Reads an HTTP/1 response: bytes in, head and body out. It has no socket, so that a fuzzer can
-   drive it. llhttp does the framing, except for chunks; what it leaves to a client (RFC 9112
-   section 6, limits) is checked here. */
+/* Reads a response: bytes in, head and body out. It has no socket, so that a fuzzer can drive it.
+   For HTTP/1, llhttp does the framing, except for chunks; what it leaves to a client (RFC 9112
+   section 6, limits) is checked here. Of HTTP/2 the fields and the body come one by one. */
 #ifndef ML_CLIENT_RESPONSE_H
 #define ML_CLIENT_RESPONSE_H
 
@@ -23,6 +23,8 @@ typedef struct ClientResponse {
   bool coder_full; /* the decoder has more output without more input */
   bool value_cut;  /* the bytes fed last ended in the middle of a value */
   bool chunked, coded, coded_twice;
+  bool has_length; /* HTTP/2: there is a Content-Length */
+  uint64_t length;
   ContentCoding coding;
   ContentCoder *coder; /* or NULL */
 
@@ -77,5 +79,52 @@ static inline bool client_response_has_piece(const ClientResponse *r) {
 /* Appends up to `max` decoded bytes of a body in pieces to `out`, possibly none. False if it is
    bad: `error` says why. */
 bool client_response_take(ClientResponse *r, Buffer *out, size_t max);
+
+/* --- HTTP/2 (client_response_http2.c): what nghttp2 has taken apart --- */
+
+/* A header block begins: of an interim response, the response, or its trailers. */
+void client_response_begin_block(ClientResponse *r);
+
+/* One field of it, `:status` included; nghttp2 has checked its characters. False if the response is
+   bad: `error` says why. */
+bool client_response_field(ClientResponse *r, const char *name, size_t n, const char *value,
+                           size_t len);
+
+/* The block is complete. False if the response is bad. */
+bool client_response_end_block(ClientResponse *r);
+
+/* Adds to the body. False if the response is bad. */
+bool client_response_data(ClientResponse *r, const char *bytes, size_t n);
+
+/* The stream has ended, and with it the response. False if it is bad. */
+bool client_response_end_stream(ClientResponse *r);
+
+/* Makes it bad: it breaks the protocol's rules. A reason that is known already stays. */
+void client_response_refuse(ClientResponse *r, const char *why);
+
+/* --- between client_response.c and client_response_http2.c: each is 0, or -1 with `error` set ---
+ */
+
+/* `why` is a literal. */
+int client_response_malformed(ClientResponse *r, const char *why);
+int client_response_no_memory(ClientResponse *r);
+
+/* Counts bytes of a head, and fields. */
+int client_response_count_head(ClientResponse *r, size_t n);
+int client_response_count_field(ClientResponse *r);
+
+/* Checks the field from r->name_at on, whose value is from r->value_at on, and ends its line. */
+int client_response_end_field(ClientResponse *r);
+
+/* Forgets the fields of an interim response. -1: there have been too many. */
+int client_response_forget_head(ClientResponse *r);
+
+/* The head is complete: prepares for a body, whose length is `*length` unless that is NULL. */
+int client_response_open_body(ClientResponse *r, const uint64_t *length);
+
+int client_response_add_body(ClientResponse *r, const char *at, size_t n);
+
+/* A body in one piece is complete. */
+int client_response_end_body(ClientResponse *r);
 
 #endif

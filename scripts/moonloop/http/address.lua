@@ -19,12 +19,7 @@ function M.check(allow, opts)
   if allow == nil then return nil end
   if not core.is_callable(allow) then raise("allow_address: function expected, got %s", type(allow)) end
   if opts.unix_socket then raise("allow_address: unix_socket has no address, so they cannot be used together") end
-  for _, name in ipairs { "proxy", "http2" } do
-    if opts[name] then
-      raise("allow_address and %s cannot be used together: %s", name,
-        name == "proxy" and "the proxy makes the connections" or "libcurl makes the connections")
-    end
-  end
+  if opts.proxy then raise("allow_address and proxy cannot be used together: the proxy makes the connections") end
   return allow
 end
 

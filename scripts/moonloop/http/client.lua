@@ -154,6 +154,13 @@ local function check_hooks(hooks)
   return { request = hook_list("request", hooks.request), response = hook_list("response", hooks.response) }
 end
 
+--- The option `http2`: true (the default), false or "clear".
+local function check_http2(http2)
+  if http2 == nil or http2 == "clear" then return http2 or true end
+  if type(http2) ~= "boolean" then raise("http2: true, false or \"clear\" expected, got %s", tostring(http2)) end
+  return http2
+end
+
 local M = {}
 
 --- client([opts]) -> a client with its own connections. `transport`, for clients that reach their server
@@ -191,7 +198,7 @@ function M.new(opts, transport)
     ca = arguments.typed("ca", opts.ca, "string"),
     cert = arguments.typed("cert", opts.cert, "string"),
     key = arguments.typed("key", opts.key, "string"),
-    http2 = arguments.boolean("http2", opts.http2, false),
+    http2 = check_http2(opts.http2),
     allow_address = address.check(opts.allow_address, opts),
     transport = transport,
   }, Client)

@@ -29,6 +29,7 @@ function M.open(client)
     ca = client.ca,
     cert = client.cert,
     key = client.key,
+    http2 = client.http2,
   }
   client.proxies = (proxies.http or proxies.https) and not client.unix_socket and proxies
   client.opened = true
@@ -45,14 +46,13 @@ function M.core_pool(client)
 end
 
 --- The engine for the URL, the client's pool of it, and the proxy if the engine has to be told. libcurl is
--- used for HTTP/2 and other proxies than those of http, the built-in engine for the rest.
+-- used for other proxies than those of http, the built-in engine for the rest.
 local function engine_of(client, url)
   local transport = client.transport
   if transport then return core, transport.pool end
   if not client.opened then M.open(client) end
-  local is_core = not client.http2 or not url:find("^[Hh][Tt][Tt][Pp][Ss]:")
-  local through = is_core and client.proxies and proxy.choose(client.proxies, url) or nil
-  if is_core and (not through or through.host) then return core, M.core_pool(client), through end
+  local through = client.proxies and proxy.choose(client.proxies, url) or nil
+  if not through or through.host then return core, M.core_pool(client), through end
   local pool = client.curl_pool
   if not pool then
     pool = curl.pool(client.pool_options)
@@ -118,7 +118,7 @@ end
 function M.bare(client)
   local base = client.base_url
   if client.transport or client.retries or client.auth or client.hooks or client.allow_address then return false end
-  if client.jar or client.http2 or (base and not base:find("^https?://")) then return false end
+  if client.jar or (base and not base:find("^https?://")) then return false end
   if not client.opened then M.open(client) end
   if client.proxies then return false end
   return core.bare(M.core_pool(client), base, fields.lines(client.fields), client.timeout,

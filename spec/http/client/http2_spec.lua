@@ -1,4 +1,4 @@
--- The client over HTTP/2, which is libcurl's part, against nginx; what is behind nginx is a server of ours.
+-- The client over HTTP/2 against nginx; what is behind nginx is a server of ours.
 local ml = require "moonloop"
 local free_port = require("spec.support.servers").free_port
 local servers = require "spec.support.nginx"
@@ -34,9 +34,6 @@ local CERTIFICATE = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-2
 local function missing()
   if not os.execute "command -v openssl >/dev/null" then return "openssl is not installed" end
   if not servers.is_there "http_v2" then return "nginx with HTTP/2 is not installed" end
-  if not os.execute "curl-config --features 2>/dev/null | grep -q HTTP2 || curl --version | grep -q HTTP2" then
-    return "libcurl without HTTP/2"
-  end
 end
 
 --- Ports that are free.
@@ -98,7 +95,7 @@ describe("the client over HTTP/2", function()
 
   before_each(function()
     app.state.waiting, app.state.left, app.state.go = 0, 0, ml.event()
-    client = ml.http.client { http2 = true }
+    client = ml.http.client()
   end)
 
   local function get(path, opts)
@@ -112,6 +109,8 @@ describe("the client over HTTP/2", function()
     assert.equal("HTTP/2.0", res.headers["X-Protocol"])
     assert.same({ 404, "so", "application/json" }, { res.status, res:json().detail, res.headers["content-type"] })
     assert.equal("HTTP/1.1", assert(client:get(urls[3], { verify = false })).headers["X-Protocol"])
+    local old <close> = ml.http.client { http2 = false }
+    assert.equal("HTTP/1.1", assert(old:get(urls[1] .. "/status/200", { verify = false })).headers["X-Protocol"])
   end)
 
   it("sends requests that are made at once over one connection", function()

@@ -238,7 +238,7 @@ describe("ml.http allow_address", function()
     end
     refuses("allow_address: function expected, got boolean", http.get, "http://a/", { allow_address = true })
     refuses("allow_address: function expected, got table", http.client, { allow_address = {} })
-    for name, value in pairs { proxy = "http://127.0.0.1:1", http2 = true, unix_socket = "/nowhere" } do
+    for name, value in pairs { proxy = "http://127.0.0.1:1", unix_socket = "/nowhere" } do
       refuses(name, http.client, { allow_address = anywhere, [name] = value })
       local client <close> = http.client { [name] = value }
       refuses(name, client.get, client, "http://a/", { allow_address = anywhere })
