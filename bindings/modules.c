@@ -25,6 +25,7 @@
 #include "bindings/test/open.h"
 #include "bindings/time/open.h"
 #include "bindings/web/open.h"
+#include "bindings/websocket/open.h"
 #include "core/embedded.h"
 
 #include <lauxlib.h>
@@ -66,6 +67,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.sql.pg", luaopen_moonloop_sql_pg},
     {"moonloop.sql.value", luaopen_moonloop_sql_value},
     {"moonloop.sql.sqlite", luaopen_moonloop_sql_sqlite},
+    {"moonloop.websocket.core", luaopen_moonloop_websocket_core},
     {NULL, NULL},
 };
 

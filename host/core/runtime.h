@@ -58,8 +58,9 @@ struct ml_Runtime {
   ReturnedError returned_error;
   AddedModules added_modules;
   SocketSet *socket_sets;
-  struct Remote *remote;    /* how other threads reach the loop; made at first use (remote.h) */
-  struct TlsLine *tls_line; /* made at first use (tls_line.h) */
+  struct Remote *remote;       /* how other threads reach the loop; made at first use (remote.h) */
+  struct TlsLine *tls_line;    /* made at first use (tls_line.h) */
+  struct WsShared *websockets; /* made at first use (ws_shared.h) */
   Exit exit;
   struct StuckHook *stuck_hook; /* main_task.h */
 

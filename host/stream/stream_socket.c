@@ -64,6 +64,10 @@ static const ByteStreamUser user = {.room = room,
                                     .closed = closed,
                                     .secured = secured};
 
+void stream_socket_lend(StreamSocket *socket, const ByteStreamUser *to) {
+  socket->bytes.user = to ? to : &user;
+}
+
 /* --- what the stream asks for --- */
 
 static void fetch(Stream *s) { byte_stream_resume(&socket_of(s)->bytes); }

@@ -43,6 +43,10 @@ int stream_socket_open_pipe(Streams *all, int fd, bool can_read, bool can_write,
    0 or UV_ENOMEM. */
 int stream_socket_secure(StreamSocket *socket, TlsContext *context, const char *name);
 
+/* Lets somebody else have what its ByteStream says, who neither reads nor writes by the stream
+   then; NULL: the stream has it again, before it is closed. */
+void stream_socket_lend(StreamSocket *socket, const ByteStreamUser *to);
+
 /* The socket that a stream has as its source, or NULL: it is a pipe or has another source. */
 StreamSocket *stream_socket_of(Stream *s);
 

@@ -36,6 +36,7 @@ local lazy = {
   json = "moonloop.json",
   executor = "moonloop.executor",
   web = "moonloop.web",
+  ws = "moonloop.websocket",
   schema = "moonloop.schema",
   settings = "moonloop.settings",
   jwt = "moonloop.jwt",

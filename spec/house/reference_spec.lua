@@ -72,7 +72,7 @@ describe("the names of", function()
   it("ml are on its page", function()
     local offered = reference.members(ml, true)
     for _, module in ipairs { "http", "json", "executor", "web", "redis", "sql", "schema", "password", "jwt",
-      "fs", "net", "process", "settings", "time", "signal" } do
+      "fs", "net", "process", "settings", "time", "signal", "ws" } do
       assert(offered[module])
       offered[module] = nil
     end
@@ -169,6 +169,14 @@ describe("the names of", function()
       offered[name] = nil
     end
     compare(documented(pages["stream.md"], "s"), offered, "stream.md s")
+  end)
+
+  it("the objects of ml.ws are on its page", function()
+    local answer = "Sec-WebSocket-Protocol: chat\r\n"
+    local _ <close>, url = require "spec.support.ws_peer".listen(function(peer) peer:over() end, answer)
+    local ws <close> = assert(ml.ws.connect(url, { protocols = { "chat" } }))
+    check_names("websocket.md", "ml.ws", false, ml.ws)
+    check_names("websocket.md", "ws", true, ws)
   end)
 
   it("the objects of ml.fs are on its page", function()
@@ -418,6 +426,8 @@ describe("the options of", function()
     for name in pairs(pages["http.md"].options["ml.http.get"]) do known[name] = nil end
     compare(pages["http.md"].options["ml.http.request"], known, "http.md ml.http.request")
   end)
+
+  check("websocket.md", "ml.ws.connect", function(opts) ml.ws.connect("ws://127.0.0.1:1/", opts) end)
 
   check("redis.md", "ml.redis.client", function(opts) ml.redis.client("redis://", opts) end)
   for name, call in pairs {
