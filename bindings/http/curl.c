@@ -1,7 +1,6 @@
 /* moonloop.http.curl: the libcurl engine of the HTTP client: pools, and requests with a whole body.
    Bodies in pieces are in curl_stream.c. It offers the same calls as moonloop.http.core (described
-   in bindings/http/client.c), for what that engine does not support: HTTP/2, and
-   proxies that do not speak HTTP.
+   in bindings/http/client.c), for what that engine does not support: HTTP/2.
    Methods, options and responses are handled in scripts/moonloop/http/init.lua. */
 #include "bindings/http/curl.h"
 #include "bindings/class.h"

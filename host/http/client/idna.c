@@ -1,6 +1,7 @@
 #include "http/client/idna.h"
 
 #include "base/url.h"
+#include <ctype.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -53,6 +54,13 @@ static bool is_ascii(const char *text, size_t n) {
   return true;
 }
 
+/* libidn2 lets '/' and the like pass, at which the host would end. */
+static bool is_name(const char *text) {
+  for (; *text; text++)
+    if (!isalnum((unsigned char)*text) && !strchr("-._", *text)) return false;
+  return true;
+}
+
 /* The host in ASCII, freed with library.free; or NULL and `wrong`. */
 static uint8_t *convert(const char *host, char *wrong, size_t size) {
   uint8_t *ascii = NULL;
@@ -62,8 +70,10 @@ static uint8_t *convert(const char *host, char *wrong, size_t size) {
     return NULL;
   }
   int rc = library.lookup_u8((const uint8_t *)host, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
-  if (!rc) return ascii;
-  snprintf(wrong, size, "malformed URL: its host is not a domain name: %s", library.strerror(rc));
+  if (!rc && is_name((const char *)ascii)) return ascii;
+  snprintf(wrong, size, "malformed URL: its host is not a domain name: %s",
+           rc ? library.strerror(rc) : "it has a character that belongs in no name");
+  if (!rc) library.free(ascii);
   return NULL;
 }
 

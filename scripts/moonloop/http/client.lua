@@ -122,7 +122,6 @@ function Client:close()
   check_self(self, "close")
   self.closed, self.bare = true, nil
   if self.transport then self.transport.pool:close(true) end
-  if self.curl_pool then self.curl_pool:close() end
   if self.core_pool then self.core_pool:close() end
 end
 

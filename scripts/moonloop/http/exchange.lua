@@ -1,9 +1,8 @@
---- One request and one response: the engine that does it, and the client's hooks around it.
+--- One request and one response: how it is done, and the client's hooks around it.
 local address = require "moonloop.http.address"
 local arguments = require "moonloop.http.arguments"
 local body = require "moonloop.http.body"
 local cookies = require "moonloop.http.cookies"
-local curl = require "moonloop.http.curl"
 local fields = require "moonloop.http.fields"
 local core = require "moonloop.http.core"
 local now = require "moonloop.core".now
@@ -15,17 +14,13 @@ local M = {}
 
 local DIRECT = {} -- no proxy
 
---- Collects what the client's pools need to know. Connections are opened, and libcurl is loaded, when
--- they are needed.
+--- Collects what the client's pool needs to know. Connections are opened when they are needed.
 function M.open(client)
   local proxies = proxy.of(client.proxy)
   client.pool_options = {
     max_connections = client.max_connections,
     max_per_origin = client.max_per_origin,
     idle = client.idle,
-    http_proxy = proxies.http,
-    https_proxy = proxies.https,
-    no_proxy = proxies.except,
     ca = client.ca,
     cert = client.cert,
     key = client.key,
@@ -35,7 +30,7 @@ function M.open(client)
   client.opened = true
 end
 
---- The client's pool of the built-in engine.
+--- The client's pool.
 function M.core_pool(client)
   local pool = client.core_pool
   if not pool then
@@ -45,25 +40,16 @@ function M.core_pool(client)
   return pool
 end
 
---- The engine for the URL, the client's pool of it, and the proxy if the engine has to be told. libcurl is
--- used for other proxies than those of http, the built-in engine for the rest.
-local function engine_of(client, url)
-  local transport = client.transport
-  if transport then return core, transport.pool end
+--- The client's pool for the URL, and the proxy if there is one.
+local function pool_of(client, url)
+  if client.transport then return client.transport.pool end
   if not client.opened then M.open(client) end
-  local through = client.proxies and proxy.choose(client.proxies, url) or nil
-  if not through or through.host then return core, M.core_pool(client), through end
-  local pool = client.curl_pool
-  if not pool then
-    pool = curl.pool(client.pool_options)
-    client.curl_pool = pool
-  end
-  return curl, pool
+  return M.core_pool(client), client.proxies and proxy.choose(client.proxies, url) or nil
 end
 
 --- Sends a request whose body comes in pieces. Returns what the engine's request returns.
-local function send_pieces(engine, pool, client, request, lines, timeout, addresses, through)
-  local upload <close>, err, id = engine.begin(pool, request.method, request.url, lines, request.source.length,
+local function send_pieces(pool, client, request, lines, timeout, addresses, through)
+  local upload <close>, err, id = core.begin(pool, request.method, request.url, lines, request.source.length,
     timeout, client.unix_socket, request.verify, addresses, through.host, through.port, through.credentials)
   if not upload then return nil, err, id end
   local sent, why
@@ -74,12 +60,13 @@ end
 
 --- Does the request within `timeout` seconds. Returns a response, or nil and an error.
 local function send(client, request, timeout)
-  local engine, pool, through = engine_of(client, request.url)
+  local pool, through = pool_of(client, request.url)
   local transport = client.transport
+  if through and through.wrong then return nil, proxy.failure(request, through) end
   if transport then transport.prepare(request) end
   local addresses, err
   if request.allow_address and not transport then
-    if through or engine ~= core then return nil, address.unchecked(request) end
+    if through then return nil, address.unchecked(request) end
     local began = now()
     addresses, err = address.allowed(request, timeout)
     if not addresses then return nil, err end
@@ -95,9 +82,9 @@ local function send(client, request, timeout)
   end
   local status, content, head, url, id
   if request.source then
-    status, content, head, url, id = send_pieces(engine, pool, client, request, lines, timeout, addresses, through)
+    status, content, head, url, id = send_pieces(pool, client, request, lines, timeout, addresses, through)
   else
-    status, content, head, url, id = engine.request(pool, request.method, request.url, lines, request.body, timeout,
+    status, content, head, url, id = core.request(pool, request.method, request.url, lines, request.body, timeout,
       request.max_body, request.stream, client.unix_socket, request.verify, addresses,
       through.host, through.port, through.credentials)
   end

@@ -1,5 +1,6 @@
 --- Proxies: those of the environment, or the one given to a client, and which one a request takes.
 local arguments = require "moonloop.http.arguments"
+local core = require "moonloop.core"
 local crypto = require "moonloop.crypto"
 local decode = require "moonloop.core.percent"
 local http = require "moonloop.http.core"
@@ -15,36 +16,47 @@ local function environment(...)
   end
 end
 
---- The option `proxy`, checked: a URL, false (none), or nil (the environment's).
-function M.check(proxy)
-  if proxy == nil or proxy == false then return proxy end
-  if type(proxy) ~= "string" then arguments.raise("proxy: URL or false expected, got %s", type(proxy)) end
-  if proxy == "" or proxy:find("[%c ]") then arguments.raise("proxy: %q is not a URL", shown(proxy)) end
-  return proxy
-end
-
 local DEFAULT_PORT = 1080 -- libcurl's, which people rely on
 
---- What the built-in engine needs to know of the proxy at `text`, a URL whose scheme may be missing: a table of
--- `host`, `port` and perhaps `credentials`. An empty table for proxies that libcurl has to deal with: with another
--- scheme than http, or malformed.
+--- What the engine needs to know of the proxy at `text`, a URL whose scheme may be missing: a table of `host`,
+-- `port` and perhaps `credentials`; or nil and why it cannot be used.
 local function parse(text)
   local scheme, rest = text:match("^(%a[%w+.-]*)://(.*)$")
-  if scheme and scheme:lower() ~= "http" then return {} end
+  if scheme and scheme:lower() ~= "http" then
+    return nil, ("%q is a proxy of another kind than http://, which is the only one there is"):format(shown(text))
+  end
   local authority = (rest or text):match("^[^/?#]*")
   local user, place = authority:match("^(.*)@(.*)$")
   place = place or authority
   local host, port = place:match("^%[([%x:.]+)%]:?(%d*)$")
   if not host then host, port = place:match("^([%w%-._]+):?(%d*)$") end
   port = port == "" and DEFAULT_PORT or tonumber(port)
-  if not host or #host > 255 or not port or port < 1 or port > 65535 then return {} end
+  if not host or #host > 255 or not port or port < 1 or port > 65535 then
+    return nil, ("%q is not a URL"):format(shown(text))
+  end
   local credentials
   if user then
     local name, password = user:match("^([^:]*):?(.*)$")
     credentials = "Basic " .. crypto.base64(decode(name) .. ":" .. decode(password))
-    if #credentials > 1000 then return {} end
+    if #credentials > 1000 then return nil, "its user and password are longer than 700 bytes" end
   end
   return { host = host, port = port, credentials = credentials }
+end
+
+--- The option `proxy`, checked: a URL, false (none), or nil (the environment's).
+function M.check(proxy)
+  if proxy == nil or proxy == false then return proxy end
+  if type(proxy) ~= "string" then arguments.raise("proxy: URL or false expected, got %s", type(proxy)) end
+  if proxy == "" or proxy:find("[%c ]") then arguments.raise("proxy: %q is not a URL", shown(proxy)) end
+  local _, wrong = parse(proxy)
+  if wrong then arguments.raise("proxy: %s", wrong) end
+  return proxy
+end
+
+--- The same for the environment's: a table as `parse` gives it, or of `wrong`, why it cannot be used.
+local function parse_environment(text)
+  local parsed, wrong = parse(text)
+  return parsed or { wrong = wrong }
 end
 
 --- Is the host, in lower case and without a dot at its end, meant by an entry of no_proxy?
@@ -84,12 +96,25 @@ function M.of(proxy)
   return {
     http = http_proxy,
     https = https_proxy,
-    parsed = { http = http_proxy and parse(http_proxy), https = https_proxy and parse(https_proxy) },
+    parsed = {
+      http = http_proxy and parse_environment(http_proxy),
+      https = https_proxy and parse_environment(https_proxy),
+    },
     except = except,
   }
 end
 
---- The one of `proxies` (see above) for a request to `url`, as `parse` gives it, or nil: none.
+--- The error for a request that needs a proxy of the environment that cannot be used.
+function M.failure(request, proxy)
+  return core.error {
+    kind = "http",
+    code = "CURLE_UNSUPPORTED_PROTOCOL",
+    message = ("%s %s: the environment's proxy: %s; `proxy = false` goes without"):format(request.method,
+      shown(request.url), proxy.wrong),
+  }
+end
+
+--- The one of `proxies` (see above) for a request to `url`, as `parse_environment` gives it, or nil: none.
 function M.choose(proxies, url)
   local scheme = url:find("^[Hh][Tt][Tt][Pp][Ss]:") and "https" or "http"
   local parsed = proxies.parsed[scheme]

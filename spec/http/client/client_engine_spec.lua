@@ -115,7 +115,7 @@ describe("moonloop.http.core", function()
         return head:match("^GET (%S+) "), (shown:gsub(":%d+", "", 1)), head:match("Authorization: ([^\r]*)")
       end
       assert.same({ "/a/c?x=../y", "http://127.0.0.1/a/c?x=../y" }, { sent("http://127.0.0.1:PORT/a/b/../c?x=../y") })
-      assert.same({ "/%c3%a4", "http://127.0.0.1/%c3%a4" }, { sent("http://127.0.0.1:PORT/ä") })
+      assert.same({ "/%C3%A4", "http://127.0.0.1/%C3%A4" }, { sent("http://127.0.0.1:PORT/ä") })
       assert.same({ "/p", "http://127.0.0.1/p", "Basic dTpwQHM=" }, { sent("HTTP://u:p%40s@127.0.0.1:PORT/p") })
       assert.same({ "/", "http://localhost/#x" }, { sent("http://localhost:PORT#x") })
       assert.matches("\r\nHost: localhost:", head)

@@ -124,7 +124,7 @@ describe("cookies of the client", function()
       echoed("http://10.1.2.3/", "a=1", "b=2; Domain=10.1.2.3", "c=3; Domain=2.3", "d=4; Domain=.3"))
     assert.equal("a=1", echoed("http://[fd00::1]/", "a=1", "b=2; Domain=::1"))
     local jar = jar_with("http://10.1.2.3/", "a=1; Domain=10.1.2.3")
-    assert.equal("", sent(jar, "http://9.10.1.2.3/"))
+    assert.equal("", sent(jar, "http://10.1.2.4/"))
   end)
 
   it("are not for public suffixes", function()

@@ -132,7 +132,7 @@ raw.on_both_ways(describe, "ml.http pools", function(http)
     end)
     local client <close> = http.client { unix_socket = path }
     for url, seen in pairs {
-      ["http://b\u{FC}cher.example/\u{FC}?q"] = "http://xn--bcher-kva.example/%c3%bc?q",
+      ["http://b\u{FC}cher.example/\u{FC}?q"] = "http://xn--bcher-kva.example/%C3%BC?q",
       ["http://B\u{DC}CHER.example:8000"] = "http://xn--bcher-kva.example:8000/",
       ["http://b%C3%BCcher.example/"] = "http://xn--bcher-kva.example/",
       ["http://xn--bcher-kva.example/"] = "http://xn--bcher-kva.example/",

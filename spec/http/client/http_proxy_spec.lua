@@ -97,6 +97,27 @@ describe("ml.http proxies", function()
       http.client { proxy = "http://nobody.invalid:1" }:get("http://127.0.0.1/"))
   end)
 
+  it("of other kinds are refused: raised as an option, an error of requests from the environment", function()
+    for url, why in pairs {
+      ["socks5://u:secret@127.0.0.1:1"] = '"socks5://127.0.0.1:1" is a proxy of another kind than',
+      ["https://127.0.0.1:1"] = "another kind", ["127.0.0.1:99999"] = "is not a URL",
+      ["http://u:secret@"] = "is not a URL",
+    } do
+      local made, err = pcall(http.client, { proxy = url })
+      assert.is_false(made)
+      assert.truthy(tostring(err):find(why, 1, true), tostring(err))
+      assert.truthy(tostring(err):find "http_proxy_spec.lua:%d+: proxy: ", tostring(err))
+      environment { http_proxy = url, no_proxy = "127.0.0.1" }
+      local client = http.client()
+      local failure = raw.assert_error("http", "CURLE_UNSUPPORTED_PROTOCOL",
+        client:get("http://a:hidden@nowhere.invalid/"))
+      assert.truthy(failure.message:find(why, 1, true), failure.message)
+      assert.is_nil((tostring(err) .. failure.message):find("secret", 1, true))
+      assert.is_nil(failure.message:find("hidden", 1, true))
+      assert(client:get(serve_echo().url))
+    end
+  end)
+
   it("those of the environment are used, except for no_proxy", function()
     local proxy, server = serve_proxy(), serve_echo()
     environment { http_proxy = proxy.url, no_proxy = "other.invalid,127.0.0.1" }
