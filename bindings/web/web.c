@@ -4,6 +4,7 @@
 
 #include "bindings/class.h"
 #include "bindings/web/open.h"
+#include "bindings/web/web_request.h"
 #include "core/report.h"
 #include "core/task_limits.h"
 #include "http/server/access_log.h"
@@ -53,9 +54,12 @@ static void report_failure(lua_State *L, const Failure *failure, bool briefly) {
   const HttpRequest *r = &c->request;
   const Route *route = c->match.route;
   char headline[160], place[240];
-  snprintf(headline, sizeof headline, "moonloop: %s %.*s failed",
-           llhttp_method_name((llhttp_method_t)r->method),
-           (int)(r->path.len < 120 ? r->path.len : 120), http_request_head(r) + r->path.at);
+  if (c->upgrade) /* the head is gone */
+    snprintf(headline, sizeof headline, "moonloop: the WebSocket of %.120s failed", route->name);
+  else
+    snprintf(headline, sizeof headline, "moonloop: %s %.*s failed",
+             llhttp_method_name((llhttp_method_t)r->method),
+             (int)(r->path.len < 120 ? r->path.len : 120), http_request_head(r) + r->path.at);
   /* A handler that ends in `return f()` is missing from the traceback of an error in f. */
   snprintf(place, sizeof place, "in the handler of %s (%s)", route->name,
            route->site ? route->site : "?");
@@ -273,6 +277,21 @@ static int l_log_id(lua_State *L) {
   return 0;
 }
 
+/* upgrade_problem(req) -> why the current request cannot be the handshake of another protocol, or
+   nil: "plain" if it would be ignored (RFC 9110 section 7.8), or what is wrong with it */
+static int l_upgrade_problem(lua_State *L) {
+  const WebRequest *req = luaL_checkudata(L, 1, WEB_REQUEST);
+  const HttpConnection *c = web_tail_connection(L);
+  const HttpRequest *r = c ? &c->request : NULL;
+  if (!c || c->number != req->number || r->method != HTTP_GET || !r->minor)
+    lua_pushliteral(L, "plain");
+  else if (r->chunked || r->content_length)
+    lua_pushliteral(L, "the request of a handshake has no body");
+  else
+    return 0;
+  return 1;
+}
+
 /* root_path() -> the root path of the server whose request the running task, or one that has
    started it, handles; or "" */
 static int l_root_path(lua_State *L) {
@@ -330,9 +349,9 @@ static void open_router(lua_State *L) {
 }
 
 int luaopen_moonloop_web_core(lua_State *L) {
-  static const char *const fields[WEB_FIELDS] = {"status",   "_checked",    "_body",  "_json",
-                                                 "body",     "json",        "stream", "file",
-                                                 "_headers", "_own_headers"};
+  static const char *const fields[WEB_FIELDS] = {"status",   "_checked",     "_body",   "_json",
+                                                 "body",     "json",         "stream",  "file",
+                                                 "_headers", "_own_headers", "_upgrade"};
   lua_settop(L, 0);
   lua_newtable(L);
   Web *web = lua_newuserdatauv(L, sizeof *web, 0);
@@ -372,6 +391,7 @@ int luaopen_moonloop_web_core(lua_State *L) {
                                        {"log_id", l_log_id},
                                        {"is_stopping", l_is_stopping},
                                        {"root_path", l_root_path},
+                                       {"upgrade_problem", l_upgrade_problem},
                                        {"on_session", web_request_on_session},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

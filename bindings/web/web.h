@@ -23,6 +23,7 @@ typedef enum WebField {
   WEB_FIELD_FILE,
   WEB_FIELD_HEADERS,
   WEB_FIELD_OWN_HEADERS,
+  WEB_FIELD_UPGRADE,
   WEB_FIELDS
 } WebField;
 
@@ -175,6 +176,17 @@ bool web_body_revoke(Task *t, void *op);
 /* req:chunks(): returns the iterator and its state for the request at index 1. At index 2: nil, or
    a string with which a script has replaced the body. */
 int web_body_chunks(lua_State *L);
+
+/* --- WebSockets (web_websocket.c) --- */
+
+/* Reads what the response 101 at `index` says of its socket; pushes and returns that, for the next
+   function. May raise. */
+void *web_websocket_prepare(lua_State *L, int index);
+
+/* The 101 is in c->out: waits until it is written, and calls the function of the response with the
+   socket. `opening` is on the top of L, above the function. Must be the last act of a C function,
+   like web_respond. */
+int web_websocket_open(lua_State *L, HttpConnection *c, void *opening);
 
 /* --- streamed responses (web_stream.c) --- */
 

@@ -61,6 +61,20 @@ static bool status_ok(lua_State *L, int index) {
   return is_integer && status >= 200 && status <= 599 && lua_type(L, index) == LUA_TNUMBER;
 }
 
+/* Is it a response 101, whose function takes the connection over? It has no body. */
+static bool is_upgrade(lua_State *L, const Web *web, int index) {
+  web_get_field(L, web, index, WEB_FIELD_STATUS);
+  bool is_101 = lua_type(L, -1) == LUA_TNUMBER && lua_tointeger(L, -1) == 101;
+  lua_pop(L, 1);
+  if (!is_101 || !has_field(L, web, index, WEB_FIELD_UPGRADE)) return false;
+  static const WebField bodies[] = {WEB_FIELD_TEXT, WEB_FIELD_BODY, WEB_FIELD_JSON,
+                                    WEB_FIELD_STREAM, WEB_FIELD_FILE};
+  for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+    if (has_field(L, web, index, bodies[i]))
+      luaL_error(L, "the response 101 of a WebSocket cannot have a body (change its status, too)");
+  return true;
+}
+
 /* Gives the response at `index` the JSON value on the top (popped), with its text. */
 static bool set_json(lua_State *L, Web *web, int index, JsonError *error) {
   Buffer *body = &web->body;
@@ -168,7 +182,7 @@ static void check_headers_type(lua_State *L, int index, const char *name) {
 static void check_response(lua_State *L, Web *web, int index, const char *name) {
   JsonError error;
   web_get_field(L, web, index, WEB_FIELD_STATUS);
-  if (!status_ok(L, -1)) web_raise_bad_status(L, name, lua_gettop(L));
+  if (!status_ok(L, -1) && !is_upgrade(L, web, index)) web_raise_bad_status(L, name, lua_gettop(L));
   if (take_field(L, web, index, WEB_FIELD_BODY)) {
     if (lua_type(L, -1) != LUA_TSTRING)
       luaL_error(L, "%s returned a body that is a %s (expected a string)", name,

@@ -20,6 +20,7 @@ typedef struct Reply {
   size_t body_len;
   uint64_t length; /* the length of a streamed body */
   int stream;      /* the stack index of the function that streams the body, or 0 */
+  int upgrade;     /* the same of a response 101 (web_websocket.c), or 0 */
   bool is_chains;  /* it came through a chain: see web_respond */
   bool has_date;
   bool close; /* the script wants the connection closed */
@@ -56,6 +57,8 @@ static bool note_header(Reply *reply, const char *name, size_t n, const char *va
   } else if (http_header_is(name, n, "connection") && http_header_is(value, value_len, "close")) {
     reply->close = true;
     return true;
+  } else if (http_header_is(name, n, "connection") && http_header_is(value, value_len, "upgrade")) {
+    return false; /* with the header Upgrade, of a 101 or a 426 (RFC 9110 section 7.8) */
   } else if (reply->stream && http_header_is(name, n, "content-length")) {
     set_length(reply, value, value_len);
     return true;
@@ -219,6 +222,21 @@ static int stream_reply(Reply *reply) {
                           : web_out_run(L, out, c, head_at, reply->stream);
 }
 
+/* Writes the 101. No length or other framing belongs to it. */
+static int upgrade_reply(Reply *reply) {
+  HttpConnection *c = reply->c;
+  HttpFraming framing = {.status = 101};
+  buffer_pool_take(&c->server->out_pool, &c->out);
+  reply->head.date = reply->has_date ? NULL : &c->server->date;
+  reply->head.lines = reply->web->lines.data;
+  reply->head.lines_len = reply->web->lines.len;
+  void *opening = web_websocket_prepare(reply->L, reply->upgrade);
+  check_memory(reply->L, http_response_streamed(&c->out, &reply->head, &framing, 0));
+  if (c->access) c->access->status = 101;
+  http_connection_answered(c);
+  return web_websocket_open(reply->L, c, opening);
+}
+
 static void set_stream(Reply *reply, int index) {
   set_text_type(reply);
   reply->stream = lua_absindex(reply->L, index);
@@ -236,12 +254,25 @@ int web_get_field(lua_State *L, const Web *web, int index, WebField field) {
   return lua_rawget(L, index);
 }
 
+/* Is the response at `index`, whose status is on the top, one that another protocol follows? */
+static bool is_101(lua_State *L, const Web *web, int index) {
+  if (lua_type(L, -1) != LUA_TNUMBER || lua_tonumber(L, -1) != 101) return false;
+  bool is = web_get_field(L, web, index, WEB_FIELD_UPGRADE) == LUA_TFUNCTION;
+  lua_pop(L, 1);
+  return is;
+}
+
 /* A response object, made by ml.web.response or by a chain of middleware. */
 static void set_response(Reply *reply, int index) {
   lua_State *L = reply->L;
   const Web *web = reply->web;
   index = lua_absindex(L, index);
-  if (web_get_field(L, web, index, WEB_FIELD_STATUS) != LUA_TNIL) check_status(reply, -1);
+  if (web_get_field(L, web, index, WEB_FIELD_STATUS) != LUA_TNIL) {
+    if (is_101(L, web, index))
+      reply->upgrade = index;
+    else
+      check_status(reply, -1);
+  }
   if (web_get_field(L, web, index, WEB_FIELD_TEXT) == LUA_TSTRING) { /* kept by the response */
     set_text(reply, -1);
     if (web_get_field(L, web, index, WEB_FIELD_VALUE) != LUA_TNIL) set_json_type(reply);
@@ -355,6 +386,7 @@ int web_respond(lua_State *L, Web *web, HttpConnection *c, int first) {
                  c->match.route->name, luaL_typename(L, first + 2));
     add_headers(&reply, first + 2);
   }
+  if (reply.upgrade) return upgrade_reply(&reply);
   if (reply.close) http_connection_end_after(c, AFTER_CLOSE);
   if (reply.stream) return stream_reply(&reply);
   write_reply(&reply);

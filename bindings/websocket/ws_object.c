@@ -62,7 +62,7 @@ static int closed(lua_State *L, const WsLink *link, const char *what) {
 
 /* The receiver is told of the end. */
 static int told(lua_State *L, WsLink *link) {
-  link->reader_told = true;
+  ws_link_was_told(link);
   return closed(L, link, "receiving from");
 }
 

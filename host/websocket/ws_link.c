@@ -164,6 +164,11 @@ static void end_wait(WsLink *link) {
   if (--link->held == 0) hold(link, false);
 }
 
+void ws_link_was_told(WsLink *link) {
+  link->reader_told = true;
+  if (link->carrier->told) link->carrier->told(link);
+}
+
 void ws_link_receive_begins(WsLink *link, Waker waker) {
   link->waiting = waker;
   begin_wait(link);

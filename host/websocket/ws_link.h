@@ -25,6 +25,8 @@ typedef struct WsCarrier {
   void (*released)(WsLink *link, bool reset);
   /* Optional. A task begins or stops waiting for the link: whether it keeps the loop alive. */
   void (*hold)(WsLink *link, bool held);
+  /* Optional. The task `reader` was told of the end. */
+  void (*told)(WsLink *link);
 } WsCarrier;
 
 typedef struct WsOptions {
@@ -121,6 +123,9 @@ void ws_link_received(WsLink *link);
 
 /* Nothing more will be received: `code` and `reason` say why. */
 static inline bool ws_link_has_ended(const WsLink *link) { return link->code != 0 && !link->first; }
+
+/* The receiver was told of that. */
+void ws_link_was_told(WsLink *link);
 
 void ws_link_receive_begins(WsLink *link, Waker waker);
 void ws_link_receive_ends(WsLink *link);

@@ -8,6 +8,7 @@
 #include "http/server/http_server.h"
 #include "http/server/http_stream.h"
 #include "http/server/http_tail.h"
+#include "http/server/http_upgrade.h"
 #include "http/server/http_write.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -360,7 +361,9 @@ static void leave_body(HttpConnection *c) {
 void http_connection_responded(HttpConnection *c) {
   c->task = NULL;
   if (c->server->log) access_log_end(c, c->number);
-  if (http_connection_is_closing(c)) {
+  if (c->phase >= PHASE_UPGRADED) {
+    if (c->phase == PHASE_UPGRADED) http_server_due(c->server, c); /* for what follows */
+    if (c->upgrade) c->upgrade->calls->handled(c);
     http_connection_release(c);
     return;
   }
@@ -439,9 +442,11 @@ static void check(const HttpConnection *c) {
   bool waits = c->phase == PHASE_IDLE || c->phase == PHASE_IN_HEAD || c->phase == PHASE_DRAINING ||
                c->phase == PHASE_POSTPONED;
   assert(c->phase != PHASE_ADMITTED);
-  assert(handles ? c->task != NULL : !c->task || http_connection_is_closing(c));
+  assert(handles ? c->task != NULL : !c->task || c->phase >= PHASE_UPGRADED);
   assert(!c->body || handles);
   assert(!c->stream || c->phase == PHASE_ANSWERED);
+  assert(!c->upgrade || c->phase == PHASE_ANSWERED || c->phase >= PHASE_UPGRADED);
+  assert(c->phase != PHASE_UPGRADED || c->upgrade);
   assert(!waits || c->after == AFTER_NEXT);
   assert((c->phase != PHASE_LAST && c->phase != PHASE_LINGERING) || c->after != AFTER_NEXT);
 }
@@ -452,7 +457,11 @@ static inline void check(const HttpConnection *c) { (void)c; }
 void http_connection_pass(HttpConnection *c) {
   check(c);
   c->in_a_row = 0;
-  if (http_connection_is_closing(c)) return;
+  if (c->phase >= PHASE_UPGRADED) {
+    if (c->phase == PHASE_UPGRADED && c->tails) http_tail_pass(c);
+    if (c->upgrade) c->upgrade->calls->pass(c);
+    return;
+  }
   if (c->out.len && !byte_stream_is_writing(&c->bytes)) {
     write_out(c);
     if (http_connection_is_closing(c)) return;
@@ -463,6 +472,7 @@ void http_connection_pass(HttpConnection *c) {
     if (c->body) http_body_pass(c);
     /* It may run once before that: see http_connection_running. */
     if (c->bytes.ended && c->task->status != TASK_PENDING) ask_peer(c);
+    if (c->upgrade) c->upgrade->calls->pass(c);
   } else if (byte_stream_is_writing(&c->bytes)) {
     return;
   } else if (c->phase == PHASE_LAST) {

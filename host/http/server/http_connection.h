@@ -19,6 +19,8 @@
    <----------------+ |                                                   |                      |
        +-- back to what the request's state says           | no request follows   |
                                                            v                      |
+      ANSWERED, with a 101 -- it is written (http_upgrade) --> UPGRADED, until one side closes
+
            < the client has ended its side, the server stops, a refusal -> LAST <-+
                                                            |
                          all is written, and the client    |     all is written
@@ -31,8 +33,8 @@
                                                                       handler runs)
 
    What holds between two calls:
-   1. A handler runs (`task`) in HANDLING and ANSWERED, may run in CLOSING and CLOSED, and in no
-   other phase.
+   1. A handler runs (`task`) in HANDLING and ANSWERED, may run in UPGRADED, CLOSING and CLOSED, and
+   in no other phase.
    2. `match` is that of the current request from ADMITTED to ANSWERED and, while its handler runs,
       after that. ADMITTED ends before the function that entered it returns.
    3. `body` is there only while a handler runs that was started before its body was complete;
@@ -42,7 +44,9 @@
    `after` says that no request follows.
    5. `after` only grows. In IDLE, IN_HEAD, DRAINING and POSTPONED it is AFTER_NEXT.
    6. From LAST on no handler is started; from CLOSING on nothing is read or written.
-   7. A connection that has something to do at the end of the pass is in its server's `due` list.
+   7. In UPGRADED bytes come and go past this file: `upgrade` has them. It is there from a 101 on,
+      and no request follows.
+   8. A connection that has something to do at the end of the pass is in its server's `due` list.
 
    It has two owners: the socket, and the handler that runs. Its memory is freed in CLOSED, when no
    handler runs. */
@@ -61,6 +65,7 @@ typedef struct HttpServer HttpServer;
 typedef struct HttpBody HttpBody;
 typedef struct HttpStream HttpStream;
 typedef struct HttpTail HttpTail;
+typedef struct HttpUpgrade HttpUpgrade;
 
 /* What a socket is for. */
 typedef enum HttpEntry {
@@ -79,6 +84,7 @@ typedef enum HttpPhase {
   PHASE_POSTPONED, /* the next request is looked at when the pass is over and `out` is written */
   PHASE_LAST,      /* `out` holds the last response */
   PHASE_LINGERING, /* our side is shut; waits until the client has ended its own */
+  PHASE_UPGRADED,  /* it speaks another protocol */
   PHASE_CLOSING,   /* the socket is being closed */
   PHASE_CLOSED,
 } HttpPhase;
@@ -107,6 +113,7 @@ typedef struct HttpConnection {
   struct AccessNote *access; /* note of the current request; NULL: there is no log */
   HttpStream *stream;        /* the response under way is streamed (http_stream.h), or NULL */
   HttpTail *tails;           /* what follows responses that are not over (http_tail.h), or NULL */
+  HttpUpgrade *upgrade;      /* the response is a 101 (http_upgrade.h), or was; or NULL */
   Buffer out;                /* to be written at the end of the pass */
   HttpPace body_pace, write_pace;
   uint64_t body_due;  /* loop milliseconds by which the whole body has to be there; 0: none began */

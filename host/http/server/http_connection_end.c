@@ -7,12 +7,17 @@
 #include "http/server/http_server.h"
 #include "http/server/http_stream.h"
 #include "http/server/http_tail.h"
+#include "http/server/http_upgrade.h"
 #include "http/server/http_write.h"
 #include <stdlib.h>
 
 enum { LINGER_TIMEOUT = 2 * 1000 }; /* milliseconds for the client to end its side */
 
 void http_connection_retire(HttpConnection *c) {
+  if (c->phase == PHASE_UPGRADED) {
+    c->upgrade->calls->retire(c);
+    return;
+  }
   if (http_connection_is_closing(c) || c->task) return; /* the response will say so */
   if (c->request.state == REQUEST_IDLE) http_connection_enter_last(c, AFTER_CLOSE);
   http_server_due(c->server, c);
@@ -37,16 +42,19 @@ void http_connection_close(HttpConnection *c, bool reset) {
   c->queued = 0;
   http_buffered_note(c);
   byte_stream_close(&c->bytes, reset);
+  if (c->upgrade) c->upgrade->calls->cut(c);
 }
 
 void http_connection_abort(HttpConnection *c) {
-  if (c->task) http_handler_cancel(c);
+  /* What follows HTTP tells it of the end, or has it cancelled then. */
+  if (c->task && c->phase != PHASE_UPGRADED) http_handler_cancel(c);
   http_connection_close(c, false);
 }
 
 void http_connection_release(HttpConnection *c) {
   if (c->phase != PHASE_CLOSED || c->task) return;
   if (c->tails) http_tail_close(c);
+  if (c->upgrade) c->upgrade->calls->leave(c);
   http_request_close(&c->request);
   access_log_forget(c);
   http_connection_uncount(c);

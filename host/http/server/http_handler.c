@@ -3,10 +3,14 @@
 #include "core/task_limits.h"
 #include "core/task_tally.h"
 #include "http/server/http_server.h"
+#include "http/server/http_upgrade.h"
 
 static void ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback) {
   HttpConnection *c = container_of(owner, HttpConnection, owner);
-  if (t->status != TASK_DONE) c->server->failed(c, t, L, traceback);
+  if (t->status != TASK_DONE) {
+    if (c->upgrade) c->upgrade->has_failed = true;
+    c->server->failed(c, t, L, traceback);
+  }
   http_connection_responded(c);
 }
 

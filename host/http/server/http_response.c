@@ -8,6 +8,8 @@
 
 const char *http_response_reason(int status) {
   switch (status) {
+  case 101:
+    return "Switching Protocols";
   case 200:
     return "OK";
   case 201:

@@ -4,6 +4,7 @@
 #include "http/server/access_log.h"
 #include "http/server/http_preface.h"
 #include "http/server/http_unsent.h"
+#include "http/server/http_upgrade.h"
 #include "net/listen.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -339,7 +340,10 @@ static void start_stopping(HttpServer *server, double grace) {
 }
 
 void http_server_retire(HttpServer *server, double grace) {
+  bool was_stopping = server->stopping;
   start_stopping(server, grace);
+  for (HttpConnection *c = server->connections; c && !was_stopping; c = c->next)
+    if (c->phase == PHASE_UPGRADED) c->upgrade->calls->retire(c);
   check_stopped(server);
 }
 

@@ -34,8 +34,8 @@ local function check_called(f, what)
 end
 
 --- Registers a route. `is_health` marks the route of app:health, which no middleware surrounds; with
--- `is_hidden` it is not in the OpenAPI document.
-local function add_route(app, method, path, opts, handler, is_health, is_hidden)
+-- `is_hidden` it is not in the OpenAPI document. `socket`: the options of app:websocket.
+local function add_route(app, method, path, opts, handler, is_health, is_hidden, socket)
   if handler == nil then opts, handler = nil, opts end
   if type(path) ~= "string" then
     fail("the path of a route is a " .. type(path) .. " (expected a string)")
@@ -50,6 +50,7 @@ local function add_route(app, method, path, opts, handler, is_health, is_hidden)
   opts = opts or {}
   local route = { method = method, path = path, opts = opts, types = types, is_health = is_health,
     is_hidden = is_hidden, place = tasks.place(), handler = handler, site = chain.site(handler) }
+  if socket then require "moonloop.web.websocket".prepare(route, socket) end
   local wrong = site.problem(app, route)
   if wrong then fail(wrong) end
   local ok
@@ -74,6 +75,16 @@ function App.route(app, method, path, opts, handler)
   local known = METHODS[type(method) == "string" and method:lower()]
   if not known then fail(unknown(method, METHODS, "app:route", "method")) end
   return add_route(app, known, path, opts, handler)
+end
+
+--- app:websocket(path [, opts], handler): handler(ws, req, deps) runs with a WebSocket of each client whose
+-- handshake is right (web/websocket.lua). Returns the app.
+function App.websocket(app, path, opts, handler)
+  check_self(app, "websocket")
+  if handler == nil then opts, handler = nil, opts end
+  if handler == nil then return add_route(app, "GET", path) end -- which says so
+  local route_opts, socket = require "moonloop.web.websocket".options(opts)
+  return add_route(app, "GET", path, route_opts, handler, nil, true, socket)
 end
 
 --- app:health([path = "/healthz"]): a route for probes: 200 while the app is served, 503 while

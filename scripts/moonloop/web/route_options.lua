@@ -126,6 +126,13 @@ function M.build(route, place, wrap)
       return wrapped(req, deps, ends)
     end
   end
+  if route.check then -- a WebSocket's
+    local inner, check = handler, route.check
+    handler = function(req)
+      check(req)
+      return inner(req)
+    end
+  end
   if opts.deadline then handler = with_deadline(handler, opts.deadline, opts.offload) end
   return handler
 end

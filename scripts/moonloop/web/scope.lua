@@ -327,6 +327,46 @@ function M.wrap(record, inner, name)
   end
 end
 
+-- --- upgrades ---
+
+--- What has been opened for a response 101, until its function takes it over.
+local Held = { __close = function(held, err)
+  local run = held.run
+  held.run = nil
+  if run then Run.__close(run, err) end
+end }
+
+--- The same as M.wrap for inner(req, deps) -> a response 101: all stays open until the function of that has ended,
+-- or something else has been sent in its place.
+function M.wrap_upgrade(record, inner)
+  return function(req)
+    local plan = record.version == overrides.version and record.plan or record.renew()
+    local run = new_run()
+    local held <close> = setmetatable({ run = run }, Held)
+    run.plan, run.req = plan, req
+    run.deps = plan.open and plan.open(run, req, keep, note, NOTHING) or open_stages(run, req)
+    local res = inner(req, run.deps)
+    local f = rawget(res, "_upgrade")
+    local waits = setmetatable({ run = run }, Held)
+    run.vars = tasks.vars()
+    if run.n > 0 then
+      put_off(function()
+        if waits.run then handing.take(waits.run.vars) end
+        Held.__close(waits, tasks.error { kind = "closed", message = "the WebSocket was not opened" })
+      end)
+    end
+    held.run = nil
+    rawset(res, "_upgrade", function(ws)
+      local mine <close> = waits.run
+      waits.run = nil
+      handing.take(mine.vars)
+      f(ws)
+      mine.is_done = true
+    end)
+    return res
+  end
+end
+
 -- --- outside of requests ---
 
 local function finish_alone(run, ...)

@@ -63,7 +63,8 @@ local function add(place, route)
   local outer = docs and docs[route.handler] and {} or place.depends
   local plan, bad = plan_of(place.app, join(outer, { opts.depends }), route, title)
   if bad then return nil, bad end
-  local wrap = plan and function(f) return scope.wrap(plan, f, name) end
+  local wrap_in = route.check and scope.wrap_upgrade or scope.wrap
+  local wrap = plan and function(f) return wrap_in(plan, f, name) end
   local ok, handler = pcall(route_options.build, route, place, wrap)
   if not ok then return nil, ("%s (the route is made at %s)"):format(handler, route.place or "?") end
   if opts.use then
@@ -71,7 +72,7 @@ local function add(place, route)
     middleware = join(middleware, links(opts.use, render))
   end
   if render then
-    if cpu then handler, cpu = route_options.limited(handler, cpu), nil end
+    if cpu and not route.check then handler, cpu = route_options.limited(handler, cpu), nil end
     handler = chain.compose(middleware, render, handler, name)
   end
   local function add_at(path)
