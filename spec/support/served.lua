@@ -34,7 +34,7 @@ function M.start(files, options) return M.start_at("--port 0", files, options) e
 -- which starts it.
 function M.start_at(where, files, options, through)
   local folder = folders.new(files)
-  if through then through = common.binary:gsub("[^/]+$", "spec/as_service ") .. through end
+  if through then through = ("'%s' "):format((common.binary:gsub("[^/]+$", "spec/as_service"))) .. through end
   local process = processes.start(("serve app.lua --block-limit 0 %s %s"):format(where, options or ""),
     ("cd '%s';"):format(folder.path), through)
   local line = process:line()
