@@ -103,6 +103,12 @@ if [ "${1:-}" = --dev ]; then
   need npm 'npm, for the same' have npm
   need chromium 'Chromium, for the specs of their pages' have chromium
   need openssl "openssl, for the specs' certificates" have openssl
+  need scdoc 'scdoc, for the manual page' have scdoc
+  need lintian 'lintian, which reads the Debian packages' have lintian
+  need fish 'fish, for the specs of completions' have fish
+  need zsh 'zsh, for the same' have zsh
+  need systemd 'systemd-analyze, for the spec of the unit' have systemd-analyze
+  need mkdocs-material "mkdocs-material, for the documentation's site" exists /usr/share/mkdocs/themes/material
   need fiu-utils "libfiu's fiu-run, which makes malloc fail" have fiu-run
 fi
 

@@ -1,0 +1,132 @@
+--- Writes the completions for bash, zsh and fish: completions.lua BINARY FOLDER
+local here = arg[0]:match "^(.*/)" or "./"
+package.path = here .. "?.lua;" .. package.path
+local commands = require "help".read(arg[1])
+local folder = arg[2]
+
+local function write(name, lines)
+  local file = assert(io.open(folder .. "/" .. name, "w"))
+  file:write(table.concat(lines, "\n"), "\n")
+  file:close()
+end
+
+local function names(list)
+  local found = {}
+  for i, item in ipairs(list) do found[i] = item.name end
+  return table.concat(found, " ")
+end
+
+local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+-- bash: the words of a command, and of the option before the cursor.
+local function bash()
+  local lines = {
+    "# Completion of moonloop for bash.",
+    "_moonloop() {",
+    "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command='' i",
+    "  for ((i = 1; i < COMP_CWORD; i++)); do",
+    "    case ${COMP_WORDS[i]} in",
+    "    " .. names(commands):gsub(" ", "|") .. ") command=${COMP_WORDS[i]} && break ;;",
+    "    esac",
+    "  done",
+    "  case $command$before in",
+  }
+  for _, command in ipairs(commands) do
+    for _, option in ipairs(command.options) do
+      local value, reply = option.value, nil
+      if value.kind == "file" then reply = 'compgen -f -- "$word"' end
+      if value.kind == "folder" then reply = 'compgen -d -- "$word"' end
+      if value.kind == "words" then reply = ('compgen -W "%s" -- "$word"'):format(table.concat(value.words, " ")) end
+      if value.kind == "any" then reply = "true" end
+      if reply then
+        lines[#lines + 1] = ("  %s%s) mapfile -t COMPREPLY < <(%s); return ;;"):format(command.name, option.name, reply)
+      end
+    end
+  end
+  lines[#lines + 1] = "  esac"
+  lines[#lines + 1] = "  case $command in"
+  for _, command in ipairs(commands) do
+    lines[#lines + 1] = ('  %s) [[ $word == -* ]] && mapfile -t COMPREPLY < <(compgen -W "%s" -- "$word") && return ;;')
+      :format(command.name, names(command.options))
+  end
+  lines[#lines + 1] = ('  "") mapfile -t COMPREPLY < <(compgen -W "%s --help --version" -- "$word") ;;')
+    :format(names(commands))
+  lines[#lines + 1] = "  esac"
+  for _, command in ipairs(commands) do
+    if command.words[1] then
+      lines[#lines + 1] = ('  [[ $before == %s ]] && mapfile -t COMPREPLY < <(compgen -W "%s" -- "$word")'):format(
+        command.name, table.concat(command.words, " "))
+    end
+  end
+  lines[#lines + 1] = '  mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$word")'
+  lines[#lines + 1] = "}"
+  lines[#lines + 1] = "complete -o filenames -F _moonloop moonloop"
+  return lines
+end
+
+-- zsh: _arguments of each command.
+local function zsh()
+  local function plain(text) return text:gsub("[%[%]:']", " ") end
+  local lines = { "#compdef moonloop", "# Completion of moonloop for zsh.", "_moonloop() {", "  local -a commands",
+    "  commands=(" }
+  for _, command in ipairs(commands) do
+    lines[#lines + 1] = "    " .. quoted(command.name .. ":" .. plain(command.about))
+  end
+  lines[#lines + 1] = "  )"
+  lines[#lines + 1] = "  if ((CURRENT == 2)); then"
+  lines[#lines + 1] = "    _describe command commands"
+  lines[#lines + 1] = "    _files"
+  lines[#lines + 1] = "    return"
+  lines[#lines + 1] = "  fi"
+  lines[#lines + 1] = "  local command=$words[2]"
+  lines[#lines + 1] = "  shift words"
+  lines[#lines + 1] = "  ((CURRENT--))"
+  lines[#lines + 1] = "  case $command in"
+  for _, command in ipairs(commands) do
+    lines[#lines + 1] = "  " .. command.name .. ")"
+    lines[#lines + 1] = "    _arguments \\"
+    for _, option in ipairs(command.options) do
+      local after = ""
+      if option.value.kind == "file" then after = ":file:_files" end
+      if option.value.kind == "folder" then after = ":folder:_files -/" end
+      if option.value.kind == "words" then after = (":value:(%s)"):format(table.concat(option.value.words, " ")) end
+      if option.value.kind == "any" then after = ":value:" end
+      lines[#lines + 1] = "      " .. quoted(("*%s[%s]%s"):format(option.name, plain(option.about), after)) .. " \\"
+    end
+    if command.words[1] then
+      lines[#lines + 1] = "      " .. quoted((":command:(%s)"):format(table.concat(command.words, " "))) .. " \\"
+    end
+    lines[#lines + 1] = "      '*:file:_files'"
+    lines[#lines + 1] = "    ;;"
+  end
+  lines[#lines + 1] = "  *) _files ;;"
+  lines[#lines + 1] = "  esac"
+  lines[#lines + 1] = "}"
+  lines[#lines + 1] = '_moonloop "$@"'
+  return lines
+end
+
+local function fish()
+  local lines = { "# Completion of moonloop for fish." }
+  for _, command in ipairs(commands) do
+    lines[#lines + 1] = ("complete -c moonloop -n __fish_use_subcommand -a %s -d %s"):format(
+      command.name, quoted(command.about))
+    local inside = ("complete -c moonloop -n '__fish_seen_subcommand_from %s'"):format(command.name)
+    for _, option in ipairs(command.options) do
+      local kind, after = option.value.kind, ""
+      if kind == "file" then after = " -r -F" end
+      if kind == "folder" then after = " -x -a '(__fish_complete_directories)'" end
+      if kind == "words" then after = (" -x -a '%s'"):format(table.concat(option.value.words, " ")) end
+      if kind == "any" then after = " -x" end
+      lines[#lines + 1] = ("%s -l %s%s -d %s"):format(inside, option.name:sub(3), after, quoted(option.about))
+    end
+    if command.words[1] then
+      lines[#lines + 1] = ("%s -a '%s'"):format(inside, table.concat(command.words, " "))
+    end
+  end
+  return lines
+end
+
+write("moonloop.bash", bash())
+write("_moonloop", zsh())
+write("moonloop.fish", fish())

@@ -1,0 +1,115 @@
+-- What packages have beside the program: completions for three shells, the manual page, the systemd units.
+local folders = require "spec.support.folder"
+local processes = require "spec.support.process"
+local support = require "spec.support"
+
+local quote = processes.quote
+local binary = quote(support.binary)
+
+local function needs(program)
+  if not os.execute(("command -v %s >/dev/null"):format(program)) then pending("this machine has no " .. program) end
+end
+
+local function completions()
+  local folder = folders.new {}
+  local output, status = processes.sh(("%s scripts/package/completions.lua %s %s"):format(binary, binary,
+    quote(folder.path)))
+  assert.equal("", output)
+  assert.equal(0, status)
+  return folder
+end
+
+-- Every command and option that the help shows.
+local function known()
+  local found = {}
+  for command in processes.sh(binary .. " help"):match "\nCommands:\n(.-)\n\n":gmatch "%f[^\n]  (%l+) " do
+    found[command] = {}
+    for option in processes.sh(binary .. " help " .. command):gmatch "\n  (%-%-[%w-]+)" do
+      found[command][option] = true
+    end
+  end
+  assert.is_table(found.serve)
+  return found
+end
+
+describe("completions", function()
+  it("have every command and option of the help, for each shell", function()
+    local folder <close> = completions()
+    local bash, zsh = folders.read(folder.path .. "/moonloop.bash"), folders.read(folder.path .. "/_moonloop")
+    local fish = folders.read(folder.path .. "/moonloop.fish")
+    for command, options in pairs(known()) do
+      assert.truthy(bash:find("  " .. command .. ") ", 1, true), command)
+      assert.truthy(zsh:find("'" .. command .. ":", 1, true), command)
+      assert.truthy(fish:find("-a " .. command .. " ", 1, true), command)
+      for option in pairs(options) do
+        assert.truthy(bash:find("\n  " .. command .. "%) [^\n]*" .. option:gsub("%-", "%%-") .. "[ \"]"), option)
+        assert.truthy(zsh:find("'*" .. option .. "[", 1, true), option)
+        assert.truthy(fish:find("from " .. command .. "' -l " .. option:sub(3) .. " ", 1, true), option)
+      end
+    end
+  end)
+
+  it("complete in bash", function()
+    local folder <close> = completions()
+    local function complete(...)
+      local words = { ... }
+      for i, word in ipairs(words) do words[i] = quote(word) end
+      local script = ("source %s/moonloop.bash; COMP_WORDS=(moonloop %s); COMP_CWORD=%d; _moonloop;")
+        :format(folder.path, table.concat(words, " "), #words)
+        .. ' printf "%s\\n" "${COMPREPLY[@]}" | sort | tr "\\n" " "'
+      return (processes.sh(("cd %s && bash -c %s"):format(quote(folder.path), quote(script))))
+    end
+    assert.equal("serve ", complete "ser")
+    assert.equal("--workers ", complete("serve", "--work"))
+    assert.equal("auto ", complete("serve", "--workers", ""))
+    assert.equal("common json ", complete("serve", "--access-log", ""))
+    assert.equal("status ", complete("migrate", "stat"))
+    assert.equal("moonloop.bash moonloop.fish ", complete("serve", "moon"))
+  end)
+
+  it("complete in fish", function()
+    needs "fish"
+    local folder <close> = completions()
+    local function complete(line)
+      return (processes.sh(("cd / && HOME=%s fish --no-config -c %s"):format(quote(folder.path),
+        quote(("source %s/moonloop.fish; complete -C '%s'"):format(folder.path, line)))))
+    end
+    assert.matches("^serve\t", complete "moonloop ser")
+    assert.matches("^%-%-workers\t", complete "moonloop serve --worker")
+    assert.matches("^auto\t", complete "moonloop serve --workers a")
+  end)
+
+  it("are zsh's own syntax", function()
+    needs "zsh"
+    local folder <close> = completions()
+    assert.equal("", (processes.sh(("zsh -n %s/_moonloop"):format(folder.path))))
+    -- In a shell without a terminal there is no completion; what it would be called with must be there.
+    local output = processes.sh(("zsh -fc %s"):format(quote(
+      ("autoload -Uz compinit; fpath=(%s $fpath); compinit -u -D; print $_comps[moonloop]"):format(folder.path))))
+    assert.equal("_moonloop\n", output)
+  end)
+end)
+
+describe("the manual page", function()
+  it("is made from the page of the command line, with all of its options", function()
+    needs "scdoc"
+    local output, status = processes.sh(("%s scripts/package/man.lua doc/reference/command-line.md 1.2.3 | scdoc")
+      :format(binary))
+    assert.equal(0, status)
+    assert.matches('%.TH "moonloop" "1" [^\n]*"moonloop 1%.2%.3"', output)
+    local text = output:gsub("\\fB", ""):gsub("\\fR", ""):gsub("\\%-", "-"):gsub("\\&", "")
+    for command, options in pairs(known()) do
+      assert.truthy(text:find("moonloop " .. command, 1, true), command)
+      for option in pairs(options) do assert.truthy(text:find(option, 1, true), option) end
+    end
+  end)
+end)
+
+describe("the systemd unit", function()
+  it("is below 2 in systemd's rating of exposure", function()
+    needs "systemd-analyze"
+    local unit = "scripts/package/moonloop@.service"
+    local output, status = processes.sh("systemd-analyze security --offline=true --threshold=20 " .. unit)
+    assert.equal(0, status, output)
+  end)
+end)
