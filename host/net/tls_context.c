@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "net/tls_certificate.h"
+#include "net/tls_session.h"
 #include "net/tls_tickets.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -322,7 +323,11 @@ static SSL_CTX *new_ssl(const Making *m, TlsContext *c, const TlsOptions *o) {
                                     (o->no_tickets ? SSL_OP_NO_TICKET : 0));
   lib->SSL_CTX_ctrl(ssl, SSL_CTRL_SET_MIN_PROTO_VERSION,
                     o->min_version ? o->min_version : TLS1_2_VERSION, NULL);
-  lib->SSL_CTX_ctrl(ssl, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, NULL);
+  lib->SSL_CTX_ctrl(ssl, SSL_CTRL_SET_SESS_CACHE_MODE,
+                    o->keep_sessions ? SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
+                                     : SSL_SESS_CACHE_OFF,
+                    NULL);
+  if (o->keep_sessions) lib->SSL_CTX_sess_set_new_cb(ssl, tls_session_offered);
   bool ok = !o->is_server || (lib->SSL_CTX_set_cipher_list(ssl, MODERN_CIPHERS) &&
                               (set_groups(lib, ssl, groups[0]) || set_groups(lib, ssl, groups[1])));
   if (!ok) fail(m, "OpenSSL: %s", reason(lib));

@@ -31,8 +31,9 @@ typedef struct TlsOptions {
   TlsVerify verify;
   const char *const *alpn; /* protocols, the most wanted first */
   size_t n_alpn;
-  int min_version; /* TLS1_2_VERSION or TLS1_3_VERSION; 0: TLS 1.2 */
-  bool no_tickets; /* a server: sessions cannot be resumed */
+  int min_version;    /* TLS1_2_VERSION or TLS1_3_VERSION; 0: TLS 1.2 */
+  bool no_tickets;    /* a server: sessions cannot be resumed */
+  bool keep_sessions; /* a client: on_session of tls_session.h is called */
 } TlsOptions;
 
 typedef struct TlsContext {

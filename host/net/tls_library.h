@@ -56,6 +56,7 @@
   X(SSL_CTX_free)                                                                                  \
   X(SSL_CTX_get_cert_store)                                                                        \
   X(SSL_CTX_new)                                                                                   \
+  X(SSL_CTX_sess_set_new_cb)                                                                       \
   X(SSL_CTX_set_alpn_protos)                                                                       \
   X(SSL_CTX_set_alpn_select_cb)                                                                    \
   X(SSL_CTX_set_cipher_list)                                                                       \
@@ -69,6 +70,8 @@
   X(SSL_CTX_set_verify)                                                                            \
   X(SSL_CTX_use_PrivateKey)                                                                        \
   X(SSL_CTX_use_certificate)                                                                       \
+  X(SSL_SESSION_free)                                                                              \
+  X(SSL_SESSION_is_resumable)                                                                      \
   X(SSL_ctrl)                                                                                      \
   X(SSL_do_handshake)                                                                              \
   X(SSL_free)                                                                                      \
@@ -77,6 +80,7 @@
   X(SSL_get0_peer_certificate)                                                                     \
   X(SSL_get_current_cipher)                                                                        \
   X(SSL_get_error)                                                                                 \
+  X(SSL_get1_session)                                                                              \
   X(SSL_get_ex_data)                                                                               \
   X(SSL_get_ex_data_X509_STORE_CTX_idx)                                                            \
   X(SSL_get_servername)                                                                            \
@@ -92,6 +96,7 @@
   X(SSL_set_bio)                                                                                   \
   X(SSL_set_connect_state)                                                                         \
   X(SSL_set_ex_data)                                                                               \
+  X(SSL_set_session)                                                                               \
   X(SSL_set_verify)                                                                                \
   X(SSL_shutdown)                                                                                  \
   X(SSL_version)                                                                                   \

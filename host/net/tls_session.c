@@ -70,6 +70,11 @@ static int on_verified(int ok, X509_STORE_CTX *verification) {
   return ok;
 }
 
+int tls_session_offered(SSL *ssl, SSL_SESSION *session) {
+  TlsSession *s = lib->SSL_get_ex_data(ssl, 0);
+  return s && s->on_session && s->on_session(s, session);
+}
+
 /* The failure that OpenSSL has just reported. */
 static void fail(TlsSession *s) {
   s->failed = true;
@@ -136,6 +141,15 @@ bool tls_session_open(TlsSession *s, TlsContext *context, const char *name) {
   }
   tls_session_close(s);
   return false;
+}
+
+bool tls_session_resume(TlsSession *s, SSL_SESSION *session) {
+  if (!lib->SSL_SESSION_is_resumable(session)) return false;
+  if (!lib->SSL_set_session(s->ssl, session)) {
+    lib->ERR_clear_error();
+    return false;
+  }
+  return true;
 }
 
 void tls_session_close(TlsSession *s) {
@@ -219,6 +233,12 @@ int tls_session_handshake(TlsSession *s) {
   free(s->error); /* of a certificate that `verify = false` lets pass */
   s->error = NULL;
   s->ready = true;
+  /* Before TLS 1.3 a session may be resumed any number of times, and is not offered again. */
+  if (s->on_session && lib->SSL_version(s->ssl) < TLS1_3_VERSION &&
+      lib->SSL_session_reused(s->ssl)) {
+    SSL_SESSION *session = lib->SSL_get1_session(s->ssl);
+    if (session && !s->on_session(s, session)) lib->SSL_SESSION_free(session);
+  }
   return 1;
 }
 

@@ -12,9 +12,11 @@
 
 #include "base/buffer.h"
 #include "net/tls_context.h"
+#include <stdint.h>
 #include <sys/types.h>
 
-typedef struct TlsSession {
+typedef struct TlsSession TlsSession;
+struct TlsSession {
   SSL *ssl;
   TlsContext *context;
   const char *in; /* ciphertext that OpenSSL has not taken */
@@ -27,7 +29,13 @@ typedef struct TlsSession {
   bool failed; /* nothing can be read or written any more */
   bool ended;  /* the peer has ended its side, in order */
   bool shut;   /* we have ended ours */
-} TlsSession;
+
+  /* A client: the server offers to resume the session in a later connection, perhaps more than
+     once. True: `session` is taken over, with its reference. For contexts with `keep_sessions`. */
+  bool (*on_session)(TlsSession *s, SSL_SESSION *session);
+  void *owner;      /* whatever that needs */
+  uint64_t checked; /* for it: when the server's certificate was checked, or 0 */
+};
 
 /* Begins a connection, which keeps a reference to `context`. A client asks for `name`, a host name
    or an address, which the server's certificate has to be for; a server's is NULL. `s` is all zero
@@ -41,6 +49,11 @@ void tls_session_close(TlsSession *s);
    is out, the session has failed. */
 void tls_session_lend(TlsSession *s, const char *bytes, size_t n);
 void tls_session_keep(TlsSession *s);
+
+/* A client: asks to go on with a session of an earlier connection with the same context and name.
+   Called before the handshake; the reference stays the caller's. False if the session cannot be
+   resumed. */
+bool tls_session_resume(TlsSession *s, SSL_SESSION *session);
 
 /* Continues the handshake, as a client also begins it. Returns 1: it is over; 0: more bytes of the
    peer are needed; UV_EPROTO: it has failed, and s->error says why. */
@@ -62,6 +75,9 @@ void tls_session_shut(TlsSession *s);
 /* The transport has ended. Before the peer has ended its side in order, that is a cut, which
    becomes the session's error. Returns UV_EOF or UV_EPROTO. */
 int tls_session_transport_ended(TlsSession *s);
+
+/* OpenSSL calls this, in a context with `keep_sessions`, when a session can be resumed. */
+int tls_session_offered(SSL *ssl, SSL_SESSION *session);
 
 /* What was agreed on. The strings live as long as the session; `alpn` is not terminated, and NULL
    if there is none. */

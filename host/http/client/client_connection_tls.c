@@ -63,6 +63,14 @@ static bool shake_hands(ClientConnection *c) {
   return c->tls != NULL;
 }
 
+/* The server has offered to resume the session: on the next connection to this origin. */
+static bool keep_session(TlsSession *s, SSL_SESSION *session) {
+  const ClientConnection *c = s->owner;
+  const ClientOrigin *o = c->origin;
+  return client_tls_sessions_keep(&o->pool->tls.sessions, o->key, o->key_len, s, session,
+                                  runtime_now(client_of(c)->rt));
+}
+
 void client_connection_open_tls(ClientConnection *c) {
   ClientOrigin *o = c->origin;
   ClientPools *client = client_of(c);
@@ -81,6 +89,10 @@ void client_connection_open_tls(ClientConnection *c) {
     client_connection_fail_with(c, UV_ENOMEM);
     return;
   }
+  c->tls->owner = c;
+  c->tls->on_session = keep_session;
+  client_tls_sessions_resume(&o->pool->tls.sessions, o->key, o->key_len, c->tls,
+                             runtime_now(client->rt));
   shake_hands(c);
 }
 

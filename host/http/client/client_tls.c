@@ -21,13 +21,15 @@ TlsContext *client_tls_context(ClientTls *tls, bool insecure, bool http2,
                         .ca = tls->ca,
                         .verify = insecure ? TLS_VERIFY_NONE : TLS_VERIFY_REQUIRED,
                         .alpn = http2 ? alpn : alpn + 1,
-                        .n_alpn = http2 ? 2 : 1};
+                        .n_alpn = http2 ? 2 : 1,
+                        .keep_sessions = true};
   TlsContext **context = &tls->contexts[insecure][http2];
   if (!*context) *context = tls_context_new(&options, error);
   return *context;
 }
 
 void client_tls_free(ClientTls *tls) {
+  client_tls_sessions_free(&tls->sessions);
   for (int i = 0; i < 4; i++) tls_context_release(tls->contexts[i / 2][i % 2]);
   free(tls->ca);
   free(tls->cert);

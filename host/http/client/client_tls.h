@@ -3,12 +3,13 @@
 #ifndef ML_CLIENT_TLS_H
 #define ML_CLIENT_TLS_H
 
-#include "net/tls_context.h"
+#include "http/client/client_tls_sessions.h"
 
 /* All zero: the system's authorities, and no certificate of our own. */
 typedef struct ClientTls {
   char *ca, *cert, *key;      /* paths or PEM texts, or NULL */
   TlsContext *contexts[2][2]; /* [servers may be anybody][HTTP/2 is offered] */
+  ClientTlsSessions sessions;
 } ClientTls;
 
 /* Copies the options, each of which may be NULL. False if memory is out. */

@@ -25,6 +25,7 @@ describe("ml.http over https", function()
     app:get("/", function() return "here" end)
     app:get("/long", function() return ("z"):rep(4 << 20) end)
     app:post("/", function(req) return web.response { body = req.body } end)
+    app:get("/resumed", function(req) return tostring(req.tls.resumed) end)
     local pair = { cert = certs[name].cert, key = certs[name].key }
     for key, value in pairs(opts or {}) do pair[key] = value end
     local server = assert(web.listen(app, { port = 0, tls = pair }))
@@ -140,6 +141,89 @@ describe("ml.http over https", function()
       local asks = {}
       for i = 1, 64 do asks[i] = function() return assert(c:get("/")).body end end
       assert.equal(("here"):rep(64), table.concat { ml.gather(table.unpack(asks)) })
+    end)
+  end)
+
+  describe("resumes the session of a connection that is gone", function()
+    local function is_resumed(c, url) return assert(c:get(url .. "/resumed")).body end
+
+    it("where its origin is the same, one of TLS 1.3 and its tickets once", function()
+      serving("server", function(url)
+        local c <close> = client { idle = 0 }
+        assert.equal("false", is_resumed(c, url))
+        for _ = 1, 3 do assert.equal("true", is_resumed(c, url)) end
+        assert.equal("false", is_resumed(c, url:gsub("localhost", "127.0.0.1")))
+        assert.equal("true", is_resumed(c, url:gsub("localhost", "127.0.0.1")))
+        assert.equal("false", assert(c:get(url .. "/resumed", { verify = false })).body)
+        assert.equal("true", is_resumed(c, url))
+        local other <close> = client { idle = 0 }
+        assert.equal("false", is_resumed(other, url))
+      end)
+    end)
+
+    it("and many at a time, as far as there are sessions", function()
+      serving("server", function(url)
+        local c <close> = client { idle = 0 }
+        local function round()
+          local list = {}
+          for i = 1, 12 do list[i] = function() return is_resumed(c, url) end end
+          local n = 0
+          for _, text in ipairs(ml.gather(list)) do n = n + (text == "true" and 1 or 0) end
+          return n
+        end
+        assert.equal(0, round())
+        local n = round()
+        assert.is_true(n >= 1 and n <= 8, n) -- one that is cut cannot be resumed
+      end)
+    end)
+
+    it("for an hour after the certificate was checked", function()
+      serving("server", function(url)
+        local clock = require "moonloop.clock"
+        local c <close> = client { idle = 0, timeout = math.huge }
+        assert.equal("false", is_resumed(c, url))
+        clock.virtual()
+        ml.sleep(3000)
+        assert.equal("true", is_resumed(c, url))
+        ml.sleep(3000)
+        assert.equal("false", is_resumed(c, url))
+        assert.equal("true", is_resumed(c, url))
+        clock.real()
+      end)
+    end)
+
+    it("of 64 in all", function()
+      local app = web.app()
+      app:get("/resumed", function(req) return tostring(req.tls.resumed) end)
+      local servers, c <close> = {}, client { idle = 0 }
+      for i = 1, 65 do
+        servers[i] = assert(web.listen(app, { port = 0, tls = { cert = certs.server.cert, key = certs.server.key } }))
+        assert.equal("false", is_resumed(c, "https://localhost:" .. servers[i].port))
+      end
+      assert.equal("true", is_resumed(c, "https://localhost:" .. servers[65].port))
+      assert.equal("true", is_resumed(c, "https://localhost:" .. servers[2].port))
+      assert.equal("false", is_resumed(c, "https://localhost:" .. servers[1].port))
+      for _, server in ipairs(servers) do server:stop(0) end
+    end)
+
+    it("also of TLS 1.2, any number of times", function()
+      local function serve()
+        local p = assert(ml.process.spawn { "openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-tls1_2",
+          "-cert", certs.server.cert, "-key", certs.server.key, stderr = "stdout" })
+        local port
+        for line in p.stdout:lines() do
+          port = line:match "^ACCEPT .*:(%d+)$"
+          if port then return p, port end
+        end
+        error "openssl s_server did not start"
+      end
+      local p <close>, port = serve()
+      local c <close> = client { idle = 0 }
+      local function kind()
+        return assert(c:get("https://localhost:" .. port .. "/")).body:match "(%a+), TLSv1.2, Cipher"
+      end
+      assert.equal("New", kind())
+      for _ = 1, 3 do assert.equal("Reused", kind()) end
     end)
   end)
 end)
