@@ -106,6 +106,11 @@ void tls_options_check(lua_State *L, int index, bool is_server, const char *whos
   bool has_certs = lua_getfield(L, index, "certs") != LUA_TNIL;
   lua_pop(L, 3);
   if (has_key && !has_cert) script_place_error(L, "option 'key' of %s needs a cert", whose);
+  bool has_ca = lua_getfield(L, index, "ca") != LUA_TNIL;
+  lua_pop(L, 1);
+  if (is_server && verify >= TLS_VERIFY_OPTIONAL && !has_ca)
+    script_place_error(L, "option 'verify' of %s needs a ca, whose certificates clients may have",
+                       whose);
   if (is_server && !has_cert && !has_certs)
     script_place_error(L, "%s needs a certificate: cert and key, or certs", whose);
 }

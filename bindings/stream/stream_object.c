@@ -49,17 +49,37 @@ Stream *stream_object_check(lua_State *L) {
   return s;
 }
 
+void stream_object_name_file(lua_State *L, const Stream *s, const char *what) {
+  static const char *const calls[][2] = {{"reading from", "read"},
+                                         {"writing to", "write"},
+                                         {"seeking in", "seek"},
+                                         {"syncing", "fsync"},
+                                         {"truncating", "truncate"}};
+  if (!s->source->path) return;
+  lua_pushstring(L, s->source->path(s));
+  lua_setfield(L, -2, "path");
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    if (strcmp(what, calls[i][0]) != 0) continue;
+    lua_pushstring(L, calls[i][1]);
+    lua_setfield(L, -2, "call");
+  }
+}
+
 int stream_object_failed(lua_State *L, const Stream *s, const char *what, int status) {
   char name[160];
   s->source->describe(s, name, sizeof name);
-  if (status == UV_ECANCELED)
-    return ml_error_return(L, "closed", NULL, "%s %s: it is closed", what, name);
-  if (status == UV_ETIMEDOUT && s->timeout < HUGE_VAL)
-    return ml_error_return(L, "timeout", NULL, "%s %s: nothing has happened for %g s (its timeout)",
-                           what, name, s->timeout);
-  const char *kind = s->source->error_kind, *code = uv_err_name(status);
-  const char *text = s->source->error ? s->source->error(s, status, &kind, &code) : NULL;
-  return ml_error_return(L, kind, code, "%s %s: %s", what, name, text ? text : uv_strerror(status));
+  if (status == UV_ECANCELED) {
+    ml_error_return(L, "closed", NULL, "%s %s: it is closed", what, name);
+  } else if (status == UV_ETIMEDOUT && s->timeout < HUGE_VAL) {
+    ml_error_return(L, "timeout", NULL, "%s %s: nothing has happened for %g s (its timeout)", what,
+                    name, s->timeout);
+  } else {
+    const char *kind = s->source->error_kind, *code = uv_err_name(status);
+    const char *text = s->source->error ? s->source->error(s, status, &kind, &code) : NULL;
+    ml_error_return(L, kind, code, "%s %s: %s", what, name, text ? text : uv_strerror(status));
+  }
+  stream_object_name_file(L, s, what);
+  return 2;
 }
 
 /* close(): closes it at once. Who waits for it gets an error of kind "closed". Again: nothing. */

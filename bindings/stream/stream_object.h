@@ -39,6 +39,9 @@ Stream *stream_object_test(lua_State *L, int index);
    a libuv error; UV_ECANCELED: it is closed; UV_ETIMEDOUT: its `timeout` has passed. Returns 2. */
 int stream_object_failed(lua_State *L, const Stream *s, const char *what, int status);
 
+/* Gives the error object on the top of L the fields `path` and `call` if the stream is a file. */
+void stream_object_name_file(lua_State *L, const Stream *s, const char *what);
+
 /* The methods, for the class. */
 int stream_object_read(lua_State *L);
 int stream_object_read_some(lua_State *L);

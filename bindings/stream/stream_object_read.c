@@ -60,6 +60,7 @@ static int failed_long(lua_State *L, Stream *s, const WaitType *type) {
     ml_error_return(L, "limit", NULL,
                     "reading from %s: a line of more than %d bytes (its max_line)", name,
                     (int)s->want.n);
+  stream_object_name_file(L, s, "reading from");
   return failed(L, type);
 }
 

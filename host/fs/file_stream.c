@@ -216,7 +216,10 @@ static void describe(const Stream *s, char *text, size_t size) {
   snprintf(text, size, "the file '%s'", of(s)->path);
 }
 
+static const char *path_of(const Stream *s) { return of(s)->path; }
+
 static const StreamSource source = {.error_kind = "fs",
+                                    .path = path_of,
                                     .fetch = fetch,
                                     .send = send_now,
                                     .write = write_later,

@@ -23,6 +23,9 @@ typedef struct Stream Stream;
 typedef struct StreamSource {
   const char *error_kind; /* of its errors: "network", "process", "fs" */
 
+  /* The path of a file, for its errors; NULL for other sources. */
+  const char *(*path)(const Stream *s);
+
   /* Bytes are wanted: `stream_came` or `stream_ended` is to be called some time later. Called again
      while it is at that, which must not matter. */
   void (*fetch)(Stream *s);

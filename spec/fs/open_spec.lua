@@ -19,6 +19,34 @@ local function raised(f, ...)
   return err
 end
 
+describe("an error of a file", function()
+  it("names its path and the call", within(function(path, folder)
+    local function named(kind, call, result, err)
+      assert.is_nil(result)
+      assert.same({ kind, path, call }, { err.kind, err.path, err.call })
+      assert.truthy(err.message:find(path, 1, true))
+    end
+    assert(fs.write(path, ("x"):rep(100)))
+    local file = assert(fs.open(path, "r+"))
+    file.max_line = 10
+    named("limit", "read", file:read "l")
+    named("limit", "read", file:read_until("y", 5))
+    named("fs", "seek", file:seek("set", -1))
+    file:close()
+    named("closed", "read", file:read())
+    named("closed", "write", file:write "x")
+    named("closed", "seek", file:seek())
+    named("closed", "fsync", file:sync())
+    named("closed", "truncate", file:truncate())
+    path = "/dev/full"
+    local full <close> = assert(fs.open(path, "w"))
+    named("fs", "write", full:write(("x"):rep(1 << 20)))
+    path = folder
+    local ok, opened = pcall(fs.open, folder)
+    if ok and opened then named("fs", "read", opened:read()) end
+  end))
+end)
+
 describe("a file", function()
   it("is written and read like one of io, in the same modes", within(function(path, folder)
     local function both(mode, f)

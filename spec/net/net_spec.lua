@@ -230,6 +230,11 @@ describe("a Unix socket", function()
     conn:write "hello\n"
     assert.equal("hello", conn:read())
     assert.same({ "unix:" .. path }, { conn:peer() })
+    for name, value in pairs { bind = "127.0.0.1", nodelay = true, keepalive = 5 } do
+      local ok, problem = pcall(ml.net.connect, "unix:" .. path, { [name] = value })
+      assert.is_false(ok)
+      assert.matches("net_spec.lua:%d+: ml.net.connect: the option '" .. name .. "' is for TCP, and \"unix:", problem)
+    end
     local other, err = ml.net.listen("unix:" .. path)
     assert.is_nil(other)
     assert.equal("EADDRINUSE", err.code)

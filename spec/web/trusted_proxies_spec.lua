@@ -123,6 +123,14 @@ describe("X-Forwarded-Proto, -Host and -Port", function()
     assert.equal("https a.example", (of("https", "a.example", nil, "192.0.2.1, 10.0.0.1")))
   end)
 
+  it("count for nothing where a list of several is shorter than the way", function()
+    local nodes = "192.0.2.1, 10.0.0.1, 10.0.0.2"
+    assert.equal("http localhost", (of("https, http", "forged, inner", nil, nodes)))
+    assert.equal("http localhost:8080", (of("https, http", "forged, inner", "8080", nodes)))
+    assert.equal("https a.example", (of("https, http, http", "a.example, b, c", nil, nodes)))
+    assert.equal("https a.example", (of("wss, https, http, http", "x, a.example, b, c", nil, nodes)))
+  end)
+
   it("leave the scheme as it is if they name none of HTTP's", function()
     assert.equal("http localhost", (of "gopher"))
   end)

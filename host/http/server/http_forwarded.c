@@ -117,10 +117,12 @@ static const char *find_by_forwarded(Found *found, const Said *said, const HttpT
   return NULL;
 }
 
-/* The item that the proxy `hops` steps away has added, or the only one. */
+/* The item that the proxy `hops` steps away has added, or the only one. Of a list that is shorter
+   than the way nobody knows which proxies have added to it: its first item may be the client's own,
+   and none counts. */
 static ForwardedText pick(const Texts *texts, size_t hops) {
-  if (!texts->n) return (ForwardedText){0};
-  return texts->list[hops < texts->n ? texts->n - hops : 0];
+  if (texts->n == 1) return texts->list[0];
+  return hops <= texts->n ? texts->list[texts->n - hops] : (ForwardedText){0};
 }
 
 static const char *find_by_lists(Found *found, const Said *said, const HttpTrust *trust) {

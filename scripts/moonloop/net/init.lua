@@ -20,6 +20,8 @@ local CONNECT = {
 
 local TIMEOUT = 10 -- seconds for a connection, and its handshake
 
+local OF_TCP = { "bind", "nodelay", "keepalive" }
+
 --- Speaks TLS on a new connection, in what is left of its time.
 local function secure(conn, where, opts, began)
   local limit = opts.timeout or TIMEOUT
@@ -45,6 +47,11 @@ function M.connect(host, port, opts)
   local where
   where, opts = place.arguments("ml.net.connect", host, port, opts)
   opts = check_options(opts, CONNECT, "ml.net.connect")
+  for _, name in ipairs(where.path and OF_TCP or {}) do
+    if opts[name] ~= nil then
+      fail(("ml.net.connect: the option '%s' is for TCP, and %q is a Unix socket"):format(name, "unix:" .. where.path))
+    end
+  end
   if opts.tls then net.check_tls(opts.tls, false, "the option 'tls' of ml.net.connect") end
   local began = core.now()
   if where.port == 0 then fail "ml.net.connect: port 0 cannot be connected to" end

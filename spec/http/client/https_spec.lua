@@ -217,7 +217,7 @@ describe("ml.http over https", function()
         end
         error "openssl s_server did not start"
       end
-      local p <close>, port = serve()
+      local p <close>, port = serve() -- luacheck: ignore
       local c <close> = client { idle = 0 }
       local function kind()
         return assert(c:get("https://localhost:" .. port .. "/")).body:match "(%a+), TLSv1.2, Cipher"
