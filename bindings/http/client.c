@@ -67,8 +67,8 @@
      Sends the head of a request whose body follows in pieces: `length` bytes, or chunked if that is
      nil. Suspends until there is a connection. `timeout` bounds each wait.
    upload:write(chunk) -> true | false | nil, err
-     Suspends while more than 64 kB are unsent. false: the response has already come, the rest of
-     the body is not wanted, and `response` returns it. More than `length` bytes raise.
+     Suspends while more than 64 kB are unsent. false: the response has already come (with HTTP/2,
+     all of it), the rest of the body is not wanted, and `response` returns it. More than `length` bytes raise.
    upload:response(max_body, stream) -> as `request`
      Ends the body and waits for the response. Fewer than `length` bytes raise, unless the response
      has already come. The upload is then over.

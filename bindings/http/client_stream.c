@@ -207,7 +207,7 @@ static int write_finish(lua_State *L, Task *task, void *op) {
   (void)task;
   const ClientExchange *x = ((Handle *)op)->x;
   if (x->error_kind) return client_push_error(L, x);
-  lua_pushboolean(L, !x->response.head_read);
+  lua_pushboolean(L, client_exchange_wants_body(x));
   return 1;
 }
 
@@ -232,7 +232,7 @@ static int l_upload_write(lua_State *L) {
     return luaL_error(L, "the body is longer than its length of %I bytes",
                       (lua_Integer)x->request.body_len);
   Task *task = ml_wait_enter(L, "write");
-  if (x->over || x->response.head_read) return write_finish(L, task, h);
+  if (!client_exchange_wants_body(x)) return write_finish(L, task, h);
   if (!client_exchange_write(x, bytes, n)) return luaL_error(L, "not enough memory");
   if (client_exchange_has(x, CLIENT_WANTS_ROOM))
     return wait_spared(L, write_finish(L, task, h), wait_cost(n));
@@ -256,7 +256,7 @@ static const WaitType response_wait = {.name = "http request",
 
 /* Ends the body if it is still wanted. */
 static void end_body(lua_State *L, ClientExchange *x) {
-  if (x->over || x->response.head_read) return;
+  if (!client_exchange_wants_body(x)) return;
   if (x->request.framing == CLIENT_BODY_LENGTH && x->written < x->request.body_len)
     luaL_error(L, "the body is shorter than its length of %I bytes: %I",
                (lua_Integer)x->request.body_len, (lua_Integer)x->written);

@@ -148,7 +148,7 @@ bool client_exchange_has(const ClientExchange *x, ClientWant want) {
   case CLIENT_WANTS_CONNECTION:
     return x->stream.session || (x->connection && client_connection_is_made(x->connection));
   case CLIENT_WANTS_ROOM:
-    if (r->head_read) return true;
+    if (!client_exchange_wants_body(x)) return true;
     return (x->stream.session ? client_session_unsent(&x->stream)
                               : client_connection_unsent(x->connection)) <= CLIENT_MAX_UNSENT;
   case CLIENT_WANTS_HEAD:

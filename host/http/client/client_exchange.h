@@ -48,7 +48,7 @@ typedef struct ClientRequest {
 /* What a task waits for; the end of the exchange ends every wait. */
 typedef enum ClientWant {
   CLIENT_WANTS_CONNECTION,
-  CLIENT_WANTS_ROOM, /* at most CLIENT_MAX_UNSENT are unsent, or the response has come */
+  CLIENT_WANTS_ROOM, /* at most CLIENT_MAX_UNSENT are unsent, or no more of the body is wanted */
   CLIENT_WANTS_HEAD,
   CLIENT_WANTS_PIECE, /* of the body */
   CLIENT_WANTS_END,
@@ -92,6 +92,12 @@ ClientExchange *client_exchange_start(ClientPool *pool, const ClientRequest *req
 
 /* Ends it; if it is not over, cancels it and closes its connection. */
 void client_exchange_release(ClientExchange *x);
+
+/* Is more of an upload's body wanted? A server of HTTP/1.1 that has begun to answer does not read
+   it; with HTTP/2 both go on beside each other. */
+static inline bool client_exchange_wants_body(const ClientExchange *x) {
+  return !x->over && (!x->response.head_read || x->stream.session);
+}
 
 /* Is what the task wants there, or certain never to come? */
 bool client_exchange_has(const ClientExchange *x, ClientWant want);

@@ -196,11 +196,20 @@ void client_session_end_body(ClientStream *stream) {
   stream->deferred = false;
 }
 
+void client_session_advance(ClientStream *stream, size_t n) {
+  if (stream->body_ended || !stream->id || stream->ahead > CLIENT_STREAM_WIDE_PIECES) return;
+  stream->ahead += n;
+  stream->session->library->nghttp2_session_consume_stream(stream->session->h2, stream->id, n);
+}
+
 void client_session_taken(ClientStream *stream, size_t n) {
   ClientSession *s = stream->session;
   if (!stream->id) return; /* it has ended */
   const Http2Library *lib = s->library;
-  lib->nghttp2_session_consume_stream(s->h2, stream->id, n);
+  size_t before = n < stream->ahead ? n : stream->ahead;
+  stream->ahead -= before;
+  n -= before;
+  if (n) lib->nghttp2_session_consume_stream(s->h2, stream->id, n);
   bool is_whole = !stream->response->by_pieces;
   if (stream->is_wide || stream->came < CLIENT_STREAM_WINDOW / 2) return;
   if (!is_whole && client_response_waiting(stream->response)) return;

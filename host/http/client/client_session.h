@@ -44,6 +44,7 @@ struct ClientStream {
   Buffer upload;
   size_t uploaded; /* bytes of it that have been sent */
   uint64_t came;   /* bytes of the response's body */
+  size_t ahead;    /* bytes of it that the server may send before others were taken */
   uint64_t heard;  /* session->heard when it began */
 };
 
@@ -122,5 +123,9 @@ static inline size_t client_session_unsent(const ClientStream *stream) {
 /* `n` bytes of the response's body were taken by its reader, who wants more: the server may send as
    many. */
 void client_session_taken(ClientStream *stream, size_t n);
+
+/* `n` bytes of it have come that nobody can take yet, since its reader still writes the body of the
+   request: lets the server go on a little, which may not read before it has written. */
+void client_session_advance(ClientStream *stream, size_t n);
 
 #endif

@@ -192,7 +192,10 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t
   ClientResponse *r = stream->response;
   stream->came += n;
   client_session_callbacks_note(s, stream);
-  if (client_response_data(r, (const char *)bytes, n) && !r->by_pieces)
+  if (!client_response_data(r, (const char *)bytes, n)) return 0;
+  if (r->by_pieces)
+    client_session_advance(stream, n);
+  else
     client_session_taken(stream, n);
   return 0;
 }
