@@ -1,8 +1,9 @@
 -- What a GET on a kept-alive connection costs: build/release/moonloop bench/http_client.lua [ROUNDS]
 --
 -- Prints CPU microseconds of this process (user and system) per request, the median of interleaved
--- rounds: one request after the other, and gathered, by our own engine and by libcurl's. The upstream
--- is this file again, in a process of its own, so that its time is not counted.
+-- rounds: one request after the other, and gathered, over HTTP/1.1 and HTTP/2. The upstream is this file
+-- again, in a process of its own, so that its time is not counted; for HTTP/2 it is nghttpd (Debian's
+-- nghttp2-server), if it is there.
 local ml = require "moonloop"
 
 if arg[1] == "upstream" then
@@ -23,11 +24,31 @@ local upstream = assert(io.popen(("'%s' '%s' upstream"):format(exe, arg[0])))
 local host = "http://127.0.0.1:" .. assert(upstream:read("n"))
 local url = host .. "/hello"
 
+--- Starts nghttpd on a port that was free, with a file for /hello. Returns it and its port.
+local function start_nghttpd()
+  if not os.execute "command -v nghttpd >/dev/null" then return nil end
+  local folder = assert(ml.fs.temp_dir())
+  assert(ml.fs.write(folder.path .. "/hello", "Hello, World!"))
+  local free = assert(ml.net.listen("127.0.0.1", 0))
+  local _, port = free:address()
+  free:stop()
+  local nghttpd = assert(ml.process.spawn { "nghttpd", "--no-tls", "-a", "127.0.0.1", "-d", folder.path,
+    tostring(port), stdout = "null", stderr = "null" })
+  repeat
+    ml.sleep(0.01)
+    local conn = ml.net.connect("127.0.0.1", port)
+    if conn then conn:close() end
+  until conn
+  return nghttpd, port, folder
+end
+
+local nghttpd, http2_port, folder = start_nghttpd()
+local urls = { ["HTTP/1.1"] = url, ["HTTP/2"] = nghttpd and ("http://127.0.0.1:%d/hello"):format(http2_port) or nil }
 local measures = {}
-for _, engine in ipairs { "own", "libcurl" } do
-  -- A client with cookies is libcurl's.
-  local client = ml.http.client { cookies = engine == "libcurl" }
-  local function get() return assert(client:get(url)) end
+for _, engine in ipairs { "HTTP/1.1", "HTTP/2" } do
+  local client = ml.http.client { http2 = engine == "HTTP/2" and "clear" }
+  local function get() return assert(client:get(urls[engine])) end
+  if not urls[engine] then break end
   measures[#measures + 1] = {
     name = engine .. ", one after the other",
     n = 5000,
@@ -70,3 +91,8 @@ for _, measure in ipairs(measures) do
 end
 ml.http.get(host .. "/stop")
 upstream:close()
+if nghttpd then
+  nghttpd:kill()
+  nghttpd:wait()
+  folder:close()
+end

@@ -53,7 +53,6 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.web.files.core", luaopen_moonloop_web_files_core},
     {"moonloop.terminal", luaopen_moonloop_terminal},
     {"moonloop.http.core", luaopen_moonloop_http_core},
-    {"moonloop.http.curl", luaopen_moonloop_http_curl},
     {"moonloop.crypto", luaopen_moonloop_crypto},
     {"moonloop.forms", luaopen_moonloop_forms},
     {"moonloop.file_writer", luaopen_moonloop_file_writer},

@@ -44,7 +44,6 @@ need cmake 'CMake 3.21 or later' have cmake
 need pkg-config 'pkg-config' have pkg-config
 need liblua5.4-dev 'Lua 5.4 with headers and static library' library lua5.4
 need libuv1-dev 'libuv with headers' library libuv
-need libcurl4-openssl-dev 'libcurl with headers' library libcurl
 need libedit-dev 'libedit with headers' library libedit
 need zlib1g-dev 'zlib with headers' library zlib
 need libbrotli-dev 'brotli with headers' library libbrotlienc
@@ -54,6 +53,7 @@ need libsqlite3-dev 'SQLite 3 with headers' library sqlite3
 need libpcre2-dev 'PCRE2 with headers' library libpcre2-8
 need libssl-dev 'OpenSSL 3 with headers' library 'libssl >= 3'
 need libnghttp2-dev 'nghttp2 with headers' library libnghttp2
+need libidn2-0 'libidn2, for hosts of URLs that are not ASCII' exists /usr/lib/*/libidn2.so.0 /usr/lib/libidn2.so.0
 need libpsl5 'libpsl, for the cookies of the HTTP client' exists /usr/lib/*/libpsl.so.5 /usr/lib/libpsl.so.5
 need publicsuffix 'its list of public suffixes' exists /usr/share/publicsuffix/public_suffix_list.dafsa
 need lua-cjson 'lua-cjson for Lua 5.4' lua_module cjson

@@ -1,7 +1,7 @@
 /* moonloop.http.core: HTTP/1.1 on llhttp, and HTTP/2 on nghttp2, over the loop
    (host/http/client/client_*.h).
    No policy here: redirects, retries, options and Response objects are in
-   scripts/moonloop/http/init.lua. moonloop.http.curl does the same with libcurl.
+   scripts/moonloop/http/init.lua.
 
    pool(opts) -> pool
      A pool of connections. opts, a table: `max_connections` at a time, in all (an integer);
@@ -44,8 +44,8 @@
      Returns
        status     an integer from 200 on
        body       the decoded body, or the reader
-       head       the header lines as text, names in lower case: `headers` of moonloop.http.curl
-                  makes a table of it
+       head       the header lines as text, names in lower case: `headers` makes a table
+                  of it (client_fields.c)
        url        the requested URL in its normal form, without user and password
      Errors have the kinds "dns", "network", "tls", "timeout" and "http", and begin with method and
    URL. If a kept connection turns out to be closed before any byte of a response came, it is
@@ -68,12 +68,10 @@
      nil. Suspends until there is a connection. `timeout` bounds each wait.
    upload:write(chunk) -> true | false | nil, err
      Suspends while more than 64 kB are unsent. false: the response has already come (with HTTP/2,
-     all of it), the rest of the body is not wanted, and `response` returns it. More than `length` bytes raise.
-   upload:response(max_body, stream) -> as `request`
-     Ends the body and waits for the response. Fewer than `length` bytes raise, unless the response
-     has already come. The upload is then over.
-   upload:close()
-     Ends the exchange if it is not over. Also __gc and __close.
+     all of it), the rest of the body is not wanted, and `response` returns it. More than `length`
+   bytes raise. upload:response(max_body, stream) -> as `request` Ends the body and waits for the
+   response. Fewer than `length` bytes raise, unless the response has already come. The upload is
+   then over. upload:close() Ends the exchange if it is not over. Also __gc and __close.
 
    reader:read() -> chunk | nil | nil, err
      The next piece of the body, never empty, at most 64 kB; nil at its end. Suspends until there is
@@ -371,6 +369,7 @@ int luaopen_moonloop_http_core(lua_State *L) {
   lua_pushcfunction(L, client_begin);
   lua_setfield(L, -2, "begin");
   client_bare_open(L);
+  client_fields_open(L);
   class_set_with_place(L, "pool", l_pool, l_client_gc);
   return 1;
 }

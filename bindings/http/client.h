@@ -63,6 +63,9 @@ int client_begin(lua_State *L);
 /* Makes the types of readers and uploads. */
 void client_stream_open(lua_State *L);
 
+/* Puts `headers` and `date` (client_fields.c) into the module on the top of L. */
+void client_fields_open(lua_State *L);
+
 /* Puts `bare` and `sender` (client_bare.c) into the module on the top of L. */
 void client_bare_open(lua_State *L);
 

@@ -5,6 +5,5 @@
 #include <lua.h>
 
 int luaopen_moonloop_http_core(lua_State *L);
-int luaopen_moonloop_http_curl(lua_State *L);
 
 #endif

@@ -4,7 +4,6 @@
 #include "cli/arguments.h"
 #include "cli/help.h"
 #include "cli/script.h"
-#include "http/client/curl_library.h"
 #include "inspect/inspector_ask.h"
 #include "serve/supervised.h"
 #include "serve/supervisor.h"
@@ -16,11 +15,8 @@
 #include <uv.h>
 
 static void print_version(void) {
-  const char *why;
-  const CurlLibrary *curl = curl_library(&why);
-  printf("moonloop %s\n%s, libuv %s, libcurl %s, llhttp %d.%d.%d\n", ML_VERSION, LUA_RELEASE,
-         uv_version_string(), curl ? curl->version_info(CURLVERSION_NOW)->version : "(missing)",
-         LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
+  printf("moonloop %s\n%s, libuv %s, llhttp %d.%d.%d\n", ML_VERSION, LUA_RELEASE,
+         uv_version_string(), LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
 }
 
 /* glibc returns free memory at the end of the heap to the system from 128 kB on, and gets it back

@@ -24,7 +24,7 @@ static const char *const library[] = {
     "moonloop.core",
     "moonloop.json",
     "moonloop.http",
-    "moonloop.http.curl",
+    "moonloop.http.core",
     "moonloop.web",
     "moonloop.web.core",
     "moonloop.executor",

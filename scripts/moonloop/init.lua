@@ -29,7 +29,7 @@ local ml = {
   var = core.var,
 }
 
--- Loaded on first use: a script that only sleeps starts without curl and threads.
+-- Loaded on first use: a script that only sleeps starts without clients and threads.
 local lazy = {
   fs = "moonloop.fs",
   http = "moonloop.http",

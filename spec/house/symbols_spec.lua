@@ -94,7 +94,7 @@ local url = ("://127.0.0.1:%d/7"):format(server.port)
 local res = assert(ml.http.post("http" .. url, { form = { text = "é&=" } }))
 assert(res:json().n == 7 and res:json().text == ("é&="):rep(2000))
 assert(res.headers["set-cookie"][1]:find "^who=")
-assert(select(2, ml.http.post("https" .. url)).kind == "tls") -- libcurl's way, and OpenSSL's
+assert(select(2, ml.http.post("https" .. url)).kind == "tls") -- OpenSSL's way
 server:stop()
 
 print("the host's calls: " .. clash.calls())
@@ -200,7 +200,7 @@ describe("other people's C module", function()
     ]])
   end)
 
-  it("luaossl and the host's own cryptography work side by side, and libcurl's TLS", function()
+  it("luaossl and the host's own cryptography work side by side, and TLS", function()
     assert_prints("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\ntrue\tme\ntls\n", [[
       local digest, pkey = require "openssl.digest", require "openssl.pkey"
       print((digest.new "sha256":final "abc":gsub(".", function(c) return ("%02x"):format(c:byte()) end)))

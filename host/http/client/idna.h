@@ -1,6 +1,6 @@
 /* Converts hosts of URLs that are not ASCII to their DNS form: "bücher.example" is
    "xn--bcher-kva.example" (IDNA 2008 with the mapping of UTS 46, as in browsers), using libidn2.
-   libcurl would call it, too, but reads hosts as text in the locale, which is C here. */
+   It is on most systems, as other programs need it. */
 #ifndef ML_IDNA_H
 #define ML_IDNA_H
 

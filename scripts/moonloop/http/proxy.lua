@@ -16,7 +16,7 @@ local function environment(...)
   end
 end
 
-local DEFAULT_PORT = 1080 -- libcurl's, which people rely on
+local DEFAULT_PORT = 1080 -- curl's, which people rely on
 
 --- What the engine needs to know of the proxy at `text`, a URL whose scheme may be missing: a table of `host`,
 -- `port` and perhaps `credentials`; or nil and why it cannot be used.

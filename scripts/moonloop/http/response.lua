@@ -9,7 +9,7 @@
 --   history   the list of the responses that led here by redirects, oldest first
 local bad_self = require "moonloop.core".bad_self
 local fail = require "moonloop.core".fail
-local curl = require "moonloop.http.curl"
+local core = require "moonloop.http.core"
 local fields = require "moonloop.http.fields"
 local json = require "moonloop.json"
 
@@ -34,7 +34,7 @@ function lazy:head() return self.preamble:sub(#self.url + 2) end
 
 --- The header fields, found in any case. Values of one name are joined, but Set-Cookie is a list.
 function lazy:headers()
-  local headers = setmetatable(curl.headers(self.head), fields.any_case)
+  local headers = setmetatable(core.headers(self.head), fields.any_case)
   rawset(self, "headers", headers)
   return headers
 end

@@ -1,7 +1,7 @@
 --- Retries: which exchanges are tried again, and when.
 local arguments = require "moonloop.http.arguments"
 local core = require "moonloop.core"
-local curl = require "moonloop.http.curl"
+local http = require "moonloop.http.core"
 
 local raise = arguments.raise
 
@@ -57,7 +57,7 @@ local function asked_wait(res)
   local value = res.headers["retry-after"]
   if not value then return nil end
   if value:find("^%d+$") then return tonumber(value) end
-  local date = curl.date(value)
+  local date = http.date(value)
   return date and math.max(0, date - core.time())
 end
 
