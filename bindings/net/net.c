@@ -90,14 +90,32 @@ static int l_address(lua_State *L) {
   return net_push_address(L, &address);
 }
 
-int net_push_connection(lua_State *L, int fd, const NetAddress *peer, socklen_t peer_size) {
+static StreamObject *push_object(lua_State *L) {
   static const luaL_Reg methods[] = {{"peer", l_peer},
                                      {"address", l_address},
                                      {"tls", net_tls},
                                      {"starttls", net_starttls},
                                      {NULL, NULL}};
+  return stream_object_push(L, CONNECTION, methods);
+}
+
+/* connect_in_memory(server.memory) -> connection, the number of its pipe | nil: to a server of this
+   process without a socket */
+static int l_connect_in_memory(lua_State *L) {
+  MemoryPort *port = lua_touserdata(L, 1);
   Streams *all = stream_object_shared(L);
-  StreamObject *object = stream_object_push(L, CONNECTION, methods);
+  StreamObject *object = push_object(L);
+  MemoryEnd *end = port->connect(port);
+  if (!end) return 0;
+  lua_Integer number = (lua_Integer)end->number;
+  if (stream_socket_open_memory(all, end, &object->stream)) return 0;
+  lua_pushinteger(L, number);
+  return 2;
+}
+
+int net_push_connection(lua_State *L, int fd, const NetAddress *peer, socklen_t peer_size) {
+  Streams *all = stream_object_shared(L);
+  StreamObject *object = push_object(L);
   int error = stream_socket_open(all, fd, peer ? &peer->any : NULL, peer_size, &object->stream);
   if (error) lua_pop(L, 1);
   return error;
@@ -138,9 +156,13 @@ void net_gate_entered(lua_State *L, NetGate *gate) {
 }
 
 int luaopen_moonloop_net_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"connect", net_connect},     {"resolve", net_resolve},
-                                       {"listen", net_listen},       {"udp", net_udp},
-                                       {"check_tls", net_check_tls}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"connect", net_connect},
+                                       {"resolve", net_resolve},
+                                       {"listen", net_listen},
+                                       {"udp", net_udp},
+                                       {"check_tls", net_check_tls},
+                                       {"connect_in_memory", l_connect_in_memory},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -196,6 +196,20 @@ int stream_socket_open(Streams *all, int fd, const struct sockaddr *peer, sockle
   return opened(&socket->stream, byte_stream_open(&socket->bytes, &all->rt->loop, fd, &user), out);
 }
 
+int stream_socket_open_memory(Streams *all, MemoryEnd *end, Stream **out) {
+  StreamSocket *socket = calloc(1, sizeof *socket);
+  if (!socket) {
+    memory_end_close(end, true);
+    return UV_ENOMEM;
+  }
+  ByteStreamPeer peer;
+  stream_open(&socket->stream, all, &socket_source, true, true);
+  byte_stream_open_memory(&socket->bytes, &all->rt->loop, end, &user);
+  byte_stream_peer(&socket->bytes, &peer);
+  socket->peer.v4 = peer.v4;
+  return opened(&socket->stream, 0, out);
+}
+
 int stream_socket_open_pipe(Streams *all, int fd, bool can_read, bool can_write, const char *name,
                             Stream **out) {
   Pipe *pipe = calloc(1, sizeof *pipe);

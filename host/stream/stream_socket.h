@@ -37,6 +37,9 @@ int stream_socket_open(Streams *all, int fd, const struct sockaddr *peer, sockle
 int stream_socket_open_pipe(Streams *all, int fd, bool can_read, bool can_write, const char *name,
                             Stream **out);
 
+/* The same for the end of a pipe in memory, which it takes over. Returns 0 or UV_ENOMEM. */
+int stream_socket_open_memory(Streams *all, MemoryEnd *end, Stream **out);
+
 /* Puts TLS below an open stream, that nobody reads from or writes to at the moment: what has come
    and was not read belongs to it. `name`: see byte_stream_secure. Who waits in `handshakes` is
    woken when that is over: then `is_secured` is true, or the stream has ended or is closed. Returns

@@ -88,7 +88,8 @@ local function keep(self, name, value, expires)
 end
 
 --- The Cookie header for a request to `path`: the jar's, replaced and followed by the request's own.
-local function cookie_header(self, path, own)
+function M.cookie_header(self, path, own)
+  check_cookies(own)
   local list, values = kept(self, path)
   local parts, more = {}, {}
   for _, cookie in ipairs(list) do
@@ -104,15 +105,19 @@ local function cookie_header(self, path, own)
   return parts[1] and table.concat(parts, "; ") or nil
 end
 
+local cookie_header = M.cookie_header
+
 -- --- the transport (http/client.lua) ---
 
 --- Raises the error that the handler of the request `id` has failed with, if it has.
-local function raise_failure(failures, id)
+function M.raise_failure(failures, id)
   local failure = id and failures[id]
   if not failure then return end
   failures[id] = nil
   core.raise(failure[1], failure[2])
 end
+
+local raise_failure = M.raise_failure
 
 --- The reader of a streamed response, which raises when the handler has failed.
 local function watch(reader, failures, id)
@@ -136,7 +141,6 @@ local function new_transport(client, http, max, base)
       local fields = request.fields
       if request.own_cookie == nil then request.own_cookie = fields.cookie ~= nil end
       if request.own_cookie then return end
-      check_cookies(request.cookies)
       local text = cookie_header(client, path_of(request.url), request.cookies)
       fields.cookie = text and { "Cookie", text }
       request.lines = nil
@@ -181,6 +185,12 @@ function Client.request(self, request)
   check_self(self, "request")
   if type(request) == "table" then check_target(self, request.url) end
   return self.http:request(request)
+end
+
+--- c:websocket(path [, opts]) -> ws | nil, err: see web/test_websocket.lua.
+function Client.websocket(self, path, opts)
+  check_self(self, "websocket")
+  return require "moonloop.web.test_websocket"(self, path, opts)
 end
 
 --- c:cookies([path = "/"]) -> a table of name -> value: the cookies that a request for the path would send.
@@ -255,7 +265,7 @@ function M.test(app, opts)
   if not base:lower():find("^http://[^/?#]+/*$") then
     fail(("base_url: %q (expected http:// and a host, without a path)"):format(url.shown(base)))
   end
-  local self = { failures = {}, jar = cookies.jar(), origin = base:match("^%a+://[^/]+") }
+  local self = { opts = opts, base = base, failures = {}, jar = cookies.jar(), origin = base:match("^%a+://[^/]+") }
   for name, value in pairs(opts.cookies or {}) do keep(self, name, tostring(value), math.huge) end
   local settings = server_options.merge(app.settings, opts)
   local router = site.router(app)

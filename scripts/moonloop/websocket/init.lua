@@ -17,7 +17,8 @@ local WHOSE = "ml.ws.connect"
 local TIMEOUT = 10            -- seconds, for the connection and its handshake
 local LONGEST_HEAD = 64 * 1024 -- bytes of the response
 
-local KNOWN = {
+--- The names of the options, and what is checked of each.
+M.known = {
   headers = "table",
   tls = "table",
   timeout = place.seconds,
@@ -28,7 +29,7 @@ local KNOWN = {
     end
   end,
 }
-for name, check in pairs(socket_options.known) do KNOWN[name] = check end
+for name, check in pairs(socket_options.known) do M.known[name] = check end
 
 --- Headers that the handshake sets itself.
 local OWN = { connection = true, upgrade = true, ["content-length"] = true, ["transfer-encoding"] = true }
@@ -132,15 +133,12 @@ local function shake_hands(conn, where, opts, set)
   return agree(where, opts, key, status, headers)
 end
 
---- connect(url [, opts]) -> ws | nil, err. Suspends until the server has accepted.
-function M.connect(url, opts)
-  local where = parse_url(url)
-  opts = socket_options.check(opts, WHOSE, KNOWN)
+--- connect_by(dial, where, opts) -> ws | nil, err: the handshake on the connection that dial(seconds) returns, within
+-- the time of the options, which are checked. `where` is as of moonloop.websocket.url.
+function M.connect_by(dial, where, opts)
   local set = collect(opts.headers)
-  if opts.tls and not where.is_secure then fail(WHOSE .. ": the option 'tls' is for URLs with wss://") end
   local limit, began = opts.timeout or TIMEOUT, core.now()
-  local conn, err = net.connect(where.host, where.port,
-    { timeout = limit, tls = where.is_secure and (opts.tls or true) or nil })
+  local conn, err = dial(limit)
   if not conn then return nil, err end
   local guard <close> = setmetatable({ conn = conn }, { __close = function(self) -- luacheck: ignore guard
     if self.conn then self.conn:close() end
@@ -159,6 +157,17 @@ function M.connect(url, opts)
   if not agreed then return nil, err end
   guard.conn = nil
   return websocket.open(conn, agreed)
+end
+
+--- connect(url [, opts]) -> ws | nil, err. Suspends until the server has accepted.
+function M.connect(url, opts)
+  local where = parse_url(url)
+  opts = socket_options.check(opts, WHOSE, M.known)
+  if opts.tls and not where.is_secure then fail(WHOSE .. ": the option 'tls' is for URLs with wss://") end
+  local function dial(limit)
+    return net.connect(where.host, where.port, { timeout = limit, tls = where.is_secure and (opts.tls or true) or nil })
+  end
+  return M.connect_by(dial, where, opts)
 end
 
 return M
