@@ -2,12 +2,14 @@
    the task of its handler goes on with the link's object. */
 #include "bindings/web/web.h"
 #include "bindings/websocket/ws_object.h"
+#include "core/error.h"
 #include "core/task.h"
 #include "http/server/http_upgrade.h"
 #include "websocket/ws_link.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A connection's; it is there until the connection is freed. */
 typedef struct WebSocket {
@@ -120,11 +122,22 @@ static const HttpUpgradeUser user = {.begun = on_begun,
 
 /* --- the handler --- */
 
+/* The stack of its task. The object stays there even if the handler drops it. */
+enum { AT_SOCKET = 1, AT_FUNCTION, AT_RESULT = AT_FUNCTION, AT_ERROR };
+
+/* It has returned: nil and an error is a failure, unless that is the end of the socket. */
 static int handler_returned(lua_State *L, int status, lua_KContext ctx) {
-  (void)L;
   (void)status;
   (void)ctx;
-  return 0;
+  if (!lua_isnil(L, AT_RESULT) || lua_isnil(L, AT_ERROR)) return 0;
+  if (error_is(L, AT_ERROR)) {
+    lua_pushliteral(L, "kind");
+    lua_rawget(L, AT_ERROR);
+    const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (!strcmp(kind, "closed")) return 0;
+    lua_pop(L, 1);
+  }
+  return lua_error(L);
 }
 
 /* The client has gone, or the handler is cancelled for another reason: a 101 may be on its way, so
@@ -147,10 +160,13 @@ static int opening_finish(lua_State *L, Task *t, void *op) {
   lua_getiuservalue(L, -1, 1);
   lua_getfield(L, -1, "protocol");
   ws_object_push(L, opening->link, -1);
-  lua_replace(L, -4); /* the userdata, behind the function */
-  lua_pop(L, 2);
-  lua_callk(L, 1, 0, 0, handler_returned);
-  return 0;
+  lua_pushvalue(L, -5); /* the function, below the userdata */
+  lua_replace(L, AT_FUNCTION);
+  lua_replace(L, AT_SOCKET);
+  lua_settop(L, AT_FUNCTION); /* what the handshake has left is not kept while the socket is open */
+  lua_pushvalue(L, AT_SOCKET);
+  lua_callk(L, 1, 2, 0, handler_returned);
+  return handler_returned(L, LUA_OK, 0);
 }
 
 static const WaitType opening_wait = {

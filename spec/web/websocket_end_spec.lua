@@ -84,6 +84,21 @@ describe("the handler of a WebSocket", function()
     end)
   end)
 
+  it("keeps its socket open, even if it does not take it", function()
+    local go = ml.event()
+    serving(function() go:wait() end, function(open)
+      local conn <close> = open()
+      for _ = 1, 3 do
+        collectgarbage()
+        ml.sleep(0)
+      end
+      conn:send(handshake.frame(0x89, "ping"))
+      assert.same({ 0x8a, "ping" }, { handshake.read(conn) })
+      go:set()
+      assert.equal(1000, handshake.read_close(conn))
+    end)
+  end)
+
   it("may leave tasks behind, as one of a request, for which the socket is closed", function()
     local log, go = ml.queue(), ml.event()
     serving(function(ws)

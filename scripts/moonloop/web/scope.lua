@@ -360,8 +360,10 @@ function M.wrap_upgrade(record, inner)
       local mine <close> = waits.run
       waits.run = nil
       handing.take(mine.vars)
-      f(ws)
+      local value, err = f(ws)
       mine.is_done = true
+      if value == nil and err ~= nil and not (tasks.is_error(err) and err.kind == "closed") then mine.err = err end
+      return value, err
     end)
     return res
   end

@@ -1,7 +1,6 @@
 --- WebSocket routes: what app:websocket takes, the handshake (RFC 6455 section 4.2), and the response 101 whose
 -- function runs with the socket.
 local core = require "moonloop.web.core"
-local is_error = require "moonloop.core".is_error
 local is_origin = require "moonloop.web.cors".is_origin
 local options = require "moonloop.core.options"
 local response = require "moonloop.web.response"
@@ -127,11 +126,6 @@ end
 
 -- --- the response ---
 
---- What a handler returned: nil and an error is a failure, unless that is the end of the socket.
-local function settle(value, err)
-  if value == nil and err ~= nil and not (is_error(err) and err.kind == "closed") then error(err, 0) end
-end
-
 --- Makes accept(req, deps), which returns the 101: the handler f(ws, req, deps) runs when that is written.
 local function accept_of(f, socket)
   local websocket = require "moonloop.websocket.core"
@@ -146,7 +140,7 @@ local function accept_of(f, socket)
     local res = response.new { status = 101, headers = { Upgrade = "websocket", Connection = "Upgrade",
       ["Sec-WebSocket-Accept"] = websocket.accept_key(headers["sec-websocket-key"]),
       ["Sec-WebSocket-Protocol"] = protocol, ["Sec-WebSocket-Extensions"] = extensions } }
-    rawset(res, "_upgrade", function(ws) settle(f(ws, req, deps)) end)
+    rawset(res, "_upgrade", function(ws) return f(ws, req, deps) end)
     rawset(res, "_socket", { protocol = protocol, deflate = agreed, options = socket })
     return res
   end
