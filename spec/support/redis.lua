@@ -65,6 +65,14 @@ function M.start(options)
   return server:start()
 end
 
+--- The words of a command line with which a server also listens with TLS, at a new port, and speaks it with the
+-- servers that belong to it; that port. `certs` is a folder of spec.support.tls with the pair "good".
+function M.tls_words(certs)
+  local port = common.free_port()
+  return ("--tls-port %d --tls-cert-file %s --tls-key-file %s --tls-ca-cert-file %s --tls-auth-clients optional "
+    .. "--tls-cluster yes --tls-replication yes"):format(port, certs.good.cert, certs.good.key, certs.ca), port
+end
+
 -- --- servers that belong together ---
 
 local Servers = {}
@@ -97,17 +105,18 @@ function Servers:urls()
   return urls
 end
 
---- Starts sentinels that watch over `server` as "mymaster".
-function M.start_sentinels(count, server)
+--- Starts sentinels that watch over `server` as "mymaster"; with `certs` by TLS, which they listen with at `tls_port`.
+function M.start_sentinels(count, server, certs)
   return start_all(count, function()
     local sentinel = new_server { ["sentinel.conf"] = ([[
       sentinel monitor mymaster 127.0.0.1 %d %d
       sentinel down-after-milliseconds mymaster 1000
       sentinel failover-timeout mymaster 10000
-    ]]):format(server.port, count // 2 + 1) }
-    local path = sentinel.folder.path
+    ]]):format(certs and server.tls_port or server.port, count // 2 + 1) }
+    local path, words = sentinel.folder.path, ""
+    if certs then words, sentinel.tls_port = M.tls_words(certs) end
     sentinel.arguments = ("%s/sentinel.conf --sentinel --port %d --bind 127.0.0.1 --unixsocket %s/socket " ..
-      "--unixsocketperm 777 --dir %s"):format(path, sentinel.port, path, path)
+      "--unixsocketperm 777 --dir %s %s"):format(path, sentinel.port, path, path, words)
     return sentinel:start()
   end)
 end
@@ -121,7 +130,8 @@ local function join(servers, masters)
       assert(client:call("CLUSTER", "ADDSLOTSRANGE", first, last))
     end
     assert(client:call("CLUSTER", "SET-CONFIG-EPOCH", i))
-    if i > 1 then assert(client:call("CLUSTER", "MEET", "127.0.0.1", servers[1].port, servers[1].bus)) end
+    local first = servers[1]
+    if i > 1 then assert(client:call("CLUSTER", "MEET", "127.0.0.1", first.tls_port or first.port, first.bus)) end
   end
   local names = {}
   for i, server in ipairs(servers) do
@@ -145,14 +155,16 @@ local function join(servers, masters)
   end
 end
 
---- Starts a cluster of `masters` nodes with slots, and `replicas`, of the first ones.
-function M.start_cluster(masters, replicas)
+--- Starts a cluster of `masters` nodes with slots, and `replicas`, of the first ones; with `certs` its nodes speak TLS
+-- with each other, and at their `tls_port`.
+function M.start_cluster(masters, replicas, certs)
   local servers = start_all(masters + (replicas or 0), function()
-    local bus = common.free_port()
+    local bus, words, tls_port = common.free_port(), "", nil
+    if certs then words, tls_port = M.tls_words(certs) end
     local server = M.start(([[--cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout 60000
-      --cluster-port %d --cluster-replica-validity-factor 0 --repl-diskless-sync-delay 0]]):gsub("\n%s*", " ")
-      :format(bus))
-    server.bus = bus
+      --cluster-port %d --cluster-replica-validity-factor 0 --repl-diskless-sync-delay 0 %s]]):gsub("\n%s*", " ")
+      :format(bus, words))
+    server.bus, server.tls_port = bus, tls_port
     return server
   end)
   local ok, err = pcall(join, servers, masters)
