@@ -203,7 +203,7 @@ static int send_message(lua_State *L, bool is_text, const char *function) {
   if (ws_link_is_open(link)) ml_wait_check_cancel(L);
   int error = ws_link_send(link, is_text, bytes, n);
   if (error) return send_failed(L, link, error);
-  if (ws_link_queued(link) > WS_HIGH_WATER) {
+  if (ws_link_is_behind(link)) {
     Task *t = ml_wait_enter(L, function);
     ws_link_wait_begins(link, t);
     return ml_wait_suspend(L, t, &send_wait, link);
@@ -231,12 +231,7 @@ static int l_ping(lua_State *L) {
 
 /* --- the end --- */
 
-static int close_finish(lua_State *L, Task *t, void *op) {
-  (void)L;
-  (void)t;
-  ws_link_wait_ends(op);
-  return 0;
-}
+static int close_finish(lua_State *L, Task *t, void *op);
 
 static void close_describe(const Task *t, const void *op, char *text, size_t size) {
   char name[128];
@@ -250,6 +245,21 @@ static const WaitType close_wait = {.name = "the end of a WebSocket",
                                     .finish = close_finish,
                                     .describe = close_describe,
                                     .revoke = line_revoke};
+
+/* Waits until the peer has answered, or cannot do so any more. */
+static int wait_for_end(lua_State *L, WsLink *link) {
+  if (link->phase >= WS_ANSWERING) return 0;
+  Task *t = ml_wait_enter(L, "ws:close");
+  ws_link_wait_begins(link, t);
+  return ml_wait_suspend(L, t, &close_wait, link);
+}
+
+/* There is room for senders, which stand in the same line, or it is the end. */
+static int close_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  ws_link_wait_ends(op);
+  return wait_for_end(L, op);
+}
 
 /* close([code [, reason]]): sends a Close frame (1000) and waits for the peer's, for close_timeout
    at most. Again, or after the end: nothing. */
@@ -266,10 +276,7 @@ static int l_close(lua_State *L) {
   check_true(L, utf8_is_well_formed(reason, n), 3, "a reason that is not UTF-8");
   if (!ws_link_is_open(link)) return 0;
   ws_link_close(link, (unsigned)code, reason, n);
-  if (!wait_is_possible(L)) return 0;
-  Task *t = ml_wait_enter(L, "ws:close");
-  ws_link_wait_begins(link, t);
-  return ml_wait_suspend(L, t, &close_wait, link);
+  return wait_is_possible(L) ? wait_for_end(L, link) : 0;
 }
 
 /* Leaving its block: says so, and does not wait. */
@@ -289,7 +296,7 @@ static int l_gc(lua_State *L) {
     char name[128];
     describe(link, name, sizeof name);
     lua_warning(L, name, 1);
-    lua_warning(L, " was not closed before the collector found it", 0);
+    lua_warning(L, " was not closed before it was collected", 0);
 #endif
     ws_link_close(link, WS_CODE_GOING_AWAY, "", 0);
   }

@@ -142,6 +142,9 @@ int ws_link_send(WsLink *link, bool is_text, const char *bytes, size_t n);
 /* Bytes that wait to be sent. */
 size_t ws_link_queued(const WsLink *link);
 
+/* Is so much queued that who sends should wait? Sends what can be sent. */
+bool ws_link_is_behind(WsLink *link);
+
 /* A task stands in line for room, or for the end; it leaves before it was woken; it was woken. */
 void ws_link_wait_begins(WsLink *link, Task *t);
 void ws_link_wait_leaves(WsLink *link, Task *t);

@@ -38,6 +38,10 @@ static void write_rest(WsLink *link, size_t from) {
   if (error) ws_link_lose(link, uv_strerror(error), true);
 }
 
+static void wake_senders(WsLink *link) {
+  if (link->line.count && ws_link_queued(link) <= WS_LOW_WATER) waiters_wake_all(&link->line);
+}
+
 static void flush(WsLink *link) {
   Buffer *out = &link->out;
   if (link->phase == WS_OVER || byte_stream_is_writing(link->bytes) || !out->len) return;
@@ -49,6 +53,7 @@ static void flush(WsLink *link) {
   } else {
     out->len = 0;
     buffer_pool_give(&link->shared->pool, out);
+    wake_senders(link);
     if (link->phase != WS_OPEN) ws_link_sent(link);
   }
 }
@@ -75,7 +80,7 @@ void ws_link_written(WsLink *link, int status) {
     return;
   }
   if (link->out.len) join(link);
-  if (link->line.count && ws_link_queued(link) <= WS_LOW_WATER) waiters_wake_all(&link->line);
+  wake_senders(link);
   if (!link->out.len && link->phase != WS_OPEN) ws_link_sent(link);
 }
 
@@ -148,6 +153,12 @@ int ws_link_send(WsLink *link, bool is_text, const char *bytes, size_t n) {
     if (!ws_link_is_sending(link)) return send_direct(link, FIN | opcode, bytes, n);
   }
   return ws_link_queue_frame(link, FIN | opcode, bytes, n);
+}
+
+bool ws_link_is_behind(WsLink *link) {
+  if (ws_link_queued(link) <= WS_HIGH_WATER) return false;
+  flush(link); /* it may be nothing but what this pass has sent */
+  return ws_link_queued(link) > WS_HIGH_WATER;
 }
 
 int ws_link_ping(WsLink *link) {

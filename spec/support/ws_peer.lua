@@ -72,6 +72,20 @@ function M.listen(f, answer)
   return server, ("ws://127.0.0.1:%d/"):format(select(2, server:address()))
 end
 
+--- Runs f(ws, peer, head) with a client (`opts`) and its raw server, and closes both.
+function M.pair(opts, f, answer)
+  local over, ready, got = ml.event(), ml.event(), {}
+  local _ <close>, url = M.listen(function(peer, head)
+    got.peer, got.head = peer, head
+    ready:set()
+    over:wait()
+  end, answer)
+  local ws <close> = assert(ml.ws.connect(url, opts))
+  ready:wait()
+  f(ws, got.peer, got.head)
+  over:set()
+end
+
 --- A client of the WebSocket at a port. `lines`: more lines of its handshake. Returns the peer, and the head
 -- of the response.
 function M.connect(port, path, lines)

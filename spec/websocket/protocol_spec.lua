@@ -1,0 +1,145 @@
+-- What a peer must not send (RFC 6455 section 5), and what it may: against a raw server.
+local ml = require "moonloop"
+local peers = require "spec.support.ws_peer"
+
+local frame = peers.frame
+
+--- A head that declares more than follows.
+local function declared(first, n) return string.pack(">BBI8", first, 127, n) end
+
+local refused = {
+  { "a reserved bit", frame(0xC1, "x"), 1002 },
+  { "another reserved bit", frame(0xA1, "x"), 1002 },
+  { "a reserved bit of a fragment", frame(0x01, "x") .. frame(0xC0, "y"), 1002 },
+  { "a reserved bit of a control frame", frame(0xC9, ""), 1002 },
+  { "an unknown opcode", frame(0x83, "x"), 1002 },
+  { "an unknown opcode of a control frame", frame(0x8B, "x"), 1002 },
+  { "a fragmented control frame", frame(0x09, "x"), 1002 },
+  { "a control frame of more than 125 bytes", frame(0x89, ("x"):rep(126)), 1002 },
+  { "a new message inside a fragmented one", frame(0x01, "x") .. frame(0x81, "y"), 1002 },
+  { "a fragment without a beginning", frame(0x80, "x"), 1002 },
+  { "a masked frame of a server", frame(0x81, "x", peers.KEY), 1002 },
+  { "a length that is not in its shortest form", "\x81\x7E\0\x05hello", 1002 },
+  { "a length in eight bytes that is not in its shortest form", declared(0x81, 65535), 1002 },
+  { "a length above 2^63", "\x81\x7F\x80\0\0\0\0\0\0\0", 1002 },
+  { "a Close frame of one byte", frame(0x88, "x"), 1002 },
+  { "a reason that is not UTF-8", frame(0x88, peers.code(1000, "\xC0\x80")), 1007 },
+  { "a text that is not UTF-8", frame(0x81, "\xC0\x80"), 1007 },
+  { "a text that ends inside a character", frame(0x81, "gr\xC3"), 1007 },
+  { "a surrogate, in fragments", frame(0x01, "\xED") .. frame(0x80, "\xA0\x80"), 1007 },
+  { "a message that is too big, as soon as it is declared", declared(0x82, 1 << 40), 1009 },
+  { "fragments that are too big together", frame(0x02, ("x"):rep(600)) .. frame(0x80, ("x"):rep(500)), 1009 },
+}
+for _, code in ipairs { 0, 999, 1004, 1005, 1006, 1015, 1016, 2000, 2999, 5000, 65535 } do
+  table.insert(refused, { ("the code %d in a Close frame"):format(code), frame(0x88, peers.code(code)), 1002 })
+end
+
+describe("what breaks the rules ends a WebSocket:", function()
+  for _, case in ipairs(refused) do
+    local name, bytes, code = table.unpack(case)
+    it(name, function()
+      -- Whole, and byte by byte.
+      for _, apart in ipairs { false, true } do
+        peers.pair({ max_message = 1000 }, function(ws, peer)
+          local sender = ml.spawn(function()
+            if not apart then return peer:raw(bytes) end
+            for i = 1, math.min(#bytes, 200) do
+              peer:raw(bytes:sub(i, i))
+              ml.sleep(0)
+            end
+            peer:raw(bytes:sub(201))
+          end)
+          local message, err = ws:receive()
+          assert.same({ nil, "closed", code }, { message, err.kind, err.code })
+          assert.is_true(#err.reason > 0)
+          assert.equal(code, (peer:closed()))
+          peer:raw "what comes now is not looked at"
+          assert.is_true(peer:over())
+          sender:await()
+        end)
+      end
+    end)
+  end
+end)
+
+describe("a text that is not UTF-8", function()
+  it("is refused in the middle of its frame, as soon as that is certain", function()
+    for _, begun in ipairs { "\xC0", "gr\xC3\xBC\xC3\x28", "\xF4\x90", "\xED\xA0", ("x"):rep(70) .. "\xFF" } do
+      peers.pair({}, function(ws, peer)
+        peer:raw("\x81\x7E\x10\0" .. begun)
+        assert.equal(1007, (peer:closed()))
+        assert.equal(1007, select(2, ws:receive()).code)
+      end)
+    end
+  end)
+
+  it("is not seen in what may become one, in pieces at any place", function()
+    local text = "a\u{7F}\u{80}\u{7FF}\u{800}\u{FFFF}\u{10000}\u{10FFFF}grüße" .. ("日本"):rep(20)
+    peers.pair({}, function(ws, peer)
+      for at = 0, #text do
+        peer:send(0x01, text:sub(1, at))
+        peer:send(0x80, text:sub(at + 1))
+        assert.equal(text, (ws:receive()))
+      end
+      peer:raw(frame(0x81, text):sub(1, 7))
+      for i = 8, #frame(0x81, text) do
+        peer:raw(frame(0x81, text):sub(i, i))
+        ml.sleep(0)
+      end
+      assert.equal(text, (ws:receive()))
+    end)
+  end)
+end)
+
+describe("a Close frame", function()
+  it("is answered with its own code, whatever is valid", function()
+    for _, code in ipairs { 1000, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999 } do
+      peers.pair({}, function(ws, peer)
+        peer:send(0x88, peers.code(code, "because"))
+        assert.equal(code, (peer:closed()))
+        local _, err = ws:receive()
+        assert.same({ code, "because" }, { err.code, err.reason })
+      end)
+    end
+  end)
+
+  it("comes between the fragments of a message, which is then lost", function()
+    peers.pair({}, function(ws, peer)
+      peer:send(0x01, "begun")
+      peer:send(0x88, "")
+      assert.equal(1005, (peer:closed()))
+      assert.equal(1005, select(2, ws:receive()).code)
+    end)
+  end)
+
+  it("is the last thing that is read", function()
+    peers.pair({}, function(ws, peer)
+      peer:raw(frame(0x88, peers.code(1000)) .. frame(0x89, "ping") .. frame(0x81, "late"))
+      assert.equal(1000, (peer:closed()))
+      assert.equal(1000, select(2, ws:receive()).code)
+      peer.conn:shutdown()
+      assert.is_true(peer:over())
+    end)
+  end)
+end)
+
+describe("control frames", function()
+  it("of all sizes are answered, in one piece and in many", function()
+    peers.pair({}, function(ws, peer)
+      for n = 0, 125 do
+        local payload = ("p"):rep(n)
+        local bytes = frame(0x89, payload)
+        peer:raw(bytes:sub(1, 1))
+        ml.sleep(0)
+        peer:raw(bytes:sub(2, 1 + n // 2))
+        ml.sleep(0)
+        peer:raw(bytes:sub(2 + n // 2) .. bytes)
+        assert.same({ 0x8A, payload }, { peer:frame() })
+        assert.same({ 0x8A, payload }, { peer:frame() })
+      end
+      peer:send(0x8A, "a pong nobody asked for")
+      peer:send(0x81, "on")
+      assert.equal("on", (ws:receive()))
+    end)
+  end)
+end)
