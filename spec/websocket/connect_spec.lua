@@ -50,7 +50,7 @@ describe("ml.ws.connect", function()
     ["a redirect"] = { "HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n", "answered with status 302", 302 },
     ["a wrong proof"] = { SWITCH .. "Sec-WebSocket-Accept: x\r\n\r\n", "does not belong to our key", 101 },
     ["no proof"] = { SWITCH .. "\r\n", "does not belong to our key", 101 },
-    ["another protocol than offered"] = { RIGHT .. "Sec-WebSocket-Protocol: x\r\n\r\n", "a protocol that was not", 101 },
+    ["another protocol than offered"] = { RIGHT .. "Sec-WebSocket-Protocol: x\r\n\r\n", "a protocol that was", 101 },
     ["an extension that was not offered"] = { RIGHT .. "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
       "an extension that was not offered", 101 },
     ["another upgrade"] = { "HTTP/1.1 101 OK\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n", "something else", 101 },
