@@ -42,6 +42,7 @@ void ws_link_drop(WsLink *link) {
     free(m);
   }
   free(link->reason);
+  free(link->farewell);
   ws_shared_release(link->shared);
   free(link);
 }
@@ -73,10 +74,23 @@ static void add_message(WsLink *link) {
   if (link->waiting.task) ws_link_tell(link);
 }
 
+static void take_close(WsLink *link) {
+  const WsReader *r = &link->in;
+  bool can_wait = link->first && link->phase == WS_OPEN;
+  WsInbound *farewell = can_wait ? malloc(sizeof *farewell + r->control_len) : NULL;
+  if (!farewell) {
+    ws_link_peer_closes(link, r->control, r->control_len);
+    return;
+  }
+  *farewell = (WsInbound){.len = r->control_len};
+  memcpy(farewell->bytes, r->control, r->control_len);
+  ws_link_end_later(link, farewell);
+}
+
 static void control(WsLink *link) {
   const WsReader *r = &link->in;
   if (r->opcode == WS_CLOSE)
-    ws_link_peer_closes(link, r->control, r->control_len);
+    take_close(link);
   else if (r->opcode == WS_PING && link->phase == WS_OPEN)
     ws_link_queue_frame(link, 0x80 | WS_PONG, r->control, r->control_len);
 }
@@ -85,7 +99,7 @@ void ws_link_came(WsLink *link, char *bytes, size_t n) {
   link->heard_at = link->shared->rt->pass_at;
   link->is_pinged = false;
   link->refs++; /* the carrier may drop it at its end */
-  while (link->phase <= WS_CLOSING) {
+  while (link->phase <= WS_CLOSING && !link->is_ending) {
     switch (ws_reader_next(&link->in, &bytes, &n)) {
     case WS_EVENT_NONE:
       if (link->inbound > MOST_INBOUND) {
@@ -101,7 +115,10 @@ void ws_link_came(WsLink *link, char *bytes, size_t n) {
       control(link);
       break;
     case WS_EVENT_FAILED:
-      ws_link_fail(link, link->in.code, link->in.why);
+      if (link->first && link->phase == WS_OPEN)
+        ws_link_end_later(link, NULL);
+      else
+        ws_link_fail(link, link->in.code, link->in.why);
       break;
     }
   }
@@ -112,7 +129,10 @@ void ws_link_came(WsLink *link, char *bytes, size_t n) {
 
 bool ws_link_peek(WsLink *link, WsView *view) {
   WsInbound *m = link->first;
-  if (!m) return false;
+  if (!m) {
+    if (link->is_ending) ws_link_end_now(link);
+    return false;
+  }
   *view = (WsView){m->bytes, m->len, m->opcode == WS_TEXT};
   if (!m->is_deflated) return true;
   WsShared *shared = link->shared;

@@ -63,6 +63,8 @@ struct WsLink {
   bool was_lost;
   bool is_queued; /* among those that send at the end of the pass */
   bool is_shut;
+  bool is_ending;   /* the peer has said Close (`farewell`), or broken a rule, behind messages that
+                       nobody   has received yet */
   bool reader_told; /* it was told of the end */
   float ping, close_timeout;
   WsDeflate deflate;
@@ -73,6 +75,7 @@ struct WsLink {
   WsReader in;
   WsInbound *first, *last; /* complete messages nobody has received */
   size_t inbound;          /* bytes of these */
+  WsInbound *farewell;     /* the payload of a Close frame */
   Task *receiver;          /* the task that receives, from its first wait to its end; or NULL */
   Waker waiting;           /* the same while it waits */
   uint64_t reader;         /* the id of the task that has received last; or 0 */
@@ -195,6 +198,11 @@ bool ws_link_is_sending(const WsLink *link);
 void ws_link_peer_closes(WsLink *link, const char *payload, size_t n);
 void ws_link_fail(WsLink *link, unsigned code, const char *why);
 void ws_link_lose(WsLink *link, const char *why, bool reset);
+
+/* The same, when the messages before that are received: what they ask for can still be answered. At
+   most close_timeout later. */
+void ws_link_end_later(WsLink *link, WsInbound *farewell);
+void ws_link_end_now(WsLink *link);
 
 /* Sets the timer for the next ping. */
 void ws_link_arm(WsLink *link);

@@ -80,7 +80,7 @@ void ws_link_abort(WsLink *link) {
   end(link, true);
 }
 
-void ws_link_ended(WsLink *link, int status) {
+static void ended(WsLink *link, int status) {
   if (link->phase == WS_OVER) return;
   if (link->phase >= WS_ANSWERING)
     end(link, status != UV_EOF);
@@ -89,6 +89,13 @@ void ws_link_ended(WsLink *link, int status) {
                  status == UV_EOF ? "the connection has ended without a Close frame"
                                   : uv_strerror(status),
                  status != UV_EOF);
+}
+
+void ws_link_ended(WsLink *link, int status) {
+  link->refs++; /* the carrier may drop it at its end */
+  if (link->phase != WS_OVER && link->is_ending) ws_link_end_now(link);
+  ended(link, status);
+  ws_link_drop(link);
 }
 
 /* What is still to be read is read, even if nobody receives, since the end is behind it. */
@@ -117,7 +124,22 @@ static void queue_close(WsLink *link, unsigned code, const char *reason, size_t 
   ws_link_queue_frame(link, FIN | WS_CLOSE, payload, code ? 2 + n : 0);
 }
 
+void ws_link_end_later(WsLink *link, WsInbound *farewell) {
+  link->is_ending = true;
+  link->farewell = farewell;
+  set_timer(link, runtime_now(link->shared->rt), link->close_timeout);
+}
+
+void ws_link_end_now(WsLink *link) {
+  link->is_ending = false;
+  if (link->farewell)
+    ws_link_peer_closes(link, link->farewell->bytes, link->farewell->len);
+  else
+    ws_link_fail(link, link->in.code, link->in.why);
+}
+
 void ws_link_close(WsLink *link, unsigned code, const char *reason, size_t n) {
+  if (link->is_ending) ws_link_end_now(link);
   if (link->phase != WS_OPEN) return;
   queue_close(link, code, reason, n);
   close_begins(link, WS_CLOSING);
@@ -182,6 +204,10 @@ static void ping(WsLink *link) {
 
 static void on_timer(Timer *timer) {
   WsLink *link = container_of(timer, WsLink, timer);
+  if (link->is_ending) {
+    ws_link_end_now(link);
+    return;
+  }
   if (link->phase == WS_OPEN) {
     ping(link);
     return;

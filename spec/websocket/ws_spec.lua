@@ -316,3 +316,42 @@ describe("the end of a WebSocket", function()
     end)
   end)
 end)
+
+describe("messages before the end", function()
+  it("can still be answered: a Close frame, or a failure, waits until they are received", function()
+    for ending, code in pairs { [peers.frame(CLOSE, peers.code(3000))] = 3000, [peers.frame(0xF1, "")] = 1002 } do
+      pair({}, function(ws, peer)
+        peer:raw(peers.frame(TEXT, "one") .. peers.frame(TEXT, "two") .. ending .. peers.frame(PING, "late"))
+        for message in ws:messages() do
+          ml.sleep(0)
+          assert(ws:send(message))
+        end
+        assert.same({ TEXT, "one" }, { peer:frame() })
+        assert.same({ TEXT, "two" }, { peer:frame() })
+        assert.equal(code, (peer:closed()))
+        assert.equal(code, select(2, ws:receive()).code)
+      end)
+    end
+  end)
+
+  it("do not hold up the end for longer than close_timeout", function()
+    clock.virtual()
+    pair({ close_timeout = 5 }, function(ws, peer)
+      local began = ml.now()
+      peer:raw(peers.frame(TEXT, "one") .. peers.frame(CLOSE, peers.code(3000)))
+      assert.equal(3000, (peer:closed()))
+      assert.is_true(ml.now() - began > 4.9)
+      assert.equal("one", (ws:receive()))
+      assert.equal(3000, select(2, ws:receive()).code)
+    end)
+  end)
+
+  it("do not outlast a close of our own", function()
+    pair({}, function(ws, peer)
+      peer:raw(peers.frame(TEXT, "one") .. peers.frame(CLOSE, peers.code(3000)))
+      repeat ml.sleep(0) until #ml.tasks() > 0
+      ws:close(3333)
+      assert.is_true(peer:closed() >= 3000)
+    end)
+  end)
+end)
