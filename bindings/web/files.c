@@ -2,19 +2,26 @@
    scripts/moonloop/web/files.lua makes responses from them. */
 #include "bindings/class.h"
 #include "bindings/web/open.h"
+#include "bindings/web/web.h"
 #include "core/thread_job.h"
+#include "core/wait.h"
+#include "http/server/http_server.h"
+#include "http/server/http_stream.h"
 #include "http/server/served_file.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define WEB_FILE "moonloop.web.file"
 
-/* Most bytes of one read. */
-enum { MAX_READ = 16 * 1024 * 1024 };
+enum {
+  MAX_READ = 16 * 1024 * 1024, /* bytes of one read */
+  AT_ONCE = 256 * 1024,        /* bytes that may be copied on the loop */
+};
 
 /* An open descriptor, shared by its userdata and each read under way. */
 typedef struct OpenFile {
@@ -234,6 +241,19 @@ static const WaitType read_wait = {
 
 static FileBox *check_box(lua_State *L) { return luaL_checkudata(L, 1, WEB_FILE); }
 
+/* Reads on the loop what the system has in memory: a thread there and back costs more than the
+   copy. False, with nothing pushed, if it has not all of it; the thread reads it then. */
+static bool read_at_once(lua_State *L, int fd, lua_Integer offset, size_t size) {
+  luaL_Buffer b;
+  struct iovec to = {luaL_buffinitsize(L, &b, size), size};
+  ssize_t n = size ? preadv2(fd, &to, 1, (off_t)offset, RWF_NOWAIT) : 0;
+  if (n == (ssize_t)size) {
+    luaL_pushresultsize(&b, size);
+    return true;
+  }
+  return false;
+}
+
 /* file:read(offset, size) -> bytes | nil, err: fewer than `size` only at the file's end. */
 static int l_read(lua_State *L) {
   OpenFile *file = check_box(L)->file;
@@ -242,11 +262,41 @@ static int l_read(lua_State *L) {
   luaL_argcheck(L, offset >= 0, 2, "the offset must not be negative");
   if (!file) return luaL_error(L, "the file is closed");
   Task *t = ml_wait_enter(L, "file:read");
+  if (size <= AT_ONCE && read_at_once(L, file->fd, offset, size))
+    return wait_spared(L, 1, wait_cost(size));
+  lua_settop(L, 3); /* without what it has left */
   FileJob *job = file_job_new(L, read_run, 0, 0, 0, size);
   job->file = file;
   file->refs++;
   job->offset = (uint64_t)offset;
   return thread_job_suspend(L, t, &read_wait, &job->job);
+}
+
+/* Writes pieces to the stream of `out` as long as the system has them in memory, and the client
+   takes them. Returns their end. */
+static lua_Integer copy_pieces(lua_State *L, int fd, int out, lua_Integer at, lua_Integer last) {
+  for (HttpStream *s; at <= last && (s = web_out_ready(L, out));) {
+    size_t n = last - at < HTTP_READ_BUFFER ? (size_t)(last - at) + 1 : HTTP_READ_BUFFER;
+    char *piece = s->connection->server->read_buffer; /* nothing is being read meanwhile */
+    if (n > s->left || preadv2(fd, &(struct iovec){piece, n}, 1, at, RWF_NOWAIT) != (ssize_t)n)
+      break;
+    if (!http_stream_write(s, piece, n)) luaL_error(L, "not enough memory for the response");
+    at += (lua_Integer)n;
+  }
+  return at;
+}
+
+/* file:copy(out, at, last) -> at. Writes what is in the system's memory of the bytes from `at` to
+   `last` to `out`, the stream of a response or what stands for it, without waiting. Returns where
+   file:read and out:write have to go on, `last` + 1 if there is nothing left. */
+static int l_copy(lua_State *L) {
+  const OpenFile *file = check_box(L)->file;
+  lua_Integer at = luaL_checkinteger(L, 3), last = luaL_checkinteger(L, 4);
+  luaL_argcheck(L, at >= 0, 3, "the offset must not be negative");
+  if (!file) return luaL_error(L, "the file is closed");
+  lua_Integer end = copy_pieces(L, file->fd, 2, at, last);
+  lua_pushinteger(L, end);
+  return wait_spared(L, 1, wait_cost((size_t)(end - at)));
 }
 
 /* file:close(); also __gc and __close. */
@@ -303,7 +353,8 @@ static int l_is_directory(lua_State *L) {
 }
 
 int luaopen_moonloop_web_files_core(lua_State *L) {
-  static const luaL_Reg methods[] = {{"read", l_read}, {"close", l_close}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"read", l_read}, {"copy", l_copy}, {"close", l_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"open", l_open},
                                        {"open_beneath", l_open_beneath},
                                        {"list", l_list},

@@ -197,6 +197,10 @@ void web_out_open(lua_State *L);
 /* Pushes a new one for a body of the given length (see http_response.h). */
 WebOut *web_out_new(lua_State *L, uint64_t length);
 
+/* For files.c: the stream of the value at `index` if that is such an object and takes more at once;
+   or NULL. */
+HttpStream *web_out_ready(lua_State *L, int index);
+
 /* Called when the head of the current response has been written at `head_at` of c->out: runs the
    function at `function` with `out`, which is on the top of L, and ends the stream. Must be the
    last act of a C function, like web_respond. */

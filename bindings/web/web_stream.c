@@ -188,6 +188,12 @@ static int function_returned(lua_State *L, int status, lua_KContext ctx) {
   return end_response(L, lua_touserdata(L, 1), (HttpConnection *)ctx) ? 0 : lua_error(L);
 }
 
+HttpStream *web_out_ready(lua_State *L, int index) {
+  const WebOut *out = luaL_testudata(L, index, WEB_OUT);
+  if (!out || out->taken || out->torn || !out->stream->connection) return NULL;
+  return http_stream_is_full(out->stream) ? NULL : out->stream;
+}
+
 WebOut *web_out_new(lua_State *L, uint64_t length) {
   WebOut *out = lua_newuserdatauv(L, sizeof *out, 0);
   *out = (WebOut){0};

@@ -64,14 +64,15 @@ local function streamer(file, pieces)
       if type(piece) == "string" then
         out:write(piece)
       else
-        local at, last = piece[1], piece[2]
+        local last = piece[2]
+        local at = file:copy(out, piece[1], last)
         while at <= last do
           local bytes, err = file:read(at, math.min(PIECE, last - at + 1))
           if not bytes then error(err, 0) end
           -- The length has been sent already, so the error cuts the response short.
           if bytes == "" then error("the file became shorter while it was being sent") end
           out:write(bytes)
-          at = at + #bytes
+          at = file:copy(out, at + #bytes, last)
         end
       end
     end
