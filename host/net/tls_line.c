@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#define BUDGET_NS 2000000u /* of a pass; the last turn may exceed it */
+#define BUDGET_NS 1000000u /* of a pass; the last turn may exceed it */
 
 static void on_idle(uv_idle_t *idle);
 
