@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/task.h"
 #include "http/server/access_log.h"
+#include "http/server/http_lent.h"
 #include "json/json.h"
 #include <lauxlib.h>
 
@@ -18,6 +19,7 @@ typedef struct Reply {
   HttpHead head; /* its default Content-Type line, or none; its lines come last */
   const char *body;
   size_t body_len;
+  int body_at;     /* the stack index of the string that is the body, or 0 */
   uint64_t length; /* the length of a streamed body */
   int stream;      /* the stack index of the function that streams the body, or 0 */
   int upgrade;     /* the same of a response 101 (web_websocket.c), or 0 */
@@ -130,6 +132,7 @@ static void set_text_type(Reply *reply) {
 
 static void set_text(Reply *reply, int index) {
   reply->body = lua_tolstring(reply->L, index, &reply->body_len);
+  reply->body_at = lua_absindex(reply->L, index);
   set_text_type(reply);
 }
 
@@ -182,6 +185,37 @@ static void check_status(Reply *reply, int index) {
   reply->status = (int)status;
 }
 
+/* A loan of the body, for as long as it is sent. */
+static HttpLent *lend_body(Reply *reply) {
+  lua_State *L = reply->L;
+  int ref = LUA_NOREF;
+  if (reply->body_at) {
+    lua_pushvalue(L, reply->body_at);
+    ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  HttpLent *lent = http_lent_new(reply->c->server->rt, reply->body, reply->body_len);
+  if (!lent) luaL_unref(L, LUA_REGISTRYINDEX, ref);
+  check_memory(L, lent != NULL);
+  lent->ref = ref;
+  if (!reply->body_at) {
+    lent->own = reply->web->body;
+    reply->web->body = (Buffer){0};
+  }
+  return lent;
+}
+
+/* Writes the head, and lends the body. */
+static bool write_lent(Reply *reply, HttpFraming *framing) {
+  HttpLent *lent = lend_body(reply);
+  if (!http_response_streamed(&reply->c->out, &reply->head, framing, reply->body_len)) {
+    http_lent_drop(lent);
+    return false;
+  }
+  reply->c->lent = lent;
+  framing->sent = reply->body_len;
+  return true;
+}
+
 /* Writes the response, or the head of a streamed one; `runs` says whether its function will run. */
 static inline void write_head_and_body(Reply *reply, bool runs) {
   HttpConnection *c = reply->c;
@@ -190,9 +224,13 @@ static inline void write_head_and_body(Reply *reply, bool runs) {
   reply->head.date = reply->has_date ? NULL : &c->server->date;
   reply->head.lines = lines->data;
   reply->head.lines_len = lines->len;
-  bool ok = reply->stream
-                ? http_response_streamed(out, &reply->head, &framing, reply->length)
-                : http_response_whole(out, &reply->head, &framing, reply->body, reply->body_len);
+  bool ok;
+  if (reply->stream)
+    ok = http_response_streamed(out, &reply->head, &framing, reply->length);
+  else if (reply->body_len < HTTP_LENT_MIN || !http_response_sends_body(&framing))
+    ok = http_response_whole(out, &reply->head, &framing, reply->body, reply->body_len);
+  else
+    ok = write_lent(reply, &framing);
   if (reply->web->body.cap > HTTP_READ_BUFFER) buffer_free(&reply->web->body);
   check_memory(reply->L, ok);
   if (c->access) c->access->bytes = framing.sent;

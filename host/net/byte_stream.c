@@ -172,7 +172,10 @@ ssize_t byte_stream_send_parts(ByteStream *s, const struct iovec *parts, size_t 
 
 static void free_write(ByteStreamWrite *w) {
   w->stream->write = NULL;
-  buffer_free(&w->data);
+  if (w->loan)
+    w->loan->give_back(w->loan);
+  else
+    buffer_free(&w->data);
   free(w);
 }
 
@@ -190,14 +193,16 @@ static void on_written(uv_write_t *request, int status) {
   if (!is_closing(s)) s->user->written(s, status);
 }
 
-int byte_stream_write(ByteStream *s, Buffer *data, size_t from) {
+static ByteStreamWrite *new_write(ByteStream *s, size_t from) {
   ByteStreamWrite *w = calloc(1, sizeof *w);
-  if (!w) return UV_ENOMEM;
+  if (!w) return NULL;
   w->stream = s;
-  w->data = *data;
   w->at = from;
-  *data = (Buffer){0};
   s->write = w;
+  return w;
+}
+
+static int begin_write(ByteStream *s, ByteStreamWrite *w) {
   if (s->memory) { /* on_memory goes on as soon as there is room */
     memory_end_ask(s->memory);
     return 0;
@@ -206,10 +211,30 @@ int byte_stream_write(ByteStream *s, Buffer *data, size_t from) {
     if (s->tls) tls_stream_write(s->tls);
     return 0;
   }
-  uv_buf_t rest = uv_buf_init(w->data.data + from, (unsigned)(w->data.len - from));
+  uv_buf_t rest = uv_buf_init(w->data.data + w->at, (unsigned)(w->data.len - w->at));
   int rc = uv_write(&w->request, (uv_stream_t *)&s->tcp, &rest, 1, on_written);
   if (rc) free_write(w);
   return rc;
+}
+
+int byte_stream_write(ByteStream *s, Buffer *data, size_t from) {
+  ByteStreamWrite *w = new_write(s, from);
+  if (!w) return UV_ENOMEM;
+  w->data = *data;
+  *data = (Buffer){0};
+  return begin_write(s, w);
+}
+
+int byte_stream_write_lent(ByteStream *s, const char *bytes, size_t n, size_t from,
+                           ByteStreamLoan *loan) {
+  ByteStreamWrite *w = new_write(s, from);
+  if (!w) {
+    loan->give_back(loan);
+    return UV_ENOMEM;
+  }
+  w->data = (Buffer){(char *)(uintptr_t)bytes, n, n}; /* only read from */
+  w->loan = loan;
+  return begin_write(s, w);
 }
 
 size_t byte_stream_unsent(const ByteStream *s) {

@@ -101,6 +101,15 @@ ssize_t byte_stream_send_parts(ByteStream *s, const struct iovec *parts, size_t 
 int byte_stream_write(ByteStream *s, Buffer *data, size_t from);
 static inline bool byte_stream_is_writing(const ByteStream *s) { return s->write; }
 
+/* Bytes of somebody else, who is told when they are not needed any more. */
+typedef struct ByteStreamLoan {
+  void (*give_back)(struct ByteStreamLoan *loan); /* may free it; called from the loop */
+} ByteStreamLoan;
+
+/* The same for the bytes from `from` to `n` of a loan, which has ended if this fails. */
+int byte_stream_write_lent(ByteStream *s, const char *bytes, size_t n, size_t from,
+                           ByteStreamLoan *loan);
+
 /* Bytes of byte_stream_write that the system, the pipe in memory or TLS has not taken. */
 size_t byte_stream_queued_above(const ByteStream *s);
 static inline size_t byte_stream_queued(const ByteStream *s) {
@@ -132,7 +141,8 @@ typedef struct ByteStreamWrite {
   uv_write_t request;
   ByteStream *stream;
   Buffer data;
-  size_t at; /* for a pipe in memory or TLS: what it has taken */
+  ByteStreamLoan *loan; /* what `data` belongs to, or NULL */
+  size_t at;            /* for a pipe in memory or TLS: what it has taken */
 } ByteStreamWrite;
 
 /* Begins to read from the socket. */

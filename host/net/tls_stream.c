@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 enum {
-  PIECE = 64 * 1024,    /* plaintext encrypted before it is sent */
+  PIECE = 128 * 1024,   /* plaintext encrypted before it is sent */
+  AT_ONCE = 512 * 1024, /* of a write in a pass: others are served meanwhile */
   KEPT_MAX = 32 * 1024, /* ciphertext read ahead while a handshake waits in the line */
 };
 
@@ -76,61 +77,79 @@ static int flush(TlsStream *t) {
   return begins ? fly(t) : 0;
 }
 
-/* Encrypts and sends bytes of one piece. */
-static int send_piece(TlsStream *t, const char *bytes, size_t n) {
-  t->session.out = &t->line->out;
-  int rc = tls_session_write(&t->session, bytes, n);
-  int sent = flush(t);
-  return rc ? rc : sent;
+/* Where in the parts of a write we are. */
+typedef struct Cursor {
+  const struct iovec *part, *end;
+  size_t at; /* in *part */
+} Cursor;
+
+/* Goes on by `n` bytes. Returns how many of them are beyond the end. */
+static size_t skip(Cursor *c, size_t n) {
+  for (; c->part < c->end && n >= c->part->iov_len - c->at; c->part++, c->at = 0)
+    n -= c->part->iov_len - c->at;
+  if (c->part == c->end) return n;
+  c->at += n;
+  return 0;
 }
 
-/* Encrypts as long as the socket takes it. Returns how much of the bytes the socket has; more may
-   be encrypted, which `ahead` says then. */
-static ssize_t send_bytes(TlsStream *t, const char *bytes, size_t n) {
-  size_t done = t->ahead < n ? t->ahead : n;
-  t->ahead -= done;
-  while (done < n) {
-    size_t piece = n - done < PIECE ? n - done : PIECE;
-    int rc = send_piece(t, bytes + done, piece);
-    if (rc) return rc;
-    if (t->flight.len) {
-      t->ahead = piece;
-      return (ssize_t)done;
-    }
-    done += piece;
+/* Takes up to `most` bytes, which are whole records unless they are the last. Small parts share a
+   record, in `text`; long ones are not copied. */
+static size_t take(Cursor *c, size_t most, char *text, const char **bytes) {
+  size_t left = c->part->iov_len - c->at, n = left < most ? left : most;
+  bool is_last = c->part + 1 == c->end;
+  if (is_last || left >= TLS_LINE_TEXT) {
+    *bytes = (const char *)c->part->iov_base + c->at;
+    if (!is_last) n -= n % TLS_LINE_TEXT;
+    skip(c, n);
+    return n;
   }
-  return (ssize_t)n;
+  *bytes = text;
+  size_t filled = 0;
+  while (c->part < c->end && filled < TLS_LINE_TEXT) {
+    size_t room = TLS_LINE_TEXT - filled;
+    left = c->part->iov_len - c->at;
+    n = left < room ? left : room;
+    if (n) memcpy(text + filled, (const char *)c->part->iov_base + c->at, n);
+    filled += n;
+    skip(c, n);
+  }
+  return filled;
 }
 
+/* Encrypts up to PIECE bytes and sends them. Returns their number or an error. */
+static ssize_t send_piece(TlsStream *t, Cursor *c) {
+  size_t n = 0;
+  int rc = 0;
+  t->session.out = &t->line->out;
+  while (!rc && n < PIECE && c->part < c->end) {
+    const char *bytes;
+    size_t part = take(c, PIECE - n, t->line->text, &bytes);
+    rc = tls_session_write(&t->session, bytes, part);
+    n += part;
+  }
+  int sent = flush(t);
+  if (!rc) rc = sent;
+  return rc ? rc : (ssize_t)n;
+}
+
+/* Encrypts as long as the socket takes it, up to a limit. Returns how much of the bytes the socket
+   has; more may be encrypted, which `ahead` says then. */
 ssize_t tls_stream_send(TlsStream *t, const struct iovec *parts, size_t n) {
   if (t->session.failed) return UV_EPIPE;
   if (!t->session.ready || t->flight.len) return 0;
-  size_t total = 0, at = 0;
-  const struct iovec *only = NULL;
-  for (size_t i = 0; i < n; i++) {
-    if (!parts[i].iov_len) continue;
-    only = total ? NULL : &parts[i];
-    total += parts[i].iov_len;
-  }
-  if (only) return send_bytes(t, only->iov_base, only->iov_len);
-  /* Small parts share a record. */
-  size_t done = 0;
-  for (size_t i = 0; i < n;) {
-    size_t filled = 0;
-    while (i < n && filled < TLS_LINE_TEXT) {
-      size_t left = parts[i].iov_len - at, room = TLS_LINE_TEXT - filled;
-      size_t part = left < room ? left : room;
-      if (part) memcpy(t->line->text + filled, (const char *)parts[i].iov_base + at, part);
-      filled += part;
-      at += part;
-      if (at < parts[i].iov_len) continue;
-      i++;
-      at = 0;
+  while (n && !parts[n - 1].iov_len) n--;
+  Cursor c = {parts, parts + n, 0};
+  size_t done = t->ahead;
+  t->ahead = skip(&c, done);
+  done -= t->ahead;
+  while (c.part < c.end && done < AT_ONCE) {
+    ssize_t piece = send_piece(t, &c);
+    if (piece < 0) return piece;
+    if (t->flight.len) {
+      t->ahead = (size_t)piece;
+      break;
     }
-    ssize_t sent = filled ? send_bytes(t, t->line->text, filled) : 0;
-    if (sent < 0) return sent;
-    done += (size_t)sent;
-    if ((size_t)sent < filled) break;
+    done += (size_t)piece;
   }
   return (ssize_t)done;
 }
@@ -139,18 +158,14 @@ ssize_t tls_stream_send(TlsStream *t, const struct iovec *parts, size_t n) {
 static void pump(TlsStream *t) {
   ByteStreamWrite *w = t->bytes->write;
   if (!w || t->flight.len || !t->session.ready) return;
-  if (t->session.failed) {
-    byte_stream_write_over(t->bytes, UV_EPIPE);
-    return;
-  }
-  /* What `ahead` counts as well is on its way: the socket has it when `flight` is empty. */
-  size_t ahead = t->ahead < w->data.len - w->at ? t->ahead : w->data.len - w->at;
-  t->ahead = 0;
-  w->at += ahead;
-  ssize_t sent = send_bytes(t, w->data.data + w->at, w->data.len - w->at);
+  /* What `ahead` counts is on its way: the socket has it, since `flight` is empty. */
+  struct iovec rest = {w->data.data + w->at, w->data.len - w->at};
+  ssize_t sent = tls_stream_send(t, &rest, 1);
   if (sent > 0) w->at += (size_t)sent;
   if (sent < 0 || (w->at == w->data.len && !t->flight.len))
     byte_stream_write_over(t->bytes, sent < 0 ? (int)sent : 0);
+  else if (!t->flight.len)
+    tls_line_join(t->line, &t->turn, false);
 }
 
 /* A write has begun: it goes on when the socket takes more. */

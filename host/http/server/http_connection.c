@@ -275,7 +275,7 @@ static void on_came(ByteStream *s, const char *bytes, size_t n) {
     return;
   }
   if (c->after != AFTER_NEXT) return;
-  if (!c->task && byte_stream_is_writing(s)) c->phase = PHASE_POSTPONED;
+  if (!c->task && (byte_stream_is_writing(s) || c->lent)) c->phase = PHASE_POSTPONED;
   if (!c->task && c->phase != PHASE_POSTPONED)
     advance(c, http_request_feed(&c->request, bytes, n));
   else if (!http_request_keep(&c->request, bytes, n))
@@ -381,7 +381,8 @@ void http_connection_responded(HttpConnection *c) {
   }
   end_request(c);
   /* The rest of a long pipeline, or of one whose client does not read, waits for a later pass. */
-  if (byte_stream_is_writing(&c->bytes) || c->in_a_row >= MAX_IN_A_ROW || c->out.len > MAX_OUT)
+  if (byte_stream_is_writing(&c->bytes) || c->in_a_row >= MAX_IN_A_ROW || c->out.len > MAX_OUT ||
+      c->lent)
     c->phase = PHASE_POSTPONED;
   else
     go_on(c);
@@ -390,6 +391,10 @@ void http_connection_responded(HttpConnection *c) {
 /* --- the end of a pass --- */
 
 static void write_out(HttpConnection *c) {
+  if (c->lent) {
+    http_write_lent(c);
+    return;
+  }
   bool behind = false;
   if (c->stream) {
     c->stream->sent = true;
@@ -447,6 +452,7 @@ static void check(const HttpConnection *c) {
   assert(!c->stream || c->phase == PHASE_ANSWERED);
   assert(!c->upgrade || c->phase == PHASE_ANSWERED || c->phase >= PHASE_UPGRADED);
   assert(c->phase != PHASE_UPGRADED || c->upgrade);
+  assert(!c->lent || (c->out.len && !c->stream));
   assert(!waits || c->after == AFTER_NEXT);
   assert((c->phase != PHASE_LAST && c->phase != PHASE_LINGERING) || c->after != AFTER_NEXT);
 }

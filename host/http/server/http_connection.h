@@ -66,6 +66,7 @@ typedef struct HttpBody HttpBody;
 typedef struct HttpStream HttpStream;
 typedef struct HttpTail HttpTail;
 typedef struct HttpUpgrade HttpUpgrade;
+typedef struct HttpLent HttpLent;
 
 /* What a socket is for. */
 typedef enum HttpEntry {
@@ -115,6 +116,7 @@ typedef struct HttpConnection {
   HttpTail *tails;           /* what follows responses that are not over (http_tail.h), or NULL */
   HttpUpgrade *upgrade;      /* the response is a 101 (http_upgrade.h), or was; or NULL */
   Buffer out;                /* to be written at the end of the pass */
+  HttpLent *lent;            /* and then this, the body of the last response in it; or NULL */
   HttpPace body_pace, write_pace;
   uint64_t body_due;  /* loop milliseconds by which the whole body has to be there; 0: none began */
   uint64_t paused_at; /* since then we do not read */

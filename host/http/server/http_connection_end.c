@@ -4,6 +4,7 @@
 #include "http/server/http_body.h"
 #include "http/server/http_buffered.h"
 #include "http/server/http_handler.h"
+#include "http/server/http_lent.h"
 #include "http/server/http_server.h"
 #include "http/server/http_stream.h"
 #include "http/server/http_tail.h"
@@ -59,6 +60,7 @@ void http_connection_release(HttpConnection *c) {
   access_log_forget(c);
   http_connection_uncount(c);
   free(c->forwarded);
+  if (c->lent) http_lent_drop(c->lent);
   http_server_give_out(c->server, &c->out);
   http_server_forget(c->server, c); /* it may have been the last one of a stopping server */
   free(c);

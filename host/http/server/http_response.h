@@ -43,6 +43,11 @@ static inline bool http_has_body(int status) {
   return status >= 200 && status != 204 && status != 304;
 }
 
+/* Is a body that there is sent? That of a 205 is empty: RFC 9110 section 15.3.6. */
+static inline bool http_response_sends_body(const HttpFraming *framing) {
+  return http_has_body(framing->status) && framing->status != 205 && !framing->head;
+}
+
 /* One header; name and value have been checked. */
 bool http_response_header(Buffer *out, const char *name, size_t name_len, const char *value,
                           size_t value_len);

@@ -9,6 +9,9 @@
    under way. */
 void http_write_rest(HttpConnection *c, size_t sent);
 
+/* Sends c->out and c->lent, which are both there; the rest when the socket takes more. */
+void http_write_lent(HttpConnection *c);
+
 /* c->write_deadline has passed: true if the client has not taken enough and was disconnected. */
 bool http_write_expire(HttpConnection *c);
 
