@@ -2,6 +2,7 @@
 import http.client
 import json
 import pathlib
+import ssl
 
 from .check_data import JUDGES
 from .processes import Failed
@@ -40,9 +41,13 @@ REFUSED = {
 }
 
 
-def _ask(port, path, body, content_type):
+def _ask(port, path, body, content_type, tls):
     """The response, and its body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    if tls:  # the certificate is ours
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20,
+                                                 context=ssl._create_unverified_context())
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
         headers = {"Content-Type": content_type} if body else {}
         connection.request("POST" if body else "GET", path, body, headers)
@@ -54,13 +59,13 @@ def _ask(port, path, body, content_type):
         connection.close()
 
 
-def check(port, path, stores):
+def check(port, path, stores, tls=False):
     """Failed, with what came instead, when the answer to `path` does not mean what it must.
 
-    `stores` are the Stores that some of the answers come from.
+    `stores` are the Stores that some of the answers come from; `tls` asks over TLS.
     """
     body, content_type, expected = EXPECTED.get(path, (None, None, None))
-    response, got = _ask(port, path, body, content_type)
+    response, got = _ask(port, path, body, content_type, tls)
     if response.status != 200:
         raise Failed(f"{path} answers with status {response.status}")
     if path in JUDGES:
@@ -78,6 +83,6 @@ def check(port, path, stores):
     if got != expected:
         raise Failed(f"{path} answers {str(got)[:100]!r} instead of {str(expected)[:100]!r}")
     for right, wrong in REFUSED.get(path, ()):
-        response, _ = _ask(port, path, body.replace(right, wrong), content_type)
+        response, _ = _ask(port, path, body.replace(right, wrong), content_type, tls)
         if response.status not in (400, 422):
             raise Failed(f"{path} answers {wrong or 'a body without ' + repr(right)!r} with status {response.status}")

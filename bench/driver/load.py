@@ -18,21 +18,29 @@ def _seconds(text):
 
 
 def start_wrk(processes, cpu, port, workload, seconds, path=None, connections=None):
-    """Starts wrk on a CPU. It gives up waiting for an answer after 20 s."""
+    """Starts wrk on a CPU, or the program that makes new TLS connections. wrk gives up waiting for an answer
+    after 20 s."""
+    if workload.handshakes:
+        command = [workload.handshakes.program, port, workload.handshakes.kind, seconds]
+        return processes.start(f"tls-{port}", command, [cpu], output=subprocess.PIPE)
     command = ["wrk", "-t1", f"-c{connections or workload.connections}", f"-d{seconds}s", "--latency",
                "--timeout", "20s"]
     if workload.script and not path:
         command += ["-s", workload.script]
-    command.append(f"http://127.0.0.1:{port}{path or workload.path}")
+    command.append(f"http{'s' if workload.tls else ''}://127.0.0.1:{port}{path or workload.path}")
     return processes.start(f"wrk-{port}", command, [cpu], output=subprocess.PIPE)
 
 
 def read_wrk(processes, wrk, seconds):
-    """What a run of wrk found: requests, their rate a second, p50 and p99 in seconds.
+    """What a run of wrk found: requests, their rate a second, p50 and p99 in seconds. The first two of them, if
+    it made new TLS connections.
 
     Failed when an answer was not 2xx, a socket failed, or there was no answer at all.
     """
     text = processes.finish(wrk, seconds + PATIENCE)
+    connections = re.fullmatch(r"(\d+) ([\d.]+)\n", text)
+    if connections:
+        return {"requests": int(connections[1]), "rps": float(connections[2])}
     problem = re.search(r"(?m)^\s*(Non-2xx.*|Socket errors:.*)$", text)
     if problem:
         raise Failed(problem[1])

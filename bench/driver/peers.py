@@ -38,10 +38,11 @@ def package(name):
 
 
 class Place:
-    """Where a server is to be: its port, the number of its cores, the URL of the upstream, Redis's socket."""
+    """Where a server is to be: its port, the number of its cores, the URL of the upstream, Redis's socket, and
+    (certificate, key) if it speaks TLS."""
 
-    def __init__(self, port, cores, upstream, redis=None):
-        self.port, self.cores, self.upstream, self.redis = port, cores, upstream, redis
+    def __init__(self, port, cores, upstream, redis=None, tls=None):
+        self.port, self.cores, self.upstream, self.redis, self.tls = port, cores, upstream, redis, tls
 
 
 class Peer:
@@ -95,7 +96,8 @@ class Site:
             stores={store: lambda place: (self._serve("data.lua", place), {}) for store in ("postgres", "redis")})
 
     def _serve(self, app, place):
-        return [self.moonloop, "serve", BENCH / app, "--port", place.port]
+        tls = ["--tls-cert", place.tls[0], "--tls-key", place.tls[1]] if place.tls else []
+        return [self.moonloop, "serve", BENCH / app, "--port", place.port, *tls]
 
     def _nginx(self):
         missing = None
@@ -112,7 +114,8 @@ class Site:
         text = template.read_text()
         upstream = place.upstream.replace("http://", "")
         user = "user root;\n" if os.geteuid() == 0 else ""
-        for name, value in (("FOLDER", folder), ("UPSTREAM", upstream), ("PORT", place.port), ("SOCKET", place.redis)):
+        listen = f"ssl;\n    ssl_protocols TLSv1.2 TLSv1.3;\n    ssl_certificate {place.tls[0]};\n    ssl_certificate_key {place.tls[1]}" if place.tls else ""
+        for name, value in (("SECURE", listen), ("FOLDER", folder), ("UPSTREAM", upstream), ("PORT", place.port), ("SOCKET", place.redis)):
             text = text.replace(name, str(value))
         (folder / "nginx.conf").write_text(user + text)
         return [NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
@@ -195,6 +198,21 @@ class Site:
                     lambda place: ([built["server"]], {"GOMAXPROCS": str(place.cores)}),
                     {**{name: [built[name]] for name in ("tasks", "executor", "process")},
                      **self._echo(built["echo"])})
+
+    def certificate(self):
+        """The paths of a certificate for localhost and its key, an ECDSA one; None if there is no openssl."""
+        pair = self.scratch / "tls.crt", self.scratch / "tls.key"
+        made = all(path.exists() for path in pair) or succeeds(
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650",
+            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", pair[0], "-keyout",
+            pair[1])
+        return pair if made else None
+
+    def tls_load(self):
+        """The program that makes new TLS connections; None if it cannot be built."""
+        load = self.scratch / "tls_load"
+        built = load.exists() or succeeds("cc", "-O2", "-o", load, BENCH / "tls_load.c", "-lssl", "-lcrypto")
+        return load if built else None
 
     def build_go(self, source, target, **env):
         """Builds a Go program; False when that fails."""

@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -60,14 +61,16 @@ class Processes:
         self._running.append(process)
         return process
 
-    def wait_for(self, process, port):
+    def wait_for(self, process, port, tls=False):
         """Waits until the server answers GET /plaintext; Failed when it ends before, or takes too long."""
         stop = time.monotonic() + START_SECONDS
+        url = f"http{'s' if tls else ''}://127.0.0.1:{port}/plaintext"
+        context = ssl._create_unverified_context() if tls else None  # the certificate is ours
         while time.monotonic() < stop:
             if process.poll() is not None:
                 raise Failed(f"ended at its start with status {process.returncode}: {self.last_words(process)}")
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/plaintext", timeout=2):
+                with urllib.request.urlopen(url, timeout=2, context=context):
                     return
             except urllib.error.HTTPError:
                 return  # an answer, too

@@ -20,14 +20,16 @@ class Workload:
     `warm` seconds come before the first round. With `hog`, a path, one more connection asks for that
     all the time, and what counts is the p99 of the others. With `both`, the server has both cores. `quick`
     is (rounds, seconds, warm) of the quick mode, or None when it leaves this out. `only` names the servers,
-    or is None for all. `store` is "postgres" or "redis" where the answers come from there.
+    or is None for all. With `tls`, the servers speak it; `handshakes`, "full" or "resumed", makes new connections
+    one after the other, each with one request. `store` is "postgres" or "redis" where the answers come from there.
     """
 
     def __init__(self, key, title, path, connections, rounds, seconds, warm=0, script=None, hog=None, both=False,
-                 quick=None, only=None, store=None):
+                 quick=None, only=None, store=None, tls=False, handshakes=None):
         self.key, self.title, self.path, self.connections = key, title, path, connections
         self.rounds, self.seconds, self.warm, self.quick = rounds, seconds, warm, quick
         self.script, self.hog, self.both, self.only, self.store = script and WRK / script, hog, both, only, store
+        self.tls, self.handshakes = tls, handshakes and Handshakes(handshakes)
         self.headline = metrics.P99 if both else metrics.CPU
 
     def settings(self, quick):
@@ -51,6 +53,8 @@ class Workload:
         """[Result]: the servers are all up meanwhile and take turns."""
         count, seconds, warm = self.settings(bench.quick)
         stage = bench.stage
+        if self.handshakes:
+            self.handshakes.program = stage.tls_load()
         if self.store:
             stage.stores.start(self.store)
         servers, notes = stage.start_servers(self.servers(bench.peers), self)
@@ -64,7 +68,16 @@ class Workload:
             stage.stop_servers(servers)
         found.update({name: Series(note) for name, note in notes.items()})
         columns = [None, *metrics.COLUMNS[1:]] if self.both else metrics.COLUMNS
+        if self.handshakes:
+            columns = [metrics.CPU, metrics.RATE, None, None, metrics.MEMORY]
         return [Result(self.title, self.headline, columns, found)]
+
+
+class Handshakes:
+    """New TLS connections as a load: their `kind`, and the `program` that makes them."""
+
+    def __init__(self, kind):
+        self.kind, self.program = kind, None
 
 
 class Server:
@@ -93,10 +106,24 @@ class Stage:
             self._upstream = f"http://127.0.0.1:{port}"
         return self._upstream
 
+    def tls_load(self):
+        """The program that makes new TLS connections. Failed when it cannot be built."""
+        program = self._site.tls_load()
+        if not program:
+            raise Failed("bench/tls_load.c cannot be built: apt-get install libssl-dev")
+        return program
+
+    def _certificate(self):
+        pair = self._site.certificate()
+        if not pair:
+            raise Failed("there is no certificate: apt-get install openssl")
+        return pair
+
     def start_servers(self, peers, workload):
         """Starts them all, and asks each for the workload's answer: ({name: Server}, {name: note})."""
         cpus = {self._server_cpu, self._load_cpu} if workload.both else {self._server_cpu}
         upstream = self.upstream() if workload.path == "/fanout" else "http://127.0.0.1:9"
+        tls = self._certificate() if workload.tls else None
         servers, notes = {}, {}
         for peer in peers:
             port = free_port()
@@ -106,16 +133,18 @@ class Stage:
             if isinstance(serve, str):
                 notes[peer.name] = serve
                 continue
-            command, env = serve(Place(port, len(cpus), upstream, known.get("REDIS_SOCKET")))
+            command, env = serve(Place(port, len(cpus), upstream, known.get("REDIS_SOCKET"), tls))
+            if tls:
+                env = {**env, "TLS_CERT": str(tls[0]), "TLS_KEY": str(tls[1])}
             env = {**env, **known, "PORT": str(port), "UPSTREAM": upstream}
             process = self._processes.start(f"{workload.key}-{peer.name}", command, cpus, env)
             servers[peer.name] = Server(process, port)
         for name, server in list(servers.items()):
             try:
-                self._processes.wait_for(server.process, server.port)
+                self._processes.wait_for(server.process, server.port, workload.tls)
                 for path in (workload.path, workload.hog):
                     if path:
-                        check(server.port, path, self.stores)
+                        check(server.port, path, self.stores, workload.tls)
             except Failed as problem:
                 notes[name] = f"failed: {problem}"
                 self._processes.stop(servers.pop(name).process)
@@ -156,7 +185,7 @@ class Stage:
         time.sleep(seconds * 0.7)
         memory = machine.memory(pids)
         found = load.read_wrk(self._processes, wrk, seconds)
-        values = {"rps": found["rps"], "p50": found["p50"], "p99": found["p99"], "memory": memory}
+        values = {**{key: found[key] for key in ("rps", "p50", "p99") if key in found}, "memory": memory}
         if not workload.both:  # most of the CPU would be the hog's
             values[metrics.CPU.key] = (machine.cpu_seconds(pids) - before) / found["requests"]
         return values
@@ -169,6 +198,14 @@ def _stored(key, title, path, store, rounds=2, quick=None):
 
 FIB = "fib?n=30"
 WITH_OFFLOAD = ["moonloop", "Node", "Fastify", "Bun", "Deno", "FastAPI", "Go"]
+
+
+WITH_TLS = ["moonloop", "nginx+Lua", "Node", "Bun", "Go"]
+
+
+def _secure(key, title, path, connections, **more):
+    """A row over TLS."""
+    return Workload(key, title, path, connections, 3, 1, warm=1, only=WITH_TLS, tls=True, **more)
 
 
 def _beside(key, title, hog=None, only=None):
@@ -191,6 +228,10 @@ WORKLOADS = [
     Workload("sleep10000", "wait of 100 ms, 10,000 connections", "/sleep", 10000, 3, 3),
     Workload("upload", "upload of 10 MB", "/upload", 2, 3, 1, warm=1, script="upload.lua"),
     Workload("download", "10 MB streamed down", "/download", 2, 3, 1, warm=1),
+    _secure("tls", "plaintext over TLS, kept connections", "/plaintext", 64),
+    _secure("tls-full", "new TLS connections, full handshakes", "/plaintext", 1, handshakes="full", quick=(1, 1, 0)),
+    _secure("tls-resumed", "new TLS connections, resumed", "/plaintext", 1, handshakes="resumed"),
+    _secure("tls-download", "10 MB streamed down over TLS", "/download", 2),
     _beside("hog", "plaintext beside a hog: handler computes fib(30)", "/" + FIB),
     _beside("hog-offload", "plaintext beside a hog that is offloaded", "/offload/" + FIB, WITH_OFFLOAD),
     _beside("hog-slice", "plaintext beside a hog in slices of 2 ms", "/sliced/" + FIB, ["moonloop"]),

@@ -5,6 +5,8 @@ const piece = new Uint8Array(65536).fill(120);
 const ask = async i => (await fetch(`${process.env.UPSTREAM}/up?i=${i}`)).json();
 const n = req => +new URL(req.url).searchParams.get('n');
 
+const { TLS_CERT, TLS_KEY } = process.env;
+
 async function* pieces() {
   for (let i = 0; i < 160; i++) yield piece;
 }
@@ -13,6 +15,7 @@ Bun.serve({
   port: +process.env.PORT,
   hostname: '127.0.0.1',
   idleTimeout: 255,
+  tls: TLS_CERT && { cert: Bun.file(TLS_CERT), key: Bun.file(TLS_KEY) },
   routes: {
     '/plaintext': () => new Response('Hello, World!', { headers: { 'Content-Type': 'text/plain' } }),
     '/json': () => Response.json({ message: 'Hello, World!', n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] }),

@@ -1,6 +1,8 @@
 // Node.js with nothing but its http module.
 'use strict';
+const fs = require('node:fs');
 const http = require('node:http');
+const https = require('node:https');
 const { once } = require('node:events');
 const { ask } = require('./node_upstream.cjs');
 
@@ -53,7 +55,10 @@ async function main() {
     },
   };
 
-  const server = http.createServer({ keepAliveTimeout: 600000 }, (req, res) => {
+  const { TLS_CERT, TLS_KEY } = process.env;
+  const secure = TLS_CERT && { cert: fs.readFileSync(TLS_CERT), key: fs.readFileSync(TLS_KEY) };
+  const options = { keepAliveTimeout: 600000, ...secure };
+  const server = (secure ? https : http).createServer(options, (req, res) => {
     const mark = req.url.indexOf('?');
     const path = mark < 0 ? req.url : req.url.slice(0, mark);
     const query = mark < 0 ? null : new URLSearchParams(req.url.slice(mark + 1));

@@ -52,6 +52,15 @@ describe("bench/run", function()
     assert.matches(">plaintext</text>", folders.read(svg))
   end)
 
+  it("counts new TLS connections", function()
+    if not exists "openssl" or not exists "cc" then return pending "needs openssl and a compiler" end
+    local folder <close> = folders.new {}
+    local output, status = run(folder, "--quick --only tls-full --peers moonloop --disturbance 99")
+    assert.equal(0, status, output)
+    assert.matches("full handshakes%*%* | moonloop | [%d.]+ [µm]*s | [%d,.]+ |  |  | [%d.]+ MB |",
+      folders.read(folder.path .. "/results.md"))
+  end)
+
   it("refuses to print a figure whose round was disturbed, after trying again", function()
     local folder <close> = folders.new {}
     local output, status = run(folder, "--quick --only start --peers moonloop --disturbance=-1")

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
@@ -127,6 +128,11 @@ func main() {
 	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
 	if err != nil {
 		panic(err)
+	}
+	if os.Getenv("TLS_CERT") != "" {
+		// HTTP/1.1, as the others
+		server := &http.Server{TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+		panic(server.ServeTLS(listener, os.Getenv("TLS_CERT"), os.Getenv("TLS_KEY")))
 	}
 	panic(http.Serve(listener, nil))
 }
