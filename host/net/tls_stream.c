@@ -64,7 +64,8 @@ static int flush(TlsStream *t) {
   if (!n) return 0;
   if (!t->flight.len) {
     ssize_t taken = send(t->bytes->fd, out->data, n, MSG_NOSIGNAL);
-    if (taken < 0 && errno != EAGAIN && errno != EINTR) return -errno;
+    /* Reading may find an end after that, as if the peer had ended it. */
+    if (taken < 0 && errno != EAGAIN && errno != EINTR) return t->broken = -errno;
     sent = taken > 0 ? (size_t)taken : 0;
     if (sent == n) return 0;
   }
@@ -187,6 +188,12 @@ static void end(TlsStream *t, int status) {
   t->bytes->user->ended(t->bytes, status);
 }
 
+/* How the socket's end is to be told. */
+static int transport_end(TlsStream *t) {
+  if (t->transport != UV_EOF) return t->transport;
+  return t->broken && !t->session.ended ? t->broken : tls_session_transport_ended(&t->session);
+}
+
 /* After a call of the session: sends what it has put out, such as an alert. */
 static void answer(TlsStream *t, int status) {
   int rc = flush(t);
@@ -205,8 +212,7 @@ static void deliver(TlsStream *t) {
       return;
     }
     if (!tls_session_has_input(&t->session)) {
-      if (t->transport)
-        end(t, t->transport == UV_EOF ? tls_session_transport_ended(&t->session) : t->transport);
+      if (t->transport) end(t, transport_end(t));
       return;
     }
     uv_buf_t room = s->paused ? uv_buf_init(NULL, 0) : s->user->room(s);
@@ -245,7 +251,7 @@ static void go_on(TlsStream *t) {
       if (t->bytes->user->secured) t->bytes->user->secured(t->bytes);
       if (!is_closing(t)) pump(t);
     } else if (t->transport) {
-      end(t, t->transport == UV_EOF ? tls_session_transport_ended(&t->session) : t->transport);
+      end(t, transport_end(t));
       return;
     }
   }
