@@ -64,7 +64,8 @@ set(CPACK_DEBIAN_UNSPECIFIED_PACKAGE_NAME moonloop)
 set(CPACK_DEBIAN_UNSPECIFIED_PACKAGE_SECTION interpreters)
 set(CPACK_DEBIAN_UNSPECIFIED_PACKAGE_SHLIBDEPS ON)
 # Libraries that are loaded when a script first needs them.
-set(CPACK_DEBIAN_UNSPECIFIED_PACKAGE_RECOMMENDS "ca-certificates, libssl3")
+set(CPACK_DEBIAN_UNSPECIFIED_PACKAGE_RECOMMENDS
+    "ca-certificates, libssl3, libnghttp2-14, libpsl5, publicsuffix, libidn2-0")
 set(CPACK_DEBIAN_UNSPECIFIED_PACKAGE_SUGGESTS "libpq5, libsqlite3-0, libpcre2-8-0")
 set(CPACK_COMPONENT_UNSPECIFIED_DESCRIPTION "async API host for Lua 5.4
 Runs Lua scripts whose waiting suspends a task instead of blocking: a server
