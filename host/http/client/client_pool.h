@@ -181,4 +181,12 @@ void client_pool_closed(ClientOrigin *origin);
 /* Closes `c` and makes a new connection for its exchange. */
 void client_pool_replace(ClientConnection *c);
 
+/* --- between client_pool.c and client_pool_origin.c --- */
+
+/* The origin of the request, made if needed. NULL: the exchange has failed. */
+ClientOrigin *client_pool_origin(ClientPool *pool, ClientExchange *x);
+
+/* Frees the origin if nothing is left of it. */
+void client_pool_drop_origin(ClientOrigin *o);
+
 #endif
