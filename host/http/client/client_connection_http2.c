@@ -268,7 +268,7 @@ void client_connection_close_http2(ClientConnection *c) {
   free(h);
 }
 
-/* Takes all exchanges off the connection, or with `waiting` also those that wait for it alone: they
+/* Takes all exchanges off the connection, and those that wait for it alone out of the line: they
    are linked by `next`. */
 static ClientExchange *take_exchanges(ClientConnection *c) {
   ClientExchange *list = NULL;
