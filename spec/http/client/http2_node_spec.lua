@@ -7,7 +7,8 @@ local SERVER = [[
 const http2 = require('http2')
 const open = new Set()
 let sessions = 0
-const server = http2.createServer({ maxSessionMemory: 1000, settings: { maxConcurrentStreams: 40, initialWindowSize: 20000 } })
+const limits = { maxConcurrentStreams: 40, initialWindowSize: 20000 }
+const server = http2.createServer({ maxSessionMemory: 1000, settings: limits })
 server.on('session', (session) => {
   sessions++
   open.add(session)
