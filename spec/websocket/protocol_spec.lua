@@ -62,6 +62,61 @@ describe("what breaks the rules ends a WebSocket:", function()
   end
 end)
 
+--- Runs f(peer) with a raw client of an app whose WebSockets send everything back; `close` gets what ended
+-- the handler's loop.
+local function with_client(f)
+  local app, close = ml.web.app {}, ml.queue()
+  app:websocket("/", { max_message = 1000 }, function(ws)
+    for message, kind in ws:messages() do
+      if kind == "text" then ws:send(message) else ws:send_binary(message) end
+    end
+    close:put((select(2, ws:receive())))
+  end)
+  local server = assert(ml.web.listen(app, { port = 0 }))
+  local _ <close> = setmetatable({}, { __close = function() server:stop(0) end })
+  local peer = peers.connect(server.port, "/")
+  local conn <close> = peer.conn -- luacheck: ignore conn
+  f(peer, close)
+end
+
+describe("a server's WebSocket", function()
+  it("takes masked frames, whole and byte by byte, and does not mask its own", function()
+    with_client(function(peer)
+      for n = 0, 20 do
+        local text = ("text"):rep(n)
+        peer:send(0x81, text)
+        assert.same({ 0x81, text }, { peer:frame() })
+        local bytes = frame(0x01, text, "\1\2\3\4") .. frame(0x89, "ping", peers.KEY)
+          .. frame(0x80, "end", "\xFF\0\xFF\0")
+        for i = 1, #bytes do peer:raw(bytes:sub(i, i)) end
+        assert.same({ 0x8A, "ping" }, { peer:frame() })
+        assert.same({ 0x81, text .. "end" }, { peer:frame() })
+        assert.is_false(peer.masked)
+      end
+    end)
+  end)
+
+  it("refuses a frame that is not masked, and what else breaks the rules", function()
+    for bytes, code in pairs {
+      [frame(0x81, "x")] = 1002,
+      [frame(0x89, "")] = 1002,
+      [frame(0xC1, "x", peers.KEY)] = 1002,
+      [frame(0x01, "x", peers.KEY) .. frame(0x81, "x", peers.KEY)] = 1002,
+      [frame(0x88, "x", peers.KEY)] = 1002,
+      [frame(0x88, peers.code(1005), peers.KEY)] = 1002,
+      [frame(0x81, "\xC0\x80", peers.KEY)] = 1007,
+      [frame(0x82, ("x"):rep(1001), peers.KEY)] = 1009,
+    } do
+      with_client(function(peer, close)
+        peer:raw(bytes)
+        assert.equal(code, (peer:closed()))
+        assert.equal(code, close:get().code)
+        assert.is_true(peer:over())
+      end)
+    end
+  end)
+end)
+
 describe("a text that is not UTF-8", function()
   it("is refused in the middle of its frame, as soon as that is certain", function()
     for _, begun in ipairs { "\xC0", "gr\xC3\xBC\xC3\x28", "\xF4\x90", "\xED\xA0", ("x"):rep(70) .. "\xFF" } do
