@@ -64,8 +64,8 @@ set_target_properties(as_service PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BIN
 target_compile_definitions(as_service PRIVATE _GNU_SOURCE)
 target_compile_options(as_service PRIVATE ${spec_options})
 
-# Dialing and look-ups by themselves.
-foreach(program dial lookup)
+# Dialing, look-ups and batches of sends by themselves.
+foreach(program dial lookup send_batch)
   add_executable(${program} spec/support/${program}.c host/core/tsan.c)
   set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/spec)
   target_compile_options(${program} PRIVATE ${spec_options})

@@ -5,7 +5,9 @@
      --plain              without the variables that tell of them
      --notify PATH LOG    listens at the datagram socket PATH ("@NAME": an abstract one), and writes
                           what comes to LOG, a line for each datagram, with spaces for line ends
-     --watchdog USEC      asks for a sign of life that often */
+     --watchdog USEC      asks for a sign of life that often
+     --no-io-uring        forbids io_uring, as containers do */
+#include "no_io_uring.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -100,6 +102,8 @@ int main(int argc, char **argv) {
       setenv("WATCHDOG_PID", number, 1);
     } else if (!strcmp(argv[at], "--plain")) {
       is_plain = 1;
+    } else if (!strcmp(argv[at], "--no-io-uring")) {
+      if (no_io_uring(SYS_io_uring_setup)) die(argv[at]);
     } else {
       die(argv[at]);
     }
