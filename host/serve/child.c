@@ -86,6 +86,7 @@ static void on_closed(uv_handle_t *handle) {
   if (--w->open_handles) return;
   buffer_free(&w->printed);
   supervised_said_free(&w->said);
+  child_channel_free(&w->channel);
   free(w);
 }
 
@@ -101,7 +102,8 @@ static void show_rest(Child *w) {
 
 static void close_handles(Child *w) {
   uv_handle_t *handles[] = {(uv_handle_t *)&w->errors, (uv_handle_t *)&w->control,
-                            (uv_handle_t *)&w->killer, (uv_handle_t *)&w->process};
+                            (uv_handle_t *)&w->channel.pipe, (uv_handle_t *)&w->killer,
+                            (uv_handle_t *)&w->process};
   for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
     if (handles[i]->type == UV_UNKNOWN_HANDLE) continue; /* no process was started */
     w->open_handles++;
@@ -185,7 +187,7 @@ static char **make_environment(char *number, char *place) {
 }
 
 /* Starts the process with the other ends of its pipes. */
-static int spawn(Child *w, int errors, int control) {
+static int spawn(Child *w, int errors, int control, int channel) {
   char number[48], place[48 + SERVE_SOCKETS_MAX], letters[SERVE_SOCKETS_MAX + 1];
   const ServeSockets *sockets = w->owner->sockets;
   snprintf(number, sizeof number, WORKER_VARIABLE "=%u", w->number);
@@ -199,6 +201,7 @@ static int spawn(Child *w, int errors, int control) {
       {.flags = UV_INHERIT_FD, .data.fd = errors},
       [SUPERVISED_CONTROL] = {.flags = UV_INHERIT_FD, .data.fd = control},
       [SUPERVISED_BOARD] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->board_fd},
+      [SUPERVISED_CHANNEL] = {.flags = UV_INHERIT_FD, .data.fd = channel},
   };
   for (unsigned i = 0; i < sockets->n; i++)
     stdio[SUPERVISED_SOCKETS + i] =
@@ -216,22 +219,33 @@ static int spawn(Child *w, int errors, int control) {
   return rc;
 }
 
+static void close_all(const int fds[], int n) {
+  for (int i = 0; i < n; i++)
+    if (fds[i] >= 0) close(fds[i]);
+}
+
+/* The two ends of the three connections: ours are `fds[0]`, `fds[2]` and `fds[4]`. */
+static int connect_all(int fds[6]) {
+  for (int i = 0; i < 6; i++) fds[i] = -1;
+  int rc = uv_pipe(fds, UV_NONBLOCK_PIPE, 0);
+  if (!rc) rc = uv_socketpair(SOCK_STREAM, 0, fds + 2, UV_NONBLOCK_PIPE, 0);
+  if (!rc) rc = uv_socketpair(SOCK_STREAM, 0, fds + 4, UV_NONBLOCK_PIPE, UV_NONBLOCK_PIPE);
+  if (rc) close_all(fds, 6);
+  return rc;
+}
+
 /* Starts the process and listens to it. */
 static int start(Child *w) {
-  int errors[2], control[2];
-  int rc = uv_pipe(errors, UV_NONBLOCK_PIPE, 0);
+  int fds[6];
+  int rc = connect_all(fds);
   if (rc) return rc;
-  rc = uv_socketpair(SOCK_STREAM, 0, control, UV_NONBLOCK_PIPE, 0);
-  if (rc) {
-    close(errors[0]);
-    close(errors[1]);
-    return rc;
-  }
-  rc = spawn(w, errors[1], control[1]);
-  close(errors[1]);
-  close(control[1]);
-  if (uv_pipe_open(&w->errors, errors[0])) close(errors[0]);
-  if (uv_pipe_open(&w->control, control[0])) close(control[0]);
+  rc = spawn(w, fds[1], fds[3], fds[5]);
+  close(fds[1]);
+  close(fds[3]);
+  close(fds[5]);
+  if (uv_pipe_open(&w->errors, fds[0])) close(fds[0]);
+  if (uv_pipe_open(&w->control, fds[2])) close(fds[2]);
+  child_channel_open(&w->channel, fds[4]);
   if (rc) return rc;
   uv_read_start((uv_stream_t *)&w->errors, alloc_read, on_read);
   uv_read_start((uv_stream_t *)&w->control, alloc_read, on_read);
@@ -250,9 +264,10 @@ int child_start(ChildOwner *owner, unsigned number, unsigned generation) {
   w->number = number;
   w->generation = generation;
   w->started_at = uv_now(owner->loop);
-  w->process.data = w->errors.data = w->control.data = w->killer.data = w;
+  w->process.data = w->errors.data = w->control.data = w->killer.data = w->channel.pipe.data = w;
   uv_pipe_init(owner->loop, &w->errors, 0);
   uv_pipe_init(owner->loop, &w->control, 0);
+  uv_pipe_init(owner->loop, &w->channel.pipe, 0);
   uv_timer_init(owner->loop, &w->killer);
   int rc = start(w);
   if (rc) {

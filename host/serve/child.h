@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "http/server/child_board.h"
+#include "serve/child_channel.h"
 #include "serve/error_lines.h"
 #include "serve/serve_sockets.h"
 #include "serve/supervised_said.h"
@@ -49,9 +50,10 @@ struct Child {
   int status, signal;  /* how it ended */
   /* the rest is its own */
   uv_process_t process;
-  uv_pipe_t errors;  /* its standard error */
-  uv_pipe_t control; /* SUPERVISED_CONTROL */
-  uv_timer_t killer; /* it does not end */
+  uv_pipe_t errors;     /* its standard error */
+  uv_pipe_t control;    /* SUPERVISED_CONTROL */
+  ChildChannel channel; /* SUPERVISED_CHANNEL */
+  uv_timer_t killer;    /* it does not end */
   int open_handles;
   Buffer printed; /* the line that has not come to its end */
   Said said;

@@ -40,7 +40,7 @@ const char *supervised_take(Supervised *s, ServeSockets *sockets) {
   const char *letters = place ? strchr(place, ':') : NULL;
   int at = place ? atoi(place) : -1;
   if (!number || atoi(number) < 1 || at < 0 || at >= CHILD_PLACES_MAX ||
-      !is_socket(SUPERVISED_CONTROL) || !letters ||
+      !is_socket(SUPERVISED_CONTROL) || !is_socket(SUPERVISED_CHANNEL) || !letters ||
       !serve_sockets_inherit(sockets, SUPERVISED_SOCKETS, letters + 1))
     return SUPERVISED_VARIABLE " is for the workers that `moonloop serve --workers` starts";
   s->share.board = child_board_map(SUPERVISED_BOARD);
@@ -50,6 +50,7 @@ const char *supervised_take(Supervised *s, ServeSockets *sockets) {
   s->share.own = &s->share.board->places[at];
   s->number = atoi(number);
   fcntl(SUPERVISED_CONTROL, F_SETFD, FD_CLOEXEC);
+  fcntl(SUPERVISED_CHANNEL, F_SETFD, FD_CLOEXEC);
   unsetenv(SUPERVISED_VARIABLE);
   leave_hangup_to_supervisor();
   prctl(PR_SET_NAME, "moonloop"); /* it was started as /proc/self/exe */

@@ -6,6 +6,7 @@
 #include "core/signals.h"
 #include "http/server/child_board.h"
 #include "serve/serve_sockets.h"
+#include "serve/supervised_channel.h"
 
 /* The number of the worker, from 1, also for the app and for processes that it starts. */
 #define WORKER_VARIABLE "MOONLOOP_WORKER"
@@ -19,7 +20,8 @@
 enum {
   SUPERVISED_CONTROL = 3, /* a socket: lines from the worker, bytes to it; it ends with either */
   SUPERVISED_BOARD,
-  SUPERVISED_SOCKETS /* the first of the listening sockets, which all workers share */
+  SUPERVISED_CHANNEL, /* a socket: messages of workers to each other (channel_frames.h) */
+  SUPERVISED_SOCKETS  /* the first of the listening sockets, which all workers share */
 };
 
 /* A line of the worker is a word and its arguments: */
@@ -38,6 +40,7 @@ typedef struct Supervised {
   ChildShare share;
   Signals *signals;
   uv_poll_t control;
+  SupervisedChannel channel; /* to the other workers; opened by the first hub */
   CloseHook close;
 } Supervised;
 

@@ -1,5 +1,6 @@
 #include "http/server/child_board.h"
 
+#include <sodium.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,7 +13,10 @@ ChildBoard *child_board_new(int *fd) {
   *fd = memfd_create("moonloop workers", MFD_CLOEXEC);
   if (*fd < 0) return NULL;
   ChildBoard *board = ftruncate(*fd, sizeof(ChildBoard)) == 0 ? child_board_map(*fd) : NULL;
-  if (!board) close(*fd);
+  if (board)
+    randombytes_buf(board->group, sizeof board->group);
+  else
+    close(*fd);
   return board;
 }
 

@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 enum {
-  CHILDREN_MAX = 256,     /* at once, of one generation */
-  CHILD_PLACES_MAX = 1024 /* of several generations: old ones may take long to end */
+  CHILDREN_MAX = 256,      /* at once, of one generation */
+  CHILD_PLACES_MAX = 1024, /* of several generations: old ones may take long to end */
+  CHILD_GROUP = 16         /* bytes */
 };
 
 /* One process writes it, all read it; it has its own cache line. */
@@ -25,7 +26,8 @@ typedef struct ChildPlace {
 typedef struct ChildBoard {
   _Atomic uint32_t used; /* all used places are before this one */
   ChildPlace places[CHILD_PLACES_MAX];
-  TlsTicketKeys tickets; /* the supervisor rotates them */
+  TlsTicketKeys tickets;            /* the supervisor rotates them */
+  unsigned char group[CHILD_GROUP]; /* tells these workers from those of other servers: random */
 } ChildBoard;
 
 /* A worker's view of the board. */
