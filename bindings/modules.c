@@ -12,6 +12,7 @@
 #include "bindings/executor/open.h"
 #include "bindings/fs/open.h"
 #include "bindings/http/open.h"
+#include "bindings/hub/open.h"
 #include "bindings/inspect/open.h"
 #include "bindings/json/open.h"
 #include "bindings/jwt/open.h"
@@ -53,6 +54,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.web.files.core", luaopen_moonloop_web_files_core},
     {"moonloop.terminal", luaopen_moonloop_terminal},
     {"moonloop.http.core", luaopen_moonloop_http_core},
+    {"moonloop.hub.core", luaopen_moonloop_hub_core},
     {"moonloop.crypto", luaopen_moonloop_crypto},
     {"moonloop.forms", luaopen_moonloop_forms},
     {"moonloop.file_writer", luaopen_moonloop_file_writer},

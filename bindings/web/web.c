@@ -393,6 +393,7 @@ int luaopen_moonloop_web_core(lua_State *L) {
                                        {"root_path", l_root_path},
                                        {"upgrade_problem", l_upgrade_problem},
                                        {"on_session", web_request_on_session},
+                                       {"mailbox", web_out_mailbox},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   lua_pushlightuserdata(L, web);

@@ -194,6 +194,10 @@ int web_websocket_open(lua_State *L, HttpConnection *c, void *opening);
 typedef struct WebOut WebOut;
 void web_out_open(lua_State *L);
 
+/* mailbox(out) -> a new mailbox of a hub (bindings/hub/mailbox.h), for what is written to `out`: a
+   client that is too far behind is cut off. */
+int web_out_mailbox(lua_State *L);
+
 /* Pushes a new one for a body of the given length (see http_response.h). */
 WebOut *web_out_new(lua_State *L, uint64_t length);
 

@@ -2,6 +2,7 @@
    may write: each text stays in one piece, in the order in which the writes began. */
 #include "bindings/check.h"
 #include "bindings/class.h"
+#include "bindings/hub/mailbox.h"
 #include "bindings/web/web.h"
 
 #include "core/traceback.h"
@@ -265,6 +266,23 @@ int web_out_run_rendered(lua_State *L, WebOut *out, HttpConnection *c, size_t he
   lua_KContext ctx = (lua_KContext)c;
   int status = lua_pcallk(L, 1, 0, AT_HANDLER, ctx, rendered_function_over);
   return rendered_function_over(L, status, ctx);
+}
+
+/* --- what hubs send --- */
+
+/* Its client is too far behind: nobody is to take what it got for the whole. */
+static void cut(void *data) {
+  WebOut *out = data;
+  HttpConnection *c = out->stream ? out->stream->connection : NULL;
+  if (c) http_connection_abort(c);
+}
+
+int web_out_mailbox(lua_State *L) {
+  WebOut *out = check_out(L);
+  mailbox_push(L, cut, out);
+  lua_pushvalue(L, 1); /* the stream stays as long as the mailbox */
+  lua_setiuservalue(L, -2, 1);
+  return 1;
 }
 
 void web_out_open(lua_State *L) {

@@ -107,7 +107,7 @@ describe("the names of", function()
   it("ml.web are on its pages", function()
     local names = {}
     for _, file in ipairs { "web.md", "web-app.md", "web-typed.md", "web-response.md", "web-middleware.md",
-      "web-dependencies.md", "web-sessions.md", "web-test.md",
+      "web-dependencies.md", "web-hub.md", "web-sessions.md", "web-test.md",
       "web-templates.md" } do
       for name in pairs(documented(pages[file], "ml.web")) do
         assert.is_nil(names[name], name .. " is on two pages")
@@ -261,6 +261,8 @@ describe("the names of", function()
     local folder <close> = folders.new {}
     check_names("web-templates.md", "templates", false, ml.web.templates(folder.path))
   end)
+
+  it("hubs are on their page", function() check_names("web-hub.md", "hub", false, ml.web.hub {}) end)
 
   it("sessions are on their page", function()
     local app, session = ml.web.app(), nil
@@ -538,6 +540,8 @@ describe("the options of", function()
       compare(known, reference.options(ml.web.security[class]), "web-security.md " .. class)
     end)
   end
+  check("web-hub.md", "ml.web.hub", ml.web.hub)
+  check("web-hub.md", "hub:publish", function(opts) ml.web.hub {}:publish("a", "b", "text", opts) end)
   check("web-sessions.md", "ml.web.sessions", ml.web.sessions)
   check("web-sessions.md", "ml.web.csrf", ml.web.csrf)
   check("web-sessions.md", "ml.web.rate_limit", ml.web.rate_limit)

@@ -4,6 +4,7 @@ local core = require "moonloop.core"
 local json = require "moonloop.json"
 local options = require "moonloop.core.options"
 local response = require "moonloop.web.response".new
+local web = require "moonloop.web.core"
 
 local fail = core.fail
 
@@ -46,14 +47,29 @@ local function format(event)
   return table.concat(lines, "\n")
 end
 
---- Writes a comment now and then until it is closed.
-local function ping(out, seconds)
+local mailboxes = setmetatable({}, { __mode = "k" }) -- by `send`
+
+--- What the stream of this `send` gets from hubs; nil for any other function.
+function M.mailbox(send) return mailboxes[send] end
+
+--- Sends what hubs have given.
+local function send_letters(out, mailbox)
+  for text in mailbox.take, mailbox do out:write(format { data = text }) end
+end
+
+--- Writes what comes from hubs, and a comment where nothing has come for a while, until it is closed.
+local function write_on(out, mailbox, seconds)
   local closed = false
   local task = core.spawn(function()
     while true do
-      core.sleep(seconds)
+      local text, err = core.timeout(seconds, mailbox.next, mailbox)
       if closed then return end
-      out:write(":\n\n")
+      if text then
+        out:write(format { data = text })
+        send_letters(out, mailbox)
+      elseif err then
+        out:write(":\n\n")
+      end
     end
   end)
   return setmetatable({}, { __close = function()
@@ -83,16 +99,20 @@ function M.events(f, opts)
   local res = response {
     headers = opts.headers or {},
     stream = function(out)
-      local _ <close> = ping(out, opts.ping or PING)
-      f(function(event)
+      local mailbox <close> = web.mailbox(out)
+      local _ <close> = write_on(out, mailbox, opts.ping or PING)
+      local function send(event)
         if type(event) == "string" then
           event = { data = event }
         elseif type(event) ~= "table" then
           fail("bad argument #1 to 'send' (string or table expected, got " .. type(event) .. ")")
         end
         check(event)
+        send_letters(out, mailbox)
         out:write(format(event))
-      end)
+      end
+      mailboxes[send] = mailbox
+      f(send)
     end,
   }
   local headers = res.headers

@@ -21,6 +21,7 @@ local PARTS = {
   detail = "moonloop.web.typed",
   file = "moonloop.web.files",
   html = "moonloop.web.html",
+  hub = "moonloop.hub",
   page = "moonloop.web.templates",
   redirect = "moonloop.web.redirect",
   csrf = "moonloop.web.csrf",
