@@ -263,8 +263,8 @@ static int l_members(lua_State *L) {
 
 int luaopen_moonloop_hub_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"new", l_new},         {"join", l_join},       {"leave", l_leave},       {"count", l_count},
-      {"publish", l_publish}, {"came", l_came},       {"group", l_group},       {"start", l_start},
+      {"new", l_new},         {"join", l_join},       {"leave", l_leave}, {"count", l_count},
+      {"publish", l_publish}, {"came", l_came},       {"group", l_group}, {"start", l_start},
       {"idle", l_idle},       {"members", l_members}, {NULL, NULL}};
   class_make(L, HUB, (luaL_Reg[]){{NULL, NULL}}, NULL, NULL);
   luaL_newlib(L, functions);

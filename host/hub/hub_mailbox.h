@@ -15,9 +15,9 @@ typedef struct HubLetter {
 typedef struct HubMailbox {
   HubMember *members;
   HubLetter *first, **last;
-  size_t bytes; /* of all letters */
-  bool is_over; /* closed: nothing comes any more */
-  Waiters line; /* tasks that wait for a letter */
+  size_t bytes;            /* of all letters */
+  bool is_over;            /* closed: nothing comes any more */
+  Waiters line;            /* tasks that wait for a letter */
   void (*cut)(void *data); /* called where it is too far behind */
   void *data;
 } HubMailbox;

@@ -80,7 +80,8 @@ struct WsLink {
   Waker waiting;           /* the same while it waits */
   uint64_t reader;         /* the id of the task that has received last; or 0 */
 
-  Buffer out; /* frames to be sent, behind what is being written */
+  Buffer out;         /* frames to be sent, behind what is being written */
+  WsMessage *pending; /* a hub\'s message, alone: to be sent at the end of the pass. Or NULL */
   WsLink *next;
   Waiters line; /* tasks that wait for room, or for the end */
 
@@ -142,6 +143,9 @@ static inline bool ws_link_is_open(const WsLink *link) { return link->phase == W
    not open) or UV_ENOMEM. */
 int ws_link_send(WsLink *link, bool is_text, const char *bytes, size_t n);
 
+/* Sends now what waits for the end of the pass. */
+void ws_link_flush(WsLink *link);
+
 /* Bytes that wait to be sent. */
 size_t ws_link_queued(const WsLink *link);
 
@@ -172,23 +176,26 @@ static inline bool ws_link_was_lost(const WsLink *link) { return link->was_lost;
 
 /* --- for hubs --- */
 
-/* Queues a message of a hub behind what waits. As ws_link_send, but its frames are made once. */
+/* Queues a message of a hub behind what waits. As ws_link_send, but its frames are made once,
+   and not copied for a link with nothing else to send. */
 int ws_link_send_message(WsLink *link, WsMessage *message);
 
-/* The bytes that ws_link_send_message would send, if these are the same for all: not if they are
-   masked, or if the link's compression knows what was sent before. False: use that function. */
+/* The bytes that it would send, if these are the same for all: not if they are masked, or if the
+   link's compression knows what was sent before. */
 bool ws_link_frame(const WsLink *link, WsMessage *message, const char **bytes, size_t *n);
-
-/* The socket of a link with nothing to send, to which such bytes may be written past it; or -1.
-   What it has not taken follows with ws_link_send_rest, before anything else. */
-int ws_link_clear_fd(const WsLink *link);
-int ws_link_send_rest(WsLink *link, const char *bytes, size_t n);
 
 /* --- among the files of ws_link --- */
 
 /* Queues a frame. */
 int ws_link_queue_frame(WsLink *link, unsigned first, const char *bytes, size_t n);
 void ws_link_flush_all(PassHook *hook, Runtime *rt);
+void ws_link_free_batch(struct WsBatch *batch);
+
+/* What is to be sent first; false if there is nothing. The socket has taken `sent` bytes of it, or
+   that is a libuv error: the rest follows when it takes more. */
+bool ws_link_next_bytes(const WsLink *link, const char **bytes, size_t *n);
+void ws_link_has_sent(WsLink *link, ssize_t sent);
+void ws_link_forget_pending(WsLink *link);
 
 /* There is nothing left to send: what this was waited for. */
 void ws_link_sent(WsLink *link);

@@ -46,6 +46,7 @@ static void forget(WsLink *link) {
   timer_clear(timers(link), &link->timer);
   ws_reader_free(&link->in);
   buffer_free(&link->out);
+  ws_link_forget_pending(link);
   if (link->deflater && !(link->first && link->deflate.peer_takeover)) {
     ws_deflate_free(link->deflater);
     free(link->deflater);

@@ -11,12 +11,20 @@ enum { DIRECT = 16 * 1024 };
 static bool is_client(const WsLink *link) { return !link->in.wants_mask; }
 
 bool ws_link_is_sending(const WsLink *link) {
-  return link->out.len || byte_stream_is_writing(link->bytes);
+  return link->out.len || link->pending || byte_stream_is_writing(link->bytes);
+}
+
+/* The frame of its hub's message, which waits for the end of the pass. */
+static size_t pending_frame(const WsLink *link, const char **bytes) {
+  size_t n;
+  ws_link_frame(link, link->pending, bytes, &n);
+  return n;
 }
 
 size_t ws_link_queued(const WsLink *link) {
+  const char *bytes;
   if (link->phase == WS_OVER) return 0;
-  return link->out.len +
+  return link->out.len + (link->pending ? pending_frame(link, &bytes) : 0) +
          (byte_stream_is_writing(link->bytes) ? byte_stream_queued(link->bytes) : 0);
 }
 
@@ -29,6 +37,7 @@ static void join(WsLink *link) {
   link->next = NULL;
   *shared->last = link;
   shared->last = &link->next;
+  shared->n_queued++;
   runtime_at_pass_end(shared->rt, &shared->pass);
 }
 
@@ -42,35 +51,56 @@ static void wake_senders(WsLink *link) {
   if (link->line.count && ws_link_queued(link) <= WS_LOW_WATER) waiters_wake_all(&link->line);
 }
 
-static void flush(WsLink *link) {
-  Buffer *out = &link->out;
-  if (link->phase == WS_OVER || byte_stream_is_writing(link->bytes) || !out->len) return;
-  ssize_t n = byte_stream_send(link->bytes, out->data, out->len);
-  if (n < 0) {
-    ws_link_lose(link, uv_strerror((int)n), true);
-  } else if ((size_t)n < out->len) {
-    write_rest(link, (size_t)n);
+void ws_link_forget_pending(WsLink *link) {
+  if (link->pending) ws_message_release(link->pending);
+  link->pending = NULL;
+}
+
+/* Something follows the hub's message in the same pass, or the socket has not taken all of it. */
+static bool settle(WsLink *link, size_t from) {
+  const char *bytes;
+  if (!link->pending) return true;
+  size_t n = pending_frame(link, &bytes);
+  buffer_pool_take(&link->shared->pool, &link->out);
+  bool ok = buffer_add(&link->out, bytes + from, n - from);
+  ws_link_forget_pending(link);
+  if (!ok) ws_link_lose(link, uv_strerror(UV_ENOMEM), true);
+  return ok;
+}
+
+bool ws_link_next_bytes(const WsLink *link, const char **bytes, size_t *n) {
+  if (link->pending)
+    *n = pending_frame(link, bytes);
+  else
+    *bytes = link->out.data, *n = link->out.len;
+  return *n > 0;
+}
+
+void ws_link_has_sent(WsLink *link, ssize_t sent) {
+  const char *bytes;
+  size_t n;
+  if (link->phase == WS_OVER || !ws_link_next_bytes(link, &bytes, &n)) return;
+  if (sent < 0) {
+    ws_link_lose(link, uv_strerror((int)sent), true);
+  } else if ((size_t)sent < n) {
+    size_t from = link->pending ? 0 : (size_t)sent;
+    if (settle(link, (size_t)sent)) write_rest(link, from);
   } else {
-    out->len = 0;
-    buffer_pool_give(&link->shared->pool, out);
+    ws_link_forget_pending(link);
+    link->out.len = 0;
+    buffer_pool_give(&link->shared->pool, &link->out);
     wake_senders(link);
     if (link->phase != WS_OPEN) ws_link_sent(link);
   }
 }
 
-void ws_link_flush_all(PassHook *hook, Runtime *rt) {
-  (void)rt;
-  WsShared *shared = container_of(hook, WsShared, pass);
-  shared->refs++; /* the last link may go */
-  while (shared->first) {
-    WsLink *link = shared->first;
-    shared->first = link->next;
-    if (!shared->first) shared->last = &shared->first;
-    link->is_queued = false;
-    if (!rt->closing) flush(link);
-    ws_link_drop(link);
-  }
-  ws_shared_release(shared);
+void ws_link_flush(WsLink *link) {
+  const char *bytes;
+  size_t n;
+  if (link->phase == WS_OVER || byte_stream_is_writing(link->bytes) ||
+      !ws_link_next_bytes(link, &bytes, &n))
+    return;
+  ws_link_has_sent(link, byte_stream_send(link->bytes, bytes, n));
 }
 
 void ws_link_written(WsLink *link, int status) {
@@ -86,6 +116,7 @@ void ws_link_written(WsLink *link, int status) {
 
 int ws_link_queue_frame(WsLink *link, unsigned first, const char *bytes, size_t n) {
   Buffer *out = &link->out;
+  if (!settle(link, 0)) return UV_ENOMEM;
   buffer_pool_take(&link->shared->pool, out);
   if (!buffer_reserve(out, WS_HEAD_MAX + n)) return UV_ENOMEM;
   const char *key = is_client(link) ? ws_shared_key(link->shared) : NULL;
@@ -148,7 +179,7 @@ int ws_link_send(WsLink *link, bool is_text, const char *bytes, size_t n) {
     if (result <= 0) return result;
   }
   if (n >= DIRECT && !is_client(link)) {
-    flush(link);
+    ws_link_flush(link);
     if (link->phase != WS_OPEN) return UV_EPIPE;
     if (!ws_link_is_sending(link)) return send_direct(link, FIN | opcode, bytes, n);
   }
@@ -157,7 +188,7 @@ int ws_link_send(WsLink *link, bool is_text, const char *bytes, size_t n) {
 
 bool ws_link_is_behind(WsLink *link) {
   if (ws_link_queued(link) <= WS_HIGH_WATER) return false;
-  flush(link); /* it may be nothing but what this pass has sent */
+  ws_link_flush(link); /* it may be nothing but what this pass has sent */
   return ws_link_queued(link) > WS_HIGH_WATER;
 }
 
@@ -174,26 +205,20 @@ bool ws_link_frame(const WsLink *link, WsMessage *message, const char **bytes, s
   return true;
 }
 
-int ws_link_clear_fd(const WsLink *link) {
-  const ByteStream *bytes = link->bytes;
-  if (link->phase != WS_OPEN || ws_link_is_sending(link) || bytes->memory || bytes->tls_context)
-    return -1;
-  return bytes->fd;
-}
-
-int ws_link_send_rest(WsLink *link, const char *bytes, size_t n) {
-  if (link->phase == WS_OVER) return UV_EPIPE;
-  buffer_pool_take(&link->shared->pool, &link->out);
-  if (!buffer_add(&link->out, bytes, n)) return UV_ENOMEM;
-  join(link);
-  return 0;
-}
-
 int ws_link_send_message(WsLink *link, WsMessage *message) {
   const char *bytes;
   size_t n;
   if (link->phase != WS_OPEN) return UV_EPIPE;
-  if (ws_link_frame(link, message, &bytes, &n)) return ws_link_send_rest(link, bytes, n);
-  return ws_link_send(link, message->is_text, message->frame.data + message->head,
-                      message->frame.len - message->head);
+  if (!ws_link_frame(link, message, &bytes, &n))
+    return ws_link_send(link, message->is_text, message->frame.data + message->head,
+                        message->frame.len - message->head);
+  if (!ws_link_is_sending(link)) {
+    link->pending = ws_message_retain(message);
+  } else {
+    if (!settle(link, 0)) return UV_ENOMEM;
+    buffer_pool_take(&link->shared->pool, &link->out);
+    if (!buffer_add(&link->out, bytes, n)) return UV_ENOMEM;
+  }
+  join(link);
+  return 0;
 }

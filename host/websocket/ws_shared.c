@@ -50,6 +50,7 @@ void ws_shared_release(WsShared *shared) {
     return;
   }
   buffer_pool_trim(&shared->pool, 0);
+  ws_link_free_batch(shared->batch);
   ws_deflate_free(&shared->deflater);
   buffer_free(&shared->packed);
   buffer_free(&shared->unpacked);

@@ -16,11 +16,13 @@ typedef struct WsShared {
   size_t refs; /* its links, and the runtime */
   PassHook pass;
   struct WsLink *first, **last; /* those that have something to send at the end of the pass */
-  char *room;                   /* where bytes come first */
-  BufferPool pool;              /* for what is to be sent */
-  WsDeflater deflater;          /* of all sockets without takeover */
-  Buffer packed, unpacked;      /* where a message is compressed, or was made whole again */
-  char keys[256];               /* for masking */
+  size_t n_queued;
+  struct WsBatch *batch;   /* to send it together; made for the first many */
+  char *room;              /* where bytes come first */
+  BufferPool pool;         /* for what is to be sent */
+  WsDeflater deflater;     /* of all sockets without takeover */
+  Buffer packed, unpacked; /* where a message is compressed, or was made whole again */
+  char keys[256];          /* for masking */
   size_t keys_at;
 } WsShared;
 
