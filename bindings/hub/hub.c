@@ -185,7 +185,31 @@ static int l_count(lua_State *L) {
 
 /* --- publishing --- */
 
-/* publish(hub, topic, message, is_text, except | nil) */
+/* A worker that publishes much waits until its supervisor has it. */
+static void room_cancel(Task *t, void *op) {
+  waiters_leave(&((SupervisedChannel *)op)->line, &t->waiter);
+}
+
+static int room_finish(lua_State *L, Task *t, void *op) {
+  (void)L;
+  (void)t;
+  (void)op;
+  return 0;
+}
+
+static const WaitType room_wait = {
+    .name = "the supervisor, to take messages", .cancel = room_cancel, .finish = room_finish};
+
+static int wait_for_room(lua_State *L, SupervisedChannel *channel, uint32_t cost) {
+  bool is_full = channel && supervised_channel_queued(channel) >= SUPERVISED_CHANNEL_HIGH;
+  if (!is_full || !wait_is_possible(L) || task_current(L)->cancel_pending)
+    return wait_spared(L, 0, cost);
+  Task *t = ml_wait_enter(L, "hub:publish");
+  waiters_join(&channel->line, &t->waiter);
+  return ml_wait_suspend(L, t, &room_wait, channel);
+}
+
+/* publish(hub, topic, message, is_text, except | nil): waits only for other processes of ours. */
 static int l_publish(lua_State *L) {
   Box *box = check(L);
   Receiver except = {0};
@@ -201,7 +225,7 @@ static int l_publish(lua_State *L) {
   if (!lua_isnoneornil(L, 5) && !read_receiver(L, 5, &except))
     check_fail(L, 5, "option 'except' is neither a WebSocket nor `send` of ml.web.events");
   hub_publish(box->hub, topic, n, &message, except.self);
-  return 0;
+  return wait_for_room(L, box->part->channel, wait_cost(message.n));
 }
 
 /* came(hub, bytes): what another process has published, as it came by Redis. */
@@ -224,11 +248,10 @@ static int l_group(lua_State *L) {
 
 /* --- tasks --- */
 
-/* start(f) -> task: of the host, and nobody's child. */
+/* start(f, ...) -> task: of the host, and nobody's child. */
 static int l_start(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_settop(L, 1);
-  Task *t = task_spawn(L, runtime_of(L), NULL, 0);
+  Task *t = task_spawn(L, runtime_of(L), NULL, lua_gettop(L) - 1);
   t->name = "ml.web.hub";
   t->is_host = true;
   return 1;
@@ -255,6 +278,12 @@ static int l_idle(lua_State *L) {
   return ml_wait_suspend(L, t, &idle_wait, box);
 }
 
+/* may_wait() -> boolean: can the caller be suspended? */
+static int l_may_wait(lua_State *L) {
+  lua_pushboolean(L, wait_is_possible(L) && !task_current(L)->cancel_pending);
+  return 1;
+}
+
 /* members(hub) -> memberships here */
 static int l_members(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)check(L)->hub->members);
@@ -263,9 +292,9 @@ static int l_members(lua_State *L) {
 
 int luaopen_moonloop_hub_core(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"new", l_new},         {"join", l_join},       {"leave", l_leave}, {"count", l_count},
-      {"publish", l_publish}, {"came", l_came},       {"group", l_group}, {"start", l_start},
-      {"idle", l_idle},       {"members", l_members}, {NULL, NULL}};
+      {"new", l_new},         {"join", l_join},       {"leave", l_leave},       {"count", l_count},
+      {"publish", l_publish}, {"came", l_came},       {"group", l_group},       {"start", l_start},
+      {"idle", l_idle},       {"members", l_members}, {"may_wait", l_may_wait}, {NULL, NULL}};
   class_make(L, HUB, (luaL_Reg[]){{NULL, NULL}}, NULL, NULL);
   luaL_newlib(L, functions);
   return 1;

@@ -195,7 +195,7 @@ typedef struct WebOut WebOut;
 void web_out_open(lua_State *L);
 
 /* mailbox(out) -> a new mailbox of a hub (bindings/hub/mailbox.h), for what is written to `out`: a
-   client that is too far behind is cut off. */
+   client that is too far behind is cut off. `out` may be something else that has `write`. */
 int web_out_mailbox(lua_State *L);
 
 /* Pushes a new one for a body of the given length (see http_response.h). */

@@ -273,12 +273,12 @@ int web_out_run_rendered(lua_State *L, WebOut *out, HttpConnection *c, size_t he
 /* Its client is too far behind: nobody is to take what it got for the whole. */
 static void cut(void *data) {
   WebOut *out = data;
-  HttpConnection *c = out->stream ? out->stream->connection : NULL;
+  HttpConnection *c = out && out->stream ? out->stream->connection : NULL;
   if (c) http_connection_abort(c);
 }
 
 int web_out_mailbox(lua_State *L) {
-  WebOut *out = check_out(L);
+  WebOut *out = luaL_testudata(L, 1, WEB_OUT);
   mailbox_push(L, cut, out);
   lua_pushvalue(L, 1); /* the stream stays as long as the mailbox */
   lua_setiuservalue(L, -2, 1);

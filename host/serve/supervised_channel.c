@@ -14,11 +14,21 @@ typedef struct Sending {
 
 /* --- out --- */
 
-static void on_sent(uv_write_t *request, int status) {
-  Sending *sending = (Sending *)request;
-  (void)status; /* the supervisor has ended, and so will we */
+static void free_sending(Sending *sending) {
   buffer_free(&sending->bytes);
   free(sending);
+}
+
+size_t supervised_channel_queued(const SupervisedChannel *c) {
+  return uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe) + c->out.len;
+}
+
+static void on_sent(uv_write_t *request, int status) {
+  Sending *sending = (Sending *)request;
+  SupervisedChannel *c = request->handle->data;
+  (void)status; /* the supervisor has ended, and so will we */
+  if (supervised_channel_queued(c) < SUPERVISED_CHANNEL_HIGH) waiters_wake_all(&c->line);
+  free_sending(sending);
 }
 
 /* Takes over what is to be sent. */
@@ -29,7 +39,7 @@ static void send_rest(SupervisedChannel *c, size_t from) {
   c->out = (Buffer){0};
   uv_buf_t rest = uv_buf_init(sending->bytes.data + from, (unsigned)(sending->bytes.len - from));
   if (uv_write(&sending->request, (uv_stream_t *)&c->pipe, &rest, 1, on_sent))
-    on_sent(&sending->request, 0);
+    free_sending(sending);
 }
 
 static void flush(SupervisedChannel *c) {
@@ -52,8 +62,7 @@ static void on_pass_end(PassHook *hook, Runtime *rt) {
 }
 
 static bool is_behind(SupervisedChannel *c) {
-  size_t queued = uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) + c->out.len;
-  bool is_over = queued > (c->loses ? 0 : CHANNEL_QUEUED_MAX);
+  bool is_over = supervised_channel_queued(c) > (c->loses ? 0 : CHANNEL_QUEUED_MAX);
   if (is_over && !c->loses)
     report_print(c->rt, "moonloop: the supervisor does not take what this worker publishes: "
                         "the other workers lose messages of hubs\n");
@@ -115,6 +124,7 @@ static void close_channel(CloseHook *hook, Runtime *rt) {
   SupervisedChannel *c = container_of(hook, SupervisedChannel, close);
   runtime_not_at_pass_end(rt, &c->pass_end);
   flush(c);
+  waiters_wake_all(&c->line);
   c->is_open = false;
   uv_close((uv_handle_t *)&c->pipe, on_closed);
 }
@@ -124,6 +134,7 @@ int supervised_channel_open(SupervisedChannel *c, Runtime *rt, SupervisedMessage
   *c = (SupervisedChannel){.rt = rt, .came = came, .data = data, .pass_end.run = on_pass_end};
   uv_pipe_init(&rt->loop, &c->pipe, 0);
   c->pipe.data = c;
+  waiters_init(&c->line);
   int rc = uv_pipe_open(&c->pipe, SUPERVISED_CHANNEL);
   if (!rc) rc = uv_read_start((uv_stream_t *)&c->pipe, alloc_room, on_read);
   uv_unref((uv_handle_t *)&c->pipe);

@@ -5,6 +5,10 @@
 
 #include "base/buffer.h"
 #include "core/runtime.h"
+#include "core/waiters.h"
+
+/* Bytes on their way at which senders may wait. */
+#define SUPERVISED_CHANNEL_HIGH ((size_t)1 << 20)
 
 /* Called from the loop with a message of another worker. */
 typedef void SupervisedMessage(void *data, const char *bytes, size_t n);
@@ -16,8 +20,9 @@ typedef struct SupervisedChannel {
   SupervisedMessage *came;
   void *data;
   uv_pipe_t pipe;
-  Buffer in;  /* the message that is not whole yet */
-  Buffer out; /* what was sent in this pass */
+  Buffer in;    /* the message that is not whole yet */
+  Buffer out;   /* what was sent in this pass */
+  Waiters line; /* tasks that wait until less than SUPERVISED_CHANNEL_HIGH is on its way */
   PassHook pass_end;
   CloseHook close;
 } SupervisedChannel;
@@ -31,5 +36,8 @@ int supervised_channel_open(SupervisedChannel *c, Runtime *rt, SupervisedMessage
    theirs. At most CHANNEL_MESSAGE_MAX bytes. It is lost where memory is out, or the supervisor does
    not take them: the latter is said on standard error. */
 void supervised_channel_send(SupervisedChannel *c, const struct iovec *parts, size_t n_parts);
+
+/* Bytes that the supervisor has not taken. */
+size_t supervised_channel_queued(const SupervisedChannel *c);
 
 #endif

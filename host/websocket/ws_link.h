@@ -81,7 +81,7 @@ struct WsLink {
   uint64_t reader;         /* the id of the task that has received last; or 0 */
 
   Buffer out;         /* frames to be sent, behind what is being written */
-  WsMessage *pending; /* a hub\'s message, alone: to be sent at the end of the pass. Or NULL */
+  WsMessage *pending; /* a hub's message, alone: to be sent at the end of the pass. Or NULL */
   WsLink *next;
   Waiters line; /* tasks that wait for room, or for the end */
 

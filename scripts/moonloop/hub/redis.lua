@@ -10,7 +10,7 @@ local web = require "moonloop.web.core"
 
 local GROUP = 16 -- bytes
 local A_BATCH = 512 -- messages that are sent together
-local MUCH, TOO_MUCH = 1 << 20, 16 << 20 -- bytes on their way: publishers wait; messages are dropped
+local TOO_MUCH = 16 << 20 -- bytes that wait for Redis: more are dropped
 
 local Link = {}
 Link.__index = Link
@@ -19,7 +19,7 @@ local M = {}
 
 function M.new(hub, redis)
   return setmetatable({ hub = hub, redis = redis, channel = "moonloop:hub:" .. hub.name, group = core.group(),
-    queue = {}, bytes = 0, sent = tasks.event() }, Link)
+    queue = {}, bytes = 0, given = 0, sent = 0 }, Link)
 end
 
 --- Has its client been closed?
@@ -33,42 +33,55 @@ end
 
 -- --- to others ---
 
--- Sends what waits, in order.
-local function send_all(self)
-  while self.queue[1] do
-    local batch = table.move(self.queue, 1, A_BATCH, 1, {})
-    self.queue = table.move(self.queue, A_BATCH + 1, #self.queue, 1, {})
-    local replies, err = self.redis:pipeline(function(p)
-      for _, text in ipairs(batch) do p:publish(self.channel, text) end
-    end)
-    for i = 1, replies and replies.n or 0 do
-      if tasks.is_error(replies[i]) then err = replies[i] end
+-- Sends the messages at the head of the queue, in order.
+local function send_batch(self)
+  local queue, n = self.queue, 0
+  local replies, err = self.redis:pipeline(function(p)
+    for i = 1, math.min(#queue, A_BATCH) do
+      p:publish(self.channel, queue[i])
+      self.bytes = self.bytes - #queue[i]
+      n = i
     end
-    for _, text in ipairs(batch) do self.bytes = self.bytes - #text end
-    if err then report(self, err) else self.failing = false end
-    self.sent:set()
-    self.sent:clear()
+  end)
+  table.move(queue, n + 1, #queue + n, 1)
+  for i = 1, replies and replies.n or 0 do
+    if tasks.is_error(replies[i]) then err = replies[i] end
+  end
+  if err then report(self, err) else self.failing = false end
+  self.sent = self.sent + n
+end
+
+-- Sends what waits.
+local function send_all(self)
+  local _ <close> = setmetatable({}, { __close = function()
+    self.sending = nil
+    self.progress:set()
+  end })
+  while self.queue[1] do
+    send_batch(self)
+    self.progress:set()
+    self.progress:clear()
   end
 end
 
---- Sends a message after those before it. Waits while many are on their way, but not for a Redis that
--- fails: messages are dropped then, in the end.
+--- Sends a message after those before it, and waits until Redis has it; but not for one that fails: then
+-- messages are dropped, in the end.
 function Link:tell(topic, message, is_text)
   local name = self.hub.name
   local text = self.group .. string.pack("<BBI2", is_text and 1 or 0, #name, #topic) .. name .. topic .. message
-  if self.bytes + #text > TOO_MUCH and self.bytes > 0 then
+  if self.bytes > 0 and self.bytes + #text > TOO_MUCH then
     report(self, tasks.error { kind = "busy", message = "Redis does not take the messages: they are dropped" })
     return
   end
+  self.given = self.given + 1
+  local number = self.given
   table.insert(self.queue, text)
   self.bytes = self.bytes + #text
   if not self.sending then
-    self.sending = core.start(function()
-      local _ <close> = setmetatable({}, { __close = function() self.sending = nil end })
-      send_all(self)
-    end)
+    self.progress = tasks.event()
+    self.sending = core.start(send_all, self)
   end
-  while self.bytes > MUCH and not self.failing and tasks.current() do self.sent:wait() end
+  while self.sent < number and self.sending and not self.failing and core.may_wait() do self.progress:wait() end
 end
 
 -- --- from others ---
