@@ -1,13 +1,16 @@
 -- Random operations against a model: moonloop spec/soak/soak.lua [OPERATIONS] [SEED]
 --
 -- Rounds of tasks run random programs of spawn, await, cancel, group, gather, race, timeout, deadline,
--- shield, queue, semaphore, lock, event, future, generator, executor and process operations, on the virtual
--- clock, ready tasks in random order. After each operation and each round the books are checked:
+-- shield, queue, semaphore, lock, event, future, generator, executor, process, connection and file
+-- operations, on the virtual clock, ready tasks in random order. After each operation and each round the
+-- books are checked:
 --   * a value that was put is got once, or is still in its queue, or its put has failed
 --   * no more holders than permits; all permits are free in the end
 --   * a task ends once, with what its body ended with; all awaiters see just that
 --   * a body that began is cleaned up once; one that did not begin was cancelled
 --   * after a group's block its children have ended; it raises what failed, all of it, nothing else
+--   * a connection gives what was written to it, whole and in order; a file holds it; a temporary folder goes with
+--     its block
 --   * a limit expires neither early nor after its block; a shield's body is not broken off
 --   * an error that a body, its clean-up or an item raises reaches somebody (who awaits it, a group's error,
 --     who was given its task), or is reported, or another error of clean-up takes its place
@@ -30,6 +33,7 @@ local catch, check = ml.catch, books.check
 programs.add(require "spec.soak.task_operations")
 programs.add(require "spec.soak.object_operations")
 programs.add(require "spec.soak.process_operations")
+programs.add(require "spec.soak.stream_operations")
 
 local REPORTED_AFTER = 1.1 -- seconds after which an error that nobody has heard of is reported
 

@@ -23,6 +23,8 @@ end
 
 -- --- folders for a while ---
 
+local TRIES <const> = 20 -- to remove one
+
 local TempDir = { __name = "moonloop.temp_dir" }
 TempDir.__index = TempDir
 
@@ -30,8 +32,13 @@ TempDir.__index = TempDir
 function TempDir:close()
   if not self.open then return true end
   self.open = false
-  local done, err = core.shield(fs_core.remove, self.path, { recursive = true })
-  if done or err.code == "ENOENT" then return true end
+  local done, err
+  for _ = 1, TRIES do
+    done, err = core.shield(fs_core.remove, self.path, { recursive = true })
+    if done or err.code == "ENOENT" then return true end
+    -- A cancelled operation whose thread had begun has made a file meanwhile.
+    if err.code ~= "ENOTEMPTY" then break end
+  end
   return nil, err
 end
 
