@@ -3,15 +3,15 @@
    our first word. */
 #include "http/client/client_connection.h"
 #include "http/client/client_exchange.h"
+#include "http/client/client_tunnel.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 enum {
-  MOST_ANSWER = 16 * 1024, /* bytes, with those of interim answers */
-  PIECE = 2048,            /* bytes of one read */
-  MOST_REASON = 80,        /* bytes of a reason that are shown */
+  PIECE = 2048,     /* bytes of one read */
+  MOST_REASON = 80, /* bytes of a reason that are shown */
 };
 
 static void on_late(Timer *timer) {
@@ -75,39 +75,23 @@ static bool refuse(ClientConnection *c, const char *line, size_t n) {
   return fail(c, what);
 }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-/* "HTTP/1.1 200" and a blank or the line's end, as far as it has come. */
-static bool begins_well(const char *line, size_t n) {
-  static const char pattern[] = "HTTP/1.# ### ";
-  for (size_t i = 0; i < n && pattern[i]; i++) {
-    if (pattern[i] == '#' ? is_digit(line[i]) : line[i] == pattern[i]) continue;
-    return i == sizeof pattern - 2 && line[i] == '\r';
-  }
-  return true;
-}
-
 /* Looks at what has come. False: there is nothing more to read here; the connection may be
    closed. */
 static bool take(ClientConnection *c) {
-  Buffer *b = &c->answer;
-  size_t begin = 0; /* behind interim answers (RFC 9110 section 15.2) */
-  for (;;) {
-    const char *line = b->data + begin;
-    size_t n = b->len - begin;
-    if (!begins_well(line, n)) return fail(c, "answers with something that is not HTTP");
-    const char *end = n ? memmem(line, n, "\r\n\r\n", 4) : NULL;
-    if (!end && b->len >= MOST_ANSWER) return fail(c, "answers with a head that is too large");
-    if (!end) return true;
-    begin = (size_t)(end + 4 - b->data);
-    if (line[9] == '1' && strncmp(line + 9, "101", 3) != 0) continue;
-    if (line[9] != '2') return refuse(c, line, (size_t)(end - line));
-    if (begin < b->len) return fail(c, "sends something before the server can have spoken");
+  ClientTunnelAnswer answer = client_tunnel_read(c->answer.data, c->answer.len);
+  switch (answer.state) {
+  case CLIENT_TUNNEL_MORE:
+    return true;
+  case CLIENT_TUNNEL_WRONG:
+    return fail(c, answer.wrong);
+  case CLIENT_TUNNEL_REFUSED:
+    return refuse(c, answer.line, answer.n);
+  case CLIENT_TUNNEL_OPEN:
     c->tunnels = false;
-    buffer_free(b);
+    buffer_free(&c->answer);
     client_connection_open_tls(c);
-    return false;
   }
+  return false;
 }
 
 void client_connection_read_tunnel(ClientConnection *c) {
