@@ -85,6 +85,23 @@ end)
 -- A folder of the soak's own files.
 app:static("/static", here)
 
+-- A folder that is made, filled, read and removed.
+app:get("/files", function()
+  local folder <close> = assert(ml.fs.temp_dir())
+  local name, text = folder.path .. "/file", ("text "):rep(20000)
+  assert(ml.fs.write(name, "", { atomic = true }))
+  do
+    local file <close> = assert(ml.fs.open(name, "r+"))
+    assert(file:write(text))
+    assert(file:seek("set", 0))
+    if assert(file:read "a") ~= text then error "a file has another content" end
+  end
+  if assert(ml.fs.stat(name)).size ~= #text then error "a file has another size" end
+  assert(ml.fs.rename(name, name .. "r"))
+  if #assert(ml.fs.list(folder.path)) ~= 1 then error "a folder has other files" end
+  return assert(ml.fs.read(name .. "r"))
+end)
+
 -- A chain: an app of its own with middleware, mounted.
 local inner = ml.web.app()
 for i = 1, 3 do
@@ -111,12 +128,13 @@ end)
 
 -- Nothing of a request that has ended may be left: what the checks look at.
 app:get("/left", function()
-  local descriptors = 0
+  local descriptors, temporary = 0, os.getenv "TMPDIR" or "/tmp"
   for name in lfs.dir("/proc/self/fd") do
     local target = lfs.symlinkattributes("/proc/self/fd/" .. name, "target")
-    if target and target:find("^socket:") then descriptors = descriptors + 1 end
+    local counts = target and (target:find("^socket:") or target:find(temporary, 1, true))
+    if counts then descriptors = descriptors + 1 end
   end
-  return ("%d tasks, %d sockets"):format(#ml.tasks(), descriptors)
+  return ("%d tasks, %d sockets and files"):format(#ml.tasks(), descriptors)
 end)
 
 return app

@@ -1,10 +1,12 @@
--- Clients that go away at any moment: moonloop spec/soak/disconnect.lua [REQUESTS [CLIENTS [SEED]]]
+-- Clients that go away at any moment: moonloop spec/soak/disconnect.lua [REQUESTS [CLIENTS [SEED [tls]]]]
 --
 -- CLIENTS (1,000) at a time send REQUESTS (100,000) in all to a server in this process: plain ones,
 -- pipelines, uploads in pieces, responses that are streamed, handlers that wait, that have children,
 -- or a request of their own under way. Each client leaves at a random byte of what it sends or of what
 -- it gets, by closing, by a reset, by ending its side, or not at all. Afterwards nothing may be left:
 -- no connection, no task, no descriptor, and no memory that grows with each part of the run.
+-- With `tls` the server speaks it: most clients do so too, and leave in the middle of their handshake or after
+-- it; the others send what is no TLS.
 -- The seed is printed; the same seed gives the same clients.
 local left = require "spec.support.left"
 local ml = require "moonloop"
@@ -100,6 +102,32 @@ local function make_bytes(port)
   return get(({ "/plain", "/large", "/sleep", "/children", "/stream", "/events" })[kind - 5]), 1
 end
 
+-- A connection with TLS, with the methods of rawtcp's.
+local Secure = {}
+Secure.__index = Secure
+
+function Secure:send(bytes) return (self.conn:write(bytes)) end
+
+function Secure:receive(what, seconds)
+  local _, got = ml.catch(ml.timeout, seconds or 5, function()
+    if type(what) == "number" then return self.conn:read(what) end
+    return what == "*a" and self.conn:read "a" or self.conn:read_until(what)
+  end)
+  return got
+end
+
+function Secure:shutdown() return (self.conn:shutdown()) end
+function Secure:close() self.conn:close() end
+function Secure:reset() self.conn:close() end
+
+--- A connection, or nil. `ca`: the authority, if the server speaks TLS.
+local function connect(port, ca)
+  if not ca or random(4) == 1 then return rawtcp.connect(port) end
+  local limit = random(2) == 1 and random(0, 100) / 1000 or 60
+  local ok, conn = ml.catch(ml.timeout, limit, ml.net.connect, "localhost", port, { tls = { ca = ca } })
+  return ok and conn and setmetatable({ conn = conn }, Secure)
+end
+
 local function leave(conn)
   local how = random(3)
   if how == 1 then
@@ -113,8 +141,8 @@ local function leave(conn)
 end
 
 --- One client: sends its bytes, or a part, in pieces; reads something; goes.
-local function play(port, bytes)
-  local conn = rawtcp.connect(port)
+local function play(port, bytes, ca)
+  local conn = connect(port, ca)
   if not conn then return end
   if random(2) == 1 then bytes = bytes:sub(1, random(0, #bytes)) end
   local at = 1
@@ -155,25 +183,30 @@ end
 
 --- Opens what a loop keeps from its first socket on, and from its first request: libuv's spare descriptor,
 -- and the set that the client's connections are watched in.
-local function warm_up()
+local function warm_up(cert)
   local server = assert(web.listen(web.app(), { port = 0 }))
   local client <close> = ml.http.client()
   assert(client:get(("http://127.0.0.1:%d/"):format(server.port)))
   server:stop(5)
+  if not cert then return end
+  server = assert(web.listen(web.app(), { port = 0, tls = cert }))
+  play(server.port, get "/", cert.cert)
+  server:stop(5)
 end
 
---- soak.run(requests, clients, seed) -> true, figures | nil, what is wrong
-function soak.run(requests, clients, seed)
+--- soak.run(requests, clients, seed [, cert]) -> true, figures | nil, what is wrong. `cert`: {cert =, key =} of a
+-- server with TLS, and the authority.
+function soak.run(requests, clients, seed, cert)
   math.randomseed(seed)
   local counts, wrong = { begun = 0, ended = 0 }, {}
   local function check(what, is, wanted)
     if is ~= wanted then wrong[#wrong + 1] = ("%s: %s instead of %s"):format(what, is, wanted) end
   end
-  warm_up()
+  warm_up(cert)
   ml.sleep(0.01)
   local tasks, descriptors = #ml.tasks(), left.descriptors()
   local client = ml.http.client { timeout = 60 }
-  local server = assert(web.listen(make_app(counts, client), { port = 0 }))
+  local server = assert(web.listen(make_app(counts, client), { port = 0, tls = cert }))
   local port, sent = server.port, 0
   -- All clients, until so many requests have been sent and all of them have ended.
   local function play_until(most)
@@ -183,7 +216,7 @@ function soak.run(requests, clients, seed)
         while sent < most do
           local bytes, count = make_bytes(port)
           sent = sent + count
-          play(port, bytes)
+          play(port, bytes, cert and cert.cert)
         end
       end
     end
@@ -222,7 +255,9 @@ if arg and arg[0]:find("disconnect%.lua$") then
   local function number(i, default) return math.tointeger(tonumber(arg[i] or default)) end
   local seed = number(3, random(1, 2 ^ 31 - 1))
   print("seed " .. seed)
-  local done, text = soak.run(number(1, 100000), number(2, 1000), seed)
+  local folder = arg[4] == "tls" and require "spec.support.tls".certificates { one = { signer = "self" } } or nil
+  local done, text = soak.run(number(1, 100000), number(2, 1000), seed, folder and folder.one)
+  if folder then folder:close() end
   print(text)
   if not done then os.exit(1) end
 end

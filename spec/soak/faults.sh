@@ -1,7 +1,7 @@
 #!/bin/bash
-# Memory and sockets fail under load: spec/soak/faults.sh [SECONDS [BUILD]]
+# Memory, sockets and files fail under load: spec/soak/faults.sh [SECONDS [BUILD]]
 #
-# A server of spec/soak/app.lua gets requests of every kind while malloc, or its sockets, fail at
+# A server of spec/soak/app.lua gets requests of every kind while malloc, its sockets or calls about files fail at
 # random; then the same with the client's. A request may fail, or be refused, but no answer may be
 # wrong; the process may not end; and after the faults every request succeeds, and no task and no
 # descriptor is left. SECONDS (1) for each kind of fault. BUILD: the folder of the binary, build/debug
@@ -32,10 +32,17 @@ export SOCKET_FAULTS=$work/rates
 sockets() {
   printf '%b' "$(printf '\\x%02x\\x%02x' "$1" "$2")" | dd of="$work/rates" conv=notrunc status=none
 }
-memory() { # memory PROBABILITY PID
-  local command="enable_random name=libc/mm/*,probability=$1"
-  [ "$1" != 0 ] || command='disable name=libc/mm/*'
-  timeout 5 fiu-ctrl -c "$command" "$2" || wrong "fiu-ctrl does not reach the process"
+fail() { # fail NAMES PROBABILITY PID
+  local command="enable_random name=$1,probability=$2"
+  [ "$2" != 0 ] || command="disable name=$1"
+  timeout 5 fiu-ctrl -c "$command" "$3" || wrong "fiu-ctrl does not reach the process"
+}
+memory() { fail 'libc/mm/*' "$@"; } # memory PROBABILITY PID
+files() {                           # files PROBABILITY PID: what libuv itself needs to go on is left alone
+  local name
+  for name in 'oc/open' 'oc/openat' 'rw/pread*' 'rw/pwrite*' 'sync/*' 'stat/*' 'dir/opendir' 'dir/readdir*'; do
+    fail "posix/io/$name" "$@"
+  done
 }
 with_memory_faults() { exec fiu-run -x "$@"; }
 with_socket_faults() { LD_PRELOAD="$PWD/$build/spec/socket_faults.so" exec "$@"; }
@@ -92,6 +99,16 @@ for probability in 0.01 0.1 0.5; do
   load "$seconds" lenient || wrong "answers while memory fails"
   memory 0 "$server"
   recovered "memory faults of probability $probability"
+done
+stop
+
+start with_memory_faults
+for probability in 0.01 0.1 0.5; do
+  echo "server: calls about files fail with probability $probability"
+  files "$probability" "$server"
+  load "$seconds" lenient static || wrong "answers while files fail" # which may be a 404
+  files 0 "$server"
+  recovered "file faults of probability $probability"
 done
 stop
 

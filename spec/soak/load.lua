@@ -33,6 +33,7 @@ local requests = {
   { "post", "/form", { body = form, headers = { ["Content-Type"] = "multipart/form-data; boundary=b" } },
     is = '{"bytes":20000,"name":"n"}' },
   { "get", "/static/app.lua", is = app },
+  { "get", "/files", is = ("text "):rep(20000) },
   { "get", "/inner/text", is = "inner" },
   { "get", "/inner/raise", status = 418, is = '{"raised":true}' },
   { "get", "/abort", status = 418, is = '{"detail":{"why":"tea"}}' },
