@@ -103,6 +103,7 @@ if [ "${1:-}" = --dev ]; then
   need npm 'npm, for the same' have npm
   need chromium 'Chromium, for the specs of their pages' have chromium
   need openssl "openssl, for the specs' certificates" have openssl
+  need sslscan 'sslscan, for a spec of servers with TLS' have sslscan
   need scdoc 'scdoc, for the manual page' have scdoc
   need lintian 'lintian, which reads the Debian packages' have lintian
   need fish 'fish, for the specs of completions' have fish
