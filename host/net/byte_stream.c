@@ -51,6 +51,13 @@ int byte_stream_open(ByteStream *s, uv_loop_t *loop, int fd, const ByteStreamUse
   return uv_read_start((uv_stream_t *)&s->tcp, alloc_read, on_read);
 }
 
+void byte_stream_open_below(ByteStream *s, const ByteStreamBelow *below,
+                            const ByteStreamUser *user) {
+  s->user = user;
+  s->fd = -1;
+  s->below = below;
+}
+
 int byte_stream_open_pipe(ByteStream *s, uv_loop_t *loop, int fd, bool readable,
                           const ByteStreamUser *user) {
   int rc = open_descriptor(s, loop, fd, user);
@@ -116,25 +123,22 @@ void byte_stream_read_start(ByteStream *s) {
 
 void byte_stream_peer(const ByteStream *s, ByteStreamPeer *peer) {
   int size = sizeof *peer;
-  if (s->memory) {
-    *peer = (ByteStreamPeer){.v4 = {.sin_family = AF_INET,
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                    .sin_port = htons((uint16_t)s->memory->number)}};
-    return;
-  }
-  if (uv_tcp_getpeername(&s->tcp, &peer->any, &size)) *peer = (ByteStreamPeer){0};
+  if (s->below)
+    s->below->peer(s, peer);
+  else if (uv_tcp_getpeername(&s->tcp, &peer->any, &size))
+    *peer = (ByteStreamPeer){0};
 }
 
 void byte_stream_pause(ByteStream *s) {
   s->paused = true;
-  if (!s->memory) uv_read_stop((uv_stream_t *)&s->tcp);
+  if (!s->below) uv_read_stop((uv_stream_t *)&s->tcp);
 }
 
 void byte_stream_resume(ByteStream *s) {
   if (!s->paused) return;
   s->paused = false;
-  if (s->memory)
-    memory_end_ask(s->memory);
+  if (s->below)
+    s->below->resume(s);
   else if (s->tls)
     tls_stream_resume(s->tls);
   else
@@ -155,15 +159,14 @@ static ssize_t send_secure(ByteStream *s, const struct iovec *parts, size_t n) {
 }
 
 ssize_t byte_stream_send(ByteStream *s, const char *bytes, size_t n) {
-  if (s->memory)
-    return memory_end_write(s->memory, &(struct iovec){(char *)(uintptr_t)bytes, n}, 1);
+  if (s->below) return s->below->send(s, &(struct iovec){(char *)(uintptr_t)bytes, n}, 1);
   if (s->is_pipe) return taken(write(s->fd, bytes, n));
   if (s->tls_context) return send_secure(s, &(struct iovec){(char *)(uintptr_t)bytes, n}, 1);
   return taken(send(s->fd, bytes, n, MSG_NOSIGNAL));
 }
 
 ssize_t byte_stream_send_parts(ByteStream *s, const struct iovec *parts, size_t n) {
-  if (s->memory) return memory_end_write(s->memory, parts, n);
+  if (s->below) return s->below->send(s, parts, n);
   if (s->is_pipe) return taken(writev(s->fd, parts, (int)n));
   if (s->tls_context) return send_secure(s, parts, n);
   struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n};
@@ -184,6 +187,8 @@ void byte_stream_write_over(ByteStream *s, int status) {
   s->user->written(s, status);
 }
 
+void byte_stream_write_drop(ByteStream *s) { free_write(s->write); }
+
 static bool is_closing(const ByteStream *s) { return uv_is_closing((const uv_handle_t *)&s->tcp); }
 
 static void on_written(uv_write_t *request, int status) {
@@ -203,8 +208,8 @@ static ByteStreamWrite *new_write(ByteStream *s, size_t from) {
 }
 
 static int begin_write(ByteStream *s, ByteStreamWrite *w) {
-  if (s->memory) { /* on_memory goes on as soon as there is room */
-    memory_end_ask(s->memory);
+  if (s->below) {
+    s->below->write(s);
     return 0;
   }
   if (s->tls_context) { /* the end of the handshake begins it otherwise */
@@ -239,67 +244,20 @@ int byte_stream_write_lent(ByteStream *s, const char *bytes, size_t n, size_t fr
 
 size_t byte_stream_unsent(const ByteStream *s) {
   int in_kernel = 0;
-  if (s->memory) return byte_stream_queued(s) + memory_end_unread(s->memory);
+  if (s->below) return byte_stream_queued(s) + s->below->unread(s);
   if (ioctl(s->fd, SIOCOUTQ, &in_kernel)) in_kernel = 0;
   return byte_stream_queued(s) + (size_t)in_kernel;
 }
-
-/* --- a pipe in memory --- */
 
 size_t byte_stream_queued_above(const ByteStream *s) {
   return s->write ? s->write->data.len - s->write->at : 0;
 }
 
-/* Writes more of what waits. */
-static void write_to_memory(ByteStream *s) {
-  ByteStreamWrite *w = s->write;
-  struct iovec rest = {w->data.data + w->at, w->data.len - w->at};
-  ssize_t n = memory_end_write(s->memory, &rest, 1);
-  if (n > 0) w->at += (size_t)n;
-  if (n >= 0 && w->at < w->data.len) return;
-  byte_stream_write_over(s, n < 0 ? (int)n : 0);
-}
-
-/* Reads what there is. */
-static void read_from_memory(ByteStream *s) {
-  while (!s->ended && !is_closing(s)) {
-    uv_buf_t room = s->paused ? uv_buf_init(NULL, 0) : s->user->room(s);
-    if (!room.len) s->paused = true; /* until there is room: its user resumes then */
-    /* Even while reading is paused, a closed peer is noticed at once. */
-    if (s->paused && s->memory->other) return;
-    ssize_t n = s->paused ? UV_ECONNRESET : memory_end_read(s->memory, room.base, room.len);
-    if (!n) return;
-    s->ended = n < 0;
-    if (n < 0)
-      s->user->ended(s, (int)n);
-    else
-      s->user->came(s, room.base, (size_t)n);
-  }
-}
-
-static void on_memory(MemoryEnd *end) {
-  ByteStream *s = end->user;
-  if (s->write) write_to_memory(s);
-  read_from_memory(s);
-}
-
-void byte_stream_open_memory(ByteStream *s, uv_loop_t *loop, MemoryEnd *end,
-                             const ByteStreamUser *user) {
-  uv_tcp_init(loop, &s->tcp); /* without a socket: it is there to be closed */
-  s->tcp.data = s;
-  s->user = user;
-  s->fd = -1;
-  s->memory = end;
-  s->pipe = end->number;
-  end->ready = on_memory;
-  end->user = s;
-}
-
 /* --- ends --- */
 
 int byte_stream_shut(ByteStream *s) {
-  if (s->memory) {
-    memory_end_shut(s->memory);
+  if (s->below) {
+    s->below->shut(s);
     return 0;
   }
   if (s->is_pipe) return 0;
@@ -317,7 +275,7 @@ void byte_stream_watch_peer(ByteStream *s) {
 }
 
 bool byte_stream_has_gone(const ByteStream *s) {
-  if (s->memory) return !s->memory->other;
+  if (s->below) return s->below->has_gone(s);
   struct pollfd watched = {.fd = s->fd, .events = s->ended ? 0 : POLLRDHUP};
   return poll(&watched, 1, 0) > 0;
 }
@@ -342,11 +300,9 @@ static void close_secure(ByteStream *s, bool reset) {
 }
 
 void byte_stream_close(ByteStream *s, bool reset) {
-  if (s->memory) {
-    memory_end_close(s->memory, reset);
-    s->memory = NULL;
-    reset = false;
-    if (s->write) free_write(s->write);
+  if (s->below) {
+    s->below->close(s, reset);
+    return;
   }
   if (s->tls_context) close_secure(s, reset);
   if (!reset || uv_tcp_close_reset(&s->tcp, on_closed)) uv_close((uv_handle_t *)&s->tcp, on_closed);

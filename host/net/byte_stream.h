@@ -16,6 +16,24 @@
 #include <uv.h>
 
 typedef struct ByteStream ByteStream;
+typedef union ByteStreamPeer ByteStreamPeer;
+
+/* What is below a stream instead of a socket. Each function is that of the same name in this file,
+   for such a stream. */
+typedef struct ByteStreamBelow {
+  void (*peer)(const ByteStream *s, ByteStreamPeer *peer);
+  void (*resume)(ByteStream *s);
+  ssize_t (*send)(ByteStream *s, const struct iovec *parts, size_t n);
+  /* s->write has begun: takes of its data, counts that in `at`, and calls byte_stream_write_over,
+     later, when it is over. */
+  void (*write)(ByteStream *s);
+  /* Bytes that were taken and have not reached the other side. */
+  size_t (*unread)(const ByteStream *s);
+  void (*shut)(ByteStream *s);
+  bool (*has_gone)(const ByteStream *s);
+  /* Drops s->write if there is one. Calls `closed` of the user later. */
+  void (*close)(ByteStream *s, bool reset);
+} ByteStreamBelow;
 
 /* Callbacks of the user, called from the loop. Each may call any function of this file. */
 typedef struct ByteStreamUser {
@@ -35,11 +53,11 @@ typedef struct ByteStreamUser {
   void (*secured)(ByteStream *s);
 } ByteStreamUser;
 
-typedef union ByteStreamPeer {
+union ByteStreamPeer {
   struct sockaddr any;
   struct sockaddr_in v4;
   struct sockaddr_in6 v6;
-} ByteStreamPeer;
+};
 
 struct ByteStream {
   uv_tcp_t tcp;
@@ -47,7 +65,8 @@ struct ByteStream {
   struct ByteStreamWrite *write; /* under way, or NULL */
   struct TlsStream *tls;         /* between the socket and the user, or NULL */
   TlsContext *tls_context;       /* of a server, until the first byte makes `tls`; or NULL */
-  MemoryEnd *memory;             /* instead of a socket; or NULL. Then `tcp` has none */
+  const ByteStreamBelow *below;  /* instead of a socket, which `tcp` has not got then; or NULL */
+  MemoryEnd *memory;             /* what is below is an end of a pipe in memory; or NULL */
   uint64_t pipe;                 /* its number, kept after the end */
   int fd;                        /* of `tcp`, or -1 */
   bool is_pipe;                  /* `fd` is no socket */
@@ -64,6 +83,11 @@ int byte_stream_open(ByteStream *s, uv_loop_t *loop, int fd, const ByteStreamUse
    nothing. */
 int byte_stream_open_pipe(ByteStream *s, uv_loop_t *loop, int fd, bool readable,
                           const ByteStreamUser *user);
+
+/* The same for whatever `below` stands for, which begins to read by itself. `tcp` is not touched.
+ */
+void byte_stream_open_below(ByteStream *s, const ByteStreamBelow *below,
+                            const ByteStreamUser *user);
 
 /* The same for the end of a pipe in memory, which cannot fail. Its peer has the address 127.0.0.1,
    and the number of the pipe as its port. */
@@ -113,7 +137,7 @@ int byte_stream_write_lent(ByteStream *s, const char *bytes, size_t n, size_t fr
 /* Bytes of byte_stream_write that the system, the pipe in memory or TLS has not taken. */
 size_t byte_stream_queued_above(const ByteStream *s);
 static inline size_t byte_stream_queued(const ByteStream *s) {
-  if (s->memory || s->tls_context) return byte_stream_queued_above(s);
+  if (s->below || s->tls_context) return byte_stream_queued_above(s);
   return uv_stream_get_write_queue_size((const uv_stream_t *)&s->tcp);
 }
 
@@ -135,7 +159,7 @@ bool byte_stream_has_gone(const ByteStream *s);
    `closed` is called from the loop, once. */
 void byte_stream_close(ByteStream *s, bool reset);
 
-/* --- for tls_stream.c --- */
+/* --- for tls_stream.c, and for what is below instead of a socket --- */
 
 typedef struct ByteStreamWrite {
   uv_write_t request;
@@ -150,5 +174,8 @@ void byte_stream_read_start(ByteStream *s);
 
 /* The write under way is over: tells the user. */
 void byte_stream_write_over(ByteStream *s, int status);
+
+/* The same while the stream is closed: its user is not told. */
+void byte_stream_write_drop(ByteStream *s);
 
 #endif
