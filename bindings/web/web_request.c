@@ -75,7 +75,7 @@ void web_request_push(lua_State *L, const Web *web, HttpConnection *c) {
   if (c->forwarded) set_forwarded(req, c->forwarded, from);
   req->path = (HttpSpan){r->path.at - from, r->path.len};
   req->query = (HttpSpan){r->query.at - from, r->query.len};
-  req->headers = (HttpSpan){r->headers.at - from, r->headers.len};
+  req->headers = (HttpSpan){r->headers.at - from, r->headers.len - c->own_lines};
   req->allowed = (uint16_t)c->match.allowed;
   req->method = r->method;
   req->path_escaped = r->path_escaped;
@@ -184,7 +184,7 @@ static void push_fields(lua_State *L);
 /* What the connection has agreed on, as long as it is there; kept from then on. */
 static void push_tls(lua_State *L, const WebRequest *req) {
   const HttpConnection *c = web_tail_connection(L);
-  const TlsSession *session = c && c->number == req->number ? byte_stream_tls(&c->bytes) : NULL;
+  const TlsSession *session = c && c->number == req->number ? http_connection_tls(c) : NULL;
   if (!session) {
     lua_pushnil(L);
     return;

@@ -1,5 +1,7 @@
 /* The servers of moonloop.web.core: listening, what they tell, their access log. */
 #include "bindings/web/web_server.h"
+#include "http/http2_library.h"
+#include "http/server/http2_session.h"
 
 #include "serve/supervised.h"
 #include <lauxlib.h>
@@ -119,6 +121,24 @@ static int l_is_proxy(lua_State *L) {
   return 1;
 }
 
+/* The option http2 of the table at `index`. */
+static HttpVersion2 read_http2(lua_State *L, int index) {
+  int type = lua_getfield(L, index, "http2");
+  HttpVersion2 wanted = type == LUA_TSTRING                        ? HTTP2_CLEAR
+                        : type == LUA_TNIL || lua_toboolean(L, -1) ? HTTP2_SECURE
+                                                                   : HTTP2_NONE;
+  lua_pop(L, 1);
+  return wanted;
+}
+
+/* HTTP/2 in clear needs nghttp2 at once. False: nil and an error are pushed. */
+static bool can_http2(lua_State *L, const HttpServer *http) {
+  const char *error;
+  if (http->http2 != HTTP2_CLEAR || http2_library(&error)) return true;
+  ml_error_return(L, "network", NULL, "HTTP/2 needs nghttp2: %s", error);
+  return false;
+}
+
 /* Makes a server for the router at 1 with the limits at `index`, and pushes it. It serves after
    start_server. */
 static WebServer *new_server(lua_State *L, int index) {
@@ -146,6 +166,8 @@ static WebServer *new_server(lua_State *L, int index) {
   web_server_end_watch(server);
   server->http.user = web;
   server->http.limits = limits;
+  server->http.http2 = read_http2(L, index);
+  server->http.http2_calls = &http2_session_calls;
   take_proxy_options(L, index, &server->http);
   server->http.max_whole_body = is_body_limited ? HTTP_NO_LIMIT : HTTP_MAX_WHOLE_BODY;
   return server;
@@ -229,7 +251,7 @@ static int l_listen(lua_State *L) {
   lua_settop(L, 5);
   ServeSockets own = {.n = 0}, *sockets = &own;
   WebServer *server = new_server(L, 4);
-  if (!web_server_tls_open(L, 4, server)) return 2;
+  if (!can_http2(L, &server->http) || !web_server_tls_open(L, 4, server)) return 2;
   HttpServer *http = &server->http;
   int failed = 0;
   if (lua_isboolean(L, 5)) {

@@ -1,15 +1,22 @@
 /* TLS of the servers: certificates at the start, and read again later. */
 #include "bindings/tls_options.h"
 #include "bindings/web/web_server.h"
+#include "http/http2_library.h"
 
 #include <lauxlib.h>
 
-static const char *const protocols[] = {"http/1.1", NULL};
+/* HTTP/2 is offered if the library is there. */
+static const char *const *protocols_of(const HttpServer *http) {
+  static const char *const both[] = {"h2", "http/1.1", NULL};
+  const char *error;
+  return http->http2 != HTTP2_NONE && http2_library(&error) ? both : both + 1;
+}
 
 /* Reads the options at `index`, which are a copy nobody changes. False: nil and an error are
    pushed. */
 static bool use(lua_State *L, int index, WebServer *server, bool reads_again) {
-  TlsContext *context = tls_options_context(L, index, true, protocols, reads_again);
+  TlsContext *context =
+      tls_options_context(L, index, true, protocols_of(&server->http), reads_again);
   if (!context) return false;
   http_server_use_tls(&server->http, context);
   tls_context_release(context);

@@ -51,6 +51,7 @@ typedef struct CliRequest {
   int n_tls_certs, n_tls_keys;
   const char *trusted_proxies; /* a list with commas, or NULL */
   const char *root_path;       /* or NULL */
+  const char *http2;           /* "true", "false", "clear" or NULL */
   const char *user, *group;    /* to go on as, or NULL */
   bool sandbox;                /* limit what the app's processes may do */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */

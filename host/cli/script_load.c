@@ -79,6 +79,13 @@ static void push_listen_options(lua_State *L, const CliRequest *r) {
     lua_pushboolean(L, true);
     lua_setfield(L, -2, "proxy_protocol");
   }
+  if (r->http2 && *r->http2 == 'c')
+    lua_pushstring(L, r->http2);
+  else if (r->http2)
+    lua_pushboolean(L, *r->http2 == 't');
+  else
+    lua_pushnil(L);
+  lua_setfield(L, -2, "http2");
   set_tls(L, r);
   if (r->docs) {
     lua_pushboolean(L, true);

@@ -106,6 +106,13 @@ static const char *set_root_path(OptionReader *reader, const char *v) {
   return NULL;
 }
 
+static const char *set_http2(OptionReader *reader, const char *v) {
+  if (strcmp(v, "true") != 0 && strcmp(v, "false") != 0 && strcmp(v, "clear") != 0)
+    return option_wrong(reader, "serve: --http2 must be true, false or clear, not '%s'", v);
+  reader->request->http2 = v;
+  return NULL;
+}
+
 static const char *add_text(OptionReader *reader, const char ***list, int *n, const char *v) {
   const char **longer = realloc(*list, (size_t)(*n + 1) * sizeof *longer);
   if (!longer) return option_wrong(reader, "not enough memory");
@@ -139,6 +146,7 @@ static const struct ServeOption {
     {"--kill-after", set_kill_after},
     {"--trusted-proxies", set_trusted_proxies},
     {"--root-path", set_root_path},
+    {"--http2", set_http2},
     {"--user", set_user},
     {"--group", set_group},
 };

@@ -585,7 +585,7 @@ describe("command-line.md", function()
     end
     for _, command in ipairs { "", "run", "serve", "repl", "test", "ps", "migrate", "db", "openapi", "types" } do
       local text = help("help " .. command)
-      for option in text:gmatch "\n +(%-%-?[%a-]*)" do offered[option] = true end
+      for option in text:gmatch "\n +(%-%-?[%w-]*)" do offered[option] = true end
     end
     offered["--help"], offered["--version"] = nil, nil -- commands
     compare(documented_options, offered, "command-line.md")

@@ -1,102 +1,160 @@
---- A server of HTTP/2 on plain TCP that decides on every frame it sends, for the specs of the client, whose
--- option is `http2 = "clear"`. It reads no header blocks: an answer goes by the number of the stream.
-local http = require "spec.support.http"
+--- A client of HTTP/2 that is made of frames, for the specs of servers: it sends whatever it is told to.
+-- It asks the server not to use the dynamic table of HPACK, and understands of heads only the status.
+local rawtcp = require("spec.support").rawtcp
 
 local M = {}
 
-M.DATA, M.HEADERS, M.PRIORITY, M.RST_STREAM, M.SETTINGS = 0, 1, 2, 3, 4
-M.PUSH_PROMISE, M.PING, M.GOAWAY, M.WINDOW_UPDATE, M.CONTINUATION = 5, 6, 7, 8, 9
+M.PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+M.DATA, M.HEADERS, M.PRIORITY, M.RST_STREAM, M.SETTINGS, M.PING, M.GOAWAY, M.WINDOW_UPDATE, M.CONTINUATION =
+  0, 1, 2, 3, 4, 6, 7, 8, 9
 M.END_STREAM, M.ACK, M.END_HEADERS = 1, 1, 4
+M.NO_ERROR, M.PROTOCOL_ERROR, M.INTERNAL_ERROR, M.STREAM_CLOSED, M.REFUSED_STREAM, M.CANCEL, M.ENHANCE_YOUR_CALM =
+  0, 1, 2, 5, 7, 8, 11
 
-local PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+local HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE = 1, 4
 
---- A frame as bytes.
-function M.frame(type, flags, id, payload)
+--- A frame's bytes.
+function M.frame(type, flags, stream, payload)
   payload = payload or ""
-  return (">I3BBI4"):pack(#payload, type, flags, id) .. payload
+  return string.pack(">I3I1I1I4", #payload, type, flags, stream) .. payload
 end
 
---- A number of HPACK with a prefix of seven bits (RFC 7541 section 5.1).
-local function number(n)
-  if n < 127 then return string.char(n) end
-  local bytes = { "\127" }
-  n = n - 127
+local function integer(n, prefix)
+  local most = (1 << prefix) - 1
+  if n < most then return string.char(n) end
+  local bytes = { string.char(most) }
+  n = n - most
   while n >= 128 do
-    bytes[#bytes + 1] = string.char(n % 128 + 128)
-    n = n // 128
+    bytes[#bytes + 1] = string.char(n & 127 | 128)
+    n = n >> 7
   end
   return table.concat(bytes) .. string.char(n)
 end
 
---- A header block: `fields` is a list of name, value, name, value, as they are written.
-function M.block(fields)
+--- Fields, a list of {name, value}, in HPACK: each as it is, without tables.
+function M.fields(list)
   local parts = {}
-  for i = 1, #fields, 2 do
-    local name, value = fields[i], fields[i + 1]
-    parts[#parts + 1] = "\0" .. number(#name) .. name .. number(#value) .. value
+  for i, field in ipairs(list) do
+    parts[i] = "\0" .. integer(#field[1], 7) .. field[1] .. integer(#field[2], 7) .. field[2]
   end
   return table.concat(parts)
 end
 
---- HEADERS of a stream with these fields.
-function M.headers(id, fields, flags)
-  return M.frame(M.HEADERS, M.END_HEADERS | (flags or 0), id, M.block(fields))
+--- The fields of a request; those of `more` follow.
+function M.request(method, path, more)
+  local list = { { ":method", method }, { ":scheme", "http" }, { ":authority", "here" }, { ":path", path } }
+  return table.move(more or {}, 1, #(more or {}), #list + 1, list)
 end
 
---- A whole response of 200.
-function M.ok(id, body)
-  return M.headers(id, { ":status", "200", "content-length", tostring(#body) })
-    .. M.frame(M.DATA, M.END_STREAM, id, body)
+local Client = {}
+Client.__index = Client
+
+--- A connection that has exchanged its settings. opts.window: of each stream, for what comes.
+function M.connect(port, opts)
+  opts = opts or {}
+  local client = setmetatable({ conn = assert(rawtcp.connect(port)), last = -1, bodies = {}, statuses = {}, resets = {},
+    ended = {} }, Client)
+  local settings = string.pack(">I2I4", HEADER_TABLE_SIZE, 0)
+  if opts.window then settings = settings .. string.pack(">I2I4", INITIAL_WINDOW_SIZE, opts.window) end
+  client:write((opts.prefix or "") .. M.PREFACE .. M.frame(M.SETTINGS, 0, 0, settings))
+  return client
 end
 
-function M.settings(list)
-  local parts = {}
-  for key, value in pairs(list or {}) do parts[#parts + 1] = (">I2I4"):pack(key, value) end
-  return M.frame(M.SETTINGS, 0, 0, table.concat(parts))
+function Client:write(bytes) return self.conn:send(bytes) end
+
+function Client:send(...) return self:write(M.frame(...)) end
+
+--- Opens a stream with a request that is complete unless `is_open`; returns its number.
+function Client:ask(method, path, more, is_open)
+  self.last = self.last + 2
+  self:send(M.HEADERS, M.END_HEADERS | (is_open and 0 or M.END_STREAM), self.last,
+    M.fields(M.request(method, path, more)))
+  return self.last
 end
 
-function M.reset(id, code) return M.frame(M.RST_STREAM, 0, id, (">I4"):pack(code)) end
+local INDEXED = { [8] = 200, [9] = 204, [10] = 206, [11] = 304, [12] = 400, [13] = 404, [14] = 500 }
 
-function M.goaway(last, code) return M.frame(M.GOAWAY, 0, 0, (">I4I4"):pack(last, code or 0)) end
-
---- Reads a frame: a table of type, flags, id and payload; nil at the end.
-function M.read(conn)
-  local head = conn:receive(9, 60)
-  if not head or #head < 9 then return nil end
-  local size, type, flags, id = (">I3BBI4"):unpack(head)
-  local payload = size > 0 and conn:receive(size, 60) or ""
-  if not payload or #payload < size then return nil end
-  return { type = type, flags = flags, id = id, payload = payload }
-end
-
---- Talks to a client: acknowledges its settings and pings, and calls `answer(conn, frame)` with every other
--- frame; `conn.frames` has all of them. `settings` are ours.
-function M.talk(answer, settings)
-  return function(socket, n)
-    local conn = setmetatable({ frames = {}, n = n }, { __index = function(_, name)
-      return function(_, ...) return socket[name](socket, ...) end
-    end })
-    if socket:receive(#PREFACE, 60) ~= PREFACE then return end
-    socket:send(M.settings(settings))
-    for frame in M.read, socket do
-      conn.frames[#conn.frames + 1] = frame
-      if frame.type == M.SETTINGS then
-        if frame.flags & M.ACK == 0 then socket:send(M.frame(M.SETTINGS, M.ACK, 0)) end
-      elseif frame.type == M.PING and frame.flags & M.ACK == 0 and not conn.silent then
-        socket:send(M.frame(M.PING, M.ACK, 0, frame.payload))
-      elseif answer(conn, frame) == false then
-        return
-      end
+--- The status at the start of a block, whose digits may be in HPACK's code: 0 to 2 have five bits, 3 to 9
+-- six.
+local function status_of(block)
+  block = block:gsub("^[\x20-\x3f]+", "")
+  local first = block:byte()
+  if first >= 128 then return INDEXED[first & 127] end
+  local length, text = block:byte(2), block:sub(3)
+  if length < 128 then return tonumber(text:sub(1, length)) end
+  local bits, at, status = string.unpack(">I4", text .. "\0\0\0\0"), 32, 0
+  for _ = 1, 3 do
+    local five = bits >> (at - 5) & 31
+    if five < 3 then
+      status, at = status * 10 + five, at - 5
+    else
+      status, at = status * 10 + (bits >> (at - 6) & 63) - 25 + 3, at - 6
     end
+  end
+  return status
+end
+
+--- The next frame: {type, flags, stream, payload}; nil and why if there is none. Takes note of it.
+function Client:read()
+  local head, why = self.conn:receive(9)
+  if not head then return nil, why end
+  local n, type, flags, stream = string.unpack(">I3I1I1I4", head)
+  local payload = n > 0 and assert(self.conn:receive(n)) or ""
+  if type == M.HEADERS then
+    self.statuses[stream] = status_of(payload)
+  elseif type == M.DATA then
+    self.bodies[stream] = (self.bodies[stream] or "") .. payload
+  elseif type == M.RST_STREAM then
+    self.resets[stream] = string.unpack(">I4", payload)
+  elseif type == M.GOAWAY then
+    self.goaway = { table.unpack({ string.unpack(">I4I4", payload) }, 1, 2) }
+  elseif type == M.SETTINGS and flags & M.ACK == 0 then
+    self:send(M.SETTINGS, M.ACK, 0)
+  end
+  if (type == M.HEADERS or type == M.DATA) and flags & M.END_STREAM ~= 0 then self.ended[stream] = true end
+  return { type = type, flags = flags, stream = stream, payload = payload }
+end
+
+--- Reads until `is_it(frame)` is true: that frame; nil and why at the end.
+function Client:read_until(is_it)
+  while true do
+    local frame, why = self:read()
+    if not frame then return nil, why end
+    if is_it(frame) then return frame end
   end
 end
 
---- A server that answers each HEADERS of a client by `answer(conn, id, frame)`, which may return false: the
--- connection is closed.
-function M.serve(answer, settings)
-  return http.serve(M.talk(function(conn, frame)
-    if frame.type == M.HEADERS then return answer(conn, frame.id, frame) end
-  end, settings))
+--- Waits for the whole response on the stream: its status and body. nil and the code if it was reset; nil
+-- and "goaway", or why the connection has ended.
+function Client:response(stream)
+  while not self.ended[stream] do
+    if self.resets[stream] then return nil, self.resets[stream] end
+    local frame, why = self:read()
+    if not frame then return nil, why end
+  end
+  return self.statuses[stream], self.bodies[stream] or ""
 end
+
+--- Waits for the code with which the stream is reset; nil and why if the connection ends.
+function Client:reset(stream)
+  while not self.resets[stream] do
+    local frame, why = self:read()
+    if not frame then return nil, why end
+  end
+  return self.resets[stream]
+end
+
+--- Waits until the server closes the connection, whatever becomes of what is sent: the code of its GOAWAY.
+function Client:end_code()
+  while self:read() do end -- luacheck: ignore
+  return self.goaway and self.goaway[2]
+end
+
+--- Lets the server send `n` bytes more, on all streams together if `stream` is 0.
+function Client:widen(stream, n) self:send(M.WINDOW_UPDATE, 0, stream, string.pack(">I4", n)) end
+
+function Client:close() self.conn:close() end
+Client.__close = Client.close
 
 return M

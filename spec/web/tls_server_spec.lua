@@ -99,11 +99,32 @@ describe("a server with TLS", function()
     end)
   end)
 
-  it("agrees on http/1.1, and refuses clients that want something else", function()
+  it("agrees on h2 or http/1.1, and refuses clients that want something else", function()
+    with(own, function(port)
+      assert.matches("ALPN protocol: h2", tls.get(port, "/", "-alpn", "http/1.1,h2"), 1, true)
+      assert.matches("ALPN protocol: http/1.1", tls.get(port, "/", "-alpn", "http/1.1"), 1, true)
+      assert.matches("hello", tls.get(port, "/"), 1, true)
+      assert.matches("no application protocol", tls.get(port, "/", "-alpn", "spdy/1"), 1, true)
+    end)
     with(own, function(port)
       assert.matches("ALPN protocol: http/1.1", tls.get(port, "/", "-alpn", "h2,http/1.1"), 1, true)
-      assert.matches("hello", tls.get(port, "/"), 1, true)
       assert.matches("no application protocol", tls.get(port, "/", "-alpn", "h2"), 1, true)
+    end, { http2 = false })
+  end)
+
+  it("speaks HTTP/2 with the client, many requests at once", function()
+    with(own, function(port)
+      local client <close> = ml.http.client { ca = made.ca }
+      local url = ("https://localhost:%d"):format(port)
+      local tasks = {}
+      for i = 1, 50 do
+        tasks[i] = ml.spawn(client.get, client, url .. "/tls")
+      end
+      for i = 1, 50 do assert.matches("^1%.3 [%w_]+ h2 ", assert(tasks[i]:await()).body) end
+      assert.equal(#("0123456789") * 300000, #assert(client:get(url .. "/big")).body)
+      assert.equal("3000000", assert(client:post(url .. "/count", { body = ("x"):rep(3000000) })).body)
+      assert.equal("1.3 https", assert(client:get(url .. "/offloaded")).body)
+      assert.matches("^https table", assert(client:get(url .. "/scheme")).body)
     end)
   end)
 

@@ -19,8 +19,9 @@ static AccessNote *note_of(HttpConnection *c) {
   return c->access;
 }
 
-/* The request line as received: the first line that is not empty. */
-static void note_line(AccessNote *note, const HttpRequest *r) {
+/* The request line as received: the first line that is not empty. That of an HTTP/2 stream ends in
+   HTTP/1.1, which the client did not say. */
+static void note_line(AccessNote *note, const HttpRequest *r, bool is_stream) {
   const char *p = http_request_head(r), *end = r->in.data + r->in.len;
   while (p < end && (*p == '\r' || *p == '\n')) p++;
   if (end - p > LINE_MAX_LOGGED) end = p + LINE_MAX_LOGGED;
@@ -28,6 +29,7 @@ static void note_line(AccessNote *note, const HttpRequest *r) {
   while (line_end < end && *line_end != '\r' && *line_end != '\n') line_end++;
   buffer_add(&note->text, p, (size_t)(line_end - p));
   note->line = note->text.len;
+  if (is_stream && note->line) memcpy(note->text.data + note->line - 3, "2.0", 3);
 }
 
 static void note_header(AccessNote *note, const HttpRequest *r, const char *name) {
@@ -51,7 +53,7 @@ void access_log_begin(HttpConnection *c) {
   note->text.len = 0;
   note->id_len = 0;
   note->parsed = r->state == REQUEST_IN_BODY || r->state == REQUEST_COMPLETE;
-  note_line(note, r);
+  note_line(note, r, c->is_stream);
   if (note->parsed) note_header(note, r, "referer");
   note->referer = note->text.len - note->line;
   if (note->parsed) note_header(note, r, "user-agent");

@@ -9,7 +9,7 @@
 
 /* Notes how much the connection keeps now. */
 static inline void http_buffered_note(HttpConnection *c) {
-  size_t now = c->queued + (c->body ? c->request.body.cap : 0);
+  size_t now = c->queued + c->kept + (c->body ? c->request.body.cap : 0);
   c->server->buffered += now - c->buffered;
   c->buffered = now;
 }

@@ -1,6 +1,7 @@
 #include "http/server/http_connection.h"
 
 #include "http/server/access_log.h"
+#include "http/server/http2_session.h"
 #include "http/server/http_answer.h"
 #include "http/server/http_body.h"
 #include "http/server/http_buffered.h"
@@ -502,6 +503,12 @@ void http_connection_renew_deadline(HttpConnection *c) {
 /* The handshake is over: now the request has its time. */
 static void on_secured(ByteStream *s) {
   HttpConnection *c = connection_of(s);
+  TlsAgreed agreed;
+  tls_session_agreed(byte_stream_tls(s), &agreed);
+  if (agreed.n_alpn == 2 && !memcmp(agreed.alpn, "h2", 2)) {
+    if (!c->server->http2_calls->open(c)) http_connection_abort(c);
+    return;
+  }
   http_connection_set_deadline(c, c->server->limits.keep_alive);
 }
 
@@ -512,17 +519,49 @@ static const ByteStreamUser user = {.room = on_room,
                                     .closed = http_connection_closed,
                                     .secured = on_secured};
 
-/* A connection without its bytes. NULL if memory is out. */
-static HttpConnection *new_connection(HttpServer *server) {
-  HttpConnection *c = calloc(1, sizeof *c);
-  if (!c) return NULL;
+/* In clear, where HTTP/2 is allowed there: which of the two is it? (RFC 9113 section 3.3) */
+static void on_first_came(ByteStream *s, const char *bytes, size_t n) {
+  HttpConnection *c = connection_of(s);
+  HttpRequest *r = &c->request;
+  if (!http_request_keep(r, bytes, n)) {
+    http_connection_abort(c);
+    return;
+  }
+  Http2Preface is = http2_frames_preface(r->in.data, r->in.len);
+  if (is == HTTP2_PREFACE_MAYBE) return;
+  s->user = &user;
+  if (is == HTTP2_PREFACE_HTTP1) {
+    advance(c, http_request_parse(r));
+  } else if (is == HTTP2_PREFACE_IS && c->server->http2_calls->open(c)) {
+    c->server->http2_calls->came(c->http2, r->in.data, r->in.len);
+    http_request_give(r, &r->in);
+  } else {
+    http_connection_abort(c);
+  }
+}
+
+static const ByteStreamUser first_user = {.room = on_room,
+                                          .came = on_first_came,
+                                          .ended = on_ended,
+                                          .written = on_written,
+                                          .closed = http_connection_closed};
+
+/* Puts `c` into the server's list. */
+static void enter(HttpConnection *c, HttpServer *server) {
   c->server = server;
   c->next = server->connections;
   c->link = &server->connections;
   if (c->next) c->next->link = &c->next;
   server->connections = c;
-  server->n_connections++;
   http_request_open(&c->request, &server->limits, &server->in_pool, &server->out_pool);
+}
+
+/* A connection without its bytes. NULL if memory is out. */
+static HttpConnection *new_connection(HttpServer *server) {
+  HttpConnection *c = calloc(1, sizeof *c);
+  if (!c) return NULL;
+  enter(c, server);
+  server->n_connections++;
   return c;
 }
 
@@ -549,6 +588,7 @@ void http_connection_open(HttpServer *server, int fd, HttpEntry entry, const Byt
     return;
   }
   c->redirects = entry == HTTP_REDIRECTS;
+  if (server->http2 == HTTP2_CLEAR && entry != HTTP_SECURE) c->bytes.user = &first_user;
   if (entry != HTTP_SECURE)
     http_connection_set_deadline(c, server->limits.keep_alive);
   else if (byte_stream_secure(&c->bytes, server->tls, NULL))
@@ -564,4 +604,23 @@ bool http_connection_open_memory(HttpServer *server, MemoryEnd *end) {
   byte_stream_peer(&c->bytes, &c->peer);
   meet(c); /* one more header that is not believed, if memory is out */
   return true;
+}
+
+bool http_connection_open_stream(HttpConnection *c, HttpConnection *carrier,
+                                 const ByteStreamBelow *below) {
+  if (carrier->forwarded && !(c->forwarded = calloc(1, sizeof *c->forwarded))) return false;
+  enter(c, carrier->server);
+  c->http2 = carrier->http2;
+  c->is_stream = true;
+  c->redirects = carrier->redirects;
+  c->peer = carrier->peer;
+  if (c->forwarded) http_forwarded_reset(c->forwarded, &c->peer);
+  byte_stream_open_below(&c->bytes, below, &user);
+  c->bytes.fd = carrier->bytes.fd; /* how much may wait in the system is the socket's */
+  c->bytes.tls_context = carrier->bytes.tls_context; /* only says that there is one */
+  return true;
+}
+
+const TlsSession *http_connection_tls(const HttpConnection *c) {
+  return byte_stream_tls(c->is_stream ? &c->http2->connection->bytes : &c->bytes);
 }

@@ -46,7 +46,10 @@
    6. From LAST on no handler is started; from CLOSING on nothing is read or written.
    7. In UPGRADED bytes come and go past this file: `upgrade` has them. It is there from a 101 on,
       and no request follows.
-   8. A connection that has something to do at the end of the pass is in its server's `due` list.
+   8. In CARRYING and after it, a connection with `http2` and no `is_stream` is for that session
+   alone: `out` has its frames, and there is no request. It is freed after its streams, whose
+   connections are in the phases of all others.
+   9. A connection that has something to do at the end of the pass is in its server's `due` list.
 
    It has two owners: the socket, and the handler that runs. Its memory is freed in CLOSED, when no
    handler runs. */
@@ -67,6 +70,22 @@ typedef struct HttpStream HttpStream;
 typedef struct HttpTail HttpTail;
 typedef struct HttpUpgrade HttpUpgrade;
 typedef struct HttpLent HttpLent;
+typedef struct Http2Session Http2Session;
+typedef struct HttpConnection HttpConnection;
+
+/* What is told to HTTP/2, which stands on this file: functions of http2_session.h and
+   http2_stream.h, by their names there. */
+typedef struct Http2Calls {
+  bool (*open)(HttpConnection *c);
+  void (*came)(Http2Session *s, const char *bytes, size_t n);
+  void (*pass)(Http2Session *s);
+  void (*retire)(Http2Session *s);
+  void (*expire)(Http2Session *s);
+  void (*over)(Http2Session *s);
+  bool (*free)(Http2Session *s);
+  bool (*has_all)(const HttpConnection *stream);
+  void (*release)(HttpConnection *stream);
+} Http2Calls;
 
 /* What a socket is for. */
 typedef enum HttpEntry {
@@ -83,6 +102,7 @@ typedef enum HttpPhase {
   PHASE_ANSWERED,  /* it runs, and its response, or the head of it, is in `out` */
   PHASE_DRAINING,  /* the answered request's body is still coming, and is discarded */
   PHASE_POSTPONED, /* the next request is looked at when the pass is over and `out` is written */
+  PHASE_CARRYING,  /* of an HTTP/2 session (http2_session.h), once it is known that it is one */
   PHASE_LAST,      /* `out` holds the last response */
   PHASE_LINGERING, /* our side is shut; waits until the client has ended its own */
   PHASE_UPGRADED,  /* it speaks another protocol */
@@ -97,7 +117,7 @@ typedef enum HttpAfter {
   AFTER_LINGER, /* the same, but the client may still be sending */
 } HttpAfter;
 
-typedef struct HttpConnection {
+struct HttpConnection {
   ByteStream bytes;
   HttpServer *server;
   struct HttpConnection *next, **link; /* in the server's list */
@@ -121,19 +141,23 @@ typedef struct HttpConnection {
   uint64_t body_due;  /* loop milliseconds by which the whole body has to be there; 0: none began */
   uint64_t paused_at; /* since then we do not read */
   size_t queued;      /* bytes of responses that wait for the client */
+  size_t kept;        /* bytes of a body that wait below, where an HTTP/2 stream is */
   size_t buffered;    /* what server->buffered has of this connection */
   size_t unsent;      /* bytes that the client had not taken at the last check */
   ByteStreamPeer peer;
   HttpForwarded *forwarded; /* what `peer`, a trusted proxy, says of the current request; or NULL */
+  Http2Session *http2;      /* that it carries, or is a stream of; or NULL */
   HttpPhase phase : 8;
   HttpAfter after : 8;
-  uint8_t in_a_row; /* requests started in this pass */
-  uint32_t ended;   /* requests before the current one */
-  bool due;         /* in the list of this pass */
-  bool redirects;   /* its requests are only sent to https */
-  bool is_counted;  /* in server->clients, under http_connection_client */
-  bool asked_peer;  /* the client was probed: http_connection_pass */
-} HttpConnection;
+  uint8_t own_lines; /* bytes of header lines, the last ones, that an HTTP/2 stream has added */
+  uint8_t in_a_row;  /* requests started in this pass */
+  uint32_t ended;    /* requests before the current one */
+  bool due;          /* in the list of this pass */
+  bool redirects;    /* its requests are only sent to https */
+  bool is_counted;   /* in server->clients, under http_connection_client */
+  bool is_stream;    /* of `http2`: its socket is another connection's */
+  bool asked_peer;   /* the client was probed: http_connection_pass */
+};
 
 /* Takes over an accepted socket, whose clients came by that entry. On failure the socket is
    closed. `peer`: whose connection it is, as a proxy has said; NULL: the socket's peer's. */
@@ -142,6 +166,14 @@ void http_connection_open(HttpServer *server, int fd, HttpEntry entry, const Byt
 /* The same for an end of a pipe in memory, False, with the end left
    to the caller, if memory is out. */
 bool http_connection_open_memory(HttpServer *server, MemoryEnd *end);
+
+/* Opens `c`, which is all zero but for what is around it, as a stream of the HTTP/2 session that
+   `carrier` carries, with `below` below it. False, with nothing changed, if memory is out. */
+bool http_connection_open_stream(HttpConnection *c, HttpConnection *carrier,
+                                 const ByteStreamBelow *below);
+
+/* What was agreed on by TLS, or NULL: it was not used, or the socket is closed. */
+const TlsSession *http_connection_tls(const HttpConnection *c);
 
 /* Is the socket closed, or about to be? Then no response can be sent. */
 static inline bool http_connection_is_closing(const HttpConnection *c) {

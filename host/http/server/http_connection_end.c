@@ -19,13 +19,19 @@ void http_connection_retire(HttpConnection *c) {
     c->upgrade->calls->retire(c);
     return;
   }
-  if (http_connection_is_closing(c) || c->task) return; /* the response will say so */
+  if (c->is_stream || http_connection_is_closing(c) || c->task)
+    return; /* the response will say so */
+  if (c->http2) {
+    c->server->http2_calls->retire(c->http2);
+    return;
+  }
   if (c->request.state == REQUEST_IDLE) http_connection_enter_last(c, AFTER_CLOSE);
   http_server_due(c->server, c);
 }
 
 void http_connection_end(HttpConnection *c) {
-  if (c->after == AFTER_CLOSE || c->bytes.ended) {
+  bool lingers = c->is_stream ? !c->server->http2_calls->has_all(c) : c->after == AFTER_LINGER;
+  if (!lingers || c->bytes.ended) {
     http_connection_close(c, false);
     return;
   }
@@ -39,6 +45,7 @@ void http_connection_close(HttpConnection *c, bool reset) {
   c->phase = PHASE_CLOSING;
   c->deadline = c->write_deadline = 0;
   if (c->body) http_body_over(c);
+  if (c->http2 && !c->is_stream) c->server->http2_calls->over(c->http2);
   http_stream_over(c); /* a reader that is shielded from the handler's cancel learns of it, too */
   c->queued = 0;
   http_buffered_note(c);
@@ -54,6 +61,8 @@ void http_connection_abort(HttpConnection *c) {
 
 void http_connection_release(HttpConnection *c) {
   if (c->phase != PHASE_CLOSED || c->task) return;
+  if (c->http2 && !c->is_stream && !c->server->http2_calls->free(c->http2))
+    return; /* its streams need it */
   if (c->tails) http_tail_close(c);
   if (c->upgrade) c->upgrade->calls->leave(c);
   http_request_close(&c->request);
@@ -63,7 +72,10 @@ void http_connection_release(HttpConnection *c) {
   if (c->lent) http_lent_drop(c->lent);
   http_server_give_out(c->server, &c->out);
   http_server_forget(c->server, c); /* it may have been the last one of a stopping server */
-  free(c);
+  if (c->is_stream)
+    c->server->http2_calls->release(c);
+  else
+    free(c);
 }
 
 void http_connection_closed(ByteStream *s) {
@@ -75,7 +87,9 @@ void http_connection_closed(ByteStream *s) {
 /* The client has not sent what it should have. */
 static void expire_read(HttpConnection *c) {
   c->deadline = 0;
-  if (http_body_is_owed(c))
+  if (c->phase == PHASE_CARRYING)
+    c->server->http2_calls->expire(c->http2);
+  else if (http_body_is_owed(c))
     http_body_fail(c, 408, http_response_reason(408));
   else if (c->phase == PHASE_LINGERING || c->phase == PHASE_DRAINING)
     http_connection_abort(c);

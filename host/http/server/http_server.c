@@ -2,6 +2,7 @@
 
 #include "core/runtime.h"
 #include "http/server/access_log.h"
+#include "http/server/http2_session.h"
 #include "http/server/http_preface.h"
 #include "http/server/http_unsent.h"
 #include "http/server/http_upgrade.h"
@@ -61,11 +62,18 @@ void http_server_due(HttpServer *server, HttpConnection *c) {
 static void end_pass(PassHook *hook, Runtime *rt) {
   (void)rt;
   HttpServer *server = container_of(hook, HttpServer, pass);
-  for (HttpConnection *c; (c = server->due);) {
-    server->due = c->next_due;
-    c->due = false;
-    http_connection_pass(c);
-  }
+  do {
+    for (HttpConnection *c; (c = server->due);) {
+      server->due = c->next_due;
+      c->due = false;
+      http_connection_pass(c);
+    }
+    Http2Session *session = server->http2_due;
+    if (!session) break;
+    server->http2_due = session->next_due;
+    session->due = false;
+    server->http2_calls->pass(session); /* after its streams, so that it writes once for all */
+  } while (true);
   if (server->log && server->log->lines.len) server->log->flush(server->log);
   if (server->share) server->share->own->requests = server->n_requests;
   check_stopped(server);
@@ -136,7 +144,10 @@ void http_server_forget(HttpServer *server, HttpConnection *c) {
     while (*link != c) link = &(*link)->next_due;
     *link = c->next_due;
   }
-  http_server_left(server);
+  if (c->is_stream)
+    check_stopped(server);
+  else
+    http_server_left(server);
 }
 
 /* --- accepting --- */
@@ -342,8 +353,10 @@ static void start_stopping(HttpServer *server, double grace) {
 void http_server_retire(HttpServer *server, double grace) {
   bool was_stopping = server->stopping;
   start_stopping(server, grace);
-  for (HttpConnection *c = server->connections; c && !was_stopping; c = c->next)
-    if (c->phase == PHASE_UPGRADED) c->upgrade->calls->retire(c);
+  for (HttpConnection *c = server->connections; c; c = c->next) {
+    if (c->phase == PHASE_UPGRADED && !was_stopping) c->upgrade->calls->retire(c);
+    if (c->phase == PHASE_CARRYING) server->http2_calls->retire(c->http2);
+  }
   check_stopped(server);
 }
 

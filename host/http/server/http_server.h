@@ -11,6 +11,13 @@
 
 enum { HTTP_READ_BUFFER = 64 * 1024 };
 
+/* Where clients may speak HTTP/2. */
+typedef enum HttpVersion2 {
+  HTTP2_NONE,
+  HTTP2_SECURE, /* where TLS has agreed on it */
+  HTTP2_CLEAR   /* there, and in clear if the client begins with it */
+} HttpVersion2;
+
 /* One of a server's listening sockets. */
 typedef struct HttpListener {
   struct HttpListener *next;
@@ -37,10 +44,12 @@ struct HttpServer {
   ChildShare *share;     /* for a worker process that shares its listening sockets; or NULL */
   TlsContext *tls;       /* of clients whose socket is for TLS; or NULL (http_server_use_tls) */
   HttpLimits limits;
-  HttpTrust trust;         /* proxies that are believed: http_forwarded.h */
-  bool proxy_protocol;     /* each connection begins with a header: proxy_protocol.h */
-  char *root_path;         /* where a proxy shows the server, such as "/api"; or NULL */
-  size_t root_path_len;    /* of it; 0: there is none */
+  HttpTrust trust;     /* proxies that are believed: http_forwarded.h */
+  bool proxy_protocol; /* each connection begins with a header: proxy_protocol.h */
+  HttpVersion2 http2;
+  const Http2Calls *http2_calls; /* &http2_session_calls; unless `http2` is HTTP2_NONE */
+  char *root_path;               /* where a proxy shows the server, such as "/api"; or NULL */
+  size_t root_path_len;          /* of it; 0: there is none */
   uint64_t max_whole_body; /* bytes that a handler may read in one piece, or HTTP_NO_LIMIT; applies
                               besides max_body, unless the route has its own limit */
 
@@ -59,9 +68,10 @@ struct HttpServer {
   bool told_of_preface;         /* a connection without a header was reported */
   uint8_t n_large_unsent;       /* streams that may have more bytes in the kernel (http_unsent.h) */
   uint64_t n_requests;
-  HttpClients clients; /* the limit max_per_ip */
-  size_t buffered;     /* http_buffered.h */
-  HttpConnection *due; /* connections to handle at the end of the pass */
+  HttpClients clients;     /* the limit max_per_ip */
+  size_t buffered;         /* http_buffered.h */
+  HttpConnection *due;     /* connections to handle at the end of the pass */
+  Http2Session *http2_due; /* the same of HTTP/2 sessions, after them */
   PassHook pass;
   Timer sweep;        /* looks for stalled clients */
   Timer accept_pause; /* no descriptors left, or others go first: try again */
@@ -78,8 +88,8 @@ struct HttpServer {
 
 /* Accepts from the `n` sockets, which it takes over even on failure; those that are bound only
    start to listen. Returns 0 or a libuv error. `server` is all zero except rt, router, handle,
-   failed, tail, tasks, stopped, user, log, share, limits, trust, proxy_protocol,
-   root_path and max_whole_body. */
+   failed, tail, tasks, stopped, user, log, share, limits, trust, proxy_protocol, http2, root_path
+   and max_whole_body. */
 int http_server_accept_on(HttpServer *server, ListenSocket *sockets, unsigned n);
 
 /* The same without a socket: clients of this process connect to server->memory. Since these are not

@@ -9,6 +9,9 @@ local M = {}
 local COMMON = {
   trusted_proxies = function(value) return require "moonloop.web.proxy_options".check_proxies(value) end,
   proxy_protocol = function(value) return type(value) ~= "boolean" and "boolean" or nil end,
+  http2 = function(value)
+    return value ~= true and value ~= false and value ~= "clear" and "true, false or 'clear'" or nil
+  end,
   root_path = function(value) return require "moonloop.web.proxy_options".check_root(value) end,
   access_log = function(value) return require "moonloop.web.access_log".check(value) end,
 }

@@ -1,0 +1,182 @@
+--- What clients of HTTP/2 may not do to a server: each costs its own connection, and no other.
+local http2 = require "spec.support.http2"
+local ml = require "moonloop"
+local web = require "moonloop.web"
+local serving = require("spec.support.web").serving
+
+--- More than the allowance of http2_guard.h has of anything.
+local MANY = 3000
+
+local function with(app, f, opts)
+  opts = opts or {}
+  opts.http2 = "clear"
+  serving(app, f, opts)
+end
+
+local function quick()
+  local app = web.app()
+  app:get("/", function() return "hello" end)
+  app:post("/", function(req) return req.body end)
+  return app
+end
+
+describe("a client of HTTP/2 that floods", function()
+  local function code(payload) return string.pack(">I4", payload) end
+
+  --- Each returns the bytes of one more; `i` counts from 1.
+  local floods = {
+    ["with pings"] = function() return http2.frame(http2.PING, 0, 0, "12345678") end,
+    ["with settings"] = function() return http2.frame(http2.SETTINGS, 0, 0) end,
+    ["with frames of no data"] = function(i, client)
+      local fields = http2.fields(http2.request("POST", "/"))
+      local first = i == 1 and http2.frame(http2.HEADERS, http2.END_HEADERS, 1, fields)
+      client.last = 1
+      return (first or "") .. http2.frame(http2.DATA, 0, 1)
+    end,
+    ["with priorities"] = function() return http2.frame(http2.PRIORITY, 0, 3, code(0) .. "\16") end,
+    ["with frames of unknown types"] = function() return http2.frame(200, 0, 0, "what?") end,
+    ["with streams that it resets"] = function(i)
+      return http2.frame(http2.HEADERS, http2.END_HEADERS, 2 * i - 1, http2.fields(http2.request("POST", "/"))) ..
+        http2.frame(http2.RST_STREAM, 0, 2 * i - 1, code(http2.CANCEL))
+    end,
+    ["with mistakes for which we reset streams"] = function(i)
+      local fields = http2.request("POST", "/", { { "content-length", "1" } })
+      return http2.frame(http2.HEADERS, http2.END_HEADERS, 2 * i - 1, http2.fields(fields)) ..
+        http2.frame(http2.DATA, http2.END_STREAM, 2 * i - 1, "two")
+    end,
+  }
+
+  for what, make in pairs(floods) do
+    it(what .. " is told to calm down", function()
+      with(quick(), function(port)
+        local client <close> = http2.connect(port)
+        local other <close> = http2.connect(port)
+        local list = {}
+        for i = 1, MANY do list[i] = make(i, client) end
+        local sender = ml.spawn(function() client:write(table.concat(list)) end) -- until nobody reads
+        assert.equal(http2.ENHANCE_YOUR_CALM, client:end_code())
+        sender:cancel()
+        assert.same({ 200, "hello" }, { other:response(other:ask("GET", "/")) })
+      end)
+    end)
+  end
+
+  it("with continuations is cut off", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      local list = { http2.frame(http2.HEADERS, 0, 1, http2.fields(http2.request("GET", "/"))) }
+      for i = 2, MANY do list[i] = http2.frame(http2.CONTINUATION, 0, 1, http2.fields { { "x", "1" } }) end
+      local sender = ml.spawn(function() client:write(table.concat(list)) end)
+      client:end_code()
+      sender:cancel()
+      local other <close> = http2.connect(port)
+      assert.same({ 200, "hello" }, { other:response(other:ask("GET", "/")) })
+    end)
+  end)
+
+  it("with a head of a few bytes that stands for megabytes is told to calm down", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      local line = "\x40\1x\x7f\xa1\x1e" .. ("y"):rep(4000) -- goes into the table, as number 62
+      local bomb = http2.fields(http2.request("GET", "/")) .. line .. ("\xbe"):rep(12000)
+      for i = 1, 20 do
+        client:send(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, 2 * i - 1, bomb)
+      end
+      assert.equal(http2.ENHANCE_YOUR_CALM, client:end_code())
+      local other <close> = http2.connect(port)
+      assert.same({ 200, "hello" }, { other:response(other:ask("GET", "/")) })
+    end)
+  end)
+end)
+
+describe("the streams of a connection", function()
+  it("are 100 at most, with those whose handlers still run after a reset", function()
+    local app, began, go = web.app(), ml.queue(), ml.event()
+    app:get("/", function()
+      began:put(true)
+      ml.shield(function() go:wait() end)
+      return "done"
+    end)
+    with(app, function(port)
+      local client <close> = http2.connect(port)
+      for _ = 1, 100 do client:ask("GET", "/") end
+      for _ = 1, 100 do began:get() end
+      for stream = 1, 99, 2 do client:send(http2.RST_STREAM, 0, stream, string.pack(">I4", http2.CANCEL)) end
+      assert.same({ nil, http2.REFUSED_STREAM }, { client:response(client:ask("GET", "/")) })
+      go:set()
+      assert.same({ 200, "done" }, { client:response(199) })
+      assert.same({ 200, "done" }, { client:response(client:ask("GET", "/")) })
+    end)
+  end)
+
+  it("are thousands in turn", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port, { window = 1 << 20 })
+      client:widen(0, 1 << 20)
+      for _ = 1, 50 do
+        local streams = {}
+        for i = 1, 100 do streams[i] = client:ask("GET", "/") end
+        for _, stream in ipairs(streams) do
+          assert.same({ 200, "hello" }, { client:response(stream) })
+          client.bodies[stream], client.statuses[stream], client.ended[stream] = nil, nil, nil
+        end
+      end
+    end)
+  end)
+end)
+
+describe("a client of HTTP/2 that waits", function()
+  it("with a window of nothing has as long as one that does not read", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port, { window = 0 })
+      local stream = client:ask("GET", "/")
+      assert.equal(http2.INTERNAL_ERROR, client:reset(stream))
+      client:send(http2.PING, 0, 0, "12345678") -- the connection goes on
+      assert(client:read_until(function(frame) return frame.type == http2.PING end))
+    end, { write_timeout = 0.2 })
+  end)
+
+  it("for a handler that does not read holds up its own body alone", function()
+    local app, go = web.app(), ml.event()
+    app:post("/slow", function(req)
+      go:wait()
+      return tostring(#req.body)
+    end)
+    app:post("/", function(req) return tostring(#req.body) end)
+    with(app, function(port)
+      local client <close> = http2.connect(port)
+      local function body(stream, n)
+        for _ = 1, n do client:send(http2.DATA, 0, stream, ("x"):rep(10000)) end
+      end
+      local slow = client:ask("POST", "/slow", {}, true)
+      body(slow, 6)
+      for _ = 1, 5 do
+        local stream = client:ask("POST", "/", {}, true)
+        body(stream, 6)
+        client:send(http2.DATA, http2.END_STREAM, stream)
+        assert.same({ 200, "60000" }, { client:response(stream) })
+      end
+      client:send(http2.DATA, http2.END_STREAM, slow)
+      go:set()
+      assert.same({ 200, "60000" }, { client:response(slow) })
+    end)
+  end)
+
+  it("in a head, or between two requests, is not waited for for ever", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      assert.same({ 200, "hello" }, { client:response(client:ask("GET", "/")) }) -- settings are exchanged
+      client:send(http2.HEADERS, 0, 3, http2.fields(http2.request("GET", "/")))
+      assert.equal(http2.NO_ERROR, client:end_code())
+    end, { header_timeout = 0.2 })
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      assert.same({ 200, "hello" }, { client:response(client:ask("GET", "/")) })
+      assert.equal(http2.NO_ERROR, client:end_code())
+    end, { keep_alive = 0.2 })
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      assert.equal(408, (client:response(client:ask("POST", "/", {}, true))))
+    end, { body_timeout = 0.2 })
+  end)
+end)
