@@ -56,7 +56,8 @@ static bool is_too_big(const WsReader *r, const WsHead *head) {
   return head->len > most || len > most - head->len;
 }
 
-static WsEvent begin(WsReader *r, const WsHead *head) {
+/* `here`: bytes that have come behind the head. */
+static WsEvent begin(WsReader *r, const WsHead *head, size_t here) {
   const char *why = is_control(head->opcode) ? refuse_control(head) : refuse_data(r, head);
   if (why) return fail(r, WS_CODE_PROTOCOL, why);
   if (head->is_masked != r->wants_mask)
@@ -65,8 +66,8 @@ static WsEvent begin(WsReader *r, const WsHead *head) {
   if (!is_control(head->opcode)) {
     if (is_too_big(r, head)) return fail(r, WS_CODE_TOO_BIG, "a message that is too big");
     if (head->opcode != WS_CONTINUATION) {
-      bool is_short = head->is_final && head->len <= 65536;
-      if (!make_room(&r->message, is_short ? (size_t)head->len : 0, true)) return fail_memory(r);
+      if (!make_room(&r->message, head->len < here ? (size_t)head->len : here, true))
+        return fail_memory(r);
       r->message->opcode = head->opcode;
       r->message->is_deflated = head->reserved;
       r->text = (Utf8Check){0};
@@ -104,7 +105,7 @@ static WsEvent read_head(WsReader *r, char **bytes, size_t *n) {
   r->head_len = 0;
   *bytes += head.size - kept;
   *n -= head.size - kept;
-  return begin(r, &head);
+  return begin(r, &head, *n);
 }
 
 /* The frame's next bytes, of a message. */

@@ -30,7 +30,7 @@ static bool take(WsReader *r, Story *story, char *bytes, size_t n) {
     if (event == WS_EVENT_NONE) {
       if (n) abort();
       /* Memory comes with bytes. */
-      if (r->message && r->message->cap > 65536 && r->message->cap > 2 * r->message->len) abort();
+      if (r->message && r->message->cap > 2 * r->message->len) abort();
       return true;
     }
     if (event == WS_EVENT_FAILED) {
