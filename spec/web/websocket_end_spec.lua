@@ -445,3 +445,32 @@ describe("serve", function()
     end
   end)
 end)
+
+describe("a server with TLS", function()
+  local tls = require "spec.support.tls"
+
+  it("speaks WebSocket over it, to pages of https", function()
+    if not tls.is_there() then pending "needs openssl" end
+    local folder <close> = tls.certificates { server = {} }
+    local app = web.app()
+    app:websocket("/ws", function(ws, req)
+      ws:send(req.scheme .. " " .. req.tls.version)
+      for message in ws:messages() do ws:send(message) end
+    end)
+    support.serving(app, function(port)
+      local url = ("wss://localhost:%d/ws"):format(port)
+      local opts = { tls = { ca = folder.path .. "/ca.crt" }, headers = { Origin = "https://localhost:" .. port } }
+      local ws <close> = assert(ml.ws.connect(url, opts))
+      assert.matches("^https 1%.[23]", ws:receive())
+      local big = ("b"):rep(50000)
+      for _ = 1, 5 do
+        ws:send(big)
+        assert.equal(big, ws:receive())
+      end
+      ws:close(1001)
+      assert.equal(1001, select(2, ws:receive()).code)
+      opts.headers.Origin = "http://localhost:" .. port
+      assert.equal(403, select(2, ml.ws.connect(url, opts)).status)
+    end, { tls = { cert = folder.server.cert, key = folder.server.key } })
+  end)
+end)

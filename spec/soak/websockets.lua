@@ -1,0 +1,176 @@
+-- WebSockets that come and go at random points: moonloop spec/soak/websockets.lua [SOCKETS [CLIENTS [SEED]]]
+--
+-- CLIENTS (200) at a time open SOCKETS (20,000) in all to a server in this process, whose handlers echo, send, sleep,
+-- read in a child, fail, close or stop to read. Each client leaves at a random point: within the handshake, within
+-- a frame, after some messages; with a Close frame, by closing, by a reset, by ending its side. Afterwards nothing may
+-- be left: no connection, no task, no descriptor. The seed is printed; the same seed gives the same clients.
+local handshake = require "spec.support.handshake"
+local left = require "spec.support.left"
+local ml = require "moonloop"
+local rawtcp = require("spec.support").rawtcp
+local web = ml.web
+
+local soak = {}
+
+local random = math.random
+
+local ROUTES = { "/echo", "/send", "/sleep", "/child", "/fail", "/close", "/deaf", "/needs" }
+
+--- @param counts how many handlers and dependencies have begun and ended
+local function make_app(counts)
+  local app = web.app()
+  local function count(name)
+    counts[name] = (counts[name] or 0) + 1
+    return setmetatable({}, { __close = function() counts[name] = counts[name] - 1 end })
+  end
+  local function route(path, f, opts)
+    app:websocket(path, opts or { ping = 1, close_timeout = 0.2, compress = true }, function(ws, req, deps)
+      local _ <close> = count "handlers"
+      counts.sum = (counts.sum or 0) + 1
+      return f(ws, req, deps)
+    end)
+  end
+  route("/echo", function(ws)
+    for message, kind in ws:messages() do
+      if kind == "text" then ws:send(message) else ws:send_binary(message) end
+    end
+  end)
+  route("/send", function(ws)
+    while ws:send(("m"):rep(random(0, 3000))) do ml.sleep(random(0, 2) / 1000) end
+  end)
+  route("/sleep", function(ws)
+    if not ws:receive() then return end -- who has been told of the end may go on for ever
+    ml.sleep(random(4) == 1 and math.huge or random(0, 5) / 1000)
+  end)
+  route("/child", function(ws)
+    ml.gather(function() for message in ws:messages() do ws:send(message) end end,
+      function() ml.sleep(math.huge) end)
+  end)
+  route("/fail", function(ws)
+    ws:receive()
+    web.abort(500, "on purpose")
+  end)
+  route("/close", function(ws)
+    ws:receive()
+    ws:close(4000, "enough")
+  end)
+  route("/deaf", function() ml.sleep(math.huge) end)
+  local needed = web.dependency { name = "needed", function()
+    ml.sleep(random(0, 2) / 1000)
+    local open = count "dependencies"
+    return true, function() getmetatable(open).__close() end
+  end }
+  route("/needs", function(ws) ws:receive() end, { depends = { needed }, use = { function(req, next)
+    local res = next(req)
+    if random(4) == 1 then return { refused = true }, 403 end
+    return res
+  end } })
+  return app
+end
+
+local function leave(conn)
+  local how = random(4)
+  if how == 1 then
+    conn:close()
+  elseif how == 2 then
+    conn:reset()
+  elseif how == 3 then -- in order
+    if conn:send(handshake.close(1000)) then conn:receive("*a", 5) end
+    conn:close()
+  else
+    if conn:shutdown() then conn:receive("*a", 5) end
+    conn:close()
+  end
+end
+
+--- One client: sends its bytes, or a part, in pieces; reads something; goes.
+local function play(port)
+  local conn = rawtcp.connect(port)
+  if not conn then return end
+  local route = ROUTES[random(#ROUTES)]
+  local parts = { handshake.request(route, random(3) == 1 and
+    { ["Sec-WebSocket-Extensions"] = "permessage-deflate" } or nil) }
+  for i = 2, random(1, 6) do
+    local kind = random(4)
+    parts[i] = kind == 1 and handshake.frame(0x89, "ping")
+      or kind == 2 and handshake.frame(0x82, ("b"):rep(random(0, 4000)))
+      or kind == 3 and handshake.frame(0x01, "a") .. handshake.frame(0x80, "b") or handshake.text "text"
+  end
+  local bytes = table.concat(parts)
+  if random(2) == 1 then bytes = bytes:sub(1, random(0, #bytes)) end
+  local at = 1
+  while at <= #bytes do
+    local size = random(4) == 1 and random(1, 200) or #bytes
+    if not conn:send(bytes:sub(at, at + size - 1)) then break end
+    at = at + size
+    if random(3) == 1 then ml.sleep(random(0, 2) / 1000) end
+  end
+  local wish = random(4)
+  if wish == 1 then
+    conn:receive("\r\n\r\n", 0.05)
+  elseif wish == 2 then
+    conn:receive(random(1, 10000), 0.05)
+  elseif wish == 3 then
+    ml.sleep(random(0, 5) / 1000)
+  end
+  leave(conn)
+end
+
+--- Waits until `f()` gives `wanted`; returns what it gives in the end.
+local function settle(wanted, f)
+  local stop = ml.now() + 20
+  local value = f()
+  while value ~= wanted and ml.now() < stop do
+    ml.sleep(0.01)
+    value = f()
+  end
+  return value
+end
+
+--- soak.run(sockets, clients, seed) -> true, figures | nil, what is wrong
+function soak.run(sockets, clients, seed)
+  math.randomseed(seed)
+  local counts, wrong = {}, {}
+  local function check(what, is, wanted)
+    if is ~= wanted then wrong[#wrong + 1] = ("%s: %s instead of %s"):format(what, is, wanted) end
+  end
+  do -- opens what a loop keeps from its first sockets on
+    local server = assert(web.listen(web.app(), { port = 0 }))
+    local client <close> = ml.http.client()
+    assert(client:get(("http://127.0.0.1:%d/"):format(server.port)))
+    server:stop(5)
+  end
+  ml.sleep(0.01)
+  local tasks, descriptors = #ml.tasks(), left.descriptors()
+  local server = assert(web.listen(make_app(counts), { port = 0, keep_alive = 5, drain = 0.5 }))
+  local port, opened, list = server.port, 0, {}
+  for i = 1, clients do
+    list[i] = function()
+      while opened < sockets do
+        opened = opened + 1
+        play(port)
+      end
+    end
+  end
+  ml.gather(list)
+  check("connections of the server", settle(0, function() return server.connections end), 0)
+  check("handlers that have not ended", settle(0, function() return counts.handlers or 0 end), 0)
+  check("dependencies that are open", settle(0, function() return counts.dependencies or 0 end), 0)
+  server:stop(5)
+  check("tasks", settle(tasks, function() return #ml.tasks() end), tasks)
+  check("descriptors", settle(descriptors, left.descriptors), descriptors)
+  if #wrong > 0 then return nil, table.concat(wrong, "\n") .. "\n" .. ml.dump() end
+  return true, ("%d sockets opened, %d handlers begun and ended"):format(opened, counts.sum or 0)
+end
+
+if arg and arg[0]:find("websockets%.lua$") then
+  local function number(i, default) return math.tointeger(tonumber(arg[i] or default)) end
+  local seed = number(3, random(1, 2 ^ 31 - 1))
+  print("seed " .. seed)
+  local reports <close> = require("spec.support").keep_reports() -- luacheck: ignore
+  local done, text = soak.run(number(1, 20000), number(2, 200), seed)
+  print(text)
+  if not done then os.exit(1) end
+end
+
+return soak
