@@ -37,7 +37,7 @@ static bool add(WsBatch *batch, WsLink *link) {
   const ByteStream *bytes = link->bytes;
   const char *at;
   size_t n;
-  if (link->phase == WS_OVER || byte_stream_is_writing(bytes) || bytes->memory ||
+  if (link->phase == WS_OVER || byte_stream_is_writing(bytes) || bytes->fd < 0 ||
       bytes->tls_context || bytes->is_pipe || !ws_link_next_bytes(link, &at, &n))
     return false;
   batch->parts[batch->n] = (struct iovec){(char *)(uintptr_t)at, n};
