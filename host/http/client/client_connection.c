@@ -341,7 +341,7 @@ bool client_connection_is_quiet(ClientConnection *c) {
 /* Is it for HTTP/2: known before, or agreed on in the handshake (RFC 9113 section 3)? */
 static bool is_for_http2(const ClientConnection *c) {
   TlsAgreed agreed;
-  if (c->memory || c->origin->protocol == CLIENT_HTTP_1) return false;
+  if (!c->origin->takes_http2) return false;
   if (!c->tls) return true;
   tls_session_agreed(c->tls, &agreed);
   return agreed.alpn && agreed.n_alpn == 2 && !memcmp(agreed.alpn, "h2", 2);

@@ -107,7 +107,7 @@ bool client_connection_new(ClientOrigin *origin, ClientExchange *x) {
   }
   char error[TLS_ERROR_MAX];
   if (origin->is_https &&
-      !client_tls_context(&pool->tls, origin->insecure, origin->protocol != CLIENT_HTTP_1, error)) {
+      !client_tls_context(&pool->tls, origin->insecure, origin->takes_http2, error)) {
     client_connection_fail(c, "tls", "CURLE_SSL_CERTPROBLEM", "%s", error);
     return true;
   }

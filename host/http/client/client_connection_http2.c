@@ -150,6 +150,7 @@ static void end(ClientConnection *c, ClientExchange *x) {
   const Http2Library *lib = c->http2->session.library;
   if (how == CLIENT_STREAM_WANTS_HTTP_1) {
     c->origin->protocol = CLIENT_HTTP_1;
+    c->origin->takes_http2 = false;
     c->http2->is_last = true;
   }
   ClientOrigin *o = c->origin;

@@ -75,8 +75,7 @@ void client_connection_open_tls(ClientConnection *c) {
   ClientOrigin *o = c->origin;
   ClientPools *client = client_of(c);
   char error[TLS_ERROR_MAX];
-  TlsContext *context =
-      client_tls_context(&o->pool->tls, o->insecure, o->protocol != CLIENT_HTTP_1, error);
+  TlsContext *context = client_tls_context(&o->pool->tls, o->insecure, o->takes_http2, error);
   if (!client->plain_buffer) client->plain_buffer = malloc(RECORD);
   if (!context) {
     client_connection_fail(c, "tls", "CURLE_SSL_CERTPROBLEM", "%s", error);

@@ -74,6 +74,7 @@ struct ClientOrigin {
   ClientConnection *shared;  /* of HTTP/2, with streams */
   ClientConnection *dialing; /* being made for all, until its server's settings are known */
   ClientProtocol protocol;
+  bool takes_http2;                /* that is offered, or known */
   ClientExchange *first, *last;    /* the line */
   ClientOrigin *next_line, **line; /* among the pool's origins with a line; NULL: it has no line */
   DialEndpoint endpoint;           /* the proxy's, if it has one */

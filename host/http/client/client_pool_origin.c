@@ -109,6 +109,7 @@ static ClientOrigin *origin_new(ClientPool *pool, const Key *key, const ClientRe
                         .is_https = r->url.is_https,
                         .insecure = r->insecure,
                         .protocol = protocol_of(pool, r)};
+    o->takes_http2 = o->protocol != CLIENT_HTTP_1;
     char *at = o->key;
     memcpy(at, key->text, key->len);
     char *host = at += key->len;
