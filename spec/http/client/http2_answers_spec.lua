@@ -1,6 +1,6 @@
 -- What servers of HTTP/2 may answer, and what they may not: a server of the specs that decides on every frame.
 local http = require "spec.support.http"
-local http2 = require "spec.support.http2"
+local http2 = require "spec.support.http2_frames"
 local ml = require "moonloop"
 
 local assert_error, eventually = http.assert_error, require("spec.support.servers").eventually

@@ -1,7 +1,7 @@
 -- Many exchanges on one connection of HTTP/2: who gets a stream, what ends it, who is held up; with a server of the
 -- specs that decides on every frame.
 local http = require "spec.support.http"
-local http2 = require "spec.support.http2"
+local http2 = require "spec.support.http2_frames"
 local ml = require "moonloop"
 local rawtcp = require("spec.support").rawtcp
 
