@@ -55,30 +55,31 @@ local function client_of(port)
     retries = { attempts = 200, base = 0.02, max = 0.1 } }
 end
 
+--- Calls f(port, client) with the app of a page behind a proxy that `start(text)` starts.
+local function behind_of(page, start, text, opts, f)
+  local app = assert(load(block(page, "lua"), "=" .. page))()
+  app:get("/events", function()
+    return ml.web.events(function(send)
+      send "first"
+      ml.sleep(math.huge) -- until the client has seen it
+    end)
+  end)
+  opts.port = 0
+  local server = assert(ml.web.listen(app, opts))
+  local port = free_port()
+  local proxy <close> = start(configured(text, server.port, port))
+  assert(proxy.pid)
+  local client = client_of(port)
+  f(port, client)
+  client:close()
+  server:stop(0)
+end
+
 describe("the proxies of behind-a-proxy.md", function()
   local page = folders.read(FOLDER .. "behind-a-proxy.md")
   local config = {} -- of HAProxy, in the page's order
   for text in page:gmatch "\n```haproxy\n(.-)\n```" do config[#config + 1] = text end
-
-  --- Calls f(port, client) with the page's app behind a proxy that `start(text)` starts.
-  local function behind(start, text, opts, f)
-    local app = assert(load(block("behind-a-proxy.md", "lua"), "=behind-a-proxy.md"))()
-    app:get("/events", function()
-      return ml.web.events(function(send)
-        send "first"
-        ml.sleep(math.huge) -- until the client has seen it
-      end)
-    end)
-    opts.port = 0
-    local server = assert(ml.web.listen(app, opts))
-    local port = free_port()
-    local proxy <close> = start(configured(text, server.port, port))
-    assert(proxy.pid)
-    local client = client_of(port)
-    f(port, client)
-    client:close()
-    server:stop(0)
-  end
+  local function behind(...) return behind_of("behind-a-proxy.md", ...) end
 
   --- Who it is that asks with headers that pretend to be another.
   local function whoami(client, headers)
@@ -125,6 +126,39 @@ describe("the proxies of behind-a-proxy.md", function()
         assert.same(EXPECTED, (whoami(client, {})))
       end)
     end
+  end)
+end)
+
+describe("the proxies of websockets-behind-a-proxy.md", function()
+  local PAGE = "websockets-behind-a-proxy.md"
+
+  --- A WebSocket through the proxy that `start` starts with the page's configuration in this language.
+  local function talk(start, language)
+    behind_of(PAGE, start, block(PAGE, language), {}, function(port, client)
+      assert.equal(404, assert(client:get "/").status) -- the proxy is there
+      local url = ("ws://127.0.0.1:%d/live"):format(port)
+      local own = "http://127.0.0.1:" .. port
+      local ws <close> = assert(ml.ws.connect(url, { timeout = 60, headers = { Origin = own } }))
+      assert.same({ address = "127.0.0.1", scheme = "http", host = "127.0.0.1:" .. port }, ws:receive_json())
+      local long = ("long "):rep(8000)
+      for _, text in ipairs { "short", long } do
+        assert(ws:send(text))
+        assert.equal(text, (ws:receive()))
+      end
+      local refused, err = ml.ws.connect(url, { timeout = 60, headers = { Origin = "https://evil.example" } })
+      assert.is_nil(refused)
+      assert.matches("403", tostring(err))
+    end)
+  end
+
+  it("nginx passes on WebSockets, and where they come from", function()
+    if not servers.is_there() then return pending "nginx is not installed" end
+    talk(servers.start, "nginx")
+  end)
+
+  it("HAProxy passes on WebSockets, and where they come from", function()
+    if not haproxy.is_there() then return pending "HAProxy is not installed" end
+    talk(haproxy.start, "haproxy")
   end)
 end)
 
