@@ -52,11 +52,13 @@ class Peer:
     `version` is its package with its version. `serve(place)` gives the command of its server and what
     to add to the environment; `programs` has the commands of the other measures, by their keys. `stores`
     has what `serve` is for the rows on "postgres" and "redis", or a text: why it has none. `rows` are the
-    keys of the workloads that it is for, or None: all.
+    keys of the workloads that it is for, or None: all. `protocols` has what `serve` is for the rows on "ws"
+    and "http2".
     """
 
-    def __init__(self, name, missing=None, version=None, serve=None, programs=None, stores=None, rows=None):
-        self.rows = rows
+    def __init__(self, name, missing=None, version=None, serve=None, programs=None, stores=None, rows=None,
+                 protocols=None):
+        self.rows, self.protocols = rows, protocols or {}
         self.name, self.missing, self.version = name, missing, version
         self.serve, self.programs, self.stores = serve, programs or {}, stores or {}
 
@@ -93,11 +95,13 @@ class Site:
             "start": [START, self.moonloop, "-e", ""],
             **self._echo(self.moonloop, "run", "--block-limit", "0", BENCH / "echo.lua"),
         }, serve=lambda place: (self._serve("app.lua", place), {}),
-            stores={store: lambda place: (self._serve("data.lua", place), {}) for store in ("postgres", "redis")})
+            stores={store: lambda place: (self._serve("data.lua", place), {}) for store in ("postgres", "redis")},
+            protocols={"ws": lambda place: (self._serve("live.lua", place), {}),
+                       "http2": lambda place: (self._serve("app.lua", place, "--http2", "clear"), {})})
 
-    def _serve(self, app, place):
+    def _serve(self, app, place, *options):
         tls = ["--tls-cert", place.tls[0], "--tls-key", place.tls[1]] if place.tls else []
-        return [self.moonloop, "serve", BENCH / app, "--port", place.port, *tls]
+        return [self.moonloop, "serve", BENCH / app, "--port", place.port, *tls, *options]
 
     def _nginx(self):
         missing = None

@@ -43,8 +43,9 @@ class Processes:
         for process in list(self._running):
             self.stop(process)
 
-    def start(self, name, command, cpus, env=None, output=None):
-        """Starts `command` on these CPUs; `output` is subprocess.PIPE, or None for a log in the folder.
+    def start(self, name, command, cpus, env=None, output=None, input=subprocess.DEVNULL):
+        """Starts `command` on these CPUs; `output` is subprocess.PIPE, or None for a log in the folder, and
+        `input` subprocess.PIPE or nothing.
 
         Gives a Popen with two more attributes: `name`, and `log`, the file's path.
         """
@@ -55,7 +56,7 @@ class Processes:
         log = self._folder / f"{name}.log"
         with open(log, "wb") as file:
             process = subprocess.Popen(
-                [str(word) for word in command], env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+                [str(word) for word in command], env={**os.environ, **(env or {})}, stdin=input,
                 stdout=output or file, stderr=file, start_new_session=True, preexec_fn=prepare)
         process.name, process.log = name, log
         self._running.append(process)
@@ -110,5 +111,6 @@ class Processes:
         except ProcessLookupError:
             pass
         process.wait()
-        if process.stdout:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()

@@ -31,6 +31,9 @@ class Workload:
         self.script, self.hog, self.both, self.only, self.store = script and WRK / script, hog, both, only, store
         self.tls, self.handshakes = tls, handshakes and Handshakes(handshakes)
         self.headline = metrics.P99 if both else metrics.CPU
+        self.columns = [None, *metrics.COLUMNS[1:]] if both else metrics.COLUMNS
+        if handshakes:
+            self.columns = [metrics.CPU, metrics.RATE, None, None, metrics.MEMORY]
 
     def settings(self, quick):
         """(rounds, seconds, warm), or None when the quick mode leaves it out."""
@@ -42,6 +45,28 @@ class Workload:
             return [peer for peer in peers if self.store in peer.stores]
         return [peer for peer in peers if peer.serve and (self.only is None or peer.name in self.only)
                 and (peer.rows is None or self.key in peer.rows)]
+
+    def serve(self, peer):
+        """The function that gives a peer's command, or a text: why it has none."""
+        return peer.stores[self.store] if self.store else peer.serve
+
+    def prove(self, stage, server):
+        """Failed when the server that is up does not answer as it must."""
+        stage.processes.wait_for(server.process, server.port, self.tls)
+        for path in (self.path, self.hog):
+            if path:
+                check(server.port, path, stage.stores, self.tls)
+
+    def warm_up(self, stage, server, seconds):
+        """Puts the server under the load for so long. What fails now will fail when it is measured."""
+        try:
+            self.measure(stage, server, seconds)
+        except Failed:
+            pass
+
+    def measure(self, stage, server, seconds):
+        """One round: {metric: value}."""
+        return stage.measure(server, self, seconds)
 
     def estimate(self, peers, quick):
         """Seconds that it takes when nothing is repeated."""
@@ -61,16 +86,13 @@ class Workload:
         try:
             if warm:
                 for server in servers.values():
-                    stage.warm(server, self, warm)
+                    self.warm_up(stage, server, warm)
             found = bench.rounds.run(list(servers), count,
-                                     lambda name: stage.measure(servers[name], self, seconds), spare)
+                                     lambda name: self.measure(stage, servers[name], seconds), spare)
         finally:
             stage.stop_servers(servers)
         found.update({name: Series(note) for name, note in notes.items()})
-        columns = [None, *metrics.COLUMNS[1:]] if self.both else metrics.COLUMNS
-        if self.handshakes:
-            columns = [metrics.CPU, metrics.RATE, None, None, metrics.MEMORY]
-        return [Result(self.title, self.headline, columns, found)]
+        return [Result(self.title, self.headline, self.columns, found)]
 
 
 class Handshakes:
@@ -91,8 +113,8 @@ class Stage:
     """Servers on one CPU, or both, and their load on the other."""
 
     def __init__(self, processes, site, stores):
-        self._processes, self._site, self.stores = processes, site, stores
-        self._server_cpu, self._load_cpu = machine.cpus()
+        self.processes, self._site, self.stores = processes, site, stores
+        self._server_cpu, self.load_cpu = machine.cpus()
         self._upstream = None
 
     def upstream(self):
@@ -100,9 +122,9 @@ class Stage:
         if not self._upstream:
             port = free_port()
             upstream = self._site.moonloop
-            process = self._processes.start(
-                "upstream", [upstream, "serve", WRK.parent / "upstream.lua", "--port", port], [self._load_cpu])
-            self._processes.wait_for(process, port)
+            process = self.processes.start(
+                "upstream", [upstream, "serve", WRK.parent / "upstream.lua", "--port", port], [self.load_cpu])
+            self.processes.wait_for(process, port)
             self._upstream = f"http://127.0.0.1:{port}"
         return self._upstream
 
@@ -120,16 +142,15 @@ class Stage:
         return pair
 
     def start_servers(self, peers, workload):
-        """Starts them all, and asks each for the workload's answer: ({name: Server}, {name: note})."""
-        cpus = {self._server_cpu, self._load_cpu} if workload.both else {self._server_cpu}
+        """Starts them all, and lets each prove itself: ({name: Server}, {name: note})."""
+        cpus = {self._server_cpu, self.load_cpu} if workload.both else {self._server_cpu}
         upstream = self.upstream() if workload.path == "/fanout" else "http://127.0.0.1:9"
         tls = self._certificate() if workload.tls else None
         servers, notes = {}, {}
         for peer in peers:
             port = free_port()
-            serve, known = peer.serve, {}
-            if workload.store:
-                serve, known = peer.stores[workload.store], self.stores.environment(workload.store)
+            serve = workload.serve(peer)
+            known = self.stores.environment(workload.store) if workload.store else {}
             if isinstance(serve, str):
                 notes[peer.name] = serve
                 continue
@@ -137,54 +158,47 @@ class Stage:
             if tls:
                 env = {**env, "TLS_CERT": str(tls[0]), "TLS_KEY": str(tls[1])}
             env = {**env, **known, "PORT": str(port), "UPSTREAM": upstream}
-            process = self._processes.start(f"{workload.key}-{peer.name}", command, cpus, env)
+            process = self.processes.start(f"{workload.key}-{peer.name}", command, cpus, env)
             servers[peer.name] = Server(process, port)
         for name, server in list(servers.items()):
             try:
-                self._processes.wait_for(server.process, server.port, workload.tls)
-                for path in (workload.path, workload.hog):
-                    if path:
-                        check(server.port, path, self.stores, workload.tls)
+                workload.prove(self, server)
             except Failed as problem:
                 notes[name] = f"failed: {problem}"
-                self._processes.stop(servers.pop(name).process)
+                self.processes.stop(servers.pop(name).process)
         return servers, notes
 
     def stop_servers(self, servers):
         """Ends them."""
         for server in servers.values():
-            self._processes.stop(server.process)
-
-    def warm(self, server, workload, seconds):
-        """Runs wrk for so long. What fails now will fail when it is measured."""
-        wrk = load.start_wrk(self._processes, self._load_cpu, server.port, workload, seconds)
-        try:
-            load.read_wrk(self._processes, wrk, seconds)
-        except Failed:
-            pass
+            self.processes.stop(server.process)
 
     def measure(self, server, workload, seconds):
         """One round: {metric: value}."""
         hog = None
         if workload.hog:
-            hog = load.start_wrk(self._processes, self._load_cpu, server.port, workload, seconds + 5,
+            hog = load.start_wrk(self.processes, self.load_cpu, server.port, workload, seconds + 5,
                                  path=workload.hog, connections=1)
             time.sleep(0.3)  # it is computing then
         try:
             return self._measure(server, workload, seconds)
         finally:
             if hog:
-                self._processes.stop(hog)
+                self.processes.stop(hog)
+
+    def pids(self, server):
+        """The server's processes; Failed when it has ended."""
+        if server.process.poll() is not None:
+            raise Failed(f"the server has ended: {self.processes.last_words(server.process)}")
+        return machine.tree(server.process.pid)
 
     def _measure(self, server, workload, seconds):
-        if server.process.poll() is not None:
-            raise Failed(f"the server has ended: {self._processes.last_words(server.process)}")
-        pids = machine.tree(server.process.pid)
+        pids = self.pids(server)
         before = machine.cpu_seconds(pids)
-        wrk = load.start_wrk(self._processes, self._load_cpu, server.port, workload, seconds)
+        wrk = load.start_wrk(self.processes, self.load_cpu, server.port, workload, seconds)
         time.sleep(seconds * 0.7)
         memory = machine.memory(pids)
-        found = load.read_wrk(self._processes, wrk, seconds)
+        found = load.read_wrk(self.processes, wrk, seconds)
         values = {**{key: found[key] for key in ("rps", "p50", "p99") if key in found}, "memory": memory}
         if not workload.both:  # most of the CPU would be the hog's
             values[metrics.CPU.key] = (machine.cpu_seconds(pids) - before) / found["requests"]

@@ -98,6 +98,37 @@ describe("bench/run", function()
     assert.matches('| moonloop | failed: /order answers b\'"priority":11\' with status 200', report)
   end)
 
+  it("measures WebSockets", function()
+    local folder <close> = folders.new {}
+    local output, status = run(folder, "--quick --only ws-echo --peers node+ws --disturbance 99")
+    assert.equal(0, status, output)
+    local report = folders.read(folder.path .. "/results.md")
+    assert.matches("| %*%*WebSocket: 64 bytes sent back, 64 connections%*%* | moonloop | [%d.]+ [µn]*s | [%d,]+ |",
+      report)
+    assert.matches("|  | Node%+ws | missing |", report)
+  end)
+
+  it("does not measure a WebSocket that sends back something else", function()
+    local folder <close> = folders.new {}
+    local report = report_of_app(folder, [[
+      local app = require "moonloop".web.app()
+      app:websocket("/echo", function(ws)
+        for message in ws:messages() do ws:send(message:upper()) end
+      end)
+      return app
+    ]], "--quick --only ws-echo")
+    assert.matches("| moonloop | failed: .*another frame than the expected one came", report)
+  end)
+
+  it("measures HTTP/2", function()
+    if not exists "h2load" then return pending "h2load is missing: scripts/setup.sh --dev" end
+    local folder <close> = folders.new {}
+    local output, status = run(folder, "--quick --only h2-plaintext --peers node-http2 --disturbance 99")
+    assert.equal(0, status, output)
+    local report = folders.read(folder.path .. "/results.md")
+    assert.matches("| %*%*HTTP/2: plaintext, one stream a connection%*%* | moonloop | [%d.]+ [µn]*s | [%d,]+ |", report)
+  end)
+
   describe("with PostgreSQL and Redis of its own", function()
     local missing = require "spec.support.redis".missing()
     if missing or process.sh "ls /usr/lib/postgresql/*/bin/initdb 2>&1":find "cannot access" then
