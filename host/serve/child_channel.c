@@ -103,6 +103,7 @@ static bool take(Child *w) {
   Buffer *come = &w->channel.come;
   size_t whole;
   if (!channel_frames_whole(come->data, come->len, &whole)) return false;
+  if (!whole) return true; /* of a long one, nothing is moved */
   size_t hello = take_hello(w, come->data, whole);
   if (whole > hello) pass_on(w, come->data + hello, whole - hello);
   if (whole == come->len && come->cap > 2 * ROOM) {

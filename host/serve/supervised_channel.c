@@ -92,6 +92,7 @@ static void alloc_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) 
 static bool take(SupervisedChannel *c) {
   size_t whole, n;
   if (!channel_frames_whole(c->in.data, c->in.len, &whole)) return false;
+  if (!whole) return true; /* of a long one, nothing is moved */
   const char *at = c->in.data;
   size_t left = whole;
   for (const char *bytes; (bytes = channel_frames_next(&at, &left, &n));)

@@ -8,7 +8,7 @@ local web = require "spec.support.web"
 
 local WAIT = 100 -- seconds that something may take to happen
 
--- /: joins, and says which worker it is. /publish?n=: publishes that many. /big: 320 MB, and a word. /stop: the worker
+-- /: joins, and says which worker it is. /publish?n=: publishes that many. /big: 176 MB, and a word. /stop: the worker
 -- stands still until the file "go" is there.
 local APP = [[
   local ml = require "moonloop"
@@ -27,8 +27,9 @@ local APP = [[
     return os.getenv "MOONLOOP_WORKER"
   end)
   app:get("/big", function()
-    for i = 1, 20 do
-      hub:publish("nobody", ("x"):rep(1 << 24))
+    local bytes = ("x"):rep(1 << 24)
+    for _ = 1, 11 do
+      hub:publish("nobody", bytes, "binary")
       ml.sleep(0)
     end
     hub:publish("all", "small")
