@@ -12,6 +12,10 @@ enum { LEVEL = 1, MEMORY_LEVEL = 5, WINDOW_MIN = 9, WINDOW_MAX = 15 };
 /* Bytes of room that a step of zlib gets at least. */
 #define STEP ((size_t)1024)
 
+/* Blocks of a message that say that they are the last one. No compressor writes more than one or
+   two, and each costs as much as a message. */
+enum { MOST_LAST = 16 };
+
 /* What a block ends with that is left out of a message (section 7.2.1). */
 static const char tail[4] = {0, 0, (char)0xFF, (char)0xFF};
 
@@ -91,6 +95,7 @@ static bool go_on_after_last(z_stream *z) {
 
 /* Feeds zlib with a piece of the message. */
 static unsigned unpack_piece(z_stream *z, const char *bytes, size_t n, size_t most, Buffer *out) {
+  int last = 0;
   z->next_in = (Bytef *)(uintptr_t)bytes;
   z->avail_in = (uInt)n;
   for (;;) {
@@ -107,7 +112,8 @@ static unsigned unpack_piece(z_stream *z, const char *bytes, size_t n, size_t mo
     if (status == Z_MEM_ERROR) return WS_CODE_INTERNAL;
     if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) return WS_CODE_BAD_DATA;
     if (out->len == most) return WS_CODE_TOO_BIG;
-    if (status == Z_STREAM_END && !go_on_after_last(z)) return WS_CODE_BAD_DATA;
+    if (status == Z_STREAM_END && (++last > MOST_LAST || !go_on_after_last(z)))
+      return WS_CODE_BAD_DATA;
     if (!z->avail_in && z->avail_out) return 0;
   }
 }

@@ -43,6 +43,7 @@ void ws_link_drop(WsLink *link) {
   }
   free(link->reason);
   free(link->farewell);
+  free(link->owed);
   ws_shared_release(link->shared);
   free(link);
 }
@@ -92,7 +93,7 @@ static void control(WsLink *link) {
   if (r->opcode == WS_CLOSE)
     take_close(link);
   else if (r->opcode == WS_PING && link->phase == WS_OPEN)
-    ws_link_queue_frame(link, 0x80 | WS_PONG, r->control, r->control_len);
+    ws_link_pong(link, r->control, r->control_len);
 }
 
 void ws_link_came(WsLink *link, char *bytes, size_t n) {

@@ -57,14 +57,14 @@ struct WsLink {
   ByteStream *bytes;
   const WsCarrier *carrier;
   void *owner; /* the carrier's */
-  uint8_t phase, refs, held;
+  uint8_t phase, refs;
   bool is_paused;
   bool is_pinged; /* a ping is unanswered */
   bool was_lost;
   bool is_queued; /* among those that send at the end of the pass */
   bool is_shut;
   bool is_ending;   /* the peer has said Close (`farewell`), or broken a rule, behind messages that
-                       nobody   has received yet */
+                       nobody has received yet */
   bool reader_told; /* it was told of the end */
   float ping, close_timeout;
   WsDeflate deflate;
@@ -76,6 +76,7 @@ struct WsLink {
   WsInbound *first, *last; /* complete messages nobody has received */
   size_t inbound;          /* bytes of these */
   WsInbound *farewell;     /* the payload of a Close frame */
+  WsInbound *owed;         /* that of the last ping, which is answered when there is room */
   Task *receiver;          /* the task that receives, from its first wait to its end; or NULL */
   Waker waiting;           /* the same while it waits */
   uint64_t reader;         /* the id of the task that has received last; or 0 */
@@ -83,7 +84,8 @@ struct WsLink {
   Buffer out;         /* frames to be sent, behind what is being written */
   WsMessage *pending; /* a hub's message, alone: to be sent at the end of the pass. Or NULL */
   WsLink *next;
-  Waiters line; /* tasks that wait for room, or for the end */
+  Waiters line;  /* tasks that wait for room, or for the end */
+  uint32_t held; /* tasks that wait for anything */
 
   unsigned code; /* of the end, as the receiver is told; 0: it is not known yet */
   char *reason;  /* of the peer's Close frame, or what it did wrong; or NULL */
@@ -196,6 +198,10 @@ void ws_link_free_batch(struct WsBatch *batch);
 bool ws_link_next_bytes(const WsLink *link, const char **bytes, size_t *n);
 void ws_link_has_sent(WsLink *link, ssize_t sent);
 void ws_link_forget_pending(WsLink *link);
+
+/* Answers a ping: at once, unless much waits to be sent. Then only the last one is answered (RFC
+   6455 section 5.5.3), so that who pings and does not read fills no memory. */
+void ws_link_pong(WsLink *link, const char *payload, size_t n);
 
 /* There is nothing left to send: what this was waited for. */
 void ws_link_sent(WsLink *link);

@@ -102,6 +102,7 @@ void ws_link_ended(WsLink *link, int status) {
 /* What is still to be read is read, even if nobody receives, since the end is behind it. */
 static void close_begins(WsLink *link, WsPhase phase) {
   link->phase = phase;
+  link->is_ending = false;
   set_timer(link, runtime_now(link->shared->rt), link->close_timeout);
   if (link->is_paused) byte_stream_resume(link->bytes);
   link->is_paused = false;
@@ -188,10 +189,13 @@ static void ping(WsLink *link) {
   uint64_t now = runtime_now(link->shared->rt);
   if (link->is_paused) { /* an answer could not be seen */
     link->is_pinged = false;
-    if (byte_stream_has_gone(link->bytes))
+    if (byte_stream_has_gone(link->bytes)) {
       ws_link_lose(link, "the connection has ended without a Close frame", true);
-    else
-      set_timer(link, now, link->ping);
+      return;
+    }
+    /* The system of a peer that is not there any more resets the connection then. */
+    if (!ws_link_is_sending(link)) ws_link_ping(link);
+    set_timer(link, now, link->ping);
   } else if (link->is_pinged) {
     ws_link_lose(link, "no answer to a ping", true);
   } else if (now < timer_due(link->heard_at, link->ping)) {

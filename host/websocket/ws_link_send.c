@@ -2,6 +2,7 @@
 #include "websocket/ws_link.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { FIN = 0x80, RSV1 = 0x40 };
 
@@ -47,8 +48,18 @@ static void write_rest(WsLink *link, size_t from) {
   if (error) ws_link_lose(link, uv_strerror(error), true);
 }
 
-static void wake_senders(WsLink *link) {
-  if (link->line.count && ws_link_queued(link) <= WS_LOW_WATER) waiters_wake_all(&link->line);
+static void pay_pong(WsLink *link) {
+  WsInbound *owed = link->owed;
+  link->owed = NULL;
+  if (link->phase == WS_OPEN) ws_link_queue_frame(link, FIN | WS_PONG, owed->bytes, owed->len);
+  free(owed);
+}
+
+/* Some of what was queued has left. */
+static void go_on(WsLink *link) {
+  if ((!link->line.count && !link->owed) || ws_link_queued(link) > WS_LOW_WATER) return;
+  if (link->owed) pay_pong(link);
+  if (link->line.count) waiters_wake_all(&link->line);
 }
 
 void ws_link_forget_pending(WsLink *link) {
@@ -89,7 +100,7 @@ void ws_link_has_sent(WsLink *link, ssize_t sent) {
     ws_link_forget_pending(link);
     link->out.len = 0;
     buffer_pool_give(&link->shared->pool, &link->out);
-    wake_senders(link);
+    go_on(link);
     if (link->phase != WS_OPEN) ws_link_sent(link);
   }
 }
@@ -110,7 +121,7 @@ void ws_link_written(WsLink *link, int status) {
     return;
   }
   if (link->out.len) join(link);
-  wake_senders(link);
+  go_on(link);
   if (!link->out.len && link->phase != WS_OPEN) ws_link_sent(link);
 }
 
@@ -195,6 +206,16 @@ bool ws_link_is_behind(WsLink *link) {
 int ws_link_ping(WsLink *link) {
   if (link->phase != WS_OPEN) return UV_EPIPE;
   return ws_link_queue_frame(link, FIN | WS_PING, "", 0);
+}
+
+void ws_link_pong(WsLink *link, const char *payload, size_t n) {
+  if (ws_link_queued(link) <= WS_HIGH_WATER) {
+    ws_link_queue_frame(link, FIN | WS_PONG, payload, n);
+    return;
+  }
+  if (!link->owed && !(link->owed = malloc(sizeof *link->owed + WS_CONTROL_MAX))) return;
+  link->owed->len = n;
+  if (n) memcpy(link->owed->bytes, payload, n);
 }
 
 /* --- for hubs --- */

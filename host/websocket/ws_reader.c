@@ -94,7 +94,8 @@ static WsEvent read_head(WsReader *r, char **bytes, size_t *n) {
     have = kept + more;
   }
   int is_read = ws_frame_read_head(from, have, &head);
-  if (is_read < 0) return fail(r, WS_CODE_PROTOCOL, "a length that is not in its shortest form");
+  if (is_read < 0)
+    return fail(r, WS_CODE_PROTOCOL, "a length that is not in its shortest form, or above 2^63");
   if (!is_read) {
     if (!kept) memcpy(r->head, *bytes, *n);
     r->head_len = (uint8_t)have;

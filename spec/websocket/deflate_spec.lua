@@ -103,6 +103,17 @@ describe("permessage-deflate", function()
     end
   end)
 
+  it("reads on after a block that is marked as the last one, but not after thousands", function()
+    local last = "\x03\x00" -- an empty block
+    for blocks, code in pairs { [3] = false, [200000] = 1007 } do
+      peers.pair({ compress = true }, function(ws, peer)
+        peer:send(0xC2, "\x00\x03\x00\xFC\xFFabc" .. last:rep(blocks) .. "\x00")
+        local message, err = ws:receive()
+        assert.same(code or "abc", code and err.code or message)
+      end, answer(NONE))
+    end
+  end)
+
   it("refuses a text that is not UTF-8 after decompression, and a mark where nothing was agreed on", function()
     peers.pair({ compress = true }, function(ws, peer)
       peer:send(0xC1, "\x00\x02\x00\xFD\xFF\xC0\x80\x00")

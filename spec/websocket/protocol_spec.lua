@@ -198,3 +198,24 @@ describe("control frames", function()
     end)
   end)
 end)
+
+describe("a peer that pings and does not read", function()
+  it("fills no memory, and gets an answer to its last ping", function()
+    peers.pair({}, function(_, peer)
+      local many, sent = peers.frame(0x89, ("p"):rep(125)):rep(8000), 0
+      for _ = 1, 20 do
+        peer:raw(many)
+        sent = sent + #many
+      end
+      peer:send(0x89, "the last one")
+      local came, tail = 0, ""
+      local key_and_payload = 4 + #"the last one"
+      repeat
+        local bytes = assert(peer.conn:read_some())
+        came = came + #bytes
+        tail = (tail .. bytes):sub(-2 - key_and_payload)
+      until tail:byte(1) == 0x8A and tail:byte(2) == 0x80 | #"the last one"
+      assert.is_true(came < sent)
+    end)
+  end)
+end)
