@@ -264,6 +264,10 @@ static int stream_reply(Reply *reply) {
 static int upgrade_reply(Reply *reply) {
   HttpConnection *c = reply->c;
   HttpFraming framing = {.status = 101};
+  if (reply->close) /* middleware has said so in place of it: the socket goes on */
+    check_memory(reply->L,
+                 http_response_header(&reply->web->lines, "Connection", strlen("Connection"),
+                                      "Upgrade", strlen("Upgrade")));
   buffer_pool_take(&c->server->out_pool, &c->out);
   reply->head.date = reply->has_date ? NULL : &c->server->date;
   reply->head.lines = reply->web->lines.data;

@@ -252,6 +252,21 @@ describe("the protocol of a WebSocket", function()
 end)
 
 describe("a route of WebSockets", function()
+  it("opens sockets inside of middleware that closes the connection of every response", function()
+    local app = echo()
+    app:use(function(req, next)
+      local res = next(req)
+      res.headers.Connection = "close"
+      return res
+    end)
+    support.serving(app, function(port)
+      local conn <close>, res = handshake.open(port, "/ws")
+      assert.equal("Upgrade", res.headers.connection)
+      conn:send(handshake.text "x")
+      assert.same({ 0x81, "x" }, { handshake.read(conn) })
+    end)
+  end)
+
   it("is inside of middleware, which sees the 101 and may change its headers", function()
     local app, inner, seen = web.app(), web.app(), {}
     app:use(function(req, next)
@@ -451,7 +466,8 @@ describe("a route of WebSockets", function()
     raises("ping", { ping = -1 })
     raises("close_timeout", { close_timeout = "5" })
     raises("compress", { compress = { window = 3 } })
-    raises("nonsense", { nonsense = 1 })
+    raises("unknown option 'nonsense' of app:websocket (known: close_timeout, compress, cookies, cpu, deadline, ",
+      { nonsense = 1 })
     raises("the options", 7)
     assert.error_matches(function() app:websocket("/ws") end, "the handler of /ws is nil", 1, true)
     app:websocket("/ws", print)

@@ -24,6 +24,9 @@ local OPTIONS = { use = check_functions, offload = "boolean", cpu = "number", sl
   depends = "table" }
 for name, types in pairs(openapi_options.route) do OPTIONS[name] = types end
 
+--- The names, and what is checked of each.
+M.known = OPTIONS
+
 local TYPES = { "body", "query", "params", "headers", "cookies", "form", "response" }
 
 --- Raises what is wrong with the options of a route. Returns its schemas, if it has any.

@@ -4,6 +4,7 @@ local core = require "moonloop.web.core"
 local is_origin = require "moonloop.web.cors".is_origin
 local options = require "moonloop.core.options"
 local response = require "moonloop.web.response"
+local route_options = require "moonloop.web.route_options"
 local socket_options = require "moonloop.websocket.options"
 local fail = require "moonloop.core".fail
 local origin_of = require "moonloop.http.url".origin
@@ -41,6 +42,15 @@ end
 
 local OWN = { protocols = protocols, origins = origins }
 
+--- Raises that there is no such option, and names those that there are.
+local function unknown(name)
+  local known = {}
+  for _, names in ipairs { OWN, socket_options.known, route_options.known } do
+    for key in pairs(names) do known[key] = not REFUSED[key] or nil end
+  end
+  fail(options.unknown(name, known, WHOSE))
+end
+
 --- Takes the options apart: those of the route, and those of its sockets.
 function M.options(opts)
   if opts == nil then return {}, socket_options.check({}, WHOSE) end
@@ -51,6 +61,7 @@ function M.options(opts)
       fail(("option '%s' of %s: a WebSocket's route cannot have it: %s"):format(name, WHOSE, REFUSED[name]))
     end
     local to = OWN[name] and own or socket_options.known[name] and socket or route
+    if to == route and not route_options.known[name] then unknown(name) end
     to[name] = value
   end
   options.check(own, OWN, WHOSE)
