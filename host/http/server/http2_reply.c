@@ -60,7 +60,7 @@ static const char *next_line(const char *p, const char *end) {
   return line ? line + 1 : NULL;
 }
 
-size_t http2_reply_head(Http2Reply *r, const char *bytes, size_t n, Http2Fields *f) {
+static size_t read_head(Http2Reply *r, const char *bytes, size_t n, Http2Fields *f) {
   const char *end = bytes + n, *status = bytes + STATUS_AT, *next;
   if (n < LEAST_HEAD) return 0;
   f->n = f->names_len = 0;
@@ -84,6 +84,12 @@ size_t http2_reply_head(Http2Reply *r, const char *bytes, size_t n, Http2Fields 
            (r->state == HTTP2_REPLY_LENGTH && !r->left))
     r->state = HTTP2_REPLY_OVER;
   return (size_t)(line + 2 - bytes);
+}
+
+size_t http2_reply_head(Http2Reply *r, const char *bytes, size_t n, Http2Fields *f) {
+  size_t taken = read_head(r, bytes, n, f);
+  if (!taken) r->state = HTTP2_REPLY_HEAD; /* not over: nobody may take it for sent */
+  return taken;
 }
 
 static size_t take_chunked(Http2Reply *r, const char **p, const char *end, char *to, size_t n) {

@@ -4,6 +4,8 @@
 
 #include "http/server/http_server.h"
 
+enum { MAX_HEAD_SENT = 1024 * 1024 }; /* bytes of a response's head; HTTP/1 has no limit */
+
 static Http2Stream *find(const Http2Session *s, int32_t id) {
   return s->lib->nghttp2_session_get_stream_user_data(s->ng, id);
 }
@@ -219,6 +221,16 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void
   return 0;
 }
 
+/* nghttp2 drops a head it cannot pack, and keeps the stream: its client would wait for ever. */
+static int on_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *data) {
+  (void)error;
+  Http2Session *s = data;
+  int32_t id = frame->hd.stream_id;
+  if (frame->hd.type == NGHTTP2_HEADERS && s->lib->nghttp2_session_find_stream(ng, id))
+    reset_stream(s, id, NGHTTP2_INTERNAL_ERROR);
+  return 0;
+}
+
 nghttp2_session *http2_session_new_ng(Http2Session *s) {
   const Http2Library *lib = s->lib;
   nghttp2_session_callbacks *calls = NULL;
@@ -235,7 +247,9 @@ nghttp2_session *http2_session_new_ng(Http2Session *s) {
   lib->nghttp2_session_callbacks_set_on_frame_recv_callback(calls, on_frame);
   lib->nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, on_data);
   lib->nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_stream_close);
+  lib->nghttp2_session_callbacks_set_on_frame_not_send_callback(calls, on_not_sent);
   lib->nghttp2_option_set_no_auto_window_update(option, 1);
+  lib->nghttp2_option_set_max_send_header_block_length(option, MAX_HEAD_SENT);
   /* The guard is stricter, and says goodbye. */
   lib->nghttp2_option_set_max_outbound_ack(option, 2 * HTTP2_ALLOWANCE);
   lib->nghttp2_option_set_no_closed_streams(option, 1); /* we keep their numbers */

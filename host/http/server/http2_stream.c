@@ -1,5 +1,6 @@
 #include "http/server/http2_stream.h"
 
+#include "core/report.h"
 #include "http/server/http_buffered.h"
 #include "http/server/http_server.h"
 #include <stdlib.h>
@@ -164,7 +165,12 @@ static bool send_heads(Http2Stream *st) {
   const char *p, *end;
   while (st->reply.state == HTTP2_REPLY_HEAD && source_of(st, &p, &end)) {
     size_t n = http2_reply_head(&st->reply, p, (size_t)(end - p), &f);
-    if (!n) return false;
+    if (!n) {
+      report_print(session->connection->server->rt,
+                   "moonloop: a response has more header lines than HTTP/2 takes here: 256 lines, "
+                   "8 kB of names; its stream is reset\n");
+      return false;
+    }
     int rc;
     if (f.status < 200) {
       rc = session->lib->nghttp2_submit_headers(session->ng, NGHTTP2_FLAG_NONE, st->id, NULL,
@@ -176,7 +182,10 @@ static bool send_heads(Http2Stream *st) {
                                                  has_body ? &body : NULL);
     }
     took(st, n);
-    if (rc) return false;
+    if (rc) {
+      st->reply.state = HTTP2_REPLY_HEAD;
+      return false;
+    }
   }
   return true;
 }

@@ -9,6 +9,7 @@ local web = require "moonloop.web"
 local http = require "spec.support.web"
 
 local REQUESTS = 5 -- in turn on a connection
+local MUCH = 200 * 1024 -- bytes of a header line
 
 local function with(app, f, opts)
   opts = opts or {}
@@ -210,6 +211,27 @@ describe("HTTP/2 in clear", function()
       sent:set()
       assert.equal(http2.INTERNAL_ERROR, client:reset(stream))
       assert.matches("broken", kept:text(), 1, true)
+    end)
+  end)
+
+  it("sends long heads, and resets the stream of one that is too long", function()
+    local app = web.app()
+    app:get("/long", function() return "", 200, { ["X-Long"] = ("a"):rep(MUCH) } end)
+    for path, length in pairs { ["/many"] = 0, ["/vast"] = 8 * MUCH } do
+      app:get(path, function()
+        local headers = { ["X-Vast"] = ("a"):rep(length) }
+        for i = 1, length == 0 and 300 or 0 do headers["X-" .. i] = "one of many" end
+        return "", 200, headers
+      end)
+    end
+    with(app, function(port)
+      local kept <close> = reports.keep()
+      local client <close> = http2.connect(port)
+      local long = client:ask("GET", "/long")
+      client:read_until(function(frame) return frame.type == http2.DATA or client.ended[long] end)
+      assert.equal(http2.INTERNAL_ERROR, client:reset(client:ask("GET", "/many")))
+      assert.equal(http2.INTERNAL_ERROR, client:reset(client:ask("GET", "/vast")))
+      assert.matches("more header lines than HTTP/2 takes", kept:text(), 1, true)
     end)
   end)
 
