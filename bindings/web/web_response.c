@@ -132,7 +132,7 @@ static void set_text_type(Reply *reply) {
 
 static void set_text(Reply *reply, int index) {
   reply->body = lua_tolstring(reply->L, index, &reply->body_len);
-  reply->body_at = lua_absindex(reply->L, index);
+  reply->body_at = index > 0 ? index : lua_absindex(reply->L, index);
   set_text_type(reply);
 }
 
@@ -204,8 +204,8 @@ static HttpLent *lend_body(Reply *reply) {
   return lent;
 }
 
-/* Writes the head, and lends the body. */
-static bool write_lent(Reply *reply, HttpFraming *framing) {
+/* Writes the head, and lends the body. Seldom, and kept out of the way of other responses. */
+__attribute__((noinline)) static bool write_lent(Reply *reply, HttpFraming *framing) {
   HttpLent *lent = lend_body(reply);
   if (!http_response_streamed(&reply->c->out, &reply->head, framing, reply->body_len)) {
     http_lent_drop(lent);
@@ -217,7 +217,7 @@ static bool write_lent(Reply *reply, HttpFraming *framing) {
 }
 
 /* Writes the response, or the head of a streamed one; `runs` says whether its function will run. */
-static inline void write_head_and_body(Reply *reply, bool runs) {
+static inline __attribute__((always_inline)) void write_head_and_body(Reply *reply, bool runs) {
   HttpConnection *c = reply->c;
   Buffer *out = &c->out, *lines = &reply->web->lines;
   HttpFraming framing = http_connection_framing(c, reply->status, runs);
