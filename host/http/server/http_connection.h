@@ -1,36 +1,30 @@
 /* One connection of a server: reads requests, runs one handler at a time, writes the responses of a
    pass together.
 
-   Its phases. Each arrow is a function: enter_X in http_connection.c and http_connection_end.c, or
-   the one that is named here. A `<` stands before what may come of any phase on the left.
+   Its phases, and what each is followed by. The functions are enter_X in http_connection.c and
+   http_connection_end.c, or named here.
 
-       open
-        |
-        v        first byte               route found            start_handler
-      IDLE --------------------> IN_HEAD ------------> ADMITTED ---------------> HANDLING
-       ^ ^                          ^                      |                      |    ^
-       | |                          |              no route| or refused           |    | taken back
-       | |                          |                      |    http_connection_  v    |
-   (http_stream) | |                          |                      |    answered       ANSWERED |
-   |                          |                      |                      | |
-   +--------------------------+--- end_request <-----+----------------------+ | | | | |      the
-   pass is over,     |                      | the rest of the      | POSTPONED <- more is to be | v
-   body is thrown away  | |          written, or done  +------------------ DRAINING
-   <----------------+ |                                                   |                      |
-       +-- back to what the request's state says           | no request follows   |
-                                                           v                      |
-      ANSWERED, with a 101 -- it is written (http_upgrade) --> UPGRADED, until one side closes
-
-           < the client has ended its side, the server stops, a refusal -> LAST <-+
-                                                           |
-                         all is written, and the client    |     all is written
-                         may still be sending              |
-                                         LINGERING <-------+--------+
-                                              |                     |
-                                              v                     v
-           < an error, a limit, an abort -> CLOSING --------------------> CLOSED
-                                             (uv_close was called)   (it is freed when no
-                                                                      handler runs)
+     IDLE       IN_HEAD    the first byte of a request has come
+                CARRYING   the client speaks HTTP/2 (http2_session.h)
+     IN_HEAD    ADMITTED   the head is read, and its route looked up (find_route)
+     ADMITTED   HANDLING   there is a route (start_handler); without one it is answered at once
+     HANDLING   ANSWERED   the handler has responded (http_connection_answered)
+     ANSWERED   HANDLING   nothing was sent, and the response is taken back (http_stream_fail)
+                UPGRADED   a 101 is written (http_upgrade.h)
+                DRAINING   the handler has ended (http_connection_responded, as in the lines that
+                           follow); the rest of the body is to be read, and thrown away
+                POSTPONED  more requests are there, and others go first
+                IDLE, IN_HEAD or DRAINING: what the next request's state says (go_on)
+                LAST       no request follows
+     DRAINING   IDLE       the body is over (end_request)
+     POSTPONED  IDLE, IN_HEAD or DRAINING: the pass is over, and `out` is written (go_on)
+     all these  LAST       the client has ended its side, the server stops, a request is refused
+     LAST       LINGERING  all is written, and the client may still be sending
+                CLOSING    all is written
+     LINGERING  CLOSING    the client has ended its side, or its time is over
+     UPGRADED, CARRYING: CLOSING when one side closes
+     all        CLOSING    an error, a limit, an abort (uv_close is called)
+     CLOSING    CLOSED     it is freed when no handler runs
 
    What holds between two calls:
    1. A handler runs (`task`) in HANDLING and ANSWERED, may run in UPGRADED, CLOSING and CLOSED, and
