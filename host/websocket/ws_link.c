@@ -41,6 +41,10 @@ void ws_link_drop(WsLink *link) {
     link->first = m->next;
     free(m);
   }
+  if (link->deflater) { /* what was left to be received may have needed it */
+    ws_deflate_free(link->deflater);
+    free(link->deflater);
+  }
   free(link->reason);
   free(link->farewell);
   free(link->owed);

@@ -1,4 +1,5 @@
 -- permessage-deflate (RFC 7692), against a raw server.
+local ml = require "moonloop"
 local peers = require "spec.support.ws_peer"
 local websocket = require "moonloop.websocket.core"
 
@@ -101,6 +102,18 @@ describe("permessage-deflate", function()
         assert.equal(1007, (peer:closed()))
       end, answer(NONE))
     end
+  end)
+
+  it("reads messages that refer to each other after the end, and keeps nothing (ASan)", function()
+    peers.pair({ compress = { takeover = true } }, function(ws, peer)
+      peer:send(0xC1, "\xF2\x48\xCD\xC9\xC9\x07\x00") -- RFC 7692 section 7.2.3.2
+      peer:send(0xC1, "\xF2\x00\x11\x00\x00")
+      peer.conn:close()
+      repeat ml.sleep(0.001) until tostring(ws):find "closed"
+      local first, second = ws:receive(), ws:receive()
+      assert.same({ "Hello", "Hello" }, { first, second })
+      assert.equal(1006, select(2, ws:receive()).code)
+    end, answer "permessage-deflate; server_max_window_bits=12")
   end)
 
   it("reads on after a block that is marked as the last one, but not after thousands", function()
