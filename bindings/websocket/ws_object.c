@@ -45,8 +45,8 @@ static void describe(const WsLink *link, char *text, size_t size) {
 static int closed(lua_State *L, const WsLink *link, const char *what) {
   const char *reason = link->reason ? link->reason : "";
   if (link->code)
-    ml_error_return(L, "closed", NULL, "%s the WebSocket: it is closed (%u%s%.*s)", what,
-                    link->code, link->reason_len ? ": " : "", (int)link->reason_len, reason);
+    ml_error_return(L, "closed", NULL, "%s the WebSocket: it is closed%s%.*s", what,
+                    link->reason_len ? ": " : "", (int)link->reason_len, reason);
   else
     ml_error_return(L, "closed", NULL, "%s the WebSocket: it was closed here", what);
   if (link->code) {

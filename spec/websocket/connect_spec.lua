@@ -18,6 +18,12 @@ local SWITCH = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnec
 local RIGHT = SWITCH .. "Sec-WebSocket-Accept: KEY\r\n"
 
 describe("ml.ws.connect", function()
+  it("refuses a protocol that differs from the offered one in case", function()
+    local _ <close>, url = peers.listen(function(peer) peer:over() end, "Sec-WebSocket-Protocol: chat\r\n")
+    local ws, err = ml.ws.connect(url, { protocols = { "Chat" } })
+    assert.same({ nil, "HANDSHAKE" }, { ws, err.code })
+  end)
+
   it("asks as RFC 6455 says, with what it is given", function()
     local _ <close>, url = peers.listen(function(peer) peer:over() end)
     peers.pair({ headers = { Authorization = "Bearer x", ["X-List"] = { "a", "b" } }, protocols = { "v2", "v1" } },

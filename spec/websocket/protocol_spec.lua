@@ -199,6 +199,18 @@ describe("control frames", function()
   end)
 end)
 
+describe("the error of a WebSocket that has ended", function()
+  it("says code and reason once each", function()
+    for reason, text in pairs { [""] = "it is closed (4000)", ["too late"] = "it is closed: too late (4000)" } do
+      peers.pair({}, function(ws, peer)
+        peer:send(0x88, peers.code(4000, reason))
+        local _, err = ws:receive()
+        assert.equal("closed: receiving from the WebSocket: " .. text, tostring(err))
+      end)
+    end
+  end)
+end)
+
 describe("a peer that pings and does not read", function()
   it("fills no memory, and gets an answer to its last ping", function()
     peers.pair({}, function(_, peer)

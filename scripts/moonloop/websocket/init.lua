@@ -86,6 +86,13 @@ local function has_token(value, token)
   return false
 end
 
+local function is_offered(protocols, protocol)
+  for _, name in ipairs(protocols or {}) do
+    if name == protocol then return true end
+  end
+  return false
+end
+
 local function refused(where, why, status)
   local message = ("connecting to %s: %s"):format(where.authority, why)
   return nil, core.error { kind = "network", code = "HANDSHAKE", message = message, status = status }
@@ -105,7 +112,7 @@ local function agree(where, opts, key, status, headers)
     return refused(where, "the server's Sec-WebSocket-Accept does not belong to our key", status)
   end
   local protocol, extensions = headers["sec-websocket-protocol"], headers["sec-websocket-extensions"]
-  if protocol and not has_token(table.concat(opts.protocols or {}, ","):lower(), protocol:lower()) then
+  if protocol and not is_offered(opts.protocols, protocol) then
     return refused(where, "the server has chosen a protocol that was not offered", status)
   end
   local deflate
