@@ -168,8 +168,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *data)
   case NGHTTP2_DATA:
     st = find(s, frame->hd.stream_id);
     if (st && ends) end_body(s, st);
-    if (!ends && frame->hd.length <= frame->data.padlen + 1)
-      http2_session_charge(s, HTTP2_COST_FRAME);
+    if (!ends && frame->hd.length <= frame->data.padlen) http2_session_charge(s, HTTP2_COST_FRAME);
     break;
   case NGHTTP2_SETTINGS:
     if (!acks) http2_session_charge(s, HTTP2_COST_SETTINGS);
@@ -221,6 +220,15 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void
   return 0;
 }
 
+/* nghttp2 refuses streams beyond the limit without on_begin_headers, until the client has
+   acknowledged our settings; and it may never do so. */
+static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error,
+                            void *data) {
+  (void)ng, (void)frame;
+  if (error == NGHTTP2_ERR_REFUSED_STREAM) http2_session_charge(data, HTTP2_COST_STREAM);
+  return 0;
+}
+
 /* nghttp2 drops a head it cannot pack, and keeps the stream: its client would wait for ever. */
 static int on_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *data) {
   (void)error;
@@ -247,6 +255,7 @@ nghttp2_session *http2_session_new_ng(Http2Session *s) {
   lib->nghttp2_session_callbacks_set_on_frame_recv_callback(calls, on_frame);
   lib->nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, on_data);
   lib->nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_stream_close);
+  lib->nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(calls, on_invalid_frame);
   lib->nghttp2_session_callbacks_set_on_frame_not_send_callback(calls, on_not_sent);
   lib->nghttp2_option_set_no_auto_window_update(option, 1);
   lib->nghttp2_option_set_max_send_header_block_length(option, MAX_HEAD_SENT);

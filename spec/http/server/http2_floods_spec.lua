@@ -61,6 +61,26 @@ describe("a client of HTTP/2 that floods", function()
     end)
   end
 
+  it("with streams beyond the limit, and does not acknowledge it, is told to calm down", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      local fields, list = http2.fields(http2.request("POST", "/")), {}
+      for i = 1, MANY do list[i] = http2.frame(http2.HEADERS, http2.END_HEADERS, 2 * i - 1, fields) end
+      client:write(table.concat(list)) -- before it reads of the limit
+      assert.equal(http2.ENHANCE_YOUR_CALM, client:end_code())
+    end)
+  end)
+
+  it("is not one that sends a body byte by byte", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      local stream = client:ask("POST", "/", nil, true)
+      client:write(http2.frame(http2.DATA, 0, stream, "x"):rep(MANY))
+      client:send(http2.DATA, http2.END_STREAM, stream)
+      assert.same({ 200, ("x"):rep(MANY) }, { client:response(stream) })
+    end)
+  end)
+
   it("with continuations is cut off", function()
     with(quick(), function(port)
       local client <close> = http2.connect(port)
