@@ -61,6 +61,21 @@ void client_session_leave(ClientSession *s) {
 
 /* --- bytes --- */
 
+void client_session_stray(ClientSession *s, const ClientStream *stream) {
+  size_t window = CLIENT_STREAM_WINDOW;
+  if (stream->is_wide)
+    window = stream->response->by_pieces ? CLIENT_STREAM_WIDE_PIECES : CLIENT_STREAM_WIDE;
+  s->astray += window + window / 8; /* with the heads of frames */
+}
+
+/* Bytes of which nghttp2 says nothing: of a cancelled body, or frames of types that it does not
+   know. */
+static void came_unheard(ClientSession *s, size_t n) {
+  size_t of_body = n < s->astray ? n : s->astray;
+  s->astray -= of_body;
+  client_session_callbacks_noise(s, (n - of_body) / SILENT);
+}
+
 bool client_session_feed(ClientSession *s, const char *bytes, size_t n, uint64_t now) {
   if (s->is_broken) return false;
   s->heard += n;
@@ -70,7 +85,7 @@ bool client_session_feed(ClientSession *s, const char *bytes, size_t n, uint64_t
   if (taken < 0)
     client_session_callbacks_break(s, s->library->nghttp2_strerror((int)taken));
   else if (!s->is_news)
-    client_session_callbacks_noise(s, n / SILENT); /* frames of types that it does not know */
+    came_unheard(s, n);
   return !s->is_broken;
 }
 
@@ -168,6 +183,7 @@ void client_session_end_stream(ClientStream *stream) {
   if (stream->next) stream->next->link = stream->link;
   s->streams--;
   if (stream->id) {
+    client_session_stray(s, stream);
     lib->nghttp2_session_set_stream_user_data(s->h2, stream->id, NULL);
     lib->nghttp2_submit_rst_stream(s->h2, NGHTTP2_FLAG_NONE, stream->id,
                                    stream->response->complete ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);

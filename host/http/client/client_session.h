@@ -60,6 +60,7 @@ struct ClientSession {
   bool is_news;      /* nghttp2 has told of something */
   uint64_t heard;    /* bytes that have come */
   unsigned noise;    /* frames that lead nowhere */
+  size_t astray;     /* bytes of bodies that we have cancelled and that may be on their way */
   uint64_t noise_at; /* milliseconds: when they were last forgiven some */
   char error[120];   /* what is wrong with the connection, or "" */
 };
@@ -94,6 +95,9 @@ bool client_session_feed(ClientSession *s, const char *bytes, size_t n, uint64_t
 /* Appends frames to `out`, about `most` bytes of them; none if there is nothing to say. False if
    memory is out. */
 bool client_session_pull(ClientSession *s, Buffer *out, size_t most);
+
+/* We have reset the stream: what the server has sent of it by then is no noise. */
+void client_session_stray(ClientSession *s, const ClientStream *stream);
 
 /* The next stream to which something has happened, or NULL. */
 ClientStream *client_session_changed(ClientSession *s);

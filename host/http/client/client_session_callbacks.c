@@ -208,6 +208,7 @@ static int on_close(nghttp2_session *h2, int32_t id, uint32_t code, void *data) 
   stream->id = 0;
   stream->code = code;
   ClientResponse *r = stream->response;
+  if (!r->complete && !stream->is_reset) client_session_stray(s, stream);
   if (code == NGHTTP2_REFUSED_STREAM)
     stream->end = CLIENT_STREAM_REFUSED; /* or a GOAWAY says that it was not looked at */
   else if (code == NGHTTP2_HTTP_1_1_REQUIRED && stream->is_reset)

@@ -254,6 +254,25 @@ describe("exchanges of HTTP/2", { timeout = 100 }, function()
     assert.equal(#PIECE * PIECES, #assert(client:get(server.url)).body)
   end)
 
+  it("that are cancelled leave what is on its way to nobody, megabytes of it", function()
+    local PIECE, WIDE = ("x"):rep(16384), 2 << 20
+    local window, has_all = 131072, false
+    local server = http.serve(http2.talk(function(conn, each)
+      if each.type == http2.HEADERS and each.id > 1 then
+        conn:send(ok(each.id, "good"))
+      elseif each.type == http2.HEADERS then
+        conn:send(headers(1, { ":status", "200" }) .. frame(http2.DATA, 0, 1, PIECE):rep(window // #PIECE))
+      elseif each.type == http2.WINDOW_UPDATE and each.id == 1 and not has_all then
+        window = window + (">I4"):unpack(each.payload)
+        has_all = window >= WIDE
+        if has_all then conn:send(frame(http2.DATA, 0, 1, PIECE):rep(WIDE // #PIECE - 8)) end
+      end
+    end))
+    assert_error("http", "too_large", client:get(server.url, { max_body = 512 << 10 }))
+    for _ = 1, 3 do assert.equal("good", assert(client:get(server.url)).body) end
+    assert.equal(1, server.connections)
+  end)
+
   it("send no more of a body than the server's window lets them, and hold up nobody else", function()
     local server = serve(function(conn, id, count) if count > 1 then conn:send(ok(id, "quick")) end end, { [4] = 0 })
     assert(client:get(server.url, { timeout = 0.2 }) == nil) -- its settings have come
