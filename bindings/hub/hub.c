@@ -8,6 +8,7 @@
 #include "bindings/hub/mailbox.h"
 #include "bindings/hub/open.h"
 #include "bindings/websocket/ws_object.h"
+#include "core/script_place.h"
 #include "core/task.h"
 #include "core/wait.h"
 #include "hub/hub_socket.h"
@@ -134,27 +135,38 @@ static bool read_receiver(lua_State *L, int index, Receiver *r) {
   return true;
 }
 
-static Receiver check_receiver(lua_State *L, int index) {
+/* The methods of scripts are those of Lua that call these functions, whose first argument is the
+ * hub. */
+static int bad_argument(lua_State *L, int index, const char *method, const char *message) {
+  return script_place_error(L, "bad argument #%d to 'hub:%s' (%s)", index - 1, method, message);
+}
+
+static int bad_type(lua_State *L, int index, const char *method, const char *expected) {
+  return bad_argument(L, index, method,
+                      lua_pushfstring(L, "%s expected, got %s", expected, luaL_typename(L, index)));
+}
+
+static Receiver check_receiver(lua_State *L, int index, const char *method) {
   Receiver r;
   if (!read_receiver(L, index, &r))
-    check_type_fail(L, index, "WebSocket or `send` of ml.web.events");
+    bad_type(L, index, method, "WebSocket or `send` of ml.web.events");
   return r;
 }
 
-static const char *check_topic(lua_State *L, int index, size_t *n) {
-  check_type(L, index, LUA_TSTRING);
+static const char *check_topic(lua_State *L, int index, const char *method, size_t *n) {
+  if (lua_type(L, index) != LUA_TSTRING) bad_type(L, index, method, "string");
   const char *topic = lua_tolstring(L, index, n);
-  if (!*n) check_fail(L, index, "the topic is empty");
-  if (*n > HUB_TOPIC_MAX) check_fail(L, index, "the topic has more than 65535 bytes");
+  if (!*n) bad_argument(L, index, method, "the topic is empty");
+  if (*n > HUB_TOPIC_MAX) bad_argument(L, index, method, "the topic has more than 65535 bytes");
   return topic;
 }
 
 /* join(hub, receiver, topic): nothing happens where the receiver has ended. */
 static int l_join(lua_State *L) {
   Box *box = check(L);
-  Receiver r = check_receiver(L, 2);
+  Receiver r = check_receiver(L, 2, "join");
   size_t n;
-  const char *topic = check_topic(L, 3, &n);
+  const char *topic = check_topic(L, 3, "join", &n);
   if (r.self && !hub_join(box->hub, topic, n, r.members, r.type, r.self))
     return luaL_error(L, "not enough memory for a member of a hub");
   return 0;
@@ -163,9 +175,9 @@ static int l_join(lua_State *L) {
 /* leave(hub, receiver [, topic]): without a topic, all of this hub. */
 static int l_leave(lua_State *L) {
   Box *box = check(L);
-  Receiver r = check_receiver(L, 2);
+  Receiver r = check_receiver(L, 2, "leave");
   size_t n;
-  const char *topic = lua_isnoneornil(L, 3) ? NULL : check_topic(L, 3, &n);
+  const char *topic = lua_isnoneornil(L, 3) ? NULL : check_topic(L, 3, "leave", &n);
   if (!r.self) return 0;
   if (topic)
     hub_leave(box->hub, topic, n, r.members);
@@ -178,7 +190,7 @@ static int l_leave(lua_State *L) {
 static int l_count(lua_State *L) {
   Box *box = check(L);
   size_t n;
-  const char *topic = check_topic(L, 2, &n);
+  const char *topic = check_topic(L, 2, "count", &n);
   lua_pushinteger(L, (lua_Integer)hub_count(box->hub, topic, n));
   return 1;
 }
@@ -214,16 +226,17 @@ static int l_publish(lua_State *L) {
   Box *box = check(L);
   Receiver except = {0};
   size_t n;
-  const char *topic = check_topic(L, 2, &n);
+  const char *topic = check_topic(L, 2, "publish", &n);
   HubMessage message = {.is_text = lua_toboolean(L, 4)};
   check_type(L, 3, LUA_TSTRING);
   message.bytes = lua_tolstring(L, 3, &message.n);
   if (message.n + n + HUB_HEAD_MAX > CHANNEL_MESSAGE_MAX)
-    check_fail(L, 3, "the message has more than 64 MB");
+    bad_argument(L, 3, "publish", "the message has more than 64 MB");
   if (message.is_text && !utf8_is_well_formed(message.bytes, message.n))
-    check_fail(L, 3, "the message is not UTF-8 (kind \"binary\" takes any bytes)");
+    bad_argument(L, 3, "publish", "the message is not UTF-8 (kind \"binary\" takes any bytes)");
   if (!lua_isnoneornil(L, 5) && !read_receiver(L, 5, &except))
-    check_fail(L, 5, "option 'except' is neither a WebSocket nor `send` of ml.web.events");
+    script_place_error(L, "option 'except' of hub:publish is neither a WebSocket nor `send` of "
+                          "ml.web.events");
   hub_publish(box->hub, topic, n, &message, except.self);
   return wait_for_room(L, box->part->channel, wait_cost(message.n));
 }

@@ -107,13 +107,16 @@ describe("hub:publish", function()
     assert.matches("bad argument #3 to 'hub:publish' %(\"text\" or \"binary\" expected, got \"texts\"%)",
       refused("a", "b", "texts"))
     assert.matches("unknown option 'exept' of hub:publish", refused("a", "b", { exept = 1 }))
-    assert.matches("option 'except' is neither a WebSocket nor `send`", refused("a", "b", { except = 1 }))
-    assert.matches("the message is not UTF%-8", refused("a", "\255"))
+    assert.matches("option 'except' of hub:publish is neither a WebSocket nor `send`",
+      refused("a", "b", { except = 1 }))
+    assert.matches("bad argument #2 to 'hub:publish' %(the message is not UTF%-8", refused("a", "\255"))
     assert.matches("the topic is empty", refused("", "b"))
     assert.matches("the topic has more than 65535 bytes", refused(("x"):rep(65536), "b"))
-    assert.matches("string expected", refused(nil, "b"))
+    assert.matches("bad argument #1 to 'hub:publish' %(string expected, got nil", refused(nil, "b"))
     local hub = web.hub { name = "refused" }
-    assert.matches("WebSocket or `send` of ml.web.events expected", select(2, pcall(hub.join, hub, print, "a")))
+    assert.matches("bad argument #1 to 'hub:join' %(WebSocket or `send` of ml.web.events expected, got function",
+      select(2, pcall(hub.join, hub, print, "a")))
+    assert.matches("bad argument #1 to 'hub:count' %(string expected, got nil", select(2, pcall(hub.count, hub)))
     assert.matches("WebSocket or `send` of ml.web.events expected", select(2, pcall(hub.join, hub, 1, "a")))
     assert.matches("hub", select(2, pcall(hub.join, 1, "a")))
   end)
