@@ -122,6 +122,30 @@ describe("app:on_stop", function()
   end)
 end)
 
+describe("a server", function()
+  it("stops where its block is left, by a cancel, too", function()
+    local app, log, ready = web.app(), {}, ml.event()
+    app:on_stop(function()
+      ml.sleep(0)
+      log[#log + 1] = "stopped"
+    end)
+    do
+      local server <close> = listen(app)
+      assert.equal(404, support.get(server.port, "/none").status)
+    end
+    assert.same({ "stopped" }, log)
+    local task = ml.spawn(function()
+      local _ <close> = listen(app)
+      ready:set()
+      ml.sleep(math.huge)
+    end)
+    ready:wait()
+    task:cancel()
+    ml.wait { task }
+    assert.same({ "stopped", "stopped" }, log)
+  end)
+end)
+
 describe("a task that a handler leaves running", function()
   --- An app whose "/" starts a task that runs f and answers at once.
   local function leaving(f)

@@ -111,6 +111,9 @@ function methods.wait(server)
   finish(server)
 end
 
+--- Leaving the block of `local server <close>`: as server:stop(0).
+function Server.__close(server) core.shield(methods.stop, server, 0) end
+
 --- server:read_certificates() -> true | nil, err: reads the certificates of the option `tls` again, for
 -- connections from now on; those that are open keep theirs. If one is wrong, the old ones stay. Without TLS: false.
 function methods.read_certificates(server)
