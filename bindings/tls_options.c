@@ -59,7 +59,7 @@ static int read_version(lua_State *L, int at) {
 static void check_list(lua_State *L, int index, const char *name, const char *whose, size_t most) {
   if (lua_getfield(L, index, name) != LUA_TNIL &&
       (!lua_istable(L, -1) || !lua_rawlen(L, -1) || lua_rawlen(L, -1) > most))
-    wrong(L, whose, name, "list");
+    wrong(L, whose, name, "list that is not empty");
 }
 
 void tls_options_check(lua_State *L, int index, bool is_server, const char *whose) {

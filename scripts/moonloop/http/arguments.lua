@@ -42,11 +42,14 @@ function M.boolean(name, value, otherwise)
 end
 
 --- Checks that `opts` is a table whose keys are in one of the two sets. `whose` names their owner in
--- messages.
-function M.names(whose, opts, known, and_these)
+-- messages. `elsewhere` has the names of options that others have, and says whose they are.
+function M.names(whose, opts, known, and_these, elsewhere)
   if type(opts) ~= "table" then fail(("the options of %s are a %s (expected a table)"):format(whose, type(opts))) end
   for name in pairs(opts) do
     if not known[name] and not (and_these and and_these[name]) then
+      if elsewhere and elsewhere[name] then
+        fail(("unknown option '%s' of %s (it is one of %s)"):format(name, whose, elsewhere[name]))
+      end
       local all = {}
       for each in pairs(known) do all[each] = true end
       for each in pairs(and_these or {}) do all[each] = true end

@@ -23,6 +23,13 @@ local options = {
   allow_address = true,
 }
 
+-- What clients have and requests do not: a connection is of the client's pool, not of one request.
+local of_clients = {}
+for _, name in ipairs { "base_url", "ca", "cert", "cookies", "hooks", "http2", "idle", "key", "max_connections",
+  "max_per_origin", "proxy", "unix_socket" } do
+  of_clients[name] = "ml.http.client"
+end
+
 --- The fields of a request whose body has the type `content_type` (or nil). The request's own fields
 -- take precedence over the client's, and those over what the body implies. The second result lists the names of the
 -- client's that are for the origin of its base_url alone, or is nil.
@@ -55,7 +62,7 @@ end
 function M.make(client, method, target, opts, more)
   if type(target) ~= "string" then raise("bad URL: string expected, got %s", type(target)) end
   opts = opts == nil and {} or opts
-  arguments.names("a request", opts, options, more)
+  arguments.names("a request", opts, options, more, of_clients)
   target = url.join(client.base_url, target)
   if opts.query ~= nil then target = url.add_query(target, opts.query) end
   local text, source, content_type, err = body.of(opts)

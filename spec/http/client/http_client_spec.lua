@@ -169,6 +169,8 @@ raw.on_both_ways(describe, "ml.http", function(http)
       refused("unknown option 'timout' of a request %(did you mean 'timeout'%?%)", http.get, "http://127.0.0.1:1",
         { timout = 1 })
       refused("unknown option 'method'", http.get, "http://127.0.0.1:1", { method = "POST" })
+      refused("unknown option 'ca' of a request %(it is one of ml.http.client%)", http.get, "http://127.0.0.1:1",
+        { ca = "ca.pem" })
       refused("unknown option 'stream'", http.client, { stream = true })
       refused("unknown option 'retry' of retries %(known: ", http.get, "http://127.0.0.1:1",
         { retries = { retry = 1 } })
