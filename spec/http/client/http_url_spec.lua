@@ -21,6 +21,9 @@ describe("URLs of ml.http", function()
       ["http://h:0080/"] = "http://h:0080/", ["http://h/."] = "http://h/", ["http://h/.."] = "http://h/",
       ["http://h/a/b/../../c/./d/.."] = "http://h/c/", ["http://h/../../x"] = "http://h/x",
       ["http://h/a/%2e%2E/%2e/b/%2E."] = "http://h/", ["http://h/a//../b"] = "http://h/a/b",
+      ["http://h/x/.a/./b"] = "http://h/x/.a/b", ["http://h/x/..a/../.b/.."] = "http://h/x/",
+      ["HTTP://https://.https://https:///./"] = "http://https//.https://https:///",
+      ["http://h/..//../a//."] = "http://h/a//",
       ["http://h/?a/../b"] = "http://h/?a/../b", ["http://h#a/../b"] = "http://h/#a/../b",
       ["http://h?x"] = "http://h/?x",
       ["http://h/a b?c d#e f#g"] = "http://h/a%20b?c%20d#e%20f%23g", ["http://h/\xc3\xa4\xff"] = "http://h/%C3%A4%FF",
@@ -94,11 +97,16 @@ describe("URLs of ml.http", function()
       ":", ":80", ":443", "/", "//", "\\", "?", "#", ".", "..", "/./", "/../", "%2e", "%2F", "%5c", "%", " ", "a",
       "b=c", "&", "^", "|", "\"", "<", "`", "{", "'", "\xc3\xa4", ";", "*", "08", "_", "-", "+", "$", "=", "%00",
       "%41", "%40" }
+    local segments = { ".", "..", "%2e", ".%2E", "", "", ".a", "..a", "a", "...", ".a.", "%2ea", "^", "a;." }
     local taken = {}
-    for _ = 1, 6000 do
+    for n = 1, 8000 do
       local text = { bits[math.random(3)], "h" }
-      if math.random(3) == 1 then text[2] = bits[math.random(#bits)] end
-      for i = 3, math.random(3, 9) do text[i] = bits[math.random(#bits)] end
+      if n % 4 == 0 then
+        for i = 3, math.random(3, 10) do text[i] = "/" .. segments[math.random(#segments)] end
+      else
+        if math.random(3) == 1 then text[2] = bits[math.random(#bits)] end
+        for i = 3, math.random(3, 9) do text[i] = bits[math.random(#bits)] end
+      end
       local url = table.concat(text)
       -- Hosts that are not ASCII are libidn2's.
       local place, host = mended(url)
@@ -109,7 +117,10 @@ describe("URLs of ml.http", function()
     end
     assert.is_true(#taken > 100, #taken)
     local program = [==[
-      const plain = url => { const u = new URL(url); u.username = u.password = u.hash = '';
+      // Node.js 20 leaves "/./" in its place behind a later segment like ".a", unless there is a '%'.
+      const encoded = url => url.replace(/^(\w+:\/\/[^\/?#]*)([^?#]*)/, (all, origin, path) =>
+        origin + path.replace(/(?<=\/)\.(?=\.?(\/|$))/g, '%2e'));
+      const plain = url => { const u = new URL(encoded(url)); u.username = u.password = u.hash = '';
         return u.href.replaceAll('\\', '%5C') };
       const list = JSON.parse(require('fs').readFileSync(0, 'utf8')), wrong = [];
       const bare = theirs => new URL(theirs).hostname.replace(/[\[\]]/g, '');
