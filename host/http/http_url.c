@@ -1,5 +1,6 @@
 #include "http/http_url.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 /* Which characters are allowed where; RFC 3986 allows fewer in the target, browsers allow the
@@ -78,6 +79,18 @@ static bool is_quad(const char *host, size_t len) {
   return p == end;
 }
 
+bool http_url_is_ipv6(const char *host, size_t len) {
+  char text[INET6_ADDRSTRLEN];
+  struct in6_addr address;
+  const char *zone = memchr(host, '%', len), *end = host + len;
+  size_t n = zone ? (size_t)(zone - host) : len;
+  if (zone) zone += end - zone >= 3 && !memcmp(zone, "%25", 3) ? 3 : 1;
+  if (n >= sizeof text || (zone && zone == end)) return false;
+  memcpy(text, host, n);
+  text[n] = 0;
+  return inet_pton(AF_INET6, text, &address) == 1;
+}
+
 bool http_url_is_plain_target(const char *target, size_t len) {
   const char *end = target + len;
   return skip(target, end, IN_TARGET) == end && !http_url_dots(target, end) &&
@@ -95,7 +108,9 @@ bool http_url_parse(const char *url, size_t len, HttpUrl *parts) {
   p = skip(p, end, parts->is_ipv6 ? IN_IPV6 : IN_NAME);
   parts->host_len = (size_t)(p - parts->host);
   if (!parts->host_len || parts->host_len > HTTP_URL_MAX_HOST) return false;
-  if (parts->is_ipv6 && (p == end || *p++ != ']')) return false;
+  if (parts->is_ipv6 &&
+      (p == end || *p++ != ']' || !http_url_is_ipv6(parts->host, parts->host_len)))
+    return false;
   if (!parts->is_ipv6 && http_url_is_number(parts->host, parts->host_len) &&
       !is_quad(parts->host, parts->host_len))
     return false;

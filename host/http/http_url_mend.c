@@ -104,6 +104,8 @@ static const char *put_place(HttpUrlMend *m, const char *place, size_t n) {
     if (!bracket) return "its host has a '[' without a ']'";
     host = (size_t)(bracket - place) + 1;
     if (host < n && place[host] != ':') return "its host is not valid";
+    if (!http_url_is_ipv6(place + 1, host - 2))
+      return "its host in brackets is not an address of IPv6";
     put(m, place, host);
   } else {
     const char *colon = memchr(place, ':', n);

@@ -32,6 +32,7 @@ describe("URLs of ml.http", function()
       ["http://0x7f.1/"] = "http://127.0.0.1/", ["http://0177.0.0.01/"] = "http://127.0.0.1/",
       ["http://127.0.0.1.:8/"] = "http://127.0.0.1:8/", ["http://%31%32%37.1/"] = "http://127.0.0.1/",
       ["http://[::1]:80"] = "http://[::1]:80/", ["http://U@[::1]/"] = "http://[::1]/",
+      ["http://[FE80::1%25lo]"] = "http://[FE80::1%25lo]/", ["http://[::ffff:1.2.3.4]:"] = "http://[::ffff:1.2.3.4]/",
     } do
       assert.equal(wanted, (mended(url)), url)
     end
@@ -57,7 +58,11 @@ describe("URLs of ml.http", function()
       ["http://h:8x/"] = "port is not a number", ["http://h:1:2/"] = "port is not a number",
       ["http://a b/"] = "host is not valid",
       ["http://a%2fb/"] = "host is not valid", ["http://a%00b/"] = "host is not valid", ["http://[::1/"] = "'['",
-      ["http://[::1]x/"] = "host is not valid", ["http://[]/"] = "host is not valid", ["http://a@b@h/"] = "%40",
+      ["http://[::1]x/"] = "host is not valid", ["http://[]/"] = "not an address of IPv6",
+      ["http://[::zz]/"] = "not an address of IPv6", ["http://[%41]/"] = "not an address of IPv6",
+      ["http://[1.2.3.4]/"] = "not an address of IPv6", ["http://[::1::]:80/"] = "not an address of IPv6",
+      ["http://[1:2:3:4:5:6:7:8:9]/"] = "not an address of IPv6", ["http://[fe80::1%25]/"] = "not an address of IPv6",
+      ["http://[::1%]/"] = "not an address of IPv6", ["http://a@b@h/"] = "%40",
       ["http://a%3ab@h/"] = "':'", ["http://a%0a:b@h/"] = "control character", ["http://1.2.3.4.5/"] = "not an address",
       ["http://256.1.1.1/"] = "not an address", ["http://x.08/"] = "not an address",
       ["http://" .. ("a"):rep(256) .. "/"] = "255 characters", ["http://\xc3\xa4%2fx.example/"] = "not a domain name",
@@ -93,10 +98,10 @@ describe("URLs of ml.http", function()
 
   it("mean to Node.js what they mean to us, where we take them", function()
     if not process.sh("node --version"):find("^v%d") then return pending "Node.js is not installed" end
-    local bits = { "http://", "https://", "HTTP://", "h", "example", "1", "127.0.0.1", "0x7f", "[::1]", "[", "]", "@",
-      ":", ":80", ":443", "/", "//", "\\", "?", "#", ".", "..", "/./", "/../", "%2e", "%2F", "%5c", "%", " ", "a",
-      "b=c", "&", "^", "|", "\"", "<", "`", "{", "'", "\xc3\xa4", ";", "*", "08", "_", "-", "+", "$", "=", "%00",
-      "%41", "%40" }
+    local bits = { "http://", "https://", "HTTP://", "h", "example", "1", "127.0.0.1", "0x7f", "[::1]", "[::2]", "[",
+      "]", "::", "@", ":", ":80", ":443", "/", "//", "\\", "?", "#", ".", "..", "/./", "/../", "%2e", "%2F", "%5c",
+      "%", " ", "a", "b=c", "&", "^", "|", "\"", "<", "`", "{", "'", "\xc3\xa4", ";", "*", "08", "_", "-", "+", "$",
+      "=", "%00", "%41", "%40" }
     local segments = { ".", "..", "%2e", ".%2E", "", "", ".a", "..a", "a", "...", ".a.", "%2ea", "^", "a;." }
     local taken = {}
     for n = 1, 8000 do
