@@ -14,10 +14,6 @@ size_t client_check_size(lua_State *L, int index);
    return for a bad URL. */
 int client_check_url(lua_State *L, int index, ClientRequest *request);
 
-/* Replaces the URL at `index` by one with an ASCII host, if it needs that. False if it is
-   unchanged: it was ASCII already, or it is not a URL, and `wrong` of `size` bytes says why. */
-bool client_replace_host(lua_State *L, int index, char *wrong, size_t size);
-
 /* The pool at `index`, or an argument error. */
 ClientPool *client_check_pool(lua_State *L, int index);
 

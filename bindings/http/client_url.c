@@ -4,7 +4,6 @@
 #include "http/client/idna.h"
 #include "http/http_url_mend.h"
 #include <lauxlib.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void push_base64(lua_State *L, const char *text, size_t n) {
@@ -31,15 +30,19 @@ static int bad_url(lua_State *L, int index, const char *method, const char *code
                          at ? at + 1 : from, what);
 }
 
-bool client_replace_host(lua_State *L, int index, char *wrong, size_t size) {
+/* Replaces the URL at `index` by one with an ASCII host, if it needs that. False if it is
+   unchanged: it was ASCII already, or it is not a URL, and `wrong` of `size` bytes says why. */
+static bool replace_host(lua_State *L, int index, char *wrong, size_t size) {
   size_t len;
   const char *url = lua_tolstring(L, index, &len);
-  char *text = idna_url(url, len, wrong, size);
-  if (!text) return false;
-  lua_pushstring(L, text);
-  free(text);
-  lua_replace(L, index);
-  return true;
+  char *text = lua_newuserdatauv(L, IDNA_URL_SIZE(len), 0);
+  bool is_replaced = idna_url(url, len, text, wrong, size);
+  if (is_replaced) {
+    lua_pushstring(L, text);
+    lua_replace(L, index);
+  }
+  lua_pop(L, 1);
+  return is_replaced;
 }
 
 /* A URL that is not in normal form. */
@@ -74,7 +77,7 @@ int client_check_url(lua_State *L, int index, ClientRequest *request) {
   HttpUrl *url = &request->url;
   if (!http_url_parse(request->shown, len, url)) {
     char wrong[200];
-    bool is_other = client_replace_host(L, index, wrong, sizeof wrong);
+    bool is_other = replace_host(L, index, wrong, sizeof wrong);
     if (*wrong) return bad_url(L, index, request->method, "CURLE_URL_MALFORMAT", wrong);
     request->shown = lua_tolstring(L, index, &len);
     if (!is_other || !http_url_parse(request->shown, len, url)) {

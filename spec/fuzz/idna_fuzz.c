@@ -10,18 +10,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char wrong[40], *url = malloc(size ? size : 1); /* so that ASan sees every read beyond it */
-  if (!url) abort();
+  char *other = malloc(IDNA_URL_SIZE(size));
+  if (!url || !other) abort();
   if (size) memcpy(url, data, size);
-  char *other = idna_url(url, size, wrong, sizeof wrong);
-  if (other) {
+  if (idna_url(url, size, other, wrong, sizeof wrong)) {
     const char *host = memmem(url, size, "://", 3);
     size_t front = (size_t)(host + 3 - url), len = strlen(other);
     if (*wrong || memcmp(url, other, front) != 0) abort();
-    char *again = idna_url(other, len, wrong, sizeof wrong);
-    if (again || *wrong) abort();
-    free(other);
+    char *again = malloc(IDNA_URL_SIZE(len));
+    if (!again || idna_url(other, len, again, wrong, sizeof wrong) || *wrong) abort();
+    free(again);
   }
   if (memchr(wrong, 0, sizeof wrong) == NULL) abort();
+  free(other);
   free(url);
   return 0;
 }

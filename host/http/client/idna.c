@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The three functions of libidn2 that are called, and their flags, as in idn2.h of version 2: the
@@ -17,6 +16,8 @@ typedef struct Idn2 {
   void (*free)(void *ptr);
 } Idn2;
 enum { IDN2_NFC_INPUT = 1, IDN2_NONTRANSITIONAL = 8 };
+
+enum { MOST = 255 }; /* bytes of a host */
 
 static Idn2 library;
 static char failure[160];
@@ -54,11 +55,12 @@ static bool is_ascii(const char *text, size_t n) {
   return true;
 }
 
-/* libidn2 lets '/' and the like pass, at which the host would end. */
+/* libidn2 lets '/' and the like pass, at which the host would end. Longer ones it has refused. */
 static bool is_name(const char *text) {
-  for (; *text; text++)
-    if (!isalnum((unsigned char)*text) && !strchr("-._", *text)) return false;
-  return true;
+  size_t n = 0;
+  for (; text[n]; n++)
+    if (!isalnum((unsigned char)text[n]) && !strchr("-._", text[n])) return false;
+  return n <= MOST;
 }
 
 /* The host in ASCII, freed with library.free; or NULL and `wrong`. */
@@ -77,35 +79,29 @@ static uint8_t *convert(const char *host, char *wrong, size_t size) {
   return NULL;
 }
 
-/* `url` with the `n` bytes at `host` replaced by `ascii`. */
-static char *replace(const char *url, size_t len, const char *host, size_t n, const char *ascii) {
+/* Writes `url` with the `n` bytes at `host` replaced by `ascii`. */
+static void replace(const char *url, size_t len, const char *host, size_t n, const char *ascii,
+                    char *out) {
   size_t front = (size_t)(host - url), middle = strlen(ascii), back = len - front - n;
-  char *text = malloc(front + middle + back + 1);
-  if (!text) return NULL;
-  memcpy(text, url, front);
-  memcpy(text + front, ascii, middle);
-  memcpy(text + front + middle, host + n, back);
-  text[front + middle + back] = 0;
-  return text;
+  memcpy(out, url, front);
+  memcpy(out + front, ascii, middle);
+  memcpy(out + front + middle, host + n, back);
+  out[front + middle + back] = 0;
 }
 
-char *idna_url(const char *url, size_t len, char *wrong, size_t size) {
+bool idna_url(const char *url, size_t len, char *out, char *wrong, size_t size) {
   size_t n = len;
   const char *host = find_host(url, &n);
   *wrong = 0;
-  if (!host || (is_ascii(host, n) && !memchr(host, '%', n)) || memchr(url, 0, len)) return NULL;
-  char *decoded = malloc(n + 1), *text = NULL; /* a redirect may have it percent-encoded */
-  long decoded_len = decoded ? url_decode(decoded, host, n, false) : 0;
-  if (decoded_len > 0 && !is_ascii(decoded, (size_t)decoded_len) &&
-      !memchr(decoded, 0, (size_t)decoded_len)) {
-    decoded[decoded_len] = 0;
-    uint8_t *ascii = convert(decoded, wrong, size);
-    if (ascii) {
-      text = replace(url, len, host, n, (const char *)ascii);
-      library.free(ascii);
-      if (!text) snprintf(wrong, size, "not enough memory");
-    }
-  }
-  free(decoded);
-  return text;
+  if (!host || (is_ascii(host, n) && !memchr(host, '%', n)) || memchr(url, 0, len)) return false;
+  /* A redirect may have it percent-encoded. There is room for it, until the URL is written. */
+  long decoded_len = url_decode(out, host, n, false);
+  if (decoded_len <= 0 || is_ascii(out, (size_t)decoded_len) || memchr(out, 0, (size_t)decoded_len))
+    return false;
+  out[decoded_len] = 0;
+  uint8_t *ascii = convert(out, wrong, size);
+  if (!ascii) return false;
+  replace(url, len, host, n, (const char *)ascii, out);
+  library.free(ascii);
+  return true;
 }
