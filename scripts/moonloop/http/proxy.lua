@@ -18,6 +18,8 @@ end
 
 local DEFAULT_PORT = 1080 -- curl's, which people rely on
 
+local function is_address(host) return http.in_network("0.0.0.0/0", host) or http.in_network("::/0", host) end
+
 --- What the engine needs to know of the proxy at `text`, a URL whose scheme may be missing: a table of `host`,
 -- `port` and perhaps `credentials`; or nil and why it cannot be used.
 local function parse(text)
@@ -28,7 +30,8 @@ local function parse(text)
   local authority = (rest or text):match("^[^/?#]*")
   local user, place = authority:match("^(.*)@(.*)$")
   place = place or authority
-  local host, port = place:match("^%[([%x:.]+)%]:?(%d*)$")
+  local host, port = place:match("^%[([%x:.]*:[%x:.]*)%]:?(%d*)$")
+  if host and not is_address(host) then host = nil end
   if not host then host, port = place:match("^([%w%-._]+):?(%d*)$") end
   port = port == "" and DEFAULT_PORT or tonumber(port)
   if not host or #host > 255 or not port or port < 1 or port > 65535 then
@@ -60,13 +63,13 @@ local function parse_environment(text)
 end
 
 --- Is the host, in lower case and without a dot at its end, meant by an entry of no_proxy?
-local function is_meant(entry, host, port, is_address)
+local function is_meant(entry, host, port, by_address)
   if entry == "*" then return true end
   local name, of_port = entry:match("^(.-):(%d+)$")
   if not name or (name:find(":", 1, true) and not name:find("%]$")) then name, of_port = entry, nil end
   if of_port and tonumber(of_port) ~= port then return false end
   name = name:gsub("^%[(.*)%]", "%1")
-  if is_address then return http.in_network(name, host) end
+  if by_address then return http.in_network(name, host) end
   name = name:gsub("^%*?%.", ""):gsub("%.$", "")
   return name ~= "" and (host == name or host:sub(-#name - 1) == "." .. name)
 end
@@ -74,9 +77,9 @@ end
 --- Does the list `except` (no_proxy) have the host and the port?
 local function is_excepted(except, host, port)
   host = host:lower():gsub("%%.*$", ""):gsub("%.$", "")
-  local is_address = http.in_network("0.0.0.0/0", host) or http.in_network("::/0", host)
+  local by_address = is_address(host)
   for entry in except:lower():gmatch("[^%s,]+") do
-    if is_meant(entry, host, port, is_address) then return true end
+    if is_meant(entry, host, port, by_address) then return true end
   end
   return false
 end

@@ -101,7 +101,8 @@ describe("ml.http proxies", function()
     for url, why in pairs {
       ["socks5://u:secret@127.0.0.1:1"] = '"socks5://127.0.0.1:1" is a proxy of another kind than',
       ["https://127.0.0.1:1"] = "another kind", ["127.0.0.1:99999"] = "is not a URL",
-      ["http://u:secret@"] = "is not a URL",
+      ["http://u:secret@"] = "is not a URL", ["http://[1.2.3.4]:1"] = "is not a URL", ["[12]"] = "is not a URL",
+      ["http://[::1::]:1"] = "is not a URL",
     } do
       local made, err = pcall(http.client, { proxy = url })
       assert.is_false(made)
