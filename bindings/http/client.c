@@ -69,9 +69,12 @@
    upload:write(chunk) -> true | false | nil, err
      Suspends while more than 64 kB are unsent. false: the response has already come (with HTTP/2,
      all of it), the rest of the body is not wanted, and `response` returns it. More than `length`
-   bytes raise. upload:response(max_body, stream) -> as `request` Ends the body and waits for the
-   response. Fewer than `length` bytes raise, unless the response has already come. The upload is
-   then over. upload:close() Ends the exchange if it is not over. Also __gc and __close.
+     bytes raise.
+   upload:response(max_body, stream) -> as `request`
+     Ends the body and waits for the response. Fewer than `length` bytes raise, unless the response
+     has already come. The upload is then over.
+   upload:close()
+     Ends the exchange if it is not over. Also __gc and __close.
 
    reader:read() -> chunk | nil | nil, err
      The next piece of the body, never empty, at most 64 kB; nil at its end. Suspends until there is

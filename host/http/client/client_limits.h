@@ -1,4 +1,4 @@
-/* What a server may cost a client, and a response its reader; the same for both engines. */
+/* What a server may cost a client, and a response its reader; the same for HTTP/1.1 and HTTP/2. */
 #ifndef ML_CLIENT_LIMITS_H
 #define ML_CLIENT_LIMITS_H
 

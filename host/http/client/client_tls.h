@@ -16,8 +16,8 @@ typedef struct ClientTls {
 bool client_tls_set(ClientTls *tls, const char *ca, const char *cert, const char *key);
 
 /* The context for connections; `insecure`: whose servers may be anybody; `http2`: that is offered,
-   before HTTP/1.1. It is the pool's. NULL if
-   a file or certificate is wrong: `error` says which, and why. */
+   before HTTP/1.1. It is the pool's. NULL if a file or certificate is wrong: `error` says which,
+   and why. */
 TlsContext *client_tls_context(ClientTls *tls, bool insecure, bool http2,
                                char error[static TLS_ERROR_MAX]);
 

@@ -49,7 +49,7 @@ function M.of(opts)
   if given then return makers[given](opts[given]) end
 end
 
---- Writes the body from `source` to an engine's upload. Returns true, even if the server stops taking
+--- Writes the body from `source` to the engine's upload. Returns true, even if the server stops taking
 -- it; or nil, err, and what the server calls the request, for a transport (client.lua).
 function M.send(source, upload)
   for chunk in source.open() do

@@ -164,7 +164,7 @@ local M = {}
 
 --- client([opts]) -> a client with its own connections. `transport`, for clients that reach their server
 -- in another way: a table of
---   pool               the pool of the built-in engine for all its requests
+--   pool               the pool for all its requests
 --   reaches(url)       is the URL, of a redirect, one of its server?
 --   prepare(request)   called before the request is sent; `request.cookies` is an option that was given
 --   came(res, id)      called with each response, and what the server calls its request

@@ -63,7 +63,7 @@ function M.take_length(fields, streamed)
   return length
 end
 
---- The header lines of a set, as the engines take them.
+--- The header lines of a set, as the engine takes them.
 function M.lines(fields)
   local lines = {}
   for _, field in pairs(fields) do

@@ -5,7 +5,7 @@
 -- response like any other: see `res.ok`. Responses are described in http/response.lua.
 --
 -- The files of http/, in the order a request meets them: client, request (options), redirect, retry,
--- exchange (engines, hooks; address), response.
+-- exchange (hooks; proxy, address, cookies), response.
 local clients = require "moonloop.http.client"
 
 local http = {}
@@ -14,13 +14,16 @@ local http = {}
 -- they are needed. It may be created at module level.
 --
 -- opts, besides those that a single request takes too (headers, timeout, retries, auth, verify,
--- follow_redirects, max_body):
+-- follow_redirects, max_body, allow_address):
 --   base_url         put before every relative URL; has no query
---   max_connections  at a time (100), for http:// and https:// each: further requests wait for
---                    their turn
+--   max_connections  at a time (100): further requests wait for their turn
 --   max_per_origin   the same for one scheme, host and port (no separate limit)
 --   idle             seconds after which a connection without a request is closed (60)
---   auth             with a base_url, sent to its origin only
+--   headers, auth    with a base_url, sent to its origin only
+--   ca, cert, key    for https: the authorities of servers' certificates, our own certificate and its key, each
+--                    the path of a PEM file or PEM text
+--   http2            true: over https, where the server has it; "clear": also over http, whose servers are
+--                    known to have it; false: never
 --   cookies          true: keeps the cookies of responses and sends them back, as a browser would
 --   proxy            URL of the proxy for all requests, optionally with user and password; false: none.
 --                    nil: http_proxy, https_proxy, all_proxy and no_proxy of the environment

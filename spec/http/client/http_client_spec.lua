@@ -52,7 +52,7 @@ raw.on_both_ways(describe, "ml.http", function(http)
       assert.equal("abc", res.body:sub(-3))
     end)
 
-    it("a body is sent byte for byte, with its length and no type of curl's choice", function()
+    it("a body is sent byte for byte, with its length and without a type", function()
       local server = serve_echo()
       local body = "a\0b\r\n\r\nc\255"
       for _, verb in ipairs { "post", "put", "patch", "delete" } do
