@@ -29,7 +29,7 @@ static void note_line(AccessNote *note, const HttpRequest *r, bool is_stream) {
   while (line_end < end && *line_end != '\r' && *line_end != '\n') line_end++;
   buffer_add(&note->text, p, (size_t)(line_end - p));
   note->line = note->text.len;
-  if (is_stream && note->line) memcpy(note->text.data + note->line - 3, "2.0", 3);
+  if (is_stream && line_end < end) memcpy(note->text.data + note->line - 3, "2.0", 3);
 }
 
 static void note_header(AccessNote *note, const HttpRequest *r, const char *name) {

@@ -317,6 +317,16 @@ describe("HTTP/2 in clear", function()
         { entry.method, entry.target, entry.protocol, entry.status, entry.bytes, entry.user_agent })
     end, { access_log = function(entry) entries:put(entry) end })
   end)
+
+  it("is in the access log as it came where its request line is cut", function()
+    local entries, long = ml.queue(), "/" .. ("x"):rep(10000)
+    with(echo(), function(port)
+      local client <close> = http2.connect(port)
+      client:response(client:ask("GET", long))
+      local line = entries:get().request
+      assert.equal(("GET " .. long):sub(1, 8192), line)
+    end, { access_log = function(entry) entries:put(entry) end, max_request_line = 20000 })
+  end)
 end)
 
 describe("HTTP/2 that is no HTTP/1", function()
