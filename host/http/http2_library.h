@@ -52,7 +52,7 @@
   X(nghttp2_session_mem_recv)                                                                      \
   X(nghttp2_session_mem_send)                                                                      \
   X(nghttp2_session_resume_data)                                                                   \
-  X(nghttp2_session_server_new2)                                                                   \
+  X(nghttp2_session_server_new3)                                                                   \
   X(nghttp2_session_set_local_window_size)                                                         \
   X(nghttp2_session_set_stream_user_data)                                                          \
   X(nghttp2_session_terminate_session)                                                             \

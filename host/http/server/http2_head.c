@@ -29,11 +29,14 @@ static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 static bool value_ok(const char *value, size_t n) {
   if (n && (is_blank(value[0]) || is_blank(value[n - 1]))) return false;
-  for (; n >= 8; value += 8, n -= 8) {
-    uint64_t w = word_load(value), del = w ^ WORD_ONES * 0x7f;
-    if ((((w - WORD_ONES * ' ') & ~w) | ((del - WORD_ONES) & ~del)) & WORD_TOPS) break;
+  if (n < 8) return http_header_value_ok(value, n);
+  uint64_t controls = 0;
+  for (size_t i = 0;; i = n - i < 16 ? n - 8 : i + 8) { /* the last eight may be seen twice */
+    uint64_t w = word_load(value + i), del = w ^ WORD_ONES * 0x7f;
+    controls |= ((w - WORD_ONES * ' ') & ~w) | ((del - WORD_ONES) & ~del);
+    if (i == n - 8) break;
   }
-  return http_header_value_ok(value, n);
+  return !(controls & WORD_TOPS) || http_header_value_ok(value, n); /* or there are tabs */
 }
 
 /* No blank, no control character: it is a word of the request line. */
@@ -84,24 +87,48 @@ static Http2Field add_pseudo(Http2Head *h, const char *name, size_t n, const cha
   return kept(buffer_add(to, value, value_len));
 }
 
+/* Writes where there is room. Returns the place after it. */
+static inline char *put(char *to, const char *bytes, size_t n) {
+  if (n) memcpy(to, bytes, n);
+  return to + n;
+}
+
 /* METHOD TARGET HTTP/1.1 and the Host. */
 static Http2Field put_line(Http2Head *h, Buffer *out) {
   const Buffer *target = IS(h->method.data, h->method.len, "CONNECT") ? &h->authority : &h->path;
   h->has_line = true;
   if (!h->method.len || !target->len) return HTTP2_FIELD_BAD;
-  bool ok = buffer_add(out, h->method.data, h->method.len) && buffer_add_char(out, ' ') &&
-            buffer_add(out, target->data, target->len) && buffer_add(out, LITERAL(" HTTP/1.1\r\n"));
-  if (h->authority.len)
-    ok = ok && buffer_add(out, LITERAL("Host: ")) &&
-         buffer_add(out, h->authority.data, h->authority.len) && buffer_add(out, LITERAL("\r\n"));
-  return kept(ok);
+  if (!buffer_reserve(out, h->method.len + target->len + h->authority.len +
+                               sizeof "  HTTP/1.1\r\nHost: \r\n"))
+    return HTTP2_FIELD_NO_MEMORY;
+  char *to = out->data + out->len;
+  to = put(to, h->method.data, h->method.len);
+  *to++ = ' ';
+  to = put(put(to, target->data, target->len), LITERAL(" HTTP/1.1\r\n"));
+  if (h->authority.len) {
+    to = put(put(to, LITERAL("Host: ")), h->authority.data, h->authority.len);
+    to = put(to, LITERAL("\r\n"));
+  }
+  out->len = (size_t)(to - out->data);
+  return HTTP2_FIELD_OK;
 }
 
 /* Fields of one connection (section 8.2.2). */
 static bool is_of_connection(const char *name, size_t n, const char *value, size_t value_len) {
-  return IS(name, n, "connection") || IS(name, n, "keep-alive") ||
-         IS(name, n, "proxy-connection") || IS(name, n, "transfer-encoding") ||
-         IS(name, n, "upgrade") || (IS(name, n, "te") && !IS(value, value_len, "trailers"));
+  switch (n) {
+  case 2:
+    return IS(name, 2, "te") && !IS(value, value_len, "trailers");
+  case 7:
+    return IS(name, 7, "upgrade");
+  case 10:
+    return IS(name, 10, "connection") || IS(name, 10, "keep-alive");
+  case 16:
+    return IS(name, 16, "proxy-connection");
+  case 17:
+    return IS(name, 17, "transfer-encoding");
+  default:
+    return false;
+  }
 }
 
 /* A cookie may be split into several fields (section 8.2.3). */
@@ -130,10 +157,9 @@ Http2Field http2_head_add(Http2Head *h, Buffer *out, const char *name, size_t na
     h->has_length = true;
   }
   if (!buffer_reserve(out, name_len + value_len + 4)) return HTTP2_FIELD_NO_MEMORY;
-  buffer_add(out, name, name_len);
-  buffer_add(out, LITERAL(": "));
-  buffer_add(out, value, value_len);
-  buffer_add(out, LITERAL("\r\n"));
+  char *to = put(put(out->data + out->len, name, name_len), LITERAL(": "));
+  put(put(to, value, value_len), LITERAL("\r\n"));
+  out->len += name_len + value_len + 4;
   return HTTP2_FIELD_OK;
 }
 

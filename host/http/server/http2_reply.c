@@ -1,5 +1,6 @@
 #include "http/server/http2_reply.h"
 
+#include "base/word.h"
 #include "http/http_header.h"
 #include <string.h>
 
@@ -20,33 +21,52 @@ static void add_field(Http2Fields *f, char *name, size_t name_len, const char *v
                                  .valuelen = value_len};
 }
 
+/* Eight bytes, with capital letters made small. */
+static uint64_t lower_word(uint64_t w) {
+  uint64_t low = w & ~WORD_TOPS;
+  uint64_t from_a = low + WORD_ONES * (0x80 - 'A'), after_z = low + WORD_ONES * (0x7f - 'Z');
+  return w | ((from_a ^ after_z) & ~w & WORD_TOPS) >> 2;
+}
+
 /* Writes the name in lower case (RFC 9113 section 8.2.1). */
 static char *lower(Http2Fields *f, const char *name, size_t n) {
   char *to = f->names + f->names_len;
-  for (size_t i = 0; i < n; i++)
-    to[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
-  f->names_len += n;
+  size_t i = 0;
+  for (; n - i >= 8; i += 8) {
+    uint64_t w;
+    memcpy(&w, name + i, 8);
+    w = lower_word(w);
+    memcpy(to + i, &w, 8);
+  }
+  if (i < n) {
+    uint64_t w = 0;
+    memcpy(&w, name + i, n - i);
+    w = lower_word(w);
+    memcpy(to + i, &w, 8);
+  }
   return to;
 }
 
+#define IS(name, literal) (!memcmp(name, literal, sizeof(literal) - 1))
+
 /* A field of one connection (section 8.2.2) is not sent on; those of framing are taken note of. */
-static bool is_taken(Http2Reply *r, const HttpHeader *h) {
+static bool is_taken(Http2Reply *r, const char *name, const HttpHeader *h) {
   switch (h->name_len) {
   case 7:
-    return http_header_is(h->name, 7, "upgrade");
+    return IS(name, "upgrade");
   case 10:
-    return http_header_is(h->name, 10, "connection") || http_header_is(h->name, 10, "keep-alive");
+    return IS(name, "connection") || IS(name, "keep-alive");
   case 14:
-    if (!http_header_is(h->name, 14, "content-length")) return false;
+    if (!IS(name, "content-length")) return false;
     r->state = HTTP2_REPLY_LENGTH;
     r->left = 0;
     for (size_t i = 0; i < h->value_len; i++)
       r->left = r->left * 10 + (unsigned)(h->value[i] - '0');
     return false;
   case 16:
-    return http_header_is(h->name, 16, "proxy-connection");
+    return IS(name, "proxy-connection");
   case 17:
-    if (!http_header_is(h->name, 17, "transfer-encoding")) return false;
+    if (!IS(name, "transfer-encoding")) return false;
     r->state = HTTP2_REPLY_CHUNKED;
     http_chunks_open(&r->chunks, MAX_FRAMING, 0);
     return true;
@@ -73,9 +93,12 @@ static size_t read_head(Http2Reply *r, const char *bytes, size_t n, Http2Fields 
     const char *colon = next ? memchr(line, ':', (size_t)(next - line)) : NULL;
     if (!colon) return 0;
     HttpHeader h = http_header_split(line, colon, next - 1);
-    if (is_taken(r, &h)) continue;
-    if (f->n == HTTP2_REPLY_FIELDS || f->names_len + h.name_len > sizeof f->names) return 0;
-    add_field(f, lower(f, h.name, h.name_len), h.name_len, h.value, h.value_len);
+    if (f->names_len + h.name_len > HTTP2_REPLY_NAMES) return 0;
+    char *name = lower(f, h.name, h.name_len);
+    if (is_taken(r, name, &h)) continue;
+    if (f->n == HTTP2_REPLY_FIELDS) return 0;
+    f->names_len += h.name_len;
+    add_field(f, name, h.name_len, h.value, h.value_len);
   }
   if (!line || end - line < 2) return 0;
   if (f->status < 200)
@@ -90,6 +113,11 @@ size_t http2_reply_head(Http2Reply *r, const char *bytes, size_t n, Http2Fields 
   size_t taken = read_head(r, bytes, n, f);
   if (!taken) r->state = HTTP2_REPLY_HEAD; /* not over: nobody may take it for sent */
   return taken;
+}
+
+void http2_reply_lend(Http2Fields *f) {
+  for (size_t i = 0; i < f->n; i++)
+    f->list[i].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
 }
 
 static size_t take_chunked(Http2Reply *r, const char **p, const char *end, char *to, size_t n) {

@@ -33,7 +33,7 @@ typedef struct Http2Reply {
 typedef struct Http2Fields {
   nghttp2_nv list[HTTP2_REPLY_FIELDS];
   size_t n;
-  char names[HTTP2_REPLY_NAMES];
+  char names[HTTP2_REPLY_NAMES + 8]; /* they are written in eights */
   size_t names_len;
   int status; /* below 200: another head follows */
 } Http2Fields;
@@ -41,6 +41,9 @@ typedef struct Http2Fields {
 /* Reads a whole head at the start of `n` bytes, into which `f` points then. Returns its length, or
    0 if it is not complete or has too many fields. */
 size_t http2_reply_head(Http2Reply *r, const char *bytes, size_t n, Http2Fields *f);
+
+/* nghttp2 need not copy the fields: they are sent before `f` or what it points into is gone. */
+void http2_reply_lend(Http2Fields *f);
 
 /* Reads of the body from `*p` on, which moves towards `end`, at most `n` bytes into `to`. Returns
    their number; r->state says whether it was the last of them. */

@@ -213,10 +213,20 @@ void http2_session_came(Http2Session *s, const char *bytes, size_t n) {
 
 /* --- the end of a pass --- */
 
+static bool may_pull(const Http2Session *s) {
+  const HttpConnection *c = s->connection;
+  return !s->is_broken && !http_connection_is_closing(c) && !byte_stream_is_writing(&c->bytes);
+}
+
+bool http2_session_is_prompt(const Http2Session *s) {
+  return may_pull(s) && s->connection->out.len < MAX_OUT &&
+         !s->lib->nghttp2_session_get_outbound_queue_size(s->ng);
+}
+
 void http2_session_pull(Http2Session *s) {
   HttpConnection *c = s->connection;
   const uint8_t *frame;
-  if (s->is_broken || http_connection_is_closing(c) || byte_stream_is_writing(&c->bytes)) return;
+  if (!may_pull(s)) return;
   buffer_pool_take(&c->server->batch_pool, &c->out);
   while (c->out.len < MAX_OUT) {
     ssize_t n = s->lib->nghttp2_session_mem_send(s->ng, &frame);

@@ -35,8 +35,9 @@ typedef struct Http2Session {
   Http2Stream *news;             /* those that something was found out about */
   Http2Stream *closed;           /* those whose user waits to be told so */
   uint32_t n_streams;
-  int32_t last_stream; /* the client's highest number so far */
-  int32_t head_stream; /* the one whose head has begun and not ended, or 0 */
+  int32_t last_stream;  /* the client's highest number so far */
+  int32_t head_stream;  /* the one whose head has begun and not ended, or 0 */
+  Http2Stream *reading; /* that one, if its fields are wanted: of a request that is not refused */
   struct {
     int32_t from, to; /* odd numbers below it that no stream had */
   } gaps[HTTP2_GAPS];
@@ -71,6 +72,9 @@ void http2_session_pass(Http2Session *s);
 
 /* Puts frames into the connection's `out`, as long as the socket takes them. */
 void http2_session_pull(Http2Session *s);
+
+/* Would the next head that is submitted be the first frame which http2_session_pull puts there? */
+bool http2_session_is_prompt(const Http2Session *s);
 
 /* Takes from the client's allowance; if that is used up, the session ends. */
 void http2_session_charge(Http2Session *s, Http2Cost cost);

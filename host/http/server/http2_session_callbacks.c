@@ -2,6 +2,7 @@
    stream's connection. */
 #include "http/server/http2_stream.h"
 
+#include "http/http2_memory.h"
 #include "http/server/http_server.h"
 
 enum { MAX_HEAD_SENT = 1024 * 1024 }; /* bytes of a response's head; HTTP/1 has no limit */
@@ -90,6 +91,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
   Http2Session *s = data;
   int32_t id = frame->hd.stream_id;
   s->head_stream = id;
+  s->reading = NULL;
   if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0; /* trailers */
   note_number(s, id);
   Http2Stream *st = s->n_streams < HTTP2_STREAMS ? http2_stream_new(s, id) : NULL;
@@ -99,6 +101,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     return 0;
   }
   s->lib->nghttp2_session_set_stream_user_data(ng, id, st);
+  s->reading = st;
   buffer_pool_take(&s->connection->server->out_pool, &st->in);
   http2_head_begin(&s->head, s->connection->server->limits.max_header_bytes);
   return 0;
@@ -117,10 +120,9 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
                      void *data) {
   (void)ng, (void)flags;
   Http2Session *s = data;
-  int32_t id = frame->hd.stream_id;
-  Http2Stream *st = frame->headers.cat == NGHTTP2_HCAT_REQUEST ? find(s, id) : NULL;
+  Http2Stream *st = s->reading;
   if (!st) return 0; /* refused; or a trailer, which nobody asks for */
-  return refuse(s, id,
+  return refuse(s, frame->hd.stream_id,
                 http2_head_add(&s->head, &st->in, (const char *)name, name_len, (const char *)value,
                                value_len));
 }
@@ -205,7 +207,10 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void
   (void)ng;
   Http2Session *s = data;
   Http2Stream *st = find(s, id);
-  if (id == s->head_stream) s->head_stream = 0;
+  if (id == s->head_stream) {
+    s->head_stream = 0;
+    s->reading = NULL;
+  }
   if (!st) return 0;
   st->id = 0;
   bool is_whole = st->reply.state == HTTP2_REPLY_OVER;
@@ -262,7 +267,8 @@ nghttp2_session *http2_session_new_ng(Http2Session *s) {
   /* The guard is stricter, and says goodbye. */
   lib->nghttp2_option_set_max_outbound_ack(option, 2 * HTTP2_ALLOWANCE);
   lib->nghttp2_option_set_no_closed_streams(option, 1); /* we keep their numbers */
-  if (lib->nghttp2_session_server_new2(&ng, calls, s, option)) ng = NULL;
+  nghttp2_mem memory = http2_memory(&s->connection->server->rt->memory);
+  if (lib->nghttp2_session_server_new3(&ng, calls, s, option, &memory)) ng = NULL;
   lib->nghttp2_session_callbacks_del(calls);
   lib->nghttp2_option_del(option);
   return ng;

@@ -7,8 +7,31 @@
 
 enum { CHUNK_ROOM = 20 }; /* bytes around a chunk's data */
 
+/* They come and go with every request: some wait for the next ones, unless a sanitizer is to see
+   each of them. */
+#ifdef __SANITIZE_ADDRESS__
+static const size_t spare_streams = 0;
+#else
+static const size_t spare_streams = 1000;
+#endif
+
+static Http2Stream *allocate(HttpServer *server) {
+  Buffer memory = {0};
+  server->stream_pool.size = sizeof(Http2Stream);
+  buffer_pool_take(&server->stream_pool, &memory);
+  return memory.data ? memset(memory.data, 0, sizeof(Http2Stream)) : NULL;
+}
+
+static void deallocate(HttpServer *server, Http2Stream *st) {
+  Buffer memory = {.data = (char *)st, .cap = sizeof *st};
+  if (server->stream_pool.count < spare_streams)
+    buffer_pool_give(&server->stream_pool, &memory);
+  else
+    free(st);
+}
+
 Http2Stream *http2_stream_new(Http2Session *session, int32_t id) {
-  Http2Stream *st = calloc(1, sizeof *st);
+  Http2Stream *st = allocate(session->connection->server);
   if (!st) return NULL;
   st->session = session;
   st->id = id;
@@ -31,7 +54,8 @@ void http2_stream_free(Http2Stream *st) {
   *st->link = st->next;
   if (st->next) st->next->link = st->link;
   session->n_streams--;
-  free(st);
+  if (session->reading == st) session->reading = NULL;
+  deallocate(session->connection->server, st);
   http2_session_due(session);
 }
 
@@ -171,6 +195,7 @@ static bool send_heads(Http2Stream *st) {
                    "8 kB of names; its stream is reset\n");
       return false;
     }
+    bool is_lent = false;
     int rc;
     if (f.status < 200) {
       rc = session->lib->nghttp2_submit_headers(session->ng, NGHTTP2_FLAG_NONE, st->id, NULL,
@@ -178,10 +203,13 @@ static bool send_heads(Http2Stream *st) {
     } else {
       nghttp2_data_provider body = {.read_callback = read_body};
       bool has_body = st->reply.state != HTTP2_REPLY_OVER;
+      is_lent = st->parts && http2_session_is_prompt(session);
+      if (is_lent) http2_reply_lend(&f);
       rc = session->lib->nghttp2_submit_response(session->ng, st->id, f.list, f.n,
                                                  has_body ? &body : NULL);
     }
     took(st, n);
+    if (is_lent && !rc) http2_session_pull(session); /* while the fields are there */
     if (rc) {
       st->reply.state = HTTP2_REPLY_HEAD;
       return false;
@@ -225,7 +253,7 @@ static ssize_t send_parts(ByteStream *s, const struct iovec *parts, size_t n) {
   st->taken = st->part_at = 0;
   took(st, 0); /* leaves out empty ones */
   bool ok = offer(st);
-  if (ok) http2_session_pull(st->session);
+  if (ok && st->n_parts) http2_session_pull(st->session);
   st->parts = NULL;
   st->n_parts = 0;
   return ok ? (ssize_t)st->taken : UV_EPIPE;

@@ -41,6 +41,7 @@ static void check_stopped(HttpServer *server) {
   buffer_pool_trim(&server->in_pool, 0);
   buffer_pool_trim(&server->out_pool, 0);
   buffer_pool_trim(&server->batch_pool, 0);
+  buffer_pool_trim(&server->stream_pool, 0);
   tls_context_release(server->tls);
   server->tls = NULL;
   server->stopped(server);
@@ -120,6 +121,7 @@ static void sweep(Timer *timer) {
   buffer_pool_trim(&server->in_pool, SPARE_BUFFERS + server->in_pool.count / 4);
   buffer_pool_trim(&server->out_pool, SPARE_BUFFERS + server->out_pool.count / 4);
   buffer_pool_trim(&server->batch_pool, server->batch_pool.count / 4);
+  buffer_pool_trim(&server->stream_pool, server->stream_pool.count / 4);
   if (overdue)
     set_timer(server, &server->sweep, 1e-3, sweep);
   else if (server->connections || server->prefaces)

@@ -84,6 +84,7 @@ struct HttpServer {
   /* Buffers for requests while their handlers run, for responses and larger requests, and for the
      responses of pipelined requests. */
   BufferPool in_pool, out_pool, batch_pool;
+  BufferPool stream_pool; /* memory of HTTP/2 streams */
 };
 
 /* Accepts from the `n` sockets, which it takes over even on failure; those that are bound only
