@@ -1,4 +1,5 @@
 -- `moonloop serve --redirect-https PORT`: a port whose clients are only sent to https.
+local http2 = require "spec.support.http2"
 local served = require "spec.support.served"
 local web = require "spec.support.web"
 
@@ -30,6 +31,18 @@ for _, options in ipairs { "", "--workers 1" } do
       assert.equal("hello", server:get().body)
       server:kill "TERM"
       assert.equal(0, (server:finish()))
+    end)
+
+    it("answers in the same way over HTTP/2", function()
+      local server <close> = served.start_at("--listen 127.0.0.1:0 --redirect-https 0 --http2 clear",
+        { ["app.lua"] = app }, options)
+      do
+        local client <close> = http2.connect(tonumber(server.line:match "and http://127.0.0.1:(%d+)"))
+        assert.equal(308, (client:response(client:ask("GET", "/a?b"))))
+        assert.equal(308, (client:response(client:ask("DELETE", "/"))))
+      end
+      local client <close> = http2.connect(server.port)
+      assert.same({ 200, "hello" }, { client:response(client:ask("GET", "/")) })
     end)
   end)
 end

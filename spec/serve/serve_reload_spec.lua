@@ -1,4 +1,5 @@
 -- New code for a server that runs: SIGHUP, and `moonloop serve --reload`.
+local http2 = require "spec.support.http2"
 local json = require "moonloop.json"
 local ml = require "moonloop"
 local served = require "spec.support.served"
@@ -82,6 +83,39 @@ describe("SIGHUP", function()
     assert.same({ 200, 200, 200 }, { first.status, second.status, third.status })
     assert.is_nil(second.headers.connection)
     assert.equal("close", third.headers.connection)
+  end)
+
+  it("says goodbye to HTTP/2 twice, and loses no request of it", function()
+    local server <close> = start "--workers 1 --drain 100 --http2 clear"
+    local client <close> = http2.connect(server.port)
+    local slow = client:ask("GET", "/slow")
+    server:wait_for "in the handler"
+    server:write("app.lua", app(2))
+    server:kill "HUP"
+    server:wait_for "reloaded"
+    assert(client:read_until(function(frame) return frame.type == http2.GOAWAY end))
+    assert.same({ 2^31 - 1, http2.NO_ERROR }, client.goaway)
+    local late = client:ask("GET", "/") -- as one that was on its way
+    local ping = assert(client:read_until(function(frame)
+      return frame.type == http2.PING and frame.flags & http2.ACK == 0
+    end))
+    client:send(http2.PING, http2.ACK, 0, ping.payload)
+    assert(client:read_until(function(frame) return frame.type == http2.GOAWAY end))
+    assert.equal(http2.NO_ERROR, client.goaway[2])
+    if client.goaway[1] >= late then
+      local status, body = client:response(late)
+      assert.same({ 200, { version = 1, part = 1 } }, { status, json.decode(body) })
+    else
+      assert.equal(slow, client.goaway[1]) -- it took us too long: we are told to ask again
+    end
+    server:write("go", "")
+    local status, body = client:response(slow)
+    assert.same({ 200, { version = 1 } }, { status, json.decode(body) })
+    assert.equal(http2.NO_ERROR, client:end_code())
+    server:wait_for "version 1 ends"
+    assert.equal(2, answer(server).version)
+    server:kill "TERM"
+    assert.equal(0, (server:finish()))
   end)
 
   it("closes idle connections when the drain limit is over, and cancels what still runs", function()

@@ -1,6 +1,7 @@
 -- The option proxy_protocol: connections that begin with a header of HAProxy's PROXY protocol.
 local ml = require "moonloop"
 local common = require "spec.support"
+local http2 = require "spec.support.http2"
 local keep_reports = require "reports".keep
 local support = require "spec.support.web"
 local web = ml.web
@@ -64,6 +65,20 @@ describe("the PROXY protocol", function()
     } do
       assert.equal(client, (client_of(header)))
     end
+  end)
+
+  it("stands in front of HTTP/2, all of whose streams are that client's", function()
+    support.serving(app_with { http2 = "clear" }, function(port)
+      for header, name in pairs {
+        ["PROXY TCP4 192.0.2.1 192.0.2.2 4711 443\r\n"] = "192.0.2.1:4711",
+        [binary(1, 0x21, V6)] = "2001:db8::1:4712",
+      } do
+        local client <close> = http2.connect(port, { prefix = header })
+        local first, second = client:ask("GET", "/"), client:ask("GET", "/")
+        assert.same({ 200, name }, { client:response(first) })
+        assert.same({ 200, name }, { client:response(second) })
+      end
+    end)
   end)
 
   it("may say nothing: then it is the proxy's", function()
