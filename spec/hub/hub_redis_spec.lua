@@ -23,7 +23,6 @@ local APP = [[
   end)
   app:get("/publish", function(req)
     for i = 1, 10 do hub:publish("all", { from = req.query.from, i = i }) end
-    return 204
   end)
   return app]]
 
