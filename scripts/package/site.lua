@@ -47,7 +47,8 @@ local function place_of(path)
   local page = path:match "^doc/(.*%.md)$"
   if page then return (page:gsub("README%.md$", "index.md")) end
   local example = path:match "^scripts/examples/(.*)$"
-  return example and "examples/" .. example .. ".md"
+  if not example then return nil end
+  return example:find "%.%w+$" and "examples/" .. example .. ".md" or "examples/index.md" -- that of a folder
 end
 
 -- "a/b/../c" -> "a/c"
@@ -64,9 +65,9 @@ local function relative(from, to)
   return ("../"):rep(depth) .. to
 end
 
-local there, missing = { ["scripts/examples"] = true }, {}
+local there, missing = {}, {}
 for _, top in ipairs { "doc", "scripts/examples" } do
-  for _, path in ipairs(files(top)) do there[path] = true end
+  for entry in fs.walk(top) do there[entry.path] = true end
 end
 for path in pairs(PLACES) do there[path] = there[path] or fs.exists(path) end
 
