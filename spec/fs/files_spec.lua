@@ -274,7 +274,8 @@ describe("a full disk", function()
   it("of a small file system is the same", within(function(folder)
     local mount = ("mount -t tmpfs -o size=96k tmpfs '%s/disk' &&"):format(folder)
     if not os.execute("unshare -rm sh -c 'mount -t tmpfs tmpfs /mnt' 2>/dev/null") then
-      return -- no right to mount anything here
+      pending "nothing may be mounted here"
+      return
     end
     local script = "#!/bin/sh\n%s exec %s run --block-limit 0 %s/script.lua %s/disk\n"
     assert(fs.write(folder .. "/run", script:format(mount,
