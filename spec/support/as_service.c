@@ -11,12 +11,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -67,16 +70,26 @@ static void keep_log(const char *path, const char *log) {
     setenv("NOTIFY_SOCKET", path, 1);
     return;
   }
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) exit(0);
+  /* What has come is written down before it ends: the last word is sent just before this process
+     does. */
+  sigset_t end;
+  sigemptyset(&end);
+  sigaddset(&end, SIGTERM);
+  sigprocmask(SIG_BLOCK, &end, NULL);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
   for (int i = 0; i < 3; i++) close(i);
+  struct pollfd waits[] = {{.fd = fd, .events = POLLIN},
+                           {.fd = signalfd(-1, &end, SFD_CLOEXEC), .events = POLLIN}};
   char text[4096];
-  for (ssize_t n; (n = recv(fd, text, sizeof text - 1, 0)) >= 0 || errno == EINTR;) {
-    if (n < 0) continue;
-    for (ssize_t i = 0; i < n; i++)
-      if (text[i] == '\n') text[i] = ' ';
-    text[n] = '\n';
-    if (write(out, text, (size_t)n + 1) < 0) exit(1);
+  for (bool is_over = getppid() != parent; !is_over;) {
+    if (poll(waits, 2, -1) < 0) continue;
+    is_over = waits[1].revents != 0;
+    for (ssize_t n; (n = recv(fd, text, sizeof text - 1, MSG_DONTWAIT)) >= 0;) {
+      for (ssize_t i = 0; i < n; i++)
+        if (text[i] == '\n') text[i] = ' ';
+      text[n] = '\n';
+      if (write(out, text, (size_t)n + 1) < 0) exit(1);
+    }
   }
   exit(0);
 }
