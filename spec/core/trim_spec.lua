@@ -19,6 +19,14 @@ describe("trim", function()
     assert.is_true(trim("a" .. blanks .. "b") == "a" .. blanks .. "b")
   end)
 
+  it("is how handshakes of WebSockets read lists such as Connection", function()
+    local has_token = require "moonloop.http.has_token"
+    local blanks = (" "):rep(1000000)
+    assert.is_true(has_token("a" .. blanks .. "b, \tUpgrade ", "upgrade"))
+    assert.is_false(has_token("a" .. blanks .. "upgrade", "upgrade"))
+    assert.is_false(has_token(nil, "upgrade"))
+  end)
+
   it("is how a client reads Location, and the headers that it is given", function()
     local headers = { Location = { "/a" .. (" "):rep(200000) .. "b", "/c" } }
     local app = ml.web.app()

@@ -7,6 +7,7 @@ local response = require "moonloop.web.response"
 local route_options = require "moonloop.web.route_options"
 local socket_options = require "moonloop.websocket.options"
 local fail = require "moonloop.core".fail
+local has_token = require "moonloop.http.has_token"
 local origin_of = require "moonloop.http.url".origin
 local TOKEN = require "moonloop.http.token"
 
@@ -72,17 +73,9 @@ end
 
 -- --- the handshake ---
 
-local function refuse(status, detail, headers) error(core.abort(status, detail, headers), 0) end
-
---- Is `token`, in lower case, in the list of a header?
-local function has_token(value, token)
-  for item in (value or ""):gmatch "[^,]+" do
-    if item:match "^%s*(.-)%s*$":lower() == token then return true end
-  end
-  return false
-end
-
 local UPGRADE = { Upgrade = "websocket", Connection = "Upgrade" }
+
+local function refuse(status, detail, headers) error(core.abort(status, detail, headers), 0) end
 
 --- The origin as it is compared: "https://example.com" and "https://example.com:443" are one.
 local function normal(origin) return origin_of(origin) or origin:lower() end

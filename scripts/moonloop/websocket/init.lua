@@ -1,6 +1,7 @@
 --- ml.ws: a client of WebSockets (RFC 6455 section 4.1).
 local core = require "moonloop.core"
 local fields = require "moonloop.http.fields"
+local has_token = require "moonloop.http.has_token"
 local net = require "moonloop.net"
 local parse_url = require "moonloop.websocket.url"
 local place = require "moonloop.net.place"
@@ -76,14 +77,6 @@ local function parse(head)
     end
   end
   return tonumber(status), headers
-end
-
---- Is `token`, in lower case, in the list of a header?
-local function has_token(value, token)
-  for item in (value or ""):gmatch "[^,]+" do
-    if item:match "^%s*(.-)%s*$":lower() == token then return true end
-  end
-  return false
 end
 
 local function is_offered(protocols, protocol)
