@@ -44,6 +44,13 @@ install(FILES ${PACKAGE_SOURCE}/moonloop@.service ${PACKAGE_SOURCE}/moonloop@.so
   DESTINATION lib/systemd/system)
 install(FILES ${PACKAGE_FILES}/changelog.gz ${PACKAGE_FILES}/changelog.Debian.gz
   DESTINATION ${CMAKE_INSTALL_DOCDIR})
+if(MOONLOOP_STATIC)
+  # What `moonloop build` makes is a copy of the program, which has to run where there is only a C library.
+  file(WRITE ${PACKAGE_FILES}/lintian-overrides
+    "moonloop: embedded-library ncurses *\nmoonloop: embedded-library zlib *\n")
+  install(FILES ${PACKAGE_FILES}/lintian-overrides RENAME moonloop
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides)
+endif()
 set(DEV_DOCDIR ${CMAKE_INSTALL_DATADIR}/doc/moonloop-dev)
 install(FILES LICENSE RENAME copyright DESTINATION ${DEV_DOCDIR} COMPONENT dev)
 install(FILES ${PACKAGE_FILES}/changelog.gz ${PACKAGE_FILES}/changelog.Debian.gz DESTINATION ${DEV_DOCDIR}

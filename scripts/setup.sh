@@ -43,7 +43,7 @@ need make 'make' have make
 need cmake 'CMake 3.21 or later' have cmake
 need pkg-config 'pkg-config' have pkg-config
 need liblua5.4-dev 'Lua 5.4 with headers and static library' library lua5.4
-need libuv1-dev 'libuv with headers' library libuv
+need libuv1-dev 'libuv with headers and static library' library libuv
 need libedit-dev 'libedit with headers' library libedit
 need zlib1g-dev 'zlib with headers' library zlib
 need libbrotli-dev 'brotli with headers' library libbrotlienc

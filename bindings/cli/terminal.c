@@ -139,7 +139,7 @@ static int l_insert(lua_State *L) {
 
 /* beep() */
 static int l_beep(lua_State *L) {
-  terminal_beep(check_terminal(L));
+  terminal_ring(check_terminal(L));
   return 0;
 }
 

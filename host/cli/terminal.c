@@ -362,7 +362,7 @@ void terminal_add_history(Terminal *t, const char *line) {
   history(t->history, &event, H_ENTER, line);
 }
 
-void terminal_beep(Terminal *t) {
+void terminal_ring(Terminal *t) {
   (void)t;
   screen_print("\a");
 }

@@ -47,7 +47,7 @@ void terminal_limit_history(Terminal *t, int lines);
 void terminal_add_history(Terminal *t, const char *line);
 
 /* Beeps. */
-void terminal_beep(Terminal *t);
+void terminal_ring(Terminal *t);
 
 /* Restores the terminal to its state before terminal_open, except for the screen's content. Safe in
    a signal handler. */

@@ -1,5 +1,5 @@
--- The exported symbols of the program and its library: Lua's and moonloop.h's. Any other would replace
--- a C module's own, or keep a program from being linked.
+-- The exported symbols of the program and its library: Lua's, moonloop.h's, and libuv's of the program. Any
+-- other would replace a C module's own, or keep a program from being linked.
 local folders = require "spec.support.folder"
 local process = require "spec.support.process"
 local support = require "spec.support"
@@ -44,15 +44,15 @@ local function public_functions()
 end
 
 describe("the symbols", function()
-  it("of the program are Lua's and moonloop.h's: no other replaces a module's own", function()
+  it("of the program are Lua's, libuv's and moonloop.h's: no other replaces a module's own", function()
     local names = symbols("-D --defined-only", support.binary)
     local replaced = {} -- of libc's, in this build
     if #those(symbols("-D --undefined-only", support.binary), function(name) return name == "__tsan_init" end) > 0 then
       replaced = { __longjmp_chk = true, sigaction = true, signal = true, syscall = true }
     end
     assert.same({}, those(names, function(name)
-      return not (is_public(name) or name:find "^lua_" or name:find "^luaL_" or STANDARD_LIBRARY[name]
-        or replaced[name]
+      return not (is_public(name) or name:find "^lua_" or name:find "^luaL_" or name:find "^uv_"
+        or STANDARD_LIBRARY[name] or replaced[name]
         or name:find "@GLIBC" or name:find "^__asan_") -- variables of libraries, such as stdout
     end))
     assert.same(public_functions(), those(names, is_public))
