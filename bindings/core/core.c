@@ -152,6 +152,15 @@ static int l_core_spawn_for(lua_State *L) {
   return start_child(L, level, lua_gettop(L) - 2);
 }
 
+/* spawn_host(f, ...) -> task: for what a Lua part does behind the back of the task that it was
+   called by: one of its own, that nobody's cancel or limit reaches, hidden from users. */
+static int l_core_spawn_host(lua_State *L) {
+  const Task *by = args_require_task(L, "ml.spawn");
+  Task *t = task_spawn(L, by->rt, NULL, lua_gettop(L) - 1);
+  t->is_host = true;
+  return 1;
+}
+
 /* current() -> task | nil */
 static int l_core_current(lua_State *L) {
   Task *t = task_current(L);
@@ -319,6 +328,7 @@ int luaopen_moonloop_core(lua_State *L) {
                                        {"day_time", l_core_day_time},
                                        {"spawn", l_core_spawn},
                                        {"spawn_for", l_core_spawn_for},
+                                       {"spawn_host", l_core_spawn_host},
                                        {"current", l_core_current},
                                        {"timeout", cancel_scope_timeout},
                                        {"shield", cancel_scope_shield},

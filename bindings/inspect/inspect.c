@@ -30,6 +30,8 @@ static void push_task(lua_State *L, Task *t) {
   if (t->source) set_string(L, "place", task_site(t->source, t->line, place));
   lua_pushboolean(L, t->cancelled != NULL);
   lua_setfield(L, -2, "cancelled");
+  lua_pushboolean(L, t->is_host);
+  lua_setfield(L, -2, "is_host");
 }
 
 /* Calls `visit` for each live task, parents first. */
@@ -52,8 +54,8 @@ static void add_task(Task *t, void *data) {
   lua_rawseti(L, -2, luaL_len(L, -2) + 1);
 }
 
-/* tasks() -> list of {id, parent, name, status, waiting_for, place, cancelled}: every live task
-   except the caller, parents first */
+/* tasks() -> list of {id, parent, name, status, waiting_for, place, cancelled, is_host}: every live
+   task except the caller, parents first */
 static int l_tasks(lua_State *L) {
   lua_newtable(L);
   each_task(runtime_of(L), add_task, L);

@@ -115,6 +115,15 @@ local function run_ending(conn, sql)
   end)
 end
 
+-- What was asked for after the commit: of a savepoint it is the outer one's.
+local function run_after(self)
+  local list, parent = self.after, self.parent
+  self.after = nil
+  for _, f in ipairs(list) do
+    if parent then M.after_commit(parent, f) else f() end
+  end
+end
+
 -- Nobody can use it any more. `how` it ended: "committed" or "rolled back".
 local function close(self, how)
   self.how, self.where = how, core.place()
@@ -123,6 +132,7 @@ local function close(self, how)
   if self.parent then
     self.parent.inner = nil
   end
+  if self.after and how == "committed" then run_after(self) end
 end
 
 -- The connection is given back where it is whole; a session keeps its own.
@@ -150,6 +160,13 @@ local function over_error(self, state)
     message = "the transaction was rolled back, as one of its statements had failed"
       .. (self.failure and ": " .. tostring(self.failure.message) or ""),
   }
+end
+
+--- Calls f() once `tx` and all that it is part of have been committed, in the task that commits. f must not raise
+-- or wait. After a COMMIT without an answer it is not called.
+function M.after_commit(tx, f)
+  local list = tx.after or {}
+  list[#list + 1], tx.after = f, list
 end
 
 local function rollback(self)

@@ -15,7 +15,7 @@ local limits = require "moonloop.test.limits"
 local ml = require "moonloop"
 
 local SETTLE_PASSES = 3 -- loop passes after a spec, for what is already ending
-local SETTLE_SECONDS = 1 -- for the clean-up of cancelled tasks and sockets that are being closed
+local SETTLE_SECONDS = 1 -- for the host's own tasks, the clean-up of cancelled ones, and sockets that are being closed
 local CANCEL_SECONDS = 5 -- for the clean-up of tasks that a spec left behind
 
 local MOST_DESCRIBED = 20 -- most tasks listed in the message about what a spec left behind
@@ -98,7 +98,7 @@ local function settle(seen)
   while ml.now() < limit do
     local ending = #handles > 0
     for _, task in ipairs(tasks) do
-      if not task.cancelled then return tasks, handles end
+      if not task.cancelled and not task.is_host then return tasks, handles end
       ending = true
     end
     if not ending then break end
