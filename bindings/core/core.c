@@ -10,6 +10,7 @@
 #include "bindings/core/open.h"
 #include "bindings/core/protect.h"
 #include "bindings/core/queue.h"
+#include "bindings/core/raised.h"
 #include "bindings/core/semaphore.h"
 #include "bindings/core/task_group.h"
 #include "bindings/core/var.h"
@@ -347,6 +348,7 @@ int luaopen_moonloop_core(lua_State *L) {
                                        {"lock", semaphore_new_lock},
                                        {"queue", queue_new},
                                        {"var", var_new},
+                                       {"on_raised", raised_listen},
                                        {"vars", var_all},
                                        {"set_vars", var_set_all},
                                        {"completions", completions_new},

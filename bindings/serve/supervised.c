@@ -24,9 +24,21 @@ static int l_ready(lua_State *L) {
   return 0;
 }
 
+/* shows(text) -> is it another text about the app than the last worker's? */
+static int l_shows(lua_State *L) {
+  size_t n;
+  const char *text = luaL_checklstring(L, 1, &n);
+  lua_getfield(L, LUA_REGISTRYINDEX, SUPERVISED_KEY);
+  lua_pushboolean(L, supervised_shows(lua_touserdata(L, -1), text, n));
+  return 1;
+}
+
 int luaopen_moonloop_supervised(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"number", l_number}, {"loads", l_loads}, {"ready", l_ready}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"number", l_number},
+                                       {"loads", l_loads},
+                                       {"ready", l_ready},
+                                       {"shows", l_shows},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -12,9 +12,10 @@
 #include <unistd.h>
 
 static const char *const command_names[CLI_COMMANDS] = {
-    [CLI_RUN] = "run",   [CLI_SERVE] = "serve",     [CLI_REPL] = "repl",
-    [CLI_TEST] = "test", [CLI_PS] = "ps",           [CLI_MIGRATE] = "migrate",
-    [CLI_DB] = "db",     [CLI_OPENAPI] = "openapi", [CLI_TYPES] = "types"};
+    [CLI_RUN] = "run",         [CLI_SERVE] = "serve", [CLI_DEV] = "dev",
+    [CLI_REPL] = "repl",       [CLI_TEST] = "test",   [CLI_PS] = "ps",
+    [CLI_MIGRATE] = "migrate", [CLI_DB] = "db",       [CLI_OPENAPI] = "openapi",
+    [CLI_TYPES] = "types"};
 
 const char *arguments_command_name(CliCommand command) { return command_names[command]; }
 
@@ -61,6 +62,21 @@ static const char *read_serve(OptionReader *a, char **list, int n) {
   }
   if (!r->target) return option_wrong(a, "serve: the app file is missing");
   return serve_arguments_check(a);
+}
+
+/* Messages about its options are those of serve, with its own name. */
+static const char *read_dev(OptionReader *a, char **list, int n) {
+  static const char other[] = "serve: ", own[] = "dev: ";
+  CliRequest *r = a->request;
+  const char *bad = read_serve(a, list, n);
+  if (r->command == CLI_HELP) return ask_for_help(a, CLI_DEV);
+  r->dev = r->reload = r->docs = true;
+  r->command = CLI_SERVE;
+  if (!bad || bad != a->message || strncmp(bad, other, sizeof other - 1) != 0) return bad;
+  memmove(a->message + sizeof own - 1, a->message + sizeof other - 1,
+          strlen(a->message + sizeof other - 1) + 1);
+  memcpy(a->message, own, sizeof own - 1);
+  return bad;
 }
 
 static const char *read_ps(OptionReader *a, char **list, int n) {
@@ -139,9 +155,9 @@ static const char *read_types(OptionReader *a, char **list, int n) {
 }
 
 static const char *(*const readers[CLI_COMMANDS])(OptionReader *a, char **list, int n) = {
-    [CLI_SERVE] = read_serve,     [CLI_REPL] = read_repl,       [CLI_TEST] = read_test,
-    [CLI_PS] = read_ps,           [CLI_MIGRATE] = read_migrate, [CLI_DB] = read_db,
-    [CLI_OPENAPI] = read_openapi, [CLI_TYPES] = read_types};
+    [CLI_SERVE] = read_serve, [CLI_DEV] = read_dev,         [CLI_REPL] = read_repl,
+    [CLI_TEST] = read_test,   [CLI_PS] = read_ps,           [CLI_MIGRATE] = read_migrate,
+    [CLI_DB] = read_db,       [CLI_OPENAPI] = read_openapi, [CLI_TYPES] = read_types};
 
 /* --- what comes before the command or the script --- */
 

@@ -8,9 +8,11 @@
 #include "serve/supervised.h"
 #include "serve/supervisor.h"
 
+#include <errno.h>
 #include <llhttp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -41,11 +43,16 @@ static int run(const CliRequest *request, char **argv, void (*open)(lua_State *L
     if (!request->shows_version) print_version();
     return 0;
   case CLI_SERVE:
+    if (request->dev && access(request->target, R_OK) != 0) {
+      fprintf(stderr, "moonloop: dev: cannot read '%s': %s\n", request->target, strerror(errno));
+      return 1;
+    }
     if ((request->workers || request->reload) && !supervised_is_wanted())
       return supervisor_main(&(SupervisorOptions){.app = request->target,
                                                   .where = request->where,
                                                   .workers = request->workers,
                                                   .reload = request->reload,
+                                                  .dev = request->dev,
                                                   .user = request->user,
                                                   .group = request->group,
                                                   .kill_after = request->kill_after},

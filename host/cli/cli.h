@@ -10,6 +10,7 @@
 typedef enum CliCommand {
   CLI_RUN,     /* a script file, standard input, pieces of code */
   CLI_SERVE,   /* an app file */
+  CLI_DEV,     /* the same, with CliRequest.dev: read as CLI_SERVE */
   CLI_REPL,    /* the prompt */
   CLI_TEST,    /* busted in the loop */
   CLI_PS,      /* ps PID */
@@ -45,6 +46,7 @@ typedef struct CliRequest {
   ServeWhere where;    /* to listen; the request owns the list */
   int workers;         /* processes that serve; 0: this one */
   bool reload;         /* start new ones when the code changes */
+  bool dev;            /* for a person who writes the app */
   bool docs;           /* serve the OpenAPI document and its pages */
   bool proxy_protocol; /* each connection begins with a header of its proxy */
   const char **tls_certs, **tls_keys; /* the request owns the lists */

@@ -19,6 +19,7 @@ static const char about_all[] =
     "Commands:\n"
     "  run SCRIPT [ARGS]     runs a script, whatever its name\n"
     "  serve APP.lua         serves the web app that the file returns\n"
+    "  dev APP.lua           the same for who writes it: reloads, shows errors in the browser\n"
     "  repl                  the prompt\n"
     "  test [PATH...]        runs busted specs in the loop\n"
     "  ps PID                shows what the tasks of a running moonloop are doing\n"
@@ -176,6 +177,22 @@ static const char about_db[] =
     "                        in one transaction; moonloop migrate up makes the tables before\n"
     "\n" ABOUT_URL;
 
+static const char about_dev[] =
+    "Usage: moonloop dev [OPTIONS] APP.lua\n"
+    "Serves the web app that the file returns to the person who writes it: shows its routes, "
+    "starts "
+    "it\n"
+    "anew when the code changes, serves /docs, and answers a browser whose request fails with a "
+    "page\n"
+    "about the error. Not for production: that is moonloop serve.\n"
+    "\n"
+    "  --host ADDRESS        address to listen on (" HTTP_LISTEN_HOST ")\n"
+    "  --port NUMBER         port to listen on (" TEXT(
+        HTTP_LISTEN_PORT) "); 0: any free one\n"
+                          "  --listen ADDRESS      in place of both: see moonloop serve --help\n"
+                          "\n"
+                          "The other options of moonloop serve are taken, too.\n";
+
 static const char about_openapi[] =
     "Usage: moonloop openapi APP.lua\n"
     "Prints the OpenAPI document of the web app that the file returns, as JSON.\n";
@@ -206,7 +223,7 @@ void help_print(CliCommand about) {
       [CLI_RUN] = about_run,         [CLI_SERVE] = about_serve, [CLI_REPL] = about_repl,
       [CLI_TEST] = about_test,       [CLI_PS] = about_ps,       [CLI_HELP] = about_all,
       [CLI_MIGRATE] = about_migrate, [CLI_DB] = about_db,       [CLI_OPENAPI] = about_openapi,
-      [CLI_TYPES] = about_types};
+      [CLI_TYPES] = about_types,     [CLI_DEV] = about_dev};
   if (texts[about]) fputs(texts[about], stdout);
   if (about == CLI_SERVE) print_limits();
 }

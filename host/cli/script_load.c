@@ -142,6 +142,7 @@ static void push_arguments(lua_State *L, const CliRequest *r) {
     lua_pushstring(L, r->target);
     push_listen_options(L, r);
     lua_pushliteral(L, ML_VERSION);
+    lua_pushboolean(L, r->dev);
     break;
   case CLI_REPL:
     lua_pushliteral(L, ML_VERSION);

@@ -217,6 +217,8 @@ int traceback_handler(lua_State *L) {
     lua_replace(L, 2);
     lua_settop(L, 2);
   }
+  void (*raised)(lua_State * L, int index) = t->rt->tracebacks.raised;
+  if (raised) raised(L, 1);
   bool says_something = stack_text_push(L, L, 1);
   says_something |= prepend_note(L);
   if (says_something) {

@@ -22,6 +22,9 @@ typedef struct Tracebacks {
   /* Pushes a note that may explain the error at `index`, or nil; or NULL. For the message
      handler. */
   void (*explain)(lua_State *L, int index);
+  /* Looks at the error at `index` while the frames that raised it still stand; or NULL. For the
+     message handler. Leaves the stack as it was. */
+  void (*raised)(lua_State *L, int index);
 } Tracebacks;
 
 /* Prepares it (called once per state). May raise. */

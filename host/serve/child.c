@@ -22,8 +22,9 @@ extern char **environ;
 /* Shows `n` bytes of whole lines, each prefixed with the worker's name. */
 static void show_lines(const Child *w, const char *lines, size_t n) {
   char name[64];
-  size_t name_len =
-      (size_t)snprintf(name, sizeof name, "[worker %u pid %d] ", w->number, w->process.pid);
+  size_t name_len = w->owner->is_alone ? 0
+                                       : (size_t)snprintf(name, sizeof name, "[worker %u pid %d] ",
+                                                          w->number, w->process.pid);
   Buffer out = {0};
   bool ok = true;
   for (const char *end = lines + n; ok && lines < end;) {

@@ -28,6 +28,7 @@ typedef struct ChildOwner {
   int board_fd;          /* what they map */
   ChildBoard *board;     /* the same here */
   ErrorLines *errors;
+  bool is_alone; /* there is one worker, for a person: its lines need no name */
   Child *first;
   /* Its app is loaded, and it accepts clients. */
   void (*on_ready)(Child *w);

@@ -110,3 +110,9 @@ void supervised_say_ready(double drain) {
   char line[80];
   say(line, snprintf(line, sizeof line, "%s %.15g\n", SUPERVISED_READY, drain));
 }
+
+bool supervised_shows(Supervised *s, const char *text, size_t n) {
+  uint64_t hash = 14695981039346656037u; /* FNV-1a */
+  for (size_t i = 0; i < n; i++) hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
+  return atomic_exchange(&s->share.board->screen, hash) != hash;
+}

@@ -62,6 +62,10 @@ int supervised_open(Supervised *s, Runtime *rt, Signals *signals);
 /* Tells the supervisor that this worker is about to read code from the file at `path`. */
 void supervised_say_file(const char *path);
 
+/* Writes down that this worker shows `n` bytes of text about its app; false if the last one that
+   did has shown the same. */
+bool supervised_shows(Supervised *s, const char *text, size_t n);
+
 /* Tells it that this worker is serving, and takes at most `drain` seconds to end cleanly. */
 void supervised_say_ready(double drain);
 

@@ -83,6 +83,10 @@ static void coming_failed(Supervisor *s) {
     say(s, "the old workers continue with the code that they have");
     return;
   }
+  if (s->options.dev) {
+    say(s, "waiting for a change of the code");
+    return;
+  }
   s->status = 1;
   stop(s);
 }
@@ -125,6 +129,7 @@ static void let_coming_serve(Supervisor *s) {
   for (Child *w = s->children.first; w; w = w->next) {
     if (w->generation != s->serving && w->state != PROCESS_LEAVING) child_retire(w);
   }
+  if (is_first && s->options.dev) return; /* the worker has told more */
   if (is_first)
     say_where(s);
   else
@@ -186,7 +191,8 @@ static void on_end(Child *w) {
       if (s->stopping && !s->status) s->status = w->signal ? 128 + w->signal : w->status;
     }
   } else if (w->generation == s->coming) {
-    say(s, "worker %u (pid %d) %s before all were ready", w->number, w->process.pid, end);
+    if (!s->options.dev || w->signal) /* else it has said why itself */
+      say(s, "worker %u (pid %d) %s before all were ready", w->number, w->process.pid, end);
     coming_failed(s);
     return;
   } else {
@@ -276,6 +282,7 @@ static int open_workers(Supervisor *s, char **argv) {
                              .kill_after = s->options.kill_after,
                              .sockets = &s->sockets,
                              .errors = &s->errors,
+                             .is_alone = s->options.dev && s->options.workers <= 1,
                              .on_ready = on_ready,
                              .on_file = on_file,
                              .on_end = on_end};

@@ -14,6 +14,7 @@ typedef struct SupervisorOptions {
   ServeWhere where;         /* to listen */
   int workers;              /* how many; 0: one, because of `reload` */
   bool reload;              /* new ones when the code changes */
+  bool dev;                 /* a first generation that fails waits for a change of the code */
   const char *user, *group; /* to go on as when the sockets are open, or NULL */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
 } SupervisorOptions;

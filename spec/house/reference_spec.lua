@@ -583,7 +583,7 @@ describe("command-line.md", function()
     for _, options in pairs(page.options) do
       for name in pairs(options) do documented_options[name] = true end
     end
-    for _, command in ipairs { "", "run", "serve", "repl", "test", "ps", "migrate", "db", "openapi", "types" } do
+    for _, command in ipairs { "", "run", "serve", "dev", "repl", "test", "ps", "migrate", "db", "openapi", "types" } do
       local text = help("help " .. command)
       for option in text:gmatch "\n +(%-%-?[%w-]*)" do offered[option] = true end
     end

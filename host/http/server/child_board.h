@@ -28,6 +28,7 @@ typedef struct ChildBoard {
   ChildPlace places[CHILD_PLACES_MAX];
   TlsTicketKeys tickets;            /* the supervisor rotates them */
   unsigned char group[CHILD_GROUP]; /* tells these workers from those of other servers: random */
+  _Atomic uint64_t screen;          /* of `dev`: a hash of what was last shown of the app */
 } ChildBoard;
 
 /* A worker's view of the board. */

@@ -30,6 +30,18 @@ local function say_where(file, addresses, version)
   io.stdout:flush()
 end
 
+-- What `moonloop dev` says at its start, and again when another set of routes is served.
+local function show_screen(file, app, server, version)
+  local links = {}
+  local first = server.addresses[1]
+  if app.docs_handlers and first then links[1] = { first .. "/docs", "the API, to try it out" } end
+  local text = require "moonloop.dev".screen { file = file, version = version, app = app,
+    addresses = server.addresses, links = links }
+  if not supervised.shows(text) then return end
+  io.stdout:write(text)
+  io.stdout:flush()
+end
+
 -- Leaves the clients to other workers; stops at once on the next signal.
 local function retire(server, drain)
   ml.spawn(function()
@@ -99,11 +111,13 @@ end
 --- @param file string the app file
 --- @param opts table the options of ml.web.listen that were given
 --- @param version string
-return function(file, opts, version)
+--- @param is_dev boolean `moonloop dev`
+return function(file, opts, version, is_dev)
   check(opts)
   if is_worker then report_code(file) end
   local app = load.open_or_exit(file)
   opts.listen = true
+  if is_dev then require "moonloop.dev".prepare(app) end
   merge_tls(app, opts)
   local server, err = listen.open(app, opts, is_worker)
   if not server then
@@ -113,6 +127,7 @@ return function(file, opts, version)
   signals.keep()
   server.core:ends_with_process()
   local drain = server.drain
+  if is_dev then show_screen(file, app, server, version) end
   if is_worker then
     supervised.ready(drain)
   else

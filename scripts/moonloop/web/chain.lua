@@ -20,6 +20,12 @@ local function report(err, req, traceback, name)
   core.report(req, err, not is_answer and traceback or nil, name, is_answer)
 end
 
+local answer_fault -- f(err, req, traceback, name) -> response | nil
+
+--- From now on f is asked for the answer to an error that is a fault of the program and that no script answers; nil
+-- from it is the usual one. For `moonloop dev`.
+function M.answer_faults(f) answer_fault = f end
+
 --- The answer for an error that no script answers.
 local function default(err, req, traceback, name)
   if has_status(err) then
@@ -34,7 +40,13 @@ local function default(err, req, traceback, name)
     traceback = nil
     err = res
   end
+  local ok, res = false, nil
+  if answer_fault then
+    if traceback and not traceback:find "\n\t[^%[]" then traceback = nil end -- it has no frame of a script
+    ok, res = pcall(answer_fault, err, req, traceback, name)
+  end
   core.report(req, err, traceback, name)
+  if ok and res then return core.settle(name, res) end
   return core.settle(name, {detail = core.reason(500)}, 500)
 end
 

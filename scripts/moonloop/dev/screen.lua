@@ -1,0 +1,48 @@
+--- The first screen of `moonloop dev`: where the app is, and its routes.
+local M = {}
+
+local MOST = 60 -- routes
+
+--- Adds the rows {method, path, place} of an app, and of those mounted in it.
+local function add(rows, app, prefix)
+  for _, route in ipairs(app.routes) do
+    if not (app.docs_handlers and app.docs_handlers[route.handler]) then
+      rows[#rows + 1] = { route.check and "SOCKET" or route.method, prefix .. route.path, route.place or "" }
+    end
+  end
+  for _, mount in ipairs(app.mounts) do add(rows, mount.app, prefix .. mount.prefix) end
+end
+
+--- The routes of the app as lines, in columns.
+function M.routes(app)
+  local rows, method, path = {}, 0, 0
+  add(rows, app, "")
+  for i, row in ipairs(rows) do
+    method, path = math.max(method, #row[1]), i <= MOST and math.max(path, math.min(#row[2], 50)) or path
+  end
+  local lines = {}
+  for i, row in ipairs(rows) do
+    if i > MOST then
+      lines[#lines + 1] = ("  ... and %d more"):format(#rows - MOST)
+      break
+    end
+    lines[#lines + 1] = (("  %-" .. method .. "s  %-" .. path .. "s  %s"):format(row[1], row[2], row[3]))
+      :gsub("%s+$", "")
+  end
+  return lines
+end
+
+--- @param about table: file, version, addresses (list of URLs), app, links (list of {url, what})
+--- @return string
+function M.text(about)
+  local lines = { ("moonloop %s: %s on %s (Ctrl-C stops)"):format(about.version, about.file,
+    table.concat(about.addresses, ", ")), "" }
+  for _, link in ipairs(about.links) do lines[#lines + 1] = ("  %s  %s"):format(link[1], link[2]) end
+  lines[#lines + 1] = ""
+  table.move(M.routes(about.app), 1, 1000, #lines + 1, lines)
+  lines[#lines + 1] = ""
+  lines[#lines + 1] = "It starts anew when its code changes; errors are shown to browsers on this machine."
+  return table.concat(lines, "\n") .. "\n"
+end
+
+return M

@@ -1,0 +1,57 @@
+--- Which values are never shown, by their names; and texts without the values that were hidden.
+local M = {}
+
+M.HIDDEN = "(hidden)"
+
+local PARTS = { "passw", "pwd", "secret", "token", "authorization", "cookie", "api[_%-]?key", "credential",
+  "private[_%-]?key", "csrf", "session[_%-]?id" }
+
+--- Is what has this name secret?
+function M.is_secret(name)
+  if type(name) ~= "string" then return false end
+  name = name:lower()
+  if name == "sid" or name == "auth" then return true end
+  for _, part in ipairs(PARTS) do
+    if name:find(part) then return true end
+  end
+  return false
+end
+
+local MIN, MOST = 4, 100 -- bytes of a text that is looked for elsewhere; how many
+
+--- A keeper of hidden values: they may stand in other places, too, such as a message.
+function M.keeper()
+  local known, count = {}, 0
+  local keeper = {}
+
+  local function add(text)
+    if #text < MIN or #text > 10000 or known[text] or count >= MOST then return end
+    known[text], count = true, count + 1
+  end
+
+  --- Notes the value, and gives what to show in its place.
+  function keeper.hide(value)
+    if type(value) == "string" then
+      add(value)
+      for part in value:gmatch "[^%s;,=]+" do
+        if #part >= 8 then add(part) end
+      end
+    end
+    return M.HIDDEN
+  end
+
+  --- The text without the hidden values.
+  function keeper.mask(text)
+    local list = {}
+    for value in pairs(known) do list[#list + 1] = value end
+    table.sort(list, function(a, b) return #a > #b end)
+    for _, value in ipairs(list) do
+      if text:find(value, 1, true) then text = text:gsub(value:gsub("%p", "%%%0"), M.HIDDEN) end
+    end
+    return text
+  end
+
+  return keeper
+end
+
+return M
