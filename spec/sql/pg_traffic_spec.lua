@@ -187,6 +187,27 @@ describe("statements on PostgreSQL", function()
     assert.same({ a = "1", c = 3 }, db:one "select * from changing")
   end)
 
+  it("are prepared again where a second connection finds fewer columns than the first was told of", function()
+    open { pool = 2 }
+    db:script "drop table if exists narrowed; create table narrowed(a int, b text); insert into narrowed values (1, 'x')"
+    assert.same({ a = 1, b = "x" }, db:one "select * from narrowed")
+    for row in db:rows "select a, b from narrowed" do assert.same({ a = 1, b = "x" }, row) end
+    local other = ml.sql.open(server.url)
+    other:exec "alter table narrowed drop column b"
+    local over = ml.event()
+    local holder = ml.spawn(function() -- has the first connection
+      db:tx(function() over:wait() end)
+    end)
+    postgres.eventually("it has no connection", function() return db:stats().leased == 1 end)
+    assert.same({ a = 1 }, db:one "select * from narrowed")
+    other:exec "alter table narrowed add column b text default 'y', add column c int default 3"
+    for row in db:rows "select * from narrowed" do assert.same({ a = 1, b = "y", c = 3 }, row) end
+    over:set()
+    holder:await()
+    assert.same({ a = 1, b = "y", c = 3 }, db:one "select * from narrowed")
+    other:close()
+  end)
+
   it("of more kinds than are kept are forgotten, the oldest first", function()
     open { pool = 1 }
     for i = 1, 600 do assert.equal(i, db:value(("select %d + $1::int"):format(i), 0)) end

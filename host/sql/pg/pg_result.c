@@ -63,8 +63,11 @@ bool pg_result_find_error(PgSlice reply, PgMessage *m) {
 
 bool pg_result_is_stale(PgSlice reply, const PgMessage *error) {
   const char *code = pg_reader_field(error, 'C'), *routine = pg_reader_field(error, 'R');
+  /* 08P01: the connection has prepared it just now, for another number of parameters or columns
+     than those that another connection was told of before. */
   bool stale = is(code, "26000") || (is(code, "0A000") && is(routine, "RevalidateCachedQuery")) ||
-               (is(code, "08P01") && is(routine, "exec_bind_message"));
+               (is(code, "08P01") &&
+                (is(routine, "exec_bind_message") || is(routine, "PortalSetResultFormat")));
   if (!stale) return false;
   char status = 'I'; /* also where it is still to come */
   for (PgMessage m; pg_reader_step(&reply, &m);)
