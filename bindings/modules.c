@@ -42,6 +42,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.test.limit", luaopen_moonloop_test_limit},
     {"moonloop.inspect", luaopen_moonloop_inspect},
     {"moonloop.signal_listener", luaopen_moonloop_signal_listener},
+    {"moonloop.observed_job", luaopen_moonloop_observed_job},
     {"moonloop.signals", luaopen_moonloop_signals},
     {"moonloop.service", luaopen_moonloop_service},
     {"moonloop.supervised", luaopen_moonloop_supervised},

@@ -16,7 +16,7 @@ add_custom_target(clash_names DEPENDS ${clash_names})
 # the examples, and one full of the host's names. They take Lua's and moonloop.h's symbols from the executable.
 foreach(source spec/support/rawtcp.c spec/support/pty.c spec/support/loop.c spec/support/hooks.c
     spec/support/coding.c spec/support/framing.c spec/support/socket_faults.c spec/support/clash.c
-    spec/support/reports.c
+    spec/support/reports.c spec/support/observations.c
     scripts/examples/embed/process.c scripts/examples/embed/checksum.c)
   get_filename_component(module ${source} NAME_WE)
   add_library(${module} MODULE ${source})
@@ -36,6 +36,7 @@ target_sources(framing PRIVATE ${coding_sources} host/http/server/http_request.c
   host/http/client/client_response_ordinary.c host/http/http_chunks.c host/http/http_header.c
   host/http/http_limits.c host/base/url.c)
 target_link_libraries(framing PRIVATE llhttp PkgConfig::ZLIB PkgConfig::BROTLI)
+target_sources(observations PRIVATE host/core/observe.c)
 target_include_directories(clash PRIVATE ${CMAKE_BINARY_DIR}/clash)
 add_dependencies(clash clash_names)
 

@@ -7,6 +7,7 @@
 int luaopen_moonloop_core(lua_State *L);
 int luaopen_moonloop_clock(lua_State *L);
 int luaopen_moonloop_folder(lua_State *L);
+int luaopen_moonloop_observed_job(lua_State *L);
 int luaopen_moonloop_signal_listener(lua_State *L);
 int luaopen_moonloop_signals(lua_State *L);
 

@@ -3,6 +3,7 @@
 
 #include "base/container_of.h"
 #include "bindings/args.h"
+#include "core/observe.h"
 #include "core/script_place.h"
 #include "core/traceback.h"
 #include "core/wait.h"
@@ -16,9 +17,25 @@
 /* A job that has already ended is not cancelled: its outcome comes first. */
 static void job_wait_cancel(Task *t, void *op) {
   Job *job = op;
+  Observation *observed = job->observed;
   if (!pool_cancel(job->pool, job)) return;
+  if (observed) observed->executor.error = "cancelled";
+  observe_ended(&observed);
   t->op = NULL;
   ml_wait_wake(ml_wait_waker(t));
+}
+
+/* What observers are told. */
+static void observe_job(Job *job, Task *t) {
+  job->observed = observe_new(job->pool->rt, OBSERVED_EXECUTOR, t);
+  if (job->observed) observe_began(job->observed);
+}
+
+static void observe_outcome(Job *job) {
+  ObservedExecutor *o = &job->observed->executor;
+  if (job->started_at > job->queued_at) o->waited_ns = job->started_at - job->queued_at;
+  if (job->outcome != JOB_RETURNED) o->error = "error";
+  observe_ended(&job->observed);
 }
 
 /* Pushes the results and returns their number, or raises the error. */
@@ -27,6 +44,7 @@ static int job_wait_finish(lua_State *L, Task *t, void *op) {
   if (!job) return wait_raise_cancel(L, t);
   JobOutcome outcome = job->outcome;
   int n = 0;
+  if (job->observed) observe_outcome(job);
   if (outcome != JOB_LOST) n = transfer_unpack(L, &job->message);
   pool_job_free(job);
   if (outcome == JOB_LOST)
@@ -119,7 +137,10 @@ static Job *pack_job(lua_State *L, Pool *pool, int first, JobLimits limits) {
 static int submit(lua_State *L, Task *t, Job *job) {
   job->waker = ml_wait_waker(t);
   int rc = pool_submit(job->pool, job);
-  if (rc == 0) return ml_wait_suspend(L, t, &job_wait, job);
+  if (rc == 0) {
+    observe_job(job, t);
+    return ml_wait_suspend(L, t, &job_wait, job);
+  }
   pool_job_free(job);
   return script_place_error(L, "ml.executor: cannot start a thread: %s", uv_strerror(rc));
 }

@@ -10,6 +10,7 @@
 #include "bindings/redis/redis.h"
 #include "core/error.h"
 #include "redis/redis_command.h"
+#include "redis/redis_observed.h"
 #include "redis/redis_value.h"
 
 static int l_batch_gc(lua_State *L) {
@@ -176,5 +177,6 @@ int redis_run(lua_State *L) {
   else
     link->out.len = from;
   if (!call) return luaL_error(L, "not enough memory");
+  if (link->links->rt->observers) redis_observed_begin(call, batch->count);
   return ml_wait_suspend(L, task, multi ? &multi_wait : &pipeline_wait, call);
 }

@@ -17,6 +17,7 @@
 #include "bindings/redis/redis.h"
 #include "core/error.h"
 #include "redis/redis_command.h"
+#include "redis/redis_observed.h"
 #include "redis/redis_value.h"
 
 #include <stdio.h>
@@ -46,6 +47,7 @@ int redis_push_failure(lua_State *L, const RedisCall *call) {
 }
 
 void redis_delivered(RedisCall *call) {
+  redis_observed_end(call, call->failed ? call->kind : NULL);
   call->link->delivering = NULL;
   redis_link_release(call);
 }
@@ -60,6 +62,7 @@ static int give(lua_State *L, RedisCall *call) {
   const RedisSlice *slice = redis_block_slices(&call->slices);
   const char *bytes = slice->block->data + slice->from;
   if (redis_value_is_error(bytes)) {
+    redis_observed_end(call, "redis");
     size_t n;
     const char *text = redis_value_error_text(bytes, &n);
     lua_pushnil(L);
@@ -84,6 +87,7 @@ static int finish(lua_State *L, Task *task, void *op) {
 
 void redis_cancel(Task *task, void *op) {
   (void)task;
+  redis_observed_end(op, "cancelled");
   redis_link_abandon(op);
 }
 
@@ -182,6 +186,7 @@ static int send_one(lua_State *L, RedisLink *link, const Command *command) {
   RedisCall *call = redis_link_call(link, from, 1, command->name, ml_wait_waker(task));
   if (!call) return luaL_error(L, "not enough memory");
   call->flags = command->flags;
+  if (link->links->rt->observers) redis_observed_begin(call, 1);
   return ml_wait_suspend(L, task, &call_wait, call);
 }
 

@@ -25,6 +25,7 @@
 #include "bindings/sql/sql_transfer.h"
 #include "sql/pg/pg_library.h"
 #include "sql/sql_error.h"
+#include "sql/sql_observed.h"
 #include "sql/sql_slow.h"
 
 #include <math.h>
@@ -94,6 +95,30 @@ int pg_push_failure(lua_State *L, const PgCall *call) {
                                 .sql = sql,
                                 .sql_len = len});
   return 2;
+}
+
+void pg_observe(PgCall *call, const char *sql, size_t len) {
+  PgPool *pool = call->pool;
+  if (!pool->rt->observers && !pool->handed) return;
+  call->observed = pool->handed;
+  pool->handed = NULL;
+  if (!call->observed)
+    call->observed =
+        sql_observed_begin(pool->rt, "postgresql", pool, pool->settings.label, sql, len);
+}
+
+void pg_observed(PgCall *call) {
+  if (!call->observed) return;
+  PgMessage error;
+  if (call->failed) {
+    sql_observed_end(&call->observed, call->kind, call->code[0] ? call->code : NULL, -1);
+  } else if (pg_result_find_error(call->reply, &error)) {
+    const char *code = pg_reader_field(&error, 'C');
+    sql_observed_end(&call->observed, code ? sql_error_kind(code) : "sql", code, -1);
+  } else {
+    const char *number = strrchr(pg_result_tag(call->reply), ' ');
+    sql_observed_end(&call->observed, NULL, NULL, number ? strtoll(number, NULL, 10) : -1);
+  }
 }
 
 void pg_delivered(PgCall *call) {
@@ -217,7 +242,10 @@ static int l_close(lua_State *L) {
 
 static int l_pool_gc(lua_State *L) {
   PgPoolObject *object = lua_touserdata(L, 1);
-  if (object->pool) pg_pool_free(object->pool);
+  if (object->pool) {
+    sql_observed_cancel(&object->pool->handed);
+    pg_pool_free(object->pool);
+  }
   object->pool = NULL;
   return 0;
 }

@@ -62,6 +62,13 @@ PgCall *pg_new_call(lua_State *L, const PgTarget *target);
    at PG_STATEMENT, where there is one. */
 int pg_push_failure(lua_State *L, const PgCall *call);
 
+/* The call runs the statement at PG_STATEMENT, or a part of that: observers are told, until
+   pg_observed or the end of the call. */
+void pg_observe(PgCall *call, const char *sql, size_t len);
+
+/* What came of it; `call->reply` is there unless it has failed. */
+void pg_observed(PgCall *call);
+
 /* The results of a call are being pushed, or have been: then its slot is given back. */
 void pg_deliver(lua_State *L, PgCall *call);
 void pg_delivered(PgCall *call);

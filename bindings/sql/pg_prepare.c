@@ -146,6 +146,9 @@ static int described(lua_State *L, Task *task, void *op) {
     of.sql = pg_sql(L, &of.sql_len);
     n = pg_result_push_shape(L, &of, call->reply);
   }
+  if (n == 2) pg_observed(call);
+  call->pool->handed = call->observed;
+  call->observed = NULL;
   pg_delivered(call);
   if (n == 2) return next.otherwise ? next.otherwise(L) : 2;
   lua_setiuservalue(L, PG_STATEMENT, PG_KEEPS_SHAPE);
@@ -167,6 +170,7 @@ int pg_prepare_describe(lua_State *L, const PgTarget *target, unsigned mode, PgT
   *next = (Next){.target = *target, .then = then, .otherwise = otherwise, .mode = mode};
   PgCall *call = pg_new_call(L, target);
   call->may_repeat = !target->lease;
+  if (!otherwise) pg_observe(call, object->statement.source, object->statement.source_len);
   call->data = (void *)object->statement.source;
   if (!pg_wire_parse(&call->out, 0, text->data, text->len, NULL, 0) ||
       !pg_wire_describe(&call->out, 'S', 0) || !pg_wire_bare(&call->out, 'S'))

@@ -10,6 +10,7 @@
 #include "core/task.h"
 #include "core/wait.h"
 #include "sql/pg/pg_wire.h"
+#include "sql/sql_observed.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,8 @@ typedef struct PgStream {
   int parameters;
   lua_Integer at, count; /* of the rows that are there */
   char holder[96];       /* for people: where the loop is */
+  Observation *observed; /* from its first row to its end, or NULL */
+  int64_t rows;
 } PgStream;
 
 /* --- the end --- */
@@ -63,6 +66,7 @@ static void post(PgStream *stream, bool closes_portal) {
 static void end(PgStream *stream) {
   PgLease *lease = stream->lease;
   stream->over = true;
+  sql_observed_end(&stream->observed, NULL, NULL, stream->rows);
   stream->lease = NULL;
   if (!lease) return;
   if (lease->stream == stream) lease->stream = NULL;
@@ -109,7 +113,16 @@ static void adapt(PgStream *stream, const PgCall *call) {
   stream->want = (uint32_t)(want < 1 ? 1 : want > most ? most : want);
 }
 
+/* That of the error object on the top. */
+static const char *error_kind(lua_State *L) {
+  lua_getfield(L, -1, "kind");
+  const char *kind = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  return kind;
+}
+
 static int fail(lua_State *L, PgStream *stream) {
+  sql_observed_end(&stream->observed, error_kind(L), NULL, stream->rows);
   leave(stream);
   return lua_error(L); /* the error object is on the top */
 }
@@ -158,6 +171,7 @@ static int finish(lua_State *L, Task *task, void *op) {
     return fail(L, stream);
   }
   stream->count = (lua_Integer)lua_rawlen(L, -1);
+  stream->rows += stream->count;
   stream->at = 0;
   stream->more = of.is_more;
   adapt(stream, call);
@@ -179,6 +193,7 @@ static void cancel(Task *task, void *op) {
   PgCall *call = op;
   PgStream *stream = call->data;
   bool sent = call->in_flight;
+  sql_observed_cancel(&stream->observed);
   pg_pool_abandon(call);
   if (sent) stream->started = true;
   stream->more = false; /* the server ends the portal with the statement */
@@ -332,6 +347,16 @@ static int fetch(lua_State *L, PgStream *stream) {
   return submit(L, task, stream, call);
 }
 
+static void observe(lua_State *L, PgStream *stream) {
+  Runtime *rt = stream->pool->rt;
+  if (!rt->observers) return;
+  lua_getiuservalue(L, 1, KEEPS_STATEMENT);
+  const PgStatement *s = &((PgStatementObject *)lua_touserdata(L, -1))->statement;
+  stream->observed = sql_observed_begin(rt, "postgresql", stream->pool,
+                                        stream->pool->settings.label, s->source, s->source_len);
+  lua_pop(L, 1);
+}
+
 static int l_next(lua_State *L) {
   PgStream *stream = luaL_checkudata(L, 1, STREAM_CLASS);
   if (stream->at < stream->count) {
@@ -342,6 +367,7 @@ static int l_next(lua_State *L) {
     lua_pushnil(L);
     return 1;
   }
+  if (!stream->started && !stream->observed) observe(L, stream);
   if (!stream->lease) return take_lease(L, stream);
   if (!stream->lease->connection) {
     stream->over = true;

@@ -41,6 +41,8 @@ static bool is_stale(const PgCall *call) {
 static int start_again(lua_State *L, PgCall *call) {
   PgTarget target = target_of(L, call);
   unsigned mode = call->mode | AGAIN;
+  call->pool->handed = call->observed;
+  call->observed = NULL;
   pg_delivered(call);
   lua_pop(L, 1); /* the shape */
   pg_prepare_forget(L, target.pool);
@@ -55,11 +57,13 @@ static int finish(lua_State *L, Task *task, void *op) {
   PgCall *call = op;
   pg_deliver(L, call);
   if (call->failed) {
+    pg_observed(call);
     pg_push_failure(L, call);
     pg_delivered(call);
     return 2;
   }
   if (is_stale(call)) return start_again(L, call);
+  pg_observed(call);
   PgResult of = {.mode = call->mode & MODE,
                  .options = &call->pool->settings.types,
                  .shape_at = lua_gettop(L),
@@ -99,6 +103,7 @@ static int submit(lua_State *L, Task *task, const PgTarget *target, PgCall *call
 static PgCall *begin(lua_State *L, const PgTarget *target, PgStatement *s, const PgShape *shape,
                      unsigned mode) {
   PgCall *call = pg_new_call(L, target);
+  pg_observe(call, s->source, s->source_len);
   call->mode = mode;
   call->data = (void *)s->source;
   call->statement = s;
@@ -227,6 +232,7 @@ static int finish_simple(lua_State *L, Task *task, void *op) {
   PgCall *call = op;
   PgMessage error;
   pg_deliver(L, call);
+  pg_observed(call);
   if (call->failed) {
     pg_push_failure(L, call);
   } else if (pg_result_find_error(call->reply, &error)) {
@@ -258,6 +264,7 @@ int pg_run_simple(lua_State *L) {
   if (n) return n;
   Task *task = ml_wait_enter(L, "ml.sql");
   PgCall *call = pg_new_call(L, &target);
+  pg_observe(call, sql, len);
   call->is_simple = call->is_alone = true;
   call->data = (void *)sql;
   if (!pg_wire_text(&call->out, 'Q', sql, len)) pg_no_memory(L, call);

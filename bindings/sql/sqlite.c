@@ -16,6 +16,8 @@
 #include "bindings/fields.h"
 #include "bindings/sql/open.h"
 #include "bindings/sql/sql_transfer.h"
+#include "sql/sql_observed.h"
+#include "sql/sqlite/sqlite_fault.h"
 
 #include <math.h>
 #include <string.h>
@@ -40,6 +42,28 @@ SqliteTarget sqlite_target(lua_State *L, const char *method) {
   if (!object) luaL_error(L, "db:%s: call it with a colon, on a database", method);
   if (!object->lease) luaL_error(L, "%s: the connection was given back", method);
   return (SqliteTarget){object->of, object->lease};
+}
+
+/* --- observers --- */
+
+void sqlite_observe(SqliteJob *job) {
+  const SqlitePool *pool = job->pool;
+  const SqliteStatement *s = job->statement;
+  if (!pool->rt->observers) return;
+  const char *sql = s->source ? s->source : s->sql;
+  job->observed =
+      sql_observed_begin(pool->rt, "sqlite", pool, pool->settings.path, sql, strlen(sql));
+}
+
+void sqlite_observed(SqliteJob *job) {
+  if (!job->observed) return;
+  if (sqlite_result_is_given_up(job))
+    sql_observed_end(&job->observed, "timeout", NULL, -1);
+  else if (job->fault.code)
+    sql_observed_end(&job->observed, sqlite_fault_kind(&job->fault), sqlite_fault_code(&job->fault),
+                     -1);
+  else
+    sql_observed_end(&job->observed, NULL, NULL, job->rows ? (int64_t)job->rows : job->changes);
 }
 
 /* --- options --- */

@@ -52,6 +52,12 @@ typedef struct SqliteTarget {
 /* The pool or connection at 1, which `method` is called on. Asks the guard. */
 SqliteTarget sqlite_target(lua_State *L, const char *method);
 
+/* The job runs its statement: observers are told, until sqlite_observed or its end. */
+void sqlite_observe(SqliteJob *job);
+
+/* What came of it: it is back, or given up. */
+void sqlite_observed(SqliteJob *job);
+
 /* --- sqlite_text.c --- */
 
 void sqlite_text_open(lua_State *L);

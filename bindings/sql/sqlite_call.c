@@ -128,6 +128,7 @@ static int deliver(lua_State *L, SqliteJob *job, Push *push) {
   int text = text_at(L);
   double seconds = (double)(runtime_now(job->pool->rt) - job->since) / 1e9;
   if (seconds >= of->slow && job->since) report_slow(L, job, seconds);
+  sqlite_observed(job);
   if (sqlite_result_is_given_up(job)) {
     int n = sqlite_result_push_given_up(L, job);
     sqlite_pool_abandon(job);
@@ -190,6 +191,7 @@ static SqliteJob *new_job(lua_State *L, const SqliteTarget *target, SqliteVerb v
   SqliteJob *job = sqlite_pool_job(target->of->pool, verb, text->statement);
   if (!job) luaL_error(L, "not enough memory");
   job->data = target->of;
+  sqlite_observe(job);
   return job;
 }
 

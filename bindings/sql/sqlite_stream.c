@@ -6,7 +6,9 @@
 #include "bindings/check.h"
 #include "bindings/class.h"
 #include "bindings/sql/sqlite.h"
+#include "sql/sql_observed.h"
 #include "sql/sql_slow.h"
+#include "sql/sqlite/sqlite_fault.h"
 
 #define STREAM_CLASS "moonloop.sql.sqlite.rows"
 
@@ -20,6 +22,8 @@ typedef struct SqliteStream {
   const char *at;            /* the next row */
   size_t left;               /* of those that are here */
   bool begun, waiting, shaped;
+  Observation *observed; /* from its first row to its end, or NULL */
+  int64_t rows;
 } SqliteStream;
 enum { KEEPS_TARGET = 1, KEEPS_TEXT, KEEPS_SHAPE, KEEPS_SQL };
 
@@ -30,6 +34,7 @@ static void give_back(SqliteStream *s) {
 
 static void end(SqliteStream *s) {
   SqliteJob *job = s->job, *leasing = s->leasing;
+  sql_observed_end(&s->observed, NULL, NULL, s->rows);
   s->job = s->leasing = NULL;
   s->left = 0;
   if (leasing) sqlite_pool_abandon(leasing);
@@ -45,6 +50,7 @@ static void cancel(Task *task, void *op) {
   (void)task;
   SqliteStream *s = op;
   s->waiting = false;
+  sql_observed_cancel(&s->observed);
   end(s);
 }
 
@@ -53,7 +59,15 @@ static void describe(const Task *task, const void *op, char *text, size_t size) 
   if (s->job) sqlite_describe(task, s->job, text, size);
 }
 
+static void observed(SqliteStream *s, const SqliteJob *job) {
+  if (!s->observed) return;
+  bool given_up = sqlite_result_is_given_up(job);
+  sql_observed_end(&s->observed, given_up ? "timeout" : sqlite_fault_kind(&job->fault),
+                   given_up ? NULL : sqlite_fault_code(&job->fault), s->rows);
+}
+
 static int fail(lua_State *L, SqliteStream *s, const SqliteJob *job) {
+  observed(s, job);
   lua_settop(L, 1);
   lua_getiuservalue(L, 1, KEEPS_TEXT);
   const SqliteText *text = lua_touserdata(L, -1);
@@ -114,6 +128,7 @@ static int fetched(lua_State *L, Task *task, void *op) {
   s->begun = true;
   s->at = job->cells.data;
   s->left = job->rows;
+  s->rows += (int64_t)job->rows;
   if (!s->shaped) {
     lua_settop(L, 1);
     lua_getiuservalue(L, 1, KEEPS_TEXT);
@@ -158,6 +173,12 @@ static int fetch(lua_State *L, SqliteStream *s, Task *task) {
   return ml_wait_suspend(L, task, &fetch_wait, s);
 }
 
+static void observe(SqliteStream *s) {
+  sqlite_observe(s->job);
+  s->observed = s->job->observed;
+  s->job->observed = NULL;
+}
+
 static int next(lua_State *L, SqliteStream *s, Task *task) {
   if (s->job && s->left) return push_next(L, s);
   if (!s->job || (s->begun && !s->job->more)) {
@@ -167,6 +188,7 @@ static int next(lua_State *L, SqliteStream *s, Task *task) {
   }
   if (!task) task = ml_wait_enter(L, "ml.sql");
   ml_wait_check_cancel(L);
+  if (!s->begun && !s->observed) observe(s);
   if (!s->holder && !s->lease) return take_lease(L, s, task);
   return fetch(L, s, task);
 }

@@ -5,7 +5,6 @@
 
 #include "core/error.h"
 #include "core/task.h"
-#include "http/server/access_log.h"
 #include "http/server/http_lent.h"
 #include "json/json.h"
 #include <lauxlib.h>
@@ -233,7 +232,7 @@ static inline __attribute__((always_inline)) void write_head_and_body(Reply *rep
     ok = write_lent(reply, &framing);
   if (reply->web->body.cap > HTTP_READ_BUFFER) buffer_free(&reply->web->body);
   check_memory(reply->L, ok);
-  if (c->access) c->access->bytes = framing.sent;
+  c->sent = framing.sent;
   http_connection_answered(c);
 }
 
@@ -274,7 +273,8 @@ static int upgrade_reply(Reply *reply) {
   reply->head.lines_len = reply->web->lines.len;
   void *opening = web_websocket_prepare(reply->L, reply->upgrade);
   check_memory(reply->L, http_response_streamed(&c->out, &reply->head, &framing, 0));
-  if (c->access) c->access->status = 101;
+  c->status = 101;
+  c->sent = 0;
   http_connection_answered(c);
   return web_websocket_open(reply->L, c, opening);
 }

@@ -3,6 +3,7 @@
 #include "core/added_module.h"
 #include "core/error.h"
 #include "core/interrupt.h"
+#include "core/observe.h"
 #include "core/report.h"
 #include "core/scheduler.h"
 #include "core/task_limits.h"
@@ -210,6 +211,7 @@ int runtime_close(Runtime *rt) {
     abort();
 #endif
   }
+  observe_close(rt);
   task_pool_close(rt);
   task_site_close(rt);
   memory_close(&rt->memory);

@@ -58,6 +58,8 @@ struct ml_Runtime {
   ReturnedError returned_error;
   AddedModules added_modules;
   SocketSet *socket_sets;
+  struct Observers *observers;      /* observe.h; NULL: nobody observes */
+  struct Observers *observers_kept; /* the same, once there was one */
   struct Remote *remote;       /* how other threads reach the loop; made at first use (remote.h) */
   struct TlsLine *tls_line;    /* made at first use (tls_line.h) */
   struct WsShared *websockets; /* made at first use (ws_shared.h) */

@@ -40,10 +40,11 @@ typedef struct Job {
   TransferMessage message; /* the call, later the outcome */
   uint64_t queued_at;      /* nanoseconds of uv_hrtime */
   uint64_t started_at;
-  Worker *worker;     /* who runs it; under the lock */
-  Progress *progress; /* a reference, or NULL: the caller does not read any */
-  double cpu, slice;  /* limits of its task in seconds, or 0 */
-  bool expected;      /* it is not submitted yet, but already counts (pool_expect) */
+  Worker *worker;               /* who runs it; under the lock */
+  struct Observation *observed; /* for the one who waits; the owner's thread only; or NULL */
+  Progress *progress;           /* a reference, or NULL: the caller does not read any */
+  double cpu, slice;            /* limits of its task in seconds, or 0 */
+  bool expected;                /* it is not submitted yet, but already counts (pool_expect) */
   atomic_bool cancelled;
   uint8_t state;   /* a JobState; under the lock */
   uint8_t outcome; /* a JobOutcome */

@@ -74,8 +74,9 @@ typedef struct RedisCall {
   bool unknown; /* it was written, so it may have been executed */
   char *error;  /* malloced, or NULL */
   char kind[12], code[24];
-  const char *name; /* for messages: "GET"; whoever waits keeps it */
-  unsigned flags;   /* for redis_value_push */
+  const char *name;             /* for messages: "GET"; whoever waits keeps it */
+  unsigned flags;               /* for redis_value_push */
+  struct Observation *observed; /* or NULL (redis_observed.h) */
 } RedisCall;
 
 typedef enum RedisState {

@@ -1,6 +1,7 @@
 #include "http/client/client_exchange.h"
 
 #include "base/prefetch.h"
+#include "core/observe.h"
 #include "http/client/client_connection.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -118,6 +119,12 @@ static bool add_plain_rest(Buffer *b, const ClientRequest *r, ClientOrigin *o, u
   return buffer_add(b, rest->data, rest->len);
 }
 
+/* In place of the empty line at the end, which follows them. */
+static bool add_observers_lines(Buffer *b, const Observation *o) {
+  b->len -= 2;
+  return buffer_add(b, o->call.lines.at, o->call.lines.len) && add(b, "\r\n");
+}
+
 bool client_exchange_build(ClientExchange *x, ClientOrigin *origin, Buffer *b) {
   const ClientRequest *r = &x->request;
   unsigned flags = 0;
@@ -136,6 +143,7 @@ bool client_exchange_build(ClientExchange *x, ClientOrigin *origin, Buffer *b) {
     ok = ok && add_rest(b, r, origin, flags);
   }
   x->says_close = flags & SAYS_CLOSE;
+  if (x->observed && x->observed->call.lines.len) ok = ok && add_observers_lines(b, x->observed);
   return ok;
 }
 
@@ -236,6 +244,7 @@ bool client_exchange_wait(ClientExchange *x, ClientWant want, Waker waker, doubl
 void client_exchange_complete(ClientExchange *x) {
   x->over = true;
   x->pool = NULL;
+  if (x->observed) client_exchange_observed(x, false);
   client_exchange_notify(x);
 }
 
@@ -246,6 +255,7 @@ static void detach(ClientExchange *x) {
   x->pool = NULL;
   if (x->line) client_pool_leave(x);
   if (x->connection) client_connection_leave(x->connection, x);
+  if (x->observed) client_exchange_observed(x, !x->error_kind);
   if (pool) client_pool_serve(pool);
 }
 
@@ -315,6 +325,7 @@ ClientExchange *client_exchange_start(ClientPool *pool, const ClientRequest *req
   x->idempotent = is_idempotent(request->method);
   x->body_ended = request->framing == CLIENT_BODY_WHOLE;
   client_response_open(&x->response, !strcmp(request->method, "HEAD"), max_body, by_pieces);
+  if (x->client->rt->observers) client_exchange_observe(x);
   client_pool_submit(pool, x);
   return x;
 }

@@ -77,6 +77,7 @@ struct ClientExchange {
   uint8_t repeats;    /* how often a server of HTTP/2 did not look at it */
   uint64_t written;   /* bytes of an upload */
   uint64_t in_memory; /* memory_end_request of the pipe that it was sent through; 0: a socket */
+  struct Observation *observed;        /* client_exchange_observed.c; or NULL */
   const char *error_kind, *error_code; /* why it failed, or NULL; if set, so is `error` */
   ClientStream stream;                 /* with HTTP/2 */
 
@@ -145,6 +146,14 @@ void client_exchange_fail(ClientExchange *x, const char *kind, const char *code,
 /* The same for a libuv error of the connection, and if memory is out. */
 void client_exchange_fail_with(ClientExchange *x, int error);
 void client_exchange_fail_memory(ClientExchange *x);
+
+/* --- client_exchange_observed.c: what observers (observe.h) are told --- */
+
+/* It begins. */
+void client_exchange_observe(ClientExchange *x);
+
+/* It is over; `released`: its starter has gone before the response was complete. */
+void client_exchange_observed(ClientExchange *x, bool released);
 
 /* Frees a record that is not in use. */
 void client_exchange_free(ClientExchange *x);

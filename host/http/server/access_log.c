@@ -48,8 +48,6 @@ void access_log_begin(HttpConnection *c) {
   AccessNote *note = note_of(c);
   if (!note || note->began) return;
   note->began = runtime_now(c->server->rt);
-  note->bytes = 0;
-  note->status = 0;
   note->text.len = 0;
   note->id_len = 0;
   note->parsed = r->state == REQUEST_IN_BODY || r->state == REQUEST_COMPLETE;
@@ -90,6 +88,8 @@ void access_log_end(HttpConnection *c, uint64_t number) {
   AccessLog *log = server->log;
   AccessNote *note = c->access;
   if (!note || !note->began) return;
+  note->status = c->status;
+  note->bytes = c->status ? c->sent : 0;
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   AccessEntry entry = {

@@ -6,6 +6,7 @@
 #include "http/server/http_body.h"
 #include "http/server/http_buffered.h"
 #include "http/server/http_handler.h"
+#include "http/server/http_observed.h"
 #include "http/server/http_server.h"
 #include "http/server/http_stream.h"
 #include "http/server/http_tail.h"
@@ -109,9 +110,13 @@ static bool start_handler(HttpConnection *c) {
   c->deadline = 0;
   c->asked_peer = false;
   c->number = ++c->server->n_requests;
+  c->status = 0;
   if (c->server->log) access_log_begin(c);
   c->in_a_row++;
-  if (http_handler_start(c)) return true;
+  if (http_handler_start(c)) {
+    if (c->server->rt->observers) http_observed_begin(c);
+    return true;
+  }
   http_answer_refuse(c, 503, "out of memory");
   return false;
 }
@@ -337,7 +342,7 @@ HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed
     http_connection_end_after(c, AFTER_CLOSE);
   bool is_batch = http_request_pending(r) > 0;
   buffer_pool_take(is_batch ? &c->server->batch_pool : &c->server->out_pool, &c->out);
-  if (c->access) c->access->status = status;
+  c->status = (uint16_t)status;
   return (HttpFraming){
       .status = status,
       .head = r->method == HTTP_HEAD,
@@ -362,6 +367,7 @@ static void leave_body(HttpConnection *c) {
 void http_connection_responded(HttpConnection *c) {
   c->task = NULL;
   if (c->server->log) access_log_end(c, c->number);
+  if (c->observed) http_observed_end(c);
   if (c->phase >= PHASE_UPGRADED) {
     if (c->phase == PHASE_UPGRADED) http_server_due(c->server, c); /* for what follows */
     if (c->upgrade) c->upgrade->calls->handled(c);

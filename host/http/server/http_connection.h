@@ -125,12 +125,14 @@ struct HttpConnection {
   uint64_t number;  /* number of the current request, counted over the server's life */
   HttpBody
       *body; /* set if the handler started before the body was complete (http_body.h), or NULL */
-  struct AccessNote *access; /* note of the current request; NULL: there is no log */
-  HttpStream *stream;        /* the response under way is streamed (http_stream.h), or NULL */
-  HttpTail *tails;           /* what follows responses that are not over (http_tail.h), or NULL */
-  HttpUpgrade *upgrade;      /* the response is a 101 (http_upgrade.h), or was; or NULL */
-  Buffer out;                /* to be written at the end of the pass */
-  HttpLent *lent;            /* and then this, the body of the last response in it; or NULL */
+  struct AccessNote *access;    /* note of the current request; NULL: there is no log */
+  struct Observation *observed; /* of the current request (http_observed.h), or NULL */
+  uint64_t sent; /* bytes of the body of the response to it, without its framing; if there is one */
+  HttpStream *stream;   /* the response under way is streamed (http_stream.h), or NULL */
+  HttpTail *tails;      /* what follows responses that are not over (http_tail.h), or NULL */
+  HttpUpgrade *upgrade; /* the response is a 101 (http_upgrade.h), or was; or NULL */
+  Buffer out;           /* to be written at the end of the pass */
+  HttpLent *lent;       /* and then this, the body of the last response in it; or NULL */
   HttpPace body_pace, write_pace;
   uint64_t body_due;  /* loop milliseconds by which the whole body has to be there; 0: none began */
   uint64_t paused_at; /* since then we do not read */
@@ -143,6 +145,7 @@ struct HttpConnection {
   Http2Session *http2;      /* that it carries, or is a stream of; or NULL */
   HttpPhase phase : 8;
   HttpAfter after : 8;
+  uint16_t status;   /* of the response to the current request; 0: there is none */
   uint8_t own_lines; /* bytes of header lines, the last ones, that an HTTP/2 stream has added */
   uint8_t in_a_row;  /* requests started in this pass */
   uint32_t ended;    /* requests before the current one */

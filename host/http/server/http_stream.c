@@ -1,6 +1,5 @@
 #include "http/server/http_stream.h"
 
-#include "http/server/access_log.h"
 #include "http/server/http_server.h"
 #include <stdlib.h>
 
@@ -88,7 +87,7 @@ static bool write_at_once(HttpStream *s, const struct iovec parts[static PARTS])
 
 bool http_stream_write(HttpStream *s, const char *bytes, size_t n) {
   HttpConnection *c = s->connection;
-  if (c->access) c->access->bytes += n;
+  c->sent += n;
   if (!n) return true; /* an empty chunk would be the last one */
   bool chunked = s->left == HTTP_LENGTH_CHUNKED;
   char size[CHUNK_SIZE_LINE];

@@ -2,6 +2,7 @@
 
 #include "core/runtime.h"
 #include "http/server/http_handler.h"
+#include "http/server/http_observed.h"
 #include "http/server/http_server.h"
 
 /* --- bytes --- */
@@ -63,6 +64,7 @@ static void give_back(HttpConnection *c) {
 
 static void begin(HttpConnection *c) {
   HttpUpgrade *u = c->upgrade;
+  if (c->observed) http_observed_end(c);
   c->phase = PHASE_UPGRADED;
   c->deadline = c->write_deadline = 0;
   c->bytes.user = &user;

@@ -51,7 +51,8 @@ typedef struct PgCall {
   unsigned repeats;
   unsigned statement_slot; /* of the Parse */
   PgSlice reply;
-  void *data; /* the caller's */
+  struct Observation *observed; /* of the statement (sql_observed.h), or NULL */
+  void *data;                   /* the caller's */
   unsigned mode;
 } PgCall;
 

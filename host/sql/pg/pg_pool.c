@@ -1,5 +1,6 @@
 #include "sql/pg/pg_pool.h"
 
+#include "sql/sql_observed.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,7 @@ void pg_pool_again(PgPool *pool, PgCall *call) {
 
 void pg_pool_abandon(PgCall *call) {
   PgPool *pool = call->pool;
+  sql_observed_cancel(&call->observed);
   if (call->in_flight) {
     pg_connection_abandon(call->connection, call);
     return;
@@ -214,6 +216,7 @@ void pg_pool_abandon(PgCall *call) {
 }
 
 void pg_pool_release(PgCall *call) {
+  sql_observed_cancel(&call->observed);
   call->owned = false;
   pg_call_drop(call);
 }

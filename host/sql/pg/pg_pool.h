@@ -42,7 +42,8 @@ struct PgPool {
   PgStatements statements;
   PgConnection *dead, *older_dead; /* to be freed when those who were woken have run */
   PgCall *free_calls;
-  PgCall *delivering; /* its results are being pushed: left here where memory ran out */
+  struct Observation *handed; /* of a statement that was described, and is about to be run */
+  PgCall *delivering;         /* its results are being pushed: left here where memory ran out */
   struct PgCallSlab *slabs;
   uint64_t connected, lost, cancels, sends, repeats; /* there have been */
 };

@@ -74,7 +74,8 @@ typedef struct SqliteJob {
   void *open;                     /* the stream's sqlite3_stmt; the thread's */
   struct SqliteJob *streams_next; /* of the connection; the thread's */
 
-  void *data; /* the binding's */
+  struct Observation *observed; /* of the statement (sql_observed.h), or NULL; the loop's */
+  void *data;                   /* the binding's */
 } SqliteJob;
 
 /* Jobs in the order they came. */

@@ -1,5 +1,6 @@
 #include "sql/sqlite/sqlite_pool.h"
 
+#include "sql/sql_observed.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ SqliteJob *sqlite_pool_job(SqlitePool *pool, SqliteVerb verb, SqliteStatement *s
   job->in_transaction = job->lost = false;
   job->fault.offset = -1;
   job->data = NULL;
+  job->observed = NULL;
   return job;
 }
 
@@ -215,6 +217,7 @@ void sqlite_pool_close_unwanted(SqliteJob *job) {
 }
 
 void sqlite_pool_release(SqliteJob *job) {
+  sql_observed_cancel(&job->observed);
   job->owned = false;
   job->lease = NULL; /* of a SQLITE_LEASE: the owner has it */
   sqlite_pool_close_unwanted(job);
@@ -222,6 +225,7 @@ void sqlite_pool_release(SqliteJob *job) {
 
 void sqlite_pool_abandon(SqliteJob *job) {
   SqlitePool *pool = job->pool;
+  sql_observed_cancel(&job->observed);
   sqlite_pool_settle(job);
   job->owned = false;
   atomic_store_explicit(&job->stop, true, memory_order_relaxed);

@@ -1,0 +1,127 @@
+#include "core/observe.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool observe_add(Runtime *rt, Observer *observer) {
+  if (!rt->observers_kept) {
+    rt->observers_kept = calloc(1, sizeof *rt->observers_kept);
+    if (!rt->observers_kept) return false;
+    rt->observers_kept->rt = rt;
+  }
+  Observers *of = rt->observers_kept;
+  unsigned slot = 0;
+  while (slot < OBSERVERS_MAX && of->all[slot]) slot++;
+  if (slot == OBSERVERS_MAX) return false;
+  observer->slot = slot;
+  of->all[slot] = observer;
+  of->count++;
+  if (slot >= of->used) of->used = slot + 1;
+  rt->observers = of;
+  return true;
+}
+
+void observe_remove(Runtime *rt, Observer *observer) {
+  Observers *of = rt->observers;
+  if (!of || of->all[observer->slot] != observer) return;
+  of->all[observer->slot] = NULL;
+  while (of->used && !of->all[of->used - 1]) of->used--;
+  for (Observation *o = of->under_way; o; o = o->next) {
+    if (o->slots[observer->slot] && observer->left) observer->left(observer, o);
+    o->slots[observer->slot] = NULL;
+  }
+  if (--of->count == 0) rt->observers = NULL;
+}
+
+Observation *observe_start(Runtime *rt, ObservedKind kind, Task *task) {
+  Observers *of = rt->observers;
+  Observation *o = of->free;
+  if (o)
+    of->free = o->next;
+  else if (!(o = malloc(sizeof *o)))
+    return NULL;
+  memset(o, 0, sizeof *o);
+  o->of = of;
+  o->kind = kind;
+  o->task = task;
+  o->started_ns = runtime_now(rt);
+  o->next = of->under_way;
+  o->link = &of->under_way;
+  if (o->next) o->next->link = &o->next;
+  of->under_way = o;
+  return o;
+}
+
+void observe_began(Observation *o) {
+  Observers *of = o->of;
+  for (unsigned i = 0; i < of->used; i++) {
+    Observer *observer = of->all[i];
+    if (observer && observer->began) observer->began(observer, o);
+  }
+}
+
+void observe_ended(Observation **held) {
+  Observation *o = *held;
+  if (!o) return;
+  Observers *of = o->of;
+  *held = NULL;
+  o->ended_ns = runtime_now(of->rt);
+  for (unsigned i = 0; i < of->used; i++) {
+    Observer *observer = of->all[i];
+    if (observer && observer->ended) observer->ended(observer, o);
+  }
+  *o->link = o->next;
+  if (o->next) o->next->link = o->link;
+  o->next = of->free;
+  of->free = o;
+}
+
+bool observe_trace(Runtime *rt, const Task *t, ObservedTrace *trace) {
+  Observers *of = rt->observers;
+  for (unsigned i = 0; of && i < of->used; i++) {
+    Observer *observer = of->all[i];
+    if (observer && observer->trace && observer->trace(observer, t, trace)) return true;
+  }
+  return false;
+}
+
+/* After white space, brackets and comments. */
+static const char *skip(const char *p, const char *end) {
+  while (p < end) {
+    if (isspace((unsigned char)*p) || *p == '(' || *p == ';') {
+      p++;
+    } else if (end - p > 1 && p[0] == '-' && p[1] == '-') {
+      while (p < end && *p != '\n') p++;
+    } else if (end - p > 1 && p[0] == '/' && p[1] == '*') {
+      const char *over = memmem(p + 2, (size_t)(end - p - 2), "*/", 2);
+      p = over ? over + 2 : end;
+    } else {
+      break;
+    }
+  }
+  return p;
+}
+
+void observe_operation(const char *sql, size_t len, char operation[static 16]) {
+  const char *end = sql + len, *p = skip(sql, end);
+  size_t n = 0;
+  for (; p < end && n < 15 && isalpha((unsigned char)*p); p++)
+    operation[n++] = (char)toupper((unsigned char)*p);
+  operation[n] = 0;
+}
+
+void observe_close(Runtime *rt) {
+  Observers *of = rt->observers_kept;
+  if (!of) return;
+  for (Observation *o; (o = of->free);) {
+    of->free = o->next;
+    free(o);
+  }
+  for (Observation *o; (o = of->under_way);) {
+    of->under_way = o->next;
+    free(o);
+  }
+  free(of);
+  rt->observers = rt->observers_kept = NULL;
+}

@@ -1,0 +1,60 @@
+#include "http/server/http_observed.h"
+
+#include "core/observe.h"
+#include "http/server/http_server.h"
+#include <llhttp.h>
+
+/* "/users/{id}" of "GET /users/{id}"; NULL for the stand-in of paths without a route. */
+static const char *template_of(const Route *route) {
+  if (!route || *route->name == '(') return NULL;
+  const char *space = strchr(route->name, ' ');
+  return space ? space + 1 : route->name;
+}
+
+static bool is_secure(const HttpConnection *c) {
+  HttpScheme said = c->forwarded ? c->forwarded->scheme : HTTP_SCHEME_UNSAID;
+  return said == HTTP_SCHEME_UNSAID ? c->bytes.tls_context != NULL : said == HTTP_SCHEME_HTTPS;
+}
+
+/* Of a request whose head has been read. */
+static void describe(const HttpConnection *c, ObservedRequest *o) {
+  const HttpRequest *r = &c->request;
+  const char *head = http_request_head(r);
+  o->method = llhttp_method_name((llhttp_method_t)r->method);
+  o->target = (ObservedText){head + r->target.at, r->target.len};
+  o->headers = (ObservedText){head + r->headers.at, r->headers.len};
+  o->version = c->is_stream ? "2" : r->minor ? "1.1" : "1.0";
+}
+
+void http_observed_begin(HttpConnection *c) {
+  Observation *o = observe_start(c->server->rt, OBSERVED_REQUEST, c->task);
+  if (!o) return;
+  describe(c, &o->request);
+  o->request.route = template_of(c->match.route);
+  o->request.number = c->number;
+  o->request.is_secure = is_secure(c);
+  c->observed = o;
+  observe_began(o);
+}
+
+void http_observed_end(HttpConnection *c) {
+  ObservedRequest *o = &c->observed->request;
+  o->status = c->status;
+  o->sent = c->status ? c->sent : 0;
+  o->received = c->request.body_total;
+  observe_ended(&c->observed);
+}
+
+void http_observed_at_once(HttpConnection *c, const Route *route) {
+  const HttpRequest *r = &c->request;
+  Observation *o = observe_start(c->server->rt, OBSERVED_REQUEST, NULL);
+  if (!o) return;
+  bool is_read = r->state == REQUEST_IN_BODY || r->state == REQUEST_COMPLETE;
+  if (is_read) describe(c, &o->request);
+  o->request.route = template_of(route);
+  o->request.is_secure = is_secure(c);
+  o->request.status = c->status;
+  o->request.sent = c->sent;
+  observe_began(o);
+  observe_ended(&o);
+}
