@@ -189,7 +189,8 @@ describe("statements on PostgreSQL", function()
 
   it("are prepared again where a second connection finds fewer columns than the first was told of", function()
     open { pool = 2 }
-    db:script "drop table if exists narrowed; create table narrowed(a int, b text); insert into narrowed values (1, 'x')"
+    db:script [[drop table if exists narrowed; create table narrowed(a int, b text);
+      insert into narrowed values (1, 'x')]]
     assert.same({ a = 1, b = "x" }, db:one "select * from narrowed")
     for row in db:rows "select a, b from narrowed" do assert.same({ a = 1, b = "x" }, row) end
     local other = ml.sql.open(server.url)
