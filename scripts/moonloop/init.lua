@@ -33,6 +33,7 @@ local ml = {
 local lazy = {
   fs = "moonloop.fs",
   http = "moonloop.http",
+  jobs = "moonloop.jobs",
   json = "moonloop.json",
   executor = "moonloop.executor",
   web = "moonloop.web",

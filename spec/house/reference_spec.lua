@@ -71,7 +71,7 @@ end
 describe("the names of", function()
   it("ml are on its page", function()
     local offered = reference.members(ml, true)
-    for _, module in ipairs { "http", "json", "executor", "web", "redis", "sql", "schema", "password", "jwt",
+    for _, module in ipairs { "http", "json", "executor", "web", "redis", "sql", "jobs", "schema", "password", "jwt",
       "fs", "net", "process", "settings", "time", "signal", "ws" } do
       assert(offered[module])
       offered[module] = nil
@@ -97,7 +97,7 @@ describe("the names of", function()
     child:cancel()
   end)
 
-  for _, module in ipairs { "http", "json", "executor", "redis", "sql", "schema", "password", "process", "jwt",
+  for _, module in ipairs { "http", "json", "executor", "redis", "sql", "jobs", "schema", "password", "process", "jwt",
     "fs", "net", "time", "signal" } do
     it("ml." .. module .. " are on its page", function()
       check_names(module .. ".md", "ml." .. module, true, ml[module])
@@ -244,6 +244,23 @@ describe("the names of", function()
     end
     db:tx(function(tx) compare(in_tx, methods(tx), "sql.md tx") end)
     db:session(function(conn) compare(statements, methods(conn), "sql.md conn") end)
+    db:close()
+  end)
+
+  it("the objects of ml.jobs are on its page", function()
+    local db = ml.sql.open "sqlite::memory:"
+    local jobs = ml.jobs.new(db)
+    check_names("jobs.md", "jobs", false, jobs)
+    jobs:define("a", { keep = 100 }, function(_, job)
+      check_names("jobs.md", "job", true, job)
+      return nil, "no"
+    end)
+    local worker = jobs:work()
+    check_names("jobs.md", "worker", false, worker)
+    worker:stop()
+    local entries = { assert(jobs:get(assert(jobs:push("a", 1, { unique = "k", delay = 60 })))) }
+    local others = { started_at = 1, finished_at = 1, cancelling = true, progress = 1 } -- of other states
+    check_names("jobs.md", "entry", true, entries[1], others)
     db:close()
   end)
 
@@ -443,6 +460,24 @@ describe("the options of", function()
       local r = ml.redis.client "redis://"
       r:close()
       call(r, opts)
+    end)
+  end
+
+  for name, call in pairs {
+    ["ml.jobs.new"] = function(db, opts) ml.jobs.new(db, opts) end,
+    ["jobs:define"] = function(db, opts) ml.jobs.new(db):define("a", opts, print) end,
+    ["jobs:work"] = function(db, opts) ml.jobs.new(db):work(opts) end,
+    ["jobs:list"] = function(db, opts) ml.jobs.new(db):list(opts) end,
+    ["jobs:push"] = function(db, opts)
+      local jobs = ml.jobs.new(db)
+      jobs:define("a", print)
+      jobs:push("a", nil, opts)
+    end,
+  } do
+    check("jobs.md", name, function(opts)
+      local db = ml.sql.open "sqlite::memory:"
+      call(db, opts)
+      db:close()
     end)
   end
 

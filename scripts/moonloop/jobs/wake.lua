@@ -31,8 +31,8 @@ local function place_of(db)
   return known.driver == "sqlite" and select(2, urls.parse(made.url)).path or made.url
 end
 
-local function wake_here(db, lanes)
-  for f in pairs(rooms[place_of(db)] or {}) do f(lanes) end
+local function wake_here(db, lanes, cancelled)
+  for f in pairs(rooms[place_of(db)] or {}) do f(lanes, cancelled) end
 end
 
 -- --- sending ---
@@ -91,6 +91,9 @@ function M.pushed(db, lanes)
   if holders.of(db, "jobs").driver == "pg" then send_soon(db, lanes) end
 end
 
+--- The run of the job with that id is to be cancelled. Workers of other processes see it within a second.
+function M.cancelled(db, id) wake_here(db, {}, id) end
+
 -- --- listening ---
 
 -- Calls stream(db, f), which may end with an error, for ever.
@@ -122,8 +125,8 @@ local function changes(db, call)
   end
 end
 
---- From now on f(lanes) is called for what is pushed, and f(nil) when something may have been, in any lane. f must
--- not wait. Returns a function that ends that, and may wait; it is for the task that has called this one.
+--- From now on f(lanes) is called for what is pushed, f(nil) when something may have been, in any lane, and f({}, id)
+-- for a job to cancel. f must not wait. Returns a function that ends that, and may wait; it is for the task that has called this one.
 function M.subscribe(db, f)
   local place, known = place_of(db), holders.of(db, "jobs")
   local room = rooms[place] or {}

@@ -114,6 +114,19 @@ function M.up(db, dir)
   end)
 end
 
+--- own(db, table, read, source): runs migrations that come with moonloop, whatever the running task holds of
+-- `db`, and notes in `table` which have run. `read(dialect)` gives the list, `source` is its name in messages.
+-- true | nil, err
+function M.own(db, table, read, source)
+  local known = holders.of(db)
+  return M.caught(function()
+    local conn <close> = known.made_from.memory and lease(db) or M.connect(known.made_from.url)
+    conn.place.table = table
+    run.run(conn, read(conn.place.dialect), source, "up", math.huge, function() end, say_waiting)
+    return true
+  end)
+end
+
 M.say_waiting = say_waiting
 
 return M

@@ -176,6 +176,12 @@ function M.read(dir, dialect)
   return list
 end
 
+--- A migration that is a text of the host, not a file: `source` is what messages call it.
+function M.embedded(name, text, dialect, source)
+  return { number = name:match "^%d+", name = name, files = {}, up = part(source, text, 1, dialect),
+    sha256 = crypto.sha256(text) }
+end
+
 --- The number for a migration that is added to `list` at the time `now` (seconds since 1970).
 function M.next_number(list, now)
   local last = list[#list]

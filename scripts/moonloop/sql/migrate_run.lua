@@ -28,6 +28,9 @@ local function quote(name) return '"' .. name:gsub('"', '""') .. '"' end
 
 local engines = {}
 
+-- Where it is noted what has run.
+local function table_of(conn) return conn.place.table or TABLE end
+
 local postgres = { columns = "name text primary key, sha256 text not null, applied_at timestamptz not null" }
 engines.postgres = postgres
 
@@ -37,11 +40,11 @@ function postgres.find_table(conn)
   local row = need(conn:query([[
     select nspname as schema, exists (
       select from pg_catalog.pg_class where relnamespace = n.oid and relname = $1) as found
-    from pg_catalog.pg_namespace n where nspname = current_schema()]], TABLE))[1]
+    from pg_catalog.pg_namespace n where nspname = current_schema()]], table_of(conn)))[1]
   if not row then
     fail "migrations: no schema of the search_path exists: create one, or set search_path in the URL"
   end
-  return quote(row.schema) .. "." .. quote(TABLE), row.found
+  return quote(row.schema) .. "." .. quote(table_of(conn)), row.found
 end
 
 -- A lock that is asked for again and again, not waited for: a statement that waits has a snapshot, and
@@ -83,8 +86,9 @@ local sqlite = { columns = "name text primary key, sha256 text not null, applied
 engines.sqlite = sqlite
 
 function sqlite.find_table(conn)
-  local found = need(conn:query("select 1 as found from sqlite_schema where type = 'table' and name = $1", TABLE))
-  return quote(TABLE), found[1] ~= nil
+  local found = need(conn:query("select 1 as found from sqlite_schema where type = 'table' and name = $1",
+    table_of(conn)))
+  return quote(table_of(conn)), found[1] ~= nil
 end
 
 function sqlite.begin(conn)
@@ -317,6 +321,18 @@ local function step(conn, list, dir, direction)
   end
   if ran and engine.after then engine.after(conn) end
   return ran and migration or false, not locked
+end
+
+--- Runs the migrations of `list`, of which none has run, on a holder of a connection that has a transaction open:
+-- they are part of it. `table` is where they are noted.
+function M.run_in(tx, list, dialect, table)
+  local conn = { simple = function(_, sql) return tx:script(sql) end }
+  need(tx:script(("create table if not exists %s (%s)"):format(quote(table), engines[dialect].columns)))
+  for _, migration in ipairs(list) do
+    M.run_part(conn, migration.up)
+    need(tx:exec(("insert into %s (name, sha256, applied_at) values ($1, $2, $3)"):format(quote(table)),
+      migration.name, migration.sha256, core.time()))
+  end
 end
 
 --- Runs the migrations of `list`, from the folder `dir`, that have not run (`way` is "up"), or undoes the

@@ -340,6 +340,8 @@ local function several_times(db, known, opts, f)
   return once(db, known, opts, f)
 end
 
+function M.is_transaction(value) return getmetatable(value) == Transaction end
+
 local function arguments(opts, f)
   if f == nil then return nil, opts end
   return opts, f

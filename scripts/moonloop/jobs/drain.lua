@@ -1,0 +1,72 @@
+--- jobs:drain(): runs what is due in this task, for specs.
+local core = require "moonloop.core"
+local errors = require "moonloop.jobs.errors"
+local feed = require "moonloop.jobs.feed"
+local heart = require "moonloop.jobs.heart"
+local holders = require "moonloop.sql.holders"
+local json = require "moonloop.json"
+local run = require "moonloop.jobs.run"
+local tables = require "moonloop.jobs.tables"
+local time = require "moonloop.time"
+
+local M = {}
+
+local function need(value, err)
+  if value == nil then error(err, 0) end
+  return value
+end
+
+-- Runs it here; where the definition has a budget of CPU time, in a task of its own.
+local function attempt(definition, row, job)
+  if not definition.cpu or definition.offload then return run.attempt(definition, row.args, job) end
+  local task <close> = setmetatable({}, { __close = function(self) self.own:cancel() end })
+  task.own = core.spawn { run.attempt, definition, row.args, job, cpu = definition.cpu }
+  return task.own:await()
+end
+
+-- Runs one job and writes down what became of it: true where it was done.
+local function run_one(self, id, row)
+  local dialect, db = self.dialect, self.db
+  local definition = self.definitions[row.name]
+  local outcome, value, traceback = "cancelled", nil, nil
+  local written = false
+  local _ <close> = setmetatable({}, { __close = function() -- this task was cancelled
+    if not written then core.shield(dialect.put_back, db, { ids = { row.id }, worker = id }) end
+  end })
+  if not row.cancelled then outcome, value, traceback = attempt(definition, row, run.job(row)) end
+  if outcome == "interrupted" then
+    core.sleep(0) -- raises the cancel
+  elseif outcome == "failed" then
+    local entry = errors.entry(row.attempt, time.now(), value, traceback)
+    need(dialect.fail(db, { id = row.id, worker = id, delay = definition.backoff(row.attempt, value) + 0.0,
+      error = json.encode(entry), now = feed.now() }))
+  else
+    local values = { worker = id, now = feed.now(), keyed = row.unique_key ~= nil }
+    if definition.keep then
+      values.kept, values.seconds, values.states = { row.id }, { definition.keep + 0.0 }, { outcome }
+    else
+      values.done = { row.id }
+    end
+    need(dialect.round(db, values))
+  end
+  written = true
+  return outcome == "done"
+end
+
+--- jobs:drain() -> done, failed: how many runs there were
+function M.drain(self)
+  local dialect, db = self.dialect, self.db
+  holders.check_free(db, "jobs:drain")
+  need(tables.need(db))
+  local id = need(dialect.register(db, heart.place()))
+  local _ <close> = setmetatable({}, { __close = function() core.shield(dialect.leave, db, { worker = id }) end })
+  local done, failed = 0, 0
+  while true do
+    need(dialect.promote(db, { now = feed.now() }))
+    local rows = need(dialect.take_any(db, { worker = id, names = self.names, now = feed.now() }))
+    if not rows[1] then return done, failed end
+    if run_one(self, id, rows[1]) then done = done + 1 elseif not rows[1].cancelled then failed = failed + 1 end
+  end
+end
+
+return M

@@ -1,0 +1,53 @@
+--- What is kept of the error of a run.
+local core = require "moonloop.core"
+local json = require "moonloop.json"
+
+local MESSAGE, WHOLE = 2048, 8192 -- bytes
+local AGAIN = 60 -- seconds until the same complaint is made again
+
+local M = {}
+
+--- Text that every database takes: cut, valid UTF-8, without NUL.
+local function clean(text, size)
+  if #text > size then text = text:sub(1, size - 3) .. "..." end
+  text = text:gsub("%z", "?")
+  local valid, bad = utf8.len(text)
+  while not valid do
+    text = text:sub(1, bad - 1) .. "?" .. text:sub(bad + 1)
+    valid, bad = utf8.len(text)
+  end
+  return text
+end
+
+--- The message of whatever was raised.
+function M.message(value)
+  if core.is_error(value) then return tostring(value.message or value) end
+  if type(value) == "table" and not (getmetatable(value) or {}).__tostring then
+    local ok, text = pcall(json.encode, value)
+    if ok then return text end
+  end
+  return tostring(value)
+end
+
+--- The entry of a run that has failed, for the list of a job: {attempt, at, message, kind, traceback}.
+function M.entry(attempt, at, value, traceback)
+  local message = clean(M.message(value), MESSAGE)
+  return {
+    attempt = attempt, at = at, message = message, kind = core.is_error(value) and value.kind or nil,
+    traceback = traceback and clean(traceback, WHOLE - #message) or nil,
+  }
+end
+
+--- Says something on standard error.
+function M.say(format, ...) io.stderr:write("moonloop: ", format:format(...), "\n") end
+
+--- The database does not answer a worker as it should.
+function M.complain(worker, err)
+  local message = M.message(err)
+  local now = core.now()
+  if worker.complaint == message and now - worker.complained < AGAIN then return end
+  worker.complaint, worker.complained = message, now
+  M.say("a worker of jobs cannot use its database, and goes on trying: %s", message)
+end
+
+return M

@@ -1,0 +1,331 @@
+--- One queue of a worker: jobs are taken as there is room for them, and those that have ended are written down,
+-- both in one journey to the database.
+--
+-- A queue has a lane for all its jobs, and one for each name with `concurrency`. A lane is `dirty` where there may
+-- be something in it. It is read from behind the last place that was taken, which is cheap whatever stands before
+-- it, and from its front now and then: what was pushed there since, by a transaction that was slow to commit, with
+-- a higher priority or by a retry, is found then. These full looks may take a fifth of the time; there is one at least
+-- each second (tend.lua).
+local clock = require "moonloop.clock"
+local core = require "moonloop.core"
+local define = require "moonloop.jobs.define"
+local errors = require "moonloop.jobs.errors"
+local run = require "moonloop.jobs.run"
+local time = require "moonloop.time"
+
+local MOST = 1000 -- jobs that one statement takes
+local FULL_PAUSE = 4 -- times what a full look took, until the next
+local LONGEST_FULL_PAUSE = 1 -- seconds, unless it took longer itself
+local BUSY_PAUSE = 0.01 -- seconds until another worker is done with a lane
+local FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2 -- seconds between tries where the database does not answer
+
+local Feed = {}
+Feed.__index = Feed
+
+local M = {}
+
+function M.new(worker, name, slots)
+  return setmetatable({
+    worker = worker, jobs = worker.jobs, name = name, slots = slots, running = 0, lanes = {}, names = 0, turn = 1,
+    ended = {}, event = core.event(), pause = FIRST_PAUSE, unsure = false,
+  }, Feed)
+end
+
+function M.now() return clock.is_virtual() and time.now() or nil end
+
+-- --- lanes ---
+
+local function add_lane(self, name, concurrency)
+  for _, lane in ipairs(self.lanes) do
+    if lane.name == name then return end
+  end
+  table.insert(self.lanes, { name = name, concurrency = concurrency, dirty = true, priority = self.jobs.dialect.LOWEST,
+    id = 0, full_at = -math.huge, not_before = -math.huge })
+end
+
+-- Jobs may be defined while the worker runs.
+local function update_lanes(self)
+  local names = self.jobs.names
+  if self.names == #names then return end
+  self.names = #names
+  add_lane(self, self.name)
+  for _, name in ipairs(names) do
+    local definition = self.jobs.definitions[name]
+    if definition.concurrency then add_lane(self, define.lane(definition, self.name), definition.concurrency) end
+  end
+end
+
+--- There may be something in the lane of that name, or in all.
+function Feed:look(name)
+  for _, lane in ipairs(self.lanes) do
+    if not name or lane.name == name then lane.dirty, lane.not_before = true, -math.huge end
+  end
+  self.event:set()
+end
+
+-- The lane that is next, or nil; and the time when there may be one.
+local function next_lane(self, now)
+  local soonest
+  for i = 0, #self.lanes - 1 do
+    local turn = (self.turn + i - 1) % #self.lanes + 1
+    local lane = self.lanes[turn]
+    if lane.dirty then
+      if lane.not_before <= now then
+        self.turn = turn + 1
+        return lane
+      end
+      soonest = math.min(soonest or math.huge, lane.not_before)
+    end
+  end
+  return nil, soonest
+end
+
+-- --- jobs ---
+
+-- Called when a run has ended, in its task or where that never ran.
+local function settle(self, record, outcome)
+  if record.outcome then return end
+  record.outcome = outcome
+  self.running = self.running - 1
+  self.worker.running[record.id] = nil
+  if record.lane.concurrency then record.lane.dirty = true end
+  if outcome ~= "failed" then self.ended[#self.ended + 1] = record end
+  self.event:set()
+  if not next(self.worker.running) then self.worker.idle:set() end
+end
+
+local function say_failed(record, state, delay, entry)
+  local next = state == "dead" and "it is dead now" or ("again in %.3g s"):format(delay)
+  if not state then next = "it was given to another worker meanwhile" end
+  errors.say("the job '%s' (id %d) has failed, attempt %d of %d; %s: %s%s", record.name, record.id, record.attempt,
+    record.max_attempts, next, entry.message, entry.traceback and "\n" .. entry.traceback or "")
+end
+
+-- Writes a failed run down; waits until the database answers.
+local function write_failure(self, record, value, traceback)
+  local definition = record.definition
+  local entry = errors.entry(record.attempt, time.now(), value, traceback)
+  local ok, delay = pcall(definition.backoff, record.attempt, value)
+  if not ok or type(delay) ~= "number" or not (delay >= 0 and delay < math.huge) then
+    errors.say("the backoff of the job '%s' has to return a number of seconds, at least 0; it %s", record.name,
+      ok and "returned " .. tostring(delay) or "raised " .. errors.message(delay))
+    delay = 60
+  end
+  local pause = FIRST_PAUSE
+  while true do
+    local state, err = self.jobs.dialect.fail(self.jobs.db, { id = record.id, worker = record.worker,
+      delay = delay + 0.0, error = require "moonloop.json".encode(entry), now = M.now() })
+    if state ~= nil then
+      if state == false then self.worker.late = self.worker.late + 1 end
+      say_failed(record, state, delay, entry)
+      return
+    end
+    errors.complain(self.worker, err)
+    core.sleep(pause)
+    pause = math.min(pause * 2, LONGEST_PAUSE)
+  end
+end
+
+local function run_record(self, record)
+  record.begun = true
+  local outcome, value, traceback = run.attempt(record.definition, record.args, record.job)
+  if outcome == "failed" then
+    if not core.catch(write_failure, self, record, value, traceback) then outcome = "interrupted" end
+  end
+  if outcome == "interrupted" and record.job.is_cancelled then outcome = "cancelled" end
+  settle(self, record, outcome)
+end
+
+local function start(self, lane, row, worker_id)
+  local definition = self.jobs.definitions[row.name]
+  local record = {
+    id = row.id, name = row.name, attempt = row.attempt, max_attempts = row.max_attempts, args = row.args,
+    keyed = row.unique_key ~= nil, definition = definition, lane = lane, worker = worker_id, feed = self,
+  }
+  record.job = run.job(row)
+  self.running = self.running + 1
+  self.worker.running[record.id] = record
+  if row.cancelled then
+    settle(self, record, "cancelled")
+    return
+  end
+  record.task = core.spawn { run_record, self, record, cpu = not definition.offload and definition.cpu or nil }
+  record.task.name = "job " .. row.name
+end
+
+--- Cancels the run of a record: its job is put back, or where `for_good` ends as cancelled.
+function M.cancel(record, for_good)
+  if for_good then record.job.is_cancelled = true end
+  if not record.begun then settle(record.feed, record, for_good and "cancelled" or "interrupted") end
+  if record.task then record.task:cancel(for_good and "the job was cancelled" or "the worker stops") end
+end
+
+-- --- journeys ---
+
+local function add(values, name, value)
+  local list = values[name] or {}
+  list[#list + 1] = value
+  values[name] = list
+end
+
+-- Puts what has ended into the values of a statement. Returns how many it is to finish.
+local function add_ended(self, values, ended)
+  local count = 0
+  for _, record in ipairs(ended) do
+    if record.worker ~= values.worker then
+      if not record.late then self.worker.late = self.worker.late + 1 end -- it was given to others with the old id
+      record.late = true
+    elseif record.outcome == "interrupted" then
+      add(values, "back", record.id)
+    else
+      count = count + 1
+      if record.definition.keep then
+        add(values, "kept", record.id)
+        add(values, "seconds", record.definition.keep + 0.0)
+        add(values, "states", record.outcome)
+      else
+        add(values, "done", record.id)
+      end
+      values.keyed = values.keyed or record.keyed
+    end
+  end
+  return count
+end
+
+-- A statement whose answer was lost may have taken jobs: those that nobody here knows of are given back.
+local function make_sure(self)
+  local ids, lanes = {}, {}
+  for id, record in pairs(self.worker.running) do
+    if record.feed == self then ids[#ids + 1] = id end
+  end
+  for _, record in ipairs(self.ended) do ids[#ids + 1] = record.id end
+  for i, lane in ipairs(self.lanes) do lanes[i] = lane.name end
+  local n, err = self.jobs.dialect.put_back_others(self.jobs.db, { worker = self.worker.id, lanes = lanes, ids = ids })
+  if not n then return nil, err end
+  self.unsure = false
+  if n > 0 then self:look() end
+  return true
+end
+
+local function failed(self, ended, err)
+  table.move(self.ended, 1, #self.ended, #ended + 1, ended)
+  self.ended = ended
+  self.unsure, self.repeated = true, true
+  errors.complain(self.worker, err)
+  self.event:set()
+  core.sleep(self.pause)
+  self.pause = math.min(self.pause * 2, LONGEST_PAUSE)
+end
+
+local function note_look(lane, values, rows, is_full, took)
+  if rows == "busy" then
+    lane.dirty, lane.not_before = true, core.now() + BUSY_PAUSE
+    return
+  end
+  if is_full then lane.full_at = core.now() + math.min(FULL_PAUSE * took, math.max(took, LONGEST_FULL_PAUSE)) end
+  for _, row in ipairs(rows) do
+    if row.priority > lane.priority or row.priority == lane.priority and row.id > lane.id or is_full then
+      lane.priority, lane.id = row.priority, row.id
+    end
+  end
+  if #rows >= values.limit then
+    lane.dirty = true
+  elseif not is_full then
+    lane.dirty, lane.not_before = true, lane.full_at -- the rest is at the front, if there is one
+  end
+end
+
+local function in_order(a, b)
+  if a.priority ~= b.priority then return a.priority < b.priority end
+  return a.id < b.id
+end
+
+-- What there is to do; false where that is nothing.
+local function round(self)
+  local worker, now = self.worker, core.now()
+  if self.unsure then
+    local ok, err = make_sure(self)
+    if not ok then
+      failed(self, self.ended, err)
+      return true
+    end
+  end
+  update_lanes(self)
+  local room = self.slots - self.running
+  local lane = not worker.stopping and room > 0 and next_lane(self, now) or nil
+  local ended = self.ended
+  if not lane and #ended == 0 then return false end
+  self.ended = {}
+  local values = { worker = worker.id, now = M.now() }
+  local count = add_ended(self, values, ended)
+  local is_full
+  if lane then
+    is_full = lane.concurrency or now >= lane.full_at
+    if is_full then lane.priority, lane.id = self.jobs.dialect.LOWEST, 0 end
+    values.lane, values.concurrency, values.names, values.limit = lane.name, lane.concurrency, self.jobs.names,
+      math.min(room, MOST)
+    values.priority, values.id = lane.priority, lane.id
+    lane.dirty = false
+  end
+  local began = core.now()
+  local finished, rows, done = self.jobs.dialect.round(self.jobs.db, values)
+  if finished and values.back then
+    local n, err = self.jobs.dialect.put_back(self.jobs.db, { ids = values.back, worker = values.worker })
+    if not n then errors.complain(worker, err) end
+    self.unsure = not n -- make_sure gives them back
+  end
+  if not finished then
+    if lane then lane.dirty = true end
+    failed(self, done and {} or ended, rows)
+    return true
+  end
+  self.pause = FIRST_PAUSE
+  if not self.repeated then worker.late = worker.late + count - finished end
+  self.repeated = false
+  worker.done = worker.done + finished
+  if not lane then return true end
+  note_look(lane, values, rows, is_full, core.now() - began)
+  if rows == "busy" then return true end
+  if #rows > 1 then table.sort(rows, in_order) end
+  for _, row in ipairs(rows) do start(self, lane, row, values.worker) end
+  return true
+end
+
+--- Works until it is cancelled.
+function Feed:work()
+  while true do
+    if not round(self) then
+      local _, soonest = next_lane(self, core.now())
+      if self.running < self.slots and soonest and not self.worker.stopping then
+        core.timeout(math.max(0, soonest - core.now()), self.event.wait, self.event)
+      else
+        self.event:wait()
+      end
+      self.event:clear()
+      core.sleep(0) -- what else ends in this pass goes into the same journey
+    end
+  end
+end
+
+--- Writes down what has ended in all queues of a worker, and gives back what is left: true | nil, err
+function M.finish_all(worker)
+  local values, jobs = { worker = worker.id, now = M.now() }, worker.jobs
+  for _, self in pairs(worker.feeds) do
+    local ended = self.ended
+    self.ended = {}
+    add_ended(self, values, ended)
+  end
+  if values.done or values.kept then
+    local n, err = jobs.dialect.round(jobs.db, values)
+    if not n then return nil, err end
+    worker.done = worker.done + n
+  end
+  for id in pairs(worker.running) do add(values, "back", id) end
+  if values.back then
+    local n, err = jobs.dialect.put_back(jobs.db, { ids = values.back, worker = worker.id })
+    if not n then return nil, err end
+  end
+  return true
+end
+
+return M

@@ -1,0 +1,58 @@
+--- The heartbeat of a worker, on a thread and a connection of its own: it goes on while the loop computes, and while
+-- its pool is empty. It also finds workers that are lost, and gives their jobs back.
+local executor = require "moonloop.executor"
+local times = require "moonloop.jobs.times"
+
+local M = {}
+
+-- In the thread's own state. Returns when the worker's row is gone: others have taken it for lost.
+local function beat(db, dialect_name, id, every, lost)
+  local ml = require "moonloop"
+  local errors = require "moonloop.jobs.errors"
+  local dialect = require(dialect_name)
+  local regular, last = 0, ml.now()
+  while true do
+    local n, err = dialect.beat(db, { worker = id })
+    if n == 0 then return end
+    -- After an outage all workers look lost: they get the time to show that they are not.
+    regular = n and ml.now() - last < 1.5 * every and regular + 1 or 0
+    if n then last = ml.now() end
+    if regular >= 2 then
+      local found
+      found, err = dialect.rescue(db, { seconds = lost + 0.0 })
+      if found and found.jobs > 0 then
+        errors.say("%d worker%s lost: %d job%s given back, %d of them dead after the last attempt", found.lost,
+          found.lost == 1 and " was" or "s were", found.jobs, found.jobs == 1 and " was" or "s were", found.dead)
+      end
+    end
+    if err then errors.say("the heartbeat of worker %d has failed: %s", id, errors.message(err)) end
+    ml.sleep(n and every or math.min(1, every))
+  end
+end
+
+--- Beats for the worker until its id is lost, or the task is cancelled.
+function M.run(jobs, id)
+  local pool <close> = executor.new { threads = 1, nice = 0 }
+  local call = pool:start(beat, jobs.db, "moonloop.jobs." .. (jobs.driver == "pg" and "postgres" or "sqlite"), id,
+    times.beat, times.lost)
+  local _ <close> = setmetatable({}, { __close = function() call:cancel() end })
+  call:await()
+end
+
+--- This process, as others see it: {host =, pid =}
+function M.place()
+  local function first(path, pattern)
+    local file = io.open(path, "rb")
+    if not file then return nil end
+    local text = file:read "l"
+    file:close()
+    return text and text:match(pattern)
+  end
+  return { host = first("/proc/sys/kernel/hostname", "^%S+") or "?",
+    pid = math.tointeger(tonumber(first("/proc/self/stat", "^%d+"))) or 0 }
+end
+
+--- Can the database be reached from another thread?
+function M.can_beat(jobs) return not require "moonloop.sql.holders".of(jobs.db).made_from.memory end
+
+return M

@@ -1,0 +1,336 @@
+--- Jobs in PostgreSQL. Moments go by the server's clock, or by `now` where the values have it (the virtual
+-- clock). Functions return nil, err where a statement fails. `holder` is a database, a transaction or a session.
+local texts = require "moonloop.jobs.texts"
+
+local run = texts.run
+
+local M = { LOWEST = -2147483648 }
+
+-- Each of several workers takes other rows: what another has locked is skipped. A queue is read from behind the
+-- last place that was taken: where an old transaction somewhere keeps finished rows from being cleaned away, all
+-- of them stand at its front. ({priority}, {id}) is that place, or the lowest. A
+-- worker that was given up takes nothing.
+local PICK = [[
+select id from moonloop_jobs where lane = {lane} and state = 'ready' and name = any({names}::text[])
+  and (priority, id) > ({priority}::integer, {id}::bigint)
+  and exists (select from moonloop_jobs_workers where id = {worker}::bigint)
+order by priority, id limit {limit}::bigint for update skip locked]]
+
+local function take(pick)
+  return [[
+update moonloop_jobs set state = 'running', worker = {worker}::bigint, attempt = attempt + 1,
+  started_at = coalesce({now}::timestamptz, now())
+where id = any(array(]] .. pick .. [[))
+returning id, name, queue, priority, attempt, max_attempts, cancelled, unique_key, args]]
+end
+
+local MINE = "worker = {worker}::bigint and state = 'running'"
+
+local function release(from)
+  return ("delete from moonloop_jobs_unique u using %s j where u.key = j.unique_key and u.job = j.id "
+    .. "and u.until is null"):format(from)
+end
+
+local FINISHED = "(id, queue, name, state, priority, attempt, max_attempts, pushed_at, started_at, finished_at, "
+  .. "keep_until, args, errors)"
+
+-- --- finishing some and taking others, in one journey ---
+
+local rounds = {}
+
+-- The statement for what there is to do; each combination is one text.
+local function round_statement(has_done, has_kept, has_keyed, has_fetch)
+  local key = (has_done and 1 or 0) + (has_kept and 2 or 0) + (has_keyed and 4 or 0) + (has_fetch and 8 or 0)
+  if rounds[key] then return rounds[key] end
+  local with, counts, sources = {}, {}, {}
+  if has_done then
+    with[#with + 1] = "d as (delete from moonloop_jobs where id = any({done}::bigint[]) and " .. MINE
+      .. " returning id, unique_key)"
+    counts[#counts + 1], sources[#sources + 1] = "(select count(*) from d)", "select id, unique_key from d"
+  end
+  if has_kept then
+    with[#with + 1] = "k as (delete from moonloop_jobs where id = any({kept}::bigint[]) and " .. MINE
+      .. " returning *)"
+    with[#with + 1] = "i as (insert into moonloop_jobs_done " .. FINISHED .. [[
+ select k.id, queue, name, s.state, priority, attempt, max_attempts, pushed_at, started_at,
+   coalesce({now}::timestamptz, now()), coalesce({now}::timestamptz, now()) + s.seconds * interval '1 second', args,
+   errors
+ from k join unnest({kept}::bigint[], {seconds}::float8[], {states}::text[]) s(id, seconds, state) on s.id = k.id)]]
+    counts[#counts + 1], sources[#sources + 1] = "(select count(*) from k)", "select id, unique_key from k"
+  end
+  if has_keyed then
+    with[#with + 1] = "q as (" .. release("(" .. table.concat(sources, " union all ") .. ")") .. ")"
+  end
+  if has_fetch then with[#with + 1] = "f as (" .. take(PICK) .. ")" end
+  local count = #counts > 0 and table.concat(counts, " + ") or "0"
+  local text = ("with %s select %s as finished"):format(table.concat(with, ", "), count)
+  if has_fetch then text = text .. ", f.* from (select 1) o left join f on true" end
+  rounds[key] = texts.new(text)
+  return rounds[key]
+end
+
+-- One that counts who runs in the whole cluster: a lock makes it one at a time, and the statement behind the lock
+-- sees what those before have done.
+local LOCK = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))"
+local limited = texts.new(take((PICK:gsub("{limit}::bigint",
+  "greatest(0, least({limit}::bigint, {concurrency}::bigint - "
+  .. "(select count(*) from moonloop_jobs where lane = {lane} and state = 'running')))"))))
+
+local function take_limited(db, values)
+  return db:tx({ isolation = "read committed" }, function(tx)
+    local locked, err = tx:value(LOCK, "moonloop_jobs " .. values.lane)
+    if locked == nil then return nil, err end
+    if not locked then return "busy" end
+    return run(tx, "query", limited, values)
+  end)
+end
+
+--- round(db, values) -> how many were finished, the rows that were taken | nil, err
+-- `done`, `kept` (with `seconds` and `states`): the jobs of `worker` that have ended, those with `keyed` had keys;
+-- `lane`: where at most `limit` are taken, or nil; with `concurrency` so that no more of the lane run. The rows are
+-- "busy" where another worker looks into that lane right now.
+function M.round(db, values)
+  local finished, rows = 0, {}
+  local err
+  local is_limited = values.lane and values.concurrency
+  local has_done, has_kept = values.done ~= nil, values.kept ~= nil
+  local has_fetch = values.lane ~= nil and not is_limited
+  if has_done or has_kept or has_fetch then
+    rows, err = run(db, "query", round_statement(has_done, has_kept, values.keyed, has_fetch), values)
+    if not rows then return nil, err end
+    finished = rows[1].finished
+    if not has_fetch or rows[1].id == nil then rows = {} end
+  end
+  if is_limited then
+    rows, err = take_limited(db, values)
+    if not rows then return nil, err, finished end
+  end
+  return finished, rows
+end
+
+local statements = texts.all {
+  take_any = take [[
+select id from moonloop_jobs where state = 'ready' and name = any({names}::text[])
+order by priority, id limit 1 for update skip locked]],
+
+  fail = [[
+with f as (
+  update moonloop_jobs set worker = null, started_at = null,
+    state = case when cancelled then 'ready' when attempt >= max_attempts then 'dead' else 'scheduled' end,
+    run_at = coalesce({now}::timestamptz, now()) + {delay}::float8 * interval '1 second',
+    errors = case when jsonb_array_length(coalesce(errors, '[]')) >= 10 then errors - 0
+      else coalesce(errors, '[]') end || jsonb_build_array({error}::jsonb)
+  where id = {id}::bigint and ]] .. MINE .. [[ returning id, state, unique_key),
+u as (]] .. release "f" .. [[ and j.state = 'dead')
+select state from f]],
+
+  put_back = [[
+update moonloop_jobs set state = 'ready', worker = null, started_at = null, attempt = attempt - 1
+where id = any({ids}::bigint[]) and ]] .. MINE,
+
+  put_back_others = [[
+update moonloop_jobs set state = 'ready', worker = null, started_at = null, attempt = attempt - 1
+where ]] .. MINE .. [[ and lane = any({lanes}::text[]) and id <> all({ids}::bigint[])]],
+
+  promote = [[
+with p as (
+  update moonloop_jobs set state = 'ready' where id = any(array(
+    select id from moonloop_jobs where state = 'scheduled' and run_at <= coalesce({now}::timestamptz, now())
+    order by run_at limit 1000 for update skip locked)) returning 1)
+select (select count(*) from p) as promoted, (
+  select extract(epoch from min(run_at) - coalesce({now}::timestamptz, now()))::float8 from moonloop_jobs
+  where state = 'scheduled' and run_at > coalesce({now}::timestamptz, now())) as next]],
+
+  register = [[
+insert into moonloop_jobs_workers (host, pid, started_at, seen_at)
+values ({host}, {pid}::integer, now(), now()) returning id]],
+
+  beat = "update moonloop_jobs_workers set seen_at = now() where id = {worker}::bigint",
+  progress = "update moonloop_jobs_workers set progress = {progress}::text::json where id = {worker}::bigint",
+  leave = "delete from moonloop_jobs_workers where id = {worker}::bigint",
+
+  -- Who has begun after this statement is not seen here, nor are its jobs.
+  rescue = [[
+with lost as (
+  delete from moonloop_jobs_workers where seen_at < now() - {seconds}::float8 * interval '1 second'
+  returning id, host, pid),
+r as (
+  update moonloop_jobs j set worker = null, started_at = null,
+    state = case when attempt >= max_attempts and not cancelled then 'dead' else 'ready' end,
+    errors = case when jsonb_array_length(coalesce(errors, '[]')) >= 10 then errors - 0
+      else coalesce(errors, '[]') end || jsonb_build_array(jsonb_build_object(
+        'attempt', attempt, 'at', extract(epoch from now())::float8, 'message', coalesce(
+          (select 'its worker was lost (process ' || pid || ' on ' || host || ')' from lost where lost.id = j.worker),
+          'its worker is gone')))
+  where state = 'running' and (worker in (select id from lost)
+    or not exists (select from moonloop_jobs_workers w where w.id = j.worker))
+  returning id, state, unique_key),
+u as (]] .. release "r" .. [[ and j.state = 'dead')
+select (select count(*) from lost) as lost, (select count(*) from r) as jobs,
+  (select count(*) from r where state = 'dead') as dead]],
+
+  cancelled = "select id from moonloop_jobs where cancelled and " .. MINE,
+
+  relane = [[
+update moonloop_jobs set lane = queue || {suffix}
+where name = {name} and state in ('ready', 'scheduled') and lane <> queue || {suffix}]],
+
+  purge_done = [[
+delete from moonloop_jobs_done where id = any(array(
+  select id from moonloop_jobs_done where keep_until <= coalesce({now}::timestamptz, now()) limit 10000))]],
+  purge_unique = "delete from moonloop_jobs_unique where until <= coalesce({now}::timestamptz, now())",
+}
+
+--- Takes the first job that is ready in any queue, for `worker`: rows | nil, err
+function M.take_any(holder, values) return run(holder, "query", statements.take_any, values) end
+
+--- A run has failed: its next state, or false where the job was given back meanwhile | nil, err
+function M.fail(holder, values)
+  local rows, err = run(holder, "query", statements.fail, values)
+  if not rows then return nil, err end
+  return rows[1] and rows[1].state or false
+end
+
+for _, name in ipairs { "put_back", "put_back_others", "beat", "progress", "leave", "relane", "purge_done",
+  "purge_unique" } do
+  M[name] = function(holder, values) return run(holder, "exec", statements[name], values) end
+end
+
+--- promote(holder, values) -> how many jobs were due, seconds until the next is, or nil | nil, err
+function M.promote(holder, values)
+  local row, err = run(holder, "one", statements.promote, values)
+  if not row then return nil, err end
+  return row.promoted, type(row.next) == "number" and row.next or nil
+end
+
+--- register(holder, {host =, pid =}) -> the id of a new worker | nil, err
+function M.register(holder, values) return run(holder, "value", statements.register, values) end
+
+--- rescue(holder, {seconds =}) -> {lost =, jobs =, dead =} | nil, err
+function M.rescue(holder, values) return run(holder, "one", statements.rescue, values) end
+
+--- cancelled(holder, {worker =}) -> rows with the ids of its jobs that are to be cancelled | nil, err
+function M.cancelled(holder, values) return run(holder, "query", statements.cancelled, values) end
+
+-- --- looking and changing ---
+
+local function seconds(column) return ("extract(epoch from %s)::float8 as %s"):format(column, column) end
+
+local LIVE = "id, queue, name, state, priority, attempt, max_attempts, cancelled, unique_key, args, worker, "
+  .. seconds "run_at" .. ", " .. seconds "pushed_at" .. ", " .. seconds "started_at"
+local DONE = "id, queue, name, state, priority, attempt, max_attempts, args, " .. seconds "pushed_at" .. ", "
+  .. seconds "started_at" .. ", " .. seconds "finished_at"
+
+local looks = texts.all {
+  live = "select " .. LIVE .. [[, errors,
+  (select progress from moonloop_jobs_workers w where w.id = worker) as progress
+from moonloop_jobs where id = {id}::bigint]],
+  finished = "select " .. DONE .. ", errors from moonloop_jobs_done where id = {id}::bigint",
+  list = "select " .. LIVE .. [[ from moonloop_jobs
+where id > {after}::bigint and ({state}::text is null or state = {state}) and ({name}::text is null or name = {name})
+  and ({queue}::text is null or queue = {queue}) order by id limit {limit}::bigint]],
+  list_finished = "select " .. DONE .. [[ from moonloop_jobs_done
+where id > {after}::bigint and state = {state} and ({name}::text is null or name = {name})
+  and ({queue}::text is null or queue = {queue}) order by id limit {limit}::bigint]],
+  counts = "select queue, name, state, count(*) as n from moonloop_jobs group by 1, 2, 3",
+  workers = "select count(*) from moonloop_jobs_workers",
+  retry = [[
+update moonloop_jobs set attempt = case when state = 'dead' then 0 else attempt end, state = 'ready'
+where id = {id}::bigint and state in ('dead', 'scheduled') returning lane]],
+  cancel = [[
+with g as (
+  delete from moonloop_jobs where id = {id}::bigint and state <> 'running' returning *),
+i as (
+  insert into moonloop_jobs_done ]] .. FINISHED .. [[
+ select id, queue, name, 'cancelled', priority, attempt, max_attempts, pushed_at, started_at,
+    coalesce({now}::timestamptz, now()), coalesce({now}::timestamptz, now()) + {seconds}::float8 * interval '1 second',
+    args, errors from g where {seconds}::float8 is not null),
+u as (]] .. release "g" .. [[),
+c as (update moonloop_jobs set cancelled = true where id = {id}::bigint and state = 'running' returning id)
+select (select state from g) as gone, exists (select from c) as running]],
+}
+
+--- get(holder, id) -> row | nil, err
+function M.get(holder, id)
+  local row, err = run(holder, "one", looks.live, { id = id })
+  if row or err then return row, err end
+  return run(holder, "one", looks.finished, { id = id })
+end
+
+--- list(holder, finished, values) -> rows | nil, err
+function M.list(holder, finished, values)
+  return run(holder, "query", finished and looks.list_finished or looks.list, values)
+end
+
+--- counts(holder) -> rows { queue, name, state, n } | nil, err
+function M.counts(holder) return run(holder, "query", looks.counts, {}) end
+
+function M.count_workers(holder) return run(holder, "value", looks.workers, {}) end
+
+--- retry(holder, {id =}) -> rows with the lane of the job | nil, err
+function M.retry(holder, values) return run(holder, "query", looks.retry, values) end
+
+--- cancel(holder, {id =, seconds =, now =}) -> the state that the job was in, false where there is none | nil, err
+function M.cancel(holder, values)
+  local row, err = run(holder, "one", looks.cancel, values)
+  if not row then return nil, err end
+  return row.running and "running" or type(row.gone) == "string" and row.gone
+end
+
+-- --- pushing ---
+
+local CLOCK = "coalesce({now}::timestamptz, clock_timestamp())"
+
+local COLUMNS = "lane, queue, name, priority, max_attempts, args, pushed_at"
+local VALUES = "{lane}, {queue}, {name}, {priority}::integer, {attempts}::integer, {args}::text::json, " .. CLOCK
+local DUE = "coalesce({at}::timestamptz, " .. CLOCK .. " + {delay}::float8 * interval '1 second')"
+
+local pushes = texts.all {
+  plain = ("insert into moonloop_jobs (%s) values (%s) returning id"):format(COLUMNS, VALUES),
+
+  due = ("insert into moonloop_jobs (%s, run_at, state) select %s, d.at, case when d.at > %s then 'scheduled' "
+    .. "else 'ready' end from (select %s as at) d returning id"):format(COLUMNS, VALUES, CLOCK, DUE),
+
+  -- The key's row is written in any case: who collides with one that is not committed yet waits for it, and sees it.
+  unique = ([[
+with n as (select nextval(pg_get_serial_sequence('moonloop_jobs', 'id')) as id),
+u as (
+  insert into moonloop_jobs_unique as t (key, job, until)
+  select {unique}, n.id, CLOCK + {unique_for}::float8 * interval '1 second' from n
+  on conflict (key) do update set
+    job = case when t.until <= CLOCK then excluded.job else t.job end,
+    until = case when t.until <= CLOCK then excluded.until else t.until end
+  returning job),
+j as (
+  insert into moonloop_jobs (id, %s, unique_key, run_at, state)
+  select n.id, %s, {unique}, d.at, case when d.at > CLOCK then 'scheduled' else 'ready' end
+  from n, u, (select %s as at) d where u.job = n.id returning id)
+select u.job as id, exists (select from j) as created from u]]):gsub("CLOCK", CLOCK):format(COLUMNS, VALUES, DUE),
+
+  many = ([[
+insert into moonloop_jobs (lane, queue, name, priority, max_attempts, args, pushed_at, run_at, state)
+select lane, queue, name, priority, attempts, args::json, CLOCK, d.at,
+  case when d.at > CLOCK then 'scheduled' else 'ready' end
+from unnest({lanes}::text[], {queues}::text[], {names}::text[], {priorities}::integer[], {attempts}::integer[],
+    {args}::text[], {ats}::float8[], {delays}::float8[])
+  with ordinality as t (lane, queue, name, priority, attempts, args, at_s, delay, n)
+  cross join lateral (select coalesce(to_timestamp(at_s), CLOCK + delay * interval '1 second') as at) d
+order by n returning id]]):gsub("CLOCK", CLOCK),
+}
+
+--- push(holder, job) -> id, created | nil, err
+function M.push(holder, job)
+  if job.unique then
+    local row, err = run(holder, "one", pushes.unique, job)
+    if not row then return nil, err end
+    return row.id, row.created
+  end
+  local id, err = run(holder, "value", job.is_due and pushes.due or pushes.plain, job)
+  if not id then return nil, err end
+  return id, true
+end
+
+--- push_many(holder, columns) -> rows with their ids, in order | nil, err
+function M.push_many(holder, columns) return run(holder, "query", pushes.many, columns) end
+
+return M

@@ -1,0 +1,175 @@
+--- jobs:push and jobs:push_all.
+local clock = require "moonloop.clock"
+local core = require "moonloop.core"
+local define = require "moonloop.jobs.define"
+local holders = require "moonloop.sql.holders"
+local json = require "moonloop.json"
+local options = require "moonloop.core.options"
+local tables = require "moonloop.jobs.tables"
+local time = require "moonloop.time"
+local transaction = require "moonloop.sql.transaction"
+local wake = require "moonloop.jobs.wake"
+
+local M = {}
+
+local function name_kind(v)
+  return not (type(v) == "string" and v ~= "" and utf8.len(v) and not v:find "%c") and "a name" or nil
+end
+
+local known = {
+  tx = function(v) return not transaction.is_transaction(v) and "a transaction of the same database" or nil end,
+  delay = function(v)
+    return not (type(v) == "number" and v >= 0 and v < math.huge) and "a number of seconds, at least 0" or nil
+  end,
+  at = function(v)
+    return not (type(v) == "number" and v > -1e11 and v < 1e11) and "seconds since 1970" or nil
+  end,
+  priority = function(v)
+    return not (math.type(v) == "integer" and v >= 0 and v <= 1000000) and "an integer from 0 to 1000000" or nil
+  end,
+  queue = name_kind, unique = name_kind, unique_for = define.seconds,
+}
+M.name_kind = name_kind
+
+--- The arguments as JSON text, or nil for nil. Raises what is wrong with them.
+local function encode(definition, args, whose)
+  if definition.args then
+    local value, err = definition.args:parse(args)
+    if value == nil and err ~= nil then
+      core.fail(("%s: the arguments of '%s' are wrong: %s"):format(whose, definition.name, err.message or err))
+    end
+    args = value
+  end
+  if args == nil then return nil end
+  local ok, text = pcall(json.encode, args)
+  if not ok then
+    core.fail(("%s: the arguments of '%s' are no JSON: %s"):format(whose, definition.name,
+      core.is_error(text) and text.message or tostring(text)))
+  end
+  return text
+end
+
+local function make(self, name, args, opts, whose)
+  local definition = define.find(self, name, whose)
+  if opts.delay and opts.at then
+    core.fail(whose .. ": the options 'delay' and 'at' exclude each other: keep one")
+  end
+  if opts.unique_for and not opts.unique then
+    core.fail(whose .. ": the option 'unique_for' needs 'unique', the key that is taken for so long")
+  end
+  local queue = opts.queue or self.queue
+  return {
+    name = name, queue = queue, lane = define.lane(definition, queue), priority = opts.priority or 0,
+    attempts = definition.attempts, args = encode(definition, args, whose), at = opts.at, delay = opts.delay or 0,
+    is_due = opts.at ~= nil or opts.delay ~= nil, unique = opts.unique, unique_for = opts.unique_for,
+    now = clock.is_virtual() and time.now() or nil,
+  }
+end
+
+--- Checks that `tx` may be used, or that the database may without one.
+local function check_holder(self, tx, whose)
+  if tx then
+    if tx.db ~= self.db then
+      core.fail(whose .. ": the transaction is one of another database than these jobs are in")
+    end
+    return
+  end
+  local held = holders.held(self.db)
+  if held then
+    core.fail(("%s: this task holds a transaction of this database, begun at %s: give it as {tx = tx}; then the job "
+      .. "exists if the transaction commits"):format(whose, held.place or "?"))
+  end
+end
+
+-- Workers look when the job can be seen.
+local function tell(self, tx, lanes)
+  if not tx then
+    wake.pushed(self.db, lanes)
+  else
+    transaction.after_commit(tx, function() wake.pushed(self.db, lanes) end)
+  end
+end
+
+--- jobs:push(name, args [, opts]) -> id, created | nil, err
+function M.push(self, name, args, opts)
+  opts = options.check(opts, known, "jobs:push")
+  local job = make(self, name, args, opts, "jobs:push")
+  check_holder(self, opts.tx, "jobs:push")
+  local ok, err = tables.need(self.db, opts.tx)
+  if not ok then return nil, err end
+  local id, created = self.dialect.push(opts.tx or self.db, job)
+  if not id then return nil, created end
+  if created then tell(self, opts.tx, { [job.lane] = job.delay }) end
+  return id, created
+end
+
+local all_known = { tx = known.tx }
+
+-- Puts jobs without keys into one statement, and their ids into `ids`.
+local function push_plain(self, holder, jobs, places, ids)
+  local columns = { lanes = {}, queues = {}, names = {}, priorities = {}, attempts = {}, args = {}, ats = {},
+    delays = {}, now = jobs[1].now }
+  for i, job in ipairs(jobs) do
+    columns.lanes[i], columns.queues[i], columns.names[i] = job.lane, job.queue, job.name
+    columns.priorities[i], columns.attempts[i] = job.priority, job.attempts
+    columns.args[i], columns.ats[i], columns.delays[i] = job.args or json.null, job.at or json.null, job.delay + 0.0
+  end
+  local rows, err = self.dialect.push_many(holder, columns)
+  if not rows then return nil, err end
+  for i, row in ipairs(rows) do ids[places[i]] = row.id end
+  return true
+end
+
+local function push_list(self, holder, list)
+  local ids, plain, places = {}, {}, {}
+  for i, job in ipairs(list) do
+    if job.unique then
+      local id, err = self.dialect.push(holder, job)
+      if not id then return nil, err end
+      ids[i] = id
+    else
+      plain[#plain + 1], places[#plain + 1] = job, i
+    end
+  end
+  if #plain > 0 then
+    local ok, err = push_plain(self, holder, plain, places, ids)
+    if not ok then return nil, err end
+  end
+  return ids
+end
+
+--- jobs:push_all({ {name, args [, opts]}, ... } [, {tx =}]) -> ids | nil, err
+-- All or none.
+function M.push_all(self, list, opts)
+  if type(list) ~= "table" then
+    core.fail(("jobs:push_all: a list of {name, args, options} expected, got %s"):format(type(list)))
+  end
+  opts = options.check(opts, all_known, "jobs:push_all")
+  local jobs, lanes, keyed = {}, {}, false
+  for i, item in ipairs(list) do
+    local whose = ("jobs:push_all: item %d"):format(i)
+    if type(item) ~= "table" then
+      core.fail(("%s: a list {name, args, options} expected, got %s"):format(whose, type(item)))
+    end
+    local own = options.check(item[3], known, whose)
+    if own.tx then core.fail(whose .. ": the option 'tx' is for all of them: jobs:push_all(list, {tx = tx})") end
+    jobs[i] = make(self, item[1], item[2], own, whose)
+    lanes[jobs[i].lane] = math.min(lanes[jobs[i].lane] or math.huge, jobs[i].delay)
+    keyed = keyed or jobs[i].unique ~= nil
+  end
+  check_holder(self, opts.tx, "jobs:push_all")
+  if #jobs == 0 then return {} end
+  local ok, err = tables.need(self.db, opts.tx)
+  if not ok then return nil, err end
+  local ids
+  if keyed and not opts.tx then
+    ids, err = self.db:tx(function(tx) return push_list(self, tx, jobs) end)
+  else
+    ids, err = push_list(self, opts.tx or self.db, jobs)
+  end
+  if not ids then return nil, err end
+  tell(self, opts.tx, lanes)
+  return ids
+end
+
+return M

@@ -1,0 +1,90 @@
+--- What a worker does each second: full looks, scheduled jobs that are due, cancels, progress.
+local core = require "moonloop.core"
+local errors = require "moonloop.jobs.errors"
+local feed = require "moonloop.jobs.feed"
+local times = require "moonloop.jobs.times"
+
+local M = {}
+
+-- Jobs whose name has got or lost its `concurrency` since they were pushed belong into other lanes.
+local function relane(worker)
+  local jobs = worker.jobs
+  for _, name in ipairs(jobs.names) do
+    local suffix = jobs.definitions[name].concurrency and "/" .. name or ""
+    local n, err = jobs.dialect.relane(jobs.db, { name = name, suffix = suffix })
+    if not n then return nil, err end
+  end
+  return true
+end
+
+local function promote(worker)
+  local count, next_due = worker.jobs.dialect.promote(worker.jobs.db, { now = feed.now() })
+  if not count then return nil, next_due end
+  for _, one in pairs(worker.feeds) do one:look() end
+  return next_due or math.huge
+end
+
+local function look_for_cancels(worker)
+  if not next(worker.running) then return true end
+  local rows, err = worker.jobs.dialect.cancelled(worker.jobs.db, { worker = worker.id })
+  if not rows then return nil, err end
+  for _, row in ipairs(rows) do
+    local record = worker.running[row.id]
+    if record and not record.job.is_cancelled then feed.cancel(record, true) end
+  end
+  return true
+end
+
+local function write_progress(worker)
+  local parts = {}
+  for id, record in pairs(worker.running) do
+    if record.job.shown then parts[#parts + 1] = ('"%d":%s'):format(id, record.job.shown) end
+  end
+  table.sort(parts)
+  local text = "{" .. table.concat(parts, ",") .. "}"
+  if text == worker.shown then return true end
+  local n, err = worker.jobs.dialect.progress(worker.jobs.db, { worker = worker.id, progress = text })
+  if not n then return nil, err end
+  worker.shown = text
+  return true
+end
+
+local function sweep(worker)
+  local values = { now = feed.now() }
+  local jobs = worker.jobs
+  local n, err = jobs.dialect.purge_done(jobs.db, values)
+  if n then n, err = jobs.dialect.purge_unique(jobs.db, values) end
+  if n then n, err = relane(worker) end
+  if not n then return nil, err end
+  return true
+end
+
+local function each(worker)
+  local next_due, err = promote(worker)
+  if not next_due then return nil, err end
+  local ok
+  ok, err = look_for_cancels(worker)
+  if ok then ok, err = write_progress(worker) end
+  if not ok then return nil, err end
+  return next_due
+end
+
+--- Works until it is cancelled. `worker.poke` is an event that brings the next look forward.
+function M.run(worker)
+  local swept
+  while true do
+    local now = core.now()
+    if not swept or now - swept >= times.sweep then
+      local ok, err = sweep(worker)
+      if ok then swept = now else errors.complain(worker, err) end
+    end
+    local next_due, err = each(worker)
+    if not next_due then errors.complain(worker, err) end
+    worker.due_at = core.now() + math.min(next_due or math.huge, times.poll)
+    local pause = worker.due_at - core.now()
+    core.timeout(math.max(pause, 0.001), worker.poke.wait, worker.poke)
+    worker.poke:clear()
+  end
+end
+
+return M
