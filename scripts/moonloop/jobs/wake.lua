@@ -125,8 +125,9 @@ local function changes(db, call)
   end
 end
 
---- From now on f(lanes) is called for what is pushed, f(nil) when something may have been, in any lane, and f({}, id)
--- for a job to cancel. f must not wait. Returns a function that ends that, and may wait; it is for the task that has called this one.
+--- From now on f(lanes) is called for what is pushed, f(nil) when something may have been, in any lane, and
+-- f({}, id) for a job to cancel. f must not wait. Returns a function that ends that, and may wait; it is for the
+-- task that has called this one.
 function M.subscribe(db, f)
   local place, known = place_of(db), holders.of(db, "jobs")
   local room = rooms[place] or {}
