@@ -1,5 +1,5 @@
-# The pages that show OpenAPI documents, put into the binary compressed: those of scripts/setup.sh's
-# packages, with their licences.
+# Files that are put into the binary compressed. The pages that show OpenAPI documents: those of
+# scripts/setup.sh's packages, with their licences.
 option(MOONLOOP_DOCS "Put Swagger UI and Redoc into the binary" ON)
 set(PAGES ${CMAKE_SOURCE_DIR}/.deps/pages)
 set(page_files)
@@ -18,6 +18,13 @@ if(MOONLOOP_DOCS)
       "which downloads them, or leave them out with -DMOONLOOP_DOCS=OFF")
   endif()
 endif()
+
+# What `moonloop new` writes: templates of projects, and the types for editors.
+file(GLOB_RECURSE project_files CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/scripts
+  scripts/templates/* scripts/types/*.lua)
+foreach(file ${project_files})
+  list(APPEND page_files ${file}=${CMAKE_SOURCE_DIR}/scripts/${file})
+endforeach()
 
 # Its own program, since a machine that builds need not have brotli's.
 add_executable(pack ${CMAKE_SOURCE_DIR}/cmake/pack.c)

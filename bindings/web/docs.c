@@ -1,5 +1,5 @@
-/* moonloop.web.docs.core: the files for browsers that are in the binary. What is served where is
-   decided in scripts/moonloop/web/docs.lua. */
+/* moonloop.web.docs.core: the files that are in the binary, for browsers and for new projects. What
+   is served where is decided in scripts/moonloop/web/docs.lua. */
 #include "bindings/class.h"
 #include "bindings/web/open.h"
 #include "core/embedded.h"
@@ -32,6 +32,18 @@ static int l_file(lua_State *L) {
   lua_pushlstring(L, (const char *)file->packed, file->packed_size);
   lua_pushinteger(L, (lua_Integer)file->size);
   return 2;
+}
+
+/* names(prefix) -> the list of the files whose names begin so */
+static int l_names(lua_State *L) {
+  const char *prefix = luaL_checkstring(L, 1);
+  lua_newtable(L);
+  for (const EmbeddedFile *file = embedded_files; file->name; file++) {
+    if (strncmp(file->name, prefix, strlen(prefix)) != 0) continue;
+    lua_pushstring(L, file->name);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  }
+  return 1;
 }
 
 /* decoder(name) -> decoder | nil */
@@ -71,7 +83,8 @@ static int l_close(lua_State *L) {
 
 int luaopen_moonloop_web_docs_core(lua_State *L) {
   static const luaL_Reg methods[] = {{"read", l_read}, {"close", l_close}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"file", l_file}, {"decoder", l_decoder}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"file", l_file}, {"names", l_names}, {"decoder", l_decoder}, {NULL, NULL}};
   class_make(L, WEB_DECODER, methods, l_close, l_close);
   luaL_newlib(L, functions);
   return 1;

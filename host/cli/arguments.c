@@ -15,7 +15,7 @@ static const char *const command_names[CLI_COMMANDS] = {
     [CLI_RUN] = "run",         [CLI_SERVE] = "serve", [CLI_DEV] = "dev",
     [CLI_REPL] = "repl",       [CLI_TEST] = "test",   [CLI_PS] = "ps",
     [CLI_MIGRATE] = "migrate", [CLI_DB] = "db",       [CLI_OPENAPI] = "openapi",
-    [CLI_TYPES] = "types"};
+    [CLI_TYPES] = "types",     [CLI_NEW] = "new"};
 
 const char *arguments_command_name(CliCommand command) { return command_names[command]; }
 
@@ -24,6 +24,8 @@ CliCommand arguments_find_command(const char *name) {
     if (command_names[i] && strcmp(command_names[i], name) == 0) return (CliCommand)i;
   return CLI_HELP;
 }
+
+static const char write_option[] = "--write", template_option[] = "--template";
 
 static bool is_word(const char *arg) { return arg[0] != '-' || !arg[1]; }
 
@@ -150,14 +152,45 @@ static const char *read_openapi(OptionReader *a, char **list, int n) {
   return read_app(a, CLI_OPENAPI, list, n);
 }
 
+/* An app, or --write FOLDER. */
 static const char *read_types(OptionReader *a, char **list, int n) {
+  CliRequest *r = a->request;
+  for (int i = 0; i < n; i++) {
+    if (!option_is(list[i], write_option)) continue;
+    const char *v = option_value(list, n, &i);
+    if (!v || !*v) return option_wrong(a, "types: %s needs a folder", write_option);
+    if (n > 2 || i + 1 < n) return option_wrong(a, "types: %s takes a folder alone", write_option);
+    r->types_to = v;
+    return NULL;
+  }
   return read_app(a, CLI_TYPES, list, n);
+}
+
+static const char *read_new(OptionReader *a, char **list, int n) {
+  CliRequest *r = a->request;
+  r->block_limit = 0;
+  for (int i = 0; i < n; i++) {
+    if (is_help(list[i])) return ask_for_help(a, CLI_NEW);
+    if (option_is(list[i], template_option)) {
+      const char *v = option_value(list, n, &i);
+      if (!v || !*v) return option_wrong(a, "new: %s needs a value", template_option);
+      r->template = v;
+    } else if (!is_word(list[i])) {
+      return option_wrong(a, "new: unknown option '%s'", list[i]);
+    } else if (r->target) {
+      return option_wrong(a, "new: only one name is allowed, not also '%s'", list[i]);
+    } else {
+      r->target = list[i];
+    }
+  }
+  return r->target ? NULL : option_wrong(a, "new: the name of the project is missing");
 }
 
 static const char *(*const readers[CLI_COMMANDS])(OptionReader *a, char **list, int n) = {
     [CLI_SERVE] = read_serve, [CLI_DEV] = read_dev,         [CLI_REPL] = read_repl,
     [CLI_TEST] = read_test,   [CLI_PS] = read_ps,           [CLI_MIGRATE] = read_migrate,
-    [CLI_DB] = read_db,       [CLI_OPENAPI] = read_openapi, [CLI_TYPES] = read_types};
+    [CLI_DB] = read_db,       [CLI_OPENAPI] = read_openapi, [CLI_TYPES] = read_types,
+    [CLI_NEW] = read_new};
 
 /* --- what comes before the command or the script --- */
 
@@ -208,7 +241,9 @@ static const char *keep_for_command(OptionReader *a, Reading *reading) {
                                       "--sandbox"};
   char *option = a->argv[reading->at];
   size_t n = strcspn(option, "=");
-  bool is_flag = false, has_value = serve_arguments_has(option) || database_arguments_has(option);
+  bool is_flag = false, has_value = serve_arguments_has(option) || database_arguments_has(option) ||
+                                    option_is(option, write_option) ||
+                                    option_is(option, template_option);
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
     is_flag |= strlen(flags[i]) == n && strncmp(flags[i], option, n) == 0;
   if (!is_flag && !has_value) return option_wrong(a, "unknown option '%s'", option);

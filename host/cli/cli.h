@@ -18,6 +18,7 @@ typedef enum CliCommand {
   CLI_DB,      /* db copy, shell */
   CLI_OPENAPI, /* openapi APP */
   CLI_TYPES,   /* types APP */
+  CLI_NEW,     /* new NAME */
   CLI_VERSION, /* --version */
   CLI_HELP,    /* --help: CliRequest.about */
   CLI_COMMANDS
@@ -65,6 +66,8 @@ typedef struct CliRequest {
   long pid;                     /* the process to look into */
   bool tracebacks;
   const char *verb;      /* what migrate or db is to do; its words are `args` */
+  const char *template;  /* of new, or NULL */
+  const char *types_to;  /* types --write: the folder, or NULL */
   const char *url, *dir; /* of the database, of the migrations; or NULL */
 } CliRequest;
 

@@ -29,6 +29,7 @@ static const char about_all[] =
     "  db shell              statements to a database; db copy: from SQLite to PostgreSQL\n"
     "  openapi APP.lua       prints the OpenAPI document of an app\n"
     "  types APP.lua         prints the types of an app's schemas, for editors\n"
+    "  new NAME              makes a project\n"
     "\n"
     "Options, as in lua:\n"
     "  -e CODE               runs a piece of code, before the script or the command\n"
@@ -199,9 +200,19 @@ static const char about_openapi[] =
 
 static const char about_types[] =
     "Usage: moonloop types APP.lua\n"
+    "       moonloop types --write FOLDER\n"
     "Prints the schemas of the web app that the file returns as types of LuaLS, the language "
     "server,\n"
-    "for completion in handlers: moonloop types app.lua > app_types.lua\n";
+    "for completion in handlers: moonloop types app.lua > app_types.lua\n"
+    "\n"
+    "  --write FOLDER        writes the types of moonloop itself into the folder\n";
+
+static const char about_new[] =
+    "Usage: moonloop new [OPTIONS] NAME\n"
+    "Makes a project in a new folder of that name, with specs that pass, and says what to do "
+    "next.\n"
+    "\n"
+    "  --template NAME       what it begins with: api (default), page or library\n";
 
 /* A line for each limit of the server. */
 static void print_limits(void) {
@@ -223,7 +234,7 @@ void help_print(CliCommand about) {
       [CLI_RUN] = about_run,         [CLI_SERVE] = about_serve, [CLI_REPL] = about_repl,
       [CLI_TEST] = about_test,       [CLI_PS] = about_ps,       [CLI_HELP] = about_all,
       [CLI_MIGRATE] = about_migrate, [CLI_DB] = about_db,       [CLI_OPENAPI] = about_openapi,
-      [CLI_TYPES] = about_types,     [CLI_DEV] = about_dev};
+      [CLI_TYPES] = about_types,     [CLI_DEV] = about_dev,     [CLI_NEW] = about_new};
   if (texts[about]) fputs(texts[about], stdout);
   if (about == CLI_SERVE) print_limits();
 }

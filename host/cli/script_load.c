@@ -129,7 +129,9 @@ static const char *module_of(const CliRequest *r) {
   case CLI_OPENAPI:
     return "moonloop.web.openapi_command";
   case CLI_TYPES:
-    return "moonloop.web.types_command";
+    return r->types_to ? "moonloop.new.types_command" : "moonloop.web.types_command";
+  case CLI_NEW:
+    return "moonloop.new";
   default:
     return NULL;
   }
@@ -148,8 +150,14 @@ static void push_arguments(lua_State *L, const CliRequest *r) {
     lua_pushliteral(L, ML_VERSION);
     break;
   case CLI_OPENAPI:
-  case CLI_TYPES:
     lua_pushstring(L, r->target);
+    break;
+  case CLI_TYPES:
+    lua_pushstring(L, r->types_to ? r->types_to : r->target);
+    break;
+  case CLI_NEW:
+    lua_pushstring(L, r->target);
+    lua_pushstring(L, r->template);
     break;
   case CLI_MIGRATE:
   case CLI_DB:

@@ -1,5 +1,5 @@
 /* What is put into the binary beside the code: the Lua parts of the host (cmake/embed.cmake), and
-   files for browsers (cmake/pages.cmake). */
+   files for browsers and of new projects (cmake/pages.cmake). */
 #ifndef ML_EMBEDDED_H
 #define ML_EMBEDDED_H
 

@@ -618,7 +618,8 @@ describe("command-line.md", function()
     for _, options in pairs(page.options) do
       for name in pairs(options) do documented_options[name] = true end
     end
-    for _, command in ipairs { "", "run", "serve", "dev", "repl", "test", "ps", "migrate", "db", "openapi", "types" } do
+    for _, command in ipairs { "", "run", "serve", "dev", "repl", "test", "ps", "migrate", "db", "openapi",
+      "types", "new" } do
       local text = help("help " .. command)
       for option in text:gmatch "\n +(%-%-?[%w-]*)" do offered[option] = true end
     end
