@@ -1,0 +1,456 @@
+--- Writes the types for LuaLS from the pages of doc/reference/, so that both say the same: types.lua [FOLDER], in the
+-- root of the project; scripts/types by default. spec/house/types_spec.lua compares them with the code.
+local lfs = require "lfs"
+
+local PAGES, TO = "doc/reference/", arg[1] or "scripts/types"
+local SKIPPED = { ["README.md"] = true, ["c-api.md"] = true, ["command-line.md"] = true }
+
+-- --- which class an object is ---
+
+-- Where an object is no class of its page.
+local OWNERS = {
+  ["errors.md"] = { err = "moonloop.error" },
+  ["stream.md"] = { s = "moonloop.stream" },
+  ["http.md"] = { res = "moonloop.http.response" },
+  ["process.md"] = { p = "moonloop.process.process" },
+  ["redis.md"] = { r = "moonloop.redis.client", msg = "moonloop.redis.message" },
+  ["schema.md"] = { schema = "moonloop.schema.schema" },
+  ["testing.md"] = { clock = "moonloop.clock" },
+  ["websocket.md"] = { ws = "moonloop.ws.socket" },
+  ["web-request.md"] = { req = "moonloop.web.request" },
+  ["web-response.md"] = { res = "moonloop.web.response" },
+  ["web-test.md"] = { c = "moonloop.web.test_client" },
+  ["web.md"] = { entry = "moonloop.web.access_entry" },
+  ["web-dependencies.md"] = { o = "moonloop.web.override" },
+}
+
+-- Classes that have all that another has.
+local PARENTS = {
+  ["moonloop.net.conn"] = "moonloop.stream", ["moonloop.fs.file"] = "moonloop.stream",
+  ["moonloop.redis.cluster"] = "moonloop.redis.client", ["moonloop.sql.tx"] = "moonloop.sql.db",
+}
+
+-- Classes with names that no page lists one by one.
+local OPEN = {
+  ["moonloop.redis.client"] = "fun(self: moonloop.redis.client, ...: any): any, moonloop.error?",
+  ["moonloop.web.session"] = "any", ["moonloop.web.request"] = "any",
+}
+
+local function class_of(page, owner)
+  local own = OWNERS[page] and OWNERS[page][owner]
+  if own then return own end
+  if owner == "ml" then return "moonloop" end
+  local module = owner:match "^ml%.(.+)$"
+  if module then return "moonloop." .. module end
+  local stem = page:gsub("%.md$", ""):gsub("%-.*", "")
+  return (stem == "ml" and "moonloop." or "moonloop." .. stem .. ".") .. owner
+end
+
+-- --- types of names and words ---
+
+local NAMES = {
+  err = "moonloop.error", ["nil"] = "nil", ["true"] = "true", ["false"] = "false", boolean = "boolean",
+  string = "string", integer = "integer", table = "table", value = "any", ["..."] = "any", v = "any",
+  seconds = "number", bytes = "integer", text = "string", iterator = "fun(...): ...", results = "any[]",
+  task = "moonloop.task", tasks = "moonloop.task[]", done = "moonloop.task[]", pending = "moonloop.task[]",
+  list = "any[]", f = "function", path = "string", url = "string", name = "string", names = "string[]", item = "any",
+  message = "string", data = "string", host = "string", port = "integer", max = "integer", mode = "string",
+  from = "string", to = "string", dir = "string", file = "string", pattern = "string", paths = "string[]",
+  target = "string", place = "integer", chunk = "string", handler = "function", method = "string", prefix = "string",
+  status = "integer", headers = "table<string, any>", detail = "any", sql = "string", row = "table<string, any>",
+  rows = "table<string, any>[]", n = "integer", columns = "string[]", set = "table<string, any>", where = "any",
+  channel = "string", key = "any", password = "string", hash = "string", token = "string",
+  claims = "table<string, any>", signal = "string", reason = "any", code = "integer", kind = "string",
+  topic = "string", capacity = "integer", initial = "integer", default = "any", ip = "string", request = "table",
+  spec = "table", source = "string", stream = "string", group = "string", ttl = "number", make = "function",
+  secret = "string|string[]", grace = "number", drain = "number", values = "table<string, any>", fields = "table",
+  schemas = "moonloop.schema.schema[]", items = "moonloop.schema.schema[]",
+  branches = "table<string, moonloop.schema.schema>", doc = "table", t = "any", format = "string|integer",
+  delimiter = "string", event = "any", permit = "table", whence = "string", offset = "integer", size = "integer",
+  atime = "number", mtime = "number", new = "string", time = "number", schema = "moonloop.schema.schema",
+  server = "table", agreed = "table", truncated = "boolean", written = "integer", ws = "moonloop.ws.socket",
+  res = "moonloop.web.response", response = "moonloop.web.response",
+  middleware = "fun(req: moonloop.web.request, next: function): any", app = "moonloop.web.app",
+  other = "moonloop.web.app", req = "moonloop.web.request", scheme = "moonloop.web.scheme", scope = "string",
+  signer = "moonloop.web.signer", session = "moonloop.web.session", dep = "any", needs = "table",
+  dependency = "table", templates = "moonloop.web.templates", out = "any", a = "string", b = "string",
+  seed = "integer", settings = "table", attributes = "table", labels = "table", s = "string", opts = "table",
+  options = "table", id = "integer", args = "any", o = "moonloop.web.override",
+}
+
+-- What a name means on one page, or for one function.
+local OWN_NAMES = {
+  ["redis.md"] = { list = "any[]" }, ["ml.md"] = { list = "any[]", text = "string", max = "integer" },
+  ["schema.md"] = { value = "any", names = "string[]" }, ["http.md"] = { res = "moonloop.http.response" },
+  ["web-test.md"] = { res = "moonloop.http.response" }, ["json.md"] = { t = "table" },
+  ["net.md"] = { group = "string", server = "moonloop.net.server" }, ["web.md"] = { server = "moonloop.web.server" },
+  ["net.md resolve"] = { list = "string[]" }, ["ml.md list"] = { list = "moonloop.entry[]" },
+  ["schema.md list"] = { item = "moonloop.schema.schema" }, ["schema.md map"] = { value = "moonloop.schema.schema" },
+  ["time.md format"] = { t = "number" }, ["ml.md tasks"] = { list = "moonloop.entry[]" },
+  ["websocket.md send_binary"] = { bytes = "string" }, ["web-request.md all"] = { list = "string[]" },
+  ["executor.md map"] = { list = "any[]" }, ["fs.md temp_dir"] = { dir = "moonloop.fs.dir" },
+  ["jobs.md"] = { id = "integer|string" }, ["sql.md"] = { table = "string" }, ["sql.md stats"] = { table = "table" },
+}
+
+local WORDS = {
+  string = "string", integer = "integer", number = "number", boolean = "boolean", table = "table", list = "any[]",
+  ["function"] = "function", any = "any", ["false"] = "false", ["true"] = "true", ["nil"] = "nil",
+  task = "moonloop.task", schema = "moonloop.schema.schema", stream = "moonloop.stream",
+}
+
+--- The type of an option or a field, from the words of its cell.
+local function type_of_words(text)
+  local list, seen = {}, {}
+  for word in text:gsub(" or ", ", "):gmatch "[^,]+" do
+    word = word:gsub("^%s+", ""):gsub("%s+$", "")
+    local known = WORDS[word]
+    if not known then return "any" end
+    if not seen[known] then list[#list + 1] = known end
+    seen[known] = true
+  end
+  return list[1] and table.concat(list, "|") or "any"
+end
+
+-- --- pages ---
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+--- The text of a line without marks of Markdown that an editor would not show.
+local function plain(line) return (line:gsub("%[([^%]]*)%]%([^%)]*%)", "%1")) end
+
+local function cells(line)
+  local list = {}
+  for cell in line:sub(2):gsub("\\|", "\1"):gmatch "%s*(.-)%s*|" do list[#list + 1] = (cell:gsub("\1", "|")) end
+  return list
+end
+
+--- The sections of a page: {signature =, about = first paragraph, options = rows, fields = rows, is_empty =}.
+local function sections_of(page)
+  local list, section, column, is_code = {}, nil, nil, false
+  local is_over
+  for line in (read(PAGES .. page) .. "\n"):gmatch "([^\n]*)\n" do
+    if line:find "^```" then is_code = not is_code end
+    local title = not is_code and line:match "^#+ (.*)"
+    if title then
+      section = { signature = title:match "^`(.*)`$", about = {}, options = {}, fields = {}, is_empty = true }
+      list[#list + 1] = section
+      column, is_over = nil, false
+    elseif section and not is_code and line:find "^|" then
+      local row = cells(line)
+      if row[1] == "option" or row[1] == "field" then
+        column = row[1] == "option" and section.options or section.fields
+      elseif column and not line:find "^|%-" then
+        column[#column + 1] = row
+      end
+      section.is_empty = false
+    elseif section and not is_code then
+      column = nil
+      if line == "" then
+        is_over = section.about[1] ~= nil
+      elseif not is_over and not line:find "^```" then
+        section.about[#section.about + 1] = plain(line)
+      end
+      if line ~= "" then section.is_empty = false end
+    elseif not section and not is_code and line:find "^|" then -- before the first heading
+      column = nil
+    end
+  end
+  return list
+end
+
+-- --- signatures ---
+
+--- The arguments of a signature: a list of {name =, is_optional =}.
+local function arguments_of(text)
+  local list, depth, word, was_open = {}, 0, "", false
+  local function add()
+    local name = word:gsub("|.*", ""):gsub("%s", "")
+    if name:find "^{" then name = "opts" end
+    if name ~= "" then list[#list + 1] = { name = name, is_optional = was_open } end
+    word = ""
+  end
+  for c in text:gmatch "." do
+    if c == "[" then
+      if word:find "%S" then add() end
+      depth = depth + 1
+    elseif c == "," or c == "]" then
+      if word:find "%S" then
+        was_open = depth > 0
+        add()
+      end
+      if c == "]" then depth = depth - 1 end
+    else
+      if word == "" then was_open = depth > 0 end
+      word = word .. c
+    end
+    if word:find "^%s*$" then was_open = depth > 0 end
+  end
+  if word:find "%S" then
+    was_open = depth > 0
+    add()
+  end
+  return list
+end
+
+--- The results as a list of lists of names, one for each of what may come back.
+local function results_of(text)
+  local list = {}
+  for one in (text .. " | "):gmatch "(.-) | " do
+    local names = {}
+    for name in one:gsub("[%[%]]", ""):gmatch "[^,%s]+" do names[#names + 1] = name end
+    list[#list + 1] = names
+  end
+  return list
+end
+
+-- --- what is known of all pages ---
+
+local classes, order = {}, {} -- name -> {name =, page =, members = list}
+
+local function class(name, page)
+  if not classes[name] then
+    classes[name] = { name = name, page = page, members = {}, has = {} }
+    order[#order + 1] = name
+  end
+  return classes[name]
+end
+
+local function add_member(owner, member)
+  if owner.has[member.name] then return end -- two pages tell of it
+  owner.has[member.name] = true
+  owner.members[#owner.members + 1] = member
+end
+
+local owners = {} -- page -> owner -> class
+
+local function name_type(page, f, name)
+  local own = OWN_NAMES[page .. " " .. f] or {}
+  local of_page = OWN_NAMES[page] or {}
+  return own[name] or of_page[name] or owners[page][name] or NAMES[name] or "any"
+end
+
+--- The lines of a class of options; its name.
+local function options_class(name, rows)
+  local lines, seen = { ("---@class %s"):format(name) }, {}
+  for _, row in ipairs(rows) do
+    for code in row[1]:gmatch "`([^`]+)`" do
+      local option = code:match "^[%w_]+"
+      local mark = row[3] == "required" and "" or "?"
+      local default = row[3] and row[3] ~= "" and row[3] ~= "required" and (" (%s)"):format(row[3]) or ""
+      if option and not seen[option] then
+        seen[option] = true
+        lines[#lines + 1] = ("---@field %s%s %s%s%s"):format(option, mark, type_of_words(row[2]),
+          row[4] and row[4] ~= "" and " " .. plain(row[4]) or "", default)
+      end
+    end
+  end
+  return lines
+end
+
+local function add_function(page, section, owner, name, is_method, arguments, results, last)
+  local of = class(class_of(page, owner), page)
+  local member = { name = name, is_function = true, is_method = is_method, about = section.about,
+    arguments = arguments_of(arguments), overloads = {} }
+  for _, argument in ipairs(member.arguments) do
+    argument.type = name_type(page, name, argument.name)
+    local is_options = argument.name == "opts" or argument.name == "options" or argument.name == "spec"
+      or argument.name == "fields" or argument.name == "request"
+    if is_options and section.options[1] then
+      argument.type = ("%s.%s.opts"):format(of.name, name)
+      member.options = options_class(argument.type, section.options)
+    elseif is_options and section.is_empty and last and last.opts then
+      argument.type = last.opts
+    end
+    if is_options then member.opts = argument.type end
+  end
+  local returns = {}
+  for _, names in ipairs(results and results_of(results) or {}) do
+    for i, result in ipairs(names) do
+      returns[i] = returns[i] or { types = {}, count = 0 }
+      local kind = name_type(page, name, result)
+      if result == "..." then returns[i].is_rest = true end
+      if not returns[i].types[kind] then table.insert(returns[i].types, kind) end
+      returns[i].types[kind], returns[i].count = true, returns[i].count + 1
+      returns[i].name = returns[i].name or result:match "^%a[%w_]*$"
+    end
+  end
+  local alternatives = results and #results_of(results) or 0
+  for _, one in ipairs(returns) do
+    if one.count < alternatives and not one.types["nil"] then table.insert(one.types, "nil") end
+  end
+  member.returns = returns
+  add_member(of, member)
+  return member
+end
+
+local function add_field(page, owner, name, row, about)
+  add_member(class(class_of(page, owner), page), { name = name, type = row and type_of_words(row[2]) or "any",
+    about = about or { row and row[3] and plain(row[3]) or "" } })
+end
+
+local function read_page(page)
+  local last
+  for _, section in ipairs(sections_of(page)) do
+    local signature = section.signature or ""
+    local head, results = signature:match "^(.-) %-> (.*)$"
+    head = head or signature
+    local owner, mark, name, arguments = head:match "^([%w_.]-)([.:])([%w_]+)%((.*)%)$"
+    if owner then
+      last = add_function(page, section, owner, name, mark == ":", arguments, results, last)
+    else
+      owner, name = head:match "^([%w_.]+)%.([%w_]+)$"
+      if owner then add_field(page, owner, name, nil, section.about) end
+    end
+    for _, row in ipairs(section.fields) do
+      for code in row[1]:gmatch "`([^`]+)`" do -- "about.size"
+        local of, field = code:match "^([%w_.]+)%.([%w_]+)$"
+        if of and of == owner and not row[3] then -- another function like it
+          local like = { about = { plain(row[2]) }, options = {}, is_empty = true }
+          add_function(page, like, owner, field, mark == ":", arguments, results, last)
+        elseif of then
+          add_field(page, of, field, row)
+        end
+      end
+    end
+  end
+end
+
+-- --- writing ---
+
+local REQUIRED = { ["moonloop"] = "moonloop", ["moonloop.clock"] = "moonloop/clock" } -- what scripts require
+
+local KEYWORDS = { ["end"] = true, ["repeat"] = true, ["function"] = true, ["local"] = true, ["in"] = true }
+
+local function type_text(types)
+  local list, is_nil = {}, false
+  for _, one in ipairs(types) do
+    if one == "nil" then is_nil = true else list[#list + 1] = one:find "^fun" and "(" .. one .. ")" or one end
+  end
+  if #list == 0 then return "nil" end
+  return table.concat(list, "|") .. (is_nil and (list[2] and "|nil" or "?") or "")
+end
+
+local function parameter(argument) return KEYWORDS[argument.name] and argument.name .. "_" or argument.name end
+
+--- The same function without an optional argument in front of others.
+local function overload_of(of, member, left_out)
+  local texts = member.is_method and { "self: " .. of.name } or {}
+  for _, argument in ipairs(member.arguments) do
+    if argument ~= left_out then
+      texts[#texts + 1] = ("%s%s: %s"):format(parameter(argument),
+        argument.is_optional and argument.name ~= "..." and "?" or "", argument.type)
+    end
+  end
+  local returns = {}
+  for i, one in ipairs(member.returns) do returns[i] = one.is_rest and "..." or type_text(one.types) end
+  return ("---@overload fun(%s)%s"):format(table.concat(texts, ", "),
+    returns[1] and ": " .. table.concat(returns, ", ") or "")
+end
+
+local function write_function(lines, of, variable, member)
+  if member.options then
+    table.move(member.options, 1, #member.options, #lines + 1, lines)
+    lines[#lines + 1] = ""
+  end
+  for _, text in ipairs(member.about) do lines[#lines + 1] = "---" .. text end
+  local names, required = {}, false
+  for i = #member.arguments, 1, -1 do
+    local argument = member.arguments[i]
+    argument.leads = argument.is_optional and required
+    required = required or not argument.is_optional and argument.name ~= "..."
+  end
+  for i, argument in ipairs(member.arguments) do
+    names[i] = parameter(argument)
+    lines[#lines + 1] = ("---@param %s%s %s"):format(names[i],
+      argument.is_optional and not argument.leads and argument.name ~= "..." and "?" or "",
+      argument.type .. (argument.leads and "|nil" or ""))
+  end
+  for _, one in ipairs(member.returns) do
+    lines[#lines + 1] = one.is_rest and "---@return any ..." or ("---@return %s%s"):format(type_text(one.types),
+      one.name and not WORDS[one.name] and " " .. one.name or "")
+  end
+  for _, argument in ipairs(member.arguments) do
+    if argument.leads then lines[#lines + 1] = overload_of(of, member, argument) end
+  end
+  lines[#lines + 1] = ("function %s%s%s(%s) end"):format(variable, member.is_method and ":" or ".", member.name,
+    table.concat(names, ", "))
+  lines[#lines + 1] = ""
+end
+
+local function write_class(lines, of)
+  local parent = PARENTS[of.name]
+  lines[#lines + 1] = ("---@class %s%s"):format(of.name, parent and ": " .. parent or "")
+  for _, member in ipairs(of.members) do
+    if not member.is_function then
+      local about = table.concat(member.about, " ")
+      lines[#lines + 1] = ("---@field %s %s%s"):format(member.name, member.type, about ~= "" and " " .. about or "")
+    end
+  end
+  for _, other in ipairs(order) do -- the modules in it
+    local name = other:match("^" .. of.name:gsub("%.", "%%.") .. "%.([%w_]+)$")
+    if name and not of.has[name] and classes[other].is_module and not REQUIRED[other] then
+      lines[#lines + 1] = ("---@field %s %s"):format(name, other)
+    end
+  end
+  if OPEN[of.name] then lines[#lines + 1] = ("---@field [string] %s"):format(OPEN[of.name]) end
+  local variable = of.name:match "[%w_]+$"
+  if KEYWORDS[variable] then variable = variable .. "_" end
+  lines[#lines + 1] = ("local %s = {}"):format(variable)
+  lines[#lines + 1] = ""
+  for _, member in ipairs(of.members) do
+    if member.is_function then write_function(lines, of, variable, member) end
+  end
+  return variable
+end
+
+local function write(path, lines)
+  local file = assert(io.open(TO .. "/" .. path, "w"))
+  file:write((table.concat(lines, "\n"):gsub("%s+\n", function(s) return s:find "\n.*\n" and "\n\n" or "\n" end)
+    :gsub("%s+$", "")), "\n")
+  file:close()
+end
+
+local pages = {}
+for name in lfs.dir(PAGES) do
+  if name:find "%.md$" and not SKIPPED[name] then pages[#pages + 1] = name end
+end
+table.sort(pages)
+for _, page in ipairs(pages) do
+  owners[page] = {}
+  for _, section in ipairs(sections_of(page)) do
+    local signature = section.signature or ""
+    local owner = signature:match "^([%w_.]-)[.:][%w_]+%(" or signature:match "^([%w_]+)%.[%w_]+$"
+    if owner and not owner:find "^ml" then owners[page][owner] = class_of(page, owner) end
+    for _, row in ipairs(section.fields) do
+      local of = row[1]:match "`([%w_]+)%.[%w_]+`"
+      if of then owners[page][of] = class_of(page, of) end
+    end
+  end
+end
+for _, page in ipairs(pages) do read_page(page) end
+for _, name in ipairs(order) do
+  local of = classes[name]
+  for _, member in ipairs(of.members) do of.is_module = of.is_module or member.is_function and not member.is_method end
+end
+
+local files = {} -- path -> lines
+for _, name in ipairs(order) do
+  local path = REQUIRED[name] or (name:match "^moonloop%.(%l+)" or "moonloop")
+  if classes[name].page == "ml.md" and name ~= "moonloop" then path = "moonloop/tasks" end
+  if path ~= "moonloop" and not path:find "/" then path = "moonloop/" .. path end
+  if not files[path] then
+    files[path] = { "---@meta " .. (REQUIRED[name] and name or "_"),
+      "-- Types of moonloop for LuaLS, the language server; made from doc/reference by scripts/package/types.lua.", "" }
+    files[#files + 1] = path
+  end
+  local variable = write_class(files[path], classes[name])
+  if REQUIRED[name] then files[path][#files[path] + 1] = "return " .. variable end
+end
+lfs.mkdir(TO)
+lfs.mkdir(TO .. "/moonloop")
+for _, path in ipairs(files) do write(path .. ".lua", files[path]) end

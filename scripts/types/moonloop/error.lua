@@ -1,0 +1,23 @@
+---@meta _
+-- Types of moonloop for LuaLS, the language server; made from doc/reference by scripts/package/types.lua.
+
+---@class moonloop.error
+---@field kind string the kind of failure: see below
+---@field message string a description in one line
+---@field code string the name that the system or a library has for it (`"ECONNREFUSED"`); nil if there is none. Of a WebSocket that has ended an integer, the code of its end
+---@field value any what was raised: for an object in a slot of `ml.gather{return_errors = true}` the original value; for every other error object the object itself
+---@field traceback string for an object made by `ml.gather`: where the error was raised
+---@field reason any for kind `"cancelled"`: what `task:cancel` was given; of a WebSocket that has ended: the peer's reason
+---@field written integer of a write to a stream that has failed or was cancelled: how many bytes have left
+---@field errors any[] for kind `"group"`: all failures as they were raised, in order; for kind `"validation"`: all that is wrong (ml.schema)
+---@field line integer for kind `"json"`: the position, from 1; columns count characters. `err.line` also for kinds `"migration"` and `"template"`
+---@field column integer for kind `"json"`: the position, from 1; columns count characters. `err.line` also for kinds `"migration"` and `"template"`
+---@field cause any for kind `"migration"`, and in ml.sql: the error that led to this one
+---@field result table of a program that has run: how it ended, and what it printed (ml.process)
+---@field file string for kind `"migration"`: the file with the statement that failed; for kind `"template"`: the template
+---@field path string for kind `"fs"`: the path, and what could not be done with it (`"open"`)
+---@field call string for kind `"fs"`: the path, and what could not be done with it (`"open"`)
+---@field status integer the status of the answer when a handler raises it: for `ml.web.abort` and bad requests; of `ml.ws.connect`: the server's status where it has not accepted
+---@field detail any for `ml.web.abort`: the value of `"detail"` in the answer
+---@field headers table for an error with a status: headers of the answer
+local error = {}

@@ -1,0 +1,34 @@
+---@meta _
+-- Types of moonloop for LuaLS, the language server; made from doc/reference by scripts/package/types.lua.
+
+---@class moonloop.json
+---@field null any JSON's null. It is not nil and counts as true; compare with `==`.
+local json = {}
+
+---@class moonloop.json.encode.opts
+---@field pretty? boolean one element per line, two spaces per level, sorted keys (false)
+
+---Tables are read raw: no metamethod is called.
+---@param value any
+---@param opts? moonloop.json.encode.opts
+---@return string text
+function json.encode(value, opts) end
+
+---`err` is of kind `"json"` with `err.line` and `err.column`. A lone surrogate, nesting deeper than 512 and text after the
+---value are errors; if a key repeats, the last one counts. null becomes `ml.json.null`, so that it does not vanish from
+---tables.
+---@param text string
+---@return any? value
+---@return moonloop.error? err
+function json.decode(text) end
+
+---Marks the table as an array, so that it is encoded as `[]` if it is empty. Without an argument it makes a new table. The
+---mark is a metatable: a table that has another one is refused.
+---@param t? table
+---@return table t
+function json.array(t) end
+
+---Marks the table as an object.
+---@param t? table
+---@return table t
+function json.object(t) end
