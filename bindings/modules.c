@@ -1,6 +1,7 @@
 #include "bindings/modules.h"
 
 #include "bindings/cli/open.h"
+#include "bindings/core/archived.h"
 #include "bindings/core/coroutine.h"
 #include "bindings/core/debug_hook.h"
 #include "bindings/core/explain.h"
@@ -100,6 +101,7 @@ static int l_preload_part(lua_State *L) {
 }
 
 void modules_open(lua_State *L) {
+  archived_open(L);
   coroutine_open(L);
   debug_hook_open(L);
   explain_open(L);

@@ -1,5 +1,6 @@
 /* moonloop.folder: folders of migrations and templates. They are read when a server starts or by a
    command, so it is done at once, without another thread. */
+#include "base/archive.h"
 #include "bindings/class.h"
 #include "bindings/core/open.h"
 
@@ -28,9 +29,25 @@ static bool is_folder(int folder, const struct dirent *entry) {
   return fstatat(folder, entry->d_name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(about.st_mode);
 }
 
+/* Appends the name to the list of files or that of folders, at the top of L. */
+static bool add_inside(void *data, const char *name, bool is_folder) {
+  lua_State *L = data;
+  int list = lua_gettop(L) - (is_folder ? 0 : 1);
+  lua_pushstring(L, name);
+  lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
+  return true;
+}
+
 /* Upvalue 1 is a place for the open folder, so that it is closed when memory runs out. */
 static int l_list(lua_State *L) {
-  DIR *folder = opendir(luaL_checkstring(L, 1)), **place = lua_touserdata(L, lua_upvalueindex(1));
+  const char *path = luaL_checkstring(L, 1);
+  if (archive_has_folder(path)) {
+    lua_newtable(L);
+    lua_newtable(L);
+    archive_list(path, add_inside, L);
+    return 2;
+  }
+  DIR *folder = opendir(path), **place = lua_touserdata(L, lua_upvalueindex(1));
   if (!folder) return fail(L, errno);
   if (*place) closedir(*place);
   *place = folder;

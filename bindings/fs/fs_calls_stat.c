@@ -1,3 +1,4 @@
+#include "base/archive.h"
 #include "bindings/check.h"
 #include "bindings/fields.h"
 #include "bindings/fs/fs_calls.h"
@@ -11,8 +12,24 @@
 
 /* --- what is known of a file --- */
 
+/* Of what is inside of the program: a file or a folder that can be read. */
+static bool stat_inside(const char *path, struct stat *about) {
+  ArchiveFile file = {.size = 0};
+  bool is_file = archive_find(path, &file);
+  if (!is_file && !archive_has_folder(path)) return false;
+  struct timespec time = {.tv_sec = archive_time()};
+  *about = (struct stat){.st_mode = is_file ? S_IFREG | 0444 : S_IFDIR | 0555,
+                         .st_size = (off_t)file.size,
+                         .st_nlink = 1,
+                         .st_mtim = time,
+                         .st_atim = time,
+                         .st_ctim = time};
+  return true;
+}
+
 static bool run_stat(FsJob *job) {
-  return stat(job->path, &job->about) == 0 || fs_failure_set(&job->failure, "stat", NULL);
+  return stat_inside(job->path, &job->about) || stat(job->path, &job->about) == 0 ||
+         fs_failure_set(&job->failure, "stat", NULL);
 }
 
 static bool run_lstat(FsJob *job) {

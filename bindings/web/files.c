@@ -12,7 +12,6 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,15 +22,18 @@ enum {
   AT_ONCE = 256 * 1024,        /* bytes that may be copied on the loop */
 };
 
-/* An open descriptor, shared by its userdata and each read under way. */
+/* An open descriptor, shared by its userdata and each read under way; or a file that is inside of
+   the program. */
 typedef struct OpenFile {
-  int fd;
+  int fd; /* -1: inside */
+  const char *inside;
+  uint64_t size; /* then */
   unsigned refs;
 } OpenFile;
 
 static void release_file(OpenFile *file) {
   if (!file || --file->refs) return;
-  close(file->fd); /* opened for reading: nothing to wait for */
+  if (file->fd >= 0) close(file->fd); /* opened for reading: nothing to wait for */
   free(file);
 }
 
@@ -143,14 +145,23 @@ static void open_run(ThreadJob *head) {
   if (job->error) return;
   job->found = found;
   if (found.size > job->size) return;
-  job->error = served_file_read(found.fd, 0, found.size, &job->data);
+  if (found.inside)
+    job->error = buffer_add(&job->data, found.inside, found.size) ? 0 : UV_ENOMEM;
+  else
+    job->error = served_file_read(found.fd, 0, found.size, &job->data);
   job->whole = true;
 }
 
 /* The tag stays the same until somebody writes to the file, on every machine that has a copy: it
-   does not include the inode. */
+   does not include the inode. That of a file inside of the program is made of its bytes. */
 static void push_etag(lua_State *L, const ServedFile *file) {
   char etag[64];
+  if (file->inside) {
+    snprintf(etag, sizeof etag, "\"%llx-%016llx\"", (unsigned long long)file->size,
+             (unsigned long long)file->hash);
+    lua_pushstring(L, etag);
+    return;
+  }
   snprintf(etag, sizeof etag, "\"%llx-%llx-%x\"", (unsigned long long)file->size,
            (unsigned long long)file->modified, (unsigned)file->modified_ns);
   lua_pushstring(L, etag);
@@ -179,7 +190,7 @@ static int open_finish(lua_State *L, Task *t, void *op) {
   } else {
     box->file = malloc(sizeof *box->file);
     if (!box->file) return luaL_error(L, "not enough memory");
-    *box->file = (OpenFile){.fd = found.fd, .refs = 1};
+    *box->file = (OpenFile){.fd = found.fd, .inside = found.inside, .size = found.size, .refs = 1};
     job->found.fd = -1;
     lua_pushvalue(L, -5);
   }
@@ -254,6 +265,13 @@ static bool read_at_once(lua_State *L, int fd, lua_Integer offset, size_t size) 
   return false;
 }
 
+/* How many of the `size` bytes from `offset` on the file inside has. */
+static size_t inside_size(const OpenFile *file, lua_Integer offset, size_t size) {
+  if ((uint64_t)offset >= file->size) return 0;
+  uint64_t rest = file->size - (uint64_t)offset;
+  return rest < size ? (size_t)rest : size;
+}
+
 /* file:read(offset, size) -> bytes | nil, err: fewer than `size` only at the file's end. */
 static int l_read(lua_State *L) {
   OpenFile *file = check_box(L)->file;
@@ -262,6 +280,11 @@ static int l_read(lua_State *L) {
   luaL_argcheck(L, offset >= 0, 2, "the offset must not be negative");
   if (!file) return luaL_error(L, "the file is closed");
   Task *t = ml_wait_enter(L, "file:read");
+  if (file->inside) {
+    size = inside_size(file, offset, size);
+    lua_pushlstring(L, file->inside + (size ? offset : 0), size);
+    return wait_spared(L, 1, wait_cost(size));
+  }
   if (size <= AT_ONCE && read_at_once(L, file->fd, offset, size))
     return wait_spared(L, 1, wait_cost(size));
   lua_settop(L, 3); /* without what it has left */
@@ -274,11 +297,16 @@ static int l_read(lua_State *L) {
 
 /* Writes pieces to the stream of `out` as long as the system has them in memory, and the client
    takes them. Returns their end. */
-static lua_Integer copy_pieces(lua_State *L, int fd, int out, lua_Integer at, lua_Integer last) {
+static lua_Integer copy_pieces(lua_State *L, const OpenFile *file, int out, lua_Integer at,
+                               lua_Integer last) {
   for (HttpStream *s; at <= last && (s = web_out_ready(L, out));) {
     size_t n = last - at < HTTP_READ_BUFFER ? (size_t)(last - at) + 1 : HTTP_READ_BUFFER;
     char *piece = s->connection->server->read_buffer; /* nothing is being read meanwhile */
-    if (n > s->left || preadv2(fd, &(struct iovec){piece, n}, 1, at, RWF_NOWAIT) != (ssize_t)n)
+    if (n > s->left) break;
+    if (file->inside && inside_size(file, at, n) == n)
+      memcpy(piece, file->inside + at, n);
+    else if (file->inside ||
+             preadv2(file->fd, &(struct iovec){piece, n}, 1, at, RWF_NOWAIT) != (ssize_t)n)
       break;
     if (!http_stream_write(s, piece, n)) luaL_error(L, "not enough memory for the response");
     at += (lua_Integer)n;
@@ -294,7 +322,7 @@ static int l_copy(lua_State *L) {
   lua_Integer at = luaL_checkinteger(L, 3), last = luaL_checkinteger(L, 4);
   luaL_argcheck(L, at >= 0, 3, "the offset must not be negative");
   if (!file) return luaL_error(L, "the file is closed");
-  lua_Integer end = copy_pieces(L, file->fd, 2, at, last);
+  lua_Integer end = copy_pieces(L, file, 2, at, last);
   lua_pushinteger(L, end);
   return wait_spared(L, 1, wait_cost((size_t)(end - at)));
 }
@@ -347,8 +375,7 @@ static int l_list(lua_State *L) {
 
 /* is_directory(path) -> boolean. Blocks, so it is only for the registration of routes. */
 static int l_is_directory(lua_State *L) {
-  struct stat st;
-  lua_pushboolean(L, !stat(luaL_checkstring(L, 1), &st) && S_ISDIR(st.st_mode));
+  lua_pushboolean(L, served_file_is_directory(luaL_checkstring(L, 1)));
   return 1;
 }
 

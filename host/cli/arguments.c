@@ -1,6 +1,8 @@
 #include "cli/arguments.h"
 
+#include "base/archive.h"
 #include "base/nearest.h"
+#include "cli/build_arguments.h"
 #include "cli/database_arguments.h"
 #include "cli/defaults.h"
 #include "cli/serve_arguments.h"
@@ -15,7 +17,7 @@ static const char *const command_names[CLI_COMMANDS] = {
     [CLI_RUN] = "run",         [CLI_SERVE] = "serve", [CLI_DEV] = "dev",
     [CLI_REPL] = "repl",       [CLI_TEST] = "test",   [CLI_PS] = "ps",
     [CLI_MIGRATE] = "migrate", [CLI_DB] = "db",       [CLI_OPENAPI] = "openapi",
-    [CLI_TYPES] = "types",     [CLI_NEW] = "new"};
+    [CLI_TYPES] = "types",     [CLI_NEW] = "new",     [CLI_BUILD] = "build"};
 
 const char *arguments_command_name(CliCommand command) { return command_names[command]; }
 
@@ -36,6 +38,17 @@ static const char *ask_for_help(OptionReader *a, CliCommand about) {
   a->request->command = CLI_HELP;
   a->request->about = about;
   return NULL;
+}
+
+/* The app of a command: the one that is inside of the program, if there is one. NULL, or what is
+   wrong. */
+static const char *find_app(OptionReader *a, const char *command) {
+  CliRequest *r = a->request;
+  if (archive_main() && r->target)
+    return option_wrong(a, "%s: the app is inside of this program: '%s' is too much", command,
+                        r->target);
+  if (!r->target) r->target = archive_main();
+  return r->target ? NULL : option_wrong(a, "%s: the app file is missing", command);
 }
 
 /* --- the commands: each reads its `n` arguments --- */
@@ -62,7 +75,10 @@ static const char *read_serve(OptionReader *a, char **list, int n) {
       r->target = list[i];
     }
   }
-  if (!r->target) return option_wrong(a, "serve: the app file is missing");
+  const char *wrong = find_app(a, "serve");
+  if (wrong) return wrong;
+  if (r->reload && archive_main())
+    return option_wrong(a, "serve: --reload: the code is inside of this program, and stays");
   return serve_arguments_check(a);
 }
 
@@ -72,6 +88,7 @@ static const char *read_dev(OptionReader *a, char **list, int n) {
   CliRequest *r = a->request;
   const char *bad = read_serve(a, list, n);
   if (r->command == CLI_HELP) return ask_for_help(a, CLI_DEV);
+  if (archive_main()) return option_wrong(a, "dev: the code is inside of this program, and stays");
   r->dev = r->reload = r->docs = true;
   r->command = CLI_SERVE;
   if (!bad || bad != a->message || strncmp(bad, other, sizeof other - 1) != 0) return bad;
@@ -145,7 +162,15 @@ static const char *read_app(OptionReader *a, CliCommand command, char **list, in
       return option_wrong(a, "%s: only one app file is allowed, not also '%s'", name, list[i]);
     r->target = list[i];
   }
-  return r->target ? NULL : option_wrong(a, "%s: the app file is missing", name);
+  return find_app(a, name);
+}
+
+static const char *read_build(OptionReader *a, char **list, int n) {
+  for (int i = 0; i < n; i++)
+    if (is_help(list[i])) return ask_for_help(a, CLI_BUILD);
+  if (archive_main())
+    return option_wrong(a, "build: this program has an app inside: moonloop builds others");
+  return build_arguments_read(a, list, n);
 }
 
 static const char *read_openapi(OptionReader *a, char **list, int n) {
@@ -190,7 +215,7 @@ static const char *(*const readers[CLI_COMMANDS])(OptionReader *a, char **list, 
     [CLI_SERVE] = read_serve, [CLI_DEV] = read_dev,         [CLI_REPL] = read_repl,
     [CLI_TEST] = read_test,   [CLI_PS] = read_ps,           [CLI_MIGRATE] = read_migrate,
     [CLI_DB] = read_db,       [CLI_OPENAPI] = read_openapi, [CLI_TYPES] = read_types,
-    [CLI_NEW] = read_new};
+    [CLI_NEW] = read_new,     [CLI_BUILD] = read_build};
 
 /* --- what comes before the command or the script --- */
 
@@ -243,7 +268,8 @@ static const char *keep_for_command(OptionReader *a, Reading *reading) {
   size_t n = strcspn(option, "=");
   bool is_flag = false, has_value = serve_arguments_has(option) || database_arguments_has(option) ||
                                     option_is(option, write_option) ||
-                                    option_is(option, template_option);
+                                    option_is(option, template_option) ||
+                                    build_arguments_has(option);
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
     is_flag |= strlen(flags[i]) == n && strncmp(flags[i], option, n) == 0;
   if (!is_flag && !has_value) return option_wrong(a, "unknown option '%s'", option);
@@ -292,6 +318,7 @@ static const char *read_command(OptionReader *a, Reading *reading, CliCommand co
 static const char *check_script(OptionReader *a, const char *word) {
   const char *names[CLI_COMMANDS];
   size_t n = 0;
+  if (archive_main()) return NULL; /* it is an argument of the script inside */
   for (int i = 0; i < CLI_COMMANDS; i++)
     if (command_names[i]) names[n++] = command_names[i];
   const char *near = nearest_name(word, names, n);
@@ -299,6 +326,14 @@ static const char *check_script(OptionReader *a, const char *word) {
   a->request->about = CLI_HELP;
   return option_wrong(a, "'%s' is neither a command nor a file (did you mean 'moonloop %s'?)", word,
                       near);
+}
+
+/* The script is inside of the program: all words are its arguments. */
+static void take_inside(OptionReader *a, const Reading *reading) {
+  a->request->target = archive_main();
+  a->request->first = reading->at;
+  a->request->args = a->argv + reading->at;
+  a->request->nargs = a->argc - reading->at;
 }
 
 /* No command: the script is the word at `reading->at`, if there is one. */
@@ -311,7 +346,10 @@ static const char *read_script(OptionReader *a, Reading *reading, bool terminal)
   if (bad) return bad;
   r->args = a->argv + 1; /* as in lua: all arguments, if there is no script */
   r->nargs = a->argc - 1;
-  if (reading->at < a->argc) {
+  bool is_asked = r->n_steps || r->interactive || r->shows_version; /* for something else */
+  if (archive_main() && (reading->at < a->argc || reading->is_run || !is_asked)) {
+    take_inside(a, reading);
+  } else if (reading->at < a->argc) {
     const char *word = a->argv[reading->at];
     bad = reading->is_run || reading->is_script ? NULL : check_script(a, word);
     if (bad) return bad;
@@ -372,6 +410,8 @@ void arguments_free(CliRequest *request) {
   free(request->steps);
   free(request->list);
   free(request->where.list);
+  free(request->included);
+  free(request->left_out);
   free(request->tls_certs);
   free(request->tls_keys);
 }

@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include "base/archive.h"
 #include "base/standard_descriptors.h"
 #include "cli/arguments.h"
 #include "cli/help.h"
@@ -65,6 +66,11 @@ static int run(const CliRequest *request, char **argv, void (*open)(lua_State *L
 
 int cli_main(int argc, char **argv, void (*open)(lua_State *L)) {
   standard_descriptors_open();
+  const char *lost = archive_open();
+  if (lost) {
+    fprintf(stderr, "%s: %s\n", argv[0], lost);
+    return 1;
+  }
   keep_some_memory();
   CliRequest request;
   OptionReader reader = {.argc = argc, .argv = argv, .request = &request};

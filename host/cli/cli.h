@@ -19,6 +19,7 @@ typedef enum CliCommand {
   CLI_OPENAPI, /* openapi APP */
   CLI_TYPES,   /* types APP */
   CLI_NEW,     /* new NAME */
+  CLI_BUILD,   /* build APP -o FILE */
   CLI_VERSION, /* --version */
   CLI_HELP,    /* --help: CliRequest.about */
   CLI_COMMANDS
@@ -65,6 +66,9 @@ typedef struct CliRequest {
   bool is_limited[HTTP_LIMITS]; /* those that were given */
   long pid;                     /* the process to look into */
   bool tracebacks;
+  const char *output;                /* the file that build writes */
+  const char **included, **left_out; /* paths and modules; the request owns the lists */
+  int n_included, n_left_out;
   const char *verb;      /* what migrate or db is to do; its words are `args` */
   const char *template;  /* of new, or NULL */
   const char *types_to;  /* types --write: the folder, or NULL */

@@ -1,5 +1,6 @@
 #include "cli/help.h"
 
+#include "base/archive.h"
 #include "cli/defaults.h"
 
 #include <stdio.h>
@@ -30,6 +31,7 @@ static const char about_all[] =
     "  openapi APP.lua       prints the OpenAPI document of an app\n"
     "  types APP.lua         prints the types of an app's schemas, for editors\n"
     "  new NAME              makes a project\n"
+    "  build APP.lua         makes one program of an app, with everything inside\n"
     "\n"
     "Options, as in lua:\n"
     "  -e CODE               runs a piece of code, before the script or the command\n"
@@ -214,6 +216,19 @@ static const char about_new[] =
     "\n"
     "  --template NAME       what it begins with: api (default), page or library\n";
 
+static const char about_build[] =
+    "Usage: moonloop build APP.lua -o FILE [OPTIONS]\n"
+    "Makes one program of moonloop and an app: its modules, static files, templates and "
+    "migrations.\n"
+    "FILE serve, run, migrate ... are the commands of moonloop, without the name of the app.\n"
+    "\n"
+    "  --output FILE         the program to write\n"
+    "  -o FILE               the same\n"
+    "  --include WHAT        a file, a folder or a module that is not found by itself; may be "
+    "repeated\n"
+    "  --leave-out WHAT      a file, a folder or a module that is not to be inside; may be "
+    "repeated\n";
+
 /* A line for each limit of the server. */
 static void print_limits(void) {
   for (int i = 0; i < HTTP_LIMITS; i++) {
@@ -234,7 +249,11 @@ void help_print(CliCommand about) {
       [CLI_RUN] = about_run,         [CLI_SERVE] = about_serve, [CLI_REPL] = about_repl,
       [CLI_TEST] = about_test,       [CLI_PS] = about_ps,       [CLI_HELP] = about_all,
       [CLI_MIGRATE] = about_migrate, [CLI_DB] = about_db,       [CLI_OPENAPI] = about_openapi,
-      [CLI_TYPES] = about_types,     [CLI_DEV] = about_dev,     [CLI_NEW] = about_new};
+      [CLI_TYPES] = about_types,     [CLI_DEV] = about_dev,     [CLI_NEW] = about_new,
+      [CLI_BUILD] = about_build};
+  if (archive_main())
+    printf("The app %s is inside of this program: leave out APP.lua and SCRIPT.\n\n",
+           archive_main());
   if (texts[about]) fputs(texts[about], stdout);
   if (about == CLI_SERVE) print_limits();
 }

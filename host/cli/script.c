@@ -1,5 +1,6 @@
 #include "cli/script.h"
 
+#include "base/archive.h"
 #include "base/descriptor_limit.h"
 #include "base/output.h"
 #include "core/cpu_meter.h"
@@ -91,9 +92,13 @@ static void on_returned(MainTask *main, lua_State *L) {
   if (!path || !is_idle_app(L, 1)) return;
   report_print(s->rt, "moonloop: ");
   report_print(s->rt, path);
-  report_print(s->rt, " returned an app, and nothing serves it: run it with 'moonloop serve ");
-  report_print(s->rt, path);
-  report_print(s->rt, "'\n");
+  if (archive_main()) {
+    report_print(s->rt, " returned an app, and nothing serves it: the command 'serve' does\n");
+  } else {
+    report_print(s->rt, " returned an app, and nothing serves it: run it with 'moonloop serve ");
+    report_print(s->rt, path);
+    report_print(s->rt, "'\n");
+  }
   main->result = 1;
 }
 

@@ -1,4 +1,5 @@
 /* Loads the function that a script's main task runs, for script.h. */
+#include "base/archive.h"
 #include "cli/arguments.h"
 #include "cli/script.h"
 #include "core/main_task.h"
@@ -27,7 +28,7 @@ static void set_arg(lua_State *L, const ScriptSource *s) {
   if (is_own)
     lua_pushfstring(L, "moonloop %s", arguments_command_name(r->command));
   else
-    lua_pushstring(L, s->argv[r->first]);
+    lua_pushstring(L, archive_main() && r->target ? r->target : s->argv[r->first]);
   main_task_push_arg(L, lua_tostring(L, -1), r->nargs, r->args);
   for (int i = 0; i < r->first; i++) {
     lua_pushstring(L, s->argv[i]);
@@ -113,6 +114,27 @@ static void push_database_request(lua_State *L, const CliRequest *r) {
   }
 }
 
+static void push_list(lua_State *L, const char *const *list, int n) {
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushstring(L, list[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+/* Pushes what build is asked for. */
+static void push_build_request(lua_State *L, const CliRequest *r) {
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, r->target);
+  lua_setfield(L, -2, "app");
+  lua_pushstring(L, r->output);
+  lua_setfield(L, -2, "output");
+  push_list(L, r->included, r->n_included);
+  lua_setfield(L, -2, "include");
+  push_list(L, r->left_out, r->n_left_out);
+  lua_setfield(L, -2, "leave_out");
+}
+
 /* The module of the request's command, or NULL for a script. */
 static const char *module_of(const CliRequest *r) {
   switch (r->command) {
@@ -132,6 +154,8 @@ static const char *module_of(const CliRequest *r) {
     return r->types_to ? "moonloop.new.types_command" : "moonloop.web.types_command";
   case CLI_NEW:
     return "moonloop.new";
+  case CLI_BUILD:
+    return "moonloop.build";
   default:
     return NULL;
   }
@@ -158,6 +182,9 @@ static void push_arguments(lua_State *L, const CliRequest *r) {
   case CLI_NEW:
     lua_pushstring(L, r->target);
     lua_pushstring(L, r->template);
+    break;
+  case CLI_BUILD:
+    push_build_request(L, r);
     break;
   case CLI_MIGRATE:
   case CLI_DB:
@@ -220,7 +247,20 @@ static void forget_environment(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* A script that is inside of the program, by the same function as scripts have. */
+static void load_inside(lua_State *L, const char *path) {
+  lua_getglobal(L, "loadfile");
+  lua_pushstring(L, path);
+  lua_call(L, 1, 2);
+  if (lua_isnil(L, -2)) lua_error(L);
+  lua_pop(L, 1);
+}
+
 static void load_file(lua_State *L, const char *path) {
+  if (archive_main() && path == archive_main()) {
+    load_inside(L, path);
+    return;
+  }
   if (luaL_loadfile(L, strcmp(path, "-") == 0 ? NULL : path) != LUA_OK) lua_error(L);
 }
 

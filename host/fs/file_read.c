@@ -1,5 +1,6 @@
 #include "fs/file_read.h"
 
+#include "base/archive.h"
 #include "fs/file_io.h"
 
 #include <errno.h>
@@ -52,9 +53,19 @@ bool file_read_cached(int fd, char *to, size_t n) {
   return preadv2(fd, &all, 1, 0, RWF_NOWAIT) == (ssize_t)n;
 }
 
+/* Reads a file that is inside of the program. */
+static bool read_inside(const ArchiveFile *inside, size_t max, Buffer *to, FsFailure *failure) {
+  if (!inside->data) return fs_failure_set_error(failure, EIO, "read", NULL);
+  if (inside->size > max) return beyond(failure);
+  return buffer_add(to, inside->data, inside->size) ||
+         fs_failure_set_error(failure, ENOMEM, "read", NULL);
+}
+
 bool file_read_whole(const char *path, size_t max, FsStop *stop, Buffer *to, int *open_fd,
                      size_t *open_size, FsFailure *failure) {
   struct stat about;
+  ArchiveFile inside;
+  if (archive_find(path, &inside)) return read_inside(&inside, max, to, failure);
   int fd = file_io_open(path, O_RDONLY, 0, stop);
   if (fd < 0) return fs_failure_set(failure, "open", NULL);
   bool ok = fstat(fd, &about) == 0 || fs_failure_set(failure, "stat", NULL);

@@ -619,7 +619,7 @@ describe("command-line.md", function()
       for name in pairs(options) do documented_options[name] = true end
     end
     for _, command in ipairs { "", "run", "serve", "dev", "repl", "test", "ps", "migrate", "db", "openapi",
-      "types", "new" } do
+      "types", "new", "build" } do
       local text = help("help " .. command)
       for option in text:gmatch "\n +(%-%-?[%w-]*)" do offered[option] = true end
     end

@@ -45,9 +45,14 @@ Process.__index = Process
 -- that becomes it, `through`. `process.pid` is its number as a text; `process:line()` reads what it prints. A
 -- variable `process <close>` kills it.
 function M.start(arguments, before, through)
+  return M.start_program(("%s %s %s"):format(through or "", binary, arguments), before)
+end
+
+--- The same for any command that is a program and its arguments.
+function M.start_program(program, before)
   local errors = folders.file ""
-  local command = "%s echo $$; exec %s %s %s 2>>%s"
-  local pipe = assert(io.popen(command:format(before or "", through or "", binary, arguments, errors.path)))
+  local command = "%s echo $$; exec %s 2>>%s"
+  local pipe = assert(io.popen(command:format(before or "", program, errors.path)))
   return setmetatable({ pipe = pipe, pid = pipe:read("l"), error_file = errors }, Process)
 end
 

@@ -1,5 +1,7 @@
 #include "http/server/served_file.h"
 
+#include "base/archive.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -83,7 +85,18 @@ static int examine(int fd, ServedFile *file) {
   return 0;
 }
 
+/* What is inside of the program has been found. */
+static int take_inside(const ArchiveFile *inside, ServedFile *file) {
+  if (!inside->data) return -EIO;
+  *file = (ServedFile){
+      .fd = -1, .inside = inside->data, .size = inside->size, .modified = archive_time()};
+  memcpy(&file->hash, inside->hash, sizeof file->hash);
+  return 0;
+}
+
 int served_file_open(const char *path, ServedFile *file) {
+  ArchiveFile inside;
+  if (archive_find(path, &inside)) return take_inside(&inside, file);
   int fd = open(path, OPEN_FLAGS);
   return fd < 0 ? -errno : examine(fd, file);
 }
@@ -101,8 +114,27 @@ static int open_index(int root, const char *path, const char *index, ServedFile 
   return rc;
 }
 
-int served_file_open_beneath(const char *root, const char *path, const char *index,
-                             ServedFile *file) {
+/* The path of what is at `path` in the folder; false: it is too long. */
+static bool join(char whole[PATH_MAX], const char *folder, const char *path) {
+  int n = snprintf(whole, PATH_MAX, "%s%s%s", folder, *path ? "/" : "", path);
+  return n >= 0 && n < PATH_MAX;
+}
+
+/* Looks inside of the program. -ENOENT: it is not there, -EISDIR: a folder is, without the index.
+ */
+static int open_inside(const char *root, const char *path, const char *index, ServedFile *file) {
+  ArchiveFile inside;
+  char whole[PATH_MAX];
+  if (archive_find_below(root, path, &inside)) return take_inside(&inside, file);
+  if (!join(whole, root, path)) return -ENOENT;
+  if (!index || !archive_find_below(whole, index, &inside))
+    return archive_has_folder(whole) ? -EISDIR : -ENOENT;
+  int rc = take_inside(&inside, file);
+  file->is_index = rc == 0;
+  return rc;
+}
+
+static int open_on_disk(const char *root, const char *path, const char *index, ServedFile *file) {
   int above = open_root(root);
   if (above < 0) return above;
   int fd = open_beneath(above, path, OPEN_FLAGS);
@@ -110,6 +142,14 @@ int served_file_open_beneath(const char *root, const char *path, const char *ind
   if (rc == -EISDIR && index) rc = open_index(above, path, index, file);
   close(above);
   return rc;
+}
+
+int served_file_open_beneath(const char *root, const char *path, const char *index,
+                             ServedFile *file) {
+  int inside = archive_main() ? open_inside(root, path, index, file) : -ENOENT;
+  if (inside != -ENOENT && inside != -EISDIR) return inside;
+  int rc = open_on_disk(root, path, index, file);
+  return rc == -ENOENT ? inside : rc;
 }
 
 int served_file_read(int fd, uint64_t offset, size_t size, Buffer *data) {
@@ -156,7 +196,33 @@ static int sort_names(Buffer *data, size_t from, size_t count) {
   return ok ? 0 : -ENOMEM;
 }
 
+typedef struct Listing {
+  Buffer *names;
+  size_t count;
+  bool dotfiles;
+} Listing;
+
+static bool add_inside(void *data, const char *name, bool is_folder) {
+  Listing *l = data;
+  if (*name == '.' && !l->dotfiles) return true;
+  l->count++;
+  return buffer_add(l->names, name, strlen(name)) &&
+         (!is_folder || buffer_add_char(l->names, '/')) && buffer_add_char(l->names, 0);
+}
+
+bool served_file_is_directory(const char *path) {
+  struct stat st;
+  return archive_has_folder(path) || (!stat(path, &st) && S_ISDIR(st.st_mode));
+}
+
 int served_file_list(const char *root, const char *path, bool dotfiles, Buffer *names) {
+  char whole[PATH_MAX];
+  if (archive_main() && join(whole, root, path) && archive_has_folder(whole)) {
+    Listing listing = {names, 0, dotfiles};
+    size_t start = names->len;
+    if (!archive_list(whole, add_inside, &listing)) return -ENOMEM;
+    return sort_names(names, start, listing.count);
+  }
   int above = open_root(root);
   if (above < 0) return above;
   int fd = open_beneath(above, path, OPEN_FLAGS | O_DIRECTORY);

@@ -1,5 +1,6 @@
-/* Opens, reads and lists files to send. These functions block, so they are for libuv's thread pool;
-   errors are libuv's (negative). */
+/* Opens, reads and lists files to send: those inside of the program (base/archive.h) before those
+   on the disk. These functions block, so they are for libuv's thread pool; errors are libuv's
+   (negative). */
 #ifndef ML_SERVED_FILE_H
 #define ML_SERVED_FILE_H
 
@@ -7,10 +8,12 @@
 #include <stdint.h>
 
 typedef struct ServedFile {
-  int fd; /* the caller closes it */
+  int fd;             /* the caller closes it; -1: the file is inside of the program */
+  const char *inside; /* then its bytes, or NULL */
   uint64_t size;
   int64_t modified; /* seconds since 1970 */
   uint32_t modified_ns;
+  uint64_t hash; /* of one that is inside */
   bool is_index; /* the path was a directory, and this is its index */
 } ServedFile;
 
@@ -26,6 +29,9 @@ int served_file_open_beneath(const char *root, const char *path, const char *ind
 
 /* Appends `size` bytes from `offset` on, or fewer at the file's end. */
 int served_file_read(int fd, uint64_t offset, size_t size, Buffer *data);
+
+/* Is the path a directory, on the disk or inside of the program? */
+bool served_file_is_directory(const char *path);
 
 /* Appends the names in the directory `path` beneath `root`, sorted by bytes, each followed by a
    NUL, those of directories with a '/' before it. "." and ".." are left out, and unless `dotfiles`
