@@ -1,6 +1,7 @@
 -- `moonloop dev`: what it says, errors as pages and who gets them.
 local folders = require "spec.support.folder"
 local json = require "moonloop.json"
+local left = require "spec.support.left"
 local processes = require "spec.support.process"
 local served = require "spec.support.served"
 local support = require "spec.support"
@@ -100,6 +101,23 @@ describe("moonloop dev", function()
     folders.write(server.folder.path .. "/app.lua", (APP:gsub("version = 1", "version = 2")))
     wait_for "reloaded"
     served.wait_until("the new version", function() return ask(server.port, "/").body == '{"version":2}' end)
+  end)
+
+  it("runs the jobs of the app", function()
+    local server <close> = start { ["app.lua"] = [[
+      local ml = require "moonloop"
+      local app, jobs, done = ml.web.app(), ml.jobs.new(ml.sql.open "sqlite:app.db"), ml.event()
+      jobs:define("note", function() done:set() end)
+      app:get("/push", function()
+        assert(jobs:push("note", {}))
+        done:wait()
+        return "done"
+      end)
+      return app]] }
+    assert.matches("It runs the app's jobs, too%.\n", server:screen())
+    assert.equal("done", ask(server.port, "/push").body)
+    server.process:kill "TERM"
+    served.wait_until("it does not end", function() return not left.is_alive(server.process.pid) end)
   end)
 
   it("refuses what it does not know, and an app that is not there", function()

@@ -28,7 +28,7 @@ local function files_of(path, prefix, found)
 end
 
 describe("moonloop new", function()
-  for _, template in ipairs { "api", "page", "library" } do
+  for _, template in ipairs { "api", "page", "worker", "library" } do
     it("makes a project of the template " .. template .. " whose specs pass", function()
       local folder <close> = folders.new {}
       local said, status = run(folder, "new my-shop --template " .. template)
@@ -59,12 +59,12 @@ describe("moonloop new", function()
   it("passes luacheck", function()
     if not os.execute "command -v luacheck >/dev/null" then return pending "luacheck is not installed" end
     local folder <close> = folders.new {}
-    for _, template in ipairs { "api", "page", "library" } do
+    for _, template in ipairs { "api", "page", "worker", "library" } do
       local said, status = run(folder, ("new %s --template %s"):format(template, template))
       assert.equal(0, status, said)
     end
     local output, status = processes.sh(("cd '%s' && luacheck --std lua54+busted --exclude-files '**/.types' -- "
-      .. "api page library"):format(folder.path))
+      .. "api page worker library"):format(folder.path))
     assert.equal(0, status, output)
   end)
 

@@ -19,5 +19,6 @@ function M.prepare(app)
 end
 
 M.screen = screen.text
+M.work = require "moonloop.dev.jobs".work
 
 return M

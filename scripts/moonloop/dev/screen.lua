@@ -32,7 +32,7 @@ function M.routes(app)
   return lines
 end
 
---- @param about table: file, version, addresses (list of URLs), app, links (list of {url, what})
+--- @param about table: file, version, addresses (list of URLs), app, links (list of {url, what}), workers (of jobs)
 --- @return string
 function M.text(about)
   local lines = { ("moonloop %s: %s on %s (Ctrl-C stops)"):format(about.version, about.file,
@@ -41,6 +41,7 @@ function M.text(about)
   lines[#lines + 1] = ""
   table.move(M.routes(about.app), 1, 1000, #lines + 1, lines)
   lines[#lines + 1] = ""
+  if about.workers > 0 then lines[#lines + 1] = "It runs the app's jobs, too." end
   lines[#lines + 1] = "It starts anew when its code changes; errors are shown to browsers on this machine."
   return table.concat(lines, "\n") .. "\n"
 end

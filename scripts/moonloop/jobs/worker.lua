@@ -133,6 +133,7 @@ function M.work(self, opts)
   for name, slots in pairs(opts.queues or { [self.queue] = SLOTS }) do
     worker.feeds[name] = feed.new(worker, name, slots)
   end
+  self.is_worked = true
   worker.task = core.spawn(live, worker)
   worker.task.name = "worker of jobs"
   return worker

@@ -6,12 +6,14 @@ local write = require "moonloop.new.write"
 local TEMPLATES = {
   { "api", "an API with its documentation" },
   { "page", "pages with a form" },
+  { "worker", "an API that leaves its work to jobs" },
   { "library", "a module for other projects" },
 }
 
 local NEXT = {
   api = { { "moonloop dev app.lua", "serves it on http://127.0.0.1:8000, with /docs" } },
   page = { { "moonloop dev app.lua", "serves it on http://127.0.0.1:8000" } },
+  worker = { { "moonloop dev app.lua", "serves it on http://127.0.0.1:8000, with /docs, and runs its jobs" } },
   library = {},
 }
 

@@ -31,12 +31,12 @@ local function say_where(file, addresses, version)
 end
 
 -- What `moonloop dev` says at its start, and again when another set of routes is served.
-local function show_screen(file, app, server, version)
+local function show_screen(file, app, server, version, workers)
   local links = {}
   local first = server.addresses[1]
   if app.docs_handlers and first then links[1] = { first .. "/docs", "the API, to try it out" } end
   local text = require "moonloop.dev".screen { file = file, version = version, app = app,
-    addresses = server.addresses, links = links }
+    addresses = server.addresses, links = links, workers = workers }
   if not supervised.shows(text) then return end
   io.stdout:write(text)
   io.stdout:flush()
@@ -127,13 +127,21 @@ return function(file, opts, version, is_dev)
   signals.keep()
   server.core:ends_with_process()
   local drain = server.drain
-  if is_dev then show_screen(file, app, server, version) end
+  local stop_jobs
+  if is_dev then
+    local workers
+    workers, stop_jobs = require "moonloop.dev".work()
+    show_screen(file, app, server, version, workers)
+  end
   if is_worker then
     supervised.ready(drain)
   else
     say_where(file, server.addresses, version)
   end
   local has_tls = (opts.tls or app.settings.tls) ~= nil
-  if wait_for_end(server, has_tls) == "SIGHUP" and is_worker then retire(server, drain) else stop(server, drain) end
+  local name = wait_for_end(server, has_tls)
+  local jobs = stop_jobs and ml.spawn(stop_jobs, drain)
+  if name == "SIGHUP" and is_worker then retire(server, drain) else stop(server, drain) end
+  if jobs then jobs:await() end
   os.exit(0)
 end

@@ -1,0 +1,21 @@
+--- Jobs in `moonloop dev`: it works for all that the app has made with ml.jobs.new, unless the app does so itself.
+local gather = require "moonloop.core.gather"
+
+local M = {}
+
+--- Starts the workers. Returns how many there are, and f(drain), which stops them.
+function M.work()
+  local workers = {}
+  if package.loaded["moonloop.jobs"] then
+    for _, jobs in ipairs(require "moonloop.jobs.made".all()) do
+      if not jobs.is_worked then workers[#workers + 1] = jobs:work() end
+    end
+  end
+  return #workers, function(drain)
+    local stops = {}
+    for i, worker in ipairs(workers) do stops[i] = { worker.stop, worker, drain } end
+    gather(stops)
+  end
+end
+
+return M

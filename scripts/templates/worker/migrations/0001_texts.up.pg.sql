@@ -1,0 +1,1 @@
+create table texts (id bigint generated always as identity primary key, text text not null, words integer);

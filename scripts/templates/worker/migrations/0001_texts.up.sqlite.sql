@@ -1,0 +1,1 @@
+create table texts (id integer primary key, text text not null, words integer);
