@@ -164,6 +164,7 @@ describe("the types for LuaLS", function()
     db:tx(function(tx) compare("moonloop.sql.tx", tx) end)
     db:close()
     compare("moonloop.schema.schema", ml.schema.any())
+    compare("moonloop.jobs.jobs", ml.jobs.new(ml.sql.open "sqlite::memory:"))
     compare("moonloop.task", ml.current(), true)
     for _, name in ipairs { "future", "event", "lock", "queue" } do compare("moonloop." .. name, ml[name]()) end
     compare("moonloop.semaphore", ml.semaphore(1))

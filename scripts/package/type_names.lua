@@ -1,0 +1,85 @@
+--- What types.lua has to know beside the pages: which classes there are, and what names mean.
+local M = {}
+
+-- Where an object is no class of its page.
+M.OWNERS = {
+  ["errors.md"] = { err = "moonloop.error" },
+  ["stream.md"] = { s = "moonloop.stream" },
+  ["http.md"] = { res = "moonloop.http.response" },
+  ["process.md"] = { p = "moonloop.process.process" },
+  ["redis.md"] = { r = "moonloop.redis.client", msg = "moonloop.redis.message" },
+  ["schema.md"] = { schema = "moonloop.schema.schema" },
+  ["testing.md"] = { clock = "moonloop.clock" },
+  ["websocket.md"] = { ws = "moonloop.ws.socket" },
+  ["web-request.md"] = { req = "moonloop.web.request" },
+  ["web-response.md"] = { res = "moonloop.web.response" },
+  ["web-test.md"] = { c = "moonloop.web.test_client" },
+  ["web.md"] = { entry = "moonloop.web.access_entry" },
+  ["web-dependencies.md"] = { o = "moonloop.web.override" },
+}
+
+-- Classes that have all that another has.
+M.PARENTS = {
+  ["moonloop.net.conn"] = "moonloop.stream", ["moonloop.fs.file"] = "moonloop.stream",
+  ["moonloop.redis.cluster"] = "moonloop.redis.client", ["moonloop.sql.tx"] = "moonloop.sql.db",
+}
+
+-- Classes with names that no page lists one by one.
+M.OPEN = {
+  ["moonloop.redis.client"] = "fun(self: moonloop.redis.client, ...: any): any, moonloop.error?",
+  ["moonloop.web.session"] = "any", ["moonloop.web.request"] = "any",
+}
+
+-- What a name of an argument or a result means.
+M.NAMES = {
+  err = "moonloop.error", ["nil"] = "nil", ["true"] = "true", ["false"] = "false", boolean = "boolean",
+  string = "string", integer = "integer", table = "table", value = "any", ["..."] = "any", v = "any",
+  seconds = "number", bytes = "integer", text = "string", iterator = "fun(...): ...", results = "any[]",
+  task = "moonloop.task", tasks = "moonloop.task[]", done = "moonloop.task[]", pending = "moonloop.task[]",
+  list = "any[]", f = "function", path = "string", url = "string", name = "string", names = "string[]", item = "any",
+  message = "string", data = "string", host = "string", port = "integer", max = "integer", mode = "string",
+  from = "string", to = "string", dir = "string", file = "string", pattern = "string", paths = "string[]",
+  target = "string", place = "integer", chunk = "string", handler = "function", method = "string", prefix = "string",
+  status = "integer", headers = "table<string, any>", detail = "any", sql = "string", row = "table<string, any>",
+  rows = "table<string, any>[]", n = "integer", columns = "string[]", set = "table<string, any>", where = "any",
+  channel = "string", key = "any", password = "string", hash = "string", token = "string",
+  claims = "table<string, any>", signal = "string", reason = "any", code = "integer", kind = "string",
+  topic = "string", capacity = "integer", initial = "integer", default = "any", ip = "string", request = "table",
+  spec = "table", source = "string", stream = "string", group = "string", ttl = "number", make = "function",
+  secret = "string|string[]", grace = "number", drain = "number", values = "table<string, any>", fields = "table",
+  schemas = "moonloop.schema.schema[]", items = "moonloop.schema.schema[]",
+  branches = "table<string, moonloop.schema.schema>", doc = "table", t = "any", format = "string|integer",
+  delimiter = "string", event = "any", permit = "table", whence = "string", offset = "integer", size = "integer",
+  atime = "number", mtime = "number", new = "string", time = "number", schema = "moonloop.schema.schema",
+  server = "table", agreed = "table", truncated = "boolean", written = "integer", ws = "moonloop.ws.socket",
+  res = "moonloop.web.response", response = "moonloop.web.response",
+  middleware = "fun(req: moonloop.web.request, next: function): any", app = "moonloop.web.app",
+  other = "moonloop.web.app", req = "moonloop.web.request", scheme = "moonloop.web.scheme", scope = "string",
+  signer = "moonloop.web.signer", session = "moonloop.web.session", dep = "any", needs = "table",
+  dependency = "table", templates = "moonloop.web.templates", out = "any", a = "string", b = "string",
+  seed = "integer", settings = "table", attributes = "table", labels = "table", s = "string", opts = "table",
+  options = "table", id = "integer", args = "any", o = "moonloop.web.override",
+}
+
+-- What a name means on one page, or for one function.
+M.OWN_NAMES = {
+  ["redis.md"] = { list = "any[]" }, ["ml.md"] = { list = "any[]", text = "string", max = "integer" },
+  ["schema.md"] = { value = "any", names = "string[]" }, ["http.md"] = { res = "moonloop.http.response" },
+  ["web-test.md"] = { res = "moonloop.http.response" }, ["json.md"] = { t = "table" },
+  ["net.md"] = { group = "string", server = "moonloop.net.server" }, ["web.md"] = { server = "moonloop.web.server" },
+  ["net.md resolve"] = { list = "string[]" }, ["ml.md list"] = { list = "moonloop.entry[]" },
+  ["schema.md list"] = { item = "moonloop.schema.schema" }, ["schema.md map"] = { value = "moonloop.schema.schema" },
+  ["time.md format"] = { t = "number" }, ["ml.md tasks"] = { list = "moonloop.entry[]" },
+  ["websocket.md send_binary"] = { bytes = "string" }, ["web-request.md all"] = { list = "string[]" },
+  ["executor.md map"] = { list = "any[]" }, ["fs.md temp_dir"] = { dir = "moonloop.fs.dir" },
+  ["jobs.md"] = { id = "integer|string" }, ["sql.md"] = { table = "string" }, ["sql.md stats"] = { table = "table" },
+}
+
+-- What a word in a cell of a table means.
+M.WORDS = {
+  string = "string", integer = "integer", number = "number", boolean = "boolean", table = "table", list = "any[]",
+  ["function"] = "function", any = "any", ["false"] = "false", ["true"] = "true", ["nil"] = "nil",
+  task = "moonloop.task", schema = "moonloop.schema.schema", stream = "moonloop.stream",
+}
+
+return M
