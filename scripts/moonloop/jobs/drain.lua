@@ -16,14 +16,6 @@ local function need(value, err)
   return value
 end
 
--- Runs it here; where the definition has a budget of CPU time, in a task of its own.
-local function attempt(definition, row, job)
-  if not definition.cpu or definition.offload then return run.attempt(definition, row.args, job) end
-  local task <close> = setmetatable({}, { __close = function(self) self.own:cancel() end })
-  task.own = core.spawn { run.attempt, definition, row.args, job, cpu = definition.cpu }
-  return task.own:await()
-end
-
 -- Runs one job and writes down what became of it: true where it was done.
 local function run_one(self, id, row)
   local dialect, db = self.dialect, self.db
@@ -33,7 +25,7 @@ local function run_one(self, id, row)
   local _ <close> = setmetatable({}, { __close = function() -- this task was cancelled
     if not written then core.shield(dialect.put_back, db, { ids = { row.id }, worker = id }) end
   end })
-  if not row.cancelled then outcome, value, traceback = attempt(definition, row, run.job(row)) end
+  if not row.cancelled then outcome, value, traceback = run.attempt(definition, row.args, run.job(row)) end
   if outcome == "interrupted" then
     core.sleep(0) -- raises the cancel
   elseif outcome == "failed" then

@@ -1,5 +1,5 @@
---- One queue of a worker: jobs are taken as there is room for them, and those that have ended are written down,
--- both in one journey to the database.
+--- One queue of a worker: jobs are taken as there is room for them, and those that have ended are written down. In
+-- SQLite both is one transaction; in PostgreSQL two tasks do it at the same time, on two connections.
 --
 -- A queue has a lane for all its jobs, and one for each name with `concurrency`. A lane is `dirty` where there may
 -- be something in it. It is read from behind the last place that was taken, which is cheap whatever stands before
@@ -27,7 +27,7 @@ local M = {}
 function M.new(worker, name, slots)
   return setmetatable({
     worker = worker, jobs = worker.jobs, name = name, slots = slots, running = 0, lanes = {}, names = 0, turn = 1,
-    ended = {}, event = core.event(), pause = FIRST_PAUSE, unsure = false,
+    ended = {}, finishing = {}, fetch = core.event(), finish = core.event(), unsure = false,
   }, Feed)
 end
 
@@ -60,7 +60,7 @@ function Feed:look(name)
   for _, lane in ipairs(self.lanes) do
     if not name or lane.name == name then lane.dirty, lane.not_before = true, -math.huge end
   end
-  self.event:set()
+  self.fetch:set()
 end
 
 -- The lane that is next, or nil; and the time when there may be one.
@@ -87,10 +87,14 @@ local function settle(self, record, outcome)
   if record.outcome then return end
   record.outcome = outcome
   self.running = self.running - 1
-  self.worker.running[record.id] = nil
-  if record.lane.concurrency then record.lane.dirty = true end
-  if outcome ~= "failed" then self.ended[#self.ended + 1] = record end
-  self.event:set()
+  if self.worker.running[record.id] == record then self.worker.running[record.id] = nil end
+  if outcome ~= "failed" then
+    self.ended[#self.ended + 1] = record
+    self.finish:set()
+  elseif record.lane.concurrency then
+    record.lane.dirty = true
+  end
+  self.fetch:set()
   if not next(self.worker.running) then self.worker.idle:set() end
 end
 
@@ -149,7 +153,7 @@ local function start(self, lane, row, worker_id)
     settle(self, record, "cancelled")
     return
   end
-  record.task = core.spawn { run_record, self, record, cpu = not definition.offload and definition.cpu or nil }
+  record.task = core.spawn(run_record, self, record)
   record.task.name = "job " .. row.name
 end
 
@@ -198,7 +202,9 @@ local function make_sure(self)
   for id, record in pairs(self.worker.running) do
     if record.feed == self then ids[#ids + 1] = id end
   end
-  for _, record in ipairs(self.ended) do ids[#ids + 1] = record.id end
+  for _, list in ipairs { self.ended, self.finishing } do
+    for _, record in ipairs(list) do ids[#ids + 1] = record.id end
+  end
   for i, lane in ipairs(self.lanes) do lanes[i] = lane.name end
   local n, err = self.jobs.dialect.put_back_others(self.jobs.db, { worker = self.worker.id, lanes = lanes, ids = ids })
   if not n then return nil, err end
@@ -207,26 +213,15 @@ local function make_sure(self)
   return true
 end
 
-local function failed(self, ended, err)
-  table.move(self.ended, 1, #self.ended, #ended + 1, ended)
-  self.ended = ended
-  self.unsure, self.repeated = true, true
-  errors.complain(self.worker, err)
-  self.event:set()
-  core.sleep(self.pause)
-  self.pause = math.min(self.pause * 2, LONGEST_PAUSE)
-end
-
 local function note_look(lane, values, rows, is_full, took)
   if rows == "busy" then
     lane.dirty, lane.not_before = true, core.now() + BUSY_PAUSE
     return
   end
   if is_full then lane.full_at = core.now() + math.min(FULL_PAUSE * took, math.max(took, LONGEST_FULL_PAUSE)) end
-  for _, row in ipairs(rows) do
-    if row.priority > lane.priority or row.priority == lane.priority and row.id > lane.id or is_full then
-      lane.priority, lane.id = row.priority, row.id
-    end
+  if #rows > 0 then
+    local last = rows[#rows]
+    lane.priority, lane.id = last.priority, last.id
   end
   if #rows >= values.limit then
     lane.dirty = true
@@ -240,70 +235,118 @@ local function in_order(a, b)
   return a.id < b.id
 end
 
--- What there is to do; false where that is nothing.
-local function round(self)
-  local worker, now = self.worker, core.now()
-  if self.unsure then
-    local ok, err = make_sure(self)
-    if not ok then
-      failed(self, self.ended, err)
-      return true
-    end
-  end
+-- Puts the place to look into the values of a statement, if there is one: the lane, is it a full look?
+local function add_lane_values(self, values)
   update_lanes(self)
-  local room = self.slots - self.running
-  local lane = not worker.stopping and room > 0 and next_lane(self, now) or nil
-  local ended = self.ended
-  if not lane and #ended == 0 then return false end
-  self.ended = {}
+  local now, room = core.now(), self.slots - self.running
+  if self.worker.stopping or room <= 0 or #self.ended + #self.finishing > self.slots + MOST then return nil end
+  local lane = next_lane(self, now)
+  if not lane then return nil end
+  local is_full = lane.concurrency or now >= lane.full_at
+  if is_full then lane.priority, lane.id = self.jobs.dialect.LOWEST, 0 end
+  values.lane, values.concurrency, values.names = lane.name, lane.concurrency, self.jobs.names
+  values.limit, values.priority, values.id = math.min(room, MOST), lane.priority, lane.id
+  lane.dirty = false
+  return lane, is_full
+end
+
+-- Jobs that were to be finished are: `count` of them, and `finished` really.
+local function note_finished(self, ended, count, finished)
+  self.finishing = {}
+  if not self.repeated then self.worker.late = self.worker.late + count - finished end
+  self.repeated = false
+  self.worker.done = self.worker.done + finished
+  for _, record in ipairs(ended) do
+    if record.lane.concurrency then record.lane.dirty, record.lane.not_before = true, -math.huge end
+  end
+  if #ended > 0 then self.fetch:set() end
+end
+
+-- One journey: finishes what has ended, where `finishes`; takes jobs, where `fetches`. False where there is nothing
+-- to do; nil, err.
+local function round(self, fetches, finishes)
+  local worker, dialect, db = self.worker, self.jobs.dialect, self.jobs.db
+  if fetches and self.unsure then
+    local ok, err = make_sure(self)
+    if not ok then return nil, err end
+  end
   local values = { worker = worker.id, now = M.now() }
-  local count = add_ended(self, values, ended)
-  local is_full
-  if lane then
-    is_full = lane.concurrency or now >= lane.full_at
-    if is_full then lane.priority, lane.id = self.jobs.dialect.LOWEST, 0 end
-    values.lane, values.concurrency, values.names, values.limit = lane.name, lane.concurrency, self.jobs.names,
-      math.min(room, MOST)
-    values.priority, values.id = lane.priority, lane.id
-    lane.dirty = false
+  local lane, is_full
+  if fetches then lane, is_full = add_lane_values(self, values) end
+  local ended = finishes and self.ended or {}
+  if not lane and #ended == 0 then return false end
+  local count = 0
+  if #ended > 0 then
+    self.ended, self.finishing = {}, ended
+    count = add_ended(self, values, ended)
   end
   local began = core.now()
-  local finished, rows, done = self.jobs.dialect.round(self.jobs.db, values)
+  local finished, rows, done = dialect.round(db, values)
   if finished and values.back then
-    local n, err = self.jobs.dialect.put_back(self.jobs.db, { ids = values.back, worker = values.worker })
-    if not n then errors.complain(worker, err) end
-    self.unsure = not n -- make_sure gives them back
+    local n, err = dialect.put_back(db, { ids = values.back, worker = values.worker })
+    if not n then
+      errors.complain(worker, err)
+      self.unsure = true -- make_sure gives them back
+    end
   end
+  if finished or done then note_finished(self, ended, count, finished or done) end
   if not finished then
-    if lane then lane.dirty = true end
-    failed(self, done and {} or ended, rows)
-    return true
+    if lane then lane.dirty, self.unsure = true, true end
+    if not done and #ended > 0 then
+      self.repeated, self.finishing = true, {}
+      table.move(self.ended, 1, #self.ended, #ended + 1, ended)
+      self.ended = ended
+    end
+    return nil, rows
   end
-  self.pause = FIRST_PAUSE
-  if not self.repeated then worker.late = worker.late + count - finished end
-  self.repeated = false
-  worker.done = worker.done + finished
   if not lane then return true end
+  if #rows > 1 and rows ~= "busy" then table.sort(rows, in_order) end
   note_look(lane, values, rows, is_full, core.now() - began)
   if rows == "busy" then return true end
-  if #rows > 1 then table.sort(rows, in_order) end
   for _, row in ipairs(rows) do start(self, lane, row, values.worker) end
   return true
 end
 
---- Works until it is cancelled.
-function Feed:work()
+-- Waits until there may be something to do.
+local function wait(self, event, fetches)
+  local soonest
+  if fetches and self.running < self.slots and not self.worker.stopping then
+    local _
+    _, soonest = next_lane(self, core.now())
+  end
+  if soonest then
+    core.timeout(math.max(0, soonest - core.now()), event.wait, event)
+  else
+    event:wait()
+  end
+  event:clear()
+  core.sleep(0) -- what else ends in this pass goes into the same journey
+end
+
+local function work(self, event, fetches, finishes)
+  local pause = FIRST_PAUSE
   while true do
-    if not round(self) then
-      local _, soonest = next_lane(self, core.now())
-      if self.running < self.slots and soonest and not self.worker.stopping then
-        core.timeout(math.max(0, soonest - core.now()), self.event.wait, self.event)
-      else
-        self.event:wait()
-      end
-      self.event:clear()
-      core.sleep(0) -- what else ends in this pass goes into the same journey
+    local worked, err = round(self, fetches, finishes)
+    if worked then
+      pause = FIRST_PAUSE
+    elseif worked == false then
+      wait(self, event, fetches)
+    else
+      errors.complain(self.worker, err)
+      core.sleep(pause)
+      pause = math.min(pause * 2, LONGEST_PAUSE)
     end
+  end
+end
+
+--- Starts the tasks of the queue, in the group `g`.
+function Feed:start(g)
+  if self.jobs.dialect.parallel then
+    g:spawn(work, self, self.fetch, true, false)
+    g:spawn(work, self, self.finish, false, true)
+  else
+    self.finish = self.fetch
+    g:spawn(work, self, self.fetch, true, true)
   end
 end
 
@@ -311,9 +354,8 @@ end
 function M.finish_all(worker)
   local values, jobs = { worker = worker.id, now = M.now() }, worker.jobs
   for _, self in pairs(worker.feeds) do
-    local ended = self.ended
-    self.ended = {}
-    add_ended(self, values, ended)
+    for _, ended in ipairs { self.finishing, self.ended } do add_ended(self, values, ended) end
+    self.ended, self.finishing = {}, {}
   end
   if values.done or values.kept then
     local n, err = jobs.dialect.round(jobs.db, values)

@@ -1,5 +1,6 @@
 --- The heartbeat of a worker, on a thread and a connection of its own: it goes on while the loop computes, and while
 -- its pool is empty. It also finds workers that are lost, and gives their jobs back.
+local errors = require "moonloop.jobs.errors"
 local executor = require "moonloop.executor"
 local times = require "moonloop.jobs.times"
 
@@ -8,8 +9,9 @@ local M = {}
 -- In the thread's own state. Returns when the worker's row is gone: others have taken it for lost.
 local function beat(db, dialect_name, id, every, lost)
   local ml = require "moonloop"
-  local errors = require "moonloop.jobs.errors"
+  local message = require "moonloop.jobs.errors".message
   local dialect = require(dialect_name)
+  local function say(format, ...) ml.executor.current():progress(format:format(...)) end
   local regular, last = 0, ml.now()
   while true do
     local n, err = dialect.beat(db, { worker = id })
@@ -21,11 +23,11 @@ local function beat(db, dialect_name, id, every, lost)
       local found
       found, err = dialect.rescue(db, { seconds = lost + 0.0 })
       if found and found.jobs > 0 then
-        errors.say("%d worker%s lost: %d job%s given back, %d of them dead after the last attempt", found.lost,
-          found.lost == 1 and " was" or "s were", found.jobs, found.jobs == 1 and " was" or "s were", found.dead)
+        say("jobs of lost workers were given back: %d of %d workers; %d of them are dead after the last attempt",
+          found.jobs, found.lost, found.dead)
       end
     end
-    if err then errors.say("the heartbeat of worker %d has failed: %s", id, errors.message(err)) end
+    if err then say("the heartbeat of worker %d has failed: %s", id, message(err)) end
     ml.sleep(n and every or math.min(1, every))
   end
 end
@@ -36,6 +38,7 @@ function M.run(jobs, id)
   local call = pool:start(beat, jobs.db, "moonloop.jobs." .. (jobs.driver == "pg" and "postgres" or "sqlite"), id,
     times.beat, times.lost)
   local _ <close> = setmetatable({}, { __close = function() call:cancel() end })
+  for text in call:progress() do errors.say("%s", text) end
   call:await()
 end
 

@@ -4,7 +4,10 @@ local texts = require "moonloop.jobs.texts"
 
 local run = texts.run
 
-local M = { LOWEST = -2147483648 }
+local M = {
+  LOWEST = -2147483648,
+  parallel = true, -- one connection can finish jobs while another takes some
+}
 
 -- Each of several workers takes other rows: what another has locked is skipped. A queue is read from behind the
 -- last place that was taken: where an old transaction somewhere keeps finished rows from being cleaned away, all
@@ -33,6 +36,10 @@ end
 
 local FINISHED = "(id, queue, name, state, priority, attempt, max_attempts, pushed_at, started_at, finished_at, "
   .. "keep_until, args, errors)"
+
+-- The commit of this statement does not wait for the disk. For what is no harm where the database itself dies: that
+-- jobs were taken. That they were finished has to last.
+local LAZY = "set_config('synchronous_commit', 'off', true)"
 
 -- --- finishing some and taking others, in one journey ---
 
@@ -64,14 +71,16 @@ local function round_statement(has_done, has_kept, has_keyed, has_fetch)
   if has_fetch then with[#with + 1] = "f as (" .. take(PICK) .. ")" end
   local count = #counts > 0 and table.concat(counts, " + ") or "0"
   local text = ("with %s select %s as finished"):format(table.concat(with, ", "), count)
-  if has_fetch then text = text .. ", f.* from (select 1) o left join f on true" end
+  if has_fetch then
+    text = ("%s, f.* from (select %s) o left join f on true"):format(text, count == "0" and LAZY or "1")
+  end
   rounds[key] = texts.new(text)
   return rounds[key]
 end
 
 -- One that counts who runs in the whole cluster: a lock makes it one at a time, and the statement behind the lock
 -- sees what those before have done.
-local LOCK = "select pg_try_advisory_xact_lock(hashtextextended($1, 0))"
+local LOCK = "select pg_try_advisory_xact_lock(hashtextextended($1, 0)), " .. LAZY
 local limited = texts.new(take((PICK:gsub("{limit}::bigint",
   "greatest(0, least({limit}::bigint, {concurrency}::bigint - "
   .. "(select count(*) from moonloop_jobs where lane = {lane} and state = 'running')))"))))
@@ -137,7 +146,7 @@ with p as (
   update moonloop_jobs set state = 'ready' where id = any(array(
     select id from moonloop_jobs where state = 'scheduled' and run_at <= coalesce({now}::timestamptz, now())
     order by run_at limit 1000 for update skip locked)) returning 1)
-select (select count(*) from p) as promoted, (
+select ]] .. LAZY .. [[, (select count(*) from p) as promoted, (
   select extract(epoch from min(run_at) - coalesce({now}::timestamptz, now()))::float8 from moonloop_jobs
   where state = 'scheduled' and run_at > coalesce({now}::timestamptz, now())) as next]],
 
@@ -145,8 +154,12 @@ select (select count(*) from p) as promoted, (
 insert into moonloop_jobs_workers (host, pid, started_at, seen_at)
 values ({host}, {pid}::integer, now(), now()) returning id]],
 
-  beat = "update moonloop_jobs_workers set seen_at = now() where id = {worker}::bigint",
-  progress = "update moonloop_jobs_workers set progress = {progress}::text::json where id = {worker}::bigint",
+  beat = [[
+with l as materialized (select ]] .. LAZY .. [[)
+update moonloop_jobs_workers set seen_at = now() from l where id = {worker}::bigint]],
+  progress = [[
+with l as materialized (select ]] .. LAZY .. [[)
+update moonloop_jobs_workers set progress = {progress}::text::json from l where id = {worker}::bigint]],
   leave = "delete from moonloop_jobs_workers where id = {worker}::bigint",
 
   -- Who has begun after this statement is not seen here, nor are its jobs.

@@ -23,12 +23,26 @@ function M.job(row)
     attempts = row.max_attempts }, Job)
 end
 
-local function handler(value) return { value = value, traceback = debug.traceback("", 2):gsub("^\n", "") } end
+-- Where an error was raised; what is below the call of the function is not the script's.
+local function handler(value)
+  local text = core.origin(value) or debug.traceback(nil, 2)
+  local last
+  for at in text:gmatch "()\n\t%[C%]: in function 'xpcall'" do last = at end
+  return { value = value, traceback = last and text:sub(1, last - 1) or text }
+end
+
+-- A budget of CPU time is that of a task: this one has to write down what became of the run.
+local function with_budget(definition, args, job)
+  local task = core.spawn { definition.f, args, job, cpu = definition.cpu }
+  task.name = "job " .. job.name
+  local _ <close> = setmetatable({}, { __close = function() task:cancel() end })
+  return task:await()
+end
 
 local function call(definition, args, job)
   local f = definition.f
-  if definition.offload then
-    f = require "moonloop.jobs.offload"
+  if definition.offload or definition.cpu then
+    f = definition.offload and require "moonloop.jobs.offload" or with_budget
     if definition.timeout then return core.timeout(definition.timeout, f, definition, args, job) end
     return f(definition, args, job)
   end

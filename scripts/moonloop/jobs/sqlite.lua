@@ -1,6 +1,5 @@
 --- Jobs in SQLite: the same functions as postgres.lua has. The database's clock is the machine's; moments are
 -- seconds since 1970.
-local holders = require "moonloop.sql.holders"
 local json = require "moonloop.json"
 local texts = require "moonloop.jobs.texts"
 local time = require "moonloop.time"
@@ -11,43 +10,49 @@ local M = { LOWEST = 0 }
 
 local MINE = "worker = {worker} and state = 'running'"
 
-local function take(pick)
-  return [[
-update moonloop_jobs set state = 'running', worker = {worker}, attempt = attempt + 1, started_at = {now}
-where id in (]] .. pick .. [[)
-returning id, name, queue, priority, attempt, max_attempts, cancelled, unique_key, args]]
-end
+local COLUMNS_OF_RUN = "id, name, queue, priority, attempt, max_attempts, cancelled, unique_key, args"
 
 local LOST = [[
 select id from moonloop_jobs where state = 'running' and worker not in (select id from moonloop_jobs_workers)]]
 
-local statements = texts.all {
-  take = take [[
-select id from moonloop_jobs where lane = {lane} and state = 'ready' and name = any({names})
-  and exists (select 1 from moonloop_jobs_workers where id = {worker})
-order by priority, id limit {limit}]],
-  take_any = take [[
-select id from moonloop_jobs where state = 'ready' and name = any({names}) order by priority, id limit 1]],
-  running_of_lane = "select count(*) from moonloop_jobs where lane = {lane} and state = 'running'",
+local function with_error(entry)
+  return ("errors = json_insert(case when json_array_length(coalesce(errors, '[]')) >= 10 then "
+    .. "json_remove(errors, '$[0]') else coalesce(errors, '[]') end, '$[#]', %s)"):format(entry)
+end
 
-  done = "delete from moonloop_jobs where id = any({done}) and " .. MINE,
-  release = [[
-delete from moonloop_jobs_unique where until is null and job = any({ids})
-  and job not in (select id from moonloop_jobs where state <> 'dead')]],
-  keep = [[
-insert into moonloop_jobs_done (id, queue, name, state, priority, attempt, max_attempts, pushed_at, started_at,
-  finished_at, keep_until, args, errors)
-select id, queue, name, {state}, priority, attempt, max_attempts, pushed_at, started_at, {now}, {now} + {seconds}, args,
-  errors
-from moonloop_jobs where id = {id} and ]] .. MINE,
+local statements = texts.all {
+  -- {ended} is a list of {id, state, until}. Both are one statement: see the triggers in tables.lua. The plus keeps
+  -- SQLite from reading the whole table to look each row up in what is joined.
+  round = [[
+update moonloop_jobs set
+  state = coalesce(w.state, 'running'), worker = iif(w.state is null, {worker}, null),
+  attempt = attempt + (w.state is null),
+  started_at = iif(w.state is null, {now}, started_at), run_at = {now}, until = w.until
+from (
+  select j.id, e.value ->> 1 as state, e.value ->> 2 as until
+  from json_each({ended}) e cross join moonloop_jobs j on j.id = e.value ->> 0
+  where j.worker = {worker} and j.state = 'running'
+  union all
+  select * from (
+    select id, null, null from moonloop_jobs where lane = {lane} and state = 'ready' and name = any({names})
+      and exists (select 1 from moonloop_jobs_workers where id = {worker})
+    order by priority, id limit max(0, min({limit}, {concurrency} - iif({concurrency} < 1000000000, (
+      select count(*) from moonloop_jobs where lane = {lane} and state = 'running'
+        and id not in (select value ->> 0 from json_each({ended}))), 0))))
+) w where moonloop_jobs.id = +w.id
+returning state, id, name, queue, priority, attempt, max_attempts, cancelled, unique_key,
+  iif(state = 'running', args, null) as args]],
+  take_any = [[
+update moonloop_jobs set state = 'running', worker = {worker}, attempt = attempt + 1, started_at = {now}
+where id in (
+  select id from moonloop_jobs where state = 'ready' and name = any({names}) order by priority, id limit 1)
+returning ]] .. COLUMNS_OF_RUN,
 
   fail = [[
 update moonloop_jobs set worker = null, started_at = null,
   state = case when cancelled then 'ready' when attempt >= max_attempts then 'dead' else 'scheduled' end,
-  run_at = {now} + {delay},
-  errors = json_insert(case when json_array_length(coalesce(errors, '[]')) >= 10 then json_remove(errors, '$[0]')
-    else coalesce(errors, '[]') end, '$[#]', json({error}))
-where id = {id} and ]] .. MINE .. " returning state, unique_key",
+  run_at = {now} + {delay}, ]] .. with_error "json({error})" .. [[
+ where id = {id} and ]] .. MINE .. " returning state",
 
   put_back = [[
 update moonloop_jobs set state = 'ready', worker = null, started_at = null, attempt = attempt - 1
@@ -66,13 +71,13 @@ returning id]],
   progress = "update moonloop_jobs_workers set progress = {progress} where id = {worker}",
   leave = "delete from moonloop_jobs_workers where id = {worker}",
   lose = "delete from moonloop_jobs_workers where seen_at < {now} - {seconds}",
+  has_lost = [[
+select exists (select 1 from moonloop_jobs_workers where seen_at < {now} - {seconds}) or exists (]] .. LOST .. ")",
   rescue = [[
 update moonloop_jobs set worker = null, started_at = null,
-  state = case when attempt >= max_attempts and not cancelled then 'dead' else 'ready' end,
-  errors = json_insert(case when json_array_length(coalesce(errors, '[]')) >= 10 then json_remove(errors, '$[0]')
-    else coalesce(errors, '[]') end, '$[#]', json_object('attempt', attempt, 'at', {now},
-      'message', 'its worker was lost'))
-where id in (]] .. LOST .. [[) returning id, state, unique_key]],
+  state = case when attempt >= max_attempts and not cancelled then 'dead' else 'ready' end, ]]
+    .. with_error "json_object('attempt', attempt, 'at', {now}, 'message', 'its worker was lost')"
+    .. " where id in (" .. LOST .. ") returning state",
 
   cancelled = "select id from moonloop_jobs where cancelled and " .. MINE,
   relane = [[
@@ -82,95 +87,52 @@ where name = {name} and state in ('ready', 'scheduled') and lane <> queue || {su
   purge_unique = "delete from moonloop_jobs_unique where until <= {now}",
 }
 
---- f(holder, ...) with the present moment, in a transaction of its own where `holder` is a database.
-local function together(holder, values, f)
-  if not holders.is_database(holder) then return f(holder, values) end
-  return holder:tx(function(tx) return f(tx, values) end)
-end
-
 local function stamped(values)
   values.now = values.now or time.now()
   return values
 end
 
-local function decoded(rows)
-  for _, row in ipairs(rows) do
-    if type(row.args) == "string" then row.args = json.decode(row.args) end
-    row.cancelled = row.cancelled == 1
-  end
-  return rows
+local function decoded(row)
+  if type(row.args) == "string" then row.args = json.decode(row.args) end
+  row.cancelled = row.cancelled == 1
+  return row
 end
 
--- Gives the keys of those of `ids` free that have ended.
-local function release(tx, ids) return run(tx, "exec", statements.release, { ids = ids }) end
-
-local function finish(tx, values)
-  local finished = 0
-  local n, err
+local function ended(values)
+  local list = json.array {}
+  for _, id in ipairs(values.done or {}) do list[#list + 1] = { id, "done", json.null } end
   for i, id in ipairs(values.kept or {}) do
-    n, err = run(tx, "exec", statements.keep, { id = id, worker = values.worker, state = values.states[i],
-      seconds = values.seconds[i], now = values.now })
-    if not n then return nil, err end
+    list[#list + 1] = { id, values.states[i], values.now + values.seconds[i] }
   end
-  for _, ids in ipairs { values.done or false, values.kept or false } do
-    if ids then
-      n, err = run(tx, "exec", statements.done, { done = ids, worker = values.worker })
-      if n and values.keyed then
-        local released
-        released, err = release(tx, ids)
-        n = released and n
-      end
-      if not n then return nil, err end
-      finished = finished + n
-    end
-  end
-  return finished
-end
-
-local function take_some(tx, values)
-  if values.concurrency then
-    local running, err = run(tx, "value", statements.running_of_lane, values)
-    if not running then return nil, err end
-    values.limit = math.max(0, math.min(values.limit, values.concurrency - running))
-  end
-  local rows, err = run(tx, "query", statements.take, values)
-  if not rows then return nil, err end
-  return decoded(rows)
+  return json.encode(list)
 end
 
 --- round(db, values) -> how many were finished, the rows that were taken | nil, err
 function M.round(db, values)
   stamped(values)
-  return db:tx(function(tx)
-    local finished, err = finish(tx, values)
-    if not finished then return nil, err end
-    if not values.lane then return finished, {} end
-    local rows
-    rows, err = take_some(tx, values)
-    if not rows then return nil, err end
-    return finished, rows
-  end)
+  values.ended = ended(values)
+  values.names, values.limit = values.names or {}, values.limit or 0
+  values.concurrency = values.concurrency or math.maxinteger
+  local rows, err = run(db, "query", statements.round, values)
+  if not rows then return nil, err end
+  local finished, taken = 0, {}
+  for _, row in ipairs(rows) do
+    if row.state == "running" then taken[#taken + 1] = decoded(row) else finished = finished + 1 end
+  end
+  return finished, taken
 end
 
 function M.take_any(holder, values)
   local rows, err = run(holder, "query", statements.take_any, stamped(values))
   if not rows then return nil, err end
-  return decoded(rows)
+  if rows[1] then decoded(rows[1]) end
+  return rows
 end
 
 function M.fail(holder, values)
-  return together(holder, stamped(values), function(tx)
-    local rows, err = run(tx, "query", statements.fail, values)
-    if not rows then return nil, err end
-    local row = rows[1]
-    if not row then return false end
-    if row.state == "dead" and row.unique_key then
-      local ok
-      ok, err = release(tx, { values.id })
-      if not ok then return nil, err end
-    end
-    return row.state
-  end)
+  local rows, err = run(holder, "query", statements.fail, stamped(values))
+  if not rows then return nil, err end
+  return rows[1] and rows[1].state or false
 end
 
 for _, name in ipairs { "put_back", "put_back_others", "beat", "progress", "leave", "relane", "purge_done",
@@ -195,28 +157,21 @@ function M.register(holder, values) return run(holder, "value", statements.regis
 
 function M.rescue(holder, values)
   -- Heartbeats go by the machine's clock, also where this one is virtual.
-  local found, err = run(holder, "value", texts.new(
-    "select exists (select 1 from moonloop_jobs_workers where seen_at < {now} - {seconds}) or exists (" .. LOST .. ")"),
-    { seconds = values.seconds, now = os.time() })
+  values = { seconds = values.seconds, now = os.time() }
+  local found, err = run(holder, "value", statements.has_lost, values)
   if found == nil then return nil, err end
-  if found == 0 then return { lost = 0, jobs = 0, dead = 0 } end
-  return together(holder, { seconds = values.seconds, now = os.time() }, function(tx, own)
-    local lost, rows
-    lost, err = run(tx, "exec", statements.lose, own)
-    if not lost then return nil, err end
-    rows, err = run(tx, "query", statements.rescue, own)
-    if not rows then return nil, err end
-    local dead = {}
-    for _, row in ipairs(rows) do
-      if row.state == "dead" then dead[#dead + 1] = row.id end
-    end
-    if #dead > 0 then
-      local ok
-      ok, err = release(tx, dead)
-      if not ok then return nil, err end
-    end
-    return { lost = lost, jobs = #rows, dead = #dead }
-  end)
+  local result = { lost = 0, jobs = 0, dead = 0 }
+  if found == 0 then return result end
+  local rows
+  result.lost, err = run(holder, "exec", statements.lose, values)
+  if not result.lost then return nil, err end
+  rows, err = run(holder, "query", statements.rescue, values)
+  if not rows then return nil, err end
+  for _, row in ipairs(rows) do
+    result.jobs = result.jobs + 1
+    if row.state == "dead" then result.dead = result.dead + 1 end
+  end
+  return result
 end
 
 function M.cancelled(holder, values) return run(holder, "query", statements.cancelled, values) end
@@ -243,14 +198,10 @@ where id > {after} and state = {state} and ({name} is null or name = {name})
   retry = [[
 update moonloop_jobs set attempt = case when state = 'dead' then 0 else attempt end, state = 'ready'
 where id = {id} and state in ('dead', 'scheduled') returning lane]],
-  state = "select state from moonloop_jobs where id = {id}",
-  ask_cancel = "update moonloop_jobs set cancelled = 1 where id = {id}",
-  keep_cancelled = [[
-insert into moonloop_jobs_done (id, queue, name, state, priority, attempt, max_attempts, pushed_at, started_at,
-  finished_at, keep_until, args, errors)
-select id, queue, name, 'cancelled', priority, attempt, max_attempts, pushed_at, started_at, {now}, {now} + {seconds},
-  args, errors from moonloop_jobs where id = {id}]],
-  delete = "delete from moonloop_jobs where id = {id}",
+  cancel = [[
+update moonloop_jobs set cancelled = 1, state = iif(state = 'running', state, 'cancelled'),
+  run_at = iif(state = 'running', run_at, {now}), until = iif(state = 'running', until, {now} + {seconds})
+where id = {id} returning state]],
 }
 
 local function decode_columns(row)
@@ -281,29 +232,9 @@ function M.count_workers(holder) return run(holder, "value", looks.workers, {}) 
 function M.retry(holder, values) return run(holder, "query", looks.retry, values) end
 
 function M.cancel(holder, values)
-  return together(holder, stamped(values), function(tx)
-    local state, err = run(tx, "value", looks.state, values)
-    if not state then
-      if err then return nil, err end
-      return false
-    end
-    local steps = { looks.ask_cancel }
-    if state ~= "running" then
-      steps = { looks.delete }
-      if values.seconds then table.insert(steps, 1, looks.keep_cancelled) end
-    end
-    for _, step in ipairs(steps) do
-      local n
-      n, err = run(tx, "exec", step, values)
-      if not n then return nil, err end
-    end
-    if state ~= "running" then
-      local ok
-      ok, err = release(tx, { values.id })
-      if not ok then return nil, err end
-    end
-    return state
-  end)
+  local rows, err = run(holder, "query", looks.cancel, stamped(values))
+  if not rows then return nil, err end
+  return rows[1] and rows[1].state or false
 end
 
 -- --- pushing ---
@@ -313,40 +244,28 @@ local VALUES = "{lane}, {queue}, {name}, {priority}, {attempts}, {args}, {now}"
 
 local pushes = texts.all {
   plain = ("insert into moonloop_jobs (%s) values (%s) returning id"):format(COLUMNS, VALUES),
-  due = ("insert into moonloop_jobs (%s, run_at, state, unique_key) values (%s, {at}, {state}, {unique}) returning id")
+  due = ("insert into moonloop_jobs (%s, run_at, state) values (%s, {at}, {state}) returning id")
     :format(COLUMNS, VALUES),
-  taken = "select job from moonloop_jobs_unique where key = {unique} and (until is null or until > {now})",
-  take_key = [[
-insert into moonloop_jobs_unique (key, job, until) values ({unique}, {id}, {now} + {unique_for})
-on conflict (key) do update set job = excluded.job, until = excluded.until]],
+  unique = ([[
+insert into moonloop_jobs (%s, run_at, state, unique_key, until)
+select %s, {at}, {state}, {unique}, {now} + {unique_for} where not exists (
+  select 1 from moonloop_jobs_unique where key = {unique} and (until is null or until > {now}))
+returning id]]):format(COLUMNS, VALUES),
+  taken = "select job from moonloop_jobs_unique where key = {unique}",
 }
-
-local function push_due(holder, job)
-  job.at = job.at or job.now + job.delay
-  job.state = job.at > job.now and "scheduled" or "ready"
-  return run(holder, "value", pushes.due, job)
-end
 
 function M.push(holder, job)
   stamped(job)
-  if not job.unique then
-    local id, err
-    if job.is_due then id, err = push_due(holder, job) else id, err = run(holder, "value", pushes.plain, job) end
-    if not id then return nil, err end
-    return id, true
-  end
-  return together(holder, job, function(tx)
-    local id, err = run(tx, "value", pushes.taken, job)
+  job.at = job.at or job.now + job.delay
+  job.state = job.at > job.now and "scheduled" or "ready"
+  while true do
+    local id, err = run(holder, "value", pushes[job.unique and "unique" or job.is_due and "due" or "plain"], job)
+    if id then return id, true end
     if err then return nil, err end
+    id, err = run(holder, "value", pushes.taken, job)
     if id then return id, false end
-    id, err = push_due(tx, job)
-    if not id then return nil, err end
-    job.id = id
-    local ok
-    ok, err = run(tx, "exec", pushes.take_key, job)
-    if not ok then return nil, err end
-    return id, true
-  end)
+    if err then return nil, err end
+  end
 end
 
 local many = texts.new(([[

@@ -71,6 +71,9 @@ create table moonloop_jobs_workers (
 );
 ]],
     -- "autoincrement": the id of a job that is gone is not given to another one. Moments are seconds since 1970.
+    -- `until`: of a job that has ended, when it need not be kept any more; when it is made, how long its key is taken.
+    -- Triggers do what belongs to a change, so that each is one statement: a transaction of several would keep
+    -- others from writing while the loop computes between them.
     sqlite = [[
 create table moonloop_jobs (
   id integer primary key autoincrement,
@@ -87,6 +90,7 @@ create table moonloop_jobs (
   pushed_at real not null,
   started_at real,
   unique_key text,
+  until real,
   args text,
   errors text
 );
@@ -110,7 +114,6 @@ create table moonloop_jobs_done (
 );
 create index moonloop_jobs_done_until on moonloop_jobs_done (keep_until);
 create table moonloop_jobs_unique (key text primary key, job integer not null, until real);
-create index moonloop_jobs_unique_job on moonloop_jobs_unique (job);
 create table moonloop_jobs_workers (
   id integer primary key autoincrement,
   host text not null,
@@ -119,6 +122,26 @@ create table moonloop_jobs_workers (
   seen_at real not null,
   progress text
 );
+create trigger moonloop_jobs_made after insert on moonloop_jobs when new.unique_key is not null begin
+  insert into moonloop_jobs_unique (key, job, until) values (new.unique_key, new.id, new.until)
+  on conflict (key) do update set job = excluded.job, until = excluded.until;
+end;
+create trigger moonloop_jobs_released after update of state on moonloop_jobs
+when new.unique_key is not null and new.state in ('done', 'cancelled', 'dead') begin
+  delete from moonloop_jobs_unique where key = new.unique_key and job = new.id and until is null;
+end;
+create trigger moonloop_jobs_kept after update of state on moonloop_jobs
+when new.until is not null and new.state in ('done', 'cancelled') begin
+  insert into moonloop_jobs_done (id, queue, name, state, priority, attempt, max_attempts, pushed_at, started_at,
+    finished_at, keep_until, args, errors)
+  values (new.id, new.queue, new.name, new.state, new.priority, new.attempt, new.max_attempts, new.pushed_at,
+    new.started_at, new.run_at, new.until, new.args, new.errors);
+  delete from moonloop_jobs where id = new.id;
+end;
+create trigger moonloop_jobs_ended after update of state on moonloop_jobs
+when new.until is null and new.state in ('done', 'cancelled') begin
+  delete from moonloop_jobs where id = new.id;
+end;
 ]],
   },
 }

@@ -56,6 +56,11 @@ local function sweep(worker)
   if n then n, err = jobs.dialect.purge_unique(jobs.db, values) end
   if n then n, err = relane(worker) end
   if not n then return nil, err end
+  -- What a database has taken back when it died is put right, too.
+  for _, one in pairs(worker.feeds) do
+    one.unsure = true
+    one:look()
+  end
   return true
 end
 

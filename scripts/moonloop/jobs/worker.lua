@@ -103,7 +103,7 @@ local function live(self)
   register(self)
   self.unsubscribe = wake.subscribe(self.jobs.db, told(self))
   local g <close> = core.group()
-  for _, one in pairs(self.feeds) do g:spawn(one.work, one) end
+  for _, one in pairs(self.feeds) do one:start(g) end
   g:spawn(tend.run, self)
   g:spawn(beat, self)
 end

@@ -1,0 +1,348 @@
+-- Workers: what they take, how runs end, and how a worker ends itself.
+local ml = require "moonloop"
+local folders = require "spec.support.folder"
+local jobs_support = require "spec.support.jobs"
+local kept = require "spec.support.reports_of_jobs"
+
+local eventually, work = jobs_support.eventually, jobs_support.work
+
+jobs_support.on_each("a worker", function(fresh, kind, place)
+  --- The same jobs through another pool, as another process would have them.
+  local function again(opts) return ml.jobs.new(place():open { pool = 4 }, opts) end
+
+  it("runs what was pushed before and what is pushed then, no more at once than it may", function()
+    local jobs = fresh()
+    local now, most, ran = 0, 0, {}
+    jobs:define("x", function(args)
+      now = now + 1
+      most = math.max(most, now)
+      ml.sleep(0.001)
+      now = now - 1
+      ran[args.n] = (ran[args.n] or 0) + 1
+    end)
+    local list = {}
+    for i = 1, 30 do list[i] = { "x", { n = i } } end
+    assert(jobs:push_all(list))
+    local _ <close>, worker = work(jobs, { queues = { default = 7 } })
+    eventually(function() return #ran == 30 end)
+    for i = 31, 40 do assert(jobs:push("x", { n = i }, { delay = i % 2 * 0.02 })) end
+    eventually(function() return worker.done == 40 end)
+    for i = 1, 40 do assert.equal(1, ran[i]) end
+    assert.is_true(most <= 7)
+    assert.same({ 0, 0, 0 }, { jobs:stats().ready, jobs:stats().running, worker.late })
+  end)
+
+  it("takes only queues that it works for, and jobs whose names it knows", function()
+    local jobs, ran = fresh(), {}
+    jobs:define("x", function(args) ran[#ran + 1] = args end)
+    local other = again()
+    other:define("y", function() end)
+    local unknown = assert(other:push "y")
+    local elsewhere = assert(jobs:push("x", 1, { queue = "elsewhere" }))
+    assert(jobs:push("x", 2))
+    local _ <close> = work(jobs)
+    eventually(function() return ran[1] end)
+    assert(jobs:push("x", 3))
+    eventually(function() return ran[2] end)
+    assert.same({ 2, 3 }, ran)
+    assert.same({ "ready", "ready" }, { jobs:get(unknown).state, jobs:get(elsewhere).state })
+  end)
+
+  it("shares the work with others, each job once", function()
+    local first, second, runs = fresh(), again(), {}
+    local function run(args) runs[args] = (runs[args] or 0) + 1 end
+    first:define("x", run)
+    second:define("x", run)
+    local list = {}
+    for i = 1, 200 do list[i] = { "x", i } end
+    assert(first:push_all(list))
+    local _ <close>, a = work(first)
+    local _ <close>, b = work(second)
+    eventually(function() return a.done + b.done == 200 end)
+    for i = 1, 200 do assert.equal(1, runs[i]) end
+  end)
+
+  it("gives jobs back when it stops, without counting the attempt", function()
+    local jobs = fresh()
+    local started, cleaned = ml.event(), 0
+    jobs:define("x", function()
+      local _ <close> = setmetatable({}, { __close = function() cleaned = cleaned + 1 end })
+      started:set()
+      ml.sleep(1000)
+    end)
+    local id = assert(jobs:push "x")
+    local worker = jobs:work()
+    started:wait()
+    worker:stop()
+    worker:wait()
+    local job = assert(jobs:get(id))
+    assert.same({ "ready", 0, 1, 0 }, { job.state, job.attempt, cleaned, jobs:stats().workers })
+    assert.same({}, job.errors)
+  end)
+
+  it("gives jobs back when the task that started it is cancelled", function()
+    local jobs = fresh()
+    local started = ml.event()
+    jobs:define("x", function()
+      started:set()
+      ml.sleep(1000)
+    end)
+    local id = assert(jobs:push "x")
+    local owner = ml.spawn(function() jobs:work():wait() end)
+    started:wait()
+    owner:cancel()
+    eventually(function() return jobs:get(id).state == "ready" end)
+    assert.equal(0, jobs:get(id).attempt)
+    eventually(function() return jobs:stats().workers == 0 end)
+  end)
+
+  it("lets jobs end when it stops, for as long as is wanted", function()
+    local jobs, ran = fresh(), false
+    local started = ml.event()
+    jobs:define("x", function()
+      started:set()
+      ml.sleep(0.05)
+      ran = true
+    end)
+    local id = assert(jobs:push "x")
+    local worker = jobs:work()
+    started:wait()
+    worker:stop(60)
+    assert.is_true(ran)
+    assert.is_nil(jobs:get(id))
+  end)
+
+  it("can be stopped before it has begun, and twice", function()
+    local jobs = fresh()
+    local worker = jobs:work()
+    worker:stop()
+    worker:stop(1)
+    worker:wait()
+    assert.equal(0, jobs:stats().workers)
+  end)
+
+  it("tries failed runs again, and says so", function()
+    local reports <close> = kept.keep()
+    local jobs, runs = fresh(), 0
+    jobs:define("x", { backoff = { base = 0.01 } }, function()
+      runs = runs + 1
+      if runs < 3 then error("not yet " .. runs, 0) end
+    end)
+    local id = assert(jobs:push "x")
+    local _ <close> = work(jobs)
+    eventually(function() return not jobs:get(id) end)
+    assert.equal(3, runs)
+    assert.matches("the job 'x' %(id %d+%) has failed, attempt 1 of 25; again in 0.01%d* s: not yet 1", reports:text())
+    assert.matches("attempt 2 of 25", reports:text(), 1, true)
+    reports:forget()
+  end)
+
+  it("ends runs that take too long", function()
+    local reports <close> = kept.keep()
+    local jobs = fresh()
+    jobs:define("slow", { timeout = 0.01, attempts = 1 }, function() ml.sleep(1000) end)
+    jobs:define("busy", { cpu = 0.01, attempts = 1 }, function() while true do end end)
+    local slow, busy = assert(jobs:push "slow"), assert(jobs:push "busy")
+    local _ <close> = work(jobs)
+    eventually(function() return jobs:get(slow).state == "dead" and jobs:get(busy).state == "dead" end)
+    assert.equal("timeout", jobs:get(slow).errors[1].kind)
+    assert.equal("cpu", jobs:get(busy).errors[1].kind)
+    reports:forget()
+  end)
+
+  it("runs jobs on another core, with their progress", function()
+    local jobs = fresh { keep = 100 }
+    local folder <close> = folders.new {}
+    local flag = folder.path .. "/go"
+    jobs:define("x", { offload = true }, function(args, job)
+      local own = require "moonloop"
+      assert(own.executor.current())
+      job:progress { at = args.n }
+      while not io.open(args.flag) do own.sleep(0.005) end
+    end)
+    local id = assert(jobs:push("x", { n = 7, flag = flag }))
+    jobs_support.with_times({ poll = 0.02 }, function()
+      local _ <close> = work(jobs)
+      eventually(function()
+        local progress = jobs:get(id).progress
+        return progress and progress.at == 7
+      end)
+      folders.write(flag, "")
+      eventually(function() return jobs:get(id).state == "done" end)
+    end)
+  end)
+
+  it("cancels runs, of its own process and of others", function()
+    local jobs, other = fresh(), again()
+    local started, cancelled = 0, 0
+    jobs:define("x", { keep = 60 }, function(_, job)
+      local _ <close> = setmetatable({}, { __close = function()
+        if job:cancelled() then cancelled = cancelled + 1 end
+      end })
+      started = started + 1
+      ml.sleep(1000)
+    end)
+    jobs_support.with_times({ poll = 0.02 }, function()
+      local a, b = assert(jobs:push "x"), assert(jobs:push "x")
+      local _ <close> = work(jobs)
+      eventually(function() return started == 2 end)
+      assert.is_true(jobs:cancel(a))
+      eventually(function() return jobs:get(a).state == "cancelled" end)
+      assert.is_true(other:cancel(b))
+      eventually(function() return not other:get(b) or other:get(b).state == "cancelled" end)
+      assert.equal(2, cancelled)
+    end)
+  end)
+
+  it("runs no more of a name at once than its `concurrency`, in all processes, and others beside", function()
+    local now, most, ran, others = 0, 0, 0, 0
+    local function define(jobs)
+      jobs:define("few", { concurrency = 2 }, function()
+        now = now + 1
+        most = math.max(most, now)
+        ml.sleep(0.002)
+        now = now - 1
+        ran = ran + 1
+      end)
+      jobs:define("many", function() others = others + 1 end)
+      return jobs
+    end
+    local first, second = define(fresh()), define(again())
+    for _ = 1, 12 do assert(first:push "few") end
+    for _ = 1, 12 do assert(first:push "many") end
+    jobs_support.with_times({ poll = 0.02 }, function()
+      local _ <close> = work(first)
+      local _ <close> = work(second)
+      eventually(function() return ran == 12 and others == 12 end)
+    end)
+    assert.is_true(most <= 2)
+  end)
+
+  it("puts jobs into the lanes that they belong into now", function()
+    local before, jobs, ran = fresh(), again(), 0
+    before:define("x", function() end)
+    jobs:define("x", { concurrency = 1 }, function() ran = ran + 1 end)
+    assert(before:push "x")
+    local _ <close> = work(jobs)
+    eventually(function() return ran == 1 end)
+  end)
+
+  it("shows what runs have to show", function()
+    local jobs = fresh()
+    local go = ml.event()
+    jobs:define("x", function(_, job)
+      assert.is_false(pcall(job.progress, job, print))
+      job:progress(0.5)
+      go:wait()
+    end)
+    local id = assert(jobs:push "x")
+    jobs_support.with_times({ poll = 0.02 }, function()
+      local _ <close> = work(jobs)
+      eventually(function() return jobs:get(id).progress == 0.5 end)
+      assert.equal("running", jobs:get(id).state)
+      go:set()
+      eventually(function() return not jobs:get(id) end)
+    end)
+  end)
+
+  it("gives the jobs of lost workers to others, and poison ends", function()
+    local reports <close> = kept.keep()
+    local jobs, db = fresh()
+    local ran = 0
+    jobs:define("x", { attempts = 3 }, function() ran = ran + 1 end)
+    local a, b, c = assert(jobs:push "x"), assert(jobs:push("x", nil, { unique = "k" })), assert(jobs:push "x")
+    local now = kind.driver == "pg" and "now() - interval '1 hour'" or "0"
+    assert(db:script(([[
+      insert into moonloop_jobs_workers (host, pid, started_at, seen_at) values ('gone', 1, %s, %s);
+      update moonloop_jobs set state = 'running', attempt = 1, worker = (select max(id) from moonloop_jobs_workers)
+        where id = %d;
+      update moonloop_jobs set state = 'running', attempt = 3, worker = (select max(id) from moonloop_jobs_workers)
+        where id = %d;
+      update moonloop_jobs set state = 'running', attempt = 1, worker = 1000000 where id = %d]])
+      :format(now, now, a, b, c)))
+    jobs_support.with_times({ beat = 0.1, poll = 0.02 }, function()
+      local _ <close> = work(jobs)
+      eventually(function() return ran == 2 end)
+    end)
+    local job = assert(jobs:get(b))
+    assert.equal("dead", job.state)
+    assert.matches("its worker was lost", job.errors[1].message, 1, true)
+    assert.is_true(select(2, jobs:push("x", nil, { unique = "k" })))
+    reports:forget()
+  end)
+
+  it("that was taken for lost goes on as another one, and what it finishes late does not count", function()
+    local reports <close> = kept.keep()
+    local jobs, db = fresh()
+    local started, go, runs = ml.event(), ml.event(), 0
+    jobs:define("x", function(_, job)
+      runs = runs + 1
+      if runs > 1 then return end
+      started:set()
+      go:wait()
+      assert(job.attempt == 1)
+    end)
+    local id = assert(jobs:push "x")
+    jobs_support.with_times({ beat = 0.05, poll = 0.02 }, function()
+      local _ <close>, worker = work(jobs)
+      started:wait()
+      assert.equal(1, db:exec "delete from moonloop_jobs_workers")
+      eventually(function() return not jobs:get(id) end) -- the same process has run it again
+      go:set()
+      eventually(function() return worker.late == 1 end)
+      assert.same({ 2, 1 }, { runs, worker.done })
+    end)
+    assert.matches("was taken for lost, and goes on as another one", reports:text(), 1, true)
+    reports:forget()
+  end)
+
+  it("has heartbeats while the loop computes", function()
+    local jobs, db = fresh()
+    local folder <close> = folders.new {}
+    local flag = folder.path .. "/seen"
+    jobs:define("x", function() end)
+    jobs_support.with_times({ beat = 0.02 }, function()
+      local _ <close> = work(jobs)
+      eventually(function() return jobs:stats().workers == 1 end)
+      local call = ml.executor.start(function(database, path)
+        local own = require "moonloop"
+        local function seen()
+          local value, err = database:value "select seen_at from moonloop_jobs_workers"
+          return value or error(err)
+        end
+        local first, changes = seen(), 0
+        while changes < 3 do
+          own.sleep(0.01)
+          local now = seen()
+          if now ~= first then first, changes = now, changes + 1 end
+        end
+        io.open(path, "w"):close()
+      end, db, flag)
+      repeat ml.sleep(0.001) until call:status() ~= "pending"
+      local stop = os.time() + 60
+      local file
+      repeat file = io.open(flag) until file or os.time() > stop
+      assert(file, "there were no heartbeats"):close()
+      call:await()
+    end)
+  end)
+
+  it("finds what a slow transaction has pushed before others", function()
+    if kind.driver ~= "pg" then return end
+    local jobs, db = fresh()
+    local ran = {}
+    jobs:define("x", function(args) ran[args] = true end)
+    assert(jobs:push("x", "first"))
+    local _ <close> = work(jobs)
+    eventually(function() return ran.first end)
+    local other = again()
+    other:define("x", function() end)
+    db:tx(function(tx)
+      assert(jobs:push("x", "slow", { tx = tx }))
+      for i = 1, 20 do assert(other:push("x", i)) end
+      eventually(function() return ran[20] end)
+      return true
+    end)
+    eventually(function() return ran.slow end)
+  end)
+end)
