@@ -30,7 +30,7 @@ static bool is_done(void *data) {
   MainTask *m = data;
   if (m->rt->exit.under_way) return true;
   if (m->task) return false;
-  return m->rt->tasks.live == 0 || (m->status != TASK_DONE && !m->stopped);
+  return m->rt->tasks.live == m->rt->tasks.background || (m->status != TASK_DONE && !m->stopped);
 }
 
 /* The exit status of the main task, after its error has been printed. */
@@ -101,7 +101,8 @@ void main_task_stop(MainTask *m, const char *reason, int status) {
   CancelCause *cause = cause_new(m->rt, reason);
   if (!cause) return;
   m->stopped = status;
-  for (Task *t = m->rt->tasks.roots; t; t = t->sibling) task_cancel(t, cause);
+  for (Task *t = m->rt->tasks.roots; t; t = t->sibling)
+    if (!t->is_background) task_cancel(t, cause);
   cause_drop(cause);
 }
 

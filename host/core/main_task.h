@@ -33,8 +33,8 @@ typedef struct MainTask {
    left. */
 int main_task_run(MainTask *main, Runtime *rt, lua_CFunction load, void *data);
 
-/* Cancels all tasks; the run continues until they have ended and returns `status` (not 0). `reason`
-   is a literal. Does not enter Lua. */
+/* Cancels all tasks but those in the background; the run continues until they have ended and
+   returns `status` (not 0). `reason` is a literal. Does not enter Lua. */
 void main_task_stop(MainTask *main, const char *reason, int status);
 
 /* Pushes the table for the global `arg`: `script` is arg[0], the `n` strings of `args` follow. */

@@ -128,26 +128,47 @@ typedef struct Grace {
   Runtime *rt;
   Timer timer;
   bool over;
+  bool spares; /* those in the background */
 } Grace;
 
 static void grace_over(Timer *timer) { (container_of(timer, Grace, timer))->over = true; }
 
 static bool grace_done(void *data) {
   Grace *grace = data;
-  return grace->over || grace->rt->tasks.live == 0;
+  const Tasks *tasks = &grace->rt->tasks;
+  return grace->over || tasks->live == (grace->spares ? tasks->background : 0);
+}
+
+/* Runs the loop until the tasks have ended, or for `seconds`. */
+static void let_end(Grace *grace, double seconds) {
+  Runtime *rt = grace->rt;
+  timer_set(&rt->timers, &grace->timer, timer_due(runtime_now(rt), seconds), grace_over);
+  runtime_run(rt, grace_done, grace);
+  timer_clear(&rt->timers, &grace->timer);
+}
+
+static size_t cancel_tasks(Runtime *rt, const char *reason, double seconds, bool spares) {
+  Grace grace = {.rt = rt, .spares = spares};
+  if (grace_done(&grace)) return 0;
+  CancelCause *cause = cause_new(rt, reason);
+  if (!cause) return rt->tasks.live;
+  for (Task *t = rt->tasks.roots; t; t = t->sibling)
+    if (!spares || !t->is_background) task_cancel(t, cause);
+  cause_drop(cause);
+  let_end(&grace, seconds);
+  return rt->tasks.live - (spares ? rt->tasks.background : 0);
 }
 
 size_t runtime_cancel_all(Runtime *rt, const char *reason, double grace) {
-  if (rt->tasks.live == 0) return 0;
-  Grace g = {.rt = rt};
-  CancelCause *cause = cause_new(rt, reason);
-  if (!cause) return rt->tasks.live;
-  for (Task *t = rt->tasks.roots; t; t = t->sibling) task_cancel(t, cause);
-  cause_drop(cause);
-  timer_set(&rt->timers, &g.timer, timer_due(runtime_now(rt), grace), grace_over);
-  runtime_run(rt, grace_done, &g);
-  timer_clear(&rt->timers, &g.timer);
-  return rt->tasks.live;
+  return cancel_tasks(rt, reason, grace, true);
+}
+
+/* Lets the host's tasks in the background finish what they have to, then cancels them, too. */
+static void end_background(Runtime *rt) {
+  if (!rt->tasks.background) return;
+  Grace grace = {.rt = rt};
+  for (LastHook *hook = rt->last_hooks; hook; hook = hook->next) hook->last(hook, rt);
+  let_end(&grace, RUNTIME_LAST_SECONDS);
 }
 
 /* Tasks that did not end: their operations must not outlive the loop. */
@@ -175,6 +196,7 @@ static void abandon_tasks(Runtime *rt) {
     cause_drop(t->cancelled);
     cause_drop(t->left_cause);
     t->cancelled = t->left_cause = NULL;
+    task_trace_replace(&t->trace, NULL);
     if (t->children) {
       t = t->children;
       continue;
@@ -187,8 +209,10 @@ static void abandon_tasks(Runtime *rt) {
 
 int runtime_close(Runtime *rt) {
   if (rt->L) {
-    if (runtime_cancel_all(rt, "the runtime is closing", RUNTIME_CLEANUP_SECONDS) > 0)
-      abandon_tasks(rt);
+    static const char reason[] = "the runtime is closing";
+    runtime_cancel_all(rt, reason, RUNTIME_CLEANUP_SECONDS);
+    end_background(rt);
+    if (cancel_tasks(rt, reason, RUNTIME_CLEANUP_SECONDS, false) > 0) abandon_tasks(rt);
     report_flush(rt, true);
   }
   rt->closing = true;

@@ -29,6 +29,16 @@
 /* How long the clean-up of cancelled tasks may take when the host ends them. */
 #define RUNTIME_CLEANUP_SECONDS 5.0
 
+/* And how long what the host does in the background may go on then. */
+#define RUNTIME_LAST_SECONDS 1.0
+
+/* Called when the runtime closes and only tasks in the background are left: they should end by
+   themselves now, within RUNTIME_LAST_SECONDS. Must not enter Lua. The owner keeps the memory. */
+typedef struct LastHook {
+  struct LastHook *next;
+  void (*last)(struct LastHook *hook, Runtime *rt);
+} LastHook;
+
 /* A function that runs at the end of a pass of the loop, after the ready tasks. runtime_at_pass_end
    lists it for one pass at a time. */
 typedef struct PassHook {
@@ -63,6 +73,7 @@ struct ml_Runtime {
   struct Remote *remote;       /* how other threads reach the loop; made at first use (remote.h) */
   struct TlsLine *tls_line;    /* made at first use (tls_line.h) */
   struct WsShared *websockets; /* made at first use (ws_shared.h) */
+  struct Tracer *tracer;       /* NULL: nothing has ever been traced (tracer.h) */
   Exit exit;
   struct StuckHook *stuck_hook; /* main_task.h */
 
@@ -70,6 +81,7 @@ struct ml_Runtime {
   uint64_t pass_at;   /* runtime_now as the loop last saw it: up to a pass and a millisecond old */
   uint64_t polled_at; /* loop milliseconds when events were last polled */
   PassHook *pass_hooks;
+  LastHook *last_hooks;
   CloseHook *close_hooks;
   bool looping;               /* inside runtime_run */
   bool closing;               /* nothing enters Lua from now on */
@@ -90,8 +102,8 @@ int runtime_close(Runtime *rt);
    wake a task. Returns false in the latter case, or if it is already running. */
 bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data);
 
-/* Cancels all live tasks and runs the loop until they have ended, for `grace` seconds at most.
-   Returns how many are left. */
+/* Cancels all live tasks but those in the background, and runs the loop until they have ended, for
+   `grace` seconds at most. Returns how many are left. */
 size_t runtime_cancel_all(Runtime *rt, const char *reason, double grace);
 
 /* Adds `hook` to run once at the end of this pass. */

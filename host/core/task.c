@@ -252,10 +252,11 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->limits = NULL;
   t->cancel_pending = t->woken_by_cancel = t->ending = false;
   t->has_origin = t->in_flight = t->has_flight = t->handle_kept = t->has_vars = t->broken_off =
-      t->is_host = false;
+      t->is_host = t->is_background = false;
   t->is_main = t->has_hook = t->spared = false;
   t->handle_on_failure = false;
   t->tally = NULL;
+  t->trace = NULL;
   if (parent) {
     if (parent->tally) task_tally_enter(parent->tally, t);
     if (parent->scope) t->shelter = scope_shield_of(parent);
@@ -302,7 +303,9 @@ static Task *start(lua_State *L, Task *t, Task *parent, int nargs) {
   }
   lua_pushcfunction(co, traceback_handler);
   lua_xmove(L, co, nargs + 1);
-  if (t->rt->scheduler.current && t->rt->scheduler.current->has_vars) task_vars_inherit(L, t);
+  const Task *current = t->rt->scheduler.current;
+  if (current && current->has_vars) task_vars_inherit(L, t);
+  if (current && current->trace) t->trace = task_trace_hold(current->trace);
   return enlist(t, parent, nargs, &t->rt->scheduler.ready);
 }
 
@@ -318,6 +321,11 @@ Task *task_start_soon(Runtime *rt, lua_CFunction body, TaskOwner *owner) {
   lua_pushcfunction(t->co, traceback_handler);
   lua_pushcfunction(t->co, body);
   return enlist(t, NULL, 0, rt->scheduler.batch.tail ? &rt->scheduler.batch : &rt->scheduler.ready);
+}
+
+void task_to_background(Task *t) {
+  t->is_host = t->is_background = true;
+  t->rt->tasks.background++;
 }
 
 Task *task_spawn(lua_State *L, Runtime *rt, Task *parent, int nargs) {
@@ -390,6 +398,7 @@ static void finish(Task *t) {
   unlink_from_parent(t);
   t->generation++;
   rt->tasks.live--;
+  if (t->is_background) rt->tasks.background--;
   if (t->tally) task_tally_leave(t);
   if (t->handle) {
     t->handle->status = t->status;
@@ -417,6 +426,7 @@ static void finish(Task *t) {
   if (t->has_origin || t->has_flight) traceback_task_ended(t);
   if (t->has_vars) task_vars_drop(co, t);
   if (t->limits) task_limits_drop(t->limits);
+  if (t->trace) task_trace_replace(&t->trace, NULL);
   cause_drop(t->cancelled);
   cause_drop(t->left_cause);
   t->cancelled = t->left_cause = NULL;

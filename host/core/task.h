@@ -12,6 +12,7 @@
 #include "core/report.h"
 #include "core/runtime.h"
 #include "core/scope.h"
+#include "core/task_trace.h"
 #include "core/waiters.h"
 
 typedef enum TaskStatus {
@@ -73,6 +74,7 @@ struct ml_Task {
   TaskObserver *observers;
   TaskOwner *owner;
   struct TaskTally *tally; /* the tally that counts it, or NULL (task_tally.h) */
+  TaskTrace *trace;        /* the span that it runs in, or NULL */
   TaskHandle *handle;      /* or NULL if Lua has never seen it */
   uint8_t status;          /* a TaskStatus */
   bool ready;              /* on the ready queue */
@@ -83,6 +85,7 @@ struct ml_Task {
   bool in_flight;          /* an error was raised and has not been caught yet */
   bool has_flight;         /* the last such error is stored (traceback.c) */
   bool is_host;            /* the host's own, hidden from users */
+  bool is_background;      /* task_to_background was called */
   bool is_main;            /* its debug hook applies to all tasks (user_hook.h) */
   bool has_hook;           /* debug.sethook was called for its thread */
   bool has_vars;           /* it has task-local values (task_vars.h) */
@@ -129,6 +132,11 @@ Task *task_spawn(lua_State *L, Runtime *rt, Task *parent, int nargs);
    already ready: for an owner that limits how often it does so, and that the body finds with
    task_current. Does not raise, for callers outside of a protected call. NULL if memory is out. */
 Task *task_start_soon(Runtime *rt, lua_CFunction body, TaskOwner *owner);
+
+/* Makes a new root task one of the host's that works for the others: it is hidden from users, keeps
+   no run alive, is not cancelled with the others by the end of a run, and ends when the runtime
+   closes. */
+void task_to_background(Task *t);
 
 /* Notes where the Lua code that runs in L spawned `t`: the Lua function nearest to `level` (as of
    lua_getstack). */

@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 typedef struct Tasks {
-  size_t live; /* started and not ended */
-  Task *roots; /* live tasks without a parent */
+  size_t live;       /* started and not ended */
+  size_t background; /* of these, those of task_to_background */
+  Task *roots;       /* live tasks without a parent */
   uint64_t last_id;
   int handle_meta_ref;     /* the registry's reference to the metatable of handles */
   const void *handle_meta; /* the same as a pointer, to tell handles fast */

@@ -197,7 +197,7 @@ static uint32_t wanted_now(Watchdog *w, Runtime *rt) {
 static bool is_alone(const Runtime *rt) {
   size_t line = 0;
   for (const Task *t = rt->scheduler.current; t; t = t->parent) line++;
-  return rt->watched.serves_nobody && rt->tasks.live == line;
+  return rt->watched.serves_nobody && rt->tasks.live - rt->tasks.background == line;
 }
 
 /* In the signal handler: makes the report that the hook cannot make. */
