@@ -26,6 +26,7 @@
 #include "bindings/sql/open.h"
 #include "bindings/test/open.h"
 #include "bindings/time/open.h"
+#include "bindings/trace/open.h"
 #include "bindings/web/open.h"
 #include "bindings/websocket/open.h"
 #include "core/embedded.h"
@@ -67,6 +68,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.redis.core", luaopen_moonloop_redis_core},
     {"moonloop.schema.core", luaopen_moonloop_schema_core},
     {"moonloop.time.dates", luaopen_moonloop_time_dates},
+    {"moonloop.trace.core", luaopen_moonloop_trace_core},
     {"moonloop.sql.pg", luaopen_moonloop_sql_pg},
     {"moonloop.sql.value", luaopen_moonloop_sql_value},
     {"moonloop.sql.sqlite", luaopen_moonloop_sql_sqlite},

@@ -286,6 +286,18 @@ static void load(lua_State *L, const CliRequest *r) {
   }
 }
 
+/* Starts the export of traces if the environment asks for it (scripts/moonloop/trace/auto.lua). */
+static void start_traces(lua_State *L, const CliRequest *r) {
+  static const char *const names[] = {"OTEL_EXPORTER_OTLP_ENDPOINT",
+                                      "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER"};
+  bool is_asked = false;
+  for (int i = 0; i < 3 && !is_asked; i++) is_asked = getenv(names[i]);
+  if (!is_asked || r->no_environment || (r->command != CLI_RUN && r->command != CLI_SERVE)) return;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "moonloop.trace.auto");
+  lua_call(L, 1, 0);
+}
+
 int script_load(lua_State *L) {
   const ScriptSource *s = lua_touserdata(L, 1);
   const CliRequest *r = s->request;
@@ -307,6 +319,7 @@ int script_load(lua_State *L) {
   set_arg(L, s);
   if (r->no_environment) forget_environment(L);
   if (r->warnings) lua_warning(L, "@on", 0);
+  start_traces(L, r);
   load(L, r);
   /* Not before: while a script is read, which may wait for a person's typing, there is nothing to
      clean up. */

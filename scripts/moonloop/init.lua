@@ -47,6 +47,7 @@ local lazy = {
   redis = "moonloop.redis",
   sql = "moonloop.sql",
   time = "moonloop.time",
+  trace = "moonloop.trace",
   every = "moonloop.time.every",
   signal = "moonloop.core.signal",
 }

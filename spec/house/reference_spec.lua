@@ -72,7 +72,7 @@ describe("the names of", function()
   it("ml are on its page", function()
     local offered = reference.members(ml, true)
     for _, module in ipairs { "http", "json", "executor", "web", "redis", "sql", "jobs", "schema", "password", "jwt",
-      "fs", "net", "process", "settings", "time", "signal", "ws" } do
+      "fs", "net", "process", "settings", "time", "trace", "signal", "ws" } do
       assert(offered[module])
       offered[module] = nil
     end
@@ -98,7 +98,7 @@ describe("the names of", function()
   end)
 
   for _, module in ipairs { "http", "json", "executor", "redis", "sql", "jobs", "schema", "password", "process", "jwt",
-    "fs", "net", "time", "signal" } do
+    "fs", "net", "time", "signal", "trace" } do
     it("ml." .. module .. " are on its page", function()
       check_names(module .. ".md", "ml." .. module, true, ml[module])
     end)
@@ -127,6 +127,11 @@ describe("the names of", function()
   it("the test client is on its page", function()
     local c <close> = ml.web.test(ml.web.app())
     check_names("web-test.md", "c", false, c)
+  end)
+
+  it("the objects of ml.trace are on its page", function()
+    check_names("trace.md", "span", true, ml.trace.current())
+    check_names("trace.md", "stats", true, ml.trace.stats())
   end)
 
   it("the objects of ml.executor are on its page", function()

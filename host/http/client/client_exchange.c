@@ -119,8 +119,21 @@ static bool add_plain_rest(Buffer *b, const ClientRequest *r, ClientOrigin *o, u
   return buffer_add(b, rest->data, rest->len);
 }
 
+/* Does the request have a traceparent of its own? */
+static bool is_traced_by_itself(const ClientRequest *r) {
+  static const char name[] = "traceparent:";
+  for (const char *line = r->lines, *end = line + r->lines_len; line < end;) {
+    size_t left = (size_t)(end - line);
+    if (left >= sizeof name && !strncasecmp(line, name, sizeof name - 1)) return true;
+    const char *next = memchr(line, '\n', left);
+    line = next ? next + 1 : end;
+  }
+  return false;
+}
+
 /* In place of the empty line at the end, which follows them. */
-static bool add_observers_lines(Buffer *b, const Observation *o) {
+static bool add_observers_lines(Buffer *b, const ClientRequest *r, const Observation *o) {
+  if (r->lines_len && is_traced_by_itself(r)) return true;
   b->len -= 2;
   return buffer_add(b, o->call.lines.at, o->call.lines.len) && add(b, "\r\n");
 }
@@ -143,7 +156,7 @@ bool client_exchange_build(ClientExchange *x, ClientOrigin *origin, Buffer *b) {
     ok = ok && add_rest(b, r, origin, flags);
   }
   x->says_close = flags & SAYS_CLOSE;
-  if (x->observed && x->observed->call.lines.len) ok = ok && add_observers_lines(b, x->observed);
+  if (x->observed && x->observed->call.lines.len) ok = ok && add_observers_lines(b, r, x->observed);
   return ok;
 }
 

@@ -1,0 +1,191 @@
+#include "trace/span.h"
+
+#include <stdlib.h>
+
+static void free_span(TaskTrace *trace) {
+  Span *span = span_of(trace);
+  if (span->state && --span->state->users == 0) free(span->state);
+  buffer_free(&span->name);
+  buffer_free(&span->message);
+  buffer_free(&span->attributes);
+  buffer_free(&span->events);
+  buffer_free(&span->lines);
+  task_trace_drop(span->before);
+  free(span);
+}
+
+Span *span_new(void) {
+  Span *span = calloc(1, sizeof *span);
+  if (!span) return NULL;
+  span->trace = (TaskTrace){1, free_span};
+  return span;
+}
+
+size_t span_size(const Span *span) {
+  return sizeof *span + span->name.cap + span->message.cap + span->attributes.cap +
+         span->events.cap;
+}
+
+static bool is_open(const Span *span) { return span->is_recorded && !span->ended_ns; }
+
+/* `n`, or less: the end of the last whole character within `most` bytes. */
+static size_t cut(const char *text, size_t n, size_t most) {
+  if (n <= most) return n;
+  while (most && ((unsigned char)text[most] & 0xC0) == 0x80) most--;
+  return most;
+}
+
+void span_set_name(Span *span, const char *name, size_t n) {
+  if (!is_open(span)) return;
+  span->name.len = 0;
+  buffer_add(&span->name, name, cut(name, n, SPAN_NAME_MAX));
+}
+
+void span_set_status(Span *span, SpanStatus status, const char *message, size_t n) {
+  if (!is_open(span) || span->status == SPAN_OK) return;
+  span->status = status;
+  span->message.len = 0;
+  if (message && status == SPAN_ERROR)
+    buffer_add(&span->message, message, cut(message, n, SPAN_TEXT_MAX));
+}
+
+/* Is there room for so many bytes more? */
+static bool has_room(const Span *span, size_t n) {
+  return span->attributes.len + span->events.len + n <= SPAN_BYTES_MAX;
+}
+
+void span_add_event(Span *span, uint64_t now_ns, const char *name, size_t n,
+                    const Buffer *attributes) {
+  if (!is_open(span)) return;
+  Buffer *b = &span->events;
+  size_t before = b->len;
+  int64_t at = (int64_t)now_ns + span->day_offset_ns;
+  n = cut(name, n, SPAN_NAME_MAX);
+  bool ok = span->event_count < SPAN_EVENTS_MAX && has_room(span, n + attributes->len) &&
+            (!before || buffer_add_char(b, ',')) &&
+            buffer_printf(b, "{\"timeUnixNano\":\"%lld\",\"name\":", (long long)at) &&
+            span_json_string(b, name, n) &&
+            (!attributes->len ||
+             (buffer_printf(b, ",\"attributes\":[") &&
+              buffer_add(b, attributes->data, attributes->len) && buffer_add_char(b, ']'))) &&
+            buffer_add_char(b, '}');
+  if (ok) {
+    span->event_count++;
+    return;
+  }
+  b->len = before;
+  span->events_left_out++;
+}
+
+static bool add_text(Buffer *b, const char *key, const char *text) {
+  Buffer value = {0};
+  bool ok = !text ||
+            ((!b->len || buffer_add_char(b, ',')) && span_value_text(&value, text, strlen(text)) &&
+             span_key_value(b, key, strlen(key), value.data, value.len));
+  buffer_free(&value);
+  return ok;
+}
+
+void span_add_error(Span *span, uint64_t now_ns, const char *type, const char *message,
+                    const char *stack) {
+  if (!is_open(span)) return;
+  Buffer attributes = {0};
+  if (add_text(&attributes, "exception.type", type) &&
+      add_text(&attributes, "exception.message", message) &&
+      add_text(&attributes, "exception.stacktrace", stack))
+    span_add_event(span, now_ns, "exception", strlen("exception"), &attributes);
+  else
+    span->events_left_out++;
+  buffer_free(&attributes);
+  span_set_string(span, "error.type", type);
+  span_set_status(span, SPAN_ERROR, message, strlen(message));
+}
+
+/* --- attributes --- */
+
+/* In the buffer, each is a head, its key, and its value as JSON. */
+typedef struct AttributeHead {
+  uint32_t key, value; /* bytes */
+} AttributeHead;
+
+static AttributeHead head_at(const Span *span, size_t at) {
+  AttributeHead head;
+  memcpy(&head, span->attributes.data + at, sizeof head);
+  return head;
+}
+
+static void remove_key(Span *span, const char *key, size_t n) {
+  Buffer *b = &span->attributes;
+  for (size_t at = 0; at < b->len;) {
+    AttributeHead head = head_at(span, at);
+    size_t size = sizeof head + head.key + head.value;
+    if (head.key == n && !memcmp(b->data + at + sizeof head, key, n)) {
+      memmove(b->data + at, b->data + at + size, b->len - at - size);
+      b->len -= size;
+      span->attribute_count--;
+      return;
+    }
+    at += size;
+  }
+}
+
+void span_set_value(Span *span, const char *key, size_t n, const Buffer *value) {
+  if (!is_open(span)) return;
+  Buffer *b = &span->attributes;
+  AttributeHead head = {(uint32_t)n, (uint32_t)value->len};
+  size_t size = sizeof head + n + value->len;
+  if (span->attribute_count) remove_key(span, key, n);
+  if (n > 255 || span->attribute_count >= SPAN_ATTRIBUTES_MAX || !has_room(span, size) ||
+      !buffer_reserve(b, size)) {
+    span->attributes_left_out++;
+    return;
+  }
+  buffer_add(b, &head, sizeof head);
+  buffer_add(b, key, n);
+  buffer_add(b, value->data, value->len);
+  span->attribute_count++;
+}
+
+static void set(Span *span, const char *key, bool made, Buffer *value) {
+  if (made)
+    span_set_value(span, key, strlen(key), value);
+  else
+    span->attributes_left_out++;
+  buffer_free(value);
+}
+
+void span_set_text(Span *span, const char *key, const char *text, size_t n) {
+  Buffer value = {0};
+  if (is_open(span)) set(span, key, span_value_text(&value, text, n), &value);
+}
+
+void span_set_string(Span *span, const char *key, const char *text) {
+  if (text) span_set_text(span, key, text, strlen(text));
+}
+
+void span_set_integer(Span *span, const char *key, int64_t number) {
+  Buffer value = {0};
+  if (is_open(span)) set(span, key, span_value_integer(&value, number), &value);
+}
+
+void span_set_number(Span *span, const char *key, double number) {
+  Buffer value = {0};
+  if (is_open(span)) set(span, key, span_value_number(&value, number), &value);
+}
+
+void span_set_boolean(Span *span, const char *key, bool is_true) {
+  Buffer value = {0};
+  if (is_open(span)) set(span, key, span_value_boolean(&value, is_true), &value);
+}
+
+bool span_json_attributes(Buffer *b, const Span *span) {
+  for (size_t at = 0; at < span->attributes.len;) {
+    AttributeHead head = head_at(span, at);
+    const char *key = span->attributes.data + at + sizeof head;
+    if ((at && !buffer_add_char(b, ',')) ||
+        !span_key_value(b, key, head.key, key + head.key, head.value))
+      return false;
+    at += sizeof head + head.key + head.value;
+  }
+  return true;
+}

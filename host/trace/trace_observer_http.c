@@ -1,0 +1,227 @@
+#include "trace/trace_observer_http.h"
+
+#include "trace/trace_redact.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+/* --- headers of a request --- */
+
+typedef struct Carried {
+  ObservedText parent, agent, host;
+  Buffer state; /* the lines of tracestate, joined by commas */
+  bool parents; /* there are several */
+} Carried;
+
+/* The value of the line if it is the header `name`, which has a colon at its end. */
+static bool is_header(const char *line, size_t n, const char *name, ObservedText *value) {
+  size_t size = strlen(name);
+  if (n < size || strncasecmp(line, name, size) != 0) return false;
+  const char *from = line + size, *to = line + n;
+  while (from < to && (*from == ' ' || *from == '\t')) from++;
+  while (to > from && (to[-1] == ' ' || to[-1] == '\t' || to[-1] == '\r')) to--;
+  *value = (ObservedText){from, (size_t)(to - from)};
+  return true;
+}
+
+static void look_at(const char *line, size_t n, Carried *carried) {
+  ObservedText value;
+  switch (*line | 0x20) {
+  case 't':
+    if (is_header(line, n, "traceparent:", &value)) {
+      carried->parents = carried->parent.at;
+      carried->parent = value;
+    } else if (is_header(line, n, "tracestate:", &value)) {
+      if (carried->state.len) buffer_add_char(&carried->state, ',');
+      buffer_add(&carried->state, value.at, value.len);
+    }
+    break;
+  case 'u':
+    is_header(line, n, "user-agent:", &carried->agent);
+    break;
+  case 'h':
+    is_header(line, n, "host:", &carried->host);
+    break;
+  default:
+    break;
+  }
+}
+
+static void look_at_headers(ObservedText headers, Carried *carried) {
+  const char *line = headers.at, *end = line + headers.len;
+  while (line < end) {
+    const char *next = memchr(line, '\n', (size_t)(end - line));
+    if (!next) next = end;
+    look_at(line, (size_t)(next - line), carried);
+    line = next + 1;
+  }
+}
+
+/* The span of the caller, or NULL. */
+static Span *caller_of(Tracer *tracer, const Carried *carried) {
+  TraceContext context;
+  if (!carried->parent.at || carried->parents ||
+      !trace_context_read(carried->parent.at, carried->parent.len, &context))
+    return NULL;
+  Buffer state = {0};
+  if (carried->state.len) trace_context_read_state(carried->state.data, carried->state.len, &state);
+  Span *span = tracer_remote(tracer, &context, state.data, state.len);
+  buffer_free(&state);
+  return span;
+}
+
+/* --- attributes of both --- */
+
+static void set_method(Span *span, const char *method) {
+  static const char *const known[] = {"GET",     "POST",  "PUT",   "DELETE", "HEAD",
+                                      "OPTIONS", "PATCH", "TRACE", "CONNECT"};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (strcmp(known[i], method) == 0) {
+      span_set_string(span, "http.request.method", method);
+      return;
+    }
+  span_set_string(span, "http.request.method", "_OTHER");
+  span_set_string(span, "http.request.method_original", method);
+}
+
+/* A status from `error_from` on is an error. */
+static void set_status(Span *span, int status, int error_from) {
+  char text[16];
+  span_set_integer(span, "http.response.status_code", status);
+  if (status < error_from) return;
+  snprintf(text, sizeof text, "%d", status);
+  span_set_string(span, "error.type", text);
+  span_set_status(span, SPAN_ERROR, NULL, 0);
+}
+
+static void set_failure(Span *span, const char *error) {
+  if (strcmp(error, "cancelled") == 0) {
+    span_set_boolean(span, "moonloop.cancelled", true);
+    return;
+  }
+  span_set_string(span, "error.type", error);
+  span_set_status(span, SPAN_ERROR, NULL, 0);
+}
+
+/* --- requests --- */
+
+/* "example.org:8080" */
+static void set_server(Span *span, ObservedText host) {
+  const char *colon = host.len ? memrchr(host.at, ':', host.len) : NULL;
+  if (colon && memchr(colon, ']', (size_t)(host.at + host.len - colon))) colon = NULL;
+  size_t n = colon ? (size_t)(colon - host.at) : host.len;
+  if (n) span_set_text(span, "server.address", host.at, n);
+  int64_t port = 0;
+  for (const char *p = colon ? colon + 1 : NULL; p && p < host.at + host.len; p++)
+    port = *p >= '0' && *p <= '9' && port < 65536 ? port * 10 + *p - '0' : 65536;
+  if (port > 0 && port < 65536) span_set_integer(span, "server.port", port);
+}
+
+static void set_target(Span *span, ObservedText target) {
+  const char *query = memchr(target.at, '?', target.len);
+  size_t path = query ? (size_t)(query - target.at) : target.len;
+  span_set_text(span, "url.path", target.at, path);
+  if (!query) return;
+  Buffer shown = {0};
+  if (trace_redact_query(&shown, query + 1, target.len - path - 1))
+    span_set_text(span, "url.query", shown.data ? shown.data : "", shown.len);
+  buffer_free(&shown);
+}
+
+static void describe_request(Span *span, const ObservedRequest *r, const Carried *carried) {
+  if (r->method) set_method(span, r->method);
+  if (r->target.at) set_target(span, r->target);
+  span_set_string(span, "url.scheme", r->is_secure ? "https" : "http");
+  span_set_string(span, "http.route", r->route);
+  span_set_string(span, "network.protocol.version", r->version);
+  set_server(span, carried->host);
+  if (carried->agent.len)
+    span_set_text(span, "user_agent.original", carried->agent.at, carried->agent.len);
+}
+
+/* "GET /users/{id}" */
+static size_t name_request(const ObservedRequest *r, char *name, size_t size) {
+  int n = snprintf(name, size, "%s%s%s", r->method ? r->method : "HTTP", r->route ? " " : "",
+                   r->route ? r->route : "");
+  return n < (int)size ? (size_t)n : size - 1;
+}
+
+Span *trace_observer_http_request(Tracer *tracer, const Observation *o) {
+  const ObservedRequest *r = &o->request;
+  Carried carried = {0};
+  if (r->headers.at) look_at_headers(r->headers, &carried);
+  Span *caller = caller_of(tracer, &carried);
+  Span *span = tracer_begin(tracer, caller, SPAN_SERVER, NULL, 0, o->started_ns);
+  if (caller) span_drop(caller);
+  if (span && span->is_recorded) {
+    char name[SPAN_NAME_MAX];
+    span_set_name(span, name, name_request(r, name, sizeof name));
+    describe_request(span, r, &carried);
+  }
+  buffer_free(&carried.state);
+  if (span && o->task) task_trace_replace(&o->task->trace, &span_hold(span)->trace);
+  return span;
+}
+
+void trace_observer_http_answered(Span *span, const ObservedRequest *request) {
+  if (request->status)
+    set_status(span, request->status, 500);
+  else
+    span_set_boolean(span, "moonloop.cancelled", true); /* the client had gone */
+}
+
+/* --- calls --- */
+
+static void describe_call(Span *span, const ObservedCall *c) {
+  Buffer url = {0}, shown = {0};
+  set_method(span, c->method);
+  if (c->host.len) span_set_text(span, "server.address", c->host.at, c->host.len);
+  span_set_integer(span, "server.port", c->port);
+  bool ok = c->shown.at ? buffer_add(&url, c->shown.at, c->shown.len)
+                        : buffer_add(&url, c->base.at, c->base.len) && buffer_add_char(&url, '/') &&
+                              buffer_add(&url, c->target.at, c->target.len);
+  if (ok && trace_redact_url(&shown, url.data, url.len))
+    span_set_text(span, "url.full", shown.data, shown.len);
+  buffer_free(&url);
+  buffer_free(&shown);
+}
+
+/* The header lines by which the other program continues the trace; the span keeps them. */
+static ObservedText lines_of(Span *span) {
+  Buffer *b = &span->lines;
+  char parent[TRACE_PARENT_LENGTH];
+  if (!b->len) {
+    trace_context_write(&span->context, parent);
+    bool ok = buffer_printf(b, "traceparent: %.*s\r\n", TRACE_PARENT_LENGTH, parent) &&
+              (!span->state ||
+               buffer_printf(b, "tracestate: %.*s\r\n", (int)span->state->size, span->state->text));
+    if (!ok) b->len = 0;
+  }
+  return (ObservedText){b->data, b->len};
+}
+
+Span *trace_observer_http_call(Tracer *tracer, Observation *o) {
+  Span *parent = o->task && o->task->trace ? span_of(o->task->trace) : NULL;
+  if (parent && parent->is_silent) return NULL;
+  Span *span;
+  if (parent && !parent->is_recorded && !parent->is_remote && !tracer->watchers) {
+    span = span_hold(parent);
+  } else {
+    const char *method = o->call.method;
+    span = tracer_begin(tracer, parent, SPAN_CLIENT, method, strlen(method), o->started_ns);
+    if (!span) return NULL;
+    if (span->is_recorded) describe_call(span, &o->call);
+  }
+  o->call.lines = lines_of(span);
+  return span;
+}
+
+void trace_observer_http_called(Span *span, const ObservedCall *call) {
+  if (!span->is_recorded || span->kind != SPAN_CLIENT) return;
+  if (call->status) {
+    set_status(span, call->status, 400);
+    span_set_string(span, "network.protocol.version", call->is_http2 ? "2" : "1.1");
+  }
+  if (call->resent) span_set_integer(span, "http.request.resend_count", call->resent);
+  if (call->error) set_failure(span, call->error);
+}

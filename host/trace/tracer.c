@@ -1,0 +1,284 @@
+#include "trace/tracer.h"
+
+#include "core/wait.h"
+#include "trace/trace_observer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define TAKE_BYTES ((size_t)1024 * 1024)
+#define RANDOM_BITS 56 /* of an id that decide whether the trace is sampled */
+
+/* --- the runtime's --- */
+
+/* It begins or ends to make spans, where that has changed. */
+static void set_active(Tracer *tracer) {
+  tracer->active = tracer->exports || tracer->watchers;
+  if (tracer->active)
+    trace_observer_add(tracer);
+  else
+    trace_observer_remove(tracer);
+}
+
+static void forget_queue(Tracer *tracer) {
+  for (Span *span = tracer->first, *next; span; span = next) {
+    next = span->next;
+    span_drop(span);
+  }
+  tracer->counts.dropped += tracer->queued;
+  tracer->first = NULL;
+  tracer->tail = &tracer->first;
+  tracer->queued = tracer->bytes = 0;
+}
+
+static void on_last(LastHook *hook, Runtime *rt) {
+  (void)rt;
+  Tracer *tracer = container_of(hook, Tracer, last);
+  tracer->ends = true;
+  tracer_hurry(tracer);
+}
+
+static void on_close(CloseHook *hook, Runtime *rt) {
+  Tracer *tracer = container_of(hook, Tracer, close);
+  size_t lost = tracer->queued + tracer->sending;
+  if (lost && tracer->exports) {
+    char text[100];
+    snprintf(text, sizeof text, "moonloop: %zu span(s) could not be exported before the end\n",
+             lost);
+    report_print(rt, text);
+  }
+  trace_observer_remove(tracer);
+  timer_clear(&rt->timers, &tracer->timer);
+  forget_queue(tracer);
+  if (tracer->silent) span_drop(tracer->silent);
+  rt->tracer = NULL;
+  free(tracer);
+}
+
+Tracer *tracer_of(Runtime *rt) {
+  if (rt->tracer) return rt->tracer;
+  Tracer *tracer = calloc(1, sizeof *tracer);
+  if (!tracer) return NULL;
+  tracer->rt = rt;
+  tracer->tail = &tracer->first;
+  tracer->silent = span_new();
+  if (!tracer->silent ||
+      getrandom(tracer->random, sizeof tracer->random, 0) != sizeof tracer->random) {
+    free(tracer->silent);
+    free(tracer);
+    return NULL;
+  }
+  tracer->silent->is_silent = true;
+  tracer->close.close = on_close;
+  ml_runtime_on_close(rt, &tracer->close);
+  tracer->last = (LastHook){rt->last_hooks, on_last};
+  rt->last_hooks = &tracer->last;
+  return rt->tracer = tracer;
+}
+
+void tracer_export(Tracer *tracer, const TracerSettings *settings) {
+  tracer->exports = settings;
+  tracer->ends = false;
+  if (settings) {
+    double all = ldexp(1, RANDOM_BITS);
+    tracer->settings = *settings;
+    tracer->threshold = (uint64_t)(all - settings->ratio * all);
+  } else {
+    tracer->counts.dropped += tracer->sending;
+    tracer->sending = 0;
+    forget_queue(tracer);
+    timer_clear(&tracer->rt->timers, &tracer->timer);
+  }
+  set_active(tracer);
+}
+
+void tracer_watch(Tracer *tracer, TraceWatcher *watcher) {
+  watcher->next = tracer->watchers;
+  tracer->watchers = watcher;
+  set_active(tracer);
+}
+
+void tracer_unwatch(Tracer *tracer, TraceWatcher *watcher) {
+  TraceWatcher **link = &tracer->watchers;
+  while (*link && *link != watcher) link = &(*link)->next;
+  if (*link) *link = watcher->next;
+  set_active(tracer);
+}
+
+/* --- spans --- */
+
+static uint64_t rotate(uint64_t n, int bits) { return n << bits | n >> (64 - bits); }
+
+/* xoshiro256++ by Blackman and Vigna. */
+static uint64_t next_random(Tracer *tracer) {
+  uint64_t *s = tracer->random, result = rotate(s[0] + s[3], 23) + s[0], t = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= t;
+  s[3] = rotate(s[3], 45);
+  return result;
+}
+
+/* Is the trace of that random number among those that are sampled? */
+static bool is_sampled(const Tracer *tracer, const uint8_t trace_id[TRACE_ID_BYTES]) {
+  uint64_t number = 0;
+  for (int i = TRACE_ID_BYTES - RANDOM_BITS / 8; i < TRACE_ID_BYTES; i++)
+    number = number << 8 | trace_id[i];
+  return number >= tracer->threshold;
+}
+
+static bool is_decided(const Tracer *tracer, const Span *parent) {
+  return parent && (!parent->is_remote || tracer->settings.parent_based);
+}
+
+static void set_context(Tracer *tracer, Span *span, const Span *parent) {
+  TraceContext *context = &span->context;
+  uint64_t id = next_random(tracer) | 1; /* ids must not be zero */
+  if (parent) {
+    *context = parent->context;
+    memcpy(span->parent_id, parent->context.span_id, sizeof span->parent_id);
+    span->has_parent = true;
+    span->parent_remote = parent->is_remote;
+    span->state = parent->state;
+    if (span->state) span->state->users++;
+  } else {
+    uint64_t high = next_random(tracer), low = next_random(tracer) | 1;
+    memcpy(context->trace_id, &high, 8);
+    memcpy(context->trace_id + 8, &low, 8);
+    context->flags = TRACE_RANDOM;
+  }
+  memcpy(context->span_id, &id, sizeof context->span_id);
+  if (is_decided(tracer, parent)) return;
+  context->flags &= (uint8_t)~TRACE_SAMPLED;
+  if (tracer->exports && is_sampled(tracer, context->trace_id)) context->flags |= TRACE_SAMPLED;
+}
+
+Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name, size_t n,
+                   uint64_t now_ns) {
+  Span *span = span_new();
+  if (!span) return NULL;
+  set_context(tracer, span, parent);
+  if (!tracer->watchers && !(tracer->exports && span->context.flags & TRACE_SAMPLED)) return span;
+  span->is_recorded = true;
+  span->kind = (uint8_t)kind;
+  span->started_ns = now_ns;
+  if (parent && parent->is_recorded) {
+    span->day_offset_ns = parent->day_offset_ns; /* so that a trace's times fit each other */
+  } else {
+    const Clock *clock = &tracer->rt->timers.clock;
+    span->day_offset_ns = clock_day_time(clock) - (int64_t)clock_now(clock);
+  }
+  span_set_name(span, name, n);
+  return span;
+}
+
+Span *tracer_remote(Tracer *tracer, const TraceContext *context, const char *state, size_t n) {
+  (void)tracer;
+  Span *span = span_new();
+  if (!span) return NULL;
+  span->context = *context;
+  span->is_remote = true;
+  if (n && (span->state = malloc(sizeof *span->state + n))) {
+    span->state->users = 1;
+    span->state->size = n;
+    memcpy(span->state->text, state, n);
+  }
+  return span;
+}
+
+static void enqueue(Tracer *tracer, Span *span) {
+  tracer->counts.recorded++;
+  if (tracer->queued >= tracer->settings.queue || tracer->bytes >= TRACER_QUEUE_BYTES) {
+    tracer->counts.dropped++;
+    return;
+  }
+  span->next = NULL;
+  *tracer->tail = span_hold(span);
+  tracer->tail = &span->next;
+  tracer->queued++;
+  tracer->bytes += span_size(span);
+  if (tracer->waits != TRACER_WAITS) return;
+  if (tracer->queued >= tracer->settings.batch)
+    tracer_wake(tracer);
+  else if (!tracer->timer.place)
+    tracer_wait(tracer, tracer->sender, TRACER_WAITS, 0);
+}
+
+void tracer_end(Tracer *tracer, Span *span, uint64_t now_ns) {
+  if (!span->is_recorded || span->ended_ns) return;
+  span->ended_ns = now_ns ? now_ns : 1;
+  if (tracer->exports && span->context.flags & TRACE_SAMPLED) enqueue(tracer, span);
+  for (TraceWatcher *w = tracer->watchers, *next; w; w = next) {
+    next = w->next;
+    w->ended(w, span);
+  }
+}
+
+bool tracer_ids(const Task *t, char trace_id[2 * TRACE_ID_BYTES + 1],
+                char span_id[2 * TRACE_SPAN_BYTES + 1]) {
+  const Span *span = t && t->trace ? span_of(t->trace) : NULL;
+  if (!span || span->is_silent) return false;
+  trace_context_hex(span->context.trace_id, TRACE_ID_BYTES, trace_id);
+  trace_context_hex(span->context.span_id, TRACE_SPAN_BYTES, span_id);
+  trace_id[2 * TRACE_ID_BYTES] = span_id[2 * TRACE_SPAN_BYTES] = '\0';
+  return true;
+}
+
+/* --- for the task that sends --- */
+
+size_t tracer_take(Tracer *tracer, size_t most, Buffer *out) {
+  size_t n = 0, from = out->len;
+  while (n < most && tracer->first && out->len - from < TAKE_BYTES) {
+    Span *span = tracer->first;
+    size_t before = out->len;
+    if ((n && !buffer_add_char(out, ',')) || !span_json(out, span)) {
+      out->len = before;
+      break;
+    }
+    tracer->first = span->next;
+    if (!tracer->first) tracer->tail = &tracer->first;
+    tracer->queued--;
+    tracer->bytes -= span_size(span);
+    span_drop(span);
+    n++;
+  }
+  if (!tracer->queued) tracer->hurries = false;
+  tracer->sending += n;
+  return n;
+}
+
+void tracer_settle(Tracer *tracer, size_t exported, size_t refused) {
+  size_t n = exported + refused;
+  tracer->sending -= n < tracer->sending ? n : tracer->sending;
+  tracer->counts.exported += exported;
+  tracer->counts.refused += refused;
+}
+
+void tracer_wake(Tracer *tracer) {
+  tracer->waits = TRACER_BUSY;
+  timer_clear(&tracer->rt->timers, &tracer->timer);
+  ml_wait_wake(tracer->sender);
+}
+
+void tracer_hurry(Tracer *tracer) {
+  tracer->hurries = true;
+  if (tracer->waits != TRACER_BUSY) tracer_wake(tracer);
+}
+
+static void on_timer(Timer *timer) { tracer_wake(container_of(timer, Tracer, timer)); }
+
+void tracer_wait(Tracer *tracer, Waker sender, TracerWait waits, double seconds) {
+  tracer->sender = sender;
+  tracer->waits = waits;
+  if (waits == TRACER_WAITS) {
+    if (!tracer->queued) return; /* the first span sets it */
+    seconds = tracer->settings.delay;
+  }
+  Runtime *rt = tracer->rt;
+  if (timer_set(&rt->timers, &tracer->timer, timer_due(runtime_now(rt), seconds), on_timer))
+    tracer_wake(tracer); /* memory is out: at once, then */
+}

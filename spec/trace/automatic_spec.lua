@@ -1,0 +1,235 @@
+-- Spans that are made by themselves: of requests, calls of ml.http, statements, jobs of executors.
+local collectors = require "spec.support.collector"
+local http = require "spec.support.http"
+local ml = require "moonloop"
+local rawtcp = require("spec.support").rawtcp
+local web = require "spec.support.web"
+
+local trace = ml.trace
+
+local PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+describe("a span of", function()
+  local collector
+
+  before_each(function()
+    collector = collectors.start()
+    trace.start { endpoint = collector.url, delay = 3600 }
+  end)
+
+  after_each(function()
+    assert(trace.stop())
+    http.stop()
+  end)
+
+  --- Serves an app while f(port) runs; then all spans are with the collector.
+  local function serving(app, f)
+    web.serving(app, f)
+    assert(trace.flush())
+  end
+
+  local function get(port, target, lines)
+    return web.ask(port, ("GET %s HTTP/1.1\r\nHost: shop.example:81\r\n%sConnection: close\r\n\r\n"):format(target,
+      lines or ""))
+  end
+
+  it("a request has the names of OpenTelemetry, and the route's template", function()
+    local app = ml.web.app()
+    app:get("/users/{id}", function() return { ok = true } end)
+    serving(app, function(port)
+      assert.equal(200, get(port, "/users/7?page=2&access_token=abc&sig=", "User-Agent: me\r\n").status)
+    end)
+    local span = collector:span "GET /users/{id}"
+    assert.same({
+      ["http.request.method"] = "GET", ["http.route"] = "/users/{id}", ["http.response.status_code"] = 200,
+      ["url.path"] = "/users/7", ["url.query"] = "page=2&access_token=REDACTED&sig=REDACTED", ["url.scheme"] = "http",
+      ["server.address"] = "shop.example", ["server.port"] = 81, ["network.protocol.version"] = "1.1",
+      ["user_agent.original"] = "me",
+    }, span.set)
+    assert.equal(2, span.kind)
+    assert.is_nil(span.parentSpanId)
+    assert.is_nil(span.status)
+  end)
+
+  it("a request that no route fits has no route, and one that fails is an error", function()
+    local reports <close> = require("spec.support").keep_reports()
+    local app = ml.web.app()
+    app:get("/fails", function() error "the problem" end)
+    serving(app, function(port)
+      assert.equal(404, get(port, "/nothing").status)
+      assert.equal(500, get(port, "/fails").status)
+    end)
+    local missing, failed = collector:span "GET", collector:span "GET /fails"
+    assert.equal(404, missing.set["http.response.status_code"])
+    assert.is_nil(missing.set["http.route"])
+    assert.is_nil(missing.status)
+    assert.equal("500", failed.set["error.type"])
+    assert.equal(2, failed.status.code)
+    assert.matches("the problem", reports:text())
+  end)
+
+  it("a request goes on the caller's trace, which is one header that is well-formed", function()
+    local app = ml.web.app()
+    app:get("/{name}", function(req) return { id = trace.current():ids(), name = req.params.name } end)
+    serving(app, function(port)
+      get(port, "/a", "TraceParent: " .. PARENT .. "\r\nTracestate: a=1\r\ntracestate: b=2\r\n")
+      get(port, "/b", "traceparent: " .. PARENT .. "\r\ntraceparent: " .. PARENT .. "\r\n")
+      get(port, "/c", "traceparent: x" .. PARENT .. "\r\n")
+      get(port, "/d", "traceparent: " .. PARENT:gsub("01$", "00") .. "\r\n")
+    end)
+    local by = {}
+    for _, span in ipairs(collector.spans) do by[span.set["url.path"]] = span end
+    assert.equal("0af7651916cd43dd8448eb211c80319c", by["/a"].traceId)
+    assert.equal("b7ad6b7169203331", by["/a"].parentSpanId)
+    assert.equal("a=1,b=2", by["/a"].traceState)
+    assert.equal(0x301, by["/a"].flags)
+    for _, path in ipairs { "/b", "/c" } do
+      assert.not_equal("0af7651916cd43dd8448eb211c80319c", by[path].traceId)
+      assert.is_nil(by[path].parentSpanId)
+    end
+    assert.is_nil(by["/d"])
+  end)
+
+  it("a request is the parent of what its handler does", function()
+    local app = ml.web.app()
+    app:get("/", function()
+      trace.span("inner", ml.sleep, 0)
+      ml.spawn(trace.span, "beside", ml.sleep, 0):await()
+      return {}
+    end)
+    serving(app, function(port) get(port, "/") end)
+    local request = collector:span "GET /"
+    assert.equal(request.spanId, collector:span("inner").parentSpanId)
+    assert.equal(request.spanId, collector:span("beside").parentSpanId)
+  end)
+
+  it("a call of ml.http is sent on, and is the parent of the request there", function()
+    local app = ml.web.app()
+    app:get("/there", function(req) return { parent = req.headers.traceparent, state = req.headers.tracestate } end)
+    local sent
+    serving(app, function(port)
+      trace.continue(PARENT, "a=1", trace.span, "work", function()
+        local url = ("http://127.0.0.1:%d/there?key=1&a=b"):format(port)
+        sent = assert(ml.http.get(url)):json()
+        assert(ml.http.get(url, { headers = { X = "1" } }))
+      end)
+    end)
+    local calls, requests = {}, {}
+    for _, span in ipairs(collector.spans) do
+      if span.kind == 3 then calls[#calls + 1] = span end
+      if span.kind == 2 then requests[span.parentSpanId] = span end
+    end
+    assert.equal(2, #calls)
+    for _, call in ipairs(calls) do
+      assert.equal("GET", call.name)
+      assert.equal(collector:span("work").spanId, call.parentSpanId)
+      assert.equal(call.traceId, requests[call.spanId].traceId)
+      local port = call.set["server.port"]
+      assert.same({
+        ["http.request.method"] = "GET", ["http.response.status_code"] = 200, ["server.address"] = "127.0.0.1",
+        ["server.port"] = port, ["url.full"] = ("http://127.0.0.1:%d/there?key=REDACTED&a=b"):format(port),
+        ["network.protocol.version"] = "1.1",
+      }, call.set)
+    end
+    assert.equal(("00-%s-%s-01"):format(calls[1].traceId, calls[1].spanId), sent.parent)
+    assert.equal("a=1", sent.state)
+  end)
+
+  it("a call that is not sampled is sent on all the same, and one with a traceparent is let be", function()
+    local app = ml.web.app()
+    app:get("/", function(req) return { parent = req.headers.traceparent } end)
+    serving(app, function(port)
+      local url = ("http://127.0.0.1:%d/"):format(port)
+      trace.continue(PARENT:gsub("01$", "00"), nil, trace.span, "hidden", function()
+        assert.matches("^00%-0af7651916cd43dd8448eb211c80319c%-.*%-00$", ml.http.get(url):json().parent)
+      end)
+      assert.equal(PARENT, ml.http.get(url, { headers = { Traceparent = PARENT } }):json().parent)
+    end)
+    for _, span in ipairs(collector.spans) do assert.not_equal("hidden", span.name) end
+  end)
+
+  it("a call that fails says how", function()
+    local closing = http.serve(function(conn)
+      http.read_request(conn)
+      conn:send "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
+    end)
+    assert.equal(404, ml.http.get(closing.url .. "/a").status)
+    local listener = rawtcp.listen()
+    local port = listener.port
+    listener:close()
+    assert.is_nil(ml.http.post(("http://127.0.0.1:%d/"):format(port)))
+    assert(trace.flush())
+    local got, failed = collector:span "GET", collector:span "POST"
+    assert.equal("404", got.set["error.type"])
+    assert.equal(2, got.status.code)
+    assert.equal("network", failed.set["error.type"])
+    assert.equal(2, failed.status.code)
+  end)
+
+  it("a statement has its text, never its values, and only within a trace", function()
+    local db = assert(ml.sql.open "sqlite::memory:")
+    trace.span("work", function()
+      assert(db:exec "create table t (a)")
+      assert(db:exec("insert into t values ($1)", "the value"))
+      db:exec "select nothing"
+    end)
+    assert(db:exec "delete from t")
+    db:close()
+    assert(trace.flush())
+    local insert = collector:span "INSERT"
+    assert.equal(collector:span("work").spanId, insert.parentSpanId)
+    assert.equal(3, insert.kind)
+    assert.equal("sqlite", insert.set["db.system.name"])
+    assert.equal("INSERT", insert.set["db.operation.name"])
+    assert.equal("insert into t values ($1)", insert.set["db.query.text"])
+    assert.is_nil(table.concat(collector.bodies):find("the value", 1, true))
+    assert.equal(2, collector:span("SELECT").status.code)
+    assert.is_string(collector:span("SELECT").set["error.type"])
+    assert.equal(0, collector:count "DELETE")
+  end)
+
+  it("a job of an executor has the time that it waited", function()
+    local pool <close> = ml.executor.new { threads = 1 }
+    trace.span("work", function() assert.equal(3, pool:run(function(a) return a + 1 end, 2)) end)
+    pool:run(function() end)
+    assert(trace.flush())
+    local span = collector:span "executor"
+    assert.equal(collector:span("work").spanId, span.parentSpanId)
+    assert.is_number(span.set["moonloop.executor.wait"])
+  end)
+
+  it("the exporter's own requests is none", function()
+    trace.span("work", function() end)
+    for _ = 1, 3 do
+      assert(trace.flush())
+      ml.sleep(0)
+    end
+    assert.equal(1, #collector.spans)
+    for _, head in ipairs(collector.heads) do assert.is_nil(head:lower():find "traceparent") end
+  end)
+
+  it("the run of a job goes on the trace of its push", function()
+    local jobs = require "moonloop.observed_job"
+    trace.span("around", function()
+      local token = jobs.began {
+        name = "mail", queue = "default", attempt = 2, id = "7", parent = PARENT, waited = 0.5,
+      }
+      trace.span("inner", function() end)
+      token:ended "failed"
+      trace.span("after", function() end)
+    end)
+    assert(trace.flush())
+    local span = collector:span "process mail"
+    assert.equal("b7ad6b7169203331", span.parentSpanId)
+    assert.equal(5, span.kind)
+    assert.equal(2, span.status.code)
+    assert.same({
+      ["messaging.system"] = "moonloop", ["messaging.operation.name"] = "process", ["error.type"] = "failed",
+      ["messaging.operation.type"] = "process", ["messaging.destination.name"] = "default",
+      ["messaging.message.id"] = "7", ["moonloop.job.name"] = "mail", ["moonloop.job.attempt"] = 2,
+      ["moonloop.job.wait"] = 0.5, ["moonloop.job.outcome"] = "failed",
+    }, span.set)
+    assert.equal(span.spanId, collector:span("inner").parentSpanId)
+    assert.equal(collector:span("around").spanId, collector:span("after").parentSpanId)
+  end)
+end)
