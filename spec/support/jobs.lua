@@ -6,7 +6,7 @@ local times = require "moonloop.jobs.times"
 
 local M = {}
 
-local TABLES = { "jobs", "jobs_done", "jobs_unique", "jobs_workers", "jobs_migrations" }
+local TABLES = { "jobs", "jobs_done", "jobs_unique", "jobs_workers", "jobs_schedules", "jobs_migrations" }
 
 --- Describes `what` for each database: f(fresh, kind), where fresh([opts]) gives jobs in a database without tables
 -- of jobs, and that database.

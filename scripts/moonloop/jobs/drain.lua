@@ -1,6 +1,7 @@
 --- jobs:drain(): runs what is due in this task, for specs.
 local core = require "moonloop.core"
 local errors = require "moonloop.jobs.errors"
+local every = require "moonloop.jobs.every"
 local feed = require "moonloop.jobs.feed"
 local heart = require "moonloop.jobs.heart"
 local holders = require "moonloop.sql.holders"
@@ -53,6 +54,7 @@ function M.drain(self)
   local id = need(dialect.register(db, heart.place()))
   local _ <close> = setmetatable({}, { __close = function() core.shield(dialect.leave, db, { worker = id }) end })
   local done, failed = 0, 0
+  need(every.tick(self, true))
   while true do
     need(dialect.promote(db, { now = feed.now() }))
     local rows = need(dialect.take_any(db, { worker = id, names = self.names, now = feed.now() }))

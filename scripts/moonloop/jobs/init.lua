@@ -23,6 +23,7 @@ end
 for name, module in pairs {
   define = "moonloop.jobs.define",
   push = "moonloop.jobs.push", push_all = "moonloop.jobs.push",
+  every = "moonloop.jobs.every",
   work = "moonloop.jobs.worker",
   drain = "moonloop.jobs.drain",
   get = "moonloop.jobs.manage", list = "moonloop.jobs.manage", stats = "moonloop.jobs.manage",
@@ -42,7 +43,7 @@ function M.new(db, opts)
   local driver = holders.of(db).driver
   local jobs = setmetatable({
     db = db, driver = driver, dialect = require(dialects[driver]), queue = opts.queue or "default", keep = opts.keep,
-    definitions = {}, names = {},
+    definitions = {}, names = {}, schedules = {},
   }, Jobs)
   made.add(jobs)
   return jobs

@@ -49,6 +49,9 @@ local function encode(definition, args, whose)
   return text
 end
 
+--- Raises where `args` are none for the jobs of that name.
+function M.check_args(self, name, args, whose) encode(define.find(self, name, whose), args, whose) end
+
 local function make(self, name, args, opts, whose)
   local definition = define.find(self, name, whose)
   if opts.delay and opts.at then

@@ -4,6 +4,7 @@
 --   moonloop_jobs_done       what is, and is kept
 --   moonloop_jobs_unique     keys that are taken
 --   moonloop_jobs_workers    processes that work, with their heartbeats
+--   moonloop_jobs_schedules  of jobs:every: when each is due next, in seconds since 1970
 --
 -- A migration that was released must not change: add another one to the end of the list.
 local core = require "moonloop.core"
@@ -142,6 +143,25 @@ create trigger moonloop_jobs_ended after update of state on moonloop_jobs
 when new.until is null and new.state in ('done', 'cancelled') begin
   delete from moonloop_jobs where id = new.id;
 end;
+]],
+  },
+  {
+    name = "0002_schedules",
+    postgres = [[
+create table moonloop_jobs_schedules (
+  key text primary key,
+  spec text not null,
+  next_at double precision not null,
+  pushed_at double precision
+);
+]],
+    sqlite = [[
+create table moonloop_jobs_schedules (
+  key text primary key,
+  spec text not null,
+  next_at real not null,
+  pushed_at real
+);
 ]],
   },
 }

@@ -1,5 +1,6 @@
---- What a worker does each second: full looks, scheduled jobs that are due, cancels, progress.
+--- What a worker does each second: schedules, full looks, scheduled jobs that are due, cancels, progress.
 local core = require "moonloop.core"
+local every = require "moonloop.jobs.every"
 local errors = require "moonloop.jobs.errors"
 local feed = require "moonloop.jobs.feed"
 local times = require "moonloop.jobs.times"
@@ -65,13 +66,17 @@ local function sweep(worker)
 end
 
 local function each(worker)
-  local next_due, err = promote(worker)
+  local next_beat, err = every.tick(worker.jobs, not worker.has_planned)
+  if not next_beat then return nil, err end
+  worker.has_planned = true
+  local next_due
+  next_due, err = promote(worker)
   if not next_due then return nil, err end
   local ok
   ok, err = look_for_cancels(worker)
   if ok then ok, err = write_progress(worker) end
   if not ok then return nil, err end
-  return next_due
+  return math.min(next_due, next_beat)
 end
 
 --- Works until it is cancelled. `worker.poke` is an event that brings the next look forward.
