@@ -6,6 +6,7 @@
 #include "cli/database_arguments.h"
 #include "cli/defaults.h"
 #include "cli/serve_arguments.h"
+#include "cli/work_arguments.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -14,10 +15,11 @@
 #include <unistd.h>
 
 static const char *const command_names[CLI_COMMANDS] = {
-    [CLI_RUN] = "run",         [CLI_SERVE] = "serve", [CLI_DEV] = "dev",
-    [CLI_REPL] = "repl",       [CLI_TEST] = "test",   [CLI_PS] = "ps",
-    [CLI_MIGRATE] = "migrate", [CLI_DB] = "db",       [CLI_OPENAPI] = "openapi",
-    [CLI_TYPES] = "types",     [CLI_NEW] = "new",     [CLI_BUILD] = "build"};
+    [CLI_JOBS] = "jobs",   [CLI_WORK] = "work",       [CLI_RUN] = "run",
+    [CLI_SERVE] = "serve", [CLI_DEV] = "dev",         [CLI_REPL] = "repl",
+    [CLI_TEST] = "test",   [CLI_PS] = "ps",           [CLI_MIGRATE] = "migrate",
+    [CLI_DB] = "db",       [CLI_OPENAPI] = "openapi", [CLI_TYPES] = "types",
+    [CLI_NEW] = "new",     [CLI_BUILD] = "build"};
 
 const char *arguments_command_name(CliCommand command) { return command_names[command]; }
 
@@ -150,6 +152,17 @@ static const char *read_db(OptionReader *a, char **list, int n) {
   return read_database(a, CLI_DB, list, n);
 }
 
+static const char *read_jobs(OptionReader *a, char **list, int n) {
+  return read_database(a, CLI_JOBS, list, n);
+}
+
+static const char *read_work(OptionReader *a, char **list, int n) {
+  for (int i = 0; i < n; i++)
+    if (is_help(list[i])) return ask_for_help(a, CLI_WORK);
+  const char *bad = work_arguments_read(a, list, n);
+  return bad ? bad : find_app(a, "work");
+}
+
 /* A command about an app, which has no options. */
 static const char *read_app(OptionReader *a, CliCommand command, char **list, int n) {
   CliRequest *r = a->request;
@@ -212,10 +225,11 @@ static const char *read_new(OptionReader *a, char **list, int n) {
 }
 
 static const char *(*const readers[CLI_COMMANDS])(OptionReader *a, char **list, int n) = {
-    [CLI_SERVE] = read_serve, [CLI_DEV] = read_dev,         [CLI_REPL] = read_repl,
-    [CLI_TEST] = read_test,   [CLI_PS] = read_ps,           [CLI_MIGRATE] = read_migrate,
-    [CLI_DB] = read_db,       [CLI_OPENAPI] = read_openapi, [CLI_TYPES] = read_types,
-    [CLI_NEW] = read_new,     [CLI_BUILD] = read_build};
+    [CLI_JOBS] = read_jobs,       [CLI_WORK] = read_work,       [CLI_SERVE] = read_serve,
+    [CLI_DEV] = read_dev,         [CLI_REPL] = read_repl,       [CLI_TEST] = read_test,
+    [CLI_PS] = read_ps,           [CLI_MIGRATE] = read_migrate, [CLI_DB] = read_db,
+    [CLI_OPENAPI] = read_openapi, [CLI_TYPES] = read_types,     [CLI_NEW] = read_new,
+    [CLI_BUILD] = read_build};
 
 /* --- what comes before the command or the script --- */
 
@@ -267,7 +281,7 @@ static const char *keep_for_command(OptionReader *a, Reading *reading) {
   char *option = a->argv[reading->at];
   size_t n = strcspn(option, "=");
   bool is_flag = false, has_value = serve_arguments_has(option) || database_arguments_has(option) ||
-                                    option_is(option, write_option) ||
+                                    work_arguments_has(option) || option_is(option, write_option) ||
                                     option_is(option, template_option) ||
                                     build_arguments_has(option);
   for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)

@@ -16,6 +16,8 @@ typedef enum CliCommand {
   CLI_PS,      /* ps PID */
   CLI_MIGRATE, /* migrate up, down, status, new, check */
   CLI_DB,      /* db copy, shell */
+  CLI_JOBS,    /* jobs list, retry, cancel, stats */
+  CLI_WORK,    /* work APP */
   CLI_OPENAPI, /* openapi APP */
   CLI_TYPES,   /* types APP */
   CLI_NEW,     /* new NAME */
@@ -69,10 +71,13 @@ typedef struct CliRequest {
   const char *output;                /* the file that build writes */
   const char **included, **left_out; /* paths and modules; the request owns the lists */
   int n_included, n_left_out;
-  const char *verb;      /* what migrate or db is to do; its words are `args` */
+  const char *verb;      /* what migrate, db or jobs is to do; its words are `args` */
   const char *template;  /* of new, or NULL */
   const char *types_to;  /* types --write: the folder, or NULL */
   const char *url, *dir; /* of the database, of the migrations; or NULL */
+  const char *state, *name, *queue, *most; /* of the jobs that are listed; or NULL */
+  const char *queues;                      /* to work for, or NULL */
+  double drain;                            /* seconds that jobs get when work ends */
 } CliRequest;
 
 /* Does what argv asks for. `open` opens the modules of each Lua state that this makes. Returns the

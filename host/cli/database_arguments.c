@@ -1,8 +1,10 @@
 #include "cli/database_arguments.h"
 
 #include "base/nearest.h"
+#include "cli/arguments.h"
 
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,26 +27,57 @@ static const Verb verbs[] = {
     {CLI_MIGRATE, "check", 0, INT_MAX, ""},
     {CLI_DB, "copy", 2, 2, "FROM_URL and TO_URL"},
     {CLI_DB, "shell", 0, 0, NO_MORE},
+    {CLI_JOBS, "list", 0, 0, NO_MORE},
+    {CLI_JOBS, "retry", 1, INT_MAX, "the ids of jobs"},
+    {CLI_JOBS, "cancel", 1, INT_MAX, "the ids of jobs"},
+    {CLI_JOBS, "stats", 0, 0, NO_MORE},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
-static const char url_option[] = "--url", dir_option[] = "--dir";
+/* An option, which has a value, and the verb that takes it; NULL: all of its command. */
+typedef struct Option {
+  const char *name;
+  CliCommand command; /* CLI_HELP: of all of them */
+  const char *verb;
+  size_t place; /* of its value in the request */
+} Option;
 
-static const char *name_of(CliCommand command) { return command == CLI_MIGRATE ? "migrate" : "db"; }
+static const Option options[] = {
+    {"--url", CLI_HELP, NULL, offsetof(CliRequest, url)},
+    {"--dir", CLI_MIGRATE, NULL, offsetof(CliRequest, dir)},
+    {"--state", CLI_JOBS, "list", offsetof(CliRequest, state)},
+    {"--name", CLI_JOBS, "list", offsetof(CliRequest, name)},
+    {"--queue", CLI_JOBS, "list", offsetof(CliRequest, queue)},
+    {"--limit", CLI_JOBS, "list", offsetof(CliRequest, most)},
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+
+static const char *name_of(CliCommand command) { return arguments_command_name(command); }
 
 bool database_arguments_has(const char *arg) {
-  return option_is(arg, url_option) || option_is(arg, dir_option);
+  for (int i = 0; i < OPTIONS; i++)
+    if (option_is(arg, options[i].name)) return true;
+  return false;
 }
 
-static bool takes(CliCommand command, const char *option) {
-  return option_is(option, url_option) || (command == CLI_MIGRATE && option_is(option, dir_option));
+static bool is_of(const Option *option, CliCommand command) {
+  return option->command == CLI_HELP || option->command == command;
+}
+
+static const Option *find_option(CliCommand command, const char *arg) {
+  for (int i = 0; i < OPTIONS; i++)
+    if (option_is(arg, options[i].name) && is_of(&options[i], command)) return &options[i];
+  return NULL;
 }
 
 static const char *unknown_option(OptionReader *reader, CliCommand command, const char *option) {
-  const char *names[] = {url_option, dir_option};
+  const char *names[OPTIONS];
   char name[40];
+  size_t n = 0;
+  for (int i = 0; i < OPTIONS; i++)
+    if (is_of(&options[i], command)) names[n++] = options[i].name;
   snprintf(name, sizeof name, "%.*s", (int)strcspn(option, "="), option);
-  const char *near = nearest_name(name, names, command == CLI_MIGRATE ? 2 : 1);
+  const char *near = nearest_name(name, names, n);
   if (!near) return option_wrong(reader, "%s: unknown option '%s'", name_of(command), option);
   return option_wrong(reader, "%s: unknown option '%s' (did you mean '%s'?)", name_of(command),
                       option, near);
@@ -59,7 +92,9 @@ static const Verb *find_verb(CliCommand command, const char *name) {
 /* What to do is missing, or it is nothing that the command does. */
 static const char *wrong_verb(OptionReader *reader, CliCommand command) {
   const char *given = reader->request->verb, *names[VERBS];
-  const char *all = command == CLI_MIGRATE ? "up, down, status, new or check" : "copy or shell";
+  const char *all = command == CLI_MIGRATE ? "up, down, status, new or check"
+                    : command == CLI_DB    ? "copy or shell"
+                                           : "list, retry, cancel or stats";
   size_t n = 0;
   if (!given) return option_wrong(reader, "%s: what to do is missing: %s", name_of(command), all);
   for (int i = 0; i < VERBS; i++)
@@ -68,6 +103,18 @@ static const char *wrong_verb(OptionReader *reader, CliCommand command) {
   if (!near) return option_wrong(reader, "%s: %s expected, not '%s'", name_of(command), all, given);
   return option_wrong(reader, "%s: %s expected, not '%s' (did you mean '%s'?)", name_of(command),
                       all, given, near);
+}
+
+/* Options that are not the verb's. */
+static const char *check_options(OptionReader *reader, CliCommand command) {
+  for (int i = 0; i < OPTIONS; i++) {
+    const char *const *value =
+        (const char *const *)((const char *)reader->request + options[i].place);
+    if (*value && options[i].verb && strcmp(options[i].verb, reader->request->verb) != 0)
+      return option_wrong(reader, "%s %s: %s is an option of %s", name_of(command),
+                          reader->request->verb, options[i].name, options[i].verb);
+  }
+  return NULL;
 }
 
 static const char *check_words(OptionReader *reader, CliCommand command) {
@@ -85,7 +132,7 @@ static const char *check_words(OptionReader *reader, CliCommand command) {
     if (*end || count < 1 || count > INT_MAX)
       return option_wrong(reader, "migrate down: a number from 1 expected, not '%s'", r->args[0]);
   }
-  return NULL;
+  return check_options(reader, command);
 }
 
 const char *database_arguments_read(OptionReader *reader, CliCommand command, char **list, int n) {
@@ -99,14 +146,14 @@ const char *database_arguments_read(OptionReader *reader, CliCommand command, ch
         r->verb = arg;
       else
         list[r->nargs++] = list[i];
-    } else if (!takes(command, arg)) {
-      return unknown_option(reader, command, arg);
     } else {
+      const Option *option = find_option(command, arg);
+      if (!option) return unknown_option(reader, command, arg);
       const char *v = option_value(list, n, &i);
       if (!v || !*v)
         return option_wrong(reader, "%s: %.*s needs a value", name_of(command),
                             (int)strcspn(arg, "="), arg);
-      *(option_is(arg, url_option) ? &r->url : &r->dir) = v;
+      *(const char **)((char *)r + option->place) = v;
     }
   }
   return check_words(reader, command);

@@ -3,7 +3,8 @@
 #define ML_DEFAULTS_H
 
 #define DEFAULTS_BLOCK_LIMIT_MS 100
-#define DEFAULTS_CPU_LIMIT 30 /* seconds, of serve */
+#define DEFAULTS_CPU_LIMIT 30  /* seconds, of serve and work */
+#define DEFAULTS_WORK_DRAIN 10 /* seconds */
 /* Seconds. After its drain limit a worker waits for the clean-up of cancelled tasks, twice up to
    RUNTIME_CLEANUP_SECONDS. */
 #define DEFAULTS_KILL_AFTER 15

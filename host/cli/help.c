@@ -28,6 +28,8 @@ static const char about_all[] =
     "status,\n"
     "                        new, check\n"
     "  db shell              statements to a database; db copy: from SQLite to PostgreSQL\n"
+    "  work APP.lua          runs the jobs of an app\n"
+    "  jobs list             shows jobs; also: retry, cancel, stats\n"
     "  openapi APP.lua       prints the OpenAPI document of an app\n"
     "  types APP.lua         prints the types of an app's schemas, for editors\n"
     "  new NAME              makes a project\n"
@@ -196,6 +198,40 @@ static const char about_dev[] =
                           "\n"
                           "The other options of moonloop serve are taken, too.\n";
 
+static const char about_jobs[] =
+    "Usage: moonloop jobs list [OPTIONS]\n"
+    "       moonloop jobs retry|cancel ID... [--url URL]\n"
+    "       moonloop jobs stats [--url URL]\n"
+    "Looks after the jobs of ml.jobs in a database.\n"
+    "\n"
+    "  list                  shows those that are not finished, or of one state\n"
+    "  retry ID...           runs dead or scheduled ones at once\n"
+    "  cancel ID...          takes waiting ones away, and cancels running ones\n"
+    "  stats                 how many there are, by queue and name\n"
+    "\n" ABOUT_URL
+    "  --state STATE         list: ready, scheduled, running, dead, done or cancelled\n"
+    "  --name NAME           list: of that name\n"
+    "  --queue QUEUE         list: of that queue\n"
+    "  --limit NUMBER        list: at most so many (100)\n";
+
+static const char about_work[] =
+    "Usage: moonloop work [OPTIONS] APP.lua\n"
+    "Loads the file and runs the jobs of every ml.jobs.new in it, until SIGINT, SIGTERM or SIGHUP. "
+    "An app\n"
+    "that the file returns does not listen; its on_start and on_stop functions run.\n"
+    "\n"
+    "  --queues LIST         queues, each with how many jobs at once: emails:20,default:5 (the "
+    "queue of\n"
+    "                        each ml.jobs.new, 10 at once)\n"
+    "  --drain SECONDS       for running jobs when it ends; the others are given back (" TEXT(
+        DEFAULTS_WORK_DRAIN) ")\n"
+                             "  --block-limit MS      reports a task that holds up the loop for "
+                             "longer (" BLOCK_LIMIT "); 0: never\n"
+                             "  --cpu-limit SECONDS   CPU time after which a task that does not "
+                             "suspend is\n"
+                             "                        interrupted (" TEXT(
+                                 DEFAULTS_CPU_LIMIT) "); 0: never\n";
+
 static const char about_openapi[] =
     "Usage: moonloop openapi APP.lua\n"
     "Prints the OpenAPI document of the web app that the file returns, as JSON.\n";
@@ -246,11 +282,11 @@ static void print_limits(void) {
 
 void help_print(CliCommand about) {
   static const char *const texts[CLI_COMMANDS] = {
-      [CLI_RUN] = about_run,         [CLI_SERVE] = about_serve, [CLI_REPL] = about_repl,
-      [CLI_TEST] = about_test,       [CLI_PS] = about_ps,       [CLI_HELP] = about_all,
-      [CLI_MIGRATE] = about_migrate, [CLI_DB] = about_db,       [CLI_OPENAPI] = about_openapi,
-      [CLI_TYPES] = about_types,     [CLI_DEV] = about_dev,     [CLI_NEW] = about_new,
-      [CLI_BUILD] = about_build};
+      [CLI_JOBS] = about_jobs,   [CLI_WORK] = about_work,       [CLI_RUN] = about_run,
+      [CLI_SERVE] = about_serve, [CLI_REPL] = about_repl,       [CLI_TEST] = about_test,
+      [CLI_PS] = about_ps,       [CLI_HELP] = about_all,        [CLI_MIGRATE] = about_migrate,
+      [CLI_DB] = about_db,       [CLI_OPENAPI] = about_openapi, [CLI_TYPES] = about_types,
+      [CLI_DEV] = about_dev,     [CLI_NEW] = about_new,         [CLI_BUILD] = about_build};
   if (archive_main())
     printf("The app %s is inside of this program: leave out APP.lua and SCRIPT.\n\n",
            archive_main());

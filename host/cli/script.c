@@ -32,7 +32,7 @@ typedef struct Script {
   Inspector inspector;
   Supervised supervised; /* of a worker process */
   ServeSockets sockets;  /* of serve */
-  Service service;       /* of serve in one process */
+  Service service;       /* of serve in one process, and of work */
   CloseHook service_end;
   const CliRequest *request;
 } Script;
@@ -55,9 +55,14 @@ static bool shows_prompt(const CliRequest *r) {
          (r->command == CLI_DB && strcmp(r->verb, "shell") == 0);
 }
 
+/* Does it serve or work until a signal comes? */
+static bool is_service(const CliRequest *r) {
+  return r->command == CLI_SERVE || r->command == CLI_WORK;
+}
+
 /* What signals do besides on_signal. */
 static void choose_signals(Script *s) {
-  CliCommand command = s->request->command;
+  bool is_server = is_service(s->request);
   bool is_worker = s->supervised.number,
        is_prompt = shows_prompt(s->request) && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
   s->signals.on_signal = on_signal;
@@ -65,8 +70,8 @@ static void choose_signals(Script *s) {
      processes. */
   s->signals.second = is_worker ? SECOND_IS_AS_FIRST : is_prompt ? SECOND_ENDS_PROMPT : SECOND_ENDS;
   /* A server has its drain limit to end cleanly. */
-  s->signals.are_servers = command == CLI_SERVE;
-  if (command == CLI_SERVE)
+  s->signals.are_servers = is_server;
+  if (is_server)
     s->signals.ends_at_hangup = !is_worker;
   else
     s->signals.patience = SIGNALS_PATIENCE;
@@ -134,7 +139,7 @@ static void close_service(CloseHook *hook, Runtime *rt) {
 
 /* With workers, the supervisor speaks to the service manager. */
 static void open_service(Script *s) {
-  if (s->request->command != CLI_SERVE || s->supervised.number) return;
+  if (!is_service(s->request) || s->supervised.number) return;
   service_open(&s->service, &s->rt->loop);
   s->service_end.close = close_service;
   ml_runtime_on_close(s->rt, &s->service_end);
@@ -143,11 +148,11 @@ static void open_service(Script *s) {
 int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *L)) {
   static Script script; /* holds the loop's signal handles until the loop is closed */
   script = (Script){.request = request};
-  script.main.is_host = request->command == CLI_SERVE || shows_prompt(request);
+  script.main.is_host = is_service(request) || shows_prompt(request);
   script.main.gives_status = shows_prompt(request);
   if (request->command == CLI_RUN) script.main.returned = on_returned;
-  signals_ignore_pipe(request->command != CLI_SERVE);
-  if (request->command == CLI_SERVE) descriptor_limit_raise();
+  signals_ignore_pipe(!is_service(request));
+  if (is_service(request)) descriptor_limit_raise();
   if (request->command == CLI_SERVE) {
     const char *wrong = prepare_to_serve(&script);
     if (wrong) {
@@ -183,7 +188,7 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
   serve_sockets_close(&script.sockets);
   if (runtime_close(script.rt) != 0) status = 70; /* EX_SOFTWARE: a handle was left open */
   /* The end of a server does not wait for a reader of its output. */
-  if (request->command == CLI_SERVE && __fpending(stdout) && !output_has_room(STDOUT_FILENO))
+  if (is_service(request) && __fpending(stdout) && !output_has_room(STDOUT_FILENO))
     __fpurge(stdout);
   return status;
 }

@@ -24,7 +24,7 @@ static void set_arg(lua_State *L, const ScriptSource *s) {
   const CliRequest *r = s->request;
   char exe[4096];
   size_t size = sizeof exe;
-  bool is_own = r->command != CLI_RUN && r->command != CLI_SERVE;
+  bool is_own = r->command != CLI_RUN && r->command != CLI_SERVE && r->command != CLI_WORK;
   if (is_own)
     lua_pushfstring(L, "moonloop %s", arguments_command_name(r->command));
   else
@@ -99,15 +99,29 @@ static void push_listen_options(lua_State *L, const CliRequest *r) {
   }
 }
 
-/* Pushes what migrate and db are asked for. */
+static void set_string(lua_State *L, const char *name, const char *value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, name);
+}
+
+/* Pushes the options of work. */
+static void push_work_options(lua_State *L, const CliRequest *r) {
+  lua_createtable(L, 0, 2);
+  set_string(L, "queues", r->queues);
+  lua_pushnumber(L, r->drain);
+  lua_setfield(L, -2, "drain");
+}
+
+/* Pushes what migrate, db and jobs are asked for. */
 static void push_database_request(lua_State *L, const CliRequest *r) {
-  lua_createtable(L, r->nargs, 3);
-  lua_pushstring(L, r->verb);
-  lua_setfield(L, -2, "verb");
-  lua_pushstring(L, r->url);
-  lua_setfield(L, -2, "url");
-  lua_pushstring(L, r->dir);
-  lua_setfield(L, -2, "dir");
+  lua_createtable(L, r->nargs, 7);
+  set_string(L, "verb", r->verb);
+  set_string(L, "url", r->url);
+  set_string(L, "dir", r->dir);
+  set_string(L, "state", r->state);
+  set_string(L, "name", r->name);
+  set_string(L, "queue", r->queue);
+  set_string(L, "limit", r->most);
   for (int i = 0; i < r->nargs; i++) {
     lua_pushstring(L, r->args[i]);
     lua_rawseti(L, -2, i + 1);
@@ -148,6 +162,10 @@ static const char *module_of(const CliRequest *r) {
     return "moonloop.sql.migrate_command";
   case CLI_DB:
     return "moonloop.sql.db_command";
+  case CLI_JOBS:
+    return "moonloop.jobs.jobs_command";
+  case CLI_WORK:
+    return "moonloop.jobs.work_command";
   case CLI_OPENAPI:
     return "moonloop.web.openapi_command";
   case CLI_TYPES:
@@ -188,7 +206,13 @@ static void push_arguments(lua_State *L, const CliRequest *r) {
     break;
   case CLI_MIGRATE:
   case CLI_DB:
+  case CLI_JOBS:
     push_database_request(L, r);
+    break;
+  case CLI_WORK:
+    lua_pushstring(L, r->target);
+    push_work_options(L, r);
+    lua_pushliteral(L, ML_VERSION);
     break;
   case CLI_RUN:
     luaL_checkstack(L, r->nargs, "too many arguments");

@@ -471,6 +471,11 @@ describe("the options of", function()
   for name, call in pairs {
     ["ml.jobs.new"] = function(db, opts) ml.jobs.new(db, opts) end,
     ["jobs:define"] = function(db, opts) ml.jobs.new(db):define("a", opts, print) end,
+    ["jobs:every"] = function(db, opts)
+      local jobs = ml.jobs.new(db)
+      jobs:define("a", print)
+      jobs:every(60, "a", nil, opts)
+    end,
     ["jobs:work"] = function(db, opts) ml.jobs.new(db):work(opts) end,
     ["jobs:list"] = function(db, opts) ml.jobs.new(db):list(opts) end,
     ["jobs:push"] = function(db, opts)
@@ -623,8 +628,8 @@ describe("command-line.md", function()
     for _, options in pairs(page.options) do
       for name in pairs(options) do documented_options[name] = true end
     end
-    for _, command in ipairs { "", "run", "serve", "dev", "repl", "test", "ps", "migrate", "db", "openapi",
-      "types", "new", "build" } do
+    for _, command in ipairs { "", "run", "serve", "dev", "repl", "test", "ps", "migrate", "db", "jobs", "work",
+      "openapi", "types", "new", "build" } do
       local text = help("help " .. command)
       for option in text:gmatch "\n +(%-%-?[%w-]*)" do offered[option] = true end
     end

@@ -11,12 +11,18 @@ local function find_modules_beside(file)
   if package.path:sub(1, #templates) ~= templates then package.path = templates .. package.path end
 end
 
---- open(file) -> app | nil, message about the file itself. Raises what its code raises.
-function M.open(file)
+--- run(file) -> true, what it returns | nil, message about the file itself. Raises what its code raises.
+function M.run(file)
   local chunk, message = loadfile(file)
   if not chunk then return nil, message end
   find_modules_beside(file)
-  local app = chunk(file)
+  return true, (chunk(file))
+end
+
+--- open(file) -> app | nil, message about the file itself. Raises what its code raises.
+function M.open(file)
+  local ok, app = M.run(file)
+  if not ok then return nil, app end
   if is_app(app) then return app end
   return nil, ("%s returned %s, not an app: it has to end with 'return app', where app = ml.web.app()")
     :format(file, app == nil and "nothing" or "a " .. type(app))

@@ -1,0 +1,91 @@
+--- `moonloop work APP.lua`: runs the jobs of an app, which does not listen.
+local core = require "moonloop.core"
+local gather = require "moonloop.core.gather"
+local is_app = require "moonloop.web.app".is_app
+local load = require "moonloop.web.load"
+local made = require "moonloop.jobs.made"
+local server = require "moonloop.web.server"
+local service = require "moonloop.service"
+local signals = require "moonloop.signals"
+
+local function fail(status, message)
+  io.stderr:write("moonloop: ", message, "\n")
+  os.exit(status)
+end
+
+-- "emails:20,default" as { emails = 20, default = 10 }, and as text for people.
+local function read_queues(text)
+  local queues, shown = {}, {}
+  for item in (text .. ","):gmatch "([^,]*)," do
+    local name, slots = item:match "^(.-):(%d+)$"
+    name, slots = name or item, slots and math.tointeger(tonumber(slots)) or 10
+    if name == "" or name:find ":" or slots < 1 or slots > 10000 then
+      fail(2, ("work: --queues must be a list such as emails:20,default:5, with numbers from 1 to 10000, not '%s'")
+        :format(text))
+    end
+    if queues[name] then fail(2, ("work: --queues names the queue '%s' twice"):format(name)) end
+    queues[name], shown[#shown + 1] = slots, ("%s (%d)"):format(name, slots)
+  end
+  return queues, table.concat(shown, ", ")
+end
+
+local function say_what(file, shown, version)
+  local status = ("working for %s: %s"):format(file, shown)
+  service.ready(status)
+  io.stdout:write("moonloop ", version, ": ", status, " (Ctrl-C stops)\n")
+  io.stdout:flush()
+end
+
+local function count_running(workers)
+  local n = 0
+  for _, worker in ipairs(workers) do
+    for _ in pairs(worker.running) do n = n + 1 end
+  end
+  return n
+end
+
+local function stop(workers, drain)
+  local n = count_running(workers)
+  service.stopping(("stopping: %d running job(s)"):format(n))
+  if n > 0 then
+    signals.say(("moonloop: stopping: %d running job(s) get %g s; a second signal ends them at once\n")
+      :format(n, drain))
+  end
+  local stops = {}
+  for i, worker in ipairs(workers) do stops[i] = { worker.stop, worker, drain } end
+  gather(stops)
+end
+
+--- @param file string the app file
+--- @param opts table queues, a text or nil; drain, in seconds
+--- @param version string
+return function(file, opts, version)
+  local queues, shown
+  if opts.queues then queues, shown = read_queues(opts.queues) end
+  local ok, app = load.run(file)
+  if not ok then fail(1, app) end
+  local all = made.all()
+  if #all == 0 then
+    fail(1, ("work: %s makes no jobs: it has to call ml.jobs.new(db) while it is loaded"):format(file))
+  end
+  signals.keep()
+  local apps = is_app(app) and server.start(app)
+  local workers, names, seen = {}, {}, {}
+  for i, jobs in ipairs(all) do
+    workers[i] = jobs:work { queues = queues }
+    if not seen[jobs.queue] then names[#names + 1], seen[jobs.queue] = jobs.queue .. " (10)", true end
+  end
+  local stopping = false
+  for _, worker in ipairs(workers) do
+    core.spawn(function()
+      worker:wait()
+      if not stopping then fail(1, "work: a worker has ended by itself") end
+    end)
+  end
+  say_what(file, shown or table.concat(names, ", "), version)
+  signals.wait()
+  stopping = true
+  stop(workers, opts.drain)
+  if apps then server.stop(apps, #apps) end
+  os.exit(0)
+end
