@@ -5,6 +5,8 @@
      A run begins, in the running task; nil: nobody observes. t: `name`, `queue`, `attempt` (from
      1), `id` (text), `waited` (seconds since it was due), `parent` (the traceparent of its push);
      the last three may be missing.
+   parent() -> traceparent | nil
+     For a job that the running task pushes: the trace that its work belongs to.
    token:ended(outcome)
      It is over: "done", "failed" (it is tried again), "dead" or "cancelled". Also __gc and __close,
      as "cancelled", where that was not called. */
@@ -43,6 +45,14 @@ static int l_began(lua_State *L) {
   return 1;
 }
 
+static int l_parent(lua_State *L) {
+  Runtime *rt = runtime_of(L);
+  ObservedTrace trace;
+  if (!rt->observers || !observe_trace(rt, rt->scheduler.current, &trace)) return 0;
+  lua_pushfstring(L, "00-%s-%s-01", trace.trace_id, trace.span_id);
+  return 1;
+}
+
 static int l_ended(lua_State *L) {
   Token *token = luaL_checkudata(L, 1, TOKEN);
   const char *outcome = luaL_checkstring(L, 2);
@@ -62,7 +72,7 @@ static int l_gc(lua_State *L) {
 
 int luaopen_moonloop_observed_job(lua_State *L) {
   static const luaL_Reg methods[] = {{"ended", l_ended}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"began", l_began}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"began", l_began}, {"parent", l_parent}, {NULL, NULL}};
   class_make(L, TOKEN, methods, l_gc, l_gc);
   luaL_newlib(L, functions);
   return 1;

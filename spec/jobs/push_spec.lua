@@ -206,6 +206,31 @@ jobs_support.on_each("jobs that are pushed", function(fresh)
     assert.same({ 1, 0 }, { jobs:drain() })
   end)
 
+  it("are told of to observers, with the trace that has pushed them", function()
+    local reports <close> = stderr.keep()
+    local jobs = fresh()
+    jobs:define("x", { attempts = 1 }, function(args) if args then error "no" end end)
+    local recorder <close> = require "observations".start(true)
+    assert(jobs:push("x", nil, { queue = "q" }))
+    assert(jobs:push_all { { "x", 1 } })
+    recorder:stop()
+    local seen <close> = require "observations".start()
+    assert.same({ 1, 1 }, { jobs:drain() })
+    local parent = "of 00-" .. ("a"):rep(32) .. "-" .. ("b"):rep(16) .. "-01"
+    local text = seen:text()
+    for _, line in ipairs { "began job x q 1 " .. parent, "ended job x q 1 " .. parent .. " done",
+      "began job x default 1 " .. parent, "ended job x default 1 " .. parent .. " dead" } do
+      assert(text:find(line .. "\n", 1, true), text)
+    end
+    seen:stop()
+    assert(jobs:push "x")
+    local again <close> = require "observations".start()
+    local _ <close>, worker = jobs_support.work(jobs)
+    jobs_support.eventually(function() return worker.done == 1 end)
+    assert(again:text():find("ended job x default 1 done\n", 1, true), again:text())
+    reports:forget()
+  end)
+
   it("are counted by queue and name", function()
     local jobs = fresh()
     jobs:define("a", function() end)

@@ -77,6 +77,7 @@ static void add_one(Recorder *r, const Observation *o, bool ended) {
     break;
   default:
     add(r, "job %s %s %lld", o->job.name, o->job.queue, (long long)o->job.attempt);
+    if (o->job.parent) add(r, " of %s", o->job.parent);
     if (ended) add(r, " %s", shown(o->job.outcome));
   }
   add(r, ended && o->ended_ns < o->started_ns ? " backwards\n" : "\n");
@@ -99,10 +100,20 @@ static void left(Observer *observer, Observation *o) {
   add((Recorder *)observer, "left\n");
 }
 
-/* start() -> recorder */
+static bool trace(Observer *observer, const Task *t, ObservedTrace *trace) {
+  (void)observer, (void)t;
+  memset(trace->trace_id, 'a', sizeof trace->trace_id - 1);
+  memset(trace->span_id, 'b', sizeof trace->span_id - 1);
+  trace->trace_id[sizeof trace->trace_id - 1] = trace->span_id[sizeof trace->span_id - 1] = 0;
+  return true;
+}
+
+/* start([traces]) -> recorder; if `traces`, all work belongs to a trace. */
 static int l_start(lua_State *L) {
+  bool traces = lua_toboolean(L, 1);
   Recorder *r = lua_newuserdatauv(L, sizeof *r, 0);
   *r = (Recorder){.observer = {.began = began, .ended = ended, .left = left}};
+  if (traces) r->observer.trace = trace;
   luaL_setmetatable(L, RECORDER);
   r->out = open_memstream(&r->text, &r->len);
   Runtime *rt = runtime_of(L);

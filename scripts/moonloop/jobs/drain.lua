@@ -26,13 +26,18 @@ local function run_one(self, id, row)
   local _ <close> = setmetatable({}, { __close = function() -- this task was cancelled
     if not written then core.shield(dialect.put_back, db, { ids = { row.id }, worker = id }) end
   end })
-  if not row.cancelled then outcome, value, traceback = run.attempt(definition, row.args, run.job(row)) end
+  local observed = not row.cancelled and run.began(row)
+  if not row.cancelled then
+    outcome, value, traceback = run.attempt(definition, row.args, run.job(row))
+  end
   if outcome == "interrupted" then
     core.sleep(0) -- raises the cancel
   elseif outcome == "failed" then
     local entry = errors.entry(row.attempt, time.now(), value, traceback)
-    need(dialect.fail(db, { id = row.id, worker = id, delay = definition.backoff(row.attempt, value) + 0.0,
+    local state = need(dialect.fail(db, { id = row.id, worker = id,
+      delay = definition.backoff(row.attempt, value) + 0.0,
       error = json.encode(entry), now = feed.now() }))
+    if observed then observed:ended(state == "dead" and state or "failed") end
   else
     local values = { worker = id, now = feed.now(), keyed = row.unique_key ~= nil }
     if definition.keep then
@@ -41,6 +46,7 @@ local function run_one(self, id, row)
       values.done = { row.id }
     end
     need(dialect.round(db, values))
+    if observed then observed:ended(outcome) end
   end
   written = true
   return outcome == "done"

@@ -105,7 +105,7 @@ local function say_failed(record, state, delay, entry)
     record.max_attempts, next, entry.message, entry.traceback and "\n" .. entry.traceback or "")
 end
 
--- Writes a failed run down; waits until the database answers.
+-- Writes a failed run down, and returns its next state; waits until the database answers.
 local function write_failure(self, record, value, traceback)
   local definition = record.definition
   local entry = errors.entry(record.attempt, time.now(), value, traceback)
@@ -122,7 +122,7 @@ local function write_failure(self, record, value, traceback)
     if state ~= nil then
       if state == false then self.worker.late = self.worker.late + 1 end
       say_failed(record, state, delay, entry)
-      return
+      return state
     end
     errors.complain(self.worker, err)
     core.sleep(pause)
@@ -130,13 +130,21 @@ local function write_failure(self, record, value, traceback)
   end
 end
 
-local function run_record(self, record)
+local function run_record(self, record, row)
   record.begun = true
+  local observed = run.began(row)
   local outcome, value, traceback = run.attempt(record.definition, record.args, record.job)
+  local state = outcome
   if outcome == "failed" then
-    if not core.catch(write_failure, self, record, value, traceback) then outcome = "interrupted" end
+    local ok
+    ok, state = core.catch(write_failure, self, record, value, traceback)
+    if not ok then outcome = "interrupted" end
   end
   if outcome == "interrupted" and record.job.is_cancelled then outcome = "cancelled" end
+  if observed then
+    observed:ended(outcome == "done" and "done" or outcome == "failed" and (state == "dead" and state or "failed")
+      or "cancelled")
+  end
   settle(self, record, outcome)
 end
 
@@ -153,7 +161,7 @@ local function start(self, lane, row, worker_id)
     settle(self, record, "cancelled")
     return
   end
-  record.task = core.spawn(run_record, self, record)
+  record.task = core.spawn(run_record, self, record, row)
   record.task.name = "job " .. row.name
 end
 

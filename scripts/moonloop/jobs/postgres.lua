@@ -24,7 +24,8 @@ local function take(pick)
 update moonloop_jobs set state = 'running', worker = {worker}::bigint, attempt = attempt + 1,
   started_at = coalesce({now}::timestamptz, now())
 where id = any(array(]] .. pick .. [[))
-returning id, name, queue, priority, attempt, max_attempts, cancelled, unique_key, args]]
+returning id, name, queue, priority, attempt, max_attempts, cancelled, unique_key, trace,
+  extract(epoch from started_at - coalesce(run_at, pushed_at))::float8 as waited, args]]
 end
 
 local MINE = "worker = {worker}::bigint and state = 'running'"
@@ -294,8 +295,9 @@ end
 
 local CLOCK = "coalesce({now}::timestamptz, clock_timestamp())"
 
-local COLUMNS = "lane, queue, name, priority, max_attempts, args, pushed_at"
-local VALUES = "{lane}, {queue}, {name}, {priority}::integer, {attempts}::integer, {args}::text::json, " .. CLOCK
+local COLUMNS = "lane, queue, name, priority, max_attempts, args, trace, pushed_at"
+local VALUES = "{lane}, {queue}, {name}, {priority}::integer, {attempts}::integer, {args}::text::json, {trace}, "
+  .. CLOCK
 local DUE = "coalesce({at}::timestamptz, " .. CLOCK .. " + {delay}::float8 * interval '1 second')"
 
 local pushes = texts.all {
@@ -321,14 +323,14 @@ j as (
 select u.job as id, exists (select from j) as created from u]]):gsub("CLOCK", CLOCK):format(COLUMNS, VALUES, DUE),
 
   many = ([[
-insert into moonloop_jobs (lane, queue, name, priority, max_attempts, args, pushed_at, run_at, state)
-select lane, queue, name, priority, attempts, args::json, CLOCK, d.at,
+insert into moonloop_jobs (%s, run_at, state)
+select lane, queue, name, priority, attempts, args::json, {trace}, CLOCK, d.at,
   case when d.at > CLOCK then 'scheduled' else 'ready' end
 from unnest({lanes}::text[], {queues}::text[], {names}::text[], {priorities}::integer[], {attempts}::integer[],
     {args}::text[], {ats}::float8[], {delays}::float8[])
   with ordinality as t (lane, queue, name, priority, attempts, args, at_s, delay, n)
   cross join lateral (select coalesce(to_timestamp(at_s), CLOCK + delay * interval '1 second') as at) d
-order by n returning id]]):gsub("CLOCK", CLOCK),
+order by n returning id]]):gsub("CLOCK", CLOCK):format(COLUMNS),
 }
 
 --- push(holder, job) -> id, created | nil, err

@@ -4,6 +4,7 @@ local core = require "moonloop.core"
 local define = require "moonloop.jobs.define"
 local holders = require "moonloop.sql.holders"
 local json = require "moonloop.json"
+local observed_job = require "moonloop.observed_job"
 local options = require "moonloop.core.options"
 local tables = require "moonloop.jobs.tables"
 local time = require "moonloop.time"
@@ -65,7 +66,7 @@ local function make(self, name, args, opts, whose)
     name = name, queue = queue, lane = define.lane(definition, queue), priority = opts.priority or 0,
     attempts = definition.attempts, args = encode(definition, args, whose), at = opts.at, delay = opts.delay or 0,
     is_due = opts.at ~= nil or opts.delay ~= nil, unique = opts.unique, unique_for = opts.unique_for,
-    now = clock.is_virtual() and time.now() or nil,
+    now = clock.is_virtual() and time.now() or nil, trace = observed_job.parent(),
   }
 end
 
@@ -111,7 +112,7 @@ local all_known = { tx = known.tx }
 -- Puts jobs without keys into one statement, and their ids into `ids`.
 local function push_plain(self, holder, jobs, places, ids)
   local columns = { lanes = {}, queues = {}, names = {}, priorities = {}, attempts = {}, args = {}, ats = {},
-    delays = {}, now = jobs[1].now }
+    delays = {}, now = jobs[1].now, trace = jobs[1].trace }
   for i, job in ipairs(jobs) do
     columns.lanes[i], columns.queues[i], columns.names[i] = job.lane, job.queue, job.name
     columns.priorities[i], columns.attempts[i] = job.priority, job.attempts

@@ -1,6 +1,7 @@
 --- One run of a job.
 local core = require "moonloop.core"
 local json = require "moonloop.json"
+local observed_job = require "moonloop.observed_job"
 
 local M = {}
 
@@ -48,6 +49,15 @@ local function call(definition, args, job)
   end
   if definition.timeout then return core.timeout(definition.timeout, f, args, job) end
   return f(args, job)
+end
+
+--- Tells observers that a run begins in this task: nil, or what is told of its end by :ended(outcome).
+function M.began(row)
+  local waited = row.waited
+  return observed_job.began {
+    name = row.name, queue = row.queue, attempt = row.attempt, id = tostring(row.id), parent = row.trace,
+    waited = type(waited) == "number" and waited > 0 and waited or nil,
+  }
 end
 
 --- Runs it in this task: "done"; "failed", what it raised or returned, a traceback or nil; or "interrupted" where

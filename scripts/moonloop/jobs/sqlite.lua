@@ -10,7 +10,8 @@ local M = { LOWEST = 0 }
 
 local MINE = "worker = {worker} and state = 'running'"
 
-local COLUMNS_OF_RUN = "id, name, queue, priority, attempt, max_attempts, cancelled, unique_key, args"
+local COLUMNS_OF_RUN = "id, name, queue, priority, attempt, max_attempts, cancelled, unique_key, trace, "
+  .. "{now} - coalesce(run_at, pushed_at) as waited, "
 
 local LOST = [[
 select id from moonloop_jobs where state = 'running' and worker not in (select id from moonloop_jobs_workers)]]
@@ -27,7 +28,7 @@ local statements = texts.all {
 update moonloop_jobs set
   state = coalesce(w.state, 'running'), worker = iif(w.state is null, {worker}, null),
   attempt = attempt + (w.state is null),
-  started_at = iif(w.state is null, {now}, started_at), run_at = {now}, until = w.until
+  started_at = iif(w.state is null, {now}, started_at), run_at = iif(w.state is null, run_at, {now}), until = w.until
 from (
   select j.id, e.value ->> 1 as state, e.value ->> 2 as until
   from json_each({ended}) e cross join moonloop_jobs j on j.id = e.value ->> 0
@@ -40,13 +41,12 @@ from (
       select count(*) from moonloop_jobs where lane = {lane} and state = 'running'
         and id not in (select value ->> 0 from json_each({ended}))), 0))))
 ) w where moonloop_jobs.id = +w.id
-returning state, id, name, queue, priority, attempt, max_attempts, cancelled, unique_key,
-  iif(state = 'running', args, null) as args]],
+returning state, ]] .. COLUMNS_OF_RUN .. "iif(state = 'running', args, null) as args",
   take_any = [[
 update moonloop_jobs set state = 'running', worker = {worker}, attempt = attempt + 1, started_at = {now}
 where id in (
   select id from moonloop_jobs where state = 'ready' and name = any({names}) order by priority, id limit 1)
-returning ]] .. COLUMNS_OF_RUN,
+returning ]] .. COLUMNS_OF_RUN .. "args",
 
   fail = [[
 update moonloop_jobs set worker = null, started_at = null,
@@ -239,8 +239,8 @@ end
 
 -- --- pushing ---
 
-local COLUMNS = "lane, queue, name, priority, max_attempts, args, pushed_at"
-local VALUES = "{lane}, {queue}, {name}, {priority}, {attempts}, {args}, {now}"
+local COLUMNS = "lane, queue, name, priority, max_attempts, args, trace, pushed_at"
+local VALUES = "{lane}, {queue}, {name}, {priority}, {attempts}, {args}, {trace}, {now}"
 
 local pushes = texts.all {
   plain = ("insert into moonloop_jobs (%s) values (%s) returning id"):format(COLUMNS, VALUES),
@@ -270,7 +270,7 @@ end
 
 local many = texts.new(([[
 insert into moonloop_jobs (%s, run_at, state)
-select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, {now}, value ->> 6,
+select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, {trace}, {now}, value ->> 6,
   case when value ->> 6 > {now} then 'scheduled' else 'ready' end
 from json_each({rows}) order by key returning id]]):format(COLUMNS))
 
@@ -282,7 +282,7 @@ function M.push_many(holder, columns)
     if at == json.null then at = now + columns.delays[i] end
     rows[i] = { columns.lanes[i], columns.queues[i], name, columns.priorities[i], columns.attempts[i], args, at }
   end
-  return run(holder, "query", many, { rows = json.encode(rows), now = now })
+  return run(holder, "query", many, { rows = json.encode(rows), now = now, trace = columns.trace })
 end
 
 return M

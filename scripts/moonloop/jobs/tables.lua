@@ -38,6 +38,7 @@ create table moonloop_jobs (
   pushed_at timestamptz not null,
   started_at timestamptz,
   unique_key text,
+  trace text,
   args json,
   errors jsonb
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
@@ -91,6 +92,7 @@ create table moonloop_jobs (
   pushed_at real not null,
   started_at real,
   unique_key text,
+  trace text,
   until real,
   args text,
   errors text
