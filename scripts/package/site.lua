@@ -23,7 +23,7 @@ local PLACES = {
 -- Guides in the order of the menu; those that are not here follow by name.
 local GUIDES = { "concurrency", "streams", "files", "processes", "executor", "limits", "sql", "migrations", "redis",
   "schema", "dependencies", "openapi", "templates", "security", "tls", "websocket", "http2", "workers", "seeing-inside",
-  "embedding", "building", "architecture" }
+  "embedding", "building", "releasing", "architecture" }
 
 local function read(path) return assert(fs.read(path)) end
 

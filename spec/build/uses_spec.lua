@@ -57,18 +57,21 @@ end)
 
 describe("the paths of a piece of code", function()
   it("are those of static files, templates, migrations, files and code", function()
-    assert.same({ "1: public", "2: /views", "3: migrations", "4: db", "5: a.png", "6: x.lua" }, lines(uses.read [[
+    assert.same({ "1: public", "2: /views", "3: migrations", "4: db", "5: a.png", "6: x.lua",
+      "7: y.lua" }, lines(uses.read [[
 app:static("/s", "public", { max_age = 1 })
 local views = ml.web.templates(here .. "/views", { globals = {} })
 assert(db:migrate())
 assert(db:migrate("db"))
 return ml.web.file("a.png")
-dofile "x.lua"]].paths))
+dofile "x.lua"
+ml.web.load("y.lua")]].paths))
   end)
 
   it("are reported where the name is not there", function()
     assert.same({ "1: static(dir)", "2: templates(views_of ( 1 ))" }, lines(uses.read [[
 app:static("/s", dir)
-ml.web.templates(views_of(1))]].unclear))
+ml.web.templates(views_of(1))
+ml.web.file(path)]].unclear))
   end)
 end)

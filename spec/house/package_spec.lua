@@ -1,5 +1,6 @@
 -- What packages have beside the program: completions for three shells, the manual page, the systemd units.
 local folders = require "spec.support.folder"
+local ml = require "moonloop"
 local processes = require "spec.support.process"
 local support = require "spec.support"
 
@@ -111,5 +112,35 @@ describe("the systemd unit", function()
     local unit = "scripts/package/moonloop@.service"
     local output, status = processes.sh("systemd-analyze security --offline=true --threshold=20 " .. unit)
     assert.equal(0, status, output)
+  end)
+end)
+
+describe("the list of what is in the program", function()
+  it("has every library that is linked in, needed or loaded", function()
+    needs "dpkg-query"
+    local folder = support.binary:match "^(.*)/"
+    local output, status = processes.sh(("%s run --block-limit 0 scripts/package/sbom.lua %s"):format(binary,
+      quote(folder)))
+    assert.equal(0, status, output)
+    local list = ml.json.decode(output)
+    assert.same({ "CycloneDX", "1.5", "moonloop" }, { list.bomFormat, list.specVersion, list.metadata.component.name })
+    assert.equal(folders.read "CMakeLists.txt":match "VERSION ([%d.]+) LANGUAGES", list.metadata.component.version)
+    local parts = {}
+    for i, part in ipairs(list.components) do
+      parts[part["bom-ref"]] = part
+      assert.equal(part["bom-ref"], list.dependencies[1].dependsOn[i])
+      assert.is_true(part.scope == "optional" or part.version ~= nil, part.name)
+    end
+    for name in folders.read(folder .. "/CMakeFiles/moonloop.dir/link.txt"):gmatch "%s/%S*/([%w._-]+)%.a" do
+      if name ~= "libmoonloop_internal" then assert.matches("^%x+$", parts["static:" .. name].hashes[1].content) end
+    end
+    assert.is_table(parts["static:llhttp"])
+    for name in processes.sh("cat $(find host -name '*.c')"):gmatch '"(lib[%w%-]+%.so%.%d+)"' do
+      assert.equal("optional", parts["shared:" .. name].scope)
+    end
+    for name in processes.sh("readelf -dW " .. binary):gmatch "Shared library: %[([^%]]+)%]" do
+      local is_sanitizer = name:find "san%.so" or name == "libgcc_s.so.1"
+      assert.is_true(is_sanitizer or parts["shared:" .. name] ~= nil, name)
+    end
   end)
 end)

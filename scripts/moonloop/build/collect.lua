@@ -119,7 +119,7 @@ local function add_path(c, use, file)
   local name = name_of(path)
   local is_new = name and not c.entries[name]
   add_file(c, path, where)
-  if use.is_code and is_new and c.entries[name] then scan(c, path, c.entries[name].data) end
+  if use.is_code and is_new and c.entries[name] and name:find "%.lua$" then scan(c, path, c.entries[name].data) end
 end
 
 -- --- modules ---

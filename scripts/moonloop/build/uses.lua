@@ -7,12 +7,13 @@ local OPENERS = { "(", "{", "[" }
 local CLOSERS = { [")"] = true, ["}"] = true, ["]"] = true }
 for _, opener in ipairs(OPENERS) do OPENERS[opener] = true end
 
---- Functions and methods whose argument is a folder or a file of the app: which argument, and whether there
--- has to be something.
+--- Functions and methods whose argument is a folder or a file of the app: which argument, what stands before
+-- them, and whether a name that cannot be seen deserves a warning.
 local PATHS = {
-  static = { argument = 2, before = ":" }, templates = { argument = 1, before = "." },
-  migrate = { argument = 1, before = ":", default = "migrations" }, file = { argument = 1, before = "." },
-  dofile = { argument = 1, code = true }, loadfile = { argument = 1, code = true },
+  static = { argument = 2, before = ":", warns = true }, templates = { argument = 1, before = ".", warns = true },
+  migrate = { argument = 1, before = ":", warns = true, default = "migrations" },
+  file = { argument = 1, before = "." }, load = { argument = 1, before = ".", code = true },
+  dofile = { argument = 1, code = true, warns = true }, loadfile = { argument = 1, code = true, warns = true },
 }
 
 -- The arguments of a call whose first token is at `at`: a list of lists of tokens; and the place behind it.
@@ -92,7 +93,7 @@ local function read_path(uses, list, i)
     uses.paths[#uses.paths + 1] = { path = rule.default, line = line, is_whole = true }
   elseif last and last.kind == "string" then
     uses.paths[#uses.paths + 1] = { path = last.text, line = line, is_whole = #argument == 1, is_code = rule.code }
-  elseif argument and (rule.before == ":" or rule.code or rule.argument == 1) then
+  elseif argument and rule.warns then
     uses.unclear[#uses.unclear + 1] = { line = line, what = ("%s(%s)"):format(list[i].text, shown(argument)) }
   end
 end
