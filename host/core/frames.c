@@ -152,6 +152,17 @@ static void read_top(lua_State *L, void *data) {
 
 void frames_add_top(Text *text, lua_State *L) { guarded(read_top, L, text); }
 
+static void read_place(lua_State *L, void *data) {
+  lua_Debug ar;
+  for (int level = 0; get(L, level, &ar); level++) {
+    if (ar.currentline <= 0 || script_place_is_host(&ar)) continue;
+    add_place(data, &ar);
+    return;
+  }
+}
+
+void frames_add_place(Text *text, lua_State *L) { guarded(read_place, L, text); }
+
 typedef struct Listing {
   Text *text;
   int max;
@@ -163,6 +174,7 @@ static void read_all(lua_State *L, void *data) {
   Listing *listing = data;
   lua_Debug ar;
   for (int level = 0; get(L, level, &ar); level++) {
+    if (*ar.namewhat == 'h') continue; /* the host's hook, in which this may run */
     if (!listing->all && script_place_is_hidden(L, level, &ar)) continue;
     if (listing->shown++ == listing->max) {
       text_add(listing->text, "\n\t...");

@@ -20,6 +20,9 @@ bool frames_can_tell_functions(lua_State *L);
 /* Appends "in function 'find', called at app.lua:12" for the frame on top. */
 void frames_add_top(Text *text, lua_State *L);
 
+/* Appends "app.lua:12", where the innermost code of a script is; nothing if there is none. */
+void frames_add_place(Text *text, lua_State *L);
+
 /* Appends a line for each frame that does not belong to the host, innermost first, at most
    `max`. */
 void frames_add_all(Text *text, lua_State *L, int max);

@@ -150,6 +150,32 @@ void task_pool_give_back(Runtime *rt) {
   empty_slabs(&rt->pool);
 }
 
+/* --- walking --- */
+
+/* Records that far ahead are prefetched. */
+enum { WALK_AHEAD = 4 };
+
+void task_pool_walk_on(const TaskPool *pool, TaskWalk *walk) {
+  const TaskSlab *slab = pool->slabs;
+  while (slab && slab != walk->slab) slab = slab->next;
+  if (!slab) walk->slab = NULL;
+}
+
+Task *task_pool_walk_next(const TaskPool *pool, TaskWalk *walk) {
+  if (!walk->is_begun) walk->slab = pool->slabs;
+  walk->is_begun = true;
+  for (; walk->slab; walk->slab = walk->slab->next, walk->at = 0) {
+    TaskSlab *slab = walk->slab;
+    while (walk->at < slab->used) {
+      Task *t = &slab->tasks[walk->at++];
+      __builtin_prefetch(t + WALK_AHEAD); /* at worst in the next slab, or nowhere */
+      __builtin_prefetch(&(t + WALK_AHEAD)->id);
+      if (t->id && t->status <= TASK_SUSPENDED) return t;
+    }
+  }
+  return NULL;
+}
+
 void task_pool_close(Runtime *rt) {
   TaskSlab *lists[] = {rt->pool.slabs, rt->pool.empty_slabs};
   for (int i = 0; i < 2; i++)

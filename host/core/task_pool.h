@@ -64,6 +64,20 @@ bool task_pool_trim(Runtime *rt);
 /* After a collector cycle: returns the memory of records without a thread to the system. */
 void task_pool_give_back(Runtime *rt);
 
+/* A walk through the records of the live tasks, in no order; all zero at its begin. It may be
+   broken off, and gone on with in a later pass: tasks that start meanwhile may be left out. */
+typedef struct TaskWalk {
+  struct TaskSlab *slab;
+  unsigned at;
+  bool is_begun;
+} TaskWalk;
+
+/* A pass may have gone by since the last step: the walk is over if its place is no longer there. */
+void task_pool_walk_on(const TaskPool *pool, TaskWalk *walk);
+
+/* The next live task, the host's own included; NULL at the end. */
+Task *task_pool_walk_next(const TaskPool *pool, TaskWalk *walk);
+
 /* Frees the records when the runtime closes. */
 void task_pool_close(Runtime *rt);
 

@@ -2,6 +2,7 @@
 
 #include "core/blocking_call.h"
 #include "core/frames.h"
+#include "core/held_up.h"
 #include "core/interrupt.h"
 #include "core/report.h"
 #include "core/states.h"
@@ -168,7 +169,9 @@ static void add_headline(Watchdog *w, Text *text) {
   text_add(text, "moonloop: ");
   text_add(text, w->label);
   text_add(text, " has held up the loop for ");
-  text_add_duration(text, uv_hrtime() - atomic_load(&w->since));
+  uint64_t ns = uv_hrtime() - atomic_load(&w->since);
+  text_add_duration(text, ns);
+  held_up_note(w->rt, w->label, ns, w->reported);
   w->reported = true;
   scheduler_ask_attention(&w->rt->scheduler);
 }
@@ -282,7 +285,9 @@ void watchdog_stretch_over(Watchdog *w) {
   text_add(&text, "moonloop: ");
   text_add(&text, w->label);
   text_add(&text, " has let go of the loop after ");
-  text_add_duration(&text, uv_hrtime() - atomic_load(&w->since));
+  uint64_t ns = uv_hrtime() - atomic_load(&w->since);
+  text_add_duration(&text, ns);
+  held_up_over(w->rt, ns);
   text_add(&text, "\n");
   report_print(w->rt, memory);
 }
@@ -291,6 +296,10 @@ void watchdog_stretch_over(Watchdog *w) {
 
 void watchdog_set_serves_nobody(Runtime *rt, bool serves_nobody) {
   rt->watched.serves_nobody = serves_nobody;
+}
+
+double watchdog_block_limit(const Runtime *rt) {
+  return rt->watched.watchdog ? (double)rt->watched.watchdog->block_ns / NS_PER_S : 0;
 }
 
 void watchdog_wake(Watchdog *w) {

@@ -18,7 +18,8 @@ typedef struct Watchdog Watchdog;
 typedef struct Watched {
   Watchdog *watchdog; /* or NULL */
   atomic_bool watchdog_asleep;
-  bool serves_nobody; /* set by the owner: only its own tasks could be held up */
+  bool serves_nobody;       /* set by the owner: only its own tasks could be held up */
+  struct HeldUps *held_ups; /* who keeps what was reported (held_up.h), or NULL */
 } Watched;
 
 /* Starts to watch `rt`; it ends with the runtime. `block`: seconds after which an uninterrupted
@@ -29,6 +30,9 @@ int watchdog_start(Runtime *rt, double block, double cpu);
 /* Sets whether only tasks wait for the loop. If so, nothing is reported while the running task and
    its parents are the only ones. */
 void watchdog_set_serves_nobody(Runtime *rt, bool serves_nobody);
+
+/* Seconds after which a stretch is reported; 0: never. */
+double watchdog_block_limit(const Runtime *rt);
 
 /* The loop is running tasks again: wakes the thread. */
 void watchdog_wake(Watchdog *w);

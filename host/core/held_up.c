@@ -1,0 +1,43 @@
+#include "core/held_up.h"
+
+#include "core/frames.h"
+#include "core/runtime.h"
+
+enum { FRAMES = 12 };
+
+void held_up_keep(Runtime *rt, HeldUps *all) { rt->watched.held_ups = all; }
+
+/* Where it is: the stack of its innermost coroutine, and of those that have resumed that one. */
+static void read_stacks(Runtime *rt, HeldUp *one) {
+  Text place = text_in(one->place, sizeof one->place);
+  Text text = text_in(one->traceback, sizeof one->traceback);
+  frames_add_place(&place, rt->scheduler.running);
+  frames_add_all(&text, rt->scheduler.running, FRAMES);
+  for (const Resumer *r = rt->scheduler.resumers; r; r = r->outer) {
+    if (!place.len) frames_add_place(&place, r->L);
+    text_add(&text, "\nin the coroutine that resumed it:");
+    frames_add_all(&text, r->L, FRAMES);
+  }
+}
+
+void held_up_note(Runtime *rt, const char *label, uint64_t ns, bool is_more) {
+  HeldUps *all = rt->watched.held_ups;
+  if (!all || !rt->scheduler.running) return;
+  if (!is_more || !all->count) all->count++;
+  HeldUp *one = &all->list[(all->count - 1) % HELD_UPS];
+  if (one->number != all->count) {
+    *one = (HeldUp){.number = all->count, .at = clock_day_time(&rt->timers.clock)};
+    Text text = text_in(one->label, sizeof one->label);
+    text_add(&text, label);
+  }
+  one->ns = ns;
+  read_stacks(rt, one);
+}
+
+void held_up_over(Runtime *rt, uint64_t ns) {
+  HeldUps *all = rt->watched.held_ups;
+  if (!all || !all->count) return;
+  HeldUp *one = &all->list[(all->count - 1) % HELD_UPS];
+  one->ns = ns;
+  one->is_over = true;
+}
