@@ -258,6 +258,21 @@ static void add_traceback(Buffer *out, lua_State *L, size_t depth) {
   }
 }
 
+void dump_traceback(const Task *t, Buffer *out) { add_traceback(out, t->co, 0); }
+
+bool dump_place(const Task *t, char *text, size_t size) {
+  lua_State *chain[MAX_COROUTINES];
+  lua_Debug ar;
+  size_t n = 0;
+  for (lua_State *L = t->co; L && n < MAX_COROUTINES; L = inner_of(L)) chain[n++] = L;
+  while (n-- > 0) {
+    if (!script_place_find(chain[n], 0, &ar)) continue;
+    snprintf(text, size, "%s:%d", ar.short_src, ar.currentline);
+    return true;
+  }
+  return false;
+}
+
 static void add_seconds(Buffer *out, uint64_t ns) {
   double s = (double)ns / 1e9;
   if (s < 100)

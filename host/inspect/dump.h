@@ -15,6 +15,13 @@ bool dump_tasks(Runtime *rt, bool tracebacks, Buffer *out);
 /* What the task waits for, "sleep for 2.5 s more", in `text`; false when it does not wait. */
 bool dump_waiting_for(const Task *t, char *text, size_t size);
 
+/* The line of a script where the task is, "app.lua:42", in `text`; false if none of a script's code
+   has begun in it. */
+bool dump_place(const Task *t, char *text, size_t size);
+
+/* Appends where the task is: a line for each function. */
+void dump_traceback(const Task *t, Buffer *out);
+
 /* The task's status for display: one that is being ended counts as suspended. */
 TaskStatus dump_status(const Task *t);
 

@@ -4,6 +4,7 @@
 #include "core/signals.h"
 #include "inspect/dump.h"
 #include "inspect/inspector_socket.h"
+#include "inspect/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,13 +16,17 @@
 
 #define MAX_CLIENTS 8
 
+/* How many tasks a survey looks at in a pass: under a millisecond's work. */
+#define SURVEY_TASKS 8192
+
 typedef struct InspectorClient {
   uv_pipe_t pipe;
   Inspector *inspector;
   struct InspectorClient *next, **link;
-  char question; /* 0: not read yet */
-  bool answered;
-  char room[8];
+  bool asked, answered;
+  char question[ASK_LONGEST]; /* what has come */
+  size_t n;
+  Survey *survey; /* or NULL */
   Buffer text;
   uv_write_t write;
 } InspectorClient;
@@ -35,6 +40,7 @@ static struct {
 static void on_client_closed(uv_handle_t *handle) {
   InspectorClient *client = (InspectorClient *)(void *)handle;
   buffer_free(&client->text);
+  survey_free(client->survey);
   free(client);
 }
 
@@ -51,10 +57,22 @@ static void on_written(uv_write_t *write, int status) {
   drop((InspectorClient *)(void *)write->handle);
 }
 
+/* Works on it. False: it goes on in the next pass. */
+static bool survey(InspectorClient *client) {
+  if (!client->survey) client->survey = survey_new(client->inspector->insight, client->question);
+  return !client->survey || survey_step(client->survey, SURVEY_TASKS);
+}
+
 static void answer(InspectorClient *client, Runtime *rt) {
+  const Buffer *text = &client->text;
+  if (client->question[0] == ASK_SURVEY) {
+    if (!survey(client)) return;
+    if (client->survey) text = survey_answer(client->survey);
+  } else {
+    dump_tasks(rt, client->question[0] == ASK_TRACEBACKS, &client->text);
+  }
   client->answered = true;
-  dump_tasks(rt, client->question == ASK_TRACEBACKS, &client->text);
-  uv_buf_t all = uv_buf_init(client->text.data, (unsigned)client->text.len);
+  uv_buf_t all = uv_buf_init(text->data, (unsigned)text->len);
   if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &all, 1, on_written)) drop(client);
 }
 
@@ -66,27 +84,55 @@ static void print_tasks(Inspector *inspector) {
   buffer_free(&text);
 }
 
+static void on_idle(uv_idle_t *idle) {
+  Inspector *inspector = container_of(idle, Inspector, surveying);
+  runtime_at_pass_end(inspector->rt, &inspector->pass);
+}
+
 static void on_pass_end(PassHook *hook, Runtime *rt) {
   Inspector *inspector = container_of(hook, Inspector, pass);
   if (inspector->print) print_tasks(inspector);
+  bool is_surveying = false;
   for (InspectorClient *client = inspector->clients, *next; client; client = next) {
     next = client->next;
-    if (client->question && !client->answered) answer(client, rt);
+    if (!client->asked || client->answered) continue;
+    answer(client, rt);
+    is_surveying |= !client->answered;
   }
+  if (is_surveying)
+    uv_idle_start(&inspector->surveying, on_idle); /* the next pass does not wait for events */
+  else
+    uv_idle_stop(&inspector->surveying);
 }
 
 static void alloc_read(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
   (void)suggested;
   InspectorClient *client = (InspectorClient *)(void *)handle;
-  *buffer = uv_buf_init(client->room, sizeof client->room);
+  *buffer = uv_buf_init(client->question + client->n, (unsigned)(ASK_LONGEST - 1 - client->n));
+}
+
+/* Is what has come a whole question? */
+static bool is_whole(const InspectorClient *client) {
+  return client->question[0] != ASK_SURVEY || memchr(client->question, '\n', client->n);
+}
+
+/* Will what has come never be a question that is answered here? */
+static bool is_refused(const InspectorClient *client) {
+  if (client->question[0] != ASK_SURVEY) return false;
+  return !client->inspector->insight || (client->n == ASK_LONGEST - 1 && !is_whole(client));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   InspectorClient *client = (InspectorClient *)(void *)stream;
-  if (n < 0) drop(client);
-  if (n <= 0) return;
+  (void)buffer;
+  if (n > 0) client->n += (size_t)n;
+  if (n < 0 || (n > 0 && is_refused(client))) {
+    drop(client);
+    return;
+  }
+  if (n == 0 || !is_whole(client)) return;
   uv_read_stop(stream);
-  client->question = buffer->base[0];
+  client->asked = true;
   runtime_at_pass_end(client->inspector->rt, &client->inspector->pass);
 }
 
@@ -138,11 +184,18 @@ static bool interrupt_wanted(Interrupt *interrupt, Runtime *rt) {
 }
 
 /* Answers while it waits for the other side. */
-static void answer_at_once(int fd, Runtime *rt) {
+static void answer_at_once(int fd, Runtime *rt, Insight *insight) {
   Buffer text = {0};
-  char question = inspector_socket_question(fd);
-  if (question) dump_tasks(rt, question == ASK_TRACEBACKS, &text);
-  inspector_socket_answer(fd, text.data, text.len);
+  char question[ASK_LONGEST], kind = inspector_socket_question(fd, question);
+  Survey *survey = kind == ASK_SURVEY && insight ? survey_new(insight, question) : NULL;
+  if (survey) {
+    while (!survey_step(survey, SURVEY_TASKS)) continue;
+  } else if (kind && kind != ASK_SURVEY) {
+    dump_tasks(rt, kind == ASK_TRACEBACKS, &text);
+  }
+  const Buffer *whole = survey ? survey_answer(survey) : &text;
+  inspector_socket_answer(fd, whole->data, whole->len);
+  survey_free(survey);
   buffer_free(&text);
 }
 
@@ -154,7 +207,7 @@ static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   while (is_asked(inspector)) {
     int fd = accept4(inspector->fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0) break;
-    answer_at_once(fd, inspector->rt);
+    answer_at_once(fd, inspector->rt, inspector->insight);
   }
 }
 
@@ -194,7 +247,9 @@ static void on_runtime_close(CloseHook *hook, Runtime *rt) {
   looked_into.inspector = NULL;
   interrupt_remove(rt, &inspector->interrupt);
   while (inspector->clients) drop(inspector->clients);
+  if (inspector->insight) insight_close(inspector->insight);
   uv_close((uv_handle_t *)&inspector->signal, NULL);
+  uv_close((uv_handle_t *)&inspector->surveying, NULL);
   if (inspector->fd < 0) return;
   uv_close((uv_handle_t *)&inspector->listener, NULL);
   close(inspector->fd);
@@ -213,6 +268,8 @@ void inspector_open(Inspector *inspector, Runtime *rt) {
     uv_unref((uv_handle_t *)&inspector->listener);
     uv_poll_start(&inspector->listener, UV_READABLE, on_connectable);
   }
+  uv_idle_init(&rt->loop, &inspector->surveying);
+  uv_unref((uv_handle_t *)&inspector->surveying);
   uv_signal_init(&rt->loop, &inspector->signal);
   inspector->signal.data = inspector;
   uv_unref((uv_handle_t *)&inspector->signal);
@@ -228,4 +285,8 @@ void inspector_open(Inspector *inspector, Runtime *rt) {
   looked_into.inspector = inspector;
   action.sa_handler = on_os_signal;
   sigaction(SIGUSR1, &action, NULL);
+}
+
+void inspector_allow_surveys(Inspector *inspector) {
+  inspector->insight = insight_new(inspector->rt);
 }

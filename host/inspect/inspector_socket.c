@@ -45,10 +45,11 @@ bool inspector_socket_is_ours(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid();
 }
 
-char inspector_socket_question(int fd) {
-  char question;
+char inspector_socket_question(int fd, char question[ASK_LONGEST]) {
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &ask_limit, sizeof ask_limit);
-  return inspector_socket_is_ours(fd) && recv(fd, &question, 1, 0) == 1 ? question : 0;
+  ssize_t n = inspector_socket_is_ours(fd) ? recv(fd, question, ASK_LONGEST - 1, 0) : 0;
+  question[n > 0 ? n : 0] = '\0'; /* it was sent in one piece */
+  return question[0];
 }
 
 void inspector_socket_answer(int fd, const char *text, size_t n) {

@@ -62,7 +62,8 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
     return;
   }
   Buffer text = {0};
-  bool ok = inspector_socket_question(fd) &&
+  char question[ASK_LONGEST];
+  bool ok = inspector_socket_question(fd, question) &&
             buffer_printf(&text, "%cmoonloop %d: serves %s on %s, %u workers\n",
                           ANSWER_OF_SUPERVISOR, getpid(), s->options.app, s->shown, s->n_posts) &&
             add_workers(s, &text);
