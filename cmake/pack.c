@@ -1,5 +1,5 @@
-/* pack OUTPUT NAME=FILE...: writes a C file with the table `embedded_files` of core/embedded.h, in
-   which each file is compressed with brotli. Runs while moonloop is built. */
+/* pack OUTPUT TABLE NAME=FILE...: writes a C file with a table of core/embedded.h, in which each
+   file is compressed with brotli. Runs while moonloop is built. */
 #include <brotli/encode.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,10 +40,11 @@ static Bytes compress(Bytes content, const char *path) {
 int main(int argc, char **argv) {
   FILE *out = argc > 1 ? fopen(argv[1], "w") : NULL;
   if (!out) fail("cannot write", argc > 1 ? argv[1] : "the output");
+  if (argc < 3) fail("TABLE is missing", argv[1]);
   size_t *sizes = calloc((size_t)argc + 1, 2 * sizeof *sizes);
   if (!sizes) fail("not enough memory", argv[1]);
   fprintf(out, "#include \"core/embedded.h\"\n");
-  for (int i = 2; i < argc; i++) {
+  for (int i = 3; i < argc; i++) {
     char *path = strchr(argv[i], '=');
     if (!path) fail("NAME=FILE expected, not", argv[i]);
     *path++ = 0;
@@ -56,8 +57,8 @@ int main(int argc, char **argv) {
     free(content.data);
     free(packed.data);
   }
-  fprintf(out, "const EmbeddedFile embedded_files[] = {\n");
-  for (int i = 2; i < argc; i++)
+  fprintf(out, "const EmbeddedFile %s[] = {\n", argv[2]);
+  for (int i = 3; i < argc; i++)
     fprintf(out, "  {\"%s\", file%d, %zu, %zu},\n", argv[i], i, sizes[2 * i + 1], sizes[2 * i]);
   fprintf(out, "  {0, 0, 0, 0}};\n");
   free(sizes);

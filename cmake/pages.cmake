@@ -1,5 +1,5 @@
-# Files that are put into the binary compressed. The pages that show OpenAPI documents: those of
-# scripts/setup.sh's packages, with their licences.
+# Files that are put into the binary compressed: the inspector's page, and the pages that show OpenAPI
+# documents, which are those of scripts/setup.sh's packages, with their licences.
 option(MOONLOOP_DOCS "Put Swagger UI and Redoc into the binary" ON)
 set(PAGES ${CMAKE_SOURCE_DIR}/.deps/pages)
 set(page_files)
@@ -31,9 +31,17 @@ add_executable(pack ${CMAKE_SOURCE_DIR}/cmake/pack.c)
 set_target_properties(pack PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tools)
 target_compile_options(pack PRIVATE -Wall -Wextra -Werror)
 target_link_libraries(pack PRIVATE PkgConfig::BROTLI)
-set(page_inputs ${page_files})
-list(TRANSFORM page_inputs REPLACE "^[^=]*=" "")
-set(PAGES_SOURCE ${CMAKE_BINARY_DIR}/pages.c)
-add_custom_command(OUTPUT ${PAGES_SOURCE}
-  COMMAND pack ${PAGES_SOURCE} ${page_files}
-  DEPENDS pack ${page_inputs} VERBATIM)
+function(pack output table)
+  set(inputs ${ARGN})
+  list(TRANSFORM inputs REPLACE "^[^=]*=" "")
+  add_custom_command(OUTPUT ${output} COMMAND pack ${output} ${table} ${ARGN}
+    DEPENDS pack ${inputs} VERBATIM)
+endfunction()
+
+set(inspector_files)
+foreach(file page.html page.css dom.js charts.js state.js loop.js tasks.js requests.js main.js)
+  list(APPEND inspector_files inspect/${file}=${CMAKE_SOURCE_DIR}/scripts/moonloop/inspect/${file})
+endforeach()
+pack(${CMAKE_BINARY_DIR}/pages.c embedded_files ${page_files})
+pack(${CMAKE_BINARY_DIR}/inspector_page.c embedded_inspector ${inspector_files})
+set(PAGES_SOURCE ${CMAKE_BINARY_DIR}/pages.c ${CMAKE_BINARY_DIR}/inspector_page.c)

@@ -1,14 +1,20 @@
-/* moonloop.inspect: what is alive on this runtime, for ml.tasks, ml.dump and the test runner. */
+/* moonloop.inspect: what is alive on this runtime, for ml.tasks, ml.dump and the test runner; and
+   how the inspector's page asks processes. */
 #include "bindings/check.h"
 #include "bindings/inspect/open.h"
 #include "bindings/options.h"
+#include "bindings/stream/stream_object.h"
 #include "core/script_place.h"
 #include "core/task.h"
 #include "inspect/dump.h"
+#include "inspect/inspector_socket.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static void set_string(lua_State *L, const char *key, const char *value) {
   lua_pushstring(L, value);
@@ -221,10 +227,42 @@ static int l_handles(lua_State *L) {
   return 1;
 }
 
+/* --- for the inspector's page --- */
+
+/* connect(pid) -> stream | nil, err: to where the moonloop of that process takes one question. Its
+   loop may be busy, but its kernel answers at once. */
+static int l_connect(lua_State *L) {
+  long pid = (long)luaL_checkinteger(L, 1);
+  int fd = inspector_socket_connect(pid), error = fd < 0 ? uv_translate_sys_error(errno) : 0;
+  if (fd >= 0 && !inspector_socket_is_ours(fd)) error = UV_EPERM;
+  if (!error && fcntl(fd, F_SETFL, O_NONBLOCK)) error = UV_EINVAL;
+  if (error && fd >= 0) close(fd);
+  if (!error) error = stream_object_push_pipe(L, fd, true, true, "the inspector of a process");
+  if (!error) return 1;
+  return ml_error_return(L, "process", uv_err_name(error), "process %d cannot be asked: %s",
+                         (int)pid, uv_strerror(error));
+}
+
+/* hide(task): it is the host's own, which nobody is shown. */
+static int l_hide(lua_State *L) {
+  TaskHandle *handle = task_test_handle(L, 1);
+  luaL_argcheck(L, handle, 1, "a task expected");
+  if (handle->task) handle->task->is_host = true;
+  return 0;
+}
+
+/* processes() -> the numbers of this process and of its parent */
+static int l_processes(lua_State *L) {
+  lua_pushinteger(L, getpid());
+  lua_pushinteger(L, getppid());
+  return 2;
+}
+
 int luaopen_moonloop_inspect(lua_State *L) {
-  static const luaL_Reg functions[] = {{"live", l_live},     {"dump", l_dump},
-                                       {"tasks", l_tasks},   {"handles", l_handles},
-                                       {"cancel", l_cancel}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"live", l_live},       {"dump", l_dump},           {"tasks", l_tasks},
+      {"handles", l_handles}, {"cancel", l_cancel},       {"connect", l_connect},
+      {"hide", l_hide},       {"processes", l_processes}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

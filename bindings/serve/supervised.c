@@ -1,5 +1,5 @@
 /* moonloop.supervised: a worker process and its supervisor, for `moonloop serve`. If number() is
-   nil, the others must not be called. */
+   nil, loads and ready must not be called. */
 #include "serve/supervised.h"
 #include "bindings/serve/open.h"
 
@@ -33,12 +33,36 @@ static int l_shows(lua_State *L) {
   return 1;
 }
 
+static ServeSockets *sockets_of(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, SERVE_SOCKETS_KEY);
+  return lua_touserdata(L, -1);
+}
+
+/* inspects() -> boolean: is there an inspector() to start? */
+static int l_inspects(lua_State *L) {
+  const ServeSockets *sockets = sockets_of(L);
+  lua_pushboolean(L, sockets && sockets->inspect.is_open);
+  return 1;
+}
+
+/* inspector() -> descriptor, address of the page, secret | nil: the listening socket that the
+   command line has opened for the inspector. From the first call on it belongs to the caller. */
+static int l_inspector(lua_State *L) {
+  char where[LISTEN_NAME_MAX + INSPECT_TOKEN + 8];
+  ServeSockets *sockets = sockets_of(L);
+  if (!sockets || !sockets->inspect.is_open) return 0;
+  inspect_socket_describe(&sockets->inspect, where, sizeof where);
+  sockets->inspect.is_open = false;
+  lua_pushinteger(L, sockets->inspect.socket.fd);
+  lua_pushstring(L, where);
+  lua_pushstring(L, sockets->inspect.token);
+  return 3;
+}
+
 int luaopen_moonloop_supervised(lua_State *L) {
-  static const luaL_Reg functions[] = {{"number", l_number},
-                                       {"loads", l_loads},
-                                       {"ready", l_ready},
-                                       {"shows", l_shows},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"number", l_number},       {"loads", l_loads},       {"ready", l_ready}, {"shows", l_shows},
+      {"inspector", l_inspector}, {"inspects", l_inspects}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

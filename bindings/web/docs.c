@@ -19,10 +19,15 @@ typedef struct DecoderBox {
   Buffer out;
 } DecoderBox;
 
-static const EmbeddedFile *find(const char *name) {
-  for (const EmbeddedFile *file = embedded_files; file->name; file++)
+static const EmbeddedFile *find_in(const EmbeddedFile *file, const char *name) {
+  for (; file->name; file++)
     if (strcmp(file->name, name) == 0) return file;
   return NULL;
+}
+
+static const EmbeddedFile *find(const char *name) {
+  const EmbeddedFile *file = find_in(embedded_files, name);
+  return file ? file : find_in(embedded_inspector, name);
 }
 
 /* file(name) -> bytes, compressed with brotli, and the size of the content; or nil. */

@@ -68,6 +68,9 @@ static const char *read_serve(OptionReader *a, char **list, int n) {
       r->proxy_protocol = true;
     } else if (strcmp(list[i], "--sandbox") == 0) {
       r->sandbox = true;
+    } else if (option_is(list[i], "--inspect")) {
+      const char *bad = serve_arguments_read_inspect(a, list[i]);
+      if (bad) return bad;
     } else if (list[i][0] == '-') {
       const char *bad = serve_arguments_read(a, list, n, &i);
       if (bad) return bad;
@@ -93,6 +96,7 @@ static const char *read_dev(OptionReader *a, char **list, int n) {
   if (archive_main()) return option_wrong(a, "dev: the code is inside of this program, and stays");
   r->dev = r->reload = r->docs = true;
   r->command = CLI_SERVE;
+  if (!bad && !r->where.inspects) bad = serve_arguments_read_inspect(a, "--inspect");
   if (!bad || bad != a->message || strncmp(bad, other, sizeof other - 1) != 0) return bad;
   memmove(a->message + sizeof own - 1, a->message + sizeof other - 1,
           strlen(a->message + sizeof other - 1) + 1);
@@ -277,7 +281,7 @@ static const char *read_letter(OptionReader *a, Reading *reading) {
 static const char *keep_for_command(OptionReader *a, Reading *reading) {
   static const char *const flags[] = {"--reload",  "--traceback", "--virtual-clock",
                                       "--shuffle", "--docs",      "--proxy-protocol",
-                                      "--sandbox"};
+                                      "--sandbox", "--inspect"};
   char *option = a->argv[reading->at];
   size_t n = strcspn(option, "=");
   bool is_flag = false, has_value = serve_arguments_has(option) || database_arguments_has(option) ||

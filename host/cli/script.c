@@ -172,6 +172,7 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
   if (rc) fprintf(stderr, "moonloop: cannot hear the supervisor: %s\n", uv_strerror(rc));
   open_service(&script);
   inspector_open(&script.inspector, script.rt);
+  if (script.sockets.inspect.is_open) inspector_allow_surveys(&script.inspector);
   cpu_meter_start(script.rt);
   /* A spec may compute for as long as it likes, since it runs alone. */
   rc = request->command == CLI_TEST

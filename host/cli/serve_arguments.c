@@ -185,7 +185,8 @@ static const char *set_limit(OptionReader *reader, const HttpLimit *limit, const
 /* Reports an unknown option, and suggests a similar one. */
 static const char *unknown_option(OptionReader *reader, const char *option) {
   enum { OPTIONS = sizeof serve_options / sizeof *serve_options };
-  static const char *const flags[] = {"--reload", "--docs", "--proxy-protocol", "--sandbox"};
+  static const char *const flags[] = {"--reload", "--docs", "--proxy-protocol", "--sandbox",
+                                      "--inspect"};
   enum { FLAGS = sizeof flags / sizeof *flags };
   const char *names[OPTIONS + HTTP_LIMITS + FLAGS];
   size_t n = 0, length = strcspn(option, "=");
@@ -220,6 +221,14 @@ const char *serve_arguments_read(OptionReader *reader, char **list, int n, int *
   const char *v = option_value(list, n, i);
   if (!v || !*v) return option_wrong(reader, "serve: %.*s needs a value", (int)name_length, option);
   return limit ? set_limit(reader, limit, option, v) : known->set(reader, v);
+}
+
+const char *serve_arguments_read_inspect(OptionReader *reader, const char *arg) {
+  ServeWhere *where = &reader->request->where;
+  const char *equals = strchr(arg, '='), *v = equals ? equals + 1 : NULL;
+  const char *wrong = inspect_socket_read(v, &where->inspect);
+  where->inspects = true;
+  return wrong ? option_wrong(reader, "serve: --inspect=%s: %s", v, wrong) : NULL;
 }
 
 const char *serve_arguments_check(OptionReader *reader) {

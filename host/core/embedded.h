@@ -22,7 +22,8 @@ typedef struct EmbeddedFile {
   size_t packed_size, size;
 } EmbeddedFile;
 
-/* Ends with an entry whose name is NULL. */
-extern const EmbeddedFile embedded_files[];
+/* The pages that show OpenAPI documents, and the inspector's page, which is packed apart since that
+   is quick. Each ends with an entry whose name is NULL. */
+extern const EmbeddedFile embedded_files[], embedded_inspector[];
 
 #endif

@@ -189,14 +189,14 @@ static char **make_environment(char *number, char *place) {
 
 /* Starts the process with the other ends of its pipes. */
 static int spawn(Child *w, int errors, int control, int channel) {
-  char number[48], place[48 + SERVE_SOCKETS_MAX], letters[SERVE_SOCKETS_MAX + 1];
+  char number[48], place[48 + SERVE_SOCKETS_MAX], letters[SERVE_SOCKETS_MAX + 2];
   const ServeSockets *sockets = w->owner->sockets;
   snprintf(number, sizeof number, WORKER_VARIABLE "=%u", w->number);
   serve_sockets_letters(sockets, letters);
   snprintf(place, sizeof place, SUPERVISED_VARIABLE "=%d:%s", w->place, letters);
   char **environment = make_environment(number, place);
   if (!environment) return UV_ENOMEM;
-  uv_stdio_container_t stdio[SUPERVISED_SOCKETS + SERVE_SOCKETS_MAX] = {
+  uv_stdio_container_t stdio[SUPERVISED_SOCKETS + SERVE_SOCKETS_MAX + 1] = {
       {.flags = UV_IGNORE},
       {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
       {.flags = UV_INHERIT_FD, .data.fd = errors},
@@ -207,12 +207,16 @@ static int spawn(Child *w, int errors, int control, int channel) {
   for (unsigned i = 0; i < sockets->n; i++)
     stdio[SUPERVISED_SOCKETS + i] =
         (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = sockets->list[i].fd};
+  int n_stdio = SUPERVISED_SOCKETS + (int)sockets->n;
+  if (sockets->inspect.is_open)
+    stdio[n_stdio++] =
+        (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = sockets->inspect.socket.fd};
   uv_process_options_t options = {
       .file = "/proc/self/exe", /* the same version, even if the file has been replaced */
       .args = w->owner->argv,
       .env = environment,
       .stdio = stdio,
-      .stdio_count = SUPERVISED_SOCKETS + (int)sockets->n,
+      .stdio_count = n_stdio,
       .exit_cb = on_process_exit,
   };
   int rc = uv_spawn(w->owner->loop, &w->process, &options);

@@ -99,8 +99,10 @@ bool serve_sockets_open(ServeSockets *s, uv_loop_t *loop, const ServeWhere *wher
   activation_take(&activation);
   *s = (ServeSockets){.n = 0};
   bool is_activated = activation.n && where->is_default;
-  bool ok = add_all(s, loop, where, &activation, wrong, size) &&
-            (!where->redirects || add_redirect(s, loop, where, is_activated, wrong, size));
+  bool ok =
+      add_all(s, loop, where, &activation, wrong, size) &&
+      (!where->redirects || add_redirect(s, loop, where, is_activated, wrong, size)) &&
+      (!where->inspects || inspect_socket_open(&s->inspect, loop, &where->inspect, wrong, size));
   free(activation.names);
   if (ok) return true;
   serve_sockets_close(s);
@@ -123,14 +125,16 @@ bool serve_sockets_start(ServeSockets *s, char *wrong, size_t size) {
 void serve_sockets_end(ServeSockets *s) {
   for (unsigned i = 0; i < s->n; i++) listen_end(&s->list[i]);
   s->n = 0;
+  inspect_socket_close(&s->inspect, true);
 }
 
 void serve_sockets_close(ServeSockets *s) {
   for (unsigned i = 0; i < s->n && !s->is_taken; i++) listen_close(&s->list[i]);
   s->n = 0;
+  inspect_socket_close(&s->inspect, false);
 }
 
-enum { LETTER_PLAIN = 'p', LETTER_TLS = 't', LETTER_REDIRECTS = 'r' };
+enum { LETTER_PLAIN = 'p', LETTER_TLS = 't', LETTER_REDIRECTS = 'r', LETTER_INSPECT = 'i' };
 
 static char letter_of(const ListenSocket *socket) {
   return socket->redirects ? LETTER_REDIRECTS : socket->tls ? LETTER_TLS : LETTER_PLAIN;
@@ -138,6 +142,7 @@ static char letter_of(const ListenSocket *socket) {
 
 void serve_sockets_letters(const ServeSockets *s, char *letters) {
   for (unsigned i = 0; i < s->n; i++) *letters++ = letter_of(&s->list[i]);
+  if (s->inspect.is_open) *letters++ = LETTER_INSPECT;
   *letters = 0;
 }
 
@@ -145,6 +150,10 @@ bool serve_sockets_inherit(ServeSockets *s, int first, const char *letters) {
   *s = (ServeSockets){.n = 0};
   if (!*letters) return false;
   for (; *letters; letters++) {
+    if (*letters == LETTER_INSPECT && !letters[1]) {
+      s->inspect.is_open = listen_borrow(first + (int)s->n, &s->inspect.socket) == 0;
+      return s->inspect.is_open;
+    }
     ListenSocket *socket = &s->list[s->n];
     bool is_known =
         *letters == LETTER_PLAIN || *letters == LETTER_TLS || *letters == LETTER_REDIRECTS;

@@ -4,6 +4,7 @@
 #define ML_SERVE_SOCKETS_H
 
 #include "net/listen.h"
+#include "serve/inspect_socket.h"
 
 enum { SERVE_SOCKETS_MAX = 64 };
 
@@ -15,12 +16,15 @@ typedef struct ServeWhere {
   bool is_host;    /* --host or --port was given */
   bool redirects;  /* --redirect-https, on this port of the first host in the list: */
   uint16_t redirect_port;
+  bool inspects; /* --inspect, there: */
+  ListenAddress inspect;
 } ServeWhere;
 
 typedef struct ServeSockets {
   ListenSocket list[SERVE_SOCKETS_MAX];
   unsigned n;
-  bool is_taken; /* a server has them */
+  bool is_taken;         /* a server has them */
+  InspectSocket inspect; /* not one of them */
 } ServeSockets;
 
 /* The name under which the main runtime's registry keeps them, a light userdata. */
@@ -30,7 +34,8 @@ typedef struct ServeSockets {
 bool serve_sockets_open(ServeSockets *s, uv_loop_t *loop, const ServeWhere *where, char *wrong,
                         size_t size);
 
-/* Starts to listen on all, for processes that inherit them. The same on failure. */
+/* Starts to listen on all (on that of the inspector it has already begun), for processes that
+ * inherit them. The same on failure. */
 bool serve_sockets_start(ServeSockets *s, char *wrong, size_t size);
 
 /* Ends listening for all processes, and closes them. */
@@ -39,7 +44,8 @@ void serve_sockets_end(ServeSockets *s);
 /* Closes those that no server has taken. */
 void serve_sockets_close(ServeSockets *s);
 
-/* What a worker has to know of them: a letter for each, at most SERVE_SOCKETS_MAX and a 0. */
+/* What a worker has to know of them: a letter for each, at most SERVE_SOCKETS_MAX, one for
+   that of the inspector, which comes last, and a 0. */
 void serve_sockets_letters(const ServeSockets *s, char *letters);
 
 /* A worker takes them from the descriptors `first` and following, as the letters say. False if

@@ -49,6 +49,7 @@ const char *supervised_take(Supervised *s, ServeSockets *sockets) {
   tls_tickets_share(&s->share.board->tickets);
   s->share.own = &s->share.board->places[at];
   s->number = atoi(number);
+  memcpy(sockets->inspect.token, s->share.board->inspect_token, sizeof sockets->inspect.token);
   fcntl(SUPERVISED_CONTROL, F_SETFD, FD_CLOEXEC);
   fcntl(SUPERVISED_CHANNEL, F_SETFD, FD_CLOEXEC);
   unsetenv(SUPERVISED_VARIABLE);

@@ -113,6 +113,11 @@ static void begin_generation(Supervisor *s) {
 static void say_where(const Supervisor *s) {
   printf("moonloop %s: serving %s on %s with %u worker%s (Ctrl-C stops)\n", ML_VERSION,
          s->options.app, s->shown, s->n_posts, s->n_posts == 1 ? "" : "s");
+  if (s->sockets.inspect.is_open) {
+    char where[LISTEN_NAME_MAX + INSPECT_TOKEN + 8];
+    inspect_socket_describe(&s->sockets.inspect, where, sizeof where);
+    printf("moonloop %s: the inspector is at %s\n", ML_VERSION, where);
+  }
   fflush(stdout);
 }
 
@@ -288,6 +293,8 @@ static int open_workers(Supervisor *s, char **argv) {
                              .on_end = on_end};
   s->children.board = child_board_new(&s->children.board_fd);
   if (!s->children.board) return uv_translate_sys_error(errno);
+  memcpy(s->children.board->inspect_token, s->sockets.inspect.token,
+         sizeof s->children.board->inspect_token);
   s->n_posts = s->options.workers ? s->options.workers : 1;
   s->posts = calloc(s->n_posts, sizeof *s->posts);
   char count[16]; /* for the workers, and what they start */

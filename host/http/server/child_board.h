@@ -12,7 +12,8 @@
 enum {
   CHILDREN_MAX = 256,      /* at once, of one generation */
   CHILD_PLACES_MAX = 1024, /* of several generations: old ones may take long to end */
-  CHILD_GROUP = 16         /* bytes */
+  CHILD_GROUP = 16,        /* bytes */
+  CHILD_TOKEN = 33
 };
 
 /* One process writes it, all read it; it has its own cache line. */
@@ -29,6 +30,7 @@ typedef struct ChildBoard {
   TlsTicketKeys tickets;            /* the supervisor rotates them */
   unsigned char group[CHILD_GROUP]; /* tells these workers from those of other servers: random */
   _Atomic uint64_t screen;          /* of `dev`: a hash of what was last shown of the app */
+  char inspect_token[CHILD_TOKEN];  /* what who asks their inspector has to know; "": none */
 } ChildBoard;
 
 /* A worker's view of the board. */

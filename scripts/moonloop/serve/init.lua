@@ -21,20 +21,22 @@ end
 
 local status -- what the service manager knows of this process
 
-local function say_where(file, addresses, version)
+local function say_where(file, addresses, version, inspector)
   local last = table.remove(addresses)
   local shown = #addresses > 0 and table.concat(addresses, ", ") .. " and " .. last or last
   status = ("serving %s on %s"):format(file, shown)
   service.ready(status)
   io.stdout:write("moonloop ", version, ": serving ", file, " on ", shown, " (Ctrl-C stops)\n")
+  if inspector then io.stdout:write("moonloop ", version, ": the inspector is at ", inspector, "\n") end
   io.stdout:flush()
 end
 
 -- What `moonloop dev` says at its start, and again when another set of routes is served.
-local function show_screen(file, app, server, version, workers)
+local function show_screen(file, app, server, version, workers, inspector)
   local links = {}
   local first = server.addresses[1]
   if app.docs_handlers and first then links[1] = { first .. "/docs", "the API, to try it out" } end
+  if inspector then links[#links + 1] = { inspector, "the inspector: tasks, requests, what holds up the loop" } end
   local text = require "moonloop.dev".screen { file = file, version = version, app = app,
     addresses = server.addresses, links = links, workers = workers }
   if not supervised.shows(text) then return end
@@ -126,17 +128,18 @@ return function(file, opts, version, is_dev)
   end
   signals.keep()
   server.core:ends_with_process()
+  local inspector = supervised.inspects() and require "moonloop.inspect.start".start(file, app, version)
   local drain = server.drain
   local stop_jobs
   if is_dev then
     local workers
     workers, stop_jobs = require "moonloop.dev".work()
-    show_screen(file, app, server, version, workers)
+    show_screen(file, app, server, version, workers, inspector)
   end
   if is_worker then
     supervised.ready(drain)
   else
-    say_where(file, server.addresses, version)
+    say_where(file, server.addresses, version, inspector)
   end
   local has_tls = (opts.tls or app.settings.tls) ~= nil
   local name = wait_for_end(server, has_tls)

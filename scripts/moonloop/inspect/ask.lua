@@ -1,0 +1,44 @@
+--- What the inspector asks processes: a question each, over the socket of `moonloop ps`.
+local inspect = require "moonloop.inspect"
+local ml = require "moonloop"
+
+local M = {}
+
+--- ask(pid, question, seconds) -> text | nil, err. A loop that computes answers between two instructions; one
+-- that is in a C function does not answer until that returns.
+function M.ask(pid, question, seconds)
+  local answer, err = ml.timeout(seconds, function()
+    local stream <close>, err = inspect.connect(pid)
+    if not stream then return nil, err end
+    local ok
+    ok, err = stream:write("q" .. question .. "\n")
+    if not ok then return nil, err end
+    return stream:read "a"
+  end)
+  if answer == "" then return nil, "the process did not answer" end
+  return answer, err
+end
+
+local WORKER = "worker (%d+), pid (%d+): (%a+), generation (%d+), up ([%d.]+) s, (%d+) restarts, "
+  .. "(%d+) connections, (%d+) requests"
+
+--- The serving workers of a supervisor: a list of {pid, worker, state, generation, uptime, restarts, connections,
+-- requests}; or nil, err.
+function M.workers(supervisor)
+  local text, err = ml.timeout(2, function()
+    local stream <close>, err = inspect.connect(supervisor)
+    if not stream then return nil, err end
+    stream:write "t"
+    return stream:read "a"
+  end)
+  if not text then return nil, err end
+  local list = {}
+  for worker, pid, state, generation, uptime, restarts, connections, requests in text:gmatch(WORKER) do
+    list[#list + 1] = { worker = tonumber(worker), pid = tonumber(pid), state = state,
+      generation = tonumber(generation), uptime = tonumber(uptime), restarts = tonumber(restarts),
+      connections = tonumber(connections), requests = tonumber(requests) }
+  end
+  return list
+end
+
+return M

@@ -1,0 +1,42 @@
+--- `serve --inspect`: starts the inspector of this process. It runs beside the loop, on a thread with a loop of its
+-- own, so that its page works, and says why, while the loop is held up.
+local chain = require "moonloop.web.chain"
+local inspect = require "moonloop.inspect"
+local json = require "moonloop.json"
+local ml = require "moonloop"
+local supervised = require "moonloop.supervised"
+
+local M = {}
+
+--- Runs on the thread.
+local function run(options) return require "moonloop.inspect.server"(options) end
+
+--- The routes of an app and of those mounted in it, as the page lists them.
+local function list_routes(app, prefix, list)
+  for _, route in ipairs(app.routes) do
+    if not route.is_hidden then
+      list[#list + 1] = { method = route.method, path = prefix .. route.path, place = chain.site(route.handler) }
+    end
+  end
+  for _, mount in ipairs(app.mounts) do list_routes(mount.app, prefix .. mount.prefix, list) end
+  return list
+end
+
+--- start(file, app, version) -> where its page is | nil: it was not asked for
+function M.start(file, app, version)
+  local descriptor, where, token = supervised.inspector()
+  if not descriptor then return end
+  local pid, parent = inspect.processes()
+  local worker = supervised.number()
+  local options = { descriptor = descriptor, token = token, where = where:match "^[^#]*", pid = pid,
+    supervisor = worker and parent or nil, file = file, version = version,
+    routes = json.encode(json.array(list_routes(app, "", {}))) }
+  local task = ml.spawn(function()
+    local pool <close> = ml.executor.new { threads = 1, max_threads = 1 }
+    pool:run(run, options)
+  end)
+  inspect.hide(task)
+  return where
+end
+
+return M
