@@ -253,7 +253,7 @@ static const char about_new[] =
     "Makes a project in a new folder of that name, with specs that pass, and says what to do "
     "next.\n"
     "\n"
-    "  --template NAME       what it begins with: api (default), page, worker or library\n";
+    "  --template TEMPLATE   what it begins with: api (default), page, worker or library\n";
 
 static const char about_build[] =
     "Usage: moonloop build APP.lua -o FILE [OPTIONS]\n"

@@ -16,6 +16,11 @@ local function value_of(argument, about)
   if argument == "FILE" then return { kind = "file" } end
   if argument == "FOLDER" then return { kind = "folder" } end
   local words = {}
+  if argument == "TEMPLATE" then
+    local list = about:match ": (.*)":gsub("%(.-%)", ""):gsub(" or ", " ")
+    for word in list:gmatch "%l+" do words[#words + 1] = word end
+    return { kind = "words", words = words }
+  end
   for word in about:gmatch "%a+" do
     if WORDS[word] then words[#words + 1] = word end
   end

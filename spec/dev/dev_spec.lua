@@ -38,6 +38,12 @@ app:get("/deep", function()
   local function down(n) return 1 + down(n + 1) end
   return { down(1) }
 end)
+app:get("/coroutine", function()
+  local next_one = coroutine.wrap(function() error "in a coroutine" end)
+  next_one()
+end)
+app:get("/offloaded", { offload = true }, function() error "on another core" end)
+app:get("/table", function() error { code = 7, password = "hunter2hunter2" } end)
 local admin = ml.web.app()
 admin:get("/users", function() error "in a mounted app" end)
 app:mount("/admin", admin)
@@ -177,13 +183,25 @@ describe("an error of a handler", function()
 
   it("that was returned shows the handler", function()
     local body = page "/returned"
-    assert.matches('<span class="kind">json</span>.*app%.lua:21.*returned, not raised', body)
+    assert.matches('<span class="kind">json</span>.*app%.lua:21.*it has returned the error', body)
   end)
 
   it("hides in messages what it hides elsewhere, and escapes", function()
     local body = page("/says", "Authorization: Bearer abcdefghijkl\r\n")
     assert.matches("bad token %(hidden%) &lt;b&gt;\\xFF&lt;/b&gt;", body)
     assert.is_nil(body:find("abcdefghijkl", 1, true))
+  end)
+
+  it("that comes out of a coroutine or from another core shows where", function()
+    local body = page "/coroutine"
+    assert.matches('"place">app%.lua:32.*"place">app%.lua:33.*next_one', body)
+    assert.matches('"place">app%.lua:35<.*<span class="l it"><i>35</i>', (page "/offloaded"))
+  end)
+
+  it("that is a table is shown without what is secret in it", function()
+    local body = page "/table"
+    assert.matches('<span class="kind">error</span> {code = 7, password = %(hidden%)}', body)
+    assert.is_nil(body:find("hunter2", 1, true))
   end)
 
   it("of a group shows its errors", function()

@@ -58,7 +58,7 @@ local LONGEST = 500 -- bytes of a value of the request
 local function field(err, name) return type(err) == "table" and rawget(err, name) or nil end
 
 --- The error as {title =, message =, frames =, more =}.
-local function describe(err, mask)
+local function describe(err, keeper)
   local is_object = core.is_error(err)
   local message
   if is_object then
@@ -70,18 +70,18 @@ local function describe(err, mask)
   local found, more = frames.of(err)
   return {
     title = is_object and tostring(field(err, "kind")) .. (code and " " .. tostring(code) or "") or "error",
-    message = mask(value.utf8(type(message) == "string" and message or value.text(err, secrets.keeper().hide))),
+    message = value.utf8(type(message) == "string" and message or value.text(err, keeper.hide)),
     frames = found, more = more,
   }
 end
 
 --- The error, and what led to it: its cause, the errors of a group, the value that it stands for.
-local function chain_of(err, mask)
+local function chain_of(err, keeper)
   local list, seen = {}, {}
   local function add(one, how)
     if one == nil or seen[one] or #list >= MOST then return end
     seen[one] = true
-    local entry = describe(one, mask)
+    local entry = describe(one, keeper)
     entry.how = how
     list[#list + 1] = entry
     if not core.is_error(one) then return end
@@ -129,21 +129,33 @@ local function request_of(req, keeper)
   return { line = req.method .. " " .. target, parts = parts, client = tostring(req.client) }
 end
 
+--- Adds frames of which no locals were taken: those of coroutines and workers, which only the traceback names; where
+-- there are none at all, the handler.
+local function add_frames(chain, traceback, name)
+  local known, first = {}, chain[1]
+  for _, entry in ipairs(chain) do
+    for _, frame in ipairs(entry.frames or {}) do known[frame.place .. frame.line] = true end
+  end
+  local all, file, line = {}, name:match "%(([^()]+):(%d+)%)$"
+  for _, frame in ipairs(source.frames(traceback)) do
+    if not known[frame.place .. frame.line] then all[#all + 1] = frame end
+  end
+  if file and not all[1] and not next(known) then
+    all[1] = { source = "@" .. file, place = file, line = tonumber(line), name = "the handler", locals = {},
+      is_start = true }
+  end
+  first.frames = table.move(first.frames or {}, 1, #(first.frames or {}), #all + 1, all)
+end
+
 --- What is known of the error of a request.
 local function report_of(err, req, traceback, name)
   local note = frames.note() or { keeper = secrets.keeper() }
   local keeper = note.keeper
   local request = request_of(req, keeper) -- first: what it hides is hidden below, too
-  local chain = chain_of(err, keeper.mask)
-  local found = false
-  for _, entry in ipairs(chain) do found = found or entry.frames ~= nil end
-  if not found then chain[1].frames = source.frames(traceback) end
-  local file, line = name:match "%(([^()]+):(%d+)%)$"
-  if file and not (chain[1].frames and chain[1].frames[1]) and not found then
-    chain[1].frames = { { source = "@" .. file, place = file, line = tonumber(line), name = "the handler", locals = {},
-      is_start = true } }
-  end
+  local chain = chain_of(err, keeper)
+  add_frames(chain, traceback, name)
   for _, entry in ipairs(chain) do
+    entry.message = keeper.mask(entry.message)
     for _, frame in ipairs(entry.frames or {}) do
       frame.lines = source.around(frame.source, frame.line)
       for _, code in ipairs(frame.lines or {}) do code.text = keeper.mask(value.utf8(code.text)) end

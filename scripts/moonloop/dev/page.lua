@@ -64,8 +64,8 @@ local function frame_card(frame, is_open)
   if frame.locals[1] then inside[#inside + 1] = rows(frame.locals) end
   if frame.is_tail then inside[#inside + 1] = '<div class="note">called by a tail call, whose caller is gone</div>' end
   if frame.is_start then
-    inside[#inside + 1] = '<div class="note">The error was returned, not raised: only where the handler begins is '
-      .. "known.</div>"
+    inside[#inside + 1] = '<div class="note">Only where the handler begins is known: it has returned the error, or '
+      .. "something that cannot be sent.</div>"
   end
   if not inside[1] then inside[1] = '<div class="note">no source</div>' end
   return ('<details class="card"%s><summary><b>%s</b> <span class="place">%s:%d</span></summary>'

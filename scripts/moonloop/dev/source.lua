@@ -23,12 +23,19 @@ function M.around(source, line)
   return lines[1] and lines or nil
 end
 
---- The frames that a traceback names, as those of frames.lua without locals.
+local MOST = 25 -- frames
+
+--- The frames of scripts that a traceback names, as those of frames.lua without locals. An error that has come from
+-- another task, a coroutine or a worker has a section for each, the innermost last: here first.
 function M.frames(traceback)
-  local frames = {}
-  for place, line, name in (traceback or ""):gmatch "\n\t([^\n:]+):(%d+): in ([^\n]*)" do
-    if #frames < 25 then
-      frames[#frames + 1] = { source = "@" .. place, place = place, line = tonumber(line), name = name, locals = {} }
+  local frames, at = {}, 1
+  for line in ((traceback or "") .. "\n"):gmatch "([^\n]*)\n" do
+    local place, number, name = line:match "^\t([^:%[][^:]*):(%d+): in (.*)"
+    if line == "stack traceback:" then at = 1 end
+    if place and #frames < MOST then
+      table.insert(frames, at, { source = "@" .. place, place = place, line = tonumber(number), name = name,
+        locals = {} })
+      at = at + 1
     end
   end
   return frames
