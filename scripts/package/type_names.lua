@@ -1,6 +1,11 @@
 --- What types.lua has to know beside the pages: which classes there are, and what names mean.
 local M = {}
 
+-- What a handler returns, and what a middleware is.
+local RESULTS = "(any, integer?, table<string, any>?)"
+local MIDDLEWARE = "fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): "
+  .. RESULTS
+
 -- Where an object is no class of its page.
 M.OWNERS = {
   ["errors.md"] = { err = "moonloop.error" },
@@ -53,7 +58,7 @@ M.NAMES = {
   atime = "number", mtime = "number", new = "string", time = "number", schema = "moonloop.schema.schema",
   server = "table", agreed = "table", truncated = "boolean", written = "integer", ws = "moonloop.ws.socket",
   res = "moonloop.web.response", response = "moonloop.web.response",
-  middleware = "fun(req: moonloop.web.request, next: function): any", app = "moonloop.web.app",
+  middleware = MIDDLEWARE, app = "moonloop.web.app",
   other = "moonloop.web.app", req = "moonloop.web.request", scheme = "moonloop.web.scheme", scope = "string",
   signer = "moonloop.web.signer", session = "moonloop.web.session", dep = "any", needs = "table",
   dependency = "table", templates = "moonloop.web.templates", out = "any", a = "string", b = "string",
@@ -72,7 +77,25 @@ M.OWN_NAMES = {
   ["time.md format"] = { t = "number" }, ["ml.md tasks"] = { list = "moonloop.entry[]" },
   ["websocket.md send_binary"] = { bytes = "string" }, ["web-request.md all"] = { list = "string[]" },
   ["executor.md map"] = { list = "any[]" }, ["fs.md temp_dir"] = { dir = "moonloop.fs.dir" },
-  ["jobs.md"] = { id = "integer|string" }, ["sql.md"] = { table = "string" }, ["sql.md stats"] = { table = "table" },
+  ["jobs.md"] = { id = "integer|string", db = "moonloop.sql.db" },
+  ["jobs.md define"] = { f = "fun(args: any, job: moonloop.jobs.job): any" },
+  ["web-app.md"] = { handler = "fun(req: moonloop.web.request, deps: table<string, any>): " .. RESULTS },
+  ["web-app.md websocket"] = {
+    handler = "fun(ws: moonloop.ws.socket, req: moonloop.web.request, deps: table<string, any>)",
+  },
+  ["web-app.md use"] = { f = MIDDLEWARE },
+  ["web-app.md on_error"] = { f = "fun(err: any, req: moonloop.web.request, traceback: string?): " .. RESULTS },
+  ["web-app.md on_start"] = { f = "fun(): (any, any)" }, ["web-app.md on_stop"] = { f = "fun(): (any, any)" },
+  ["web-dependencies.md scope"] = { f = "fun(deps: table<string, any>): any" },
+  ["web-response.md events"] = { f = "fun(send: fun(event: any))" },
+  ["web-request.md after"] = { f = "fun()" },
+  ["sql.md tx"] = { f = "fun(tx: moonloop.sql.tx): any" },
+  ["sql.md session"] = { f = "fun(conn: moonloop.sql.db): any" },
+  ["redis.md pipeline"] = { f = "fun(p: moonloop.redis.client): any" },
+  ["ml.md map"] = { f = "fun(value: any): any" },
+  ["net.md listen"] = { f = "fun(conn: moonloop.net.conn)" },
+  ["schema.md check"] = { f = "fun(value: any): string?" },
+  ["sql.md"] = { table = "string" }, ["sql.md stats"] = { table = "table" },
 }
 
 -- What a word in a cell of a table means.

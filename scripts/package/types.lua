@@ -168,7 +168,7 @@ local function options_class(name, rows)
     for code in row[1]:gmatch "`([^`]+)`" do
       local option = code:match "^[%w_]+"
       local mark = row[3] == "required" and "" or "?"
-      local default = row[3] and row[3] ~= "" and row[3] ~= "required" and (" (%s)"):format(row[3]) or ""
+      local default = row[3] and row[3] ~= "" and row[3] ~= "required" and (" (%s)"):format(plain(row[3])) or ""
       if option and not seen[option] then
         seen[option] = true
         lines[#lines + 1] = ("---@field %s%s %s%s%s"):format(option, mark, type_of_words(row[2]),
@@ -183,10 +183,14 @@ local function add_function(page, section, owner, name, is_method, arguments, re
   local of = class(class_of(page, owner), page)
   local member = { name = name, is_function = true, is_method = is_method, about = section.about,
     arguments = arguments_of(arguments), overloads = {} }
+  local has_options = false
+  for _, argument in ipairs(member.arguments) do
+    has_options = has_options or argument.name == "opts" or argument.name == "options"
+  end
   for _, argument in ipairs(member.arguments) do
     argument.type = name_type(page, name, argument.name)
-    local is_options = argument.name == "opts" or argument.name == "options" or argument.name == "spec"
-      or argument.name == "fields" or argument.name == "request"
+    local is_options = argument.name == "opts" or argument.name == "options" or not has_options
+      and (argument.name == "spec" or argument.name == "fields" or argument.name == "request")
     if is_options and section.options[1] then
       argument.type = ("%s.%s.opts"):format(of.name, name)
       member.options = options_class(argument.type, section.options)

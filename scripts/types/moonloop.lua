@@ -80,7 +80,7 @@ function moonloop.any(item, ...) end
 ---Calls `f(value)` for each value of the list, several at once, and returns the first results in order, as `ml.gather`
 ---does; `results.n` is their number.
 ---@param list any[]
----@param f function
+---@param f fun(value: any): any
 ---@param opts? moonloop.map.opts
 ---@return any[] results
 function moonloop.map(list, f, opts) end

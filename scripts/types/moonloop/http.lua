@@ -100,7 +100,7 @@ function http.public_only(ip, port) end
 ---@field max_per_origin? integer the same for one scheme, host and port (no separate limit)
 ---@field idle? number seconds after which an idle connection is closed (60)
 ---@field cookies? boolean keeps the cookies of responses and sends them back: see below (false)
----@field proxy? string|false a URL, optionally with user and password; false: none (from the [environment](command-line.md#environment-variables))
+---@field proxy? string|false a URL, optionally with user and password; false: none (from the environment)
 ---@field unix_socket? string path of a socket to connect to instead of the URL's host (none)
 ---@field hooks? table see below (none)
 

@@ -11,7 +11,7 @@ local jobs = {}
 ---Jobs in the database `db` of `ml.sql.open`. Needs no connection yet. The tables, `moonloop_jobs` and others of
 ---that name, are made when they are first needed, by migrations of their own (noted in `moonloop_jobs_migrations`), in
 ---PostgreSQL in the first schema of the `search_path`.
----@param db any
+---@param db moonloop.sql.db
 ---@param opts? moonloop.jobs.new.opts
 ---@return moonloop.jobs.jobs jobs
 function jobs.new(db, opts) end
@@ -34,8 +34,8 @@ local jobs = {}
 ---Workers leave jobs alone whose names they do not know.
 ---@param name string
 ---@param opts moonloop.jobs.jobs.define.opts|nil
----@param f function
----@overload fun(self: moonloop.jobs.jobs, name: string, f: function)
+---@param f fun(args: any, job: moonloop.jobs.job): any
+---@overload fun(self: moonloop.jobs.jobs, name: string, f: fun(args: any, job: moonloop.jobs.job): any)
 function jobs:define(name, opts, f) end
 
 ---@class moonloop.jobs.jobs.push.opts

@@ -37,7 +37,7 @@ function net.connect(host, port, opts) end
 ---@param host string
 ---@param port integer
 ---@param opts? moonloop.net.listen.opts
----@param f? function
+---@param f? fun(conn: moonloop.net.conn)
 ---@return moonloop.net.server? server
 ---@return moonloop.error? err
 function net.listen(host, port, opts, f) end

@@ -45,7 +45,7 @@ function client:call(name, ...) end
 
 ---Calls `f(p)`. Commands called on `p` return nothing and are sent together when `f` returns. The list has their replies and `n`; an
 ---error reply is an error object in its place. If `f` raises or returns `nil, err`, nothing is sent.
----@param f function
+---@param f fun(p: moonloop.redis.client): any
 ---@return any[]?
 ---@return moonloop.error? err
 function client:pipeline(f) end

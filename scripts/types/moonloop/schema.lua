@@ -90,10 +90,10 @@ function schema.tuple(items, opts) end
 ---A table with these fields: `{name = schema}`, in the order of their names in errors, or `{{"id", schema}, ...}`, in this
 ---order. With a name it is a component of documents, and refs may mean it. At most 1000 fields.
 ---@param name string|nil
----@param fields moonloop.schema.object.opts
+---@param fields table
 ---@param opts? moonloop.schema.object.opts
 ---@return moonloop.schema.schema
----@overload fun(fields: moonloop.schema.object.opts, opts?: moonloop.schema.object.opts): moonloop.schema.schema
+---@overload fun(fields: table, opts?: moonloop.schema.object.opts): moonloop.schema.schema
 function schema.object(name, fields, opts) end
 
 ---What fits one of the schemas: the first that does. Where none does, the errors of all are listed, each with the name of its
@@ -243,7 +243,7 @@ function schema:default(value) end
 
 ---`f(value)` returns nil, or a message: an error of type `value_error`. It is called in the calling task when all else fits, and
 ---may wait. A whole is not checked whose parts are wrong.
----@param f function
+---@param f fun(value: any): string?
 ---@return moonloop.schema.schema
 function schema:check(f) end
 

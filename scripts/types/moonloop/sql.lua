@@ -151,10 +151,10 @@ function db:notify(channel, text) end
 ---Runs `f(tx)` in a transaction, commits, and returns what `f` returned. If `f` raises, or returns nil and an error, it is rolled
 ---back; a cancel does not interrupt that.
 ---@param opts moonloop.sql.db.tx.opts|nil
----@param f function
+---@param f fun(tx: moonloop.sql.tx): any
 ---@return any ...
 ---@return moonloop.error? err
----@overload fun(self: moonloop.sql.db, f: function): ..., moonloop.error?
+---@overload fun(self: moonloop.sql.db, f: fun(tx: moonloop.sql.tx): any): ..., moonloop.error?
 function db:tx(opts, f) end
 
 ---The same in a block: `local tx <close> = assert(db:begin())`. What was not committed is rolled back at its end.
@@ -166,7 +166,7 @@ function db:begin(opts) end
 ---Runs `f(conn)` with a connection of its own, for SET, temporary tables and advisory locks. The connection is reset afterwards.
 ---`conn` has the statements above, and `conn:tx([opts,] f)`, with the options `isolation` and `readonly`. On PostgreSQL a loop over
 ---`conn:rows` has the connection to itself: other statements of `conn` are errors of kind `"busy"` meanwhile, except in a transaction.
----@param f function
+---@param f fun(conn: moonloop.sql.db): any
 ---@return any ...
 ---@return moonloop.error? err
 function db:session(f) end
@@ -196,7 +196,7 @@ function db:close() end
 local tx = {}
 
 ---A part that can fail by itself: a savepoint. Meanwhile only the inner `tx` may be used.
----@param f function
+---@param f fun(tx: moonloop.sql.tx): any
 ---@return any ...
 ---@return moonloop.error? err
 function tx:tx(f) end

@@ -58,7 +58,7 @@ function web.hub(opts) end
 ---Lets scripts of other origins use the app. It answers preflights itself, whether or not there is a route. Use it first,
 ---so that errors have its headers, too.
 ---@param opts? moonloop.web.cors.opts
----@return (fun(req: moonloop.web.request, next: function): any) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
 function web.cors(opts) end
 
 ---@class moonloop.web.compress.opts
@@ -70,7 +70,7 @@ function web.cors(opts) end
 ---responses with a `Content-Encoding` or `Cache-Control: no-transform` are not compressed. Streams are compressed piece by
 ---piece; long bodies beside the loop.
 ---@param opts? moonloop.web.compress.opts
----@return (fun(req: moonloop.web.request, next: function): any) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
 function web.compress(opts) end
 
 ---@class moonloop.web.request_id.opts
@@ -79,7 +79,7 @@ function web.compress(opts) end
 
 ---Gives each request an id, found in `req.id`, in a response header and in the access log.
 ---@param opts? moonloop.web.request_id.opts
----@return (fun(req: moonloop.web.request, next: function): any) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
 function web.request_id(opts) end
 
 ---@class moonloop.web.security_headers.opts
@@ -93,7 +93,7 @@ function web.request_id(opts) end
 ---Adds headers that tell browsers to be careful with a site's pages, where a response does not have them yet. Use it
 ---first, so that errors have them, too.
 ---@param opts? moonloop.web.security_headers.opts
----@return (fun(req: moonloop.web.request, next: function): any) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
 function web.security_headers(opts) end
 
 ---@class moonloop.web.response.opts
@@ -164,7 +164,7 @@ function web.file(path, opts) end
 ---Server-Sent Events: `f(send)` runs in the handler's task and sends events for as long as it likes. When the client goes
 ---away, it is cancelled. The response has `Cache-Control: no-cache` and `X-Accel-Buffering: no` unless `headers` says
 ---otherwise.
----@param f function
+---@param f fun(send: fun(event: any))
 ---@param opts? moonloop.web.events.opts
 ---@return moonloop.web.response res
 function web.events(f, opts) end
@@ -187,7 +187,7 @@ function web.events(f, opts) end
 ---JSON can hold. If it has changed when the handler has returned, in nested tables too, it is saved, before the
 ---head of the response is written. That is so for any response, also for one of `ml.web.abort` or an error.
 ---@param opts? moonloop.web.sessions.opts
----@return (fun(req: moonloop.web.request, next: function): any) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
 function web.sessions(opts) end
 
 ---The session of the request, for what cannot be said by its table. Suspends while the session is loaded. Raises if no
@@ -207,7 +207,7 @@ function web.session(req) end
 ---Answers 403 to requests that another site has a browser make in the name of its user. GET, HEAD, OPTIONS and TRACE pass,
 ---since they change nothing, except for those that open a WebSocket. Any other request is looked at in this order:
 ---@param opts? moonloop.web.csrf.opts
----@return (fun(req: moonloop.web.request, next: function): any) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
 function web.csrf(opts) end
 
 ---The token for this client, for a field of a form. It looks different each time. It begins a session if there is none;
@@ -231,7 +231,7 @@ function web.csrf_token(req) end
 ---draft-ietf-httpapi-ratelimit-headers-06: `RateLimit-Limit` (`burst`), `RateLimit-Remaining`, `RateLimit-Reset` (seconds
 ---until all of `burst` is free again) and `RateLimit-Policy`.
 ---@param opts moonloop.web.rate_limit.opts
----@return (fun(req: moonloop.web.request, next: function): any) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
 function web.rate_limit(opts) end
 
 ---@class moonloop.web.templates.opts
@@ -306,7 +306,7 @@ function web.load(file) end
 ---@class moonloop.web.signer.opts
 ---@field max_age? number seconds for which a signature is valid (no limit)
 ---@field salt? string names the purpose of the signer: signers with the same secret and different salts do not accept each other's texts (`""`)
----@field time? function returns the seconds since 1970 ([`ml.time.now`](time.md))
+---@field time? function returns the seconds since 1970 (`ml.time.now`)
 
 ---Signs texts that pass through other hands, so that a change is noticed. `secret` is a string of at least 32 random bytes
 ---that only the servers know (less is an error), or a list of them. With a list, the first one signs and all of them
@@ -334,7 +334,7 @@ local app = {}
 ---@field deadline? number seconds; then the handler is cancelled, and the client gets a 503 when its clean-up is over. A stream that has begun is cut off (no limit)
 ---@field cpu? number seconds of CPU time; then the handler is interrupted with an error of kind `"cpu"`: a 500 (no limit)
 ---@field slice? number seconds that it may run before others get their turn; see limits.md (no limit)
----@field max_body? integer bytes of a request's body, however it is read; `math.huge` for no limit (the server's [limit](web.md#limits))
+---@field max_body? integer bytes of a request's body, however it is read; `math.huge` for no limit (the server's limit)
 ---@field use? table a list of middleware for this route, the first one outermost; it runs inside that of `app:use` (none)
 
 ---Registers a handler for GET. `app:post`, `app:put`, `app:patch`, `app:delete`, `app:head` and `app:options` work the
@@ -342,67 +342,67 @@ local app = {}
 ---return the app.
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler function
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
 function app:get(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler function
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
 function app:post(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler function
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
 function app:put(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler function
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
 function app:patch(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler function
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
 function app:delete(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler function
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
 function app:head(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler function
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
 function app:options(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler function
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
 function app:any(path, opts, handler) end
 
 ---The same with the method as a string, in any case; `"any"` for `app:any`.
 ---@param method string
 ---@param path string
 ---@param opts table|nil
----@param handler function
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, method: string, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, method: string, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
 function app:route(method, path, opts, handler) end
 
 ---@class moonloop.web.app.websocket.opts
@@ -418,9 +418,9 @@ function app:route(method, path, opts, handler) end
 ---dependencies.
 ---@param path string
 ---@param opts moonloop.web.app.websocket.opts|nil
----@param handler function
+---@param handler fun(ws: moonloop.ws.socket, req: moonloop.web.request, deps: table<string, any>)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: function): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(ws: moonloop.ws.socket, req: moonloop.web.request, deps: table<string, any>)): moonloop.web.app
 function app:websocket(path, opts, handler) end
 
 ---A route for probes, at `"/healthz"` by default: 200 while the app is served, 503 while the functions of `app:on_start`
@@ -449,7 +449,7 @@ function app:static(prefix, dir, opts) end
 ---a route. It runs in the handler's task; the first one is the outermost. `next(req)` always returns the response object,
 ---even for an error, a 404 or a 405; it may be called again, and `next()` passes on the same request. `f` returns that
 ---response, or anything a handler may return.
----@param f function
+---@param f fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
 function app:use(f) end
 
@@ -457,7 +457,7 @@ function app:use(f) end
 ---`ml.web.abort` and of requests without a route (`err.status`). It returns what a handler may return, or nil to leave the
 ---error to the app around this one, and finally to the default. The traceback may be
 ---nil. If the answer is a 5xx, the error is reported as well.
----@param f function
+---@param f fun(err: any, req: moonloop.web.request, traceback: string?): (any, integer?, table<string, any>?)
 ---@return moonloop.web.app app
 function app:on_error(f) end
 
@@ -472,13 +472,13 @@ function app:validation_error(opts) end
 
 ---`f()` runs before a server of the app accepts clients (with `app:health`, before it answers them
 ---with anything but a 503). If it raises, or returns nil and an error, nothing is served.
----@param f function
+---@param f fun(): (any, any)
 ---@return moonloop.web.app app
 function app:on_start(f) end
 
 ---`f()` runs when a server has stopped and its requests, with the tasks they started, have ended. The functions run in
 ---reverse order. All of them run; `server:stop` raises the first error, and the others are reported.
----@param f function
+---@param f fun(): (any, any)
 ---@return moonloop.web.app app
 function app:on_stop(f) end
 
@@ -614,7 +614,7 @@ function request:parts(opts) end
 ---`f()` runs in a task of its own when the response has been given to the system, or the client has gone, and the clean-up
 ---of all dependencies is over. Its errors are reported; a stopping server waits for it. It
 ---has the caller's task-local values. Several run in the order of the calls.
----@param f function
+---@param f fun()
 function request:after(f) end
 
 ---The cookies by name, as they were sent, including quotes; the first one of equal names. Each call makes a new table.
