@@ -44,6 +44,7 @@ app:get("/coroutine", function()
 end)
 app:get("/offloaded", { offload = true }, function() error "on another core" end)
 app:get("/table", function() error { code = 7, password = "hunter2hunter2" } end)
+app:get("/reset/{token}", function() error "no such token" end)
 local admin = ml.web.app()
 admin:get("/users", function() error "in a mounted app" end)
 app:mount("/admin", admin)
@@ -202,6 +203,12 @@ describe("an error of a handler", function()
     local body = page "/table"
     assert.matches('<span class="kind">error</span> {code = 7, password = %(hidden%)}', body)
     assert.is_nil(body:find("hunter2", 1, true))
+  end)
+
+  it("hides secrets in paths", function()
+    local body = page "/reset/s3cr3t-t0k3n"
+    assert.matches("GET /reset/%(hidden%)", body)
+    assert.is_nil(body:find("s3cr3t", 1, true))
   end)
 
   it("of a group shows its errors", function()

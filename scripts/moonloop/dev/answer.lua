@@ -162,6 +162,7 @@ local function report_of(err, req, traceback, name)
       for _, row in ipairs(frame.locals) do row.text = keeper.mask(row.text) end
     end
   end
+  request.line = keeper.mask(request.line)
   for _, part in ipairs(request.parts) do
     for _, row in ipairs(part.rows) do row[2] = keeper.mask(row[2]) end
   end
