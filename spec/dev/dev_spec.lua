@@ -55,7 +55,7 @@ return app
 local function start(files, options)
   local folder = folders.new(files)
   local process = processes.start("dev app.lua --block-limit 0 --port 0 " .. (options or ""),
-    ("cd '%s';"):format(folder.path))
+    ("export MOONLOOP_LOG=info,text; cd '%s';"):format(folder.path))
   local server = { folder = folder, process = process }
   function server:screen()
     local lines = {}
@@ -97,7 +97,7 @@ describe("moonloop dev", function()
     local function wait_for(pattern)
       served.wait_until("it does not say " .. pattern, function() return server.process:errors():find(pattern) end)
     end
-    wait_for "waiting for a change of the code\n"
+    wait_for "waiting for a change of the code"
     assert.matches("app%.lua:1: unexpected symbol", server.process:errors())
     folders.write(server.folder.path .. "/app.lua", APP)
     assert.matches("/fail/", server:screen())
