@@ -75,6 +75,14 @@ describe("moonloop new", function()
     assert.matches('site = "book"', folders.read(folder.path .. "/apps/book/app.lua"))
   end)
 
+  it("is not needed for the types alone", function()
+    local folder <close> = folders.new {}
+    local said, status = run(folder, "types --write editor/types")
+    assert.same({ 0, true }, { status, said:find "^%d+ files in editor/types\n" ~= nil }, said)
+    local written = folders.read(folder.path .. "/editor/types/moonloop/web.lua")
+    assert.equal(folders.read "scripts/types/moonloop/web.lua", written)
+  end)
+
   it("refuses folders with something in them, bad names, and what it does not know", function()
     local folder <close> = folders.new { full = { ["a.txt"] = "a" }, ["a-file"] = "a" }
     for words, expected in pairs {
