@@ -16,6 +16,7 @@
 ---@field signal moonloop.signal
 ---@field sql moonloop.sql
 ---@field time moonloop.time
+---@field trace moonloop.trace
 ---@field web moonloop.web
 ---@field ws moonloop.ws
 local moonloop = {}
