@@ -16,7 +16,7 @@ bool observe_add(Runtime *rt, Observer *observer) {
   if (slot == OBSERVERS_MAX) return false;
   observer->slot = slot;
   of->all[slot] = observer;
-  of->count++;
+  of->only = of->count++ ? NULL : observer;
   if (slot >= of->used) of->used = slot + 1;
   rt->observers = of;
   return true;
@@ -32,6 +32,7 @@ void observe_remove(Runtime *rt, Observer *observer) {
     o->slots[observer->slot] = NULL;
   }
   if (--of->count == 0) rt->observers = NULL;
+  of->only = of->count == 1 ? of->all[of->used - 1] : NULL;
 }
 
 Observation *observe_start(Runtime *rt, ObservedKind kind, Task *task) {

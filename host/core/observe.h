@@ -135,6 +135,9 @@ typedef struct Observer {
   void (*ended)(struct Observer *observer, Observation *o);
   /* It is being removed: its slot of `o`, which is under way, is not NULL. Or NULL. */
   void (*left)(struct Observer *observer, Observation *o);
+  /* Asked of a request with a task where this is the only observer: false, and it is told nothing
+     of it, for which no clock is read and no record made. Or NULL. */
+  bool (*wants)(struct Observer *observer, Task *task, ObservedText headers);
   /* The trace that a task's work belongs to, where it is sampled; false: none. NULL: it has none to
      offer. */
   bool (*trace)(struct Observer *observer, const Task *t, ObservedTrace *trace);
@@ -145,6 +148,7 @@ typedef struct Observers {
   Observer *all[OBSERVERS_MAX]; /* NULL: the place is free */
   unsigned used;                /* places before this one may be taken */
   unsigned count;
+  Observer *only;         /* the one that there is; NULL: there are several */
   Observation *under_way; /* the newest first */
   Observation *free;
   Runtime *rt;

@@ -1,32 +1,40 @@
 #include "trace/span.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 static void free_span(TaskTrace *trace) {
   Span *span = span_of(trace);
   if (span->state && --span->state->users == 0) free(span->state);
-  buffer_free(&span->name);
-  buffer_free(&span->message);
-  buffer_free(&span->attributes);
-  buffer_free(&span->events);
-  buffer_free(&span->lines);
+  if (span->lines.data) buffer_free(&span->lines);
+  if (span->is_recorded) {
+    buffer_free(&span->name);
+    buffer_free(&span->message);
+    buffer_free(&span->attributes);
+    buffer_free(&span->events);
+  }
   task_trace_drop(span->before);
   free(span);
 }
 
+/* glibc's malloc has a cache of free blocks for each thread, which its calloc does not use. */
 Span *span_new(void) {
-  Span *span = calloc(1, sizeof *span);
+  Span *span = malloc(sizeof *span);
   if (!span) return NULL;
+  memset(span, 0, offsetof(Span, name));
   span->trace = (TaskTrace){1, free_span};
   return span;
+}
+
+void span_record(Span *span) {
+  memset((char *)span + offsetof(Span, name), 0, sizeof *span - offsetof(Span, name));
+  span->is_recorded = true;
 }
 
 size_t span_size(const Span *span) {
   return sizeof *span + span->name.cap + span->message.cap + span->attributes.cap +
          span->events.cap;
 }
-
-static bool is_open(const Span *span) { return span->is_recorded && !span->ended_ns; }
 
 /* `n`, or less: the end of the last whole character within `most` bytes. */
 static size_t cut(const char *text, size_t n, size_t most) {
@@ -36,13 +44,13 @@ static size_t cut(const char *text, size_t n, size_t most) {
 }
 
 void span_set_name(Span *span, const char *name, size_t n) {
-  if (!is_open(span)) return;
+  if (!span_is_open(span)) return;
   span->name.len = 0;
   buffer_add(&span->name, name, cut(name, n, SPAN_NAME_MAX));
 }
 
 void span_set_status(Span *span, SpanStatus status, const char *message, size_t n) {
-  if (!is_open(span) || span->status == SPAN_OK) return;
+  if (!span_is_open(span) || span->status == SPAN_OK) return;
   span->status = status;
   span->message.len = 0;
   if (message && status == SPAN_ERROR)
@@ -56,7 +64,7 @@ static bool has_room(const Span *span, size_t n) {
 
 void span_add_event(Span *span, uint64_t now_ns, const char *name, size_t n,
                     const Buffer *attributes) {
-  if (!is_open(span)) return;
+  if (!span_is_open(span)) return;
   Buffer *b = &span->events;
   size_t before = b->len;
   int64_t at = (int64_t)now_ns + span->day_offset_ns;
@@ -88,7 +96,7 @@ static bool add_text(Buffer *b, const char *key, const char *text) {
 
 void span_add_error(Span *span, uint64_t now_ns, const char *type, const char *message,
                     const char *stack) {
-  if (!is_open(span)) return;
+  if (!span_is_open(span)) return;
   Buffer attributes = {0};
   if (add_text(&attributes, "exception.type", type) &&
       add_text(&attributes, "exception.message", message) &&
@@ -130,7 +138,7 @@ static void remove_key(Span *span, const char *key, size_t n) {
 }
 
 void span_set_value(Span *span, const char *key, size_t n, const Buffer *value) {
-  if (!is_open(span)) return;
+  if (!span_is_open(span)) return;
   Buffer *b = &span->attributes;
   AttributeHead head = {(uint32_t)n, (uint32_t)value->len};
   size_t size = sizeof head + n + value->len;
@@ -156,7 +164,7 @@ static void set(Span *span, const char *key, bool made, Buffer *value) {
 
 void span_set_text(Span *span, const char *key, const char *text, size_t n) {
   Buffer value = {0};
-  if (is_open(span)) set(span, key, span_value_text(&value, text, n), &value);
+  if (span_is_open(span)) set(span, key, span_value_text(&value, text, n), &value);
 }
 
 void span_set_string(Span *span, const char *key, const char *text) {
@@ -165,17 +173,17 @@ void span_set_string(Span *span, const char *key, const char *text) {
 
 void span_set_integer(Span *span, const char *key, int64_t number) {
   Buffer value = {0};
-  if (is_open(span)) set(span, key, span_value_integer(&value, number), &value);
+  if (span_is_open(span)) set(span, key, span_value_integer(&value, number), &value);
 }
 
 void span_set_number(Span *span, const char *key, double number) {
   Buffer value = {0};
-  if (is_open(span)) set(span, key, span_value_number(&value, number), &value);
+  if (span_is_open(span)) set(span, key, span_value_number(&value, number), &value);
 }
 
 void span_set_boolean(Span *span, const char *key, bool is_true) {
   Buffer value = {0};
-  if (is_open(span)) set(span, key, span_value_boolean(&value, is_true), &value);
+  if (span_is_open(span)) set(span, key, span_value_boolean(&value, is_true), &value);
 }
 
 bool span_json_attributes(Buffer *b, const Span *span) {

@@ -40,24 +40,31 @@ typedef struct Span {
   bool has_parent;
   bool is_remote;     /* it is another program's */
   bool parent_remote; /* its parent is */
-  bool is_recorded;   /* has a name, times and attributes, until it has ended */
+  bool is_recorded;   /* has what follows `name`, and until it has ended, that can be set */
   bool is_silent;     /* nothing in it is traced, and it is never sent on */
-  uint8_t kind, status;
-  SpanState *state;      /* the value of tracestate, or NULL */
+  SpanState *state;   /* the value of tracestate, or NULL */
+  Buffer lines;       /* of headers that send it on, once they were needed */
+  TaskTrace *before;  /* of a job's: what its task ran in before */
+  /* only if it is recorded */
+  Buffer name, message;  /* message: of the status */
+  Buffer attributes;     /* one after another, see span.c */
+  Buffer events;         /* as JSON, separated by commas */
   uint64_t started_ns;   /* the runtime's clock */
   uint64_t ended_ns;     /* 0: it has not ended */
   int64_t day_offset_ns; /* from that clock to the time since 1970 */
-  Buffer name, message;  /* message: of the status */
-  Buffer attributes;     /* one after another, see span_attributes.c */
-  Buffer events;         /* as JSON, separated by commas */
-  Buffer lines;          /* of headers that send it on, once they were needed */
-  TaskTrace *before;     /* of a job's: what its task ran in before */
+  uint8_t kind, status;
   uint32_t attribute_count, attributes_left_out, event_count, events_left_out;
   struct Span *next; /* in a queue */
 } Span;
 
-/* A span with one user and nothing else. NULL if memory is out. */
+/* A span with one user and nothing else, which is not recorded. NULL if memory is out. */
 Span *span_new(void);
+
+/* It is recorded from now on. */
+void span_record(Span *span);
+
+/* Is it recorded, and has not ended? */
+static inline bool span_is_open(const Span *span) { return span->is_recorded && !span->ended_ns; }
 
 static inline Span *span_of(TaskTrace *trace) { return (Span *)trace; }
 static inline Span *span_hold(Span *span) {

@@ -45,8 +45,20 @@ bool span_value_text(Buffer *b, const char *text, size_t n) {
          buffer_add_char(b, '}');
 }
 
+/* Appends a literal. */
+#define ADD(b, text) buffer_add(b, "" text, sizeof text - 1)
+
+static bool add_integer(Buffer *b, int64_t number) {
+  char digits[24], *at = digits + sizeof digits;
+  uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+  do *--at = (char)('0' + left % 10);
+  while (left /= 10);
+  if (number < 0) *--at = '-';
+  return buffer_add(b, at, (size_t)(digits + sizeof digits - at));
+}
+
 bool span_value_integer(Buffer *b, int64_t number) {
-  return buffer_printf(b, "{\"intValue\":\"%lld\"}", (long long)number);
+  return ADD(b, "{\"intValue\":\"") && add_integer(b, number) && ADD(b, "\"}");
 }
 
 bool span_value_number(Buffer *b, double number) {
@@ -67,35 +79,53 @@ bool span_key_value(Buffer *b, const char *key, size_t n, const char *value, siz
          buffer_add_char(b, '}');
 }
 
-/* Appends ,"name":"hex of the bytes". */
-static bool add_id(Buffer *b, const char *name, const uint8_t *bytes, size_t n) {
+static bool add_id(Buffer *b, const uint8_t *bytes, size_t n) {
   char text[2 * TRACE_ID_BYTES];
   trace_context_hex(bytes, n, text);
-  return buffer_printf(b, "%s\":\"%.*s\"", name, (int)(2 * n), text);
-}
-
-static bool add_count(Buffer *b, const char *name, uint32_t count) {
-  return !count || buffer_printf(b, ",\"%s\":%u", name, count);
-}
-
-/* Appends ,"name":[ what `list` has ]. */
-static bool add_list(Buffer *b, const char *name, const Buffer *list) {
-  return !list->len || (buffer_printf(b, ",\"%s\":[", name) &&
-                        buffer_add(b, list->data, list->len) && buffer_add_char(b, ']'));
+  return buffer_add(b, text, 2 * n) && buffer_add_char(b, '"');
 }
 
 static bool add_attributes(Buffer *b, const Span *span) {
-  return !span->attribute_count || (buffer_printf(b, ",\"attributes\":[") &&
-                                    span_json_attributes(b, span) && buffer_add_char(b, ']'));
+  if (!span->attribute_count) return true;
+  return ADD(b, ",\"attributes\":[") && span_json_attributes(b, span) && buffer_add_char(b, ']');
+}
+
+static bool add_events(Buffer *b, const Buffer *events) {
+  if (!events->len) return true;
+  return ADD(b, ",\"events\":[") && buffer_add(b, events->data, events->len) &&
+         buffer_add_char(b, ']');
+}
+
+static bool add_left_out(Buffer *b, const Span *span) {
+  return (!span->attributes_left_out ||
+          (ADD(b, ",\"droppedAttributesCount\":") && add_integer(b, span->attributes_left_out))) &&
+         (!span->events_left_out ||
+          (ADD(b, ",\"droppedEventsCount\":") && add_integer(b, span->events_left_out)));
 }
 
 static bool add_status(Buffer *b, const Span *span) {
   if (span->status == SPAN_UNSET) return true;
-  if (!buffer_printf(b, ",\"status\":{\"code\":%d", span->status)) return false;
-  if (span->message.len && !(buffer_printf(b, ",\"message\":") &&
-                             span_json_string(b, span->message.data, span->message.len)))
+  if (!ADD(b, ",\"status\":{\"code\":") || !add_integer(b, span->status)) return false;
+  if (span->message.len &&
+      !(ADD(b, ",\"message\":") && span_json_string(b, span->message.data, span->message.len)))
     return false;
   return buffer_add_char(b, '}');
+}
+
+static bool add_ids(Buffer *b, const Span *span) {
+  return ADD(b, "{\"traceId\":\"") && add_id(b, span->context.trace_id, TRACE_ID_BYTES) &&
+         ADD(b, ",\"spanId\":\"") && add_id(b, span->context.span_id, TRACE_SPAN_BYTES) &&
+         (!span->has_parent ||
+          (ADD(b, ",\"parentSpanId\":\"") && add_id(b, span->parent_id, TRACE_SPAN_BYTES))) &&
+         (!span->state || (ADD(b, ",\"traceState\":") &&
+                           span_json_string(b, span->state->text, span->state->size)));
+}
+
+static bool add_times(Buffer *b, const Span *span) {
+  return ADD(b, ",\"startTimeUnixNano\":\"") &&
+         add_integer(b, (int64_t)span->started_ns + span->day_offset_ns) &&
+         ADD(b, "\",\"endTimeUnixNano\":\"") &&
+         add_integer(b, (int64_t)span->ended_ns + span->day_offset_ns) && buffer_add_char(b, '"');
 }
 
 /* The low eight bits are those of the context; the others say that it is known whether the parent
@@ -105,21 +135,9 @@ static unsigned flags_of(const Span *span) {
 }
 
 bool span_json(Buffer *b, const Span *span) {
-  int64_t from = (int64_t)span->started_ns + span->day_offset_ns,
-          to = (int64_t)span->ended_ns + span->day_offset_ns;
-  return add_id(b, "{\"traceId", span->context.trace_id, TRACE_ID_BYTES) &&
-         add_id(b, ",\"spanId", span->context.span_id, TRACE_SPAN_BYTES) &&
-         (!span->has_parent || add_id(b, ",\"parentSpanId", span->parent_id, TRACE_SPAN_BYTES)) &&
-         (!span->state || (buffer_printf(b, ",\"traceState\":") &&
-                           span_json_string(b, span->state->text, span->state->size))) &&
-         buffer_printf(b, ",\"flags\":%u,\"name\":", flags_of(span)) &&
-         span_json_string(b, span->name.data, span->name.len) &&
-         buffer_printf(b,
-                       ",\"kind\":%d,\"startTimeUnixNano\":\"%lld\",\"endTimeUnixNano\":\"%lld\"",
-                       span->kind, (long long)from, (long long)to) &&
-         add_attributes(b, span) &&
-         add_count(b, "droppedAttributesCount", span->attributes_left_out) &&
-         add_list(b, "events", &span->events) &&
-         add_count(b, "droppedEventsCount", span->events_left_out) && add_status(b, span) &&
-         buffer_add_char(b, '}');
+  return add_ids(b, span) && ADD(b, ",\"flags\":") && add_integer(b, flags_of(span)) &&
+         ADD(b, ",\"name\":") && span_json_string(b, span->name.data, span->name.len) &&
+         ADD(b, ",\"kind\":") && add_integer(b, span->kind) && add_times(b, span) &&
+         add_attributes(b, span) && add_events(b, &span->events) && add_left_out(b, span) &&
+         add_status(b, span) && buffer_add_char(b, '}');
 }

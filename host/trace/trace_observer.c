@@ -105,10 +105,29 @@ static void end_job(Tracer *tracer, Span *span, const Observation *o) {
 
 /* --- the observer --- */
 
+/* Of most requests nothing is recorded: they only get a context. */
+static bool on_wants(Observer *observer, Task *task, ObservedText headers) {
+  Tracer *tracer = container_of(observer, Tracer, observer);
+  if (tracer->begun) span_drop(tracer->begun); /* there was no memory to observe its request */
+  tracer->begun = trace_observer_http_begin(tracer, task, headers);
+  if (tracer->begun && tracer->begun->is_recorded) return true;
+  if (tracer->begun) span_drop(tracer->begun);
+  tracer->begun = NULL;
+  return false;
+}
+
+static Span *begin_request(Tracer *tracer, const Observation *o) {
+  Span *span = tracer->begun;
+  tracer->begun = NULL;
+  if (!span) span = trace_observer_http_begin(tracer, o->task, o->request.headers);
+  if (span) trace_observer_http_request(span, o);
+  return span;
+}
+
 static Span *begin(Tracer *tracer, Observation *o) {
   switch (o->kind) {
   case OBSERVED_REQUEST:
-    return trace_observer_http_request(tracer, o);
+    return begin_request(tracer, o);
   case OBSERVED_CALL:
     return trace_observer_http_call(tracer, o);
   case OBSERVED_SQL:
@@ -163,8 +182,8 @@ static bool on_trace(Observer *observer, const Task *t, ObservedTrace *trace) {
 
 void trace_observer_add(Tracer *tracer) {
   if (tracer->observes) return;
-  tracer->observer =
-      (Observer){.began = on_began, .ended = on_ended, .left = on_left, .trace = on_trace};
+  tracer->observer = (Observer){
+      .began = on_began, .ended = on_ended, .left = on_left, .wants = on_wants, .trace = on_trace};
   tracer->observes = observe_add(tracer->rt, &tracer->observer);
 }
 

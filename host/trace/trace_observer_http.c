@@ -8,7 +8,7 @@
 /* --- headers of a request --- */
 
 typedef struct Carried {
-  ObservedText parent, agent, host;
+  ObservedText parent;
   Buffer state; /* the lines of tracestate, joined by commas */
   bool parents; /* there are several */
 } Carried;
@@ -24,37 +24,40 @@ static bool is_header(const char *line, size_t n, const char *name, ObservedText
   return true;
 }
 
-static void look_at(const char *line, size_t n, Carried *carried) {
+static void note_context(const char *line, size_t n, Carried *carried) {
   ObservedText value;
-  switch (*line | 0x20) {
-  case 't':
-    if (is_header(line, n, "traceparent:", &value)) {
-      carried->parents = carried->parent.at;
-      carried->parent = value;
-    } else if (is_header(line, n, "tracestate:", &value)) {
-      if (carried->state.len) buffer_add_char(&carried->state, ',');
-      buffer_add(&carried->state, value.at, value.len);
-    }
-    break;
-  case 'u':
-    is_header(line, n, "user-agent:", &carried->agent);
-    break;
-  case 'h':
-    is_header(line, n, "host:", &carried->host);
-    break;
-  default:
-    break;
+  if (is_header(line, n, "traceparent:", &value)) {
+    carried->parents = carried->parent.at;
+    carried->parent = value;
+  } else if (is_header(line, n, "tracestate:", &value)) {
+    if (carried->state.len) buffer_add_char(&carried->state, ',');
+    buffer_add(&carried->state, value.at, value.len);
   }
 }
 
-static void look_at_headers(ObservedText headers, Carried *carried) {
-  const char *line = headers.at, *end = line + headers.len;
-  while (line < end) {
-    const char *next = memchr(line, '\n', (size_t)(end - line));
-    if (!next) next = end;
-    look_at(line, (size_t)(next - line), carried);
-    line = next + 1;
+/* The end of the line, at its line feed. */
+static const char *end_of(const char *line, const char *end) {
+  const char *feed = memchr(line, '\n', (size_t)(end - line));
+  return feed ? feed : end;
+}
+
+static void look_for_context(ObservedText headers, Carried *carried) {
+  for (const char *line = headers.at, *end = line + headers.len, *next; line < end;
+       line = next + 1) {
+    next = end_of(line, end);
+    if ((*line | 0x20) == 't') note_context(line, (size_t)(next - line), carried);
   }
+}
+
+/* The value of the header; `len` is 0 if there is none. */
+static ObservedText header(ObservedText headers, const char *name) {
+  ObservedText value = {0};
+  for (const char *line = headers.at, *end = line + headers.len, *next; line < end;
+       line = next + 1) {
+    next = end_of(line, end);
+    if (is_header(line, (size_t)(next - line), name, &value)) break;
+  }
+  return value;
 }
 
 /* The span of the caller, or NULL. */
@@ -128,15 +131,17 @@ static void set_target(Span *span, ObservedText target) {
   buffer_free(&shown);
 }
 
-static void describe_request(Span *span, const ObservedRequest *r, const Carried *carried) {
+static void describe_request(Span *span, const ObservedRequest *r) {
+  if (r->headers.at) {
+    ObservedText agent = header(r->headers, "user-agent:");
+    set_server(span, header(r->headers, "host:"));
+    if (agent.len) span_set_text(span, "user_agent.original", agent.at, agent.len);
+  }
   if (r->method) set_method(span, r->method);
   if (r->target.at) set_target(span, r->target);
   span_set_string(span, "url.scheme", r->is_secure ? "https" : "http");
   span_set_string(span, "http.route", r->route);
   span_set_string(span, "network.protocol.version", r->version);
-  set_server(span, carried->host);
-  if (carried->agent.len)
-    span_set_text(span, "user_agent.original", carried->agent.at, carried->agent.len);
 }
 
 /* "GET /users/{id}" */
@@ -146,24 +151,28 @@ static size_t name_request(const ObservedRequest *r, char *name, size_t size) {
   return n < (int)size ? (size_t)n : size - 1;
 }
 
-Span *trace_observer_http_request(Tracer *tracer, const Observation *o) {
-  const ObservedRequest *r = &o->request;
+Span *trace_observer_http_begin(Tracer *tracer, Task *task, ObservedText headers) {
   Carried carried = {0};
-  if (r->headers.at) look_at_headers(r->headers, &carried);
-  Span *caller = caller_of(tracer, &carried);
-  Span *span = tracer_begin(tracer, caller, SPAN_SERVER, NULL, 0, o->started_ns);
+  if (headers.at) look_for_context(headers, &carried);
+  Span *caller = carried.parent.at ? caller_of(tracer, &carried) : NULL;
+  Span *span = tracer_begin(tracer, caller, SPAN_SERVER, NULL, 0, 0);
   if (caller) span_drop(caller);
-  if (span && span->is_recorded) {
-    char name[SPAN_NAME_MAX];
-    span_set_name(span, name, name_request(r, name, sizeof name));
-    describe_request(span, r, &carried);
-  }
-  buffer_free(&carried.state);
-  if (span && o->task) task_trace_replace(&o->task->trace, &span_hold(span)->trace);
+  if (carried.state.data) buffer_free(&carried.state);
+  if (span && task) task_trace_replace(&task->trace, &span_hold(span)->trace);
   return span;
 }
 
+void trace_observer_http_request(Span *span, const Observation *o) {
+  const ObservedRequest *r = &o->request;
+  char name[SPAN_NAME_MAX];
+  if (!span->is_recorded) return;
+  span->started_ns = o->started_ns;
+  span_set_name(span, name, name_request(r, name, sizeof name));
+  describe_request(span, r);
+}
+
 void trace_observer_http_answered(Span *span, const ObservedRequest *request) {
+  if (!span->is_recorded) return;
   if (request->status)
     set_status(span, request->status, 500);
   else

@@ -4,9 +4,12 @@
 
 #include "trace/tracer.h"
 
-/* A request has begun: a span of its own trace, or of the caller's, in which its task runs from now
-   on. NULL if memory is out. */
-Span *trace_observer_http_request(Tracer *tracer, const Observation *o);
+/* Begins the span of a request: of its own trace, or of the caller's. `task`, if any, runs in it
+   from now on. NULL if memory is out. */
+Span *trace_observer_http_begin(Tracer *tracer, Task *task, ObservedText headers);
+
+/* The request of that span, if it is recorded, has begun, and has been answered. */
+void trace_observer_http_request(Span *span, const Observation *o);
 void trace_observer_http_answered(Span *span, const ObservedRequest *request);
 
 /* A call has begun: its span, or the one that its task runs in where the trace is not recorded;

@@ -50,6 +50,7 @@ static void on_close(CloseHook *hook, Runtime *rt) {
     report_print(rt, text);
   }
   trace_observer_remove(tracer);
+  if (tracer->begun) span_drop(tracer->begun);
   timer_clear(&rt->timers, &tracer->timer);
   forget_queue(tracer);
   if (tracer->silent) span_drop(tracer->silent);
@@ -163,7 +164,7 @@ Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name
   if (!span) return NULL;
   set_context(tracer, span, parent);
   if (!tracer->watchers && !(tracer->exports && span->context.flags & TRACE_SAMPLED)) return span;
-  span->is_recorded = true;
+  span_record(span);
   span->kind = (uint8_t)kind;
   span->started_ns = now_ns;
   if (parent && parent->is_recorded) {

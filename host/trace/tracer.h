@@ -54,6 +54,7 @@ typedef struct Tracer {
   bool ends;         /* and then end */
   Observer observer; /* trace_observer.h */
   bool observes;
+  Span *begun; /* of the request that `wants` was asked of, and `began` will be told of */
   CloseHook close;
   LastHook last;
 } Tracer;

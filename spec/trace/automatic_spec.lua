@@ -1,7 +1,9 @@
 -- Spans that are made by themselves: of requests, calls of ml.http, statements, jobs of executors.
 local collectors = require "spec.support.collector"
+local folders = require "spec.support.folder"
 local http = require "spec.support.http"
 local ml = require "moonloop"
+local process = require "spec.support.process"
 local rawtcp = require("spec.support").rawtcp
 local web = require "spec.support.web"
 
@@ -88,6 +90,27 @@ describe("a span of", function()
       assert.is_nil(by[path].parentSpanId)
     end
     assert.is_nil(by["/d"])
+  end)
+
+  it("a request that is not sampled is none, but it has a context for its tasks and for others", function()
+    trace.start { endpoint = collector.url, delay = 3600, sample = 0 }
+    local app, seen = ml.web.app(), {}
+    app:get("/there", function(req) return { parent = req.headers.traceparent } end)
+    app:get("/{port}", function(req)
+      local span = trace.current()
+      seen.recorded, seen.id = span:recorded(), span:ids()
+      ml.spawn(function() seen.child = trace.current():ids() end):await()
+      trace.span("hidden", function()
+        seen.sent = ml.http.get(("http://127.0.0.1:%s/there"):format(req.params.port)):json().parent
+      end)
+      return {}
+    end)
+    serving(app, function(port) assert.equal(200, get(port, "/" .. port).status) end)
+    assert.is_false(seen.recorded)
+    assert.matches("^" .. ("%x"):rep(32) .. "$", seen.id)
+    assert.equal(seen.id, seen.child)
+    assert.matches("^00%-" .. seen.id .. "%-%x+%-02$", seen.sent)
+    assert.equal(0, #collector.spans)
   end)
 
   it("a request is the parent of what its handler does", function()
@@ -232,4 +255,23 @@ describe("a span of", function()
     assert.equal(span.spanId, collector:span("inner").parentSpanId)
     assert.equal(collector:span("around").spanId, collector:span("after").parentSpanId)
   end)
+end)
+
+it("the workers of a server export for themselves", function()
+  local collector = collectors.start()
+  local folder <close> = folders.new {
+    ["app.lua"] = [[
+      local ml = require "moonloop"
+      local app = ml.web.app()
+      app:get("/pid", function() return { pid = ml.fs.read "/proc/self/stat":match "^%d+" } end)
+      return app
+    ]],
+  }
+  local server <close> = process.serve(folder.path .. "/app.lua", "--workers 2",
+    ("export OTEL_BSP_SCHEDULE_DELAY=1 OTEL_EXPORTER_OTLP_ENDPOINT=%s;"):format(collector.url))
+  local res = web.ask(tonumber(server.port), "GET /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+  collector:wait_until(function() return #collector.spans > 0 end)
+  assert.equal("GET /pid", collector.spans[1].name)
+  assert.equal(tonumber(res.body:match "%d+"), collector.resource["process.pid"])
+  http.stop()
 end)

@@ -16,17 +16,23 @@ static bool is_secure(const HttpConnection *c) {
   return said == HTTP_SCHEME_UNSAID ? c->bytes.tls_context != NULL : said == HTTP_SCHEME_HTTPS;
 }
 
+static ObservedText headers_of(const HttpRequest *r) {
+  return (ObservedText){http_request_head(r) + r->headers.at, r->headers.len};
+}
+
 /* Of a request whose head has been read. */
 static void describe(const HttpConnection *c, ObservedRequest *o) {
   const HttpRequest *r = &c->request;
   const char *head = http_request_head(r);
   o->method = llhttp_method_name((llhttp_method_t)r->method);
   o->target = (ObservedText){head + r->target.at, r->target.len};
-  o->headers = (ObservedText){head + r->headers.at, r->headers.len};
+  o->headers = headers_of(r);
   o->version = c->is_stream ? "2" : r->minor ? "1.1" : "1.0";
 }
 
 void http_observed_begin(HttpConnection *c) {
+  Observer *only = c->server->rt->observers->only;
+  if (only && only->wants && !only->wants(only, c->task, headers_of(&c->request))) return;
   Observation *o = observe_start(c->server->rt, OBSERVED_REQUEST, c->task);
   if (!o) return;
   describe(c, &o->request);
