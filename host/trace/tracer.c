@@ -9,7 +9,8 @@
 #include <sys/random.h>
 
 #define TAKE_BYTES ((size_t)1024 * 1024)
-#define RANDOM_BITS 56 /* of an id that decide whether the trace is sampled */
+#define ATTRIBUTES_AT_FIRST 800 /* bytes, enough for those of a request */
+#define RANDOM_BITS 56          /* of an id that decide whether the trace is sampled */
 
 /* --- the runtime's --- */
 
@@ -124,38 +125,45 @@ static uint64_t next_random(Tracer *tracer) {
   return result;
 }
 
-/* Is the trace of that random number among those that are sampled? */
-static bool is_sampled(const Tracer *tracer, const uint8_t trace_id[TRACE_ID_BYTES]) {
-  uint64_t number = 0;
-  for (int i = TRACE_ID_BYTES - RANDOM_BITS / 8; i < TRACE_ID_BYTES; i++)
-    number = number << 8 | trace_id[i];
-  return number >= tracer->threshold;
+/* Is the trace among those that are sampled? `low` are the last 8 bytes of its id. */
+static inline bool is_sampled(const Tracer *tracer, uint64_t low) {
+  return tracer->exports && (low & ((UINT64_C(1) << RANDOM_BITS) - 1)) >= tracer->threshold;
 }
 
 static bool is_decided(const Tracer *tracer, const Span *parent) {
   return parent && (!parent->is_remote || tracer->settings.parent_based);
 }
 
+/* It goes on the trace of its parent. */
+static void inherit(Tracer *tracer, Span *span, const Span *parent) {
+  TraceContext *context = &span->context;
+  *context = parent->context;
+  memcpy(span->parent_id, parent->context.span_id, sizeof span->parent_id);
+  span->has_parent = true;
+  span->parent_remote = parent->is_remote;
+  span->state = parent->state;
+  if (span->state) span->state->users++;
+  if (is_decided(tracer, parent)) return;
+  uint64_t low;
+  memcpy(&low, context->trace_id + 8, sizeof low);
+  context->flags &= (uint8_t)~TRACE_SAMPLED;
+  if (is_sampled(tracer, __builtin_bswap64(low))) context->flags |= TRACE_SAMPLED;
+}
+
+/* Ids must not be zero, so one bit is never; it is none of those that decide. */
 static void set_context(Tracer *tracer, Span *span, const Span *parent) {
   TraceContext *context = &span->context;
-  uint64_t id = next_random(tracer) | 1; /* ids must not be zero */
   if (parent) {
-    *context = parent->context;
-    memcpy(span->parent_id, parent->context.span_id, sizeof span->parent_id);
-    span->has_parent = true;
-    span->parent_remote = parent->is_remote;
-    span->state = parent->state;
-    if (span->state) span->state->users++;
+    inherit(tracer, span, parent);
   } else {
-    uint64_t high = next_random(tracer), low = next_random(tracer) | 1;
-    memcpy(context->trace_id, &high, 8);
-    memcpy(context->trace_id + 8, &low, 8);
-    context->flags = TRACE_RANDOM;
+    uint64_t high = next_random(tracer), low = next_random(tracer) | UINT64_C(1) << 63,
+             sent = __builtin_bswap64(low);
+    memcpy(context->trace_id, &high, sizeof high);
+    memcpy(context->trace_id + 8, &sent, sizeof sent);
+    context->flags = TRACE_RANDOM | (is_sampled(tracer, low) ? TRACE_SAMPLED : 0);
   }
+  uint64_t id = next_random(tracer) | 1;
   memcpy(context->span_id, &id, sizeof context->span_id);
-  if (is_decided(tracer, parent)) return;
-  context->flags &= (uint8_t)~TRACE_SAMPLED;
-  if (tracer->exports && is_sampled(tracer, context->trace_id)) context->flags |= TRACE_SAMPLED;
 }
 
 Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name, size_t n,
@@ -165,6 +173,7 @@ Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name
   set_context(tracer, span, parent);
   if (!tracer->watchers && !(tracer->exports && span->context.flags & TRACE_SAMPLED)) return span;
   span_record(span);
+  buffer_reserve(&span->attributes, ATTRIBUTES_AT_FIRST);
   span->kind = (uint8_t)kind;
   span->started_ns = now_ns;
   if (parent && parent->is_recorded) {
