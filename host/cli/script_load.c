@@ -316,7 +316,8 @@ static void start_traces(lua_State *L, const CliRequest *r) {
                                       "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER"};
   bool is_asked = false;
   for (int i = 0; i < 3 && !is_asked; i++) is_asked = getenv(names[i]);
-  if (!is_asked || r->no_environment || (r->command != CLI_RUN && r->command != CLI_SERVE)) return;
+  bool runs_app = r->command == CLI_RUN || r->command == CLI_SERVE || r->command == CLI_WORK;
+  if (!is_asked || r->no_environment || !runs_app) return;
   lua_getglobal(L, "require");
   lua_pushliteral(L, "moonloop.trace.auto");
   lua_call(L, 1, 0);
