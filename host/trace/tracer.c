@@ -14,15 +14,6 @@
 
 /* --- the runtime's --- */
 
-/* It begins or ends to make spans, where that has changed. */
-static void set_active(Tracer *tracer) {
-  tracer->active = tracer->exports || tracer->watchers;
-  if (tracer->active)
-    trace_observer_add(tracer);
-  else
-    trace_observer_remove(tracer);
-}
-
 static void forget_queue(Tracer *tracer) {
   for (Span *span = tracer->first, *next; span; span = next) {
     next = span->next;
@@ -84,6 +75,7 @@ void tracer_export(Tracer *tracer, const TracerSettings *settings) {
   tracer->exports = settings;
   tracer->ends = false;
   if (settings) {
+    trace_observer_add(tracer);
     double all = ldexp(1, RANDOM_BITS);
     tracer->settings = *settings;
     tracer->threshold = (uint64_t)(all - settings->ratio * all);
@@ -92,21 +84,8 @@ void tracer_export(Tracer *tracer, const TracerSettings *settings) {
     tracer->sending = 0;
     forget_queue(tracer);
     timer_clear(&tracer->rt->timers, &tracer->timer);
+    trace_observer_remove(tracer);
   }
-  set_active(tracer);
-}
-
-void tracer_watch(Tracer *tracer, TraceWatcher *watcher) {
-  watcher->next = tracer->watchers;
-  tracer->watchers = watcher;
-  set_active(tracer);
-}
-
-void tracer_unwatch(Tracer *tracer, TraceWatcher *watcher) {
-  TraceWatcher **link = &tracer->watchers;
-  while (*link && *link != watcher) link = &(*link)->next;
-  if (*link) *link = watcher->next;
-  set_active(tracer);
 }
 
 /* --- spans --- */
@@ -127,7 +106,7 @@ static uint64_t next_random(Tracer *tracer) {
 
 /* Is the trace among those that are sampled? `low` are the last 8 bytes of its id. */
 static inline bool is_sampled(const Tracer *tracer, uint64_t low) {
-  return tracer->exports && (low & ((UINT64_C(1) << RANDOM_BITS) - 1)) >= tracer->threshold;
+  return (low & ((UINT64_C(1) << RANDOM_BITS) - 1)) >= tracer->threshold;
 }
 
 static bool is_decided(const Tracer *tracer, const Span *parent) {
@@ -171,7 +150,7 @@ Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name
   Span *span = span_new();
   if (!span) return NULL;
   set_context(tracer, span, parent);
-  if (!tracer->watchers && !(tracer->exports && span->context.flags & TRACE_SAMPLED)) return span;
+  if (!(span->context.flags & TRACE_SAMPLED)) return span;
   span_record(span);
   buffer_reserve(&span->attributes, ATTRIBUTES_AT_FIRST);
   span->kind = (uint8_t)kind;
@@ -221,11 +200,7 @@ static void enqueue(Tracer *tracer, Span *span) {
 void tracer_end(Tracer *tracer, Span *span, uint64_t now_ns) {
   if (!span->is_recorded || span->ended_ns) return;
   span->ended_ns = now_ns ? now_ns : 1;
-  if (tracer->exports && span->context.flags & TRACE_SAMPLED) enqueue(tracer, span);
-  for (TraceWatcher *w = tracer->watchers, *next; w; w = next) {
-    next = w->next;
-    w->ended(w, span);
-  }
+  if (tracer->exports) enqueue(tracer, span);
 }
 
 bool tracer_ids(const Task *t, char trace_id[2 * TRACE_ID_BYTES + 1],

@@ -9,13 +9,6 @@
 /* Spans that wait are dropped, and counted, when they have more bytes than this. */
 #define TRACER_QUEUE_BYTES ((size_t)16 * 1024 * 1024)
 
-/* Sees every span that ends, sampled or not, as long as it watches. The owner keeps the memory. */
-typedef struct TraceWatcher {
-  struct TraceWatcher *next;
-  /* It may keep the span with span_hold; it must not change it. */
-  void (*ended)(struct TraceWatcher *watcher, Span *span);
-} TraceWatcher;
-
 typedef struct TracerSettings {
   bool parent_based;   /* a sampled parent's children are sampled, and only they */
   double ratio;        /* of the other traces: 0 to 1 */
@@ -35,13 +28,11 @@ typedef enum TracerWait { TRACER_BUSY, TRACER_WAITS, TRACER_PAUSES } TracerWait;
 
 typedef struct Tracer {
   Runtime *rt;
-  bool active; /* it exports or is watched: spans are made */
-  bool exports;
+  bool exports; /* spans are made, and those of sampled traces recorded */
   TracerSettings settings;
-  uint64_t threshold; /* traces are sampled whose last 56 bits are at least this */
-  uint64_t random[4]; /* the state of a generator */
-  Span *silent;       /* what the exporter's task runs in */
-  TraceWatcher *watchers;
+  uint64_t threshold;  /* traces are sampled whose last 56 bits are at least this */
+  uint64_t random[4];  /* the state of a generator */
+  Span *silent;        /* what the exporter's task runs in */
   Span *first, **tail; /* the queue */
   size_t queued, bytes;
   size_t sending; /* spans taken, and neither exported nor refused yet */
@@ -65,14 +56,11 @@ Tracer *tracer_of(Runtime *rt);
 /* The runtime's if it makes spans, or NULL. */
 static inline Tracer *tracer_active(const Runtime *rt) {
   Tracer *tracer = rt->tracer;
-  return tracer && tracer->active ? tracer : NULL;
+  return tracer && tracer->exports ? tracer : NULL;
 }
 
 /* Exports from now on; or with NULL no more: what waits is dropped. */
 void tracer_export(Tracer *tracer, const TracerSettings *settings);
-
-void tracer_watch(Tracer *tracer, TraceWatcher *watcher);
-void tracer_unwatch(Tracer *tracer, TraceWatcher *watcher);
 
 /* --- spans --- */
 
