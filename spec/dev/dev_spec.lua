@@ -81,11 +81,12 @@ local function ask(port, target, lines, host)
 end
 
 describe("moonloop dev", function()
-  it("says where the app, its routes and /docs are", function()
+  it("says where the app, its routes, /docs and the inspector are", function()
     local server <close> = start { ["app.lua"] = APP }
     local screen = server:screen()
     assert.matches("^moonloop %S+: app%.lua on http://127%.0%.0%.1:%d+ %(Ctrl%-C stops%)\n", screen)
     assert.matches("\n  http://127%.0%.0%.1:%d+/docs  ", screen)
+    assert.matches("\n  http://127%.0%.0%.1:%d+/#%x+  the inspector", screen)
     assert.matches("\n  GET  /fail/{id:int} +app%.lua:11\n", screen)
     assert.matches("\n  GET  /admin/users +app%.lua:%d+\n", screen)
     assert.is_nil(screen:find "openapi")

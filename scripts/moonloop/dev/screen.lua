@@ -37,7 +37,11 @@ end
 function M.text(about)
   local lines = { ("moonloop %s: %s on %s (Ctrl-C stops)"):format(about.version, about.file,
     table.concat(about.addresses, ", ")), "" }
-  for _, link in ipairs(about.links) do lines[#lines + 1] = ("  %s  %s"):format(link[1], link[2]) end
+  local width = 0
+  for _, link in ipairs(about.links) do width = math.max(width, #link[1]) end
+  for _, link in ipairs(about.links) do
+    lines[#lines + 1] = ("  %s%s  %s"):format(link[1], (" "):rep(width - #link[1]), link[2])
+  end
   lines[#lines + 1] = ""
   table.move(M.routes(about.app), 1, 1000, #lines + 1, lines)
   lines[#lines + 1] = ""

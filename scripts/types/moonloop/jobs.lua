@@ -64,6 +64,19 @@ function jobs:push(name, args, opts) end
 ---@return moonloop.error? err
 function jobs:push_all(list, opts) end
 
+---@class moonloop.jobs.jobs.every.opts
+---@field timezone? string whose clocks a cron expression goes by: an IANA name such as `"Europe/Berlin"` (the system's tzdata) (`"UTC"`)
+---@field key? string the schedule's name, where a job has several (the job's name)
+
+---Pushes jobs of that name at certain times, once in the whole cluster, however many workers have the same line. `when` is a
+---cron expression, or a number of seconds, at least 1. The job has to be defined before, and its arguments are always
+---the same.
+---@param when any
+---@param name string
+---@param args any
+---@param opts? moonloop.jobs.jobs.every.opts
+function jobs:every(when, name, args, opts) end
+
 ---@class moonloop.jobs.jobs.work.opts
 ---@field queues? table from the names of queues to how many of their jobs run at once here (`{ [queue] = 10 }`)
 
