@@ -26,7 +26,7 @@ describe("after a burst of large blocks", function()
       require("moonloop.clock").virtual()
       local before = resident()
       local bodies = {}
-      for i = 1, 40 do bodies[i] = ("x"):rep(5000000) end
+      for i = 1, 40 do bodies[i] = ("x"):rep(1000):rep(5000) end
       local most = resident()
       bodies = nil
       for _ = 1, 10 do ml.sleep(1) end
@@ -39,7 +39,7 @@ describe("after a burst of large blocks", function()
     local output = process.run [[
       require("moonloop.clock").virtual()
       collectgarbage("stop")
-      for _ = 1, 10 do local _ = ("x"):rep(5000000) end
+      for _ = 1, 10 do local _ = ("x"):rep(1000):rep(5000) end
       for _ = 1, 10 do ml.sleep(1) end
       print("kept", collectgarbage("count") > 40000)
     ]]
@@ -50,7 +50,7 @@ describe("after a burst of large blocks", function()
     local output = process.run [[
       require("moonloop.clock").virtual()
       collectgarbage("generational")
-      for _ = 1, 10 do local _ = ("x"):rep(5000000) end
+      for _ = 1, 10 do local _ = ("x"):rep(1000):rep(5000) end
       for _ = 1, 10 do ml.sleep(1) end
       print("left", collectgarbage("count") < 10000, collectgarbage("generational"))
     ]]
@@ -64,7 +64,7 @@ describe("after a burst of large blocks", function()
       local before = resident()
       local most = pool:run(function(resident)
         local bodies = {}
-        for i = 1, 20 do bodies[i] = ("x"):rep(1000000) end
+        for i = 1, 20 do bodies[i] = ("x"):rep(1000):rep(1000) end
         return resident()
       end, resident)
       local limit = ml.now() + 60
@@ -79,7 +79,7 @@ describe("after a burst of large blocks", function()
   it("an idle server returns memory of data that clients have not read", function()
     local app <close> = folders.file [[
       local app = require("moonloop.web").app()
-      app:get("/", function() return ("x"):rep(5000000) end)
+      app:get("/", function() return ("x"):rep(1000):rep(5000) end)
       return app]]
     local server <close> = process.serve(app.path)
     local rawtcp = require("spec.support").rawtcp

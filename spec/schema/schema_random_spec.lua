@@ -6,7 +6,7 @@ local s = require "moonloop.schema"
 local generator, make_schema = random_schema.generator, random_schema.schema
 local make_text, make_fitting = random_schema.text, random_schema.fitting
 
-local ROUNDS, TEXTS = 400, 30
+local ROUNDS, TEXTS = 150, 30
 
 --- Marks the empty objects of a decoded value, which a table given by hand could mean as lists, too.
 local function mark(value)
