@@ -25,7 +25,7 @@ const HttpLimit http_limits[HTTP_LIMITS] = {
         "the longest pause of a client that takes a response"),
     ROW(write_rate, "bytes per second", 500, 0, 1e9,
         "slower clients are disconnected; 0: no such limit"),
-    ROW(max_connections, "connections", 16384, 1, 1e6, "further clients wait until one has gone"),
+    ROW(max_connections, "connections", 16384, 1, 1e6, "idle ones are closed for new clients"),
     ROW(max_per_ip, "connections", INFINITY, 1, INFINITY, "of one client address; more are closed"),
     ROW(max_buffered, "bytes", 256 * MIB, 0, INFINITY,
         "kept of all bodies and responses; more is a 503"),

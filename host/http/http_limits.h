@@ -30,7 +30,7 @@ typedef struct HttpLimits {
   uint64_t keep_alive;        /* milliseconds between two requests */
   uint64_t write_timeout;     /* milliseconds in which a client must take some of a response */
   uint64_t write_rate;        /* least bytes per second that it takes after write_timeout */
-  uint64_t max_connections;   /* further clients wait in the backlog */
+  uint64_t max_connections;   /* idle ones are closed for further clients */
   uint64_t max_per_ip;        /* connections of one address; more are closed */
   uint64_t max_buffered;      /* bytes kept of all bodies and responses together: 503 */
   uint64_t max_values;        /* in a body of JSON: 400 */

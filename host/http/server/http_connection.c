@@ -166,7 +166,8 @@ static bool admit_body(HttpConnection *c) {
 static void wait_for_client(HttpConnection *c) {
   const HttpRequest *r = &c->request;
   /* No request can follow, or none is accepted. */
-  if (c->bytes.ended || (c->server->closes_idle && r->state == REQUEST_IDLE)) {
+  if (c->bytes.ended ||
+      ((c->server->closes_idle || c->server->is_full) && r->state == REQUEST_IDLE)) {
     http_connection_enter_last(c, AFTER_CLOSE);
     http_server_due(c->server, c);
   } else if (r->state == REQUEST_IDLE) {
@@ -328,7 +329,7 @@ static void go_on(HttpConnection *c) {
 
 /* --- responses --- */
 
-/* If the server is stopping: is the current request the last one on this connection? */
+/* If the server is stopping or full: is the current request the last one on this connection? */
 static bool is_last_request(const HttpConnection *c) {
   return c->server->closes_idle || !http_request_pending(&c->request);
 }
@@ -338,7 +339,7 @@ HttpFraming http_connection_framing(HttpConnection *c, int status, bool streamed
   if (r->state == REQUEST_IN_BODY && !streamed && !http_body_may_be_left(c))
     http_connection_end_after(c, AFTER_LINGER);
   /* Stops reading from a connection that will be closed. */
-  if (!r->keep_alive || (c->server->stopping && is_last_request(c)))
+  if (!r->keep_alive || ((c->server->stopping || c->server->is_full) && is_last_request(c)))
     http_connection_end_after(c, AFTER_CLOSE);
   bool is_batch = http_request_pending(r) > 0;
   buffer_pool_take(is_batch ? &c->server->batch_pool : &c->server->out_pool, &c->out);
@@ -515,7 +516,7 @@ static void on_secured(ByteStream *s) {
     if (!c->server->http2_calls->open(c)) http_connection_abort(c);
     return;
   }
-  http_connection_set_deadline(c, c->server->limits.keep_alive);
+  http_connection_set_deadline(c, c->server->limits.header_timeout);
 }
 
 static const ByteStreamUser user = {.room = on_room,
@@ -596,7 +597,7 @@ void http_connection_open(HttpServer *server, int fd, HttpEntry entry, const Byt
   c->redirects = entry == HTTP_REDIRECTS;
   if (server->http2 == HTTP2_CLEAR && entry != HTTP_SECURE) c->bytes.user = &first_user;
   if (entry != HTTP_SECURE)
-    http_connection_set_deadline(c, server->limits.keep_alive);
+    http_connection_set_deadline(c, server->limits.header_timeout);
   else if (byte_stream_secure(&c->bytes, server->tls, NULL))
     http_connection_close(c, false);
   else

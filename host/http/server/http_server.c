@@ -4,6 +4,7 @@
 #include "http/server/access_log.h"
 #include "http/server/http2_session.h"
 #include "http/server/http_preface.h"
+#include "http/server/http_room.h"
 #include "http/server/http_unsent.h"
 #include "http/server/http_upgrade.h"
 #include "net/listen.h"
@@ -190,6 +191,15 @@ static bool has_turn(HttpServer *server) {
   return false;
 }
 
+/* A client waits, and no more may be accepted. */
+static void make_room(HttpServer *server) {
+  HttpConnection *found[HTTP_ROOM];
+  server->is_full = true;
+  pause_accepting(server);
+  unsigned n = http_room_find(server, found);
+  for (unsigned i = 0; i < n; i++) http_connection_retire(found[i]);
+}
+
 /* If no descriptors are left, libuv's own accept would take connections only to close them, or
    spin; here they wait in the backlog until there are descriptors again. */
 static void on_connectable(uv_poll_t *poll, int status, int events) {
@@ -199,8 +209,7 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
   HttpServer *server = listener->server;
   for (int i = 0; i < ACCEPTS_A_PASS; i++) {
     if (server->n_connections >= server->limits.max_connections) {
-      server->is_full = true;
-      pause_accepting(server);
+      if (!i) make_room(server); /* else nobody may wait */
       return;
     }
     if (!has_turn(server)) return;

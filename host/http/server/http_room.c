@@ -1,0 +1,52 @@
+#include "http/server/http_room.h"
+
+#include "core/report.h"
+#include "http/server/http_connection.h"
+#include "http/server/http_server.h"
+
+#include <stdio.h>
+
+/* A look at all connections makes room for several, so that a flood of new ones does not cost a
+   look each. */
+enum { SHARE = 256 };
+
+/* Waits for the next request, and has nothing to receive any more. */
+static bool is_idle(const HttpConnection *c) {
+  return !c->is_stream && !c->task && c->deadline &&
+         (c->phase == PHASE_IDLE || c->phase == PHASE_CARRYING) &&
+         !byte_stream_is_writing(&c->bytes);
+}
+
+/* Fills `found` with those whose time ends first; returns how many. The list has the newest first.
+ */
+static unsigned find(const HttpServer *server, HttpConnection **found, unsigned most) {
+  unsigned n = 0;
+  for (HttpConnection *c = server->connections; c; c = c->next) {
+    if (!is_idle(c) || (n == most && c->deadline > found[n - 1]->deadline)) continue;
+    unsigned i = n < most ? n++ : n - 1;
+    for (; i && found[i - 1]->deadline >= c->deadline; i--) found[i] = found[i - 1];
+    found[i] = c;
+  }
+  return n;
+}
+
+static void report(HttpServer *server, unsigned n) {
+  uint64_t before = server->n_made_room;
+  server->n_made_room += n;
+  if (before && server->n_made_room < 2 * server->told_of_room) return;
+  server->told_of_room = server->n_made_room;
+  char text[240];
+  snprintf(text, sizeof text,
+           "moonloop: all %llu connections are taken (max_connections): those that were idle for "
+           "longest are closed for new clients, %llu so far\n",
+           (unsigned long long)server->limits.max_connections,
+           (unsigned long long)server->n_made_room);
+  report_print(server->rt, text);
+}
+
+unsigned http_room_find(HttpServer *server, HttpConnection *found[HTTP_ROOM]) {
+  uint64_t most = server->limits.max_connections / SHARE + 1;
+  unsigned n = find(server, found, most < HTTP_ROOM ? (unsigned)most : HTTP_ROOM);
+  if (n) report(server, n);
+  return n;
+}
