@@ -158,9 +158,6 @@ static void describe(const Observation *o, char *text, size_t size) {
   case OBSERVED_REDIS:
     snprintf(text, size, o->redis.count > 1 ? "%s of %u" : "%s", o->redis.command, o->redis.count);
     break;
-  case OBSERVED_JOB:
-    snprintf(text, size, "%s", o->job.name);
-    break;
   default:
     *text = '\0';
   }
@@ -214,12 +211,45 @@ static void span_ended(Traffic *traffic, const Observation *o) {
   }
 }
 
+/* --- jobs --- */
+
+static void job_began(Traffic *traffic, Observation *o) {
+  char name[sizeof traffic->jobs->name];
+  unsigned i = 0;
+  put_text(name, sizeof name, o->job.name, strlen(o->job.name));
+  while (i < traffic->n_jobs && strcmp(traffic->jobs[i].name, name) != 0) i++;
+  if (i == TRAFFIC_JOBS) return;
+  TrafficJob *job = &traffic->jobs[i];
+  if (i == traffic->n_jobs) {
+    traffic->n_jobs++;
+    memcpy(job->name, name, sizeof name);
+  }
+  job->running++;
+  o->slots[traffic->observer.slot] = job;
+}
+
+static void job_ended(Traffic *traffic, const Observation *o) {
+  TrafficJob *job = o->slots[traffic->observer.slot];
+  const char *outcome = o->job.outcome ? o->job.outcome : "";
+  if (!job) return;
+  uint64_t ns = o->ended_ns > o->started_ns ? o->ended_ns - o->started_ns : 0;
+  job->running--;
+  job->done += !strcmp(outcome, "done");
+  job->failed += !strcmp(outcome, "failed");
+  job->dead += !strcmp(outcome, "dead");
+  job->cancelled += !strcmp(outcome, "cancelled");
+  job->sum_ns += ns;
+  if (ns > job->most_ns) job->most_ns = ns;
+}
+
 /* --- observing --- */
 
 static void on_began(Observer *observer, Observation *o) {
   Traffic *traffic = container_of(observer, Traffic, observer);
   if (o->kind == OBSERVED_REQUEST)
     request_began(traffic, o);
+  else if (o->kind == OBSERVED_JOB)
+    job_began(traffic, o);
   else if (traffic->keeps_spans && o->task)
     span_began(traffic, o);
 }
@@ -228,6 +258,8 @@ static void on_ended(Observer *observer, Observation *o) {
   Traffic *traffic = container_of(observer, Traffic, observer);
   if (o->kind == OBSERVED_REQUEST)
     request_ended(traffic, o);
+  else if (o->kind == OBSERVED_JOB)
+    job_ended(traffic, o);
   else
     span_ended(traffic, o);
 }

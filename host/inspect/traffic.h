@@ -1,5 +1,6 @@
 /* The requests of a process, for the inspector's page: those in flight, the last ones that are
-   over, and figures by route. While a page is open, also what each of them waited for. */
+   over, and figures by route; runs of jobs by name. While a page is open, also what each request
+   waited for. */
 #ifndef ML_TRAFFIC_H
 #define ML_TRAFFIC_H
 
@@ -9,6 +10,7 @@
 enum {
   TRAFFIC_KEPT = 200,     /* requests that are over */
   TRAFFIC_ROUTES = 128,   /* more have no figures */
+  TRAFFIC_JOBS = 64,      /* names; the same */
   TRAFFIC_SPANS = 32,     /* of a request; more are only counted */
   TRAFFIC_LATENCIES = 64, /* half powers of two of a microsecond */
   TRAFFIC_TABLE = 1024
@@ -48,6 +50,13 @@ typedef struct TrafficRoute {
   char name[64];
 } TrafficRoute;
 
+/* Runs in this process of jobs of a name. */
+typedef struct TrafficJob {
+  uint64_t running, done, failed, dead, cancelled; /* `failed`: and tried again */
+  uint64_t sum_ns, most_ns;
+  char name[64];
+} TrafficJob;
+
 typedef struct Traffic {
   Runtime *rt;
   Observer observer;
@@ -56,6 +65,8 @@ typedef struct Traffic {
   uint64_t latencies[TRAFFIC_LATENCIES];
   unsigned n_routes;
   TrafficRoute routes[TRAFFIC_ROUTES];
+  unsigned n_jobs;
+  TrafficJob jobs[TRAFFIC_JOBS];
   TrafficRequest *kept[TRAFFIC_KEPT]; /* by number */
   TrafficRequest *all, *free;
   TrafficRequest *table[TRAFFIC_TABLE]; /* those in flight, by task */
@@ -68,7 +79,8 @@ bool traffic_open(Traffic *traffic, Runtime *rt);
 void traffic_close(Traffic *traffic);
 
 /* Appends members of a JSON object: figures, requests in flight, at most `most` that are over of
-   those after the number `since`, and the routes that have changed, or all if `since` is 0. */
+   those after the number `since`, the routes that have changed, or all if `since` is 0, and jobs.
+ */
 void traffic_write(Traffic *traffic, uint64_t since, unsigned most, Buffer *out);
 
 /* Appends a JSON object with the spans of the request of that number. */

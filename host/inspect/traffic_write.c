@@ -81,6 +81,22 @@ static void write_routes(Traffic *traffic, bool all, Buffer *out) {
   buffer_add_char(out, ']');
 }
 
+static void write_jobs(const Traffic *traffic, Buffer *out) {
+  if (!traffic->n_jobs) return;
+  buffer_printf(out, ",\"jobs\":[");
+  for (unsigned i = 0; i < traffic->n_jobs; i++) {
+    const TrafficJob *job = &traffic->jobs[i];
+    buffer_printf(out,
+                  "%s{\"running\":%" PRIu64 ",\"done\":%" PRIu64 ",\"failed\":%" PRIu64
+                  ",\"dead\":%" PRIu64 ",\"cancelled\":%" PRIu64 ",\"sum\":%.3f,\"most\":%.3f",
+                  i ? "," : "", job->running, job->done, job->failed, job->dead, job->cancelled,
+                  (double)job->sum_ns / 1e6, (double)job->most_ns / 1e6);
+    quoted_add_field(out, "name", job->name, sizeof job->name);
+    buffer_add_char(out, '}');
+  }
+  buffer_add_char(out, ']');
+}
+
 void traffic_write(Traffic *traffic, uint64_t since, unsigned most, Buffer *out) {
   buffer_printf(out, ",\"requests\":{\"total\":%" PRIu64 ",\"errors\":%" PRIu64 ",", traffic->ended,
                 traffic->errors);
@@ -89,6 +105,7 @@ void traffic_write(Traffic *traffic, uint64_t since, unsigned most, Buffer *out)
   write_latencies(traffic, out);
   buffer_add_char(out, '}');
   write_routes(traffic, since == 0, out);
+  write_jobs(traffic, out);
 }
 
 static void write_span(const TrafficSpan *span, const TrafficRequest *r, uint64_t now,
@@ -96,8 +113,7 @@ static void write_span(const TrafficSpan *span, const TrafficRequest *r, uint64_
   static const char *const kinds[OBSERVED_KINDS] = {[OBSERVED_CALL] = "HTTP",
                                                     [OBSERVED_SQL] = "SQL",
                                                     [OBSERVED_REDIS] = "Redis",
-                                                    [OBSERVED_EXECUTOR] = "executor",
-                                                    [OBSERVED_JOB] = "job"};
+                                                    [OBSERVED_EXECUTOR] = "executor"};
   uint64_t ns = !span->of ? span->ns : now > span->started_ns ? now - span->started_ns : 0;
   uint64_t start = span->started_ns > r->started_ns ? span->started_ns - r->started_ns : 0;
   buffer_printf(out, "{\"kind\":\"%s\",\"start\":%.3f,\"ms\":%.3f", kinds[span->kind],

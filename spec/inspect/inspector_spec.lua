@@ -263,6 +263,30 @@ describe("the inspector", { timeout = 240 }, function()
     assert.same({ gone = true }, (served:ask(("/request?pid=%d&n=%d"):format(served.pid, 999))))
   end)
 
+  it("counts the runs of jobs in each process", function()
+    local served <close> = inspector.start [[
+      local jobs, worker = ml.jobs.new(ml.sql.open "sqlite:jobs.db"), nil
+      jobs:define("mail", function() return true end)
+      jobs:define("broken", { attempts = 1 }, function() error "no" end)
+      app:on_start(function() worker = jobs:work() end)
+      app:on_stop(function() worker:stop() end)
+      app:get("/push", function()
+        assert(jobs:push("mail", {}))
+        assert(jobs:push("mail", {}))
+        assert(jobs:push("broken", {}))
+        return "ok"
+      end)]]
+    assert.equal("ok", assert(ml.http.get(served.url .. "/push")).body)
+    local found = served:watch_data(function(data)
+      local found = {}
+      for _, job in ipairs(data.jobs or {}) do found[job.name] = job end
+      return found.mail and found.broken and found.mail.done == 2 and found.broken.dead == 1 and found
+    end)
+    assert.same({ 0, 0, 0 }, { found.mail.running, found.mail.failed, found.mail.dead })
+    assert.same({ 0, 0, 0 }, { found.broken.running, found.broken.failed, found.broken.done })
+    assert.is_true(found.mail.most >= 0 and found.mail.sum >= found.mail.most)
+  end)
+
   it("shows all workers, whichever of them answers, and cancels in each", function()
     local served <close> = inspector.start(APP, "--workers 2 --block-limit 0")
     local pids = served:watch(function(line)

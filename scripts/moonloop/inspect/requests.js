@@ -114,6 +114,8 @@ function card(title, facts) {
   return { title, list };
 }
 
+const poolName = (pool) => (pool.system ? `${{ postgresql: "PostgreSQL", sqlite: "SQLite", redis: "Redis" }[pool.system] ?? pool.system} ${pool.name}` : "Executor");
+
 function showResources() {
   const cards = [];
   for (const process of shown()) {
@@ -124,9 +126,16 @@ function showResources() {
       ["Lua's heap", data?.lua_kb !== undefined ? bytes(data.lua_kb * 1024) : undefined], ["CPU time", about.cpu !== undefined ? seconds(about.cpu) : undefined],
       ["Threads", about.threads], ["Connections", about.connections], ["Descriptors", about.descriptors],
       ["Tasks", data && count(data.tasks.live)]]) });
-    for (const pool of data?.pools ?? []) {
-      cards.push({ key: `${process.pid}/${pool.key}`, ...card(`${pool.name}${inProcess(process)}`,
-        Object.entries(pool.facts).map(([name, value]) => [name.replace(/_/g, " "), typeof value === "number" ? digits(value, Number.isInteger(value) ? 0 : 3) : value])) });
+    (data?.pools ?? []).forEach((pool, i) => cards.push({ key: `${process.pid}/pool/${i}`,
+      ...card(`${poolName(pool)}${inProcess(process)}`, pool.system
+        ? [["Connections in use", count(pool.used)], ["Idle", count(pool.idle)], ["At most", count(pool.most)], ["Tasks that wait for one", count(pool.waiting)]]
+        : [["Jobs that run", count(pool.used)], ["Threads", count(pool.most)], ["Jobs in the queue", count(pool.waiting)]]) }));
+    for (const job of data?.jobs ?? []) {
+      const runs = job.done + job.failed + job.dead + job.cancelled;
+      cards.push({ key: `${process.pid}/job/${job.name}`, ...card(`Job ${job.name}${inProcess(process)}`, [
+        ["Running", count(job.running)], ["Done", count(job.done)], ["Failed, to be tried again", count(job.failed)], ["Dead", count(job.dead)],
+        ["Cancelled", job.cancelled ? count(job.cancelled) : undefined], ["Mean", runs ? seconds(job.sum / runs / 1000) : undefined],
+        ["Longest", runs ? seconds(job.most / 1000) : undefined]]) });
     }
   }
   const panel = $("panel-resources");
@@ -141,7 +150,11 @@ function showWarnings() {
   const said = [];
   for (const process of shown()) {
     if (process.about.restarts > 0) said.push(`Worker ${process.about.worker} ended by itself and was started again: ${plural(process.about.restarts, "time", "times")}.`);
-    for (const pool of process.data?.pools ?? []) if (pool.warning) said.push(`${pool.name}${inProcess(process)}: ${pool.warning}`);
+    for (const pool of process.data?.pools ?? []) {
+      const all = pool.system ? `all ${plural(pool.most, "connection is", "connections are")} in use` : `all ${plural(pool.most, "thread is", "threads are")} busy`;
+      if (pool.waiting > 0 && pool.most > 0 && pool.used >= pool.most)
+        said.push(`${poolName(pool)}${inProcess(process)}: ${all}, and ${plural(pool.waiting, pool.system ? "task waits" : "job waits", pool.system ? "tasks wait" : "jobs wait")}.`);
+    }
   }
   keep($("warnings"), said.map((text) => ({ key: text, text })), ({ text }) => make("li", {}, text), () => {});
 }
