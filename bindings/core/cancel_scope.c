@@ -212,7 +212,6 @@ static void deadline_close(Deadline *d) {
 /* Nobody has closed it, so its limit stayed in force after the block: reports the first such
    case. */
 static void report_left(lua_State *L, const Deadline *d) {
-  char text[LUA_IDSIZE + 160];
   if (d->in_coroutine) return;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &reported_key);
   bool reported = lua_toboolean(L, -1);
@@ -220,11 +219,10 @@ static void report_left(lua_State *L, const Deadline *d) {
   if (reported) return;
   lua_pushboolean(L, true);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &reported_key);
-  snprintf(text, sizeof text,
-           "moonloop: the deadline set at %s:%d has no block: keep it in a to-be-closed variable, "
-           "local d <close> = ml.deadline(seconds)\n",
-           d->source, d->line);
-  report_print(runtime_of(L), text);
+  report_sayf(runtime_of(L), LOG_WARN,
+              "the deadline set at %s:%d has no block: keep it in a to-be-closed variable, "
+              "local d <close> = ml.deadline(seconds)",
+              d->source, d->line);
 }
 
 static void deadline_abandoned(Scope *scope, lua_State *L) {

@@ -98,8 +98,7 @@ static int l_future_reject(lua_State *L) {
   f->settled = f->rejected = true;
   f->audience.heard = f->line.count > 0;
   if (!f->audience.heard)
-    report_unawaited(L, 1, &f->audience, "moonloop: a future was rejected and nobody awaited it",
-                     NULL);
+    report_unawaited(L, 1, &f->audience, "a future was rejected and nobody awaited it", NULL);
   waiters_wake_all(&f->line);
   return 0;
 }

@@ -1,9 +1,8 @@
 /* moonloop.signals: for the host's own commands. */
 #include "core/signals.h"
 #include "base/controlling_terminal.h"
-#include "base/output.h"
-#include "base/write_all.h"
 #include "bindings/core/open.h"
+#include "core/report.h"
 
 static Signals *check_signals(lua_State *L) {
   Signals *s = signals_of(L);
@@ -61,12 +60,11 @@ static int l_has_terminal(lua_State *L) {
   return 1;
 }
 
-/* say(text): prints it on standard error, unless that would block because nobody reads there: what
-   the process does next must not depend on it. */
+/* say(level, message): logs what the host says. */
 static int l_say(lua_State *L) {
-  size_t n;
-  const char *text = luaL_checklstring(L, 1, &n);
-  if (output_has_room(STDERR_FILENO)) write_all(STDERR_FILENO, text, n);
+  static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+  int level = luaL_checkoption(L, 1, NULL, levels);
+  report_say(runtime_of(L), (LogLevel)level, luaL_checkstring(L, 2));
   return 0;
 }
 

@@ -44,13 +44,10 @@ static bool is_shortage(int error) {
 
 /* Nothing can be accepted: who waits is left waiting for a moment, as are those who connect. */
 static void rest(lua_State *L, Listener *listener, int error) {
-  if (!listener->was_full) {
-    char text[160];
-    snprintf(text, sizeof text,
-             "moonloop: a connection cannot be accepted: %s; it waits until that is over\n",
-             uv_strerror(uv_translate_sys_error(error)));
-    report_print(runtime_of(L), text);
-  }
+  if (!listener->was_full)
+    report_sayf(runtime_of(L), LOG_WARN,
+                "a connection cannot be accepted: %s; it waits until that is over",
+                uv_strerror(uv_translate_sys_error(error)));
   listener->was_full = true;
   watch_rest(listener->watch, REST);
 }

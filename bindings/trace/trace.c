@@ -208,7 +208,7 @@ static int l_counts(lua_State *L) {
 }
 
 static int l_report(lua_State *L) {
-  report_print(runtime_of(L), luaL_checkstring(L, 1));
+  report_say(runtime_of(L), LOG_WARN, luaL_checkstring(L, 1));
   return 0;
 }
 

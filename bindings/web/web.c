@@ -6,6 +6,7 @@
 #include "bindings/web/open.h"
 #include "bindings/web/web_request.h"
 #include "core/report.h"
+#include "core/task_label.h"
 #include "core/task_limits.h"
 #include "http/server/access_log.h"
 #include "http/server/http_answer.h"
@@ -55,9 +56,9 @@ static void report_failure(lua_State *L, const Failure *failure, bool briefly) {
   const Route *route = c->match.route;
   char headline[160], place[240];
   if (c->upgrade) /* the head is gone */
-    snprintf(headline, sizeof headline, "moonloop: the WebSocket of %.120s failed", route->name);
+    snprintf(headline, sizeof headline, "the WebSocket of %.120s failed", route->name);
   else
-    snprintf(headline, sizeof headline, "moonloop: %s %.*s failed",
+    snprintf(headline, sizeof headline, "%s %.*s failed",
              llhttp_method_name((llhttp_method_t)r->method),
              (int)(r->path.len < 120 ? r->path.len : 120), http_request_head(r) + r->path.at);
   /* A handler that ends in `return f()` is missing from the traceback of an error in f. */
@@ -97,7 +98,7 @@ void web_handler_failed(HttpConnection *c, const Task *t, lua_State *L, const ch
   lua_pushlightuserdata(L, &failure);
   lua_pushvalue(L, -3);
   if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
-  report_error(L, "moonloop: a failure could not be answered", -1, NULL, NULL);
+  report_error(L, "a failure could not be answered", -1, NULL, NULL);
   if (http_connection_may_answer(c)) http_answer_detail(c, 500, "Internal Server Error", "");
 }
 
@@ -263,13 +264,21 @@ void web_push_abort(lua_State *L, int status, const char *detail) {
   push_abort(L, status, -1);
 }
 
-/* log_id(id): the access log calls the request of the running handler by this id. */
+/* Without memory the entries have the number. */
+static void label_request(const HttpConnection *c, const char *id, size_t n) {
+  TaskLabel *label = task_label_new(c->match.route->name, id, n);
+  if (label) task_label_set(c->task, c->number, label);
+  task_label_drop(label);
+}
+
+/* log_id(id): the logs call the request of the running handler by this id. */
 static int l_log_id(lua_State *L) {
   size_t n;
   const char *id = luaL_checklstring(L, 1, &n);
   const Task *t = task_current(L);
   const HttpConnection *c = t ? http_handler_connection(t) : NULL;
   luaL_argcheck(L, n <= ACCESS_ID_MAX, 1, "the id is too long");
+  if (c && c->task == t && c->match.route) label_request(c, id, n);
   if (!c || !c->access) return 0;
   AccessNote *note = c->access;
   memcpy(note->id, id, n);

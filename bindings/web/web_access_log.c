@@ -37,8 +37,7 @@ static void retry(Timer *timer) {
 static void taker_ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback) {
   WebAccessLog *log = container_of(owner, WebAccessLog, taker);
   log->is_taken = false;
-  if (t->status == TASK_FAILED)
-    report_error(L, "moonloop: the access log failed", -1, traceback, NULL);
+  if (t->status == TASK_FAILED) report_error(L, "the access log failed", -1, traceback, NULL);
   if (log->log.lines.len && t->status == TASK_DONE)
     runtime_at_pass_end(t->rt, &log->http->pass);
   else

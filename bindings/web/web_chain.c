@@ -390,7 +390,7 @@ static int l_link(lua_State *L) {
 static int l_report(lua_State *L) {
   const char *name = luaL_checkstring(L, 4);
   char headline[200], target[140], place[240];
-  snprintf(headline, sizeof headline, "moonloop: %s failed",
+  snprintf(headline, sizeof headline, "%s failed",
            web_request_title(L, 1, target, sizeof target) ? target : name);
   /* A handler that ends in `return f()` is missing from the traceback of an error in f. */
   snprintf(place, sizeof place, "in %s", name);

@@ -56,13 +56,9 @@ static void cancel_tasks(Timer *timer) {
   WebServer *server = container_of(timer, WebServer, drain);
   Runtime *rt = server->http.rt;
   CancelCause *cause = cause_new(rt, "the server is stopping");
-  if (server->has_waited && server->tasks.count) {
-    char text[120];
-    snprintf(text, sizeof text,
-             "moonloop: the time for stopping is over: %zu tasks of requests are cancelled\n",
-             (size_t)server->tasks.count);
-    report_print(rt, text);
-  }
+  if (server->has_waited && server->tasks.count)
+    report_sayf(rt, LOG_WARN, "the time for stopping is over: %zu tasks of requests are cancelled",
+                (size_t)server->tasks.count);
   if (cause) {
     task_tally_cancel(rt, &server->tasks, cause);
     cause_drop(cause);

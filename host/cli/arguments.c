@@ -127,18 +127,26 @@ static const char *read_ps(OptionReader *a, char **list, int n) {
 static const char *read_repl(OptionReader *a, char **list, int n) {
   for (int i = 0; i < n; i++) {
     if (is_help(list[i])) return ask_for_help(a, CLI_REPL);
-    if (!option_is_block_limit(list[i]))
+    if (!option_is_shared(list[i]))
       return option_wrong(a, "repl: takes no arguments, not '%s'", list[i]);
-    const char *bad = option_read_block_limit(a, list, n, &i);
+    const char *bad = option_read_shared(a, list, n, &i);
     if (bad) return bad;
   }
   return NULL;
 }
 
-/* Its arguments are read by moonloop.test and busted. */
+/* The other arguments are read by moonloop.test and busted. */
 static const char *read_test(OptionReader *a, char **list, int n) {
-  a->request->args = list;
-  a->request->nargs = n;
+  CliRequest *r = a->request;
+  r->args = list;
+  for (int i = 0; i < n; i++) {
+    const char *bad = NULL;
+    if (option_is_log(list[i]))
+      bad = option_read_log(a, list, n, &i);
+    else
+      list[r->nargs++] = list[i];
+    if (bad) return bad;
+  }
   return NULL;
 }
 
@@ -300,16 +308,16 @@ static const char *keep_for_command(OptionReader *a, Reading *reading) {
 static const char *read_long(OptionReader *a, Reading *reading) {
   const char *option = a->argv[reading->at];
   if (!reading->is_run) return keep_for_command(a, reading);
-  if (!option_is_block_limit(option)) return option_wrong(a, "run: unknown option '%s'", option);
-  return option_read_block_limit(a, a->argv, a->argc, &reading->at);
+  if (!option_is_shared(option)) return option_wrong(a, "run: unknown option '%s'", option);
+  return option_read_shared(a, a->argv, a->argc, &reading->at);
 }
 
 /* The options that came before `run`, or before a script. */
 static const char *read_before_run(OptionReader *a, Reading *reading) {
   for (int i = 0; i < reading->n_before; i++) {
-    if (!option_is_block_limit(reading->before[i]))
+    if (!option_is_shared(reading->before[i]))
       return option_wrong(a, "run: unknown option '%s'", reading->before[i]);
-    const char *bad = option_read_block_limit(a, reading->before, reading->n_before, &i);
+    const char *bad = option_read_shared(a, reading->before, reading->n_before, &i);
     if (bad) return bad;
   }
   return NULL;
@@ -415,7 +423,8 @@ static const char *read_all(OptionReader *a, Reading *reading, bool terminal) {
 
 const char *arguments_read(OptionReader *a, bool terminal) {
   CliRequest *r = a->request;
-  *r = (CliRequest){.block_limit = DEFAULTS_BLOCK_LIMIT_MS / 1e3, .about = CLI_HELP};
+  *r = (CliRequest){
+      .block_limit = DEFAULTS_BLOCK_LIMIT_MS / 1e3, .about = CLI_HELP, .log = LOG_SETTINGS_UNSET};
   size_t n = (size_t)a->argc + 1;
   r->steps = calloc(n, sizeof *r->steps);
   r->list = calloc(n, sizeof *r->list);

@@ -6,6 +6,7 @@
 #include "cli/help.h"
 #include "cli/script.h"
 #include "inspect/inspector_ask.h"
+#include "log/log_output.h"
 #include "serve/supervised.h"
 #include "serve/supervisor.h"
 
@@ -30,6 +31,19 @@ static void keep_some_memory(void) {
   enum { BLOCK = 1000 * 1000 };
   void *volatile block = malloc(BLOCK);
   free(block);
+}
+
+/* What is wrong with MOONLOOP_LOG does not keep a server from starting. */
+static void open_log(const CliRequest *request) {
+  char text[200];
+  log_output_choose(request->log);
+  const char *wrong = log_output_wrong_setting();
+  if (!wrong) return;
+  snprintf(text, sizeof text,
+           "MOONLOOP_LOG is '%.60s', not LEVEL[,FORMAT]: a level of " LOG_LEVEL_NAMES
+           ", a format of " LOG_FORMAT_NAMES,
+           wrong);
+  log_output_say(LOG_WARN, text);
 }
 
 static int run(const CliRequest *request, char **argv, void (*open)(lua_State *L)) {
@@ -81,7 +95,10 @@ int cli_main(int argc, char **argv, void (*open)(lua_State *L)) {
     fprintf(stderr, "moonloop: %s\nTry 'moonloop %s%s--help'.\n", bad, command ? command : "",
             command ? " " : "");
   } else {
+    supervised_take_log();
+    open_log(&request);
     status = run(&request, argv, open);
+    log_output_finish();
   }
   arguments_free(&request);
   return status;

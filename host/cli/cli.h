@@ -3,6 +3,7 @@
 #define ML_CLI_H
 
 #include "http/http_limits.h"
+#include "log/log_level.h"
 #include "serve/serve_sockets.h"
 
 #include <lua.h>
@@ -62,6 +63,7 @@ typedef struct CliRequest {
   bool sandbox;                /* limit what the app's processes may do */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
   const char *access_log;       /* "common", "json" or NULL */
+  LogSettings log;              /* what was given of them */
   double block_limit;           /* seconds; 0: stretches of any length are allowed */
   double cpu_limit;             /* CPU seconds; the same */
   double limits[HTTP_LIMITS];   /* limits of the server, in the units of http_limits */

@@ -11,6 +11,11 @@
 
 #define BLOCK_LIMIT TEXT(DEFAULTS_BLOCK_LIMIT_MS)
 
+#define ABOUT_LOG                                                                                  \
+  "  --log-level LEVEL     what is logged on standard error: debug, info, warn or error, and "     \
+  "above\n                        (info)\n"                                                        \
+  "  --log-format FORMAT   terminal, text or json (terminal on a terminal, otherwise json)\n"
+
 static const char about_all[] =
     "Usage:\n"
     "  moonloop [OPTIONS] SCRIPT [ARGS]   runs a Lua script; - is standard input\n"
@@ -59,8 +64,7 @@ static const char about_run[] =
     "Runs a Lua script; - is standard input. It ends when all of its tasks have ended.\n"
     "\n"
     "  --block-limit MS      reports a task that holds up the loop for longer (" BLOCK_LIMIT
-    "); 0: never\n"
-    "  -e CODE, -l MODULE, -i, -v, -E, -W, --\n"
+    "); 0: never\n" ABOUT_LOG "  -e CODE, -l MODULE, -i, -v, -E, -W, --\n"
     "                        as in lua: see moonloop --help\n";
 
 static const char about_serve[] =
@@ -103,6 +107,13 @@ static const char about_serve[] =
                               DEFAULTS_KILL_AFTER) ")\n"
                                                    "  --access-log FORMAT        a line for each "
                                                    "response on standard output: common or json\n"
+                                                   "  --log-level LEVEL          what is "
+                                                   "logged on standard error: debug, info, warn "
+                                                   "or error,\n"
+                                                   "                             and above (info)\n"
+                                                   "  --log-format FORMAT        terminal, text or "
+                                                   "json (terminal on a terminal, otherwise "
+                                                   "json)\n"
                                                    "  --trusted-proxies LIST     addresses and "
                                                    "networks of proxies, and unix, that are "
                                                    "believed\n"
@@ -136,7 +147,7 @@ static const char about_repl[] =
     "reads the same input without a prompt.\n"
     "\n"
     "  --block-limit MS      reports a task that holds up the loop for longer (" BLOCK_LIMIT
-    "); 0: never\n";
+    "); 0: never\n" ABOUT_LOG;
 
 static const char about_test[] =
     "Usage: moonloop test [OPTIONS] [PATH...]\n"
@@ -145,7 +156,7 @@ static const char about_test[] =
     "  --timeout=SECONDS     how long each `it`, and each block around it, may take (60); 0: "
     "no limit\n"
     "  --virtual-clock       sleeps take no time: the clock jumps to the next timer\n"
-    "  --shuffle[=SEED]      random order of specs and of ready tasks, to expose races\n"
+    "  --shuffle[=SEED]      random order of specs and of ready tasks, to expose races\n" ABOUT_LOG
     "                        busted's own options work too: moonloop test --help lists them\n";
 
 static const char about_ps[] = "Usage: moonloop ps [OPTIONS] PID\n"
@@ -233,7 +244,7 @@ static const char about_work[] =
                              "  --cpu-limit SECONDS   CPU time after which a task that does not "
                              "suspend is\n"
                              "                        interrupted (" TEXT(
-                                 DEFAULTS_CPU_LIMIT) "); 0: never\n";
+                                 DEFAULTS_CPU_LIMIT) "); 0: never\n" ABOUT_LOG;
 
 static const char about_openapi[] =
     "Usage: moonloop openapi APP.lua\n"

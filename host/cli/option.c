@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char block_option[] = "--block-limit";
+static const char block_option[] = "--block-limit", level_option[] = "--log-level",
+                  format_option[] = "--log-format";
 
 const char *option_wrong(OptionReader *reader, const char *format, ...) {
   va_list args;
@@ -35,9 +36,36 @@ const char *option_read_time(OptionReader *reader, const char *name, const char 
                       unit < 1 ? "milliseconds" : "seconds", v);
 }
 
-bool option_is_block_limit(const char *arg) { return option_is(arg, block_option); }
+const char *option_set_log_level(OptionReader *reader, const char *v) {
+  reader->request->log.level = (int)log_level_find(v, strlen(v));
+  if (reader->request->log.level != LOG_LEVELS) return NULL;
+  return option_wrong(reader, "%s must be " LOG_LEVEL_NAMES ", not '%s'", level_option, v);
+}
 
-const char *option_read_block_limit(OptionReader *reader, char **list, int n, int *i) {
+const char *option_set_log_format(OptionReader *reader, const char *v) {
+  reader->request->log.format = log_level_find_format(v, strlen(v));
+  if (reader->request->log.format) return NULL;
+  return option_wrong(reader, "%s must be " LOG_FORMAT_NAMES ", not '%s'", format_option, v);
+}
+
+bool option_is_log(const char *arg) {
+  return option_is(arg, level_option) || option_is(arg, format_option);
+}
+
+const char *option_read_log(OptionReader *reader, char **list, int n, int *i) {
+  bool is_level = option_is(list[*i], level_option);
+  const char *v = option_value(list, n, i);
+  if (!v || !*v)
+    return option_wrong(reader, "%s needs a value", is_level ? level_option : format_option);
+  return is_level ? option_set_log_level(reader, v) : option_set_log_format(reader, v);
+}
+
+bool option_is_shared(const char *arg) {
+  return option_is(arg, block_option) || option_is_log(arg);
+}
+
+const char *option_read_shared(OptionReader *reader, char **list, int n, int *i) {
+  if (option_is_log(list[*i])) return option_read_log(reader, list, n, i);
   const char *v = option_value(list, n, i);
   if (!v || !*v) return option_wrong(reader, "%s needs a value", block_option);
   return option_read_time(reader, block_option, v, 1e-3, &reader->request->block_limit);

@@ -27,8 +27,16 @@ const char *option_value(char **list, int n, int *i);
 const char *option_read_time(OptionReader *reader, const char *name, const char *v, double unit,
                              double *value);
 
-/* -Reads --block-limit, which several commands have. */
-bool option_is_block_limit(const char *arg);
-const char *option_read_block_limit(OptionReader *reader, char **list, int n, int *i);
+/* Reads --log-level or --log-format, which several commands have. */
+bool option_is_log(const char *arg);
+const char *option_read_log(OptionReader *reader, char **list, int n, int *i);
+
+/* The values of both. */
+const char *option_set_log_level(OptionReader *reader, const char *v);
+const char *option_set_log_format(OptionReader *reader, const char *v);
+
+/* The same for these two and --block-limit. */
+bool option_is_shared(const char *arg);
+const char *option_read_shared(OptionReader *reader, char **list, int n, int *i);
 
 #endif

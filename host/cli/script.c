@@ -10,6 +10,7 @@
 #include "core/task.h"
 #include "core/watchdog.h"
 #include "inspect/inspector.h"
+#include "log/log_output.h"
 #include "serve/privileges.h"
 #include "serve/sandbox.h"
 #include "serve/service.h"
@@ -95,15 +96,13 @@ static void on_returned(MainTask *main, lua_State *L) {
   const Script *s = container_of(main, Script, main);
   const char *path = s->request->target;
   if (!path || !is_idle_app(L, 1)) return;
-  report_print(s->rt, "moonloop: ");
-  report_print(s->rt, path);
-  if (archive_main()) {
-    report_print(s->rt, " returned an app, and nothing serves it: the command 'serve' does\n");
-  } else {
-    report_print(s->rt, " returned an app, and nothing serves it: run it with 'moonloop serve ");
-    report_print(s->rt, path);
-    report_print(s->rt, "'\n");
-  }
+  if (archive_main())
+    report_sayf(s->rt, LOG_ERROR,
+                "%s returned an app, and nothing serves it: the command 'serve' does", path);
+  else
+    report_sayf(s->rt, LOG_ERROR,
+                "%s returned an app, and nothing serves it: run it with 'moonloop serve %s'", path,
+                path);
   main->result = 1;
 }
 
@@ -156,20 +155,20 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
   if (request->command == CLI_SERVE) {
     const char *wrong = prepare_to_serve(&script);
     if (wrong) {
-      fprintf(stderr, "moonloop: %s\n", wrong);
+      log_output_say(LOG_ERROR, wrong);
       return 1;
     }
   }
   script.rt = runtime_new(open);
   if (!script.rt) {
-    fprintf(stderr, "moonloop: cannot start: out of memory or file descriptors\n");
+    log_output_say(LOG_ERROR, "cannot start: out of memory or file descriptors");
     return 1;
   }
   choose_signals(&script);
   int rc = script.supervised.number
                ? supervised_open(&script.supervised, script.rt, &script.signals)
                : 0;
-  if (rc) fprintf(stderr, "moonloop: cannot hear the supervisor: %s\n", uv_strerror(rc));
+  if (rc) report_sayf(script.rt, LOG_WARN, "cannot hear the supervisor: %s", uv_strerror(rc));
   open_service(&script);
   inspector_open(&script.inspector, script.rt);
   if (script.sockets.inspect.is_open) inspector_allow_surveys(&script.inspector);
@@ -178,7 +177,7 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
   rc = request->command == CLI_TEST
            ? 0
            : watchdog_start(script.rt, request->block_limit, request->cpu_limit);
-  if (rc) fprintf(stderr, "moonloop: cannot watch the loop: %s\n", uv_strerror(rc));
+  if (rc) report_sayf(script.rt, LOG_WARN, "cannot watch the loop: %s", uv_strerror(rc));
   ScriptSource source = {request,
                          argv,
                          &script.signals,

@@ -3,6 +3,7 @@
 #include "cli/arguments.h"
 #include "cli/script.h"
 #include "core/main_task.h"
+#include "core/report.h"
 #include "core/script_place.h"
 #include "core/signals.h"
 #include "serve/serve_sockets.h"
@@ -349,7 +350,7 @@ int script_load(lua_State *L) {
   /* Not before: while a script is read, which may wait for a person's typing, there is nothing to
      clean up. */
   int rc = signals_open(s->signals, runtime_of(L));
-  if (rc) fprintf(stderr, "moonloop: cannot catch signals: %s\n", uv_strerror(rc));
+  if (rc) report_sayf(runtime_of(L), LOG_WARN, "cannot catch signals: %s", uv_strerror(rc));
   push_arguments(L, r);
   return lua_gettop(L);
 }

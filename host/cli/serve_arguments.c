@@ -143,6 +143,8 @@ static const struct ServeOption {
     {"--block-limit", set_block_limit},
     {"--cpu-limit", set_cpu_limit},
     {"--access-log", set_access_log},
+    {"--log-level", option_set_log_level},
+    {"--log-format", option_set_log_format},
     {"--kill-after", set_kill_after},
     {"--trusted-proxies", set_trusted_proxies},
     {"--root-path", set_root_path},

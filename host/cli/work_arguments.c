@@ -9,14 +9,14 @@ static const char queues_option[] = "--queues", drain_option[] = "--drain",
 
 bool work_arguments_has(const char *arg) {
   return option_is(arg, queues_option) || option_is(arg, drain_option) ||
-         option_is(arg, cpu_option) || option_is_block_limit(arg);
+         option_is(arg, cpu_option) || option_is_shared(arg);
 }
 
 static const char *read_option(OptionReader *reader, char **list, int n, int *i) {
   CliRequest *r = reader->request;
   const char *option = list[*i];
   if (!work_arguments_has(option)) return option_wrong(reader, "work: unknown option '%s'", option);
-  if (option_is_block_limit(option)) return option_read_block_limit(reader, list, n, i);
+  if (option_is_shared(option)) return option_read_shared(reader, list, n, i);
   const char *value = option_value(list, n, i);
   if (!value || !*value)
     return option_wrong(reader, "work: %.*s needs a value", (int)strcspn(option, "="), option);

@@ -42,7 +42,7 @@ static int l_load(lua_State *L) {
 static int run(Runtime *rt, Program *program) {
   MainTask main = {0};
   if (rt->looping || rt->closing) {
-    report_print(rt, "moonloop: this runtime is running already\n");
+    report_say(rt, LOG_ERROR, "this runtime is running already");
     return 1;
   }
   int top = lua_gettop(rt->L);

@@ -1,6 +1,5 @@
 #include "core/main_task.h"
 
-#include "core/error_text.h"
 #include "core/remote.h"
 #include "core/report.h"
 #include "core/script_place.h"
@@ -21,7 +20,7 @@ static void on_ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceb
     return;
   }
   if (t->status == TASK_FAILED && (m->stopped || m->rt->exit.under_way))
-    report_error(L, "moonloop", -1, traceback, NULL);
+    report_error(L, NULL, -1, traceback, NULL);
   lua_pushstring(L, traceback);
   lua_xmove(L, m->rt->L, 2);
 }
@@ -40,10 +39,10 @@ static int exit_status(MainTask *m) {
   case TASK_DONE:
     return m->result;
   case TASK_CANCELLED:
-    report_print(m->rt, "moonloop: the main task was cancelled\n");
+    report_say(m->rt, LOG_ERROR, "the main task was cancelled");
     return 1;
   default:
-    report_error(m->rt->L, "moonloop", -2, lua_tostring(m->rt->L, -1), NULL);
+    report_error(m->rt->L, NULL, -2, lua_tostring(m->rt->L, -1), NULL);
     return 1;
   }
 }
@@ -56,12 +55,11 @@ static void report_stuck(Task *t) {
   else if (t->wait)
     snprintf(what, sizeof what, "%s", t->wait->name);
   bool has_place = script_place_find(t->co, 0, &ar) && ar.currentline > 0;
-  int n = snprintf(text, sizeof text, "moonloop: the main task waits for what can never happen%s%s",
+  int n = snprintf(text, sizeof text, "the main task waits for what can never happen%s%s",
                    *what ? ": " : "", what);
   if (has_place)
     snprintf(text + n, sizeof text - (size_t)n, ", at %s:%d", ar.short_src, ar.currentline);
-  report_print(t->rt, text);
-  report_print(t->rt, "\n");
+  report_say(t->rt, LOG_ERROR, text);
 }
 
 int main_task_run(MainTask *m, Runtime *rt, lua_CFunction load, void *data) {
@@ -72,9 +70,7 @@ int main_task_run(MainTask *m, Runtime *rt, lua_CFunction load, void *data) {
   lua_pushcfunction(L, load);
   lua_pushlightuserdata(L, data);
   if (lua_pcall(L, 1, LUA_MULTRET, 0) != LUA_OK) {
-    report_print(rt, "moonloop: ");
-    report_print(rt, error_text_push(L, -1));
-    report_print(rt, "\n");
+    report_error(L, NULL, -1, NULL, NULL);
     lua_settop(L, base);
     return 1;
   }

@@ -1,184 +1,277 @@
 #include "core/report.h"
 
-#include "base/buffer.h"
 #include "core/error_text.h"
-#include "core/origin.h"
 #include "core/runtime.h"
+#include "core/task.h"
+#include "core/task_label.h"
+#include "log/log_format.h"
+#include "log/log_output.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* How long a failure waits for an awaiter before it is reported. */
-#define UNAWAITED_NS 1000000000ull
+#define RETRY_MS 50
+#define CAUSES 5 /* most causes of an error that are shown */
 
-typedef struct Unawaited {
-  struct Unawaited *next;
-  uint64_t due;
-  int ref; /* keeps the userdata with `audience` */
-  Audience *audience;
-  char headline[80], place[100];
-} Unawaited;
+/* --- the context --- */
 
-/* --- printing --- */
+/* What fields of the context point to. */
+typedef struct ContextTexts {
+  char number[24], trace_id[33], span_id[17];
+} ContextTexts;
+
+static void add_request(LogFields *fields, const Task *t, char number[24]) {
+  uint64_t of_request;
+  const TaskLabel *label = task_label_of(t, &of_request);
+  if (!label) return;
+  if (!label->id_len) { /* not snprintf: in signal handlers, too */
+    Text text = text_in(number, 24);
+    text_add_number(&text, of_request);
+  }
+  log_fields_add_text(fields, LOG_FIELD_CONTEXT, "request_id", label->id_len ? label->id : number);
+  log_fields_add_text(fields, LOG_FIELD_CONTEXT, "route", label->route);
+}
+
+static const Task *subject_of(const Runtime *rt) {
+  return rt->scheduler.current ? rt->scheduler.current : rt->reports.about;
+}
+
+/* `texts` has to outlive the fields. */
+static void add_context(Runtime *rt, LogFields *fields, ContextTexts *texts, bool in_signal) {
+  const Task *t = subject_of(rt);
+  if (!t) return;
+  Reports *reports = &rt->reports;
+  if (reports->bound && t->has_vars && !in_signal)
+    log_fields_add_kept(fields, reports->bound(rt, t));
+  add_request(fields, t, texts->number);
+  if (!reports->trace_ids || !reports->trace_ids(t, texts->trace_id, texts->span_id)) return;
+  log_fields_add_text(fields, LOG_FIELD_CONTEXT, "trace_id", texts->trace_id);
+  log_fields_add_text(fields, LOG_FIELD_CONTEXT, "span_id", texts->span_id);
+}
+
+LogKeptFields *report_keep_context(Runtime *rt) {
+  LogFields fields;
+  ContextTexts texts;
+  fields.n = 0;
+  add_context(rt, &fields, &texts, false);
+  void *memory = malloc(log_fields_size(&fields));
+  return memory ? log_fields_keep(&fields, memory) : NULL;
+}
+
+/* --- where entries go --- */
+
+static void retry(uv_timer_t *timer) {
+  if (!log_output_retry()) uv_timer_stop(timer);
+}
+
+static void free_handle(uv_handle_t *handle) { free(handle); }
+
+static void close_retry(CloseHook *hook, Runtime *rt) {
+  (void)hook;
+  uv_close((uv_handle_t *)rt->reports.retry, free_handle);
+  rt->reports.retry = NULL;
+}
+
+/* Something waits for a reader. */
+static void retry_soon(Runtime *rt) {
+  Reports *reports = &rt->reports;
+  if (rt->closing) return;
+  if (!reports->retry) {
+    if (!(reports->retry = malloc(sizeof *reports->retry))) return;
+    uv_timer_init(&rt->loop, reports->retry);
+    uv_unref((uv_handle_t *)reports->retry);
+    reports->on_close.close = close_retry;
+    ml_runtime_on_close(rt, &reports->on_close);
+  }
+  uv_timer_start(reports->retry, retry, RETRY_MS, RETRY_MS);
+}
+
+static void print_text(Runtime *rt, const LogEntry *entry) {
+  Buffer text = {0};
+  const LogStyle style = {0};
+  if (log_format_text(&text, entry, &style) && buffer_add_char(&text, 0))
+    rt->reports.print(rt->reports.print_data, text.data);
+  buffer_free(&text);
+}
+
+void report_written(Runtime *rt, const LogEntry *entry) {
+  if (rt->reports.print)
+    print_text(rt, entry);
+  else if (log_output_write(entry))
+    retry_soon(rt);
+}
+
+static void finish_entry(LogEntry *entry, const LogFields *fields) {
+  entry->time = log_output_now();
+  entry->fields = fields->list;
+  entry->n_fields = fields->n;
+}
+
+/* An entry that has its context. */
+static void pass_on(Runtime *rt, LogEntry *entry, const LogFields *fields) {
+  finish_entry(entry, fields);
+  ReportTaker *taker = rt->reports.taker;
+  if (taker && taker->take(taker, rt, entry, subject_of(rt))) return;
+  report_written(rt, entry);
+}
 
 void report_to(Runtime *rt, void (*print)(void *data, const char *text), void *data) {
   rt->reports.print = print;
   rt->reports.print_data = data;
 }
 
-void report_print(Runtime *rt, const char *text) {
-  if (rt->reports.print) {
-    rt->reports.print(rt->reports.print_data, text);
-    return;
+void report_set_trace_ids(Runtime *rt,
+                          bool (*trace_ids)(const Task *t, char trace_id[33], char span_id[17])) {
+  rt->reports.trace_ids = trace_ids;
+}
+
+bool report_wants(LogLevel level) { return log_output_wants(level); }
+
+void report_entry(Runtime *rt, LogEntry *entry, LogFields *fields) {
+  ContextTexts texts;
+  add_context(rt, fields, &texts, false);
+  pass_on(rt, entry, fields);
+}
+
+void report_entry_in_signal(Runtime *rt, LogEntry *entry, LogFields *fields) {
+  ContextTexts texts;
+  add_context(rt, fields, &texts, true);
+  finish_entry(entry, fields);
+  if (log_output_wants(entry->level)) log_output_write_in_signal(entry);
+}
+
+/* --- what the host says --- */
+
+void report_say_lines(Runtime *rt, LogLevel level, const char *message, const char *name,
+                      const char *lines) {
+  if (!report_wants(level)) return;
+  LogFields fields;
+  fields.n = 0;
+  log_fields_add_text(&fields, LOG_FIELD_BELOW, name ? name : "", lines);
+  LogEntry entry = {
+      .level = level, .source = LOG_HOST, .message = message, .message_len = strlen(message)};
+  report_entry(rt, &entry, &fields);
+}
+
+void report_say(Runtime *rt, LogLevel level, const char *message) {
+  report_say_lines(rt, level, message, NULL, NULL);
+}
+
+void report_sayf(Runtime *rt, LogLevel level, const char *format, ...) {
+  char text[1024];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  report_say(rt, level, text);
+}
+
+/* Adds the field `key` of the error object at `index`, called `name`, if it is a text or a number;
+   it stays on the stack. */
+static void add_part(lua_State *L, LogFields *fields, int index, const char *key,
+                     const char *name) {
+  lua_pushstring(L, key);
+  int type = lua_rawget(L, index);
+  if (type == LUA_TSTRING || type == LUA_TNUMBER)
+    log_fields_add_text(fields, LOG_FIELD_QUIET, name, lua_tostring(L, -1));
+}
+
+/* Pushes the texts of the causes of the error at `index`; false if it has none. */
+static bool push_causes(lua_State *L, int index) {
+  int n = 0, first = lua_gettop(L) + 1;
+  lua_pushvalue(L, index);
+  for (; n < CAUSES && lua_istable(L, -1); n++) { /* under the top, which is where to look next */
+    lua_pushliteral(L, "cause");
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (lua_isnil(L, -1)) break;
+    if (n) {
+      lua_pushliteral(L, "; caused by: ");
+      lua_insert(L, -2);
+    }
+    error_text_push(L, -1);
+    lua_insert(L, -2);
   }
-  fputs(text, stderr);
-  fflush(stderr);
+  lua_pop(L, 1);
+  int texts = lua_gettop(L) - first + 1;
+  if (!texts) return false;
+  lua_concat(L, texts);
+  return true;
+}
+
+void report_error_of(lua_State *L, const char *headline, int index, const char *traceback,
+                     const char *place, const LogKeptFields *context) {
+  if (!report_wants(LOG_ERROR)) return;
+  int top = lua_gettop(L);
+  LogFields fields;
+  fields.n = 0;
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 2 * CAUSES + 10, "not enough memory");
+  const char *text = error_text_push(L, index);
+  size_t len;
+  if (headline) { /* not lua_pushfstring, since the text may have a NUL */
+    lua_pushfstring(L, "%s: ", headline);
+    lua_pushvalue(L, -2);
+    lua_concat(L, 2);
+  }
+  const char *message = lua_tolstring(L, -1, &len);
+  log_fields_add_text(&fields, LOG_FIELD_BELOW, "traceback", traceback);
+  log_fields_add_text(&fields, LOG_FIELD_BELOW, "place", place);
+  log_fields_add_text(&fields, LOG_FIELD_QUIET, "error", text);
+  if (lua_istable(L, index)) {
+    add_part(L, &fields, index, "kind", "error_kind");
+    add_part(L, &fields, index, "code", "error_code");
+    if (push_causes(L, index))
+      log_fields_add_text(&fields, LOG_FIELD_CONTEXT, "cause", lua_tostring(L, -1));
+  }
+  LogEntry entry = {.level = LOG_ERROR, .source = LOG_HOST, .message = message, .message_len = len};
+  if (context) {
+    log_fields_add_kept(&fields, context);
+    pass_on(runtime_of(L), &entry, &fields);
+  } else {
+    report_entry(runtime_of(L), &entry, &fields);
+  }
+  lua_settop(L, top);
 }
 
 void report_error(lua_State *L, const char *headline, int index, const char *traceback,
                   const char *place) {
-  const char *message = error_text_push(L, index);
-  Buffer text = {0};
-  bool whole = buffer_printf(&text, "%s: %s\n", headline, message) &&
-               (!traceback || buffer_printf(&text, "%s\n", traceback)) &&
-               (!place || buffer_printf(&text, "%s\n", place)) && buffer_add_char(&text, 0);
-  report_print(runtime_of(L), whole ? text.data : message);
-  if (!whole) report_print(runtime_of(L), "\n");
-  buffer_free(&text);
-  lua_pop(L, 1);
+  report_error_of(L, headline, index, traceback, place, NULL);
+}
+
+/* --- warnings --- */
+
+static void log_warning(Runtime *rt, const char *message) {
+  if (!report_wants(LOG_WARN)) return;
+  LogFields fields;
+  fields.n = 0;
+  LogEntry entry = {
+      .level = LOG_WARN, .source = LOG_LUA, .message = message, .message_len = strlen(message)};
+  report_entry(rt, &entry, &fields);
+}
+
+/* Adds a piece to the warning. If memory is out, what there was is the whole. */
+static void add_piece(Reports *reports, const char *piece) {
+  size_t before = reports->warning ? strlen(reports->warning) : 0, n = strlen(piece) + 1;
+  char *longer = realloc(reports->warning, before + n);
+  if (!longer) return;
+  memcpy(longer + before, piece, n);
+  reports->warning = longer;
 }
 
 void report_warning(void *data, const char *message, int to_be_continued) {
   Runtime *rt = data;
   Reports *reports = &rt->reports;
-  if (!reports->warning_continues && !to_be_continued && *message == '@') {
+  if (!reports->warning && !to_be_continued && *message == '@') {
     if (strcmp(message, "@off") == 0) reports->warnings_off = true;
     if (strcmp(message, "@on") == 0) reports->warnings_off = false;
     return;
   }
-  if (!reports->warnings_off) {
-    if (!reports->warning_continues) report_print(rt, "Lua warning: ");
-    report_print(rt, message);
-    if (!to_be_continued) report_print(rt, "\n");
-  }
-  reports->warning_continues = to_be_continued;
-}
-
-/* --- failures that nobody awaits --- */
-
-static void on_due(Timer *timer) {
-  Runtime *rt = container_of(timer, Runtime, reports.timer);
-  rt->reports.due = true;
-}
-
-static void wait_until_due(Runtime *rt, uint64_t due) {
-  if (timer_set(&rt->timers, &rt->reports.timer, due, on_due)) rt->reports.due = true;
-}
-
-static int l_report_failure(lua_State *L) {
-  const Unawaited *u = lua_touserdata(L, 2);
-  u->audience->heard = true;
-  const char *place = *u->place ? u->place : NULL;
-  if (lua_getiuservalue(L, 1, 1) != LUA_TTABLE) { /* there was no memory to keep what it raised */
-    lua_pushliteral(L, "not enough memory");
-    report_error(L, u->headline, -1, NULL, place);
-    return 0;
-  }
-  lua_rawgeti(L, -1, 1);
-  lua_rawgeti(L, -2, 2);
-  origin_render(L);
-  report_error(L, u->headline, -2, lua_tostring(L, -1), place);
-  return 0;
-}
-
-/* The userdata is on the top of L (popped). */
-static void report_now(lua_State *L, Unawaited *u) {
-  lua_pushcfunction(L, l_report_failure);
-  lua_insert(L, -2);
-  lua_pushlightuserdata(L, u);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
-}
-
-static int l_keep_unawaited(lua_State *L) {
-  Unawaited *u = lua_touserdata(L, 2);
-  lua_settop(L, 1);
-  u->ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  return 0;
-}
-
-/* Appends it to the list. */
-static void list(Runtime *rt, Unawaited *u) {
-  Reports *reports = &rt->reports;
-  u->next = NULL;
-  if (!reports->unawaited) {
-    reports->unawaited_tail = &reports->unawaited;
-    wait_until_due(rt, u->due);
-  }
-  *reports->unawaited_tail = u;
-  reports->unawaited_tail = &u->next;
-}
-
-void report_unawaited(lua_State *L, int index, Audience *audience, const char *headline,
-                      const char *place) {
-  Runtime *rt = runtime_of(L);
-  Unawaited u = {.audience = audience, .due = runtime_now(rt) + UNAWAITED_NS};
-  snprintf(u.headline, sizeof u.headline, "%s", headline);
-  snprintf(u.place, sizeof u.place, "%s", place ? place : "");
-  int top = lua_gettop(L);
-  index = lua_absindex(L, index);
-  Unawaited *kept = malloc(sizeof *kept);
-  lua_pushcfunction(L, l_keep_unawaited);
-  lua_pushvalue(L, index);
-  lua_pushlightuserdata(L, &u);
-  if (!kept || lua_pcall(L, 2, 0, 0) != LUA_OK) { /* no memory to wait: report it now */
-    free(kept);
-    lua_settop(L, top);
-    lua_pushvalue(L, index);
-    report_now(L, &u);
-    return;
-  }
-  *kept = u;
-  list(rt, kept);
-}
-
-/* Reports it, unless somebody has heard of it; frees it. */
-static void end(lua_State *L, Unawaited *u) {
-  bool heard = u->audience->heard;
-  if (!heard) lua_rawgeti(L, LUA_REGISTRYINDEX, u->ref);
-  luaL_unref(L, LUA_REGISTRYINDEX, u->ref);
-  if (!heard) report_now(L, u);
-  free(u);
-}
-
-void report_watch_over(Runtime *rt) {
-  for (Unawaited **link = &rt->reports.watched, *u; (u = *link);) {
-    if (u->audience->watchers > 0 && !u->audience->heard) {
-      link = &u->next;
-      continue;
-    }
-    *link = u->next;
-    u->due = runtime_now(rt) + UNAWAITED_NS;
-    list(rt, u);
-  }
-}
-
-void report_flush(Runtime *rt, bool all) {
-  Reports *reports = &rt->reports;
-  uint64_t now = runtime_now(rt);
-  reports->due = false;
-  for (Unawaited *u; (u = reports->unawaited) && (all || u->due <= now);) {
-    reports->unawaited = u->next;
-    if (all || u->audience->heard || u->audience->watchers == 0) {
-      end(rt->L, u);
-    } else {
-      u->next = reports->watched;
-      reports->watched = u;
-    }
-  }
-  for (Unawaited *u; all && (u = reports->watched);) {
-    reports->watched = u->next;
-    end(rt->L, u);
-  }
-  if (reports->unawaited) wait_until_due(rt, reports->unawaited->due);
+  if (to_be_continued || reports->warning) add_piece(reports, message);
+  if (to_be_continued) return;
+  if (!reports->warnings_off) log_warning(rt, reports->warning ? reports->warning : message);
+  free(reports->warning);
+  reports->warning = NULL;
 }

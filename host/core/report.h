@@ -1,12 +1,20 @@
-/* Printing failures, and reporting errors that nobody awaits. */
+/* The runtime's side of the log: entries get their context and go where this runtime's go. Failures
+   become entries, also those that nobody awaits. */
 #ifndef ML_REPORT_H
 #define ML_REPORT_H
 
 #include "core/names.h"
 #include "core/timer.h"
+#include "log/log_fields.h"
 
 #include <lua.h>
 #include <stdbool.h>
+
+/* Takes the runtime's entries instead of the process's log (ml.log.to). */
+typedef struct ReportTaker {
+  /* An entry about `subject`, a task or NULL. False: the log shall have it. Must not enter Lua. */
+  bool (*take)(struct ReportTaker *taker, Runtime *rt, const LogEntry *entry, const Task *subject);
+} ReportTaker;
 
 /* The runtime's part. */
 typedef struct Reports {
@@ -15,18 +23,60 @@ typedef struct Reports {
   struct Unawaited *unawaited, **unawaited_tail;
   struct Unawaited *watched; /* failures whose time came while somebody watched them */
   Timer timer;
-  void (*print)(void *data, const char *text); /* where reports go; NULL: stderr */
+  const Task *about; /* the task that an entry is about if none is running, or NULL */
+  /* the fields that ml.log.with has bound to the task, or NULL; may be NULL itself */
+  const LogKeptFields *(*bound)(Runtime *rt, const Task *t);
+  /* the ids of the task's span as text; false: it has none; the same */
+  bool (*trace_ids)(const Task *t, char trace_id[33], char span_id[17]);
+  ReportTaker *taker;                          /* or NULL */
+  void (*print)(void *data, const char *text); /* where they go as text; or NULL */
   void *print_data;
-  bool warnings_off, warning_continues; /* the state of warn(...) */
+  bool warnings_off;  /* the state of warn(...) */
+  char *warning;      /* what it has said so far of a warning in pieces, or NULL */
+  uv_timer_t *retry;  /* for what waits until somebody reads; made at first use */
+  CloseHook on_close; /* closes it */
 } Reports;
 
-/* Prints a failure to where the runtime's reports go:
-     <headline>: <the error at `index`, as error_text_push shows it>
-     <traceback>
+/* Logs the entry, whose fields are `fields`: adds the fields of the context (request_id, route,
+   trace_id, what is bound), the time, and writes or passes it on. The level must be wanted
+   (report_wants). Does not enter Lua. */
+void report_entry(Runtime *rt, LogEntry *entry, LogFields *fields);
+
+/* Writes an entry that a taker has taken and could not pass on. */
+void report_written(Runtime *rt, const LogEntry *entry);
+
+/* Does anybody want entries of this level? */
+bool report_wants(LogLevel level);
+
+/* Logs a message of the host. */
+void report_say(Runtime *rt, LogLevel level, const char *message);
+void report_sayf(Runtime *rt, LogLevel level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same with lines below the message, in a field called `name`; NULL: none. */
+void report_say_lines(Runtime *rt, LogLevel level, const char *message, const char *name,
+                      const char *lines);
+
+/* Logs a failure:
+     <headline, if not NULL>: <the error at `index`, as error_text_push shows it>
+     <traceback, if not NULL>
      <place, if not NULL>
-   May run __tostring; errors in it are shown instead of the text. Raises only if memory is out. */
+   with the error, its kind, code and causes as fields. May run __tostring; errors in it are shown
+   instead of the text. Raises only if memory is out. */
 void report_error(lua_State *L, const char *headline, int index, const char *traceback,
                   const char *place);
+
+/* The same with the context of another place (report_keep_context); NULL: of this one. */
+void report_error_of(lua_State *L, const char *headline, int index, const char *traceback,
+                     const char *place, const LogKeptFields *context);
+
+/* The context of this place in memory of its own, to be freed by the caller. NULL: no memory. */
+LogKeptFields *report_keep_context(Runtime *rt);
+
+/* From now on this function gives the fields trace_id and span_id of entries. It is called in
+   signal handlers, too. */
+void report_set_trace_ids(Runtime *rt,
+                          bool (*trace_ids)(const Task *t, char trace_id[33], char span_id[17]));
 
 /* Records who learns of the failure of a task or a future. */
 typedef struct Audience {
@@ -44,17 +94,17 @@ void report_unawaited(lua_State *L, int index, Audience *audience, const char *h
    reported in a second. */
 void report_watch_over(Runtime *rt);
 
-/* Prints the failures whose time has come (`all`: each one) that nobody has heard of. */
+/* Logs the failures whose time has come (`all`: each one) that nobody has heard of. */
 void report_flush(Runtime *rt, bool all);
 
-/* From now on reports go to print(data, text); NULL: to standard error, as they do at first. */
+/* From now on entries go to print(data, text) as text; NULL: to the log, as they do at first. */
 void report_to(Runtime *rt, void (*print)(void *data, const char *text), void *data);
 
-/* Prints `text` to where the runtime's reports go. */
-void report_print(Runtime *rt, const char *text);
-
-/* A lua_WarnFunction whose data is the runtime: warn(...), and errors in __gc. They are printed
+/* A lua_WarnFunction whose data is the runtime: warn(...), and errors in __gc. They are logged
    unless a script says warn("@off"). */
 void report_warning(void *rt, const char *message, int to_be_continued);
+
+/* The same as report_entry for a signal handler: never to a taker, without what is bound. */
+void report_entry_in_signal(Runtime *rt, LogEntry *entry, LogFields *fields);
 
 #endif

@@ -6,6 +6,7 @@
 #include "core/observe.h"
 #include "core/report.h"
 #include "core/scheduler.h"
+#include "core/task_label.h"
 #include "core/task_limits.h"
 #include "core/task_pool.h"
 #include "core/virtual_clock.h"
@@ -175,10 +176,7 @@ static void end_background(Runtime *rt) {
 static void abandon_tasks(Runtime *rt) {
   CancelCause *cause = cause_new(rt, "the runtime is closing");
   if (!cause) return;
-  char text[120];
-  snprintf(text, sizeof text, "moonloop: %zu task(s) did not end when they were cancelled\n",
-           rt->tasks.live);
-  report_print(rt, text);
+  report_sayf(rt, LOG_ERROR, "%zu task(s) did not end when they were cancelled", rt->tasks.live);
   for (Task *t = rt->tasks.roots; t;) {
     while (t->scope) scope_close(t->scope); /* a shield no longer protects it from the cancel */
     if (!t->cancelled) t->cancelled = cause_hold(cause);
@@ -197,6 +195,7 @@ static void abandon_tasks(Runtime *rt) {
     cause_drop(t->left_cause);
     t->cancelled = t->left_cause = NULL;
     task_trace_replace(&t->trace, NULL);
+    if (t->label) task_label_set(t, 0, NULL);
     if (t->children) {
       t = t->children;
       continue;

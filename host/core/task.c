@@ -2,6 +2,7 @@
 
 #include "core/origin.h"
 #include "core/report.h"
+#include "core/task_label.h"
 #include "core/task_limits.h"
 #include "core/task_pool.h"
 #include "core/task_tally.h"
@@ -257,7 +258,9 @@ static Task *new_task(lua_State *L, Runtime *rt, Task *parent, int nargs, TaskOw
   t->handle_on_failure = false;
   t->tally = NULL;
   t->trace = NULL;
+  t->label = NULL;
   if (parent) {
+    task_label_inherit(t, parent);
     if (parent->tally) task_tally_enter(parent->tally, t);
     if (parent->scope) t->shelter = scope_shield_of(parent);
     if (parent->limits) t->limits = task_limits_hold(parent->limits);
@@ -384,8 +387,7 @@ void task_report_unawaited(lua_State *L, int index) {
   char headline[80], place[100], site[80];
   if (handle->status != TASK_FAILED) return;
   handle->audience.heard = false;
-  snprintf(headline, sizeof headline, "moonloop: task %d failed and nobody awaited it",
-           (int)handle->id);
+  snprintf(headline, sizeof headline, "task %d failed and nobody awaited it", (int)handle->id);
   snprintf(place, sizeof place, "spawned at %s", task_site(handle->source, handle->line, site));
   report_unawaited(L, index, &handle->audience, headline, place);
 }
@@ -405,6 +407,7 @@ static void finish(Task *t) {
     t->handle->task = NULL;
   }
   rt->scheduler.ending = true;
+  if (t->status != TASK_DONE) rt->reports.about = t;
   if (t->observers) tell_observers(t);
   rt->scheduler.ending = false;
   if (t->owner) {
@@ -422,6 +425,8 @@ static void finish(Task *t) {
       push_handle_of_stack(t);
     task_report_unawaited(co, -1);
   }
+  rt->reports.about = NULL;
+  if (t->label) task_label_set(t, 0, NULL);
   if (t->handle) drop_handle(co, t);
   if (t->has_origin || t->has_flight) traceback_task_ended(t);
   if (t->has_vars) task_vars_drop(co, t);
@@ -471,7 +476,7 @@ static void close_thread(Task *t) {
    awaiting it raises a memory error. */
 static void fail_out_of_memory(Task *t) {
   close_thread(t);
-  report_print(t->rt, "moonloop: not enough memory to keep the outcome of a task\n");
+  report_say(t->rt, LOG_ERROR, "not enough memory to keep the outcome of a task");
   if (t->handle) t->handle->audience.heard = true;
 }
 

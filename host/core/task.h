@@ -40,6 +40,9 @@ typedef struct TaskOwner {
   /* Appends a description of the task: "GET /users (request 7)". NULL: its name is used. Runs in
      signal handlers. */
   void (*describe)(struct TaskOwner *owner, Text *text);
+  /* The request that the task works for, as task_label.h has it, unless it has a label of its own;
+     or NULL. Runs in signal handlers. */
+  struct TaskLabel *(*label)(struct TaskOwner *owner, uint64_t *number);
 } TaskOwner;
 
 typedef struct TaskHandle {
@@ -99,6 +102,8 @@ struct ml_Task {
   int line;
   const struct SourceName *source; /* where it was spawned, or NULL */
   const char *name;                /* name for reports, or NULL; the owner keeps it alive */
+  struct TaskLabel *label;         /* what the request is that it works for, or NULL */
+  uint64_t request;                /* the number of that request */
   uint64_t id;
   uint64_t started_at; /* the runtime's clock, to a pass and a millisecond (Runtime.pass_at) */
   uint64_t cpu_ns;     /* CPU time used, sampled (cpu_meter.h) */

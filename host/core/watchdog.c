@@ -166,7 +166,6 @@ static void *watch(void *data) {
 static void add_headline(Watchdog *w, Text *text) {
   Text label = text_in(w->label, sizeof w->label);
   task_describe(w->rt->scheduler.current, &label);
-  text_add(text, "moonloop: ");
   text_add(text, w->label);
   text_add(text, " has held up the loop for ");
   uint64_t ns = uv_hrtime() - atomic_load(&w->since);
@@ -183,7 +182,7 @@ static void add_hint(Watchdog *w, Text *text) {
   text_add(text, w->hint.function);
   text_add(text, " blocks the whole loop; ");
   text_add(text, w->hint.ours);
-  text_add(text, " would let other tasks run meanwhile\n");
+  text_add(text, " would let other tasks run meanwhile");
   w->hint.function = NULL;
 }
 
@@ -203,27 +202,35 @@ static bool is_alone(const Runtime *rt) {
   return rt->watched.serves_nobody && rt->tasks.live - rt->tasks.background == line;
 }
 
+static void begin_entry(LogEntry *entry, LogFields *fields, const char *headline,
+                        const char *traceback, const char *hint) {
+  *entry = (LogEntry){
+      .level = LOG_WARN, .source = LOG_HOST, .message = headline, .message_len = strlen(headline)};
+  fields->n = 0;
+  log_fields_add_text(fields, LOG_FIELD_BELOW, "traceback", traceback);
+  log_fields_add_text(fields, LOG_FIELD_BELOW, "hint", hint);
+}
+
 /* In the signal handler: makes the report that the hook cannot make. */
 static void report_frames(Watchdog *w, Runtime *rt) {
-  char memory[4096];
-  Text text = text_in(memory, sizeof memory - HINT_ROOM);
-  add_headline(w, &text);
-  text_add(&text, ", ");
-  frames_add_top(&text, rt->scheduler.running);
-  text_add(&text, ":\nstack traceback:");
+  char headline[400], memory[3600], hint[HINT_ROOM];
+  Text head = text_in(headline, sizeof headline), text = text_in(memory, sizeof memory),
+       added = text_in(hint, sizeof hint);
+  add_headline(w, &head);
+  text_add(&head, ", ");
+  frames_add_top(&head, rt->scheduler.running);
+  text_add(&head, ":");
+  text_add(&text, "stack traceback:");
   frames_add_all(&text, rt->scheduler.running, MAX_FRAMES);
   for (const Resumer *r = rt->scheduler.resumers; r; r = r->outer) {
     text_add(&text, "\nin the coroutine that resumed it:");
     frames_add_all(&text, r->L, MAX_FRAMES);
   }
-  text.size = sizeof memory;
-  text_add(&text, "\n");
-  add_hint(w, &text);
-  for (size_t at = 0; at < text.len;) {
-    ssize_t n = write(STDERR_FILENO, memory + at, text.len - at);
-    if (n <= 0) break;
-    at += (size_t)n;
-  }
+  add_hint(w, &added);
+  LogFields fields;
+  LogEntry entry;
+  begin_entry(&entry, &fields, headline, memory, hint);
+  report_entry_in_signal(rt, &entry, &fields);
 }
 
 /* The hook runs when the C function is over. */
@@ -251,15 +258,14 @@ static int l_report(lua_State *L) {
   Watchdog *w = lua_touserdata(L, 1);
   char memory[300], hint[HINT_ROOM];
   Text text = text_in(memory, sizeof memory), added = text_in(hint, sizeof hint);
+  LogFields fields;
+  LogEntry entry;
   add_headline(w, &text);
+  text_add(&text, ":");
   add_hint(w, &added);
-  lua_pushstring(L, memory);
-  lua_pushliteral(L, ":\n");
   states_push_traceback(L, 1);
-  lua_pushliteral(L, "\n");
-  lua_pushstring(L, hint);
-  lua_concat(L, 5);
-  report_print(w->rt, lua_tostring(L, -1));
+  begin_entry(&entry, &fields, memory, lua_tostring(L, -1), hint);
+  if (report_wants(entry.level)) report_entry(w->rt, &entry, &fields);
   return 0;
 }
 
@@ -282,14 +288,12 @@ void watchdog_stretch_over(Watchdog *w) {
   Text text = text_in(memory, sizeof memory);
   w->reported = false;
   w->hint.function = NULL;
-  text_add(&text, "moonloop: ");
   text_add(&text, w->label);
   text_add(&text, " has let go of the loop after ");
   uint64_t ns = uv_hrtime() - atomic_load(&w->since);
   text_add_duration(&text, ns);
   held_up_over(w->rt, ns);
-  text_add(&text, "\n");
-  report_print(w->rt, memory);
+  report_say(w->rt, LOG_WARN, memory);
 }
 
 /* --- its life --- */

@@ -151,8 +151,8 @@ typedef struct Failure {
 /* Protected: (Failure as light userdata, error value) */
 static int l_report_unheard(lua_State *L) {
   const Failure *failure = lua_touserdata(L, 1);
-  report_error(L, "moonloop: a job failed in its clean-up, and its caller is gone", 2,
-               failure->traceback, NULL);
+  report_error(L, "a job failed in its clean-up, and its caller is gone", 2, failure->traceback,
+               NULL);
   return 0;
 }
 

@@ -77,7 +77,7 @@ static void start_state(Runtime *rt) {
   lua_State *L = rt->L;
   lua_pushcfunction(L, l_start_state);
   if (lua_pcall(L, 0, 0, 0) == LUA_OK) return;
-  report_error(L, "moonloop: a worker's state", -1, NULL, NULL);
+  report_error(L, "a worker's state", -1, NULL, NULL);
   lua_pop(L, 1);
 }
 

@@ -71,8 +71,8 @@ ML_API int ml_run_string(ml_Runtime *rt, const char *code, const char *name);
    in progress. */
 ML_API void ml_stop(ml_Runtime *rt);
 
-/* Reports (errors nobody awaited, a failed main task, warnings) go to `print`, in pieces of text,
-   instead of to stderr; NULL means stderr again. It must not enter Lua. */
+/* Entries of the log (errors nobody awaited, a failed main task, warnings, ml.log) go to `print` as
+   text, one a call, instead of to stderr; NULL means stderr again. It must not enter Lua. */
 ML_API void ml_on_report(ml_Runtime *rt, void (*print)(void *data, const char *text), void *data);
 
 /* The main state, to prepare globals while nothing runs. Its code is not a task: it cannot wait. */

@@ -76,11 +76,22 @@ static void answer(InspectorClient *client, Runtime *rt) {
   if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &all, 1, on_written)) drop(client);
 }
 
+/* Somebody asked for them, so that the level does not matter. */
+static void log_tasks(Runtime *rt, const Buffer *tasks) {
+  static const char message[] = "the tasks of this process";
+  size_t n = tasks->len && tasks->data[tasks->len - 1] == '\n' ? tasks->len - 1 : tasks->len;
+  LogFields fields;
+  fields.n = 0;
+  log_fields_add(&fields, (LogField){"tasks", tasks->data, 5, n, LOG_FIELD_BELOW});
+  LogEntry entry = {
+      .level = LOG_INFO, .source = LOG_HOST, .message = message, .message_len = sizeof message - 1};
+  report_entry(rt, &entry, &fields);
+}
+
 static void print_tasks(Inspector *inspector) {
   Buffer text = {0};
   inspector->print = 0;
-  if (dump_tasks(inspector->rt, false, &text) && buffer_add_char(&text, '\0'))
-    report_print(inspector->rt, text.data);
+  if (dump_tasks(inspector->rt, false, &text)) log_tasks(inspector->rt, &text);
   buffer_free(&text);
 }
 

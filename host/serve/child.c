@@ -1,5 +1,7 @@
 #include "serve/child.h"
 
+#include "log/log_format.h"
+#include "log/log_output.h"
 #include "serve/supervised.h"
 
 #include <errno.h>
@@ -19,19 +21,36 @@ extern char **environ;
 
 /* --- what it says --- */
 
-/* Shows `n` bytes of whole lines, each prefixed with the worker's name. */
+/* Adds the line as text, behind the worker's name unless it is alone. */
+static bool add_text(const Child *w, Buffer *out, const char *line, size_t n) {
+  return (w->owner->is_alone ||
+          buffer_printf(out, "[worker %u pid %d] ", w->number, w->process.pid)) &&
+         buffer_add(out, line, n) && buffer_add_char(out, '\n');
+}
+
+/* Adds the line as JSON: an entry as it is, which names its worker, and anything else as a message.
+   The line has no NUL at its end. */
+static bool add_json(const Child *w, Buffer *out, const char *line, size_t n) {
+  static const char begin[] = "{\"time\":\"";
+  bool is_entry =
+      n > sizeof begin && memcmp(line, begin, sizeof begin - 1) == 0 && line[n - 1] == '}';
+  if (is_entry) return buffer_add(out, line, n) && buffer_add_char(out, '\n');
+  LogEntry entry = {.level = LOG_INFO,
+                    .source = LOG_SCRIPT,
+                    .time = log_output_now(),
+                    .message = line,
+                    .message_len = n};
+  return log_format_json(out, &entry, &(LogProcess){(int)w->number, w->process.pid});
+}
+
+/* Shows `n` bytes of whole lines. */
 static void show_lines(const Child *w, const char *lines, size_t n) {
-  char name[64];
-  size_t name_len = w->owner->is_alone ? 0
-                                       : (size_t)snprintf(name, sizeof name, "[worker %u pid %d] ",
-                                                          w->number, w->process.pid);
   Buffer out = {0};
-  bool ok = true;
+  bool ok = true, is_json = log_output_format() == LOG_FORMAT_JSON;
   for (const char *end = lines + n; ok && lines < end;) {
     const char *line_end = memchr(lines, '\n', (size_t)(end - lines));
     size_t len = (size_t)((line_end ? line_end : end) - lines);
-    ok = buffer_add(&out, name, name_len) && buffer_add(&out, lines, len) &&
-         buffer_add_char(&out, '\n');
+    ok = (is_json ? add_json : add_text)(w, &out, lines, len);
     lines += len + (line_end != NULL);
   }
   if (out.len) error_lines_add(w->owner->errors, out.data, out.len);
@@ -127,9 +146,9 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signum) {
 static void kill_it(uv_timer_t *killer) {
   Child *w = killer->data;
   char line[100];
-  int n = snprintf(line, sizeof line, "moonloop: worker %u (pid %d) does not end: it is killed\n",
-                   w->number, w->process.pid);
-  error_lines_add(w->owner->errors, line, (size_t)n);
+  snprintf(line, sizeof line, "worker %u (pid %d) does not end: it is killed", w->number,
+           w->process.pid);
+  error_lines_say(w->owner->errors, LOG_ERROR, line);
   uv_process_kill(&w->process, SIGKILL);
 }
 
@@ -171,30 +190,32 @@ void child_describe_end(const Child *w, char *text, size_t size) {
 
 /* --- its start --- */
 
-/* The environment of a worker: ours, plus its number and its place. The caller frees the list, and
-   keeps `number` and `place` until then. NULL if memory is out. */
-static char **make_environment(char *number, char *place) {
+/* The environment of a worker: ours, plus its number, its place and the format of the log. The
+   caller frees the list, and keeps the texts until then. NULL if memory is out. */
+static char **make_environment(char *number, char *place, char *log) {
   size_t n = 0, count = 0;
   while (environ[n]) n++;
-  char **list = malloc((n + 3) * sizeof *list);
+  char **list = malloc((n + 4) * sizeof *list);
   if (!list) return NULL;
   for (size_t i = 0; i < n; i++)
     if (strncmp(environ[i], WORKER_VARIABLE "=", sizeof WORKER_VARIABLE) != 0)
       list[count++] = environ[i];
   list[count++] = number;
   list[count++] = place;
+  list[count++] = log;
   list[count] = NULL;
   return list;
 }
 
 /* Starts the process with the other ends of its pipes. */
 static int spawn(Child *w, int errors, int control, int channel) {
-  char number[48], place[48 + SERVE_SOCKETS_MAX], letters[SERVE_SOCKETS_MAX + 2];
+  char number[48], place[48 + SERVE_SOCKETS_MAX], letters[SERVE_SOCKETS_MAX + 2], log[48];
   const ServeSockets *sockets = w->owner->sockets;
   snprintf(number, sizeof number, WORKER_VARIABLE "=%u", w->number);
   serve_sockets_letters(sockets, letters);
   snprintf(place, sizeof place, SUPERVISED_VARIABLE "=%d:%s", w->place, letters);
-  char **environment = make_environment(number, place);
+  snprintf(log, sizeof log, LOG_VARIABLE "=%s", log_level_format_name(log_output_format()));
+  char **environment = make_environment(number, place, log);
   if (!environment) return UV_ENOMEM;
   uv_stdio_container_t stdio[SUPERVISED_SOCKETS + SERVE_SOCKETS_MAX + 1] = {
       {.flags = UV_IGNORE},

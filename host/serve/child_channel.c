@@ -28,11 +28,10 @@ static void drop(Parcel *parcel) {
 
 static void say_lost(Child *to) {
   char line[200];
-  int n = snprintf(line, sizeof line,
-                   "moonloop: worker %u (pid %d) does not take what the others publish: it loses "
-                   "messages of hubs\n",
-                   to->number, to->process.pid);
-  error_lines_add(to->owner->errors, line, (size_t)n);
+  snprintf(line, sizeof line,
+           "worker %u (pid %d) does not take what the others publish: it loses messages of hubs",
+           to->number, to->process.pid);
+  error_lines_say(to->owner->errors, LOG_WARN, line);
 }
 
 static void on_delivered(uv_write_t *request, int status) {

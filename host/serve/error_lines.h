@@ -1,16 +1,13 @@
-/* Messages of a supervisor and its workers on standard error. If nobody reads there, lines wait up
-   to a limit, and are lost and counted beyond it, while the supervisor continues. */
+/* Messages of a supervisor and its workers in the log of its process (log_output.h), which is tried
+   again while nobody reads there and the supervisor continues. */
 #ifndef ML_ERROR_LINES_H
 #define ML_ERROR_LINES_H
 
-#include "base/output.h"
+#include "log/log_entry.h"
 
 #include <uv.h>
 
 typedef struct ErrorLines {
-  Output output;
-  Buffer lines;
-  size_t lost;
   uv_timer_t retry;
 } ErrorLines;
 
@@ -20,7 +17,10 @@ void error_lines_open(ErrorLines *errors, uv_loop_t *loop);
 /* Adds `n` bytes of whole lines. */
 void error_lines_add(ErrorLines *errors, const char *lines, size_t n);
 
-/* Tries once more for at most a second, and closes the handle. */
+/* Adds an entry of the supervisor. */
+void error_lines_say(ErrorLines *errors, LogLevel level, const char *message);
+
+/* Closes the handle. */
 void error_lines_close(ErrorLines *errors);
 
 #endif

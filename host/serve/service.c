@@ -1,5 +1,7 @@
 #include "serve/service.h"
 
+#include "log/log_output.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -62,10 +64,13 @@ static void start_watchdog(Service *s) {
 void service_open(Service *s, uv_loop_t *loop) {
   const char *path = getenv("NOTIFY_SOCKET");
   s->fd = path ? connect_to(path) : -1;
-  if (path && s->fd < 0)
-    fprintf(stderr,
-            "moonloop: the service manager at NOTIFY_SOCKET=%s cannot be told anything: %s\n", path,
-            strerror(errno));
+  if (path && s->fd < 0) {
+    char text[400];
+    snprintf(text, sizeof text,
+             "the service manager at NOTIFY_SOCKET=%s cannot be told anything: %s", path,
+             strerror(errno));
+    log_output_say(LOG_WARN, text);
+  }
   uv_timer_init(loop, &s->watchdog);
   uv_unref((uv_handle_t *)&s->watchdog);
   s->watchdog.data = s;

@@ -3,6 +3,7 @@
 #include "base/file_watch.h"
 #include "base/write_all.h"
 #include "core/runtime.h"
+#include "log/log_output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,6 +59,14 @@ const char *supervised_take(Supervised *s, ServeSockets *sockets) {
   /* Lines of several processes that share an output stay whole. */
   setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
   return NULL;
+}
+
+void supervised_take_log(void) {
+  const char *format = getenv(LOG_VARIABLE), *number = getenv(WORKER_VARIABLE);
+  if (supervised_is_wanted() && number && atoi(number) > 0)
+    log_output_set_worker(atoi(number), format ? log_level_find_format(format, strlen(format))
+                                               : LOG_FORMAT_UNSET);
+  unsetenv(LOG_VARIABLE);
 }
 
 static void on_control(uv_poll_t *poll, int status, int events) {

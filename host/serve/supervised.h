@@ -47,12 +47,19 @@ typedef struct Supervised {
 /* The name under which the main runtime's registry keeps its Supervised, a light userdata. */
 #define SUPERVISED_KEY "moonloop.supervised"
 
+/* The format of the supervisor's log, by name: taken out of the environment, too. */
+#define LOG_VARIABLE "MOONLOOP_WORKER_LOG"
+
 /* Was this process started as a worker? */
 bool supervised_is_wanted(void);
 
 /* Takes what the supervisor passed in environment and descriptors, with the listening sockets.
    Returns NULL or what is wrong. */
 const char *supervised_take(Supervised *s, ServeSockets *sockets);
+
+/* If it was, takes the format of the log, and has the worker's number in its entries. To be called
+   before anything is logged. */
+void supervised_take_log(void);
 
 /* Starts to listen to the supervisor: a request to retire is delivered to `signals` as SIGHUP, the
    supervisor's end as SIGTERM. The handle does not keep the loop alive and closes with the runtime;

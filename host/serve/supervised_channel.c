@@ -64,8 +64,9 @@ static void on_pass_end(PassHook *hook, Runtime *rt) {
 static bool is_behind(SupervisedChannel *c) {
   bool is_over = supervised_channel_queued(c) > (c->loses ? 0 : CHANNEL_QUEUED_MAX);
   if (is_over && !c->loses)
-    report_print(c->rt, "moonloop: the supervisor does not take what this worker publishes: "
-                        "the other workers lose messages of hubs\n");
+    report_say(c->rt, LOG_WARN,
+               "the supervisor does not take what this worker publishes: the other workers lose "
+               "messages of hubs");
   return c->loses = is_over;
 }
 

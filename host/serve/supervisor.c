@@ -4,6 +4,7 @@
 #include "base/controlling_terminal.h"
 #include "base/descriptor_limit.h"
 #include "core/signals.h"
+#include "log/log_output.h"
 #include "net/tls_tickets.h"
 #include "serve/privileges.h"
 #include "serve/supervised.h"
@@ -24,14 +25,15 @@
 
 static Supervisor *supervisor_of(Child *w) { return container_of(w->owner, Supervisor, children); }
 
-static void say(Supervisor *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say(Supervisor *s, const char *format, ...) {
-  char text[512], line[600];
+static void say(Supervisor *s, LogLevel level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void say(Supervisor *s, LogLevel level, const char *format, ...) {
+  char text[512];
   va_list args;
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  error_lines_add(&s->errors, line, (size_t)snprintf(line, sizeof line, "moonloop: %s\n", text));
+  error_lines_say(&s->errors, level, text);
 }
 
 /* --- the end --- */
@@ -80,11 +82,11 @@ static void coming_failed(Supervisor *s) {
   give_coming_up(s);
   if (s->serving) {
     tell_ready(s, "; new workers could not be started");
-    say(s, "the old workers continue with the code that they have");
+    say(s, LOG_WARN, "the old workers continue with the code that they have");
     return;
   }
   if (s->options.dev) {
-    say(s, "waiting for a change of the code");
+    say(s, LOG_INFO, "waiting for a change of the code");
     return;
   }
   s->status = 1;
@@ -95,7 +97,7 @@ static void coming_failed(Supervisor *s) {
 static bool start_coming(Supervisor *s, unsigned number) {
   int rc = child_start(&s->children, number, s->coming);
   if (!rc) return true;
-  say(s, "worker %u cannot be started: %s", number, uv_strerror(rc));
+  say(s, LOG_ERROR, "worker %u cannot be started: %s", number, uv_strerror(rc));
   coming_failed(s);
   return false;
 }
@@ -138,14 +140,14 @@ static void let_coming_serve(Supervisor *s) {
   if (is_first)
     say_where(s);
   else
-    say(s, "reloaded: %u new worker%s of generation %u", s->n_posts, s->n_posts == 1 ? "" : "s",
-        s->serving);
+    say(s, LOG_INFO, "reloaded: %u new worker%s of generation %u", s->n_posts,
+        s->n_posts == 1 ? "" : "s", s->serving);
 }
 
 static void on_ready(Child *w) {
   Supervisor *s = supervisor_of(w);
   if (w->generation != s->coming) {
-    say(s, "worker %u (pid %d) serves", w->number, w->process.pid);
+    say(s, LOG_INFO, "worker %u (pid %d) serves", w->number, w->process.pid);
     return;
   }
   if (++s->n_coming == 1)
@@ -171,8 +173,8 @@ static void on_restart(uv_timer_t *timer) {
   int rc = child_start(&s->children, post->number, s->serving);
   if (!rc) return;
   restart_later(post);
-  say(s, "worker %u cannot be started: %s; the next try is in %g s", post->number, uv_strerror(rc),
-      1e-3 * (double)post->pause);
+  say(s, LOG_ERROR, "worker %u cannot be started: %s; the next try is in %g s", post->number,
+      uv_strerror(rc), 1e-3 * (double)post->pause);
 }
 
 static void on_crash(Child *w, const char *end, double age) {
@@ -180,8 +182,9 @@ static void on_crash(Child *w, const char *end, double age) {
   ChildPost *post = &s->posts[w->number - 1];
   if (w->was_ready && age >= 1e-3 * LONG_ENOUGH_MS) post->pause = 0;
   restart_later(post);
-  say(s, "worker %u (pid %d) %s%s after %.1f s; it is restarted in %g s", w->number, w->process.pid,
-      end, w->was_ready ? "" : ", before it was ready,", age, 1e-3 * (double)post->pause);
+  say(s, LOG_ERROR, "worker %u (pid %d) %s%s after %.1f s; it is restarted in %g s", w->number,
+      w->process.pid, end, w->was_ready ? "" : ", before it was ready,", age,
+      1e-3 * (double)post->pause);
 }
 
 static void on_end(Child *w) {
@@ -192,12 +195,14 @@ static void on_end(Child *w) {
     /* A SIGTERM may arrive when it is nearly gone and no longer catches signals. */
     bool is_good = w->signal ? w->signal == SIGTERM : w->status == 0;
     if (!is_good && w->was_ready) {
-      say(s, "worker %u (pid %d) %s when it was told to end", w->number, w->process.pid, end);
+      say(s, LOG_WARN, "worker %u (pid %d) %s when it was told to end", w->number, w->process.pid,
+          end);
       if (s->stopping && !s->status) s->status = w->signal ? 128 + w->signal : w->status;
     }
   } else if (w->generation == s->coming) {
     if (!s->options.dev || w->signal) /* else it has said why itself */
-      say(s, "worker %u (pid %d) %s before all were ready", w->number, w->process.pid, end);
+      say(s, LOG_ERROR, "worker %u (pid %d) %s before all were ready", w->number, w->process.pid,
+          end);
     coming_failed(s);
     return;
   } else {
@@ -212,13 +217,13 @@ static void on_file(Child *w, const char *path, const FileSignature *signature) 
   Supervisor *s = supervisor_of(w);
   if (!s->options.reload) return;
   int rc = file_watch_add(&s->watch, path, signature);
-  if (rc) say(s, "cannot watch %s for changes: %s", path, uv_strerror(rc));
+  if (rc) say(s, LOG_WARN, "cannot watch %s for changes: %s", path, uv_strerror(rc));
 }
 
 static void on_change(FileWatch *watch, const char *path) {
   Supervisor *s = container_of(watch, Supervisor, watch);
   if (s->stopping) return;
-  say(s, "%s has changed", path);
+  say(s, LOG_INFO, "%s has changed", path);
   begin_generation(s);
 }
 
@@ -332,13 +337,13 @@ static int open_handles(Supervisor *s) {
 static void serve(Supervisor *s, char **argv) {
   int rc = open_workers(s, argv);
   if (rc) {
-    say(s, "worker processes cannot be started: %s", uv_strerror(rc));
+    say(s, LOG_ERROR, "worker processes cannot be started: %s", uv_strerror(rc));
     s->status = 1;
     return;
   }
   rc = open_handles(s);
   if (rc) {
-    say(s, "cannot catch signals: %s", uv_strerror(rc));
+    say(s, LOG_ERROR, "cannot catch signals: %s", uv_strerror(rc));
     s->status = 1;
     stop(s);
   } else {
@@ -354,7 +359,7 @@ int supervisor_main(const SupervisorOptions *options, char **argv) {
   descriptor_limit_raise();
   int rc = uv_loop_init(&s.loop);
   if (rc) {
-    fprintf(stderr, "moonloop: cannot start: %s\n", uv_strerror(rc));
+    log_output_say(LOG_ERROR, "cannot start: the loop cannot be made");
     return 1;
   }
   error_lines_open(&s.errors, &s.loop);
@@ -365,7 +370,7 @@ int supervisor_main(const SupervisorOptions *options, char **argv) {
     serve(&s, argv);
     serve_sockets_end(&s.sockets);
   } else {
-    say(&s, "%s", wrong);
+    say(&s, LOG_ERROR, "%s", wrong);
     serve_sockets_end(&s.sockets);
     s.status = 1;
   }

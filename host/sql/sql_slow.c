@@ -2,12 +2,10 @@
 
 #include "core/report.h"
 
-#include <stdio.h>
-
 enum { SHOWN = 500 };
 
 void sql_slow_report(Runtime *rt, double seconds, const char *sql, size_t len) {
-  char shown[SHOWN + 1], text[SHOWN + 90];
+  char shown[SHOWN + 1];
   size_t n = 0, i = 0;
   bool space = false;
   for (; i < len && n + 2 <= SHOWN; i++) {
@@ -21,7 +19,5 @@ void sql_slow_report(Runtime *rt, double seconds, const char *sql, size_t len) {
   bool cut = i < len;
   while (cut && n && ((unsigned char)shown[n - 1] & 0x80)) n--; /* no half of a character */
   shown[n] = 0;
-  snprintf(text, sizeof text, "moonloop: slow query (%.2f s): %s%s\n", seconds, shown,
-           cut ? "..." : "");
-  report_print(rt, text);
+  report_sayf(rt, LOG_WARN, "slow query (%.2f s): %s%s", seconds, shown, cut ? "..." : "");
 }

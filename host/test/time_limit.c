@@ -80,10 +80,8 @@ static void break_shields(TimeLimit *limit) {
 }
 
 static void give_up(TimeLimit *limit) {
-  char text[400];
-  snprintf(text, sizeof text,
-           "moonloop: %s does not end, though its time is over: the run ends here\n", limit->name);
-  report_print(limit->rt, text);
+  report_sayf(limit->rt, LOG_ERROR, "%s does not end, though its time is over: the run ends here",
+              limit->name);
   if (!limit->rt->exit.under_way) limit->rt->exit.code = 1;
   limit->rt->exit.under_way = true;
 }

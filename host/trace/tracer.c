@@ -35,12 +35,8 @@ static void on_last(LastHook *hook, Runtime *rt) {
 static void on_close(CloseHook *hook, Runtime *rt) {
   Tracer *tracer = container_of(hook, Tracer, close);
   size_t lost = tracer->queued + tracer->sending;
-  if (lost && tracer->exports) {
-    char text[100];
-    snprintf(text, sizeof text, "moonloop: %zu span(s) could not be exported before the end\n",
-             lost);
-    report_print(rt, text);
-  }
+  if (lost && tracer->exports)
+    report_sayf(rt, LOG_WARN, "%zu span(s) could not be exported before the end", lost);
   trace_observer_remove(tracer);
   if (tracer->begun) span_drop(tracer->begun);
   timer_clear(&rt->timers, &tracer->timer);
@@ -68,6 +64,7 @@ Tracer *tracer_of(Runtime *rt) {
   ml_runtime_on_close(rt, &tracer->close);
   tracer->last = (LastHook){rt->last_hooks, on_last};
   rt->last_hooks = &tracer->last;
+  report_set_trace_ids(rt, tracer_ids);
   return rt->tracer = tracer;
 }
 

@@ -35,6 +35,7 @@ local lazy = {
   http = "moonloop.http",
   jobs = "moonloop.jobs",
   json = "moonloop.json",
+  log = "moonloop.log",
   executor = "moonloop.executor",
   web = "moonloop.web",
   ws = "moonloop.websocket",

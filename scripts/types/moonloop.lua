@@ -8,6 +8,7 @@
 ---@field jobs moonloop.jobs
 ---@field json moonloop.json
 ---@field jwt moonloop.jwt
+---@field log moonloop.log
 ---@field net moonloop.net
 ---@field password moonloop.password
 ---@field process moonloop.process

@@ -24,7 +24,11 @@ describe("doc/how-to", function()
             local reports <close> = keep_reports()
             example.run()
             local expected = example.text:find('error("boom")', 1, true) and "boom" or "^$"
-            assert.matches(expected, reports:text())
+            if file == "logs.md" then -- its own entries, and none of the host
+              assert.is_nil(reports:text():find("moonloop: ", 1, true))
+            else
+              assert.matches(expected, reports:text())
+            end
           end)
         end
       end

@@ -36,6 +36,7 @@ end
 
 build_helpers()
 package.cpath = folder .. "/spec/?.so;" .. package.cpath
+require "reports".text_in_processes()
 
 return {
   --- The path of the moonloop that runs the specs.

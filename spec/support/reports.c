@@ -50,6 +50,13 @@ static int l_close(lua_State *L) {
   return 0;
 }
 
+/* text_in_processes(): the processes that specs start log text, which most specs expect. */
+static int l_text_in_processes(lua_State *L) {
+  (void)L;
+  setenv("MOONLOOP_LOG", "info,text", 1);
+  return 0;
+}
+
 __attribute__((visibility("default"))) int luaopen_reports(lua_State *L);
 
 int luaopen_reports(lua_State *L) {
@@ -64,5 +71,7 @@ int luaopen_reports(lua_State *L) {
   lua_newtable(L);
   lua_pushcfunction(L, l_keep);
   lua_setfield(L, -2, "keep");
+  lua_pushcfunction(L, l_text_in_processes);
+  lua_setfield(L, -2, "text_in_processes");
   return 1;
 }

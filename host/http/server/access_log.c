@@ -148,11 +148,9 @@ void access_log_report_lost(AccessLog *log, Runtime *rt, bool at_end) {
   uint64_t now = runtime_now(rt);
   if (!log->lost || (now < log->report_at && !at_end)) return;
   if (!output_has_room(STDERR_FILENO)) return; /* possibly where the lines go, too */
-  char text[200];
-  snprintf(text, sizeof text, "moonloop: the access log %s%s: %zu entr%s lost\n",
-           log->error ? "cannot be written: " : "is behind", log->error ? strerror(log->error) : "",
-           log->lost, log->lost == 1 ? "y" : "ies");
-  report_print(rt, text);
+  report_sayf(rt, LOG_WARN, "the access log %s%s: %zu entr%s lost",
+              log->error ? "cannot be written: " : "is behind",
+              log->error ? strerror(log->error) : "", log->lost, log->lost == 1 ? "y" : "ies");
   log->lost = 0;
   log->pause = !log->pause || !log->lines.len ? 1 : log->pause < 60 ? log->pause * 2 : 60;
   log->report_at = timer_due(now, log->pause);

@@ -190,9 +190,9 @@ static bool send_heads(Http2Stream *st) {
   while (st->reply.state == HTTP2_REPLY_HEAD && source_of(st, &p, &end)) {
     size_t n = http2_reply_head(&st->reply, p, (size_t)(end - p), &f);
     if (!n) {
-      report_print(session->connection->server->rt,
-                   "moonloop: a response has more header lines than HTTP/2 takes here: 256 lines, "
-                   "8 kB of names; its stream is reset\n");
+      report_say(session->connection->server->rt, LOG_ERROR,
+                 "a response has more header lines than HTTP/2 takes here: 256 lines, 8 kB of "
+                 "names; its stream is reset");
       return false;
     }
     bool is_lent = false;

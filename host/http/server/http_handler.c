@@ -1,5 +1,6 @@
 #include "http/server/http_handler.h"
 
+#include "core/task_label.h"
 #include "core/task_limits.h"
 #include "core/task_tally.h"
 #include "http/server/http_server.h"
@@ -23,10 +24,16 @@ static void describe(TaskOwner *owner, Text *text) {
   text_add(text, ")");
 }
 
+static TaskLabel *label_of(TaskOwner *owner, uint64_t *number) {
+  const HttpConnection *c = container_of(owner, HttpConnection, owner);
+  *number = c->number;
+  return c->match.route->label;
+}
+
 bool http_handler_start(HttpConnection *c) {
   HttpServer *server = c->server;
   const Route *route = c->match.route;
-  c->owner = (TaskOwner){ended, describe};
+  c->owner = (TaskOwner){ended, describe, label_of};
   c->task = task_start_soon(server->rt, server->handle, &c->owner);
   if (!c->task) return false;
   c->task->name = route->name;

@@ -42,15 +42,14 @@ static void close_preface(HttpPreface *p) {
 static void report(HttpPreface *p, const char *why) {
   if (p->server->told_of_preface) return;
   p->server->told_of_preface = true;
-  char address[NETWORK_TEXT] = "a Unix socket", text[240];
+  char address[NETWORK_TEXT] = "a Unix socket";
   bool v6 = p->peer.any.sa_family == AF_INET6;
   if (v6 || p->peer.any.sa_family == AF_INET)
     inet_ntop(p->peer.any.sa_family,
               v6 ? (const void *)&p->peer.v6.sin6_addr : (const void *)&p->peer.v4.sin_addr,
               address, sizeof address);
-  snprintf(text, sizeof text,
-           "moonloop: a connection from %s was closed: %s (this is reported once)\n", address, why);
-  report_print(p->server->rt, text);
+  report_sayf(p->server->rt, LOG_WARN,
+              "a connection from %s was closed: %s (this is reported once)", address, why);
 }
 
 /* The header is there: the connection begins. */

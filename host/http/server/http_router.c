@@ -1,6 +1,8 @@
 /* Routes: their patterns become a tree. */
 #include "http/server/http_router_tree.h"
 
+#include "core/task_label.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,7 @@ static void free_node_content(Node *node) {
 static void free_route(Route *route) {
   for (unsigned i = 0; i < route->n_params; i++) free(route->params[i].name);
   free(route->name);
+  task_label_drop(route->label);
   free(route->site);
   free(route);
 }
@@ -209,6 +212,8 @@ static bool keep_route(Compile *c, const char *method) {
   route->name = malloc(size);
   if (!route->name) return fail(c, "out of memory");
   snprintf(route->name, size, "%s %s", method, c->pattern);
+  route->label = task_label_new(route->name, "", 0);
+  if (!route->label) return fail(c, "out of memory");
   route->next = c->router->routes;
   c->router->routes = route;
   return true;

@@ -35,10 +35,11 @@ typedef enum RouteMethod {
 } RouteMethod;
 
 typedef struct Route {
-  struct Route *next; /* in the router's list */
-  double cpu, slice;  /* limits of its requests in seconds; 0: none */
-  char *name;         /* "GET /users/{id}", for messages */
-  char *site;         /* "app.lua:12", the place of its handler; NULL: not known */
+  struct Route *next;      /* in the router's list */
+  double cpu, slice;       /* limits of its requests in seconds; 0: none */
+  char *name;              /* "GET /users/{id}", for messages */
+  struct TaskLabel *label; /* for its requests' tasks */
+  char *site;              /* "app.lua:12", the place of its handler; NULL: not known */
   RouteParam params[ROUTER_MAX_PARAMS];
   unsigned n_params;
   /* The owner's. */

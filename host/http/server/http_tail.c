@@ -16,7 +16,7 @@ static void ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback
     return;
   }
   if (t->status == TASK_FAILED)
-    report_error(L, "moonloop: what follows a response failed", -1, traceback, NULL);
+    report_error(L, "what follows a response failed", -1, traceback, NULL);
   if (!rt->closing) luaL_unref(rt->L, LUA_REGISTRYINDEX, tail->ref);
   free(tail);
 }

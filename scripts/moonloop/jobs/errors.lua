@@ -39,7 +39,7 @@ function M.entry(attempt, at, value, traceback)
 end
 
 --- Says something on standard error.
-function M.say(format, ...) io.stderr:write("moonloop: ", format:format(...), "\n") end
+function M.say(format, ...) require "moonloop.signals".say("warn", format:format(...)) end
 
 --- The database does not answer a worker as it should.
 function M.complain(worker, err)

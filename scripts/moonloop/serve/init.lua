@@ -57,7 +57,7 @@ local function stop(server, drain)
   local running = server.tasks
   service.stopping(("stopping: %d running task(s)"):format(running))
   if running > 0 then
-    signals.say(("moonloop: stopping: %d running task(s) get %g s; a second signal ends them at once\n")
+    signals.say("info", ("stopping: %d running task(s) get %g s; a second signal ends them at once")
       :format(running, drain))
   end
   server:stop(drain)
@@ -76,9 +76,9 @@ local function read_certificates(server)
   local ok, err = server:read_certificates()
   if status then service.ready(status) end
   if ok then
-    signals.say "moonloop: the certificates have been read again\n"
+    signals.say("info", "the certificates have been read again")
   elseif err then
-    signals.say("moonloop: the certificates stay as they were: " .. err.message .. "\n")
+    signals.say("error", "the certificates stay as they were: " .. err.message)
   end
 end
 
@@ -123,7 +123,7 @@ return function(file, opts, version, is_dev)
   merge_tls(app, opts)
   local server, err = listen.open(app, opts, is_worker)
   if not server then
-    io.stderr:write("moonloop: ", err.message, "\n")
+    signals.say("error", err.message)
     os.exit(1)
   end
   signals.keep()

@@ -2,6 +2,7 @@
 -- first of them asks it, once, when the database is first used. Those of other servers are not known here.
 local core = require "moonloop.core"
 local holders = require "moonloop.sql.holders"
+local signals = require "moonloop.signals"
 
 local M = {}
 
@@ -13,8 +14,8 @@ local function check(db, shown, workers, pool)
   local ok, most = pcall(db.value, db, ASK)
   if not ok or not most or workers * pool <= most then return end
   local who = workers > 1 and ("%d workers with a pool"):format(workers) or "a pool"
-  io.stderr:write(("moonloop: %s of %d may open %d connections to %s, which takes %d: make `pool` "
-    .. "smaller, or max_connections larger\n"):format(who, pool, workers * pool, shown, most))
+  signals.say("warn", ("%s of %d may open %d connections to %s, which takes %d: make `pool` smaller, or "
+    .. "max_connections larger"):format(who, pool, workers * pool, shown, most))
 end
 
 --- Has this checked when `db` is first used. shown: its URL for people; pool: connections at most.

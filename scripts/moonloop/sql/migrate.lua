@@ -84,7 +84,7 @@ end
 -- --- db:migrate ---
 
 local function say_waiting()
-  io.stderr:write "moonloop: migrations wait for another process that is migrating this database\n"
+  require "moonloop.signals".say("info", "migrations wait for another process that is migrating this database")
 end
 
 --- f(...), or nil and the error of kind "migration" that it has raised.

@@ -61,7 +61,7 @@ local function shown()
   return (settings.url:gsub("^(%w+://)[^/?#]*@", "%1"):gsub("[?#].*", ""))
 end
 
-local function report(text, ...) trace.report(("moonloop: traces: " .. text .. "\n"):format(...)) end
+local function report(text, ...) trace.report(("traces: " .. text):format(...)) end
 
 --- Seconds that the response asks to wait, or 0.
 local function asked(res)

@@ -17,7 +17,7 @@ local runs = false
 -- False: the environment has OTEL_SDK_DISABLED=true.
 function M.start(opts)
   local settings, problems = require "moonloop.trace.settings".choose(opts, os.getenv)
-  for _, problem in ipairs(problems) do trace.report("moonloop: " .. problem .. "\n") end
+  for _, problem in ipairs(problems) do trace.report(problem) end
   if settings.disabled then return false end
   local export = require "moonloop.trace.export"
   export.use(settings)

@@ -32,7 +32,7 @@ end
 function M.open_or_exit(file)
   local app, message = M.open(file)
   if app then return app end
-  io.stderr:write("moonloop: ", message, "\n")
+  require "moonloop.signals".say("error", message)
   os.exit(1)
 end
 

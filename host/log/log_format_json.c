@@ -1,0 +1,130 @@
+#include "base/utf8.h"
+#include "log/log_format.h"
+#include "log/log_level.h"
+
+#include <string.h>
+
+static bool add_hex(Buffer *out, const char *prefix, unsigned char c) {
+  static const char digits[] = "0123456789abcdef";
+  return buffer_add(out, prefix, strlen(prefix)) && buffer_add_char(out, digits[c >> 4]) &&
+         buffer_add_char(out, digits[c & 15]);
+}
+
+static bool add_text(Buffer *out, const char *text) { return buffer_add(out, text, strlen(text)); }
+
+static bool add_byte(Buffer *out, unsigned char c) {
+  switch (c) {
+  case '\n':
+    return add_text(out, "\\n");
+  case '\t':
+    return add_text(out, "\\t");
+  case '\r':
+    return add_text(out, "\\r");
+  case '"':
+    return add_text(out, "\\\"");
+  case '\\':
+    return add_text(out, "\\\\");
+  default:
+    if (c >= 0x80) return add_hex(out, "\\\\x", c);
+    if (c < ' ' || c == 0x7f) return add_hex(out, "\\u00", c);
+    return buffer_add_char(out, (char)c);
+  }
+}
+
+/* Characters that nothing is said about in JSON, and that terminals take as controls: C1. */
+static bool is_c1(const unsigned char *p, unsigned n) {
+  return n == 2 && *p == 0xC2 && p[1] < 0xA0;
+}
+
+static bool add_characters(Buffer *out, const char *text, size_t n) {
+  bool ok = true;
+  for (size_t i = 0; ok && i < n;) {
+    const unsigned char *p = (const unsigned char *)text + i;
+    unsigned length = utf8_length(p, n - i);
+    if (is_c1(p, length))
+      ok = add_hex(out, "\\u00", p[1]);
+    else
+      ok = length > 1 ? buffer_add(out, p, length) : add_byte(out, *p);
+    i += length ? length : 1;
+  }
+  return ok;
+}
+
+bool log_format_json_string(Buffer *out, const char *text, size_t n, size_t max) {
+  bool is_cut = n > max;
+  if (is_cut)
+    for (n = max; n && ((unsigned char)text[n] & 0xC0) == 0x80;) n--; /* no half of a character */
+  return buffer_add_char(out, '"') && add_characters(out, text, n) &&
+         add_text(out, is_cut ? "...\"" : "\"");
+}
+
+/* The names that the log itself gives; a field called so gets a "_" behind its name. */
+static bool is_taken(const char *name, size_t n) {
+  static const char *const own[] = {"time", "level", "message", "logger", "worker", "pid"};
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    if (strlen(own[i]) == n && memcmp(own[i], name, n) == 0) return true;
+  return false;
+}
+
+static bool add_field(Buffer *out, const LogField *f) {
+  char name[16];
+  size_t n = f->name_len;
+  bool taken = is_taken(f->name, n);
+  if (taken) {
+    memcpy(name, f->name, n);
+    name[n++] = '_';
+  }
+  return buffer_add_char(out, ',') && log_format_json_string(out, taken ? name : f->name, n, 200) &&
+         buffer_add_char(out, ':') &&
+         (f->kind == LOG_FIELD_JSON
+              ? buffer_add(out, f->value, f->value_len)
+              : log_format_json_string(out, f->value, f->value_len,
+                                       f->kind == LOG_FIELD_BELOW ? LOG_BELOW_MAX
+                                                                  : LOG_MESSAGE_MAX));
+}
+
+static bool add_decimal(Buffer *out, const char *name, int value) {
+  char digits[16];
+  size_t at = sizeof digits;
+  do {
+    digits[--at] = (char)('0' + value % 10);
+    value /= 10;
+  } while (value);
+  return buffer_add(out, name, strlen(name)) && buffer_add(out, digits + at, sizeof digits - at);
+}
+
+static const char *logger_of(LogSource source) {
+  return source == LOG_HOST  ? ",\"logger\":\"moonloop\""
+         : source == LOG_LUA ? ",\"logger\":\"lua\""
+                             : "";
+}
+
+/* Without the colon that leads to the lines below it. */
+static size_t message_len(const LogEntry *e) {
+  bool leads = e->source == LOG_HOST && e->message_len && e->message[e->message_len - 1] == ':';
+  return e->message_len - leads;
+}
+
+bool log_format_json(Buffer *out, const LogEntry *e, const LogProcess *process) {
+  size_t before = out->len;
+  int left_out = 0;
+  bool ok = add_text(out, "{\"time\":\"") && log_format_date(out, e->time) &&
+            add_text(out, "\",\"level\":\"") && add_text(out, log_level_name(e->level)) &&
+            add_text(out, "\",\"message\":") &&
+            log_format_json_string(out, e->message, message_len(e), LOG_MESSAGE_MAX) &&
+            add_text(out, logger_of(e->source));
+  for (size_t i = 0; ok && i < e->n_fields; i++) {
+    size_t len = out->len;
+    ok = add_field(out, &e->fields[i]);
+    if (out->len - before <= LOG_LINE_MAX) continue;
+    out->len = len;
+    left_out++;
+  }
+  if (ok && left_out) ok = add_decimal(out, ",\"fields_left_out\":", left_out);
+  if (ok && process->worker)
+    ok = add_decimal(out, ",\"worker\":", process->worker) &&
+         add_decimal(out, ",\"pid\":", process->pid);
+  ok = ok && add_text(out, "}\n");
+  if (!ok) out->len = before;
+  return ok;
+}
