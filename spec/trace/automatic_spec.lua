@@ -5,6 +5,7 @@ local http = require "spec.support.http"
 local ml = require "moonloop"
 local process = require "spec.support.process"
 local rawtcp = require("spec.support").rawtcp
+local redis = require "spec.support.redis"
 local web = require "spec.support.web"
 
 local trace = ml.trace
@@ -209,6 +210,36 @@ describe("a span of", function()
     assert.equal(2, collector:span("SELECT").status.code)
     assert.is_string(collector:span("SELECT").set["error.type"])
     assert.equal(0, collector:count "DELETE")
+  end)
+
+  it("a command of Redis has its name, and several have their number", function()
+    if redis.missing() then pending(redis.missing()) end
+    local server = redis.start()
+    local r = server:client()
+    trace.span("work", function()
+      assert.equal("OK", r:set("the key", "the value"))
+      r:pipeline(function(p)
+        p:get "the key"
+        p:get "the key"
+      end)
+      pcall(r.incr, r, "the key")
+    end)
+    r:close()
+    server:close()
+    assert(trace.flush())
+    local set, failed = collector:span "SET", collector:span "INCR"
+    assert.equal(collector:span("work").spanId, set.parentSpanId)
+    assert.equal(3, set.kind)
+    assert.equal("redis", set.set["db.system.name"])
+    assert.equal("SET", set.set["db.operation.name"])
+    assert.is_nil(set.set["db.operation.batch.size"])
+    assert.equal(2, failed.status.code)
+    local batches = 0
+    for _, span in ipairs(collector.spans) do
+      if span.set["db.operation.batch.size"] == 2 then batches = batches + 1 end
+    end
+    assert.equal(1, batches)
+    assert.is_nil(table.concat(collector.bodies):find("the [kv]")) -- neither keys nor values
   end)
 
   it("a job of an executor has the time that it waited", function()
