@@ -4,8 +4,6 @@
 #include "http/server/http_connection.h"
 #include "http/server/http_server.h"
 
-#include <stdio.h>
-
 /* A look at all connections makes room for several, so that a flood of new ones does not cost a
    look each. */
 enum { SHARE = 256 };
@@ -35,13 +33,11 @@ static void report(HttpServer *server, unsigned n) {
   server->n_made_room += n;
   if (before && server->n_made_room < 2 * server->told_of_room) return;
   server->told_of_room = server->n_made_room;
-  char text[240];
-  snprintf(text, sizeof text,
-           "moonloop: all %llu connections are taken (max_connections): those that were idle for "
-           "longest are closed for new clients, %llu so far\n",
-           (unsigned long long)server->limits.max_connections,
-           (unsigned long long)server->n_made_room);
-  report_print(server->rt, text);
+  report_sayf(server->rt, LOG_WARN,
+              "all %llu connections are taken (max_connections): those that were idle for longest "
+              "are closed for new clients, %llu so far",
+              (unsigned long long)server->limits.max_connections,
+              (unsigned long long)server->n_made_room);
 }
 
 unsigned http_room_find(HttpServer *server, HttpConnection *found[HTTP_ROOM]) {
