@@ -18,6 +18,7 @@
 #include "bindings/json/open.h"
 #include "bindings/jwt/open.h"
 #include "bindings/log/open.h"
+#include "bindings/metrics/open.h"
 #include "bindings/net/open.h"
 #include "bindings/password/open.h"
 #include "bindings/process/open.h"
@@ -64,6 +65,7 @@ static const luaL_Reg c_modules[] = {
     {"moonloop.file_writer", luaopen_moonloop_file_writer},
     {"moonloop.jwt.core", luaopen_moonloop_jwt_core},
     {"moonloop.log.core", luaopen_moonloop_log_core},
+    {"moonloop.metrics.core", luaopen_moonloop_metrics_core},
     {"moonloop.net.core", luaopen_moonloop_net_core},
     {"moonloop.password.core", luaopen_moonloop_password_core},
     {"moonloop.process.core", luaopen_moonloop_process_core},

@@ -90,6 +90,7 @@ if [ "${1:-}" = --dev ]; then
   need python3 'Python 3, as /usr/bin/python3, for bench/run' exists /usr/bin/python3
   need wrk 'wrk, for bench/run' have wrk
   need nginx 'nginx, for the specs of HTTP/2' exists /usr/sbin/nginx
+  need prometheus 'Prometheus and its promtool, for the specs of metrics' have promtool
   need nghttp2-client "nghttp2's h2load, for bench/run" have h2load
   need haproxy 'HAProxy, for the specs of servers behind it' exists /usr/sbin/haproxy
   need postgresql-15 'PostgreSQL 15, for the specs of the SQL client' \

@@ -28,7 +28,9 @@ static void job_wait_cancel(Task *t, void *op) {
 /* What observers are told. */
 static void observe_job(Job *job, Task *t) {
   job->observed = observe_new(job->pool->rt, OBSERVED_EXECUTOR, t);
-  if (job->observed) observe_began(job->observed);
+  if (!job->observed) return;
+  job->observed->executor = (ObservedExecutor){0};
+  observe_began(job->observed);
 }
 
 static void observe_outcome(Job *job) {

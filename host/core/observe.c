@@ -1,8 +1,10 @@
 #include "core/observe.h"
 
+#include "core/task.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 bool observe_add(Runtime *rt, Observer *observer) {
   if (!rt->observers_kept) {
@@ -17,6 +19,7 @@ bool observe_add(Runtime *rt, Observer *observer) {
   observer->slot = slot;
   of->all[slot] = observer;
   of->only = of->count++ ? NULL : observer;
+  if (observer->began) of->begins++;
   if (slot >= of->used) of->used = slot + 1;
   rt->observers = of;
   return true;
@@ -31,8 +34,18 @@ void observe_remove(Runtime *rt, Observer *observer) {
     if (o->slots[observer->slot] && observer->left) observer->left(observer, o);
     o->slots[observer->slot] = NULL;
   }
+  if (observer->began) of->begins--;
   if (--of->count == 0) rt->observers = NULL;
   of->only = of->count == 1 ? of->all[of->used - 1] : NULL;
+}
+
+/* runtime_now, without the ways of libuv to it. */
+static inline uint64_t now(const Runtime *rt) {
+  const Clock *clock = &rt->timers.clock;
+  struct timespec t;
+  if (clock->stopped) return clock->shows;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec + clock->ahead;
 }
 
 Observation *observe_start(Runtime *rt, ObservedKind kind, Task *task) {
@@ -42,11 +55,11 @@ Observation *observe_start(Runtime *rt, ObservedKind kind, Task *task) {
     of->free = o->next;
   else if (!(o = malloc(sizeof *o)))
     return NULL;
-  memset(o, 0, sizeof *o);
+  for (unsigned i = 0; i < OBSERVERS_MAX; i++) o->slots[i] = NULL;
   o->of = of;
   o->kind = kind;
   o->task = task;
-  o->started_ns = runtime_now(rt);
+  o->started_ns = now(rt);
   o->next = of->under_way;
   o->link = &of->under_way;
   if (o->next) o->next->link = &o->next;
@@ -54,7 +67,7 @@ Observation *observe_start(Runtime *rt, ObservedKind kind, Task *task) {
   return o;
 }
 
-void observe_began(Observation *o) {
+void observe_tell_began(Observation *o) {
   Observers *of = o->of;
   for (unsigned i = 0; i < of->used; i++) {
     Observer *observer = of->all[i];
@@ -67,7 +80,7 @@ void observe_ended(Observation **held) {
   if (!o) return;
   Observers *of = o->of;
   *held = NULL;
-  o->ended_ns = runtime_now(of->rt);
+  o->ended_ns = now(of->rt);
   for (unsigned i = 0; i < of->used; i++) {
     Observer *observer = of->all[i];
     if (observer && observer->ended) observer->ended(observer, o);
@@ -85,6 +98,14 @@ bool observe_trace(Runtime *rt, const Task *t, ObservedTrace *trace) {
     if (observer && observer->trace && observer->trace(observer, t, trace)) return true;
   }
   return false;
+}
+
+void observe_blocked(const Task *t, uint64_t ns) {
+  Observers *of = t->rt->observers;
+  for (unsigned i = 0; of && i < of->used; i++) {
+    Observer *observer = of->all[i];
+    if (observer && observer->blocked) observer->blocked(observer, t->name ? t->name : "task", ns);
+  }
 }
 
 /* After white space, brackets and comments. */

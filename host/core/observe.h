@@ -42,6 +42,7 @@ typedef struct ObservedRequest {
   const char *method;   /* in capitals; NULL: the head was not read. Static */
   const char *route;    /* "/users/{id}"; NULL: none. Valid until the end, and the same pointer for
                            all requests of the route */
+  uint64_t route_hash;  /* of its text; 0: none */
   ObservedText target;  /* as sent: path and query. Only in `began` */
   ObservedText headers; /* lines "Name: value\r\n" as sent. Only in `began` */
   const char *version;  /* "1.0", "1.1", "2". Static */
@@ -141,6 +142,9 @@ typedef struct Observer {
   /* The trace that a task's work belongs to, where it is sampled; false: none. NULL: it has none to
      offer. */
   bool (*trace)(struct Observer *observer, const Task *t, ObservedTrace *trace);
+  /* A task has held up the loop for so long, and was reported. `name`: of its handler, or "task".
+     Or NULL. */
+  void (*blocked)(struct Observer *observer, const char *name, uint64_t ns);
   unsigned slot; /* its word in Observation.slots; observe_add sets it */
 } Observer;
 
@@ -149,6 +153,7 @@ typedef struct Observers {
   unsigned used;                /* places before this one may be taken */
   unsigned count;
   Observer *only;         /* the one that there is; NULL: there are several */
+  unsigned begins;        /* those with `began` */
   Observation *under_way; /* the newest first */
   Observation *free;
   Runtime *rt;
@@ -160,15 +165,18 @@ bool observe_add(Runtime *rt, Observer *observer);
 /* Takes it out again: it is told of nothing any more. */
 void observe_remove(Runtime *rt, Observer *observer);
 
-/* An observation that starts now, all zero, for an operation that is done for `task` (or NULL).
-   NULL: nobody observes, or memory is out. */
+/* An observation that starts now, all zero but for the union, which the caller sets as a whole, for
+   an operation that is done for `task` (or NULL). NULL: nobody observes, or memory is out. */
 Observation *observe_start(Runtime *rt, ObservedKind kind, Task *task);
 static inline Observation *observe_new(Runtime *rt, ObservedKind kind, Task *task) {
   return __builtin_expect(rt->observers != NULL, 0) ? observe_start(rt, kind, task) : NULL;
 }
 
 /* Tells the observers that it has begun. */
-void observe_began(Observation *o);
+void observe_tell_began(Observation *o);
+static inline void observe_began(Observation *o) {
+  if (o->of->begins) observe_tell_began(o);
+}
 
 /* Tells them that it is over, and takes it back; *o is NULL then. Nothing for NULL. */
 void observe_ended(Observation **o);
@@ -180,6 +188,9 @@ static inline const Observation *observe_under_way(const Runtime *rt) {
 
 /* The trace that the work of the task belongs to, as an observer says. False: none. */
 bool observe_trace(Runtime *rt, const Task *t, ObservedTrace *trace);
+
+/* Tells them that the task has held up the loop. */
+void observe_blocked(const Task *t, uint64_t ns);
 
 /* The first word of a statement in capitals, after comments and brackets; "" if there is none. */
 void observe_operation(const char *sql, size_t len, char operation[static 16]);

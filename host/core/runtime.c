@@ -234,6 +234,7 @@ int runtime_close(Runtime *rt) {
     abort();
 #endif
   }
+  if (rt->metrics) rt->free_metrics(rt->metrics);
   observe_close(rt);
   task_pool_close(rt);
   task_site_close(rt);

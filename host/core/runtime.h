@@ -70,6 +70,10 @@ struct ml_Runtime {
   SocketSet *socket_sets;
   struct Observers *observers;      /* observe.h; NULL: nobody observes */
   struct Observers *observers_kept; /* the same, once there was one */
+  struct PoolSource *pool_sources;  /* pool_source.h */
+  struct Metrics *metrics;          /* made at first use (metrics.h); freed last, by: */
+  void (*free_metrics)(struct Metrics *metrics);
+  const struct MetricShare *metric_share; /* of this and other processes (metrics.h), or NULL */
   struct Remote *remote;       /* how other threads reach the loop; made at first use (remote.h) */
   struct TlsLine *tls_line;    /* made at first use (tls_line.h) */
   struct WsShared *websockets; /* made at first use (ws_shared.h) */

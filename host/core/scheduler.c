@@ -33,7 +33,7 @@ static inline void take_step(Runtime *rt) {
 static void stretch_over(Runtime *rt, Task *t) {
   rt->scheduler.attention = false;
   if (t->limits) task_limits_leave(rt, t);
-  if (rt->watched.watchdog) watchdog_stretch_over(rt->watched.watchdog);
+  if (rt->watched.watchdog) watchdog_stretch_over(rt->watched.watchdog, t);
 }
 
 /* The only place where tasks run. */

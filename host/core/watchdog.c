@@ -4,6 +4,7 @@
 #include "core/frames.h"
 #include "core/held_up.h"
 #include "core/interrupt.h"
+#include "core/observe.h"
 #include "core/report.h"
 #include "core/states.h"
 #include "core/task.h"
@@ -282,7 +283,7 @@ static void watchdog_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   if (wants & WANT_BREAK) task_limits_break_off(L, (double)w->cpu_ns / NS_PER_S);
 }
 
-void watchdog_stretch_over(Watchdog *w) {
+void watchdog_stretch_over(Watchdog *w, const Task *t) {
   if (!w->reported) return;
   char memory[300];
   Text text = text_in(memory, sizeof memory);
@@ -294,6 +295,7 @@ void watchdog_stretch_over(Watchdog *w) {
   text_add_duration(&text, ns);
   held_up_over(w->rt, ns);
   report_say(w->rt, LOG_WARN, memory);
+  observe_blocked(t, ns);
 }
 
 /* --- its life --- */

@@ -37,7 +37,7 @@ double watchdog_block_limit(const Runtime *rt);
 /* The loop is running tasks again: wakes the thread. */
 void watchdog_wake(Watchdog *w);
 
-/* The stretch that was reported is over. */
-void watchdog_stretch_over(Watchdog *w);
+/* The stretch of this task, if it was reported, is over. */
+void watchdog_stretch_over(Watchdog *w, const Task *t);
 
 #endif

@@ -343,6 +343,7 @@ static void pool_free(Pool *pool) {
   transfer_free(&pool->init);
   free(pool->path);
   free(pool->cpath);
+  pool_source_remove(&pool->source);
   free(pool);
 }
 
@@ -356,6 +357,13 @@ static Pool *allocate(void) {
   }
   free(pool);
   return NULL;
+}
+
+static void figures(PoolSource *source, PoolFigures *f) {
+  Pool *pool = container_of(source, Pool, source);
+  PoolStats stats = pool_stats(pool);
+  *f = (PoolFigures){
+      .used = (double)stats.running, .most = stats.threads, .waiting = (double)stats.queued};
 }
 
 Pool *pool_new(Runtime *rt, PoolOptions *options) {
@@ -397,6 +405,8 @@ Pool *pool_new(Runtime *rt, PoolOptions *options) {
   pool->spin_hook.run = spin;
   pool->close_hook.close = on_runtime_close;
   ml_runtime_on_close(rt, &pool->close_hook);
+  pool->source.figures = figures;
+  pool_source_add(rt, &pool->source);
   return pool;
 }
 

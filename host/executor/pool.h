@@ -14,6 +14,7 @@
 #ifndef ML_POOL_H
 #define ML_POOL_H
 
+#include "core/pool_source.h"
 #include "core/task.h"
 #include "executor/progress.h"
 #include "transfer/transfer.h"
@@ -142,6 +143,7 @@ struct Pool {
   /* the owner's thread only */
   int refs; /* the userdata, and the loop */
   CloseHook close_hook;
+  PoolSource source;
   PassHook spin_hook;
   uv_async_t async;       /* something has finished, or a thread has left */
   Timer interrupt_timer;  /* until what was cancelled has ended */

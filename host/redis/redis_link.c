@@ -286,6 +286,17 @@ RedisLinks *redis_link_open_all(Runtime *rt) {
   return links;
 }
 
+static void figures(PoolSource *source, PoolFigures *f) {
+  const RedisLink *link = container_of(source, RedisLink, source);
+  bool ready = link->state == REDIS_READY, used = ready && link->awaited;
+  *f = (PoolFigures){.system = "redis",
+                     .name = link->settings->label,
+                     .idle = ready && !used,
+                     .used = used,
+                     .most = 1,
+                     .waiting = ready ? 0 : link->awaited};
+}
+
 RedisLink *redis_link_new(RedisLinks *links, const RedisSettings *settings, bool leased,
                           bool patient) {
   RedisLink *link = calloc(1, sizeof *link);
@@ -298,6 +309,8 @@ RedisLink *redis_link_new(RedisLinks *links, const RedisSettings *settings, bool
   link->next = links->links;
   if (link->next) link->next->place = &link->next;
   links->links = link;
+  link->source.figures = figures;
+  pool_source_add(links->rt, &link->source);
   return link;
 }
 
@@ -319,6 +332,7 @@ void redis_link_close(RedisLink *link) {
 
 void redis_link_free(RedisLink *link) {
   redis_link_close(link);
+  pool_source_remove(&link->source);
   redis_block_clear(&link->messages);
   *link->place = link->next;
   if (link->next) link->next->place = link->place;

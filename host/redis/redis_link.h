@@ -16,6 +16,7 @@
 #define ML_REDIS_LINK_H
 
 #include "base/buffer.h"
+#include "core/pool_source.h"
 #include "core/runtime.h"
 #include "net/byte_stream.h"
 #include "net/dial.h"
@@ -133,6 +134,7 @@ struct RedisLink {
   Timer pace;     /* the next attempt, or the time limit of the greeting */
   Timer deadline; /* of the calls in line */
   PassHook flush;
+  PoolSource source;
   Buffer out; /* commands of the calls from `unsent` on */
   RedisCall *first, *last, *unsent;
   unsigned awaited, queued,

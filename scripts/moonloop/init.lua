@@ -42,6 +42,7 @@ local lazy = {
   schema = "moonloop.schema",
   settings = "moonloop.settings",
   jwt = "moonloop.jwt",
+  metrics = "moonloop.metrics",
   net = "moonloop.net",
   password = "moonloop.password",
   process = "moonloop.process",

@@ -72,7 +72,7 @@ describe("the names of", function()
   it("ml are on its page", function()
     local offered = reference.members(ml, true)
     for _, module in ipairs { "http", "json", "executor", "web", "redis", "sql", "jobs", "schema", "password", "jwt",
-      "fs", "net", "process", "settings", "time", "trace", "signal", "ws", "log" } do
+      "fs", "net", "process", "settings", "time", "trace", "signal", "ws", "log", "metrics" } do
       assert(offered[module])
       offered[module] = nil
     end
@@ -98,7 +98,7 @@ describe("the names of", function()
   end)
 
   for _, module in ipairs { "http", "json", "executor", "redis", "sql", "jobs", "schema", "password", "process", "jwt",
-    "fs", "net", "time", "signal", "trace", "log" } do
+    "fs", "net", "time", "signal", "trace", "log", "metrics" } do
     it("ml." .. module .. " are on its page", function()
       check_names(module .. ".md", "ml." .. module, true, ml[module])
     end)

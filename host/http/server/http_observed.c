@@ -4,13 +4,6 @@
 #include "http/server/http_server.h"
 #include <llhttp.h>
 
-/* "/users/{id}" of "GET /users/{id}"; NULL for the stand-in of paths without a route. */
-static const char *template_of(const Route *route) {
-  if (!route || *route->name == '(') return NULL;
-  const char *space = strchr(route->name, ' ');
-  return space ? space + 1 : route->name;
-}
-
 static bool is_secure(const HttpConnection *c) {
   HttpScheme said = c->forwarded ? c->forwarded->scheme : HTTP_SCHEME_UNSAID;
   return said == HTTP_SCHEME_UNSAID ? c->bytes.tls_context != NULL : said == HTTP_SCHEME_HTTPS;
@@ -21,13 +14,14 @@ static ObservedText headers_of(const HttpRequest *r) {
 }
 
 /* Of a request whose head has been read. */
-static void describe(const HttpConnection *c, ObservedRequest *o) {
+static void describe(const HttpConnection *c, ObservedRequest *o, const Observers *of) {
   const HttpRequest *r = &c->request;
-  const char *head = http_request_head(r);
   o->method = llhttp_method_name((llhttp_method_t)r->method);
+  o->version = c->is_stream ? "2" : r->minor ? "1.1" : "1.0";
+  if (!of->begins) return;
+  const char *head = http_request_head(r);
   o->target = (ObservedText){head + r->target.at, r->target.len};
   o->headers = headers_of(r);
-  o->version = c->is_stream ? "2" : r->minor ? "1.1" : "1.0";
 }
 
 void http_observed_begin(HttpConnection *c) {
@@ -35,10 +29,12 @@ void http_observed_begin(HttpConnection *c) {
   if (only && only->wants && !only->wants(only, c->task, headers_of(&c->request))) return;
   Observation *o = observe_start(c->server->rt, OBSERVED_REQUEST, c->task);
   if (!o) return;
-  describe(c, &o->request);
-  o->request.route = template_of(c->match.route);
-  o->request.number = c->number;
-  o->request.is_secure = is_secure(c);
+  const Route *route = c->match.route;
+  o->request = (ObservedRequest){.route = route->template,
+                                 .route_hash = route->template_hash,
+                                 .number = c->number,
+                                 .is_secure = is_secure(c)};
+  describe(c, &o->request, o->of);
   c->observed = o;
   observe_began(o);
 }
@@ -56,8 +52,12 @@ void http_observed_at_once(HttpConnection *c, const Route *route) {
   Observation *o = observe_start(c->server->rt, OBSERVED_REQUEST, NULL);
   if (!o) return;
   bool is_read = r->state == REQUEST_IN_BODY || r->state == REQUEST_COMPLETE;
-  if (is_read) describe(c, &o->request);
-  o->request.route = template_of(route);
+  o->request = (ObservedRequest){0};
+  if (is_read) describe(c, &o->request, o->of);
+  if (route) {
+    o->request.route = route->template;
+    o->request.route_hash = route->template_hash;
+  }
   o->request.is_secure = is_secure(c);
   o->request.status = c->status;
   o->request.sent = c->sent;

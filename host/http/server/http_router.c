@@ -205,6 +205,12 @@ static bool add_static(HttpRouter *router, const char *path, Node *node) {
   return true;
 }
 
+static uint64_t hash_template(const char *p) { /* FNV-1a */
+  uint64_t hash = 14695981039346656037u;
+  for (; *p; p++) hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+  return hash;
+}
+
 /* Names the route and adds it to the router's list. */
 static bool keep_route(Compile *c, const char *method) {
   Route *route = c->route;
@@ -214,6 +220,10 @@ static bool keep_route(Compile *c, const char *method) {
   snprintf(route->name, size, "%s %s", method, c->pattern);
   route->label = task_label_new(route->name, "", 0);
   if (!route->label) return fail(c, "out of memory");
+  if (*method != '(') {
+    route->template = route->name + strlen(method) + 1;
+    route->template_hash = hash_template(route->template);
+  }
   route->next = c->router->routes;
   c->router->routes = route;
   return true;

@@ -39,6 +39,9 @@ typedef struct Route {
   double cpu, slice;       /* limits of its requests in seconds; 0: none */
   char *name;              /* "GET /users/{id}", for messages */
   struct TaskLabel *label; /* for its requests' tasks */
+  const char *template;    /* "/users/{id}", a part of `name`; NULL: the stand-in for paths without
+                              a route */
+  uint64_t template_hash;  /* of that; 0: none */
   char *site;              /* "app.lua:12", the place of its handler; NULL: not known */
   RouteParam params[ROUTER_MAX_PARAMS];
   unsigned n_params;

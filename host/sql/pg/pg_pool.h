@@ -9,6 +9,7 @@
 #ifndef ML_PG_POOL_H
 #define ML_PG_POOL_H
 
+#include "core/pool_source.h"
 #include "sql/pg/pg_connection.h"
 
 /* The options of ml.sql.open. */
@@ -33,6 +34,7 @@ struct PgPool {
   unsigned turn;                    /* who is asked first */
   PgCalls line;                     /* of those who wait */
   PassHook pass;
+  PoolSource source;
   Timer acquire;    /* the first in line has waited too long */
   uint64_t overdue; /* when it had, if the loop is to look once more for a connection */
   Timer retry;      /* another connection may be tried */

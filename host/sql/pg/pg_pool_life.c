@@ -37,6 +37,22 @@ static void free_settings(PgSettings *settings) {
   free(settings->label);
 }
 
+static void figures(PoolSource *source, PoolFigures *f) {
+  const PgPool *pool = container_of(source, PgPool, source);
+  unsigned idle = 0, open = 0;
+  for (unsigned i = 0; i < pool->count; i++) {
+    const PgConnection *c = pool->connections[i];
+    open += c->state == PG_OPEN;
+    idle += !c->is_leased && pg_connection_is_whole(c);
+  }
+  *f = (PoolFigures){.system = "postgresql",
+                     .name = pool->settings.label,
+                     .idle = idle,
+                     .used = open - idle,
+                     .most = pool->settings.size,
+                     .waiting = pool->line.count};
+}
+
 PgPool *pg_pool_new(PgPools *all, const PgSettings *settings) {
   PgPool *pool = calloc(1, sizeof *pool);
   if (!pool) return NULL;
@@ -54,6 +70,8 @@ PgPool *pg_pool_new(PgPools *all, const PgSettings *settings) {
   pool->next = all->pools;
   if (pool->next) pool->next->place = &pool->next;
   all->pools = pool;
+  pool->source.figures = figures;
+  pool_source_add(pool->rt, &pool->source);
   return pool;
 }
 
@@ -69,6 +87,7 @@ void pg_pool_close(PgPool *pool) {
 
 void pg_pool_free(PgPool *pool) {
   pg_pool_close(pool);
+  pool_source_remove(&pool->source);
   *pool->place = pool->next;
   if (pool->next) pool->next->place = pool->place;
   runtime_not_at_pass_end(pool->rt, &pool->pass);

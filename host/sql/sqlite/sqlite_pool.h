@@ -9,6 +9,7 @@
 #ifndef ML_SQLITE_POOL_H
 #define ML_SQLITE_POOL_H
 
+#include "core/pool_source.h"
 #include "sql/sqlite/sqlite_thread.h"
 
 typedef struct SqlitePool SqlitePool;
@@ -48,6 +49,7 @@ struct SqlitePool {
   CloseHook close_hook;
   uv_async_t async;
   PassHook pass;
+  PoolSource source;
   Timer deadline, aging;
   uint64_t looked_at; /* when `deadline` was over the last time */
   SqliteSettings settings;

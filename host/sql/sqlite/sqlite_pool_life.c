@@ -160,6 +160,7 @@ void sqlite_pool_close(SqlitePool *pool) {
 }
 
 void sqlite_pool_free(SqlitePool *pool) {
+  pool_source_remove(&pool->source);
   sqlite_pool_close(pool);
   release(pool);
 }
@@ -181,6 +182,18 @@ static void thread_init(SqlitePool *pool, SqliteThread *thread, bool reader) {
 
 static uint64_t nanoseconds(double seconds) {
   return seconds >= 1e9 ? TIMER_NEVER : (uint64_t)(seconds * 1e9);
+}
+
+static void figures(PoolSource *source, PoolFigures *f) {
+  SqlitePool *pool = container_of(source, SqlitePool, source);
+  SqliteStats stats;
+  sqlite_pool_stats(pool, &stats);
+  *f = (PoolFigures){.system = "sqlite",
+                     .name = pool->settings.path,
+                     .idle = stats.connections > stats.busy ? stats.connections - stats.busy : 0,
+                     .used = stats.busy,
+                     .most = stats.most,
+                     .waiting = stats.waiting};
 }
 
 SqlitePool *sqlite_pool_new(Runtime *rt, const SqliteLibrary *lib, const SqliteOptions *options) {
@@ -205,6 +218,8 @@ SqlitePool *sqlite_pool_new(Runtime *rt, const SqliteLibrary *lib, const SqliteO
   pool->rt = rt;
   pool->refs = 2;
   pool->pass.run = sqlite_pool_on_pass;
+  pool->source.figures = figures;
+  pool_source_add(rt, &pool->source);
   pool->acquire = nanoseconds(options->acquire);
   pool->timeout = nanoseconds(options->timeout);
   pool->acquire_seconds = options->acquire;

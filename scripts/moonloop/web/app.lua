@@ -97,6 +97,15 @@ function App.health(app, path)
   return add_route(app, "GET", path, nil, health.answer, true, true)
 end
 
+--- app:metrics([path = "/metrics"]): a route where Prometheus and its like collect the metrics.
+function App.metrics(app, path)
+  check_self(app, "metrics")
+  if path == nil then path = "/metrics" end
+  local metrics = require "moonloop.web.metrics"
+  metrics.observe()
+  return add_route(app, "GET", path, nil, metrics.answer, false, true)
+end
+
 --- app:static(prefix, dir [, opts]): serves the files of a directory (web/static.lua).
 function App.static(app, prefix, dir, opts)
   check_self(app, "static")

@@ -1,0 +1,30 @@
+#include "metrics/metric_exemplar.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t hex(const char *digits) {
+  char part[17];
+  memcpy(part, digits, 16);
+  part[16] = 0;
+  return strtoull(part, NULL, 16);
+}
+
+void metric_exemplar_note(const MetricAbout *m, MetricSeries *s, double value,
+                          const ObservedTrace *trace) {
+  if (!s->exemplars_at) return;
+  MetricExemplar *e =
+      (MetricExemplar *)((char *)s + s->exemplars_at) + metric_region_bucket(m, value);
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  uint64_t version = metric_region_load(&e->version);
+  metric_region_store(&e->version, version + 1);
+  atomic_thread_fence(memory_order_release);
+  metric_region_store(&e->trace[0], hex(trace->trace_id));
+  metric_region_store(&e->trace[1], hex(trace->trace_id + 16));
+  metric_region_store(&e->span, hex(trace->span_id));
+  metric_region_set(&e->value, value);
+  metric_region_set(&e->when, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+  atomic_store_explicit(&e->version, version + 2, memory_order_release);
+}

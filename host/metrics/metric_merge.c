@@ -1,0 +1,100 @@
+#include "metrics/metric_merge.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The metric of `into` that is the same; NULL: there is none, or another one has its name. */
+static Metric *counterpart(MetricStore *into, const MetricAbout *m) {
+  MetricSpec spec = {.type = m->type,
+                     .across = m->across,
+                     .name = metric_store_name(m),
+                     .help = metric_store_help(m),
+                     .n_labels = m->n_labels,
+                     .n_buckets = m->n_buckets,
+                     .buckets = m->buckets};
+  for (unsigned i = 0; i < m->n_labels; i++) spec.labels[i] = metric_store_label(m, i);
+  const Metric *other;
+  return metric_store_define(into, &spec, &other);
+}
+
+static void merge_gauge(const MetricAbout *m, MetricSeries *to, double value, bool is_new) {
+  double old = metric_region_double(metric_region_load(&to->cells[0]));
+  if (is_new || (m->across == METRIC_MAX && !(value < old)) ||
+      (m->across == METRIC_MIN && !(value > old)))
+    metric_region_set(&to->cells[0], value);
+  else if (m->across == METRIC_SUM)
+    metric_region_set(&to->cells[0], old + value);
+}
+
+/* The newer one, unless it is being written. */
+static void merge_exemplar(MetricExemplar *to, const MetricExemplar *from) {
+  uint64_t version = atomic_load_explicit(&from->version, memory_order_acquire);
+  if (version % 2 || !version) return;
+  uint64_t copy[5] = {metric_region_load(&from->trace[0]), metric_region_load(&from->trace[1]),
+                      metric_region_load(&from->span), metric_region_load(&from->value),
+                      metric_region_load(&from->when)};
+  atomic_thread_fence(memory_order_acquire);
+  if (metric_region_load(&from->version) != version) return;
+  double when = metric_region_double(copy[4]);
+  if (metric_region_load(&to->version) &&
+      !(when > metric_region_double(metric_region_load(&to->when))))
+    return;
+  metric_region_store(&to->trace[0], copy[0]);
+  metric_region_store(&to->trace[1], copy[1]);
+  metric_region_store(&to->span, copy[2]);
+  metric_region_store(&to->value, copy[3]);
+  metric_region_store(&to->when, copy[4]);
+  metric_region_store(&to->version, 2);
+}
+
+static void merge_histogram(const MetricAbout *m, MetricSeries *to, const MetricSeries *from) {
+  for (unsigned i = 0; i <= m->n_buckets; i++)
+    metric_region_count(&to->cells[i], metric_region_load(&from->cells[i]));
+  metric_region_add(&to->cells[m->n_buckets + 1],
+                    metric_region_double(metric_region_load(&from->cells[m->n_buckets + 1])));
+  if (!from->exemplars_at || !to->exemplars_at) return;
+  const MetricExemplar *examples = (const void *)((const char *)from + from->exemplars_at);
+  MetricExemplar *others = (void *)((char *)to + to->exemplars_at);
+  for (unsigned i = 0; i <= m->n_buckets; i++) merge_exemplar(&others[i], &examples[i]);
+}
+
+/* How long its loop has been late by now. */
+static double lag_of(const MetricRegion *region, uint64_t now) {
+  uint64_t beat = metric_region_load(&region->beat), beats = metric_region_load(&region->beats);
+  return beat && now > beat + 2 * beats ? 1e-9 * (double)(now - beat - beats) : 0;
+}
+
+static void merge_series(MetricStore *into, const MetricRegion *region, const MetricAbout *m,
+                         const MetricSeries *from, uint64_t now) {
+  Metric *metric = counterpart(into, m);
+  if (!metric) return;
+  MetricText values[METRIC_LABELS_MAX];
+  metric_store_values(m, from, values);
+  unsigned before = metric->n_series;
+  MetricSeries *to = metric_store_series(into, metric, values, from->exemplars_at != 0);
+  uint64_t cell = metric_region_load(&from->cells[0]);
+  if (m->type == METRIC_HISTOGRAM) {
+    merge_histogram(m, to, from);
+  } else if (m->type == METRIC_COUNTER) {
+    metric_region_add(&to->cells[0], metric_region_double(cell));
+  } else {
+    double value = metric_region_double(cell);
+    if (!strcmp(metric_store_name(m), METRIC_MERGE_LAG)) value = fmax(value, lag_of(region, now));
+    merge_gauge(m, to, value, metric->n_series > before);
+  }
+}
+
+void metric_merge_region(MetricStore *into, const MetricRegion *region, size_t size, bool gauges,
+                         uint64_t now) {
+  size_t used = metric_region_used(region, size), at = sizeof *region;
+  for (const MetricRecord *r; used && (r = metric_region_next(region, used, &at));) {
+    if (r->kind == METRIC_RECORD_METRIC) {
+      if (gauges || ((const MetricAbout *)r)->type != METRIC_GAUGE)
+        counterpart(into, (const void *)r);
+      continue;
+    }
+    const MetricSeries *s = (const void *)r;
+    const MetricAbout *m = metric_region_metric(region, used, s);
+    if (gauges || m->type != METRIC_GAUGE) merge_series(into, region, m, s, now);
+  }
+}

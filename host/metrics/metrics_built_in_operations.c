@@ -1,0 +1,63 @@
+/* Part of metrics_built_in.h: what is done for requests: calls of other servers, statements,
+   commands, jobs. */
+#include "metrics/metrics_built_in.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static double seconds(const Observation *o) { return 1e-9 * (double)(o->ended_ns - o->started_ns); }
+
+static void count(MetricsBuiltIn *b, Metric *m, const char *const *values, const Observation *o) {
+  metrics_built_in_observe(b, m, metrics_built_in_series(b, m, values), seconds(o), o->task);
+}
+
+static void count_call(MetricsBuiltIn *b, const Observation *o) {
+  const ObservedCall *call = &o->call;
+  char status[16] = "", port[8], host[METRIC_VALUE_MAX + 1];
+  size_t n = call->host.len < METRIC_VALUE_MAX ? call->host.len : METRIC_VALUE_MAX;
+  memcpy(host, call->host.at, n);
+  host[n] = 0;
+  snprintf(port, sizeof port, "%u", call->port);
+  if (call->status) snprintf(status, sizeof status, "%d", call->status);
+  const char *error = call->error ? call->error : call->status >= 400 ? status : "";
+  count(b, b->call, (const char *[]){call->method, host, port, status, error}, o);
+}
+
+static void count_executor(MetricsBuiltIn *b, const Observation *o) {
+  count(b, b->executor, (const char *[]){o->executor.error}, o);
+  MetricSeries *wait = metrics_built_in_series(b, b->executor_wait, NULL);
+  metric_region_observe(b->executor_wait->about, wait, 1e-9 * (double)o->executor.waited_ns);
+}
+
+static void count_job(MetricsBuiltIn *b, const Observation *o) {
+  const ObservedJob *job = &o->job;
+  count(b, b->job, (const char *[]){job->name, job->queue, job->outcome}, o);
+  MetricSeries *wait =
+      metrics_built_in_series(b, b->job_wait, (const char *[]){job->name, job->queue});
+  metric_region_observe(b->job_wait->about, wait, job->waited);
+}
+
+void metrics_built_in_count_other(MetricsBuiltIn *b, const Observation *o) {
+  switch (o->kind) {
+  case OBSERVED_CALL:
+    count_call(b, o);
+    break;
+  case OBSERVED_SQL:
+    count(
+        b, b->database,
+        (const char *[]){o->sql.system, o->sql.operation, o->sql.code ? o->sql.code : o->sql.error},
+        o);
+    break;
+  case OBSERVED_REDIS:
+    count(b, b->database, (const char *[]){"redis", o->redis.command, o->redis.error}, o);
+    break;
+  case OBSERVED_EXECUTOR:
+    count_executor(b, o);
+    break;
+  case OBSERVED_JOB:
+    count_job(b, o);
+    break;
+  default:
+    break;
+  }
+}
