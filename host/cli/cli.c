@@ -63,15 +63,17 @@ static int run(const CliRequest *request, char **argv, void (*open)(lua_State *L
       return 1;
     }
     if ((request->workers || request->reload) && !supervised_is_wanted())
-      return supervisor_main(&(SupervisorOptions){.app = request->target,
-                                                  .where = request->where,
-                                                  .workers = request->workers,
-                                                  .reload = request->reload,
-                                                  .dev = request->dev,
-                                                  .user = request->user,
-                                                  .group = request->group,
-                                                  .kill_after = request->kill_after},
-                             argv);
+      return supervisor_main(
+          &(SupervisorOptions){.app = request->target,
+                               .where = request->where,
+                               .workers = request->workers,
+                               .reload = request->reload,
+                               .dev = request->dev,
+                               .metrics = request->shows_metrics ? &request->metrics : NULL,
+                               .user = request->user,
+                               .group = request->group,
+                               .kill_after = request->kill_after},
+          argv);
     return script_main(request, argv, open);
   default:
     return script_main(request, argv, open);

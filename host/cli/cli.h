@@ -60,7 +60,9 @@ typedef struct CliRequest {
   const char *root_path;       /* or NULL */
   const char *http2;           /* "true", "false", "clear" or NULL */
   const char *user, *group;    /* to go on as, or NULL */
-  bool sandbox;                /* limit what the app's processes may do */
+  ListenAddress metrics;       /* where they are shown, if `shows_metrics` */
+  bool shows_metrics;
+  bool sandbox;      /* limit what the app's processes may do */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
   const char *access_log;       /* "common", "json" or NULL */
   LogSettings log;              /* what was given of them */

@@ -101,6 +101,8 @@ static const char about_serve[] =
                           "  --docs                     serves /openapi.json and the pages /docs "
                           "and "
                           "/redoc\n"
+                          "  --metrics ADDRESS:PORT     shows metrics there, at /metrics, as "
+                          "text for Prometheus\n"
                           "  --kill-after SECONDS       kills a worker that has not ended this "
                           "long after its\n"
                           "                             drain limit (" TEXT(

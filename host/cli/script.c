@@ -11,6 +11,8 @@
 #include "core/watchdog.h"
 #include "inspect/inspector.h"
 #include "log/log_output.h"
+#include "metrics/metrics.h"
+#include "serve/metrics_listener.h"
 #include "serve/privileges.h"
 #include "serve/sandbox.h"
 #include "serve/service.h"
@@ -31,9 +33,11 @@ typedef struct Script {
   Runtime *rt;
   Signals signals;
   Inspector inspector;
-  Supervised supervised; /* of a worker process */
-  ServeSockets sockets;  /* of serve */
-  Service service;       /* of serve in one process, and of work */
+  Supervised supervised;   /* of a worker process */
+  ServeSockets sockets;    /* of serve */
+  Service service;         /* of serve in one process, and of work */
+  MetricsListener metrics; /* of serve in one process */
+  CloseHook metrics_end;
   CloseHook service_end;
   const CliRequest *request;
 } Script;
@@ -115,6 +119,10 @@ static const char *open_sockets(Script *s) {
   uv_loop_t loop; /* for looking names up, which blocks */
   if (uv_loop_init(&loop)) return "cannot start: out of file descriptors";
   bool is_open = serve_sockets_open(&s->sockets, &loop, where, wrong, sizeof wrong);
+  if (is_open && s->request->shows_metrics) {
+    is_open = metrics_listener_bind(&s->metrics, &loop, &s->request->metrics, wrong, sizeof wrong);
+    if (!is_open) serve_sockets_close(&s->sockets);
+  }
   uv_loop_close(&loop);
   if (is_open && privileges_drop(s->request->user, s->request->group, wrong, sizeof wrong))
     return NULL;
@@ -144,9 +152,33 @@ static void open_service(Script *s) {
   ml_runtime_on_close(s->rt, &s->service_end);
 }
 
+static void close_metrics(CloseHook *hook, Runtime *rt) {
+  (void)rt;
+  metrics_listener_stop(&container_of(hook, Script, metrics_end)->metrics);
+}
+
+static bool write_metrics(void *data, Buffer *out, bool open) {
+  return metrics_write(data, out, open);
+}
+
+/* --metrics: the host's own are counted; with workers, it is the supervisor that shows them.
+   Returns 0 or a libuv error. */
+static int open_metrics(Script *s) {
+  if (s->request->command != CLI_SERVE || !s->request->shows_metrics) return 0;
+  Metrics *metrics = metrics_of(s->rt);
+  if (!metrics || !metrics_observe(metrics)) return UV_ENOMEM;
+  int rc = metrics_beat_start(metrics);
+  if (rc || s->supervised.number) return rc;
+  s->metrics.write = write_metrics;
+  s->metrics.data = metrics;
+  s->metrics_end.close = close_metrics;
+  ml_runtime_on_close(s->rt, &s->metrics_end);
+  return metrics_listener_start(&s->metrics, &s->rt->loop);
+}
+
 int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *L)) {
   static Script script; /* holds the loop's signal handles until the loop is closed */
-  script = (Script){.request = request};
+  script = (Script){.request = request, .metrics.socket.fd = -1};
   script.main.is_host = is_service(request) || shows_prompt(request);
   script.main.gives_status = shows_prompt(request);
   if (request->command == CLI_RUN) script.main.returned = on_returned;
@@ -170,6 +202,8 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
                : 0;
   if (rc) report_sayf(script.rt, LOG_WARN, "cannot hear the supervisor: %s", uv_strerror(rc));
   open_service(&script);
+  rc = open_metrics(&script);
+  if (rc) fprintf(stderr, "moonloop: cannot show metrics: %s\n", uv_strerror(rc));
   inspector_open(&script.inspector, script.rt);
   if (script.sockets.inspect.is_open) inspector_allow_surveys(&script.inspector);
   cpu_meter_start(script.rt);

@@ -84,6 +84,14 @@ static const char *set_user(OptionReader *reader, const char *v) {
   return NULL;
 }
 
+static const char *set_metrics(OptionReader *reader, const char *v) {
+  ListenAddress *address = &reader->request->metrics;
+  const char *wrong = listen_address_read(v, strlen(v), address);
+  if (!wrong && (address->kind != LISTEN_TCP || address->tls)) wrong = "ADDRESS:PORT expected";
+  reader->request->shows_metrics = true;
+  return wrong ? option_wrong(reader, "serve: --metrics %s: %s", v, wrong) : NULL;
+}
+
 static const char *set_group(OptionReader *reader, const char *v) {
   reader->request->group = v;
   return NULL;
@@ -149,6 +157,7 @@ static const struct ServeOption {
     {"--trusted-proxies", set_trusted_proxies},
     {"--root-path", set_root_path},
     {"--http2", set_http2},
+    {"--metrics", set_metrics},
     {"--user", set_user},
     {"--group", set_group},
 };

@@ -46,6 +46,7 @@ Metrics *metrics_of(Runtime *rt) {
 
 bool metrics_observe(Metrics *metrics) {
   if (!metrics->built_in) metrics->built_in = metrics_built_in_new(metrics);
+  if (metrics->built_in && metrics->share) metrics_beat_start(metrics);
   return metrics->built_in != NULL;
 }
 

@@ -224,6 +224,7 @@ static int spawn(Child *w, int errors, int control, int channel) {
       [SUPERVISED_CONTROL] = {.flags = UV_INHERIT_FD, .data.fd = control},
       [SUPERVISED_BOARD] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->board_fd},
       [SUPERVISED_CHANNEL] = {.flags = UV_INHERIT_FD, .data.fd = channel},
+      [SUPERVISED_METRICS] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->metrics_fd},
   };
   for (unsigned i = 0; i < sockets->n; i++)
     stdio[SUPERVISED_SOCKETS + i] =

@@ -4,6 +4,7 @@
 #include "base/write_all.h"
 #include "core/runtime.h"
 #include "log/log_output.h"
+#include "metrics/metrics.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,12 +48,15 @@ const char *supervised_take(Supervised *s, ServeSockets *sockets) {
   s->share.board = child_board_map(SUPERVISED_BOARD);
   if (!s->share.board) return "a worker cannot map the memory that it shares with the others";
   close(SUPERVISED_BOARD);
+  if (!metric_share_open(&s->metrics, SUPERVISED_METRICS, (unsigned)at + 1))
+    return "a worker cannot map the memory of the metrics";
   tls_tickets_share(&s->share.board->tickets);
   s->share.own = &s->share.board->places[at];
   s->number = atoi(number);
   memcpy(sockets->inspect.token, s->share.board->inspect_token, sizeof sockets->inspect.token);
   fcntl(SUPERVISED_CONTROL, F_SETFD, FD_CLOEXEC);
   fcntl(SUPERVISED_CHANNEL, F_SETFD, FD_CLOEXEC);
+  fcntl(SUPERVISED_METRICS, F_SETFD, FD_CLOEXEC);
   unsetenv(SUPERVISED_VARIABLE);
   leave_hangup_to_supervisor();
   prctl(PR_SET_NAME, "moonloop"); /* it was started as /proc/self/exe */
@@ -96,6 +100,7 @@ int supervised_open(Supervised *s, Runtime *rt, Signals *signals) {
   int rc = uv_poll_init_socket(&rt->loop, &s->control, SUPERVISED_CONTROL);
   if (rc) return rc;
   s->signals = signals;
+  metrics_set_share(rt, &s->metrics);
   s->control.data = s;
   uv_unref((uv_handle_t *)&s->control);
   s->close.close = close_supervised;

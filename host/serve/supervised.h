@@ -5,6 +5,7 @@
 
 #include "core/signals.h"
 #include "http/server/child_board.h"
+#include "metrics/metric_share.h"
 #include "serve/serve_sockets.h"
 #include "serve/supervised_channel.h"
 
@@ -21,6 +22,7 @@ enum {
   SUPERVISED_CONTROL = 3, /* a socket: lines from the worker, bytes to it; it ends with either */
   SUPERVISED_BOARD,
   SUPERVISED_CHANNEL, /* a socket: messages of workers to each other (channel_frames.h) */
+  SUPERVISED_METRICS, /* memory (metric_share.h) */
   SUPERVISED_SOCKETS  /* the first of the listening sockets, which all workers share */
 };
 
@@ -38,6 +40,7 @@ enum {
 typedef struct Supervised {
   int number; /* 0: this process is not a worker */
   ChildShare share;
+  MetricShare metrics;
   Signals *signals;
   uv_poll_t control;
   SupervisedChannel channel; /* to the other workers; opened by the first hub */

@@ -5,6 +5,7 @@
 #include "base/descriptor_limit.h"
 #include "core/signals.h"
 #include "log/log_output.h"
+#include "metrics/metric_text.h"
 #include "net/tls_tickets.h"
 #include "serve/privileges.h"
 #include "serve/supervised.h"
@@ -44,6 +45,7 @@ static void close_all(Supervisor *s) {
   for (unsigned i = 0; i < s->n_posts; i++) uv_close((uv_handle_t *)&s->posts[i].restart, NULL);
   if (s->options.reload) file_watch_close(&s->watch);
   service_close(&s->service);
+  metrics_listener_stop(&s->metrics_listener);
   supervisor_ps_close(&s->ps);
   uv_close((uv_handle_t *)&s->rotation, NULL);
 }
@@ -190,6 +192,7 @@ static void on_crash(Child *w, const char *end, double age) {
 static void on_end(Child *w) {
   Supervisor *s = supervisor_of(w);
   char end[120];
+  metric_share_fold(&s->metrics, (unsigned)w->place + 1);
   child_describe_end(w, end, sizeof end);
   if (w->state == PROCESS_LEAVING) {
     /* A SIGTERM may arrive when it is nearly gone and no longer catches signals. */
@@ -300,6 +303,9 @@ static int open_workers(Supervisor *s, char **argv) {
   if (!s->children.board) return uv_translate_sys_error(errno);
   memcpy(s->children.board->inspect_token, s->sockets.inspect.token,
          sizeof s->children.board->inspect_token);
+  int rc = metric_share_new(&s->metrics);
+  if (rc) return uv_translate_sys_error(rc);
+  s->children.metrics_fd = s->metrics.fd;
   s->n_posts = s->options.workers ? s->options.workers : 1;
   s->posts = calloc(s->n_posts, sizeof *s->posts);
   char count[16]; /* for the workers, and what they start */
@@ -314,6 +320,23 @@ static void on_rotation(uv_timer_t *timer) {
   tls_tickets_rotate(&s->children.board->tickets);
 }
 
+/* The workers are not asked: it reads what they write down. */
+static bool write_metrics(void *data, Buffer *out, bool open) {
+  const Supervisor *s = data;
+  MetricStore *all = metric_share_collect(&s->metrics);
+  bool ok = all && metric_text_write(out, all, open);
+  metric_store_free(all);
+  return ok;
+}
+
+static void open_metrics(Supervisor *s) {
+  if (!s->options.metrics) return;
+  s->metrics_listener.write = write_metrics;
+  s->metrics_listener.data = s;
+  int rc = metrics_listener_start(&s->metrics_listener, &s->loop);
+  if (rc) say(s, LOG_WARN, "--metrics: cannot listen: %s", uv_strerror(rc));
+}
+
 static int open_handles(Supervisor *s) {
   tls_tickets_rotate(&s->children.board->tickets);
   uv_timer_init(&s->loop, &s->rotation);
@@ -326,6 +349,7 @@ static int open_handles(Supervisor *s) {
     post->restart.data = post;
   }
   supervisor_ps_open(&s->ps, s);
+  open_metrics(s);
   service_open(&s->service, &s->loop);
   s->needs_terminal = needs_terminal();
   s->watch.changed = on_change;
@@ -353,7 +377,7 @@ static void serve(Supervisor *s, char **argv) {
 }
 
 int supervisor_main(const SupervisorOptions *options, char **argv) {
-  Supervisor s = {.options = *options};
+  Supervisor s = {.options = *options, .metrics.fd = -1, .metrics_listener.socket.fd = -1};
   char wrong[LISTEN_NAME_MAX + 128];
   signals_ignore_pipe(false);
   descriptor_limit_raise();
@@ -365,6 +389,8 @@ int supervisor_main(const SupervisorOptions *options, char **argv) {
   error_lines_open(&s.errors, &s.loop);
   if (serve_sockets_open(&s.sockets, &s.loop, &options->where, wrong, sizeof wrong) &&
       serve_sockets_start(&s.sockets, wrong, sizeof wrong) &&
+      (!options->metrics || metrics_listener_bind(&s.metrics_listener, &s.loop, options->metrics,
+                                                  wrong, sizeof wrong)) &&
       privileges_drop(options->user, options->group, wrong, sizeof wrong)) {
     serve_sockets_describe(&s.sockets, s.shown, sizeof s.shown);
     serve(&s, argv);
@@ -378,6 +404,8 @@ int supervisor_main(const SupervisorOptions *options, char **argv) {
     child_board_unmap(s.children.board);
     close(s.children.board_fd);
   }
+  metric_share_close(&s.metrics);
+  metrics_listener_stop(&s.metrics_listener);
   free(s.posts);
   error_lines_close(&s.errors);
   uv_run(&s.loop, UV_RUN_DEFAULT);

@@ -4,18 +4,21 @@
 #define ML_SUPERVISOR_H
 
 #include "base/file_watch.h"
+#include "metrics/metric_share.h"
 #include "serve/child.h"
+#include "serve/metrics_listener.h"
 #include "serve/service.h"
 #include "serve/supervisor_ps.h"
 
 /* All strings live as long as the supervisor. */
 typedef struct SupervisorOptions {
-  const char *app;          /* the file name for messages */
-  ServeWhere where;         /* to listen */
-  int workers;              /* how many; 0: one, because of `reload` */
-  bool reload;              /* new ones when the code changes */
-  bool dev;                 /* a first generation that fails waits for a change of the code */
-  const char *user, *group; /* to go on as when the sockets are open, or NULL */
+  const char *app;              /* the file name for messages */
+  ServeWhere where;             /* to listen */
+  int workers;                  /* how many; 0: one, because of `reload` */
+  bool reload;                  /* new ones when the code changes */
+  bool dev;                     /* a first generation that fails waits for a change of the code */
+  const ListenAddress *metrics; /* where they are shown, or NULL */
+  const char *user, *group;     /* to go on as when the sockets are open, or NULL */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
 } SupervisorOptions;
 
@@ -42,6 +45,8 @@ typedef struct Supervisor {
   uv_timer_t rotation; /* of the keys of session tickets */
   ErrorLines errors;
   FileWatch watch; /* --reload */
+  MetricShare metrics;
+  MetricsListener metrics_listener;
   SupervisorPs ps;
   bool needs_terminal; /* if it has gone, that is what SIGHUP means */
   bool stopping;

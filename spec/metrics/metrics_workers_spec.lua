@@ -1,0 +1,180 @@
+-- Metrics of several worker processes, and `serve --metrics`.
+local ml = require "moonloop"
+local common = require "spec.support.servers"
+local folders = require "spec.support.folder"
+local rawtcp = require("spec.support").rawtcp
+local served = require "spec.support.served"
+local web = require "spec.support.web"
+
+local APP = [[
+  local ml = require "moonloop"
+  local app = ml.web.app()
+  local counted = ml.metrics.counter("spec_counted", "Counted.", { labels = { "kind" } })
+  local level = ml.metrics.gauge("spec_level", "A gauge.")
+  local worst = ml.metrics.gauge("spec_worst", "Another one.", { across = "max" })
+  level:set(1)
+  worst:set(tonumber(os.getenv "MOONLOOP_WORKER" or 0))
+  app:get("/count", function(req)
+    counted:inc { kind = req.query.kind or "plain" }
+    return { pid = io.open("/proc/self/stat"):read "n" }
+  end)
+  app:get("/block", function()
+    io.stderr:write("it blocks\n")
+    local from = os.time()
+    while os.time() < from + 30 do end
+  end)
+  app:metrics()
+  return app
+]]
+
+local function sample(text, line)
+  local at = ("\n" .. text):find("\n" .. line .. " ", 1, true)
+  return at and tonumber(text:match("^(%S+)", at + #line + 1))
+end
+
+-- Starts it with `--metrics` on a free port, which is `server.metrics`.
+local function start(options)
+  local port = common.free_port()
+  local server = served.start({ ["app.lua"] = APP }, ("--metrics 127.0.0.1:%d %s"):format(port, options or ""))
+  server.metrics = port
+  return server
+end
+
+local function metrics_of(server, headers)
+  local head = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n" .. (headers or "")
+  local res = assert(web.ask(server.metrics, head .. "\r\n"))
+  return res.body, res
+end
+
+-- How often each process has counted, by its number.
+local function count(server, n)
+  local pids = {}
+  for _ = 1, n do
+    local pid = ml.json.decode(server:get("/count").body).pid
+    pids[pid] = (pids[pid] or 0) + 1
+  end
+  return pids
+end
+
+local COUNTED = 'spec_counted_total{kind="plain"}'
+local REQUESTS = 'http_server_request_duration_seconds_count{http_request_method="GET",http_route="/count",' ..
+  'http_response_status_code="200",url_scheme="http",network_protocol_version="1.1"}'
+
+local function eventually(server, what, f)
+  served.wait_until(what, function() return f((metrics_of(server))) end)
+end
+
+describe("serve --metrics", function()
+  it("shows the metrics of one process, and says where", function()
+    local server <close> = start()
+    assert.truthy(server:errors():find("metrics on http://127.0.0.1:" .. server.metrics .. "/metrics", 1, true))
+    count(server, 3)
+    local text, res = metrics_of(server)
+    assert.equal(3, sample(text, COUNTED))
+    assert.equal(3, sample(text, REQUESTS))
+    assert.is_number(sample(text, "moonloop_loop_lag_seconds"))
+    assert.equal("text/plain; version=0.0.4; charset=utf-8", res.headers["content-type"])
+    assert.equal("# EOF\n", (metrics_of(server, "Accept: application/openmetrics-text\r\n")):sub(-6))
+  end)
+
+  it("answers nobody who was led here", function()
+    local server <close> = start()
+    local function status(head) return web.ask(server.metrics, head .. "\r\n\r\n").status end
+    assert.equal(421, status "GET /metrics HTTP/1.1\r\nHost: evil.example")
+    assert.equal(421, status "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1.evil.example:80")
+    assert.equal(421, status "GET /metrics HTTP/1.1")
+    assert.equal(403, status "GET /metrics HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example")
+    assert.equal(405, status "POST /metrics HTTP/1.1\r\nHost: localhost")
+    assert.equal(404, status "GET / HTTP/1.1\r\nHost: localhost")
+    assert.equal(200, status "GET /metrics HTTP/1.1\r\nHost: localhost:9100")
+    assert.equal(200, status "GET /metrics?x HTTP/1.0\r\nHost: [::1]:9100")
+    assert.equal(400, status(("x"):rep(20000)))
+    local _ <close> = assert(rawtcp.connect(server.metrics)) -- says nothing, and holds nobody up
+    assert.equal(200, status "GET /metrics HTTP/1.1\r\nHost: localhost")
+  end)
+end)
+
+describe("the metrics of workers", function()
+  it("are one sum, for whoever asks, and gauges as they say", function()
+    local server <close> = start "--workers 2"
+    local pids = count(server, 40)
+    local text = metrics_of(server)
+    assert.equal(40, sample(text, COUNTED))
+    assert.equal(40, sample(text, REQUESTS))
+    assert.equal(2, sample(text, "spec_level"))
+    assert.equal(2, sample(text, "spec_worst"))
+    assert.is_true(next(pids) ~= nil)
+    local own = server:get("/metrics").body
+    assert.equal(40, sample(own, COUNTED))
+    assert.equal(2, sample(own, "spec_level"))
+  end)
+
+  it("lose nothing when one is killed, but its gauges", function()
+    local server <close> = start "--workers 2"
+    local pids, all = count(server, 20), 20
+    for pid in pairs(pids) do
+      os.execute("kill -KILL " .. pid)
+      served.wait_until("the worker is not replaced", function()
+        local text = metrics_of(server)
+        assert.equal(all, sample(text, COUNTED))
+        assert.equal(all, sample(text, REQUESTS))
+        local levels = sample(text, "spec_level")
+        assert.is_true(levels == 1 or levels == 2 or levels == nil)
+        return levels == 2
+      end)
+    end
+    count(server, 5)
+    eventually(server, "what came later is not counted", function(text) return sample(text, COUNTED) == 25 end)
+  end)
+
+  it("lose nothing when others take their place", function()
+    local server <close> = start "--workers 2"
+    count(server, 10)
+    os.execute("kill -HUP " .. server.pid)
+    served.wait_until("it has not reloaded", function() return server:errors():find "reloaded" end)
+    count(server, 10)
+    eventually(server, "the old ones are there, or not all is counted", function(text)
+      assert.is_true(sample(text, COUNTED) >= 10)
+      return sample(text, COUNTED) == 20 and sample(text, "spec_level") == 2
+    end)
+  end)
+
+  it("are read while one computes, whose lag grows", function()
+    local server <close> = start "--workers 1"
+    count(server, 3)
+    local conn <close> = assert(rawtcp.connect(server.port))
+    conn:send(web.request("GET", "/block"))
+    eventually(server, "no lag is seen", function(text)
+      assert.equal(3, sample(text, COUNTED))
+      return sample(text, "moonloop_loop_lag_seconds") > 1
+    end)
+  end)
+
+  it("are what Prometheus itself collects, with its targets up", function()
+    if not os.execute "prometheus --version >/dev/null 2>&1" then
+      return pending "prometheus is not installed"
+    end
+    local server <close> = start "--workers 2"
+    count(server, 7)
+    local port = common.free_port()
+    local folder <close> = folders.new { ["prometheus.yml"] = ([[
+global: { scrape_interval: 200ms }
+scrape_configs:
+  - job_name: app
+    static_configs: [ { targets: ["127.0.0.1:%d"] } ]
+]]):format(server.metrics) }
+    local command = "cd %s && echo $$ && exec prometheus --config.file=prometheus.yml " ..
+      "--web.listen-address=127.0.0.1:%d --storage.tsdb.path=data --log.level=error >log 2>&1"
+    local pipe = assert(io.popen(command:format(folder.path, port)))
+    local pid = pipe:read "l"
+    local client <close> = ml.http.client { base_url = "http://127.0.0.1:" .. port }
+    local ok, err = pcall(served.wait_until, "Prometheus has not collected", function()
+      local res = client:get("/api/v1/query", { query = { query = "spec_counted_total" } })
+      local data = res and res.status == 200 and ml.json.decode(res.body).data
+      return data and data.result[1] and data.result[1].value[2] == "7"
+    end)
+    os.execute("kill " .. pid)
+    pipe:close()
+    if not ok then error(err, 0) end
+  end)
+end)
