@@ -9,6 +9,7 @@
 ---@field json moonloop.json
 ---@field jwt moonloop.jwt
 ---@field log moonloop.log
+---@field metrics moonloop.metrics
 ---@field net moonloop.net
 ---@field password moonloop.password
 ---@field process moonloop.process

@@ -423,6 +423,13 @@ function app:route(method, path, opts, handler) end
 ---@overload fun(self: moonloop.web.app, path: string, handler: fun(ws: moonloop.ws.socket, req: moonloop.web.request, deps: table<string, any>)): moonloop.web.app
 function app:websocket(path, opts, handler) end
 
+---A route where Prometheus and its like collect the metrics of all worker processes, at `"/metrics"` by default; middleware
+---surrounds it as any other, so that it can be kept from strangers. From then on the host's own are among them:
+---ml.metrics.
+---@param path? string
+---@return moonloop.web.app app
+function app:metrics(path) end
+
 ---A route for probes, at `"/healthz"` by default: 200 while the app is served, 503 while the functions of `app:on_start`
 ---run and while the server stops. No middleware runs around it.
 ---@param path? string
