@@ -205,6 +205,12 @@ static int l_executor_run(lua_State *L) {
   return executor_pool_run(L);
 }
 
+/* hide(pool): it is the host's own, and in nobody's figures. */
+static int l_pool_hide(lua_State *L) {
+  pool_source_remove(&executor_check_pool(L)->source);
+  return 0;
+}
+
 /* threads(pool) -> how many jobs can run at once now, as in pool:stats() */
 static int l_executor_threads(lua_State *L) {
   lua_pushinteger(L, pool_stats(executor_check_pool(L)).threads);
@@ -319,13 +325,19 @@ static int l_pool_gc(lua_State *L) {
 }
 
 int luaopen_moonloop_executor_core(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"new", l_executor_new},         {"default", l_executor_default},
-      {"run", l_executor_run},         {"progress", executor_progress_new},
-      {"prepare", executor_prepare},   {"run_prepared", executor_run_prepared},
-      {"follow", executor_follow},     {"current", executor_current},
-      {"threads", l_executor_threads}, {"in_worker", l_executor_in_worker},
-      {"copy", executor_copy},         {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", l_executor_new},
+                                       {"default", l_executor_default},
+                                       {"run", l_executor_run},
+                                       {"progress", executor_progress_new},
+                                       {"prepare", executor_prepare},
+                                       {"run_prepared", executor_run_prepared},
+                                       {"follow", executor_follow},
+                                       {"current", executor_current},
+                                       {"threads", l_executor_threads},
+                                       {"in_worker", l_executor_in_worker},
+                                       {"copy", executor_copy},
+                                       {"hide", l_pool_hide},
+                                       {NULL, NULL}};
   static const luaL_Reg methods[] = {{"run", executor_pool_run},
                                      {"stats", l_pool_stats},
                                      {"expected_wait", l_pool_expected_wait},

@@ -1,5 +1,6 @@
 #include "inspect/insight.h"
 
+#include "core/pool_source.h"
 #include "core/watchdog.h"
 #include "inspect/quoted.h"
 
@@ -10,7 +11,7 @@
 #define LAG_MS 50
 #define ASKED_NS 5000000000u
 
-enum { TRACEBACK = 700 }; /* bytes of one that are shown */
+enum { TRACEBACK = 700, POOLS = 24 }; /* bytes of one that are shown; how many are */
 
 static void on_lag(uv_timer_t *timer) {
   Insight *insight = timer->data;
@@ -86,6 +87,20 @@ static void write_held_ups(const HeldUps *all, uint64_t since, Buffer *out) {
   buffer_add_char(out, ']');
 }
 
+static void write_pools(Runtime *rt, Buffer *out) {
+  unsigned n = 0;
+  for (PoolSource *source = rt->pool_sources; source && n < POOLS; source = source->next) {
+    PoolFigures f = {0};
+    source->figures(source, &f);
+    buffer_printf(out, "%s{\"idle\":%.0f,\"used\":%.0f,\"most\":%.0f,\"waiting\":%.0f",
+                  n++ ? "," : ",\"pools\":[", f.idle, f.used, f.most, f.waiting);
+    quoted_add_field(out, "system", f.system, 20);
+    quoted_add_field(out, "name", f.name, 120);
+    buffer_add_char(out, '}');
+  }
+  if (n) buffer_add_char(out, ']');
+}
+
 void insight_write(Insight *insight, const InsightSince *since, Buffer *out) {
   Runtime *rt = insight->rt;
   note_question(insight);
@@ -93,5 +108,6 @@ void insight_write(Insight *insight, const InsightSince *since, Buffer *out) {
   buffer_printf(out, ",\"limit\":%.0f,\"lua_kb\":%d", watchdog_block_limit(rt) * 1e3,
                 lua_gc(rt->L, LUA_GCCOUNT));
   write_held_ups(&insight->held_ups, since->held_up, out);
+  write_pools(rt, out);
   traffic_write(&insight->traffic, since->request, since->most, out);
 }

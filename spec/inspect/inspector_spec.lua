@@ -287,6 +287,22 @@ describe("the inspector", { timeout = 240 }, function()
     assert.is_true(found.mail.most >= 0 and found.mail.sum >= found.mail.most)
   end)
 
+  it("shows pools, but not its own", function()
+    local served <close> = inspector.start [[
+      local db = ml.sql.open("sqlite:shop.db", { pool = 3 })
+      app:get("/", function()
+        return { assert(db:query "select 1 as one")[1].one, ml.executor.run(function() return 7 end) }
+      end)]]
+    assert.same({ 1, 7 }, assert(ml.http.get(served.url)):json())
+    local pools = served:watch_data(function(data) return data.pools and #data.pools == 2 and data.pools end)
+    for _, pool in ipairs(pools) do
+      assert.equal(0, pool.used)
+      assert.equal(0, pool.waiting)
+      assert.is_true(pool.most >= 1)
+      if pool.system then assert.equal("sqlite", pool.system) end
+    end
+  end)
+
   it("shows all workers, whichever of them answers, and cancels in each", function()
     local served <close> = inspector.start(APP, "--workers 2 --block-limit 0")
     local pids = served:watch(function(line)

@@ -33,6 +33,7 @@ function M.start(file, app, version)
     routes = json.encode(json.array(list_routes(app, "", {}))) }
   local task = ml.spawn(function()
     local pool <close> = ml.executor.new { threads = 1, max_threads = 1 }
+    require "moonloop.executor.core".hide(pool)
     pool:run(run, options)
   end)
   inspect.hide(task)

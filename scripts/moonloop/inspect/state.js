@@ -31,6 +31,8 @@ class Process {
       for (const one of data.held ?? []) this.held.set(one.n, one);
       while (this.held.size > 20) this.held.delete(this.held.keys().next().value);
       for (const one of data.routes ?? []) this.routes.set(`${one.m} ${one.route}`, one);
+      const now = [...this.held.values()].find((one) => !one.over);
+      if (now) point.lag = Math.max(point.lag ?? 0, heldFor(now, this)); // it cannot measure meanwhile
       if (data.requests) this.takeRequests(data.requests, point, at);
     }
     this.history.push(point);
