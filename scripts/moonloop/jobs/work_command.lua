@@ -48,7 +48,7 @@ local function stop(workers, drain)
   local n = count_running(workers)
   service.stopping(("stopping: %d running job(s)"):format(n))
   if n > 0 then
-    signals.say(("moonloop: stopping: %d running job(s) get %g s; a second signal ends them at once\n")
+    signals.say("info", ("stopping: %d running job(s) get %g s; a second signal ends them at once")
       :format(n, drain))
   end
   local stops = {}
