@@ -11,6 +11,11 @@ static uint64_t hex(const char *digits) {
   return strtoull(part, NULL, 16);
 }
 
+/* Who sees this sees that the version is odd. */
+static void release(_Atomic uint64_t *cell, uint64_t bits) {
+  atomic_store_explicit(cell, bits, memory_order_release);
+}
+
 void metric_exemplar_note(const MetricAbout *m, MetricSeries *s, double value,
                           const ObservedTrace *trace) {
   if (!s->exemplars_at) return;
@@ -20,11 +25,10 @@ void metric_exemplar_note(const MetricAbout *m, MetricSeries *s, double value,
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
   uint64_t version = metric_region_load(&e->version);
   metric_region_store(&e->version, version + 1);
-  atomic_thread_fence(memory_order_release);
-  metric_region_store(&e->trace[0], hex(trace->trace_id));
-  metric_region_store(&e->trace[1], hex(trace->trace_id + 16));
-  metric_region_store(&e->span, hex(trace->span_id));
-  metric_region_set(&e->value, value);
-  metric_region_set(&e->when, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+  release(&e->trace[0], hex(trace->trace_id));
+  release(&e->trace[1], hex(trace->trace_id + 16));
+  release(&e->span, hex(trace->span_id));
+  release(&e->value, metric_region_bits(value));
+  release(&e->when, metric_region_bits((double)now.tv_sec + 1e-9 * (double)now.tv_nsec));
   atomic_store_explicit(&e->version, version + 2, memory_order_release);
 }

@@ -26,14 +26,17 @@ static void merge_gauge(const MetricAbout *m, MetricSeries *to, double value, bo
     metric_region_set(&to->cells[0], old + value);
 }
 
+/* What is read after it comes from after it: the version, once more. */
+static uint64_t acquired(const _Atomic uint64_t *cell) {
+  return atomic_load_explicit(cell, memory_order_acquire);
+}
+
 /* The newer one, unless it is being written. */
 static void merge_exemplar(MetricExemplar *to, const MetricExemplar *from) {
   uint64_t version = atomic_load_explicit(&from->version, memory_order_acquire);
   if (version % 2 || !version) return;
-  uint64_t copy[5] = {metric_region_load(&from->trace[0]), metric_region_load(&from->trace[1]),
-                      metric_region_load(&from->span), metric_region_load(&from->value),
-                      metric_region_load(&from->when)};
-  atomic_thread_fence(memory_order_acquire);
+  uint64_t copy[5] = {acquired(&from->trace[0]), acquired(&from->trace[1]), acquired(&from->span),
+                      acquired(&from->value), acquired(&from->when)};
   if (metric_region_load(&from->version) != version) return;
   double when = metric_region_double(copy[4]);
   if (metric_region_load(&to->version) &&
