@@ -381,13 +381,18 @@ describe("the README", function()
   local text = folders.read "README.md"
 
   -- What the tour's examples are about. The client's asks one that is here.
-  local items
+  local items, db
   setup(function()
     local app = ml.web.app()
     app:post("/v1/items", function() return { id = 7 }, 201 end)
     items = assert(ml.web.listen(app, { port = 0 }))
+    db = ml.sql.open "sqlite::memory:"
+    assert(db:script "create table orders (id integer primary key, item text, paid boolean)")
   end)
-  teardown(function() items:stop(0) end)
+  teardown(function()
+    items:stop(0)
+    db:close()
+  end)
   local function names()
     local function answer(...) return ... end
     local client = setmetatable({
@@ -400,6 +405,7 @@ describe("the README", function()
       ml = setmetatable({ http = client }, { __index = ml }), app = ml.web.app(), print = answer,
       fetch_user = answer, fetch_orders = answer, id = 1, fetch_prices = answer, fetch_stock = answer,
       fetch_page = answer, url = "http://127.0.0.1/", find_user = answer, text = "two words",
+      db = db, send_receipt = answer,
     }
   end
   for _, example in ipairs(examples.of("README.md", names)) do it(example.name, example.run) end
