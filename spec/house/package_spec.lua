@@ -13,8 +13,8 @@ end
 
 local function completions()
   local folder = folders.new {}
-  local output, status = processes.sh(("%s run --block-limit 0 scripts/package/completions.lua %s %s"):format(binary, binary,
-    quote(folder.path)))
+  local output, status = processes.sh(("%s run --block-limit 0 scripts/package/completions.lua %s %s"):format(
+    binary, binary, quote(folder.path)))
   assert.equal("", output)
   assert.equal(0, status)
   return folder

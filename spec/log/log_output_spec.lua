@@ -24,21 +24,20 @@ describe("a log that nobody reads", function()
   it("does not stop the program, and says how many entries were lost, which are no errors", function()
     local p, script = start(CODE, "info,json")
     assert.equal("done", p.stdout:read "line")
-    local last, errors, lost = 0, 0, nil
+    local last, entries, errors, lost = 0, 0, 0, 0
     repeat
       local entry = json.decode(p.stderr:read "line")
       if entry.i then
-        assert.equal(last + 1, entry.i)
-        last = entry.i
+        assert(entry.i > last)
+        last, entries = entry.i, entries + 1
       elseif entry.message == "an error" then
         errors = errors + 1
       else
-        lost = tonumber(entry.message:match "^nobody was reading: (%d+) lines lost$")
+        lost = lost + tonumber(entry.message:match "^nobody was reading: (%d+) lines lost$")
         assert.equal("warn", entry.level)
       end
-    until lost
-    assert.equal(20000, last + lost)
-    assert.equal(1, errors)
+    until entries + lost == 20000 and errors == 1
+    assert(lost > 0)
     p:kill()
     p:close()
     script:close()

@@ -198,7 +198,7 @@ ml.spawn(function() ml.sleep(0) send "USR1" end)
 print(ml.signal.wait "USR1")
 send "USR1"
 ml.sleep(0.01)]]
-    assert.matches("^USR1\nmoonloop %d+: ", output)
+    assert.matches("^USR1\nmoonloop: the tasks of this process\nmoonloop %d+: ", output)
     assert.equal(0, status)
   end)
 end)

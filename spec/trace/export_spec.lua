@@ -106,7 +106,7 @@ describe("spans", function()
 
   it("wait as long as the collector asks", function()
     local reports <close> = keep_reports()
-    for _, asked in ipairs { "3000", os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 3000) } do
+    for _, asked in ipairs { "3000", os.date("!%a, %d %b %Y %H:%M:%S GMT", ml.time.now() // 1 + 3000) } do
       local collector = collectors.start(function(_, n)
         return n == 1 and status(503, ("Retry-After: %s\r\n"):format(asked)) or nil
       end)
@@ -257,11 +257,15 @@ it("memory does not grow while the collector is away", function()
       end
     end
     work(40000)
-    collectgarbage()
-    local before = resident()
-    work(40000)
-    collectgarbage()
-    print(resident() - before < 8192, ml.trace.stats().dropped > 70000, ml.trace.stats().queued <= 2048 + 512)
+    local least = math.huge -- what is lost is lost each time
+    for _ = 1, 3 do
+      collectgarbage()
+      local before = resident()
+      work(20000)
+      collectgarbage()
+      least = math.min(least, resident() - before)
+    end
+    print(least < 2048, ml.trace.stats().dropped > 70000, ml.trace.stats().queued <= 2048 + 512)
     os.exit(0)
   ]], nil, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9")
   assert.matches("^moonloop: traces: [^\n]*\ntrue\ttrue\ttrue\nmoonloop: %d+ span", output)
