@@ -12,6 +12,7 @@ typedef struct Clock {
   uint64_t shows;  /* while it is stopped: the time it shows */
   bool stopped;    /* only virtual clocks are ever stopped */
   bool is_virtual; /* see virtual_clock.h */
+  int64_t to_day;  /* of a virtual clock: from what it shows to nanoseconds since 1970 */
 } Clock;
 
 /* The time it shows, in nanoseconds. Never goes back. */
@@ -35,12 +36,12 @@ static inline double clock_seconds(const Clock *clock) {
 }
 
 /* Nanoseconds since 1970: the machine's time of day, plus the time that a virtual clock has
-   jumped. */
+   jumped. That of a virtual clock goes as the clock does, and never back. */
 static inline int64_t clock_day_time(const Clock *clock) {
+  if (clock->is_virtual) return (int64_t)clock_now(clock) + clock->to_day;
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  int64_t ahead = (int64_t)(clock_now(clock) - uv_hrtime());
-  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + ahead;
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + (int64_t)clock->ahead;
 }
 
 /* The same in whole seconds. */
