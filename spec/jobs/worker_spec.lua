@@ -62,6 +62,39 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     for i = 1, 200 do assert.equal(1, runs[i]) end
   end)
 
+  it("does not give back what it is just finishing", function()
+    if kind.driver ~= "pg" then return end -- takes and finishes in one statement
+    local jobs, runs, looks = fresh(), {}, 0
+    jobs:define("x", function(args) runs[args] = (runs[args] or 0) + 1 end)
+    local go, held = ml.event(), ml.event()
+    local own = jobs.dialect
+    jobs.dialect = setmetatable({
+      round = function(db, values)
+        if values.done and not held:is_set() then
+          held:set()
+          go:wait()
+        end
+        return own.round(db, values)
+      end,
+      put_back_others = function(db, values)
+        looks = looks + 1
+        return own.put_back_others(db, values)
+      end,
+    }, { __index = own })
+    assert(jobs:push("x", 1))
+    jobs_support.with_times({ poll = 0.02, sweep = 0 }, function()
+      local _ <close>, worker = work(jobs)
+      held:wait()
+      assert(jobs:push("x", 2))
+      eventually(function() return runs[2] end)
+      local before = looks
+      eventually(function() return looks > before + 2 end)
+      go:set()
+      eventually(function() return worker.done == 2 end)
+      assert.same({ 1, 1, 0 }, { runs[1], runs[2], worker.late })
+    end)
+  end)
+
   it("gives jobs back when it stops, without counting the attempt", function()
     local jobs = fresh()
     local started, cleaned = ml.event(), 0

@@ -258,7 +258,8 @@ local function add_lane_values(self, values)
   return lane, is_full
 end
 
--- Jobs that were to be finished are: `count` of them, and `finished` really.
+-- Jobs that were to be finished are: `count` of them, and `finished` really. For the task that finishes alone: what
+-- it has under way is not to be forgotten because another one has taken some.
 local function note_finished(self, ended, count, finished)
   self.finishing = {}
   if not self.repeated then self.worker.late = self.worker.late + count - finished end
@@ -267,7 +268,7 @@ local function note_finished(self, ended, count, finished)
   for _, record in ipairs(ended) do
     if record.lane.concurrency then record.lane.dirty, record.lane.not_before = true, -math.huge end
   end
-  if #ended > 0 then self.fetch:set() end
+  self.fetch:set()
 end
 
 -- One journey: finishes what has ended, where `finishes`; takes jobs, where `fetches`. False where there is nothing
@@ -297,7 +298,7 @@ local function round(self, fetches, finishes)
       self.unsure = true -- make_sure gives them back
     end
   end
-  if finished or done then note_finished(self, ended, count, finished or done) end
+  if #ended > 0 and (finished or done) then note_finished(self, ended, count, finished or done) end
   if not finished then
     if lane then lane.dirty, self.unsure = true, true end
     if not done and #ended > 0 then
