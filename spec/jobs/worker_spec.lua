@@ -246,9 +246,10 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     jobs_support.with_times({ poll = 0.02 }, function()
       local _ <close> = work(first)
       local _ <close> = work(second)
-      eventually(function() return ran == 12 and others == 12 end)
+      eventually(function() return ran >= 12 and others >= 12 end)
     end)
     assert.is_true(most <= 2)
+    assert.same({ 12, 12 }, { ran, others })
   end)
 
   it("puts jobs into the lanes that they belong into now", function()
@@ -258,6 +259,28 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     assert(before:push "x")
     local _ <close> = work(jobs)
     eventually(function() return ran == 1 end)
+  end)
+
+  it("puts jobs back from lanes that are no more", function()
+    local before, jobs, ran = fresh(), again(), 0
+    before:define("x", { concurrency = 1 }, function() end)
+    jobs:define("x", function() ran = ran + 1 end)
+    assert(before:push "x")
+    local _ <close> = work(jobs)
+    eventually(function() return ran == 1 end)
+  end)
+
+  it("ends when its database is closed", function()
+    local reports <close> = kept.keep()
+    local jobs, db = fresh()
+    jobs:define("x", function() end)
+    assert(jobs:push "x")
+    local worker = jobs:work()
+    eventually(function() return worker.done == 1 end)
+    db:close()
+    worker:wait()
+    assert.matches("could not give its jobs back", reports:text(), 1, true)
+    reports:forget()
   end)
 
   it("shows what runs have to show", function()
@@ -352,7 +375,7 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
         io.open(path, "w"):close()
       end, db, flag)
       repeat ml.sleep(0.001) until call:status() ~= "pending"
-      local stop = os.time() + 60
+      local stop = os.time() + 300
       local file
       repeat file = io.open(flag) until file or os.time() > stop
       assert(file, "there were no heartbeats"):close()

@@ -23,7 +23,7 @@ end
 
 --- Waits until f() gives something, and gives that.
 function M.eventually(f)
-  local _ <close> = ml.deadline(60)
+  local _ <close> = ml.deadline(300)
   while true do
     local value = f()
     if value then return value end

@@ -41,8 +41,13 @@ end
 --- Says something on standard error.
 function M.say(format, ...) require "moonloop.signals".say("warn", format:format(...)) end
 
---- The database does not answer a worker as it should.
+--- The database does not answer a worker as it should. One that was closed never will: the worker ends, and the next
+-- wait of its tasks raises.
 function M.complain(worker, err)
+  if worker.jobs.db:stats().closed then
+    worker.task:cancel "its database was closed"
+    return
+  end
   local message = M.message(err)
   local now = core.now()
   if worker.complaint == message and now - worker.complained < AGAIN then return end

@@ -21,7 +21,7 @@ local function beat(db, dialect_name, id, every, lost)
     if n then last = ml.now() end
     if regular >= 2 then
       local found
-      found, err = dialect.rescue(db, { seconds = lost + 0.0 })
+      found, err = dialect.rescue(db, { worker = id, seconds = lost + 0.0 })
       if found and found.jobs > 0 then
         say("jobs of lost workers were given back: %d of %d workers; %d of them are dead after the last attempt",
           found.jobs, found.lost, found.dead)

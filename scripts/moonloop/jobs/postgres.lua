@@ -86,7 +86,12 @@ local limited = texts.new(take((PICK:gsub("{limit}::bigint",
   "greatest(0, least({limit}::bigint, {concurrency}::bigint - "
   .. "(select count(*) from moonloop_jobs where lane = {lane} and state = 'running')))"))))
 
+local READY = "select exists (select from moonloop_jobs where lane = $1 and state = 'ready')"
+
 local function take_limited(db, values)
+  local any, failure = db:value(READY, values.lane)
+  if any == nil then return nil, failure end
+  if not any then return {} end
   return db:tx({ isolation = "read committed" }, function(tx)
     local locked, err = tx:value(LOCK, "moonloop_jobs " .. values.lane)
     if locked == nil then return nil, err end
@@ -163,10 +168,12 @@ with l as materialized (select ]] .. LAZY .. [[)
 update moonloop_jobs_workers set progress = {progress}::text::json from l where id = {worker}::bigint]],
   leave = "delete from moonloop_jobs_workers where id = {worker}::bigint",
 
-  -- Who has begun after this statement is not seen here, nor are its jobs.
+  -- Who has begun after this statement is not seen here, nor are its jobs. Heartbeats are compared with that of the
+  -- worker that looks: a machine that stood still for a while has not lost itself.
   rescue = [[
 with lost as (
-  delete from moonloop_jobs_workers where seen_at < now() - {seconds}::float8 * interval '1 second'
+  delete from moonloop_jobs_workers where seen_at < (
+    select seen_at from moonloop_jobs_workers where id = {worker}::bigint) - {seconds}::float8 * interval '1 second'
   returning id, host, pid),
 r as (
   update moonloop_jobs j set worker = null, started_at = null,
@@ -185,9 +192,11 @@ select (select count(*) from lost) as lost, (select count(*) from r) as jobs,
 
   cancelled = "select id from moonloop_jobs where cancelled and " .. MINE,
 
+  -- Two conditions for two indexes.
   relane = [[
-update moonloop_jobs set lane = queue || {suffix}
-where name = {name} and state in ('ready', 'scheduled') and lane <> queue || {suffix}]],
+update moonloop_jobs set lane = case when name = any({limited}::text[]) then queue || '/' || name else queue end
+where (state = 'ready' or state = 'scheduled') and (lane = {queue} and name = any({limited}::text[])
+  or lane = any({others}::text[]) and queue = {queue})]],
 
   purge_done = [[
 delete from moonloop_jobs_done where id = any(array(
@@ -220,7 +229,7 @@ end
 --- register(holder, {host =, pid =}) -> the id of a new worker | nil, err
 function M.register(holder, values) return run(holder, "value", statements.register, values) end
 
---- rescue(holder, {seconds =}) -> {lost =, jobs =, dead =} | nil, err
+--- rescue(holder, {worker =, seconds =}) -> {lost =, jobs =, dead =} | nil, err
 function M.rescue(holder, values) return run(holder, "one", statements.rescue, values) end
 
 --- cancelled(holder, {worker =}) -> rows with the ids of its jobs that are to be cancelled | nil, err

@@ -16,6 +16,8 @@ local COLUMNS_OF_RUN = "id, name, queue, priority, attempt, max_attempts, cancel
 local LOST = [[
 select id from moonloop_jobs where state = 'running' and worker not in (select id from moonloop_jobs_workers)]]
 
+local OLDEST = "(select seen_at from moonloop_jobs_workers where id = {worker}) - {seconds}"
+
 local function with_error(entry)
   return ("errors = json_insert(case when json_array_length(coalesce(errors, '[]')) >= 10 then "
     .. "json_remove(errors, '$[0]') else coalesce(errors, '[]') end, '$[#]', %s)"):format(entry)
@@ -70,9 +72,10 @@ returning id]],
   beat = "update moonloop_jobs_workers set seen_at = {now} where id = {worker}",
   progress = "update moonloop_jobs_workers set progress = {progress} where id = {worker}",
   leave = "delete from moonloop_jobs_workers where id = {worker}",
-  lose = "delete from moonloop_jobs_workers where seen_at < {now} - {seconds}",
+  -- As in postgres.lua: a machine that stood still for a while has not lost itself.
+  lose = "delete from moonloop_jobs_workers where seen_at < " .. OLDEST,
   has_lost = [[
-select exists (select 1 from moonloop_jobs_workers where seen_at < {now} - {seconds}) or exists (]] .. LOST .. ")",
+select exists (select 1 from moonloop_jobs_workers where seen_at < ]] .. OLDEST .. ") or exists (" .. LOST .. ")",
   rescue = [[
 update moonloop_jobs set worker = null, started_at = null,
   state = case when attempt >= max_attempts and not cancelled then 'dead' else 'ready' end, ]]
@@ -81,9 +84,12 @@ update moonloop_jobs set worker = null, started_at = null,
 
   cancelled = "select id from moonloop_jobs where cancelled and " .. MINE,
   relane = [[
-update moonloop_jobs set lane = queue || {suffix}
-where name = {name} and state in ('ready', 'scheduled') and lane <> queue || {suffix}]],
-  purge_done = "delete from moonloop_jobs_done where keep_until <= {now}",
+update moonloop_jobs set lane = iif(name = any({limited}), queue || '/' || name, queue)
+where (state = 'ready' or state = 'scheduled') and (lane = {queue} and name = any({limited})
+  or lane = any({others}) and queue = {queue})]],
+  purge_done = [[
+delete from moonloop_jobs_done where id in (
+  select id from moonloop_jobs_done where keep_until <= {now} limit 10000)]],
   purge_unique = "delete from moonloop_jobs_unique where until <= {now}",
 }
 
@@ -157,7 +163,7 @@ function M.register(holder, values) return run(holder, "value", statements.regis
 
 function M.rescue(holder, values)
   -- Heartbeats go by the machine's clock, also where this one is virtual.
-  values = { seconds = values.seconds, now = os.time() }
+  values = { worker = values.worker, seconds = values.seconds, now = os.time() }
   local found, err = run(holder, "value", statements.has_lost, values)
   if found == nil then return nil, err end
   local result = { lost = 0, jobs = 0, dead = 0 }

@@ -10,11 +10,20 @@ local M = {}
 -- Jobs whose name has got or lost its `concurrency` since they were pushed belong into other lanes.
 local function relane(worker)
   local jobs = worker.jobs
-  for _, name in ipairs(jobs.names) do
-    local suffix = jobs.definitions[name].concurrency and "/" .. name or ""
-    local n, err = jobs.dialect.relane(jobs.db, { name = name, suffix = suffix })
+  if worker.relaned == #jobs.names then return true end
+  for queue in pairs(worker.feeds) do
+    local limited, others = {}, {}
+    for _, name in ipairs(jobs.names) do
+      if jobs.definitions[name].concurrency then
+        limited[#limited + 1] = name
+      else
+        others[#others + 1] = queue .. "/" .. name
+      end
+    end
+    local n, err = jobs.dialect.relane(jobs.db, { queue = queue, limited = limited, others = others })
     if not n then return nil, err end
   end
+  worker.relaned = #jobs.names
   return true
 end
 
@@ -53,7 +62,8 @@ end
 local function sweep(worker)
   local values = { now = feed.now() }
   local jobs = worker.jobs
-  local n, err = jobs.dialect.purge_done(jobs.db, values)
+  local n, err
+  repeat n, err = jobs.dialect.purge_done(jobs.db, values) until n ~= 10000
   if n then n, err = jobs.dialect.purge_unique(jobs.db, values) end
   if n then n, err = relane(worker) end
   if not n then return nil, err end

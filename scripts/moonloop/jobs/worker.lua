@@ -44,6 +44,7 @@ local function beat(self)
     errors.say("worker %d was taken for lost, and goes on as another one: what it finishes late does not count",
       self.id)
     register(self)
+    self.shown = nil
   end
 end
 
