@@ -24,11 +24,20 @@ local M = {}
 
 local rooms = setmetatable({}, { __mode = "v" }) -- by the database's place; who listens keeps the room
 
+local places = setmetatable({}, { __mode = "k" }) -- by database: a URL is taken apart once
+
 local function place_of(db)
+  local place = places[db]
+  if place then return place end
   local known = holders.of(db, "jobs")
   local made = known.made_from
-  if made.memory then return db end
-  return known.driver == "sqlite" and select(2, urls.parse(made.url)).path or made.url
+  if made.memory then
+    place = db
+  else
+    place = known.driver == "sqlite" and select(2, urls.parse(made.url)).path or made.url
+  end
+  places[db] = place
+  return place
 end
 
 local function wake_here(db, lanes, cancelled)
