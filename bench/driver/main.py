@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 
-from . import chart, data_peers, live, live_peers, machine, report, stores
+from . import chart, data_peers, jobs, live, live_peers, machine, report, stores
 from .peers import BENCH, Site
 from .processes import Processes
 from .programs import PROGRAMS
@@ -60,7 +60,7 @@ def _options(arguments):
 
 
 def _plan(only, quick, site):
-    plan = [Tutorial(site), *WORKLOADS, *live.WORKLOADS, *PROGRAMS]
+    plan = [Tutorial(site), *WORKLOADS, *live.WORKLOADS, *jobs.WORKLOADS, *PROGRAMS]
     if only:
         keys = only.split(",")
         unknown = set(keys) - {item.key for item in plan}
@@ -138,7 +138,7 @@ def main(arguments):
     scratch = BENCH.parent / "build" / "bench"
     scratch.mkdir(parents=True, exist_ok=True)
     site = Site(options.moonloop.resolve(), options.npm.resolve(), scratch)
-    peers = site.peers(options.peers.split(",") if options.peers else None, {**data_peers.FINDERS, **live_peers.FINDERS})
+    peers = site.peers(options.peers.split(",") if options.peers else None, {**data_peers.FINDERS, **live_peers.FINDERS, **jobs.FINDERS})
     plan = _plan(options.only, options.quick, site)
     if options.list:
         _list(plan, peers)

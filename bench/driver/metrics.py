@@ -32,7 +32,7 @@ UNITS = {
 }
 
 CPU = Metric("cpu", "CPU a request, or one operation", "s")
-RATE = Metric("rps", "requests/s", "/s")
+RATE = Metric("rps", "requests/s, or jobs/s", "/s")
 P50 = Metric("p50", "p50", "s")
 P99 = Metric("p99", "p99", "s")
 MEMORY = Metric("memory", "memory", "B")

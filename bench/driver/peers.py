@@ -93,6 +93,7 @@ class Site:
             "executor": [self.moonloop, BENCH / "executor.lua"],
             "process": [self.moonloop, "run", "--block-limit", "0", BENCH / "process.lua"],
             "start": [START, self.moonloop, "-e", ""],
+            "jobs": [self.moonloop, "run", "--block-limit", "0", BENCH / "jobs.lua", "common"],
             **self._echo(self.moonloop, "run", "--block-limit", "0", BENCH / "echo.lua"),
         }, serve=lambda place: (self._serve("app.lua", place), {}),
             stores={store: lambda place: (self._serve("data.lua", place), {}) for store in ("postgres", "redis")},
