@@ -129,6 +129,7 @@ static void fail_calls(PgConnection *c, PgCalls *calls, bool sent) {
       continue;
     }
     call->unknown = sent;
+    if (call->is_extra) c->is_releasing = true; /* nobody has got it */
     pg_connection_hold_for(c, call, false);
     call->failed = true;
     pg_call_fail(call, c->why_kind, c->why_code[0] ? c->why_code : NULL,
