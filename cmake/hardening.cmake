@@ -3,7 +3,7 @@
 # are linked in are made without it, so the loader would not turn it on, and each call would pay.
 # spec/house/hardening_spec.lua looks at the result.
 set(HARDENED $<CONFIG:Release>)
-add_compile_options(-Wformat=2 "$<${HARDENED}:-fstack-protector-strong>" "$<${HARDENED}:-fstack-clash-protection>"
+add_compile_options($<$<C_COMPILER_ID:GNU>:-Wformat=2> "$<${HARDENED}:-fstack-protector-strong>" "$<${HARDENED}:-fstack-clash-protection>"
   "$<${HARDENED}:-D_FORTIFY_SOURCE=2>")
 add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 

@@ -201,38 +201,61 @@ static bool push_causes(lua_State *L, int index) {
   return true;
 }
 
-void report_error_of(lua_State *L, const char *headline, int index, const char *traceback,
-                     const char *place, const LogKeptFields *context) {
-  if (!report_wants(LOG_ERROR)) return;
-  int top = lua_gettop(L);
+typedef struct ErrorReport {
+  const char *headline, *traceback, *place;
+  const LogKeptFields *context;
+} ErrorReport;
+
+/* (the ErrorReport, the error) */
+static int write_error(lua_State *L) {
+  const ErrorReport *of = lua_touserdata(L, 1);
   LogFields fields;
   fields.n = 0;
-  index = lua_absindex(L, index);
   luaL_checkstack(L, 2 * CAUSES + 10, "not enough memory");
-  const char *text = error_text_push(L, index);
+  const char *text = error_text_push(L, 2);
   size_t len;
-  if (headline) { /* not lua_pushfstring, since the text may have a NUL */
-    lua_pushfstring(L, "%s: ", headline);
+  if (of->headline) { /* not lua_pushfstring, since the text may have a NUL */
+    lua_pushfstring(L, "%s: ", of->headline);
     lua_pushvalue(L, -2);
     lua_concat(L, 2);
   }
   const char *message = lua_tolstring(L, -1, &len);
-  log_fields_add_text(&fields, LOG_FIELD_BELOW, "traceback", traceback);
-  log_fields_add_text(&fields, LOG_FIELD_BELOW, "place", place);
+  log_fields_add_text(&fields, LOG_FIELD_BELOW, "traceback", of->traceback);
+  log_fields_add_text(&fields, LOG_FIELD_BELOW, "place", of->place);
   log_fields_add_text(&fields, LOG_FIELD_QUIET, "error", text);
-  if (lua_istable(L, index)) {
-    add_part(L, &fields, index, "kind", "error_kind");
-    add_part(L, &fields, index, "code", "error_code");
-    if (push_causes(L, index))
+  if (lua_istable(L, 2)) {
+    add_part(L, &fields, 2, "kind", "error_kind");
+    add_part(L, &fields, 2, "code", "error_code");
+    if (push_causes(L, 2))
       log_fields_add_text(&fields, LOG_FIELD_CONTEXT, "cause", lua_tostring(L, -1));
   }
   LogEntry entry = {.level = LOG_ERROR, .source = LOG_HOST, .message = message, .message_len = len};
-  if (context) {
-    log_fields_add_kept(&fields, context);
+  if (of->context) {
+    log_fields_add_kept(&fields, of->context);
     pass_on(runtime_of(L), &entry, &fields);
   } else {
     report_entry(runtime_of(L), &entry, &fields);
   }
+  return 0;
+}
+
+void report_error_of(lua_State *L, const char *headline, int index, const char *traceback,
+                     const char *place, const LogKeptFields *context) {
+  if (!report_wants(LOG_ERROR)) return;
+  ErrorReport report = {headline, traceback, place, context};
+  int top = lua_gettop(L);
+  index = lua_absindex(L, index);
+  /* Protected: this may be called where nobody would catch that memory is out. */
+  bool ok = lua_checkstack(L, 3);
+  if (ok) {
+    lua_pushcfunction(L, write_error);
+    lua_pushlightuserdata(L, &report);
+    lua_pushvalue(L, index);
+    ok = lua_pcall(L, 2, 0, 0) == LUA_OK;
+  }
+  if (!ok)
+    report_sayf(runtime_of(L), LOG_ERROR, "%s: not enough memory to say what",
+                headline ? headline : "something failed");
   lua_settop(L, top);
 }
 
