@@ -1,5 +1,5 @@
--- A short run of spec/soak/jobs.lua; MOONLOOP_SEED=n repeats the one with that seed. In a process of its own, whose time of
--- day no virtual clock has moved: workers of other processes would wait for a day that is not there yet.
+-- A short run of spec/soak/jobs.lua; MOONLOOP_SEED=n repeats the one with that seed. In a process of its own, whose
+-- time of day no virtual clock has moved: workers of other processes would wait for a day that is not there yet.
 local process = require "spec.support.process"
 local support = require "spec.support"
 
