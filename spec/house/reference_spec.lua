@@ -468,6 +468,9 @@ describe("the options of", function()
     end)
   end
 
+  local database -- one for all: a call that raises closes none
+  setup(function() database = ml.sql.open "sqlite::memory:" end)
+  teardown(function() database:close() end)
   for name, call in pairs {
     ["ml.jobs.new"] = function(db, opts) ml.jobs.new(db, opts) end,
     ["jobs:define"] = function(db, opts) ml.jobs.new(db):define("a", opts, print) end,
@@ -484,11 +487,7 @@ describe("the options of", function()
       jobs:push("a", nil, opts)
     end,
   } do
-    check("jobs.md", name, function(opts)
-      local db = ml.sql.open "sqlite::memory:"
-      call(db, opts)
-      db:close()
-    end)
+    check("jobs.md", name, function(opts) call(database, opts) end)
   end
 
   check("schema.md", "ml.schema.from_json_schema", function(opts) ml.schema.from_json_schema({}, opts) end)
