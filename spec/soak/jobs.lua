@@ -147,11 +147,12 @@ end
 local function reason(o, run, following, is_poison)
   if run.how == "fail" or is_poison then return "failed" end
   for _, death in ipairs(o.kills) do
-    local meanwhile = death.at >= run.begun and death.from <= following.begun
-    if meanwhile and death.what == run.pid then return "killed" end
-    -- What was finished in the last moments before may not have reached the disk.
-    local is_recent = not run.over or death.from <= run.over + 5
-    if meanwhile and death.what == "database" and is_recent then return "database" end
+    local before = death.from <= following.begun
+    if before and death.at >= run.begun and death.what == run.pid then return "killed" end
+    -- That a job was taken need not have reached the disk when the database dies: it may begin a moment later. So may
+    -- what was finished.
+    local is_near = death.at >= run.begun - 1 and (not run.over or death.from <= run.over + 5)
+    if before and is_near and death.what == "database" then return "database" end
   end
   for pid, at in pairs(o.died) do -- by poison
     if pid == run.pid and at >= run.begun - 0.001 and at <= following.begun then return "poison" end
