@@ -117,6 +117,7 @@ end)
 
 describe("the list of what is in the program", function()
   it("has every library that is linked in, needed or loaded", function()
+    if not support.binary:find("/release/", 1, true) then pending "another build" end
     needs "dpkg-query"
     local folder = support.binary:match "^(.*)/"
     local output, status = processes.sh(("%s run --block-limit 0 scripts/package/sbom.lua %s"):format(binary,
@@ -139,8 +140,7 @@ describe("the list of what is in the program", function()
       assert.equal("optional", parts["shared:" .. name].scope)
     end
     for name in processes.sh("readelf -dW " .. binary):gmatch "Shared library: %[([^%]]+)%]" do
-      local is_sanitizer = name:find "san%.so" ~= nil or name == "libgcc_s.so.1"
-      assert.is_true(is_sanitizer or parts["shared:" .. name] ~= nil, name)
+      assert.is_table(parts["shared:" .. name], name)
     end
   end)
 end)
