@@ -1,4 +1,5 @@
 -- doc/how-to against the project: its examples run, and its proxy and its service are taken by nginx and systemd.
+local documented = require "spec.support.documented"
 local examples = require "spec.support.examples"
 local folders = require "spec.support.folder"
 local haproxy = require "spec.support.haproxy"
@@ -11,7 +12,7 @@ local servers = require "spec.support.nginx"
 
 local FOLDER = "doc/how-to/"
 
-local function block(page, language) return folders.read(FOLDER .. page):match("\n```" .. language .. "\n(.-)\n```") end
+local function block(page, language) return documented.blocks(FOLDER .. page, language)[1] end
 
 describe("doc/how-to", function()
   local index = folders.read(FOLDER .. "README.md")
@@ -45,15 +46,6 @@ describe("doc/how-to", function()
   end
 end)
 
---- The configuration with the ports of the server and of the proxy.
-local function configured(text, behind, port)
-  local n, m
-  text, n = text:gsub("127%.0%.0%.1:8000", "127.0.0.1:" .. behind)
-  text, m = text:gsub("127%.0%.0%.1:8080", "127.0.0.1:" .. port)
-  assert.same({ 1, 1 }, { n, m })
-  return text
-end
-
 local function client_of(port)
   return ml.http.client { base_url = "http://127.0.0.1:" .. port, timeout = 60,
     retries = { attempts = 200, base = 0.02, max = 0.1 } }
@@ -71,7 +63,7 @@ local function behind_of(page, start, text, opts, f)
   opts.port = 0
   local server = assert(ml.web.listen(app, opts))
   local port = free_port()
-  local proxy <close> = start(configured(text, server.port, port))
+  local proxy <close> = start(documented.at_ports(text, server.port, port))
   assert(proxy.pid)
   local client = client_of(port)
   f(port, client)
@@ -80,9 +72,7 @@ local function behind_of(page, start, text, opts, f)
 end
 
 describe("the proxies of behind-a-proxy.md", function()
-  local page = folders.read(FOLDER .. "behind-a-proxy.md")
-  local config = {} -- of HAProxy, in the page's order
-  for text in page:gmatch "\n```haproxy\n(.-)\n```" do config[#config + 1] = text end
+  local config = documented.blocks(FOLDER .. "behind-a-proxy.md", "haproxy")
   local function behind(...) return behind_of("behind-a-proxy.md", ...) end
 
   --- Who it is that asks with headers that pretend to be another.
