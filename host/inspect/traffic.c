@@ -143,7 +143,10 @@ static void describe_call(const ObservedCall *call, char *text, size_t size) {
   size_t n = add_text(text, size, 0, (ObservedText){method, strlen(method)});
   n = add_text(text, size, n, (ObservedText){" ", 1});
   n = add_text(text, size, n, call->shown.at ? call->shown : call->base);
-  if (!call->shown.at) add_text(text, size, n, call->target);
+  if (!call->shown.at) {
+    n = add_text(text, size, n, (ObservedText){"/", 1});
+    add_text(text, size, n, call->target);
+  }
   text[strcspn(text, "?#")] = '\0';
 }
 

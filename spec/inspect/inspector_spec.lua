@@ -24,6 +24,7 @@ local APP = [[
   end)
   app:get("/jobs", function()
     ml.http.get(ml.web.url or "http://127.0.0.1:1/there?secret=1")
+    ml.http.client { base_url = "http://127.0.0.1:1/v1/" }:get "there?secret=1"
     return { ml.executor.run(function() return 7 end) }
   end)
   app:get("/fail", function() error "oops" end)]]
@@ -244,6 +245,23 @@ describe("the inspector", { timeout = 240 }, function()
     end
   end)
 
+  it("lists the routes of the app with the places of their handlers, WebSockets too, and not its own pages'", function()
+    local served <close> = inspector.start [[
+      app:get("/one", function() end)
+      local inner = ml.web.app()
+      inner:websocket("/live", function() end)
+      app:mount("/in", inner)
+      app:health()]]
+    local hello = served:watch(function(line) return line.hello end)
+    local places = {}
+    for _, route in ipairs(hello.routes) do places[route.method .. " " .. route.path] = route.place end
+    assert.matches("^app%.lua:2$", places["GET /one"])
+    assert.matches("^app%.lua:4$", places["GET /in/live"])
+    places["GET /one"], places["GET /in/live"] = nil, nil
+    assert.equal("GET /healthz", next(places))
+    assert.is_nil(next(places, "GET /healthz"))
+  end)
+
   it("tells what a request waited for, if a page was open", function()
     local served <close> = inspector.start(APP)
     ml.http.get(served.url .. "/jobs") -- nobody looks
@@ -255,10 +273,11 @@ describe("the inspector", { timeout = 240 }, function()
     end)
     assert.is_true(number > 1)
     local answer = served:ask(("/request?pid=%d&n=%d"):format(served.pid, number))
-    assert.equal(2, #answer.spans)
+    assert.equal(3, #answer.spans)
     assert.same({ "HTTP", "GET http://127.0.0.1:1/there" }, { answer.spans[1].kind, answer.spans[1].text })
+    assert.equal("GET http://127.0.0.1:1/v1/there", answer.spans[2].text)
     assert.equal("network", answer.spans[1].error)
-    assert.equal("executor", answer.spans[2].kind)
+    assert.equal("executor", answer.spans[3].kind)
     assert.is_true(answer.spans[2].start >= answer.spans[1].start)
     assert.same({ gone = true }, (served:ask(("/request?pid=%d&n=%d"):format(served.pid, 999))))
   end)

@@ -1,22 +1,16 @@
 --- The first screen of `moonloop dev`: where the app is, and its routes.
+local own_routes = require "moonloop.web.route_list".own
+
 local M = {}
 
 local MOST = 60 -- routes
 
---- Adds the rows {method, path, place} of an app, and of those mounted in it.
-local function add(rows, app, prefix)
-  for _, route in ipairs(app.routes) do
-    if not (app.docs_handlers and app.docs_handlers[route.handler]) then
-      rows[#rows + 1] = { route.check and "SOCKET" or route.method, prefix .. route.path, route.place or "" }
-    end
-  end
-  for _, mount in ipairs(app.mounts) do add(rows, mount.app, prefix .. mount.prefix) end
-end
-
 --- The routes of the app as lines, in columns.
 function M.routes(app)
   local rows, method, path = {}, 0, 0
-  add(rows, app, "")
+  for i, one in ipairs(own_routes(app)) do
+    rows[i] = { one.route.check and "SOCKET" or one.route.method, one.path, one.route.place or "" }
+  end
   for i, row in ipairs(rows) do
     method, path = math.max(method, #row[1]), i <= MOST and math.max(path, math.min(#row[2], 50)) or path
   end

@@ -1,9 +1,9 @@
 --- `serve --inspect`: starts the inspector of this process. It runs beside the loop, on a thread with a loop of its
 -- own, so that its page works, and says why, while the loop is held up.
-local chain = require "moonloop.web.chain"
 local inspect = require "moonloop.inspect"
 local json = require "moonloop.json"
 local ml = require "moonloop"
+local own_routes = require "moonloop.web.route_list".own
 local supervised = require "moonloop.supervised"
 
 local M = {}
@@ -11,14 +11,12 @@ local M = {}
 --- Runs on the thread.
 local function run(options) return require "moonloop.inspect.server"(options) end
 
---- The routes of an app and of those mounted in it, as the page lists them.
-local function list_routes(app, prefix, list)
-  for _, route in ipairs(app.routes) do
-    if not route.is_hidden then
-      list[#list + 1] = { method = route.method, path = prefix .. route.path, place = chain.site(route.handler) }
-    end
+--- The routes of an app, as the page lists them.
+local function list_routes(app)
+  local list = {}
+  for i, one in ipairs(own_routes(app)) do
+    list[i] = { method = one.route.method, path = one.path, place = one.route.site }
   end
-  for _, mount in ipairs(app.mounts) do list_routes(mount.app, prefix .. mount.prefix, list) end
   return list
 end
 
@@ -30,7 +28,7 @@ function M.start(file, app, version)
   local worker = supervised.number()
   local options = { descriptor = descriptor, token = token, where = where:match "^[^#]*", pid = pid,
     supervisor = worker and parent or nil, file = file, version = version,
-    routes = json.encode(json.array(list_routes(app, "", {}))) }
+    routes = json.encode(json.array(list_routes(app))) }
   local task = ml.spawn(function()
     local pool <close> = ml.executor.new { threads = 1, max_threads = 1 }
     require "moonloop.executor.core".hide(pool)

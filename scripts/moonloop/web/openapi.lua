@@ -4,6 +4,7 @@ local fail = require "moonloop.core".fail
 local detail = require "moonloop.web.typed".detail
 local json = require "moonloop.json"
 local operation = require "moonloop.web.openapi_operation"
+local route_list = require "moonloop.web.route_list"
 local routes = require "moonloop.web.openapi_routes"
 local schema_document = require "moonloop.schema.document"
 local schemas = require "moonloop.web.openapi_schemas"
@@ -190,7 +191,7 @@ end
 --- How many routes there are: they are all that may be added to an app that is served.
 local function count(app)
   local n = 0
-  routes.each(app, function() n = n + 1 end)
+  route_list.each(app, function() n = n + 1 end)
   return n
 end
 
@@ -220,7 +221,7 @@ end
 --- Raises where two schemas of the app that are not the same have one name, or two routes one operation_id.
 function M.check(app)
   local list, ids = {}, false
-  routes.each(app, function(route)
+  route_list.each(app, function(route)
     add_schemas(route.types, list)
     ids = ids or route.opts.operation_id ~= nil
   end)

@@ -1,4 +1,6 @@
 --- The routes of an app and of those mounted in it, as OpenAPI sees them.
+local route_list = require "moonloop.web.route_list"
+
 local M = {}
 
 local METHODS = { "get", "put", "post", "delete", "patch" } -- that a route for any method stands for
@@ -20,18 +22,6 @@ local function shape(path) return (path:gsub("{[^}]*}", "{}")) end
 local function default_id(method, path)
   local words = path:gsub("{([^}]*)}", "by_%1"):gsub("[^%w]+", "_"):gsub("^_+", ""):gsub("_+$", "")
   return words == "" and method or method .. "_" .. words
-end
-
---- Calls visit(route, prefix, apps) for each route of the tree; `apps` are the apps that it is in, the outermost
--- first. The routes of an app that is mounted at several places come at each.
-function M.each(app, visit)
-  local function walk(one, prefix, outer)
-    local apps = table.move(outer, 1, #outer, 1, {})
-    apps[#apps + 1] = one
-    for _, route in ipairs(one.routes) do visit(route, prefix, apps) end
-    for _, mount in ipairs(one.mounts) do walk(mount.app, prefix .. mount.prefix, apps) end
-  end
-  walk(app, "", {})
 end
 
 --- The operations of the document: a list of { route =, apps =, path =, method =, parameters =, id = }, and a
@@ -64,7 +54,7 @@ function M.list(app)
     list[#list + 1] = { route = route, apps = apps, path = path, method = method, parameters = parameters }
   end
   local open = {}
-  M.each(app, function(route, prefix, apps)
+  route_list.each(app, function(route, prefix, apps)
     if route.is_hidden or route.opts.hidden then return end
     local path = prefix .. route.path
     if route.path == "/" and prefix ~= "" then path = prefix end
