@@ -82,7 +82,7 @@ describe("the settings of the export", function()
   it("leave out values that make no sense, and say so", function()
     for name, value in pairs {
       OTEL_EXPORTER_OTLP_ENDPOINT = "a:4317", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = "grpc://a",
-      OTEL_EXPORTER_OTLP_TIMEOUT = "-1", OTEL_EXPORTER_OTLP_HEADERS = "a", OTEL_RESOURCE_ATTRIBUTES = "=b",
+      OTEL_EXPORTER_OTLP_TIMEOUT = "-1", OTEL_RESOURCE_ATTRIBUTES = "=b",
       OTEL_BSP_SCHEDULE_DELAY = "soon", OTEL_BSP_MAX_QUEUE_SIZE = "0", OTEL_BSP_MAX_EXPORT_BATCH_SIZE = "1.5",
       OTEL_TRACES_SAMPLER = "some", OTEL_EXPORTER_OTLP_PROTOCOL = "grpc", OTEL_TRACES_EXPORTER = "console",
     } do
@@ -95,6 +95,19 @@ describe("the settings of the export", function()
     local s, problems = choose { OTEL_TRACES_SAMPLER = "traceidratio", OTEL_TRACES_SAMPLER_ARG = "2" }
     assert.equal(1, #problems)
     assert.equal(1, s.sample)
+  end)
+
+  it("leave out malformed headers and endpoints without showing what is secret in them", function()
+    for name, value in pairs {
+      OTEL_EXPORTER_OTLP_HEADERS = "x-api-key: hunter2", OTEL_EXPORTER_OTLP_TRACES_HEADERS = "a=b,hunter2",
+      OTEL_EXPORTER_OTLP_ENDPOINT = "ftp://me:hunter2@there/", OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = "there?key=hunter2",
+    } do
+      local s, problems = choose { [name] = value }
+      assert.equal(1, #problems, name)
+      assert.matches("^" .. name .. " is .*%(hidden%).* expected%); it is ignored$", problems[1])
+      assert.is_nil(problems[1]:find("hunter2", 1, true))
+      assert.same(choose {}, s)
+    end
   end)
 
   it("are wrong where an option is", function()

@@ -32,8 +32,8 @@ local known = {
 
 -- --- the environment ---
 
---- A reader of the environment: read(name) is the variable's value, or nil for one that is empty; what is
--- wrong with one is added to `problems`.
+--- A reader of the environment: read(name) is the variable's value, or nil for one that is empty; wrong(name,
+-- value, expected) adds what is wrong with one to `problems`. `value` is nil for one that is not to be shown.
 local function reader(getenv, problems)
   local function read(name)
     local value = getenv(name)
@@ -41,7 +41,8 @@ local function reader(getenv, problems)
     return value ~= "" and value or nil
   end
   local function wrong(name, value, expected)
-    problems[#problems + 1] = ("%s is %q (%s expected); it is ignored"):format(name, value, expected)
+    value = value and ("%q"):format(value) or "(hidden)"
+    problems[#problems + 1] = ("%s is %s (%s expected); it is ignored"):format(name, value, expected)
   end
   return read, wrong
 end
@@ -119,8 +120,13 @@ function M.environment(getenv)
 
   local exporter = read "OTEL_TRACES_EXPORTER"
   local all, own = read "OTEL_EXPORTER_OTLP_ENDPOINT", read "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
-  if all and is_url(all) then all = wrong("OTEL_EXPORTER_OTLP_ENDPOINT", all, is_url(all)) end
-  if own and is_url(own) then own = wrong("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", own, is_url(own)) end
+  local function check_endpoint(name, url)
+    local expected = url and is_url(url)
+    if not expected then return url end
+    wrong(name, url:gsub("[^/]*@", "(hidden)@"):gsub("%?.*", "?(hidden)"), expected)
+  end
+  all = check_endpoint("OTEL_EXPORTER_OTLP_ENDPOINT", all)
+  own = check_endpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", own)
   if exporter and exporter ~= "otlp" and exporter ~= "none" then
     wrong("OTEL_TRACES_EXPORTER", exporter, "otlp or none")
   elseif exporter == "otlp" and not all then
@@ -133,7 +139,7 @@ function M.environment(getenv)
     wrong(protocol_name, protocol, "http/json") -- collectors that take protobuf over HTTP take JSON, too
   end
   local headers, headers_name = exporter_variable(read, "HEADERS")
-  if headers then s.headers = pairs_of(headers) or wrong(headers_name, headers, "name=value,name=value") or {} end
+  if headers then s.headers = pairs_of(headers) or wrong(headers_name, nil, "name=value,name=value") or {} end
   local timeout, timeout_name = exporter_variable(read, "TIMEOUT")
   s.timeout = milliseconds(timeout_name, timeout)
   local most = milliseconds("OTEL_BSP_EXPORT_TIMEOUT", read "OTEL_BSP_EXPORT_TIMEOUT")
