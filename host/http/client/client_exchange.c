@@ -21,6 +21,7 @@ enum {
   HAS_AUTHORIZATION = 16,
   SAYS_CLOSE = 32,
   HAS_PROXY_AUTHORIZATION = 64,
+  HAS_TRACEPARENT = 128,
 };
 
 static unsigned look_at_line(const char *line, size_t name_len, size_t len) {
@@ -32,7 +33,8 @@ static unsigned look_at_line(const char *line, size_t name_len, size_t len) {
                {"User-Agent", HAS_AGENT},
                {"Authorization", HAS_AUTHORIZATION},
                {"Proxy-Authorization", HAS_PROXY_AUTHORIZATION},
-               {"Accept-Encoding", HAS_ENCODING}};
+               {"Accept-Encoding", HAS_ENCODING},
+               {"Traceparent", HAS_TRACEPARENT}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strlen(known[i].name) == name_len && !strncasecmp(line, known[i].name, name_len))
       return known[i].flag;
@@ -119,21 +121,8 @@ static bool add_plain_rest(Buffer *b, const ClientRequest *r, ClientOrigin *o, u
   return buffer_add(b, rest->data, rest->len);
 }
 
-/* Does the request have a traceparent of its own? */
-static bool is_traced_by_itself(const ClientRequest *r) {
-  static const char name[] = "traceparent:";
-  for (const char *line = r->lines, *end = line + r->lines_len; line < end;) {
-    size_t left = (size_t)(end - line);
-    if (left >= sizeof name && !strncasecmp(line, name, sizeof name - 1)) return true;
-    const char *next = memchr(line, '\n', left);
-    line = next ? next + 1 : end;
-  }
-  return false;
-}
-
 /* In place of the empty line at the end, which follows them. */
-static bool add_observers_lines(Buffer *b, const ClientRequest *r, const Observation *o) {
-  if (r->lines_len && is_traced_by_itself(r)) return true;
+static bool add_observers_lines(Buffer *b, const Observation *o) {
   b->len -= 2;
   return buffer_add(b, o->call.lines.at, o->call.lines.len) && add(b, "\r\n");
 }
@@ -156,7 +145,8 @@ bool client_exchange_build(ClientExchange *x, ClientOrigin *origin, Buffer *b) {
     ok = ok && add_rest(b, r, origin, flags);
   }
   x->says_close = flags & SAYS_CLOSE;
-  if (x->observed && x->observed->call.lines.len) ok = ok && add_observers_lines(b, r, x->observed);
+  bool has_more = x->observed && x->observed->call.lines.len && !(flags & HAS_TRACEPARENT);
+  if (has_more) ok = ok && add_observers_lines(b, x->observed);
   return ok;
 }
 
