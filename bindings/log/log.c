@@ -1,4 +1,5 @@
 /* moonloop.log.core: entries of scripts. The rest of ml.log is scripts/moonloop/log/init.lua. */
+#include "base/secret_name.h"
 #include "bindings/args.h"
 #include "bindings/log/log_taker.h"
 #include "bindings/log/log_values.h"
@@ -99,11 +100,20 @@ static int l_info(lua_State *L) { return log_at(L, LOG_INFO); }
 static int l_warn(lua_State *L) { return log_at(L, LOG_WARN); }
 static int l_error(lua_State *L) { return log_at(L, LOG_ERROR); }
 
+/* is_secret(name [, in_query]) -> boolean: is the value of that name hidden (secret_name.h)? */
+static int l_is_secret(lua_State *L) {
+  size_t n;
+  const char *name = luaL_checklstring(L, 1, &n);
+  lua_pushboolean(L,
+                  lua_toboolean(L, 2) ? secret_name_is_in_query(name, n) : secret_name_is(name, n));
+  return 1;
+}
+
 int luaopen_moonloop_log_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"debug", l_debug},    {"info", l_info},
-                                       {"warn", l_warn},      {"error", l_error},
-                                       {"bind", l_bind},      {"set_variable", l_set_variable},
-                                       {"to", log_taker_set}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"debug", l_debug},    {"info", l_info},           {"warn", l_warn},
+      {"error", l_error},    {"bind", l_bind},           {"set_variable", l_set_variable},
+      {"to", log_taker_set}, {"is_secret", l_is_secret}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

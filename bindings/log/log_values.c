@@ -1,9 +1,9 @@
 #include "bindings/log/log_values.h"
 
+#include "base/secret_name.h"
 #include "core/error.h"
 #include "core/error_text.h"
 #include "log/log_format.h"
-#include "log/log_secret.h"
 #include "json/json.h"
 
 #include <lauxlib.h>
@@ -96,8 +96,8 @@ static bool add_object(lua_State *L, int index, Buffer *out, int depth, size_t e
     ok = (i == 0 || buffer_add_char(out, ',')) &&
          log_format_json_string(out, keys[i].text, keys[i].len, NESTED_TEXT) &&
          buffer_add_char(out, ':') &&
-         (log_secret_is(keys[i].text, keys[i].len)
-              ? add(out, "\"" LOG_SECRET_SHOWN "\"")
+         (secret_name_is(keys[i].text, keys[i].len)
+              ? add(out, "\"" SECRET_NAME_SHOWN "\"")
               : add_json(L, lua_gettop(L), out, depth - 1, end));
     lua_pop(L, 1);
   }
@@ -183,9 +183,9 @@ static bool is_below(const char *name, size_t n) { return n == 9 && !memcmp(name
 /* The value on the top of L. */
 static bool add_field(lua_State *L, LogValues *v, const char *name, size_t n) {
   int index = lua_gettop(L);
-  if (log_secret_is(name, n))
-    return add_text_field(v, name, n, LOG_FIELD_TEXT, LOG_SECRET_SHOWN,
-                          sizeof LOG_SECRET_SHOWN - 1);
+  if (secret_name_is(name, n))
+    return add_text_field(v, name, n, LOG_FIELD_TEXT, SECRET_NAME_SHOWN,
+                          sizeof SECRET_NAME_SHOWN - 1);
   if (lua_type(L, index) == LUA_TSTRING) {
     size_t len;
     const char *text = lua_tolstring(L, index, &len);
@@ -208,7 +208,7 @@ bool log_values_add_table(lua_State *L, int index, LogValues *v) {
   for (int i = 0; ok && i < n; i++) {
     lua_pushvalue(L, keys[i].at);
     lua_rawget(L, index);
-    ok = lua_isnil(L, -1) || (error_is(L, -1) && !log_secret_is(keys[i].text, keys[i].len)
+    ok = lua_isnil(L, -1) || (error_is(L, -1) && !secret_name_is(keys[i].text, keys[i].len)
                                   ? log_values_add_error(L, -1, keys[i].text, true, v)
                                   : add_field(L, v, keys[i].text, keys[i].len));
     lua_pop(L, 1);

@@ -20,7 +20,7 @@ typedef struct LogValues {
 /* Adds the fields of the table at `index`, sorted by name: strings, numbers and booleans as they
    are, tables as JSON down to a depth, error objects as their text and one field for each of their
    own fields and the chain of their causes; of anything else its text. Values of secret names
-   (log_secret.h) are hidden, in tables, too. Long and large values are cut. May run __tostring;
+   (secret_name.h) are hidden, in tables, too. Long and large values are cut. May run __tostring;
    raises nothing. False if memory is out. */
 bool log_values_add_table(lua_State *L, int index, LogValues *values);
 

@@ -1,25 +1,13 @@
 #include "trace/trace_redact.h"
 
-#include <strings.h>
-
-static const char *const parts[] = {"token", "secret", "passw",   "key",        "sig",
-                                    "auth",  "code",   "session", "credential", "jwt"};
-
-static bool is_secret(const char *name, size_t n) {
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-    size_t size = strlen(parts[i]);
-    for (size_t at = 0; at + size <= n; at++)
-      if (!strncasecmp(name + at, parts[i], size)) return true;
-  }
-  return false;
-}
+#include "base/secret_name.h"
 
 bool trace_redact_query(Buffer *out, const char *query, size_t n) {
   static const char instead[] = "REDACTED";
   for (const char *end = query + n; query < end;) {
     const char *next = memchr(query, '&', (size_t)(end - query));
     const char *to = next ? next : end, *equals = memchr(query, '=', (size_t)(to - query));
-    bool hides = equals && is_secret(query, (size_t)(equals - query));
+    bool hides = equals && secret_name_is_in_query(query, (size_t)(equals - query));
     const char *shown = hides ? equals + 1 : to;
     if (!buffer_add(out, query, (size_t)(shown - query)) ||
         (hides && !buffer_add(out, instead, sizeof instead - 1)) ||

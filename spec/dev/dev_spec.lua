@@ -47,6 +47,7 @@ app:get("/table", function() error { code = 7, password = "hunter2hunter2" } end
 app:get("/reset/{token}", function() error "no such token" end)
 local admin = ml.web.app()
 admin:get("/users", function() error "in a mounted app" end)
+admin:websocket("/live", function() end)
 app:mount("/admin", admin)
 return app
 ]]
@@ -87,8 +88,9 @@ describe("moonloop dev", function()
     assert.matches("^moonloop %S+: app%.lua on http://127%.0%.0%.1:%d+ %(Ctrl%-C stops%)\n", screen)
     assert.matches("\n  http://127%.0%.0%.1:%d+/docs  ", screen)
     assert.matches("\n  http://127%.0%.0%.1:%d+/#%x+  the inspector", screen)
-    assert.matches("\n  GET  /fail/{id:int} +app%.lua:11\n", screen)
-    assert.matches("\n  GET  /admin/users +app%.lua:%d+\n", screen)
+    assert.matches("\n  GET     /fail/{id:int} +app%.lua:11\n", screen)
+    assert.matches("\n  GET     /admin/users +app%.lua:%d+\n", screen)
+    assert.matches("\n  SOCKET  /admin/live +app%.lua:4%d\n", screen)
     assert.is_nil(screen:find "openapi")
     assert.equal(200, ask(server.port, "/docs").status)
   end)
@@ -154,7 +156,8 @@ describe("an error of a handler", function()
   end
 
   it("is a page with source and locals, in which secrets are hidden and nothing is evaluated", function()
-    local body, res = page("/fail/7?q=1&token=abcd1234", "Cookie: id=0123456789\r\nX-Api-Key: 0123456789\r\n")
+    local body, res = page("/fail/7?q=1&token=abcd1234&code=90210-90210",
+      "Cookie: id=0123456789\r\nX-Api-Key: 0123456789\r\n")
     assert.matches("app%.lua:8: attempt to perform arithmetic on a nil value", body)
     assert.matches('<span class="l it"><i>8</i>  return item%.price', body)
     assert.matches("<td>item</td><td>{id = 7}</td>", body)
@@ -165,8 +168,8 @@ describe("an error of a handler", function()
     assert.matches("<td>password</td><td>%(hidden%)</td>", body)
     assert.matches("<td>req</td><td>moonloop%.web%.core%.request</td>", body)
     assert.matches("<td>x%-api%-key</td><td>%(hidden%)</td>", body)
-    assert.matches("GET /fail/7%?q=1&amp;token=%(hidden%)", body)
-    for _, secret in ipairs { "hunter2", "abcd1234", "0123456789", "k-1234567890" } do
+    assert.matches("GET /fail/7%?q=1&amp;token=%(hidden%)&amp;code=%(hidden%)", body)
+    for _, secret in ipairs { "hunter2", "abcd1234", "0123456789", "k-1234567890", "90210" } do
       assert.is_nil(body:find(secret, 1, true), secret)
     end
     local policy = res.headers["content-security-policy"]

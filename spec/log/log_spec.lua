@@ -1,4 +1,5 @@
 --- ml.log: entries, their fields and formats.
+local core = require "moonloop.log.core"
 local json = require "moonloop.json"
 local ml = require "moonloop"
 local process = require "spec.support.process"
@@ -57,6 +58,22 @@ describe("an entry of ml.log", function()
       assert.equal("(hidden)", it[name])
     end
     assert.same({ session_token = "(hidden)", id = 1 }, it.user)
+  end)
+
+  -- One list for logs, traces and the error pages of `moonloop dev`.
+  it("knows what is secret by its name, and in a query more", function()
+    for _, name in ipairs { "passwd", "new_passwd", "PWD", "passphrase", "client-secret", "api_key", "ApiKey",
+      "private_key", "credentials", "csrf", "session_id", "jwt", "id_token", "set-cookie", "Auth", "sid", "sig" } do
+      assert.is_true(core.is_secret(name), name)
+      assert.is_true(core.is_secret(name, true), name)
+    end
+    for _, name in ipairs { "key", "code", "session", "X-Amz-Signature", "authuser" } do
+      assert.is_false(core.is_secret(name), name)
+      assert.is_true(core.is_secret(name, true), name)
+    end
+    for _, name in ipairs { "", "page", "side", "name", "pass" } do
+      assert.is_false(core.is_secret(name, true), name)
+    end
   end)
 
   it("has tables as JSON, to a depth and a number of items", function()

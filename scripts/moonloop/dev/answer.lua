@@ -103,11 +103,11 @@ local function sorted(t)
 end
 
 --- The rows {name, text} of a table of texts and numbers.
-local function rows_of(t, keeper)
+local function rows_of(t, keeper, is_secret)
   local rows = {}
   for _, name in ipairs(sorted(t)) do
     local v = t[name]
-    local text = secrets.is_secret(name) and keeper.hide(v) or value.utf8(tostring(v))
+    local text = is_secret(name) and keeper.hide(v) or value.utf8(tostring(v))
     rows[#rows + 1] = { value.utf8(name), #text > LONGEST and value.utf8(text:sub(1, LONGEST)) .. " ..." or text }
   end
   return rows
@@ -116,14 +116,14 @@ end
 --- What to show of the request: titles and their rows.
 local function request_of(req, keeper)
   local query = req.query_string:gsub("([^&=]+)=([^&]*)", function(name, v)
-    if secrets.is_secret(name) then return name .. "=" .. keeper.hide(v) end
+    if secrets.is_secret_in_query(name) then return name .. "=" .. keeper.hide(v) end
   end)
   local headers = {}
   for name, v in pairs(req.headers) do headers[name] = v end
   local parts = {
-    { title = "Query", rows = rows_of(req.query, keeper) },
-    { title = "Parameters of the path", rows = rows_of(req.params, keeper) },
-    { title = "Headers", rows = rows_of(headers, keeper) },
+    { title = "Query", rows = rows_of(req.query, keeper, secrets.is_secret_in_query) },
+    { title = "Parameters of the path", rows = rows_of(req.params, keeper, secrets.is_secret) },
+    { title = "Headers", rows = rows_of(headers, keeper, secrets.is_secret) },
   }
   local target = value.utf8(req.path) .. (query ~= "" and "?" .. query or "")
   return { line = req.method .. " " .. target, parts = parts, client = tostring(req.client) }

@@ -1,21 +1,15 @@
 --- Which values are never shown, by their names; and texts without the values that were hidden.
+local log = require "moonloop.log.core"
+
 local M = {}
 
 M.HIDDEN = "(hidden)"
 
-local PARTS = { "passw", "pwd", "secret", "token", "authorization", "cookie", "api[_%-]?key", "credential",
-  "private[_%-]?key", "csrf", "session[_%-]?id" }
-
 --- Is what has this name secret?
-function M.is_secret(name)
-  if type(name) ~= "string" then return false end
-  name = name:lower()
-  if name == "sid" or name == "auth" then return true end
-  for _, part in ipairs(PARTS) do
-    if name:find(part) then return true end
-  end
-  return false
-end
+function M.is_secret(name) return type(name) == "string" and log.is_secret(name) end
+
+--- The same for a parameter of a query.
+function M.is_secret_in_query(name) return log.is_secret(name, true) end
 
 local MIN, MOST = 4, 100 -- bytes of a text that is looked for elsewhere; how many
 
