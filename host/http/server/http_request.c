@@ -116,8 +116,22 @@ static HttpProgress bad_method(HttpRequest *r) {
   return bad(r, 400, "malformed request line");
 }
 
+static HttpProgress parse_head(HttpRequest *r);
+
+/* Reads the head again, as one of HTTP/1.1: a later minor version is a request like it (RFC 9110
+   section 2.5), which llhttp does not take. `minor` is its digit. */
+static HttpProgress read_as_1_1(HttpRequest *r, size_t minor) {
+  r->in.data[minor] = '1';
+  r->undecided = 0;
+  r->parsed = 0;
+  r->target.len = 0;
+  r->state = REQUEST_IDLE;
+  llhttp_reset(&r->parser);
+  return parse_head(r);
+}
+
 /* A well-formed but unsupported version is a 505; anything else is not a request. */
-static HttpProgress bad_version(HttpRequest *r) {
+static HttpProgress other_version(HttpRequest *r) {
   static const char pattern[] = " HTTP/#.#";
   const char *version = http_request_head(r) + r->target.at + r->target.len;
   size_t n = (size_t)(r->in.data + r->in.len - version), at = 0;
@@ -126,7 +140,9 @@ static HttpProgress bad_version(HttpRequest *r) {
       (pattern[at] == '#' ? version[at] >= '0' && version[at] <= '9' : version[at] == pattern[at]))
     at++;
   if (at == n && n < VERSION) return HTTP_MORE;
-  if (at == VERSION && version[6] >= '1' && !(version[6] == '1' && version[8] <= '1'))
+  if (at == VERSION && version[6] == '1' && version[8] > '1')
+    return read_as_1_1(r, (size_t)(version + 8 - r->in.data));
+  if (at == VERSION && version[6] > '1')
     return bad(r, 505, "HTTP Version Not Supported");
   return bad(r, 400, "malformed HTTP version");
 }
@@ -134,7 +150,7 @@ static HttpProgress bad_version(HttpRequest *r) {
 /* llhttp has refused the request line: decides the status once that is possible. */
 static HttpProgress decide(HttpRequest *r) {
   r->parsed = r->in.len - r->start;
-  return r->undecided == HPE_INVALID_METHOD ? bad_method(r) : bad_version(r);
+  return r->undecided == HPE_INVALID_METHOD ? bad_method(r) : other_version(r);
 }
 
 static HttpProgress parser_failed(HttpRequest *r, llhttp_errno_t error) {

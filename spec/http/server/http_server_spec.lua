@@ -55,6 +55,24 @@ describe("a connection", function()
       end
     end)
   end)
+  it("takes a later version of HTTP/1 for 1.1, in whatever pieces it comes", function()
+    support.serving(echo_app(), function(port)
+      local conn <close> = assert(rawtcp.connect(port))
+      for _, text in ipairs { "POST /x HTTP/1.2\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+        "POST /x HTTP/1.9\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n" } do
+        for from = 1, #text do
+          conn:send(text:sub(from, from))
+          if from < 30 then ml.sleep(0.001) end
+        end
+        local res = support.receive(conn)
+        assert.equal("hi", res.body)
+        assert.is_nil(res.headers.connection)
+      end
+    end)
+    assert.equal("close", echo(request("GET", "/", "Connection: close\r\n"):gsub("1%.1", "1.2", 1)).headers.connection)
+    refused(400, "GET / HTTP/1.2\r\n\r\n") -- a Host is needed, as in 1.1
+    refused(400, "GET / HTTP/1.22\r\nHost: a\r\n\r\n")
+  end)
   it("does not mind empty lines before a request", function()
     assert.equal(200, echo("\r\n\r\n" .. request("GET", "/")).status)
   end)
@@ -316,7 +334,7 @@ describe("a malformed request is a 400:", function()
     refused(501, "FOO / HTTP/1.1\r\nHost: a\r\n\r\n")
     refused(501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n")
     refused(505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n")
-    refused(505, "GET / HTTP/1.2\r\nHost: a\r\n\r\n")
+    refused(505, "GET / HTTP/3.1\r\nHost: a\r\n\r\n")
   end)
   it("but CONNECT to a host and a port is a 405 that closes", function()
     local res = echo("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
