@@ -10,7 +10,6 @@
 #include "inspect/inspector_socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <lauxlib.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -234,9 +233,6 @@ static int l_handles(lua_State *L) {
 static int l_connect(lua_State *L) {
   long pid = (long)luaL_checkinteger(L, 1);
   int fd = inspector_socket_connect(pid), error = fd < 0 ? uv_translate_sys_error(errno) : 0;
-  if (fd >= 0 && !inspector_socket_is_ours(fd)) error = UV_EPERM;
-  if (!error && fcntl(fd, F_SETFL, O_NONBLOCK)) error = UV_EINVAL;
-  if (error && fd >= 0) close(fd);
   if (!error) error = stream_object_push_pipe(L, fd, true, true, "the inspector of a process");
   if (!error) return 1;
   return ml_error_return(L, "process", uv_err_name(error), "process %d cannot be asked: %s",

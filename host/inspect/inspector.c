@@ -7,7 +7,6 @@
 #include "inspect/survey.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +14,9 @@
 #include <unistd.h>
 
 #define MAX_CLIENTS 8
+
+/* How many connections are looked at in one interrupt. */
+#define MOST_AT_ONCE 64
 
 /* How many tasks a survey looks at in a pass: under a millisecond's work. */
 #define SURVEY_TASKS 8192
@@ -215,7 +217,8 @@ static void interrupt_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   (void)L;
   (void)ar;
   if (inspector->print) print_tasks(inspector);
-  while (is_asked(inspector)) {
+  /* Those of other users are only closed; many of them must not keep the task from going on. */
+  for (unsigned n = 0; n < MOST_AT_ONCE && is_asked(inspector); n++) {
     int fd = accept4(inspector->fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0) break;
     answer_at_once(fd, inspector->rt, inspector->insight);
@@ -235,14 +238,6 @@ static void on_os_signal(int signum) {
     if (rt->scheduler.current && rt->scheduler.running) interrupt_arm(rt->scheduler.running, 1);
   }
   errno = saved;
-}
-
-/* Makes questions interrupt the thread, too. */
-static void interrupt_at_questions(int fd) {
-  struct f_owner_ex owner = {F_OWNER_TID, gettid()};
-  int flags = fcntl(fd, F_GETFL);
-  if (fcntl(fd, F_SETOWN_EX, &owner) == 0 && fcntl(fd, F_SETSIG, INTERRUPT_SIGNAL) == 0)
-    fcntl(fd, F_SETFL, flags | O_ASYNC);
 }
 
 /* --- its start and end --- */
@@ -288,7 +283,6 @@ void inspector_open(Inspector *inspector, Runtime *rt) {
   ml_runtime_on_close(rt, &inspector->close);
   inspector->interrupt = (Interrupt){NULL, interrupt_wanted, interrupt_act};
   interrupt_add(rt, &inspector->interrupt);
-  if (inspector->fd >= 0) interrupt_at_questions(inspector->fd);
   if (!caught) return;
   struct sigaction action;
   sigaction(SIGUSR1, NULL, &action);

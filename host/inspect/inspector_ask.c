@@ -20,6 +20,8 @@ static bool fail(int fd, long pid, const char *what) {
 }
 
 static const char *why_not_connected(long pid) {
+  if (errno == EPERM) return "belongs to another user, and only that user may ask";
+  if (errno == EAGAIN) return "takes no questions now: too many wait";
   if (kill((pid_t)pid, 0) == 0) return "is not a moonloop that can be asked";
   return errno == EPERM ? "belongs to another user" : "does not exist";
 }
@@ -28,8 +30,6 @@ static const char *why_not_connected(long pid) {
 static bool ask(long pid, char question, Buffer *answer) {
   int fd = inspector_socket_connect(pid);
   if (fd < 0) return fail(fd, pid, why_not_connected(pid));
-  if (!inspector_socket_is_ours(fd))
-    return fail(fd, pid, "belongs to another user, and only that user may ask");
   if (send(fd, &question, 1, MSG_NOSIGNAL) != 1)
     return fail(fd, pid, "is not taking questions now");
   for (;;) {
@@ -42,7 +42,7 @@ static bool ask(long pid, char question, Buffer *answer) {
                   "does not answer: for 5 seconds its loop has had no turn, so one of its tasks is "
                   "blocked in a C function");
     ssize_t n = ready < 0 ? -1 : read(fd, bytes, sizeof bytes);
-    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n <= 0) {
       if (!answer->len) return fail(fd, pid, "ended, or refused, before it answered");
       close(fd);

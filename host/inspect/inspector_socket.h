@@ -1,6 +1,8 @@
 /* The Unix socket through which `moonloop ps` and a running moonloop find each other: an abstract
    name made of the process's number, and a question, which is answered. No file is left behind,
-   however the process ends; only processes of the same effective user talk to each other. */
+   however the process ends; only processes of the same effective user talk to each other. A process
+   whose Lua code runs is interrupted by the one that asks, with a signal: so the kernel sees to it
+   that nobody else does. */
 #ifndef ML_INSPECTOR_SOCKET_H
 #define ML_INSPECTOR_SOCKET_H
 
@@ -21,7 +23,8 @@
 /* The non-blocking listening socket of this process, which the caller owns; or -1. */
 int inspector_socket_listen(void);
 
-/* A connection to the process `pid`, which the caller owns; -1 on failure: errno says why. */
+/* A non-blocking connection to the process `pid` of the same effective user, which is interrupted;
+   the caller owns it. -1 on failure: errno says why, EPERM that it is another user's. */
 int inspector_socket_connect(long pid);
 
 /* Does the process at the other end have the same effective user? */

@@ -130,6 +130,16 @@ describe("moonloop ps", function()
     assert.equal(1, select(2, text:gsub("#1 main: running", "")))
   end)
 
+  -- A socket tells its process of a connection whoever makes it; a signal has to come from the same user.
+  it("interrupts what runs by a signal of the one who asks, not by the connection", function()
+    local process <close> = start_sleepers()
+    local inode = assert(sh "cat /proc/net/unix":match("(%d+) @moonloop/" .. process.pid .. "\n"))
+    local look = "cd /proc/%d/fd; for fd in *; do case $(readlink $fd) in *:'['%s']') cat ../fdinfo/$fd;; esac; done"
+    local found = sh(look:format(process.pid, inode))
+    local flags = tonumber(assert(found:match "flags:%s+(%d+)", found), 8)
+    assert.equal(0, flags & tonumber("020000", 8)) -- O_ASYNC
+  end)
+
   it("says so while a task blocks the process in a C function", function()
     local process <close> = start [[
       print("ready") io.stdout:flush()

@@ -142,8 +142,7 @@ static HttpProgress other_version(HttpRequest *r) {
   if (at == n && n < VERSION) return HTTP_MORE;
   if (at == VERSION && version[6] == '1' && version[8] > '1')
     return read_as_1_1(r, (size_t)(version + 8 - r->in.data));
-  if (at == VERSION && version[6] > '1')
-    return bad(r, 505, "HTTP Version Not Supported");
+  if (at == VERSION && version[6] > '1') return bad(r, 505, "HTTP Version Not Supported");
   return bad(r, 400, "malformed HTTP version");
 }
 
