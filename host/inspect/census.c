@@ -120,7 +120,6 @@ bool census_step(Census *c, unsigned tasks) {
     CensusState state = census_state(t);
     CensusGroup *g = find_group(c, census_key(&keys, t, state));
     c->live++;
-    c->states[state]++;
     if (!g) {
       c->rest++;
       continue;
@@ -170,10 +169,7 @@ void census_write(Census *c, size_t room, Buffer *out) {
   size_t begin = out->len, left_out = c->rest;
   unsigned written = 0;
   qsort(c->groups, c->n, sizeof *c->groups, by_size);
-  buffer_printf(out, "\"tasks\":{\"live\":%zu", c->live);
-  for (int i = CENSUS_WAITS; i <= CENSUS_ENDS; i++)
-    buffer_printf(out, ",\"%s\":%zu", census_state_name((CensusState)i), c->states[i]);
-  buffer_printf(out, "},\"groups\":[");
+  buffer_printf(out, "\"tasks\":%zu,\"groups\":[", c->live);
   for (unsigned i = 0; i < c->n; i++) {
     if (out->len - begin > room) {
       left_out += c->groups[i].count;

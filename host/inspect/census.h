@@ -40,7 +40,6 @@ typedef struct Census {
   Runtime *rt;
   TaskWalk walk;
   size_t live;                       /* tasks that were counted */
-  size_t states[CENSUS_ENDS + 1];    /* of these */
   size_t rest;                       /* in groups that had no place */
   unsigned n;                        /* groups */
   uint16_t table[CENSUS_GROUPS * 4]; /* 1 + the number of a group, by its key */

@@ -18,8 +18,7 @@ static void on_lag(uv_timer_t *timer) {
   uint64_t now = uv_hrtime();
   uint64_t late = now > insight->due_at ? now - insight->due_at : 0;
   if (late > insight->lag_ns) insight->lag_ns = late;
-  insight->lag_sum_ns += late;
-  insight->lags++;
+  insight->has_lag = true;
   insight->due_at = now + LAG_MS * 1000000u;
   if (now - insight->asked_at <= ASKED_NS) return;
   uv_timer_stop(timer);
@@ -55,15 +54,15 @@ static void note_question(Insight *insight) {
   insight->traffic.keeps_spans = true;
   if (uv_is_active((uv_handle_t *)&insight->lag)) return;
   insight->due_at = insight->asked_at + LAG_MS * 1000000u;
-  insight->lag_ns = insight->lag_sum_ns = insight->lags = 0;
+  insight->lag_ns = 0;
+  insight->has_lag = false;
   uv_timer_start(&insight->lag, on_lag, LAG_MS, LAG_MS);
 }
 
 static void write_lag(Insight *insight, Buffer *out) {
-  if (insight->lags)
-    buffer_printf(out, ",\"lag\":{\"max\":%.2f,\"mean\":%.3f}", (double)insight->lag_ns / 1e6,
-                  (double)insight->lag_sum_ns / 1e6 / insight->lags);
-  insight->lag_ns = insight->lag_sum_ns = insight->lags = 0;
+  if (insight->has_lag) buffer_printf(out, ",\"lag\":%.2f", (double)insight->lag_ns / 1e6);
+  insight->lag_ns = 0;
+  insight->has_lag = false;
 }
 
 static void write_held_up(const HeldUp *one, Buffer *out) {

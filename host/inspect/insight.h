@@ -12,10 +12,10 @@ typedef struct Insight {
   Runtime *rt;
   HeldUps held_ups;
   Traffic traffic;
-  uv_timer_t lag;              /* active while it is asked */
-  uint64_t asked_at, due_at;   /* uv_hrtime */
-  uint64_t lag_ns, lag_sum_ns; /* the longest, and all, since it was asked last */
-  unsigned lags;
+  uv_timer_t lag;            /* active while it is asked */
+  uint64_t asked_at, due_at; /* uv_hrtime */
+  uint64_t lag_ns;           /* the longest since it was asked last */
+  bool has_lag;              /* it was measured since */
 } Insight;
 
 /* What a page knows already. */

@@ -3,11 +3,10 @@
 #include "base/utf8.h"
 
 #define ELLIPSIS "\xE2\x80\xA6"
-#define UNKNOWN "\xEF\xBF\xBD" /* U+FFFD */
 
 static bool add_one(Buffer *out, const char *p, unsigned length) {
   unsigned char c = (unsigned char)*p;
-  if (!length) return buffer_add(out, UNKNOWN, sizeof UNKNOWN - 1);
+  if (!length) return buffer_add(out, UTF8_REPLACEMENT, strlen(UTF8_REPLACEMENT));
   if (c == '"' || c == '\\') return buffer_add_char(out, '\\') && buffer_add_char(out, *p);
   if (c == '\n') return buffer_add(out, "\\n", 2);
   if (c == '\t') return buffer_add(out, "\\t", 2);
@@ -15,7 +14,8 @@ static bool add_one(Buffer *out, const char *p, unsigned length) {
   return buffer_add(out, p, length);
 }
 
-bool quoted_add(Buffer *out, const char *text, size_t most) {
+/* Appends `text` in quotes. */
+static bool add_quoted(Buffer *out, const char *text, size_t most) {
   size_t n = strnlen(text, most + 1), at = 0;
   bool is_cut = n > most, ok = buffer_add_char(out, '"');
   if (is_cut) n = most;
@@ -31,5 +31,5 @@ bool quoted_add(Buffer *out, const char *text, size_t most) {
 
 bool quoted_add_field(Buffer *out, const char *key, const char *text, size_t most) {
   if (!text) return true;
-  return buffer_printf(out, ",\"%s\":", key) && quoted_add(out, text, most);
+  return buffer_printf(out, ",\"%s\":", key) && add_quoted(out, text, most);
 }

@@ -4,11 +4,8 @@
 
 #include "base/buffer.h"
 
-/* Appends `text` in quotes. What is not UTF-8 is replaced, and what is longer than `most` bytes cut
-   off. False when memory is out. */
-bool quoted_add(Buffer *out, const char *text, size_t most);
-
-/* Appends `,"key":"text"`; nothing if `text` is NULL. */
+/* Appends `,"key":"text"`; nothing if `text` is NULL. What is not UTF-8 is replaced, and what is
+   longer than `most` bytes cut off. False when memory is out. */
 bool quoted_add_field(Buffer *out, const char *key, const char *text, size_t most);
 
 #endif

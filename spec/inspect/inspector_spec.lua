@@ -135,7 +135,7 @@ describe("the inspector", { timeout = 240 }, function()
     assert.equal("app.lua:3", handlers.line)
     local naps = served:watch_data(function(data)
       for _, group in ipairs(data.groups) do
-        if group.n == 250 then return data.tasks.live == 254 and data.rest == 0 and group end
+        if group.n == 250 then return data.tasks == 254 and data.rest == 0 and group end
       end
     end)
     assert.equal(parent.k, naps.p)

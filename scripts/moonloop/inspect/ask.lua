@@ -4,17 +4,22 @@ local ml = require "moonloop"
 
 local M = {}
 
---- ask(pid, question, seconds) -> text | nil, err. A loop that computes answers between two instructions; one
--- that is in a C function does not answer until that returns.
-function M.ask(pid, question, seconds)
-  local answer, err = ml.timeout(seconds, function()
+--- What the process answers within so many seconds, or nil, err.
+local function exchange(pid, question, seconds)
+  return ml.timeout(seconds, function()
     local stream <close>, err = inspect.connect(pid)
     if not stream then return nil, err end
     local ok
-    ok, err = stream:write("q" .. question .. "\n")
+    ok, err = stream:write(question)
     if not ok then return nil, err end
     return stream:read "a"
   end)
+end
+
+--- ask(pid, question, seconds) -> text | nil, err. A loop that computes answers between two instructions; one
+-- that is in a C function does not answer until that returns.
+function M.ask(pid, question, seconds)
+  local answer, err = exchange(pid, "q" .. question .. "\n", seconds)
   if answer == "" then return nil, "the process did not answer" end
   return answer, err
 end
@@ -25,12 +30,7 @@ local WORKER = "worker (%d+), pid (%d+): (%a+), generation (%d+), up ([%d.]+) s,
 --- The serving workers of a supervisor: a list of {pid, worker, state, generation, uptime, restarts, connections,
 -- requests}; or nil, err.
 function M.workers(supervisor)
-  local text, err = ml.timeout(2, function()
-    local stream <close>, err = inspect.connect(supervisor)
-    if not stream then return nil, err end
-    stream:write "t"
-    return stream:read "a"
-  end)
+  local text, err = exchange(supervisor, "t", 2)
   if not text then return nil, err end
   local list = {}
   for worker, pid, state, generation, uptime, restarts, connections, requests in text:gmatch(WORKER) do

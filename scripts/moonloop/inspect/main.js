@@ -66,7 +66,7 @@ function showAll() {
 // The figures on the tabs that are not open.
 function countTab(name) {
   const processes = shown();
-  const n = { tasks: () => sum(processes, (process) => process.data?.tasks.live), requests: () => sum(processes, (process) => process.data?.requests?.flying),
+  const n = { tasks: () => sum(processes, (process) => process.data?.tasks), requests: () => sum(processes, (process) => process.data?.requests?.flying),
     loop: () => sum(processes, (process) => process.held.size) }[name]();
   put($(`tab-${name}`).querySelector("span"), n ? count(n) : "");
 }

@@ -1,17 +1,13 @@
 --- The page of the inspector: one document with its style and its script inside, and a policy that lets a browser
 -- run nothing else.
 local crypto = require "moonloop.crypto"
-local files = require "moonloop.web.docs.core"
+local embedded = require "moonloop.core.embedded"
 
 local M = {}
 
 local SCRIPTS = { "dom", "charts", "state", "loop", "tasks", "requests", "main" } -- in this order
 
-local function content(name)
-  local pieces, decoder <close> = {}, files.decoder("inspect/" .. name)
-  for bytes in decoder.read, decoder do pieces[#pieces + 1] = bytes end
-  return table.concat(pieces)
-end
+local function content(name) return embedded.read("inspect/" .. name) end
 
 --- "sha256-...", as policies name an inline script.
 local function source_of(text)

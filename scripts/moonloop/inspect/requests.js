@@ -124,8 +124,8 @@ function showResources() {
       ["State", about.state], ["Generation", about.generation], ["Up for", about.uptime && seconds(about.uptime)],
       ["Restarts", about.restarts], ["Memory (resident)", about.rss && bytes(about.rss)],
       ["Lua's heap", data?.lua_kb !== undefined ? bytes(data.lua_kb * 1024) : undefined], ["CPU time", about.cpu !== undefined ? seconds(about.cpu) : undefined],
-      ["Threads", about.threads], ["Connections", about.connections], ["Descriptors", about.descriptors],
-      ["Tasks", data && count(data.tasks.live)]]) });
+      ["Threads", about.threads], ["Connections", about.connections],
+      ["Tasks", data && count(data.tasks)]]) });
     (data?.pools ?? []).forEach((pool, i) => cards.push({ key: `${process.pid}/pool/${i}`,
       ...card(`${poolName(pool)}${inProcess(process)}`, pool.system
         ? [["Connections in use", count(pool.used)], ["Idle", count(pool.idle)], ["At most", count(pool.most)], ["Tasks that wait for one", count(pool.waiting)]]

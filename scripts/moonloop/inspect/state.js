@@ -1,6 +1,6 @@
 // What is known of the processes.
 
-const known = { at: 0, processes: new Map(), shown: "all", hello: {}, done: [], held: [] };
+const known = { at: 0, processes: new Map(), shown: "all", hello: {} };
 
 class Process {
   constructor(pid) {
@@ -24,10 +24,10 @@ class Process {
     const point = { at, cpu: before && about.cpu !== undefined ? Math.max(0, about.cpu - before.cpu) / (at - this.at) : undefined,
       rss: about.rss };
     this.at = at;
-    if (data && data.tasks) {
+    if (data?.tasks !== undefined) {
       this.data = data;
-      point.tasks = data.tasks.live;
-      point.lag = data.lag && data.lag.max / 1000;
+      point.tasks = data.tasks;
+      point.lag = data.lag !== undefined ? data.lag / 1000 : undefined;
       for (const one of data.held ?? []) this.held.set(one.n, one);
       while (this.held.size > 20) this.held.delete(this.held.keys().next().value);
       for (const one of data.routes ?? []) this.routes.set(`${one.m} ${one.route}`, one);

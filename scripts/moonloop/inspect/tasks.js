@@ -32,7 +32,7 @@ const titleOf = (one) => one.name ?? (one.site ? `task of ${one.site}` : "task")
 
 function showGroups() {
   const processes = shown();
-  const live = sum(processes, (process) => process.data?.tasks.live);
+  const live = sum(processes, (process) => process.data?.tasks);
   const rest = sum(processes, (process) => process.data?.rest);
   put($("tab-tasks").querySelector("span"), count(live));
   if (!$("tasks-note").said || known.at - $("tasks-note").said > 8) {
@@ -65,7 +65,7 @@ function createGroup({ key, none, head, inside, at }) {
 
 function updateGroup(element, { key, process, group, depth, none, head, inside, at }) {
   if (none) return;
-  if (head) return put(element.firstElementChild, `${process.name}, pid ${process.pid}: ${plural(process.data.tasks.live, "task", "tasks")}`);
+  if (head) return put(element.firstElementChild, `${process.name}, pid ${process.pid}: ${plural(process.data.tasks, "task", "tasks")}`);
   if (inside) return updatePage(element, at);
   const [number, task, state, line, age, cpu] = element.cells;
   const isOpen = openGroups.has(key);

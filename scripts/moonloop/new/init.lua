@@ -1,5 +1,5 @@
 --- `moonloop new NAME [--template TEMPLATE]`: makes a project.
-local files = require "moonloop.new.files"
+local files = require "moonloop.core.embedded"
 local fs = require "moonloop.fs"
 local write = require "moonloop.new.write"
 

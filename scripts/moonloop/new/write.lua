@@ -1,5 +1,5 @@
 --- Writes files of the binary into a folder.
-local files = require "moonloop.new.files"
+local files = require "moonloop.core.embedded"
 local fs = require "moonloop.fs"
 
 local M = {}

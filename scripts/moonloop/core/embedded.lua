@@ -1,4 +1,4 @@
---- The files of the templates and the types, which are in the binary.
+--- Files that are in the binary: those of templates, the types, the pages of the inspector.
 local embedded = require "moonloop.web.docs.core"
 
 local M = {}
