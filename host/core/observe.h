@@ -46,7 +46,6 @@ typedef struct ObservedRequest {
   ObservedText target;  /* as sent: path and query. Only in `began` */
   ObservedText headers; /* lines "Name: value\r\n" as sent. Only in `began` */
   const char *version;  /* "1.0", "1.1", "2". Static */
-  uint64_t number;      /* its number, of the server's; 0: no handler */
   uint64_t received;    /* bytes of the body, without its framing; at the end */
   uint64_t sent;        /* the same of the response's */
   int status;           /* of the response; 0: there was none, the client had gone. At the end */
@@ -60,7 +59,6 @@ typedef struct ObservedCall {
   ObservedText shown; /* the URL without user and password; NULL: `base`, a slash, `target` */
   ObservedText base, target;
   uint16_t port;
-  bool is_secure;     /* https */
   bool is_http2;      /* at the end */
   uint8_t resent;     /* how often it was sent again on another connection; at the end */
   int status;         /* of the response; 0: none */

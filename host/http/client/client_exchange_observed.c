@@ -14,7 +14,6 @@ void client_exchange_observe(ClientExchange *x) {
       .base = {r->base, r->base_len},
       .target = {r->url.target, r->url.target_len},
       .port = r->url.port,
-      .is_secure = r->url.is_https,
   };
   if (r->shown) o->call.shown = (ObservedText){r->shown, strlen(r->shown)};
   x->observed = o;

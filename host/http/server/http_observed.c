@@ -30,10 +30,8 @@ void http_observed_begin(HttpConnection *c) {
   Observation *o = observe_start(c->server->rt, OBSERVED_REQUEST, c->task);
   if (!o) return;
   const Route *route = c->match.route;
-  o->request = (ObservedRequest){.route = route->template,
-                                 .route_hash = route->template_hash,
-                                 .number = c->number,
-                                 .is_secure = is_secure(c)};
+  o->request = (ObservedRequest){
+      .route = route->template, .route_hash = route->template_hash, .is_secure = is_secure(c)};
   describe(c, &o->request, o->of);
   c->observed = o;
   observe_began(o);
