@@ -130,8 +130,6 @@ static void add_all(lua_State *L, int index, Span *span, Buffer *b) {
   }
 }
 
-void span_object_set_all(lua_State *L, int index, Span *span) { add_all(L, index, span, NULL); }
-
 /* --- methods --- */
 
 /* span:set(name, value) -> span; span:set{name = value, ...} -> span */
@@ -381,7 +379,7 @@ int span_object_continue(lua_State *L) {
   if (!t || !text || !trace_context_read(text, n, &context)) return run_untraced(L, 3);
   Buffer state = {0};
   if (state_text) trace_context_read_state(state_text, state_size, &state);
-  Span *span = tracer_remote(tracer, &context, state.data, state.len);
+  Span *span = span_remote(&context, state.data, state.len);
   buffer_free(&state);
   return span ? run_in(L, t, span, 3, false) : run_untraced(L, 3);
 }

@@ -8,10 +8,6 @@
 /* Makes the class (called once a state). */
 void span_object_open(lua_State *L);
 
-/* The attributes in the table at `index` are set; `function` is for messages. Raises for names and
-   values that cannot be. */
-void span_object_set_all(lua_State *L, int index, Span *span);
-
 /* current() -> span: the one that the task runs in, or one that does nothing */
 int span_object_current(lua_State *L);
 

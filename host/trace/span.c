@@ -26,6 +26,19 @@ Span *span_new(void) {
   return span;
 }
 
+Span *span_remote(const TraceContext *context, const char *state, size_t n) {
+  Span *span = span_new();
+  if (!span) return NULL;
+  span->context = *context;
+  span->is_remote = true;
+  if (n && (span->state = malloc(sizeof *span->state + n))) {
+    span->state->users = 1;
+    span->state->size = n;
+    memcpy(span->state->text, state, n);
+  }
+  return span;
+}
+
 void span_record(Span *span) {
   memset((char *)span + offsetof(Span, name), 0, sizeof *span - offsetof(Span, name));
   span->is_recorded = true;
@@ -184,6 +197,16 @@ void span_set_number(Span *span, const char *key, double number) {
 void span_set_boolean(Span *span, const char *key, bool is_true) {
   Buffer value = {0};
   if (span_is_open(span)) set(span, key, span_value_boolean(&value, is_true), &value);
+}
+
+void span_set_failure(Span *span, const char *error) {
+  if (!error) return;
+  if (strcmp(error, "cancelled") == 0) {
+    span_set_boolean(span, "moonloop.cancelled", true);
+    return;
+  }
+  span_set_string(span, "error.type", error);
+  span_set_status(span, SPAN_ERROR, NULL, 0);
 }
 
 bool span_json_attributes(Buffer *b, const Span *span) {

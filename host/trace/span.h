@@ -60,6 +60,10 @@ typedef struct Span {
 /* A span with one user and nothing else, which is not recorded. NULL if memory is out. */
 Span *span_new(void);
 
+/* A span of another program, as a parent: `state` is what trace_context_read_state has made, or
+   NULL. Has one user. NULL if memory is out. */
+Span *span_remote(const TraceContext *context, const char *state, size_t n);
+
 /* It is recorded from now on. */
 void span_record(Span *span);
 
@@ -84,6 +88,10 @@ void span_set_name(Span *span, const char *name, size_t n);
 
 /* Sets its status, with a message or NULL. One that is set to OK stays. */
 void span_set_status(Span *span, SpanStatus status, const char *message, size_t n);
+
+/* It has failed: sets `error.type` and the status, or `moonloop.cancelled` where `error` is
+   "cancelled". NULL: does nothing. */
+void span_set_failure(Span *span, const char *error);
 
 /* Sets the attribute `key`, of at most 255 bytes, instead of an earlier one of that key. */
 void span_set_text(Span *span, const char *key, const char *text, size_t n);

@@ -25,20 +25,12 @@ static Span *begin_sql(Tracer *tracer, const Observation *o) {
   return span;
 }
 
-static void set_failure(Span *span, const char *error, const char *type) {
-  if (!error) return;
-  if (strcmp(error, "cancelled") == 0) {
-    span_set_boolean(span, "moonloop.cancelled", true);
-    return;
-  }
-  span_set_string(span, "error.type", type ? type : error);
-  span_set_status(span, SPAN_ERROR, NULL, 0);
-}
-
 static void end_sql(Span *span, const ObservedSql *sql) {
   if (sql->rows >= 0) span_set_integer(span, "db.response.returned_rows", sql->rows);
   span_set_string(span, "db.response.status_code", sql->code);
-  set_failure(span, sql->error, sql->code);
+  /* SQLSTATE says more than the kind of the error, but a cancel is none. */
+  bool has_code = sql->error && sql->code && strcmp(sql->error, "cancelled") != 0;
+  span_set_failure(span, has_code ? sql->code : sql->error);
 }
 
 static Span *begin_redis(Tracer *tracer, const Observation *o) {
@@ -54,7 +46,7 @@ static Span *begin_redis(Tracer *tracer, const Observation *o) {
 
 static void end_executor(Span *span, const ObservedExecutor *executor) {
   span_set_number(span, "moonloop.executor.wait", (double)executor->waited_ns / 1e9);
-  set_failure(span, executor->error, NULL);
+  span_set_failure(span, executor->error);
 }
 
 /* --- jobs --- */
@@ -65,7 +57,7 @@ static Span *begin_job(Tracer *tracer, const Observation *o) {
   char name[SPAN_NAME_MAX];
   Span *parent = NULL;
   if (job->parent && trace_context_read(job->parent, strlen(job->parent), &context))
-    parent = tracer_remote(tracer, &context, NULL, 0);
+    parent = span_remote(&context, NULL, 0);
   int n = snprintf(name, sizeof name, "process %s", job->name);
   Span *span = tracer_begin(tracer, parent, SPAN_CONSUMER, name,
                             n < (int)sizeof name ? (size_t)n : sizeof name - 1, o->started_ns);
@@ -90,10 +82,8 @@ static void end_job(Tracer *tracer, Span *span, const Observation *o) {
   const char *outcome = o->job.outcome;
   Task *t = o->task;
   span_set_string(span, "moonloop.job.outcome", outcome);
-  if (outcome && (strcmp(outcome, "failed") == 0 || strcmp(outcome, "dead") == 0)) {
-    span_set_string(span, "error.type", outcome);
-    span_set_status(span, SPAN_ERROR, NULL, 0);
-  }
+  if (outcome && (strcmp(outcome, "failed") == 0 || strcmp(outcome, "dead") == 0))
+    span_set_failure(span, outcome);
   /* If it still runs, it goes on in what it ran in before. */
   TaskTrace *before = span->before;
   span->before = NULL;
@@ -158,7 +148,7 @@ static void on_ended(Observer *observer, Observation *o) {
   else if (o->kind == OBSERVED_SQL)
     end_sql(span, &o->sql);
   else if (o->kind == OBSERVED_REDIS)
-    set_failure(span, o->redis.error, NULL);
+    span_set_failure(span, o->redis.error);
   else if (o->kind == OBSERVED_EXECUTOR)
     end_executor(span, &o->executor);
   else if (o->kind == OBSERVED_JOB)

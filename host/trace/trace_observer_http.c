@@ -61,14 +61,14 @@ static ObservedText header(ObservedText headers, const char *name) {
 }
 
 /* The span of the caller, or NULL. */
-static Span *caller_of(Tracer *tracer, const Carried *carried) {
+static Span *caller_of(const Carried *carried) {
   TraceContext context;
   if (!carried->parent.at || carried->parents ||
       !trace_context_read(carried->parent.at, carried->parent.len, &context))
     return NULL;
   Buffer state = {0};
   if (carried->state.len) trace_context_read_state(carried->state.data, carried->state.len, &state);
-  Span *span = tracer_remote(tracer, &context, state.data, state.len);
+  Span *span = span_remote(&context, state.data, state.len);
   buffer_free(&state);
   return span;
 }
@@ -93,17 +93,7 @@ static void set_status(Span *span, int status, int error_from) {
   span_set_integer(span, "http.response.status_code", status);
   if (status < error_from) return;
   snprintf(text, sizeof text, "%d", status);
-  span_set_string(span, "error.type", text);
-  span_set_status(span, SPAN_ERROR, NULL, 0);
-}
-
-static void set_failure(Span *span, const char *error) {
-  if (strcmp(error, "cancelled") == 0) {
-    span_set_boolean(span, "moonloop.cancelled", true);
-    return;
-  }
-  span_set_string(span, "error.type", error);
-  span_set_status(span, SPAN_ERROR, NULL, 0);
+  span_set_failure(span, text);
 }
 
 /* --- requests --- */
@@ -154,7 +144,7 @@ static size_t name_request(const ObservedRequest *r, char *name, size_t size) {
 Span *trace_observer_http_begin(Tracer *tracer, Task *task, ObservedText headers) {
   Carried carried = {0};
   if (headers.at) look_for_context(headers, &carried);
-  Span *caller = carried.parent.at ? caller_of(tracer, &carried) : NULL;
+  Span *caller = carried.parent.at ? caller_of(&carried) : NULL;
   Span *span = tracer_begin(tracer, caller, SPAN_SERVER, NULL, 0, 0);
   if (caller) span_drop(caller);
   if (carried.state.data) buffer_free(&carried.state);
@@ -232,5 +222,5 @@ void trace_observer_http_called(Span *span, const ObservedCall *call) {
     span_set_string(span, "network.protocol.version", call->is_http2 ? "2" : "1.1");
   }
   if (call->resent) span_set_integer(span, "http.request.resend_count", call->resent);
-  if (call->error) set_failure(span, call->error);
+  span_set_failure(span, call->error);
 }

@@ -162,20 +162,6 @@ Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name
   return span;
 }
 
-Span *tracer_remote(Tracer *tracer, const TraceContext *context, const char *state, size_t n) {
-  (void)tracer;
-  Span *span = span_new();
-  if (!span) return NULL;
-  span->context = *context;
-  span->is_remote = true;
-  if (n && (span->state = malloc(sizeof *span->state + n))) {
-    span->state->users = 1;
-    span->state->size = n;
-    memcpy(span->state->text, state, n);
-  }
-  return span;
-}
-
 static void enqueue(Tracer *tracer, Span *span) {
   tracer->counts.recorded++;
   if (tracer->queued >= tracer->settings.queue || tracer->bytes >= TRACER_QUEUE_BYTES) {

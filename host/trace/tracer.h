@@ -69,9 +69,6 @@ void tracer_export(Tracer *tracer, const TracerSettings *settings);
 Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name, size_t n,
                    uint64_t now_ns);
 
-/* A span of another program, as a parent; `state` is what trace_context_read_state has made. */
-Span *tracer_remote(Tracer *tracer, const TraceContext *context, const char *state, size_t n);
-
 /* The span ends at `now_ns`. The caller's reference stays the caller's. */
 void tracer_end(Tracer *tracer, Span *span, uint64_t now_ns);
 

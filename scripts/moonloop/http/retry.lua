@@ -10,7 +10,10 @@ local M = {}
 local names = { attempts = true, base = true, max = true, on = true, methods = true, retry_after = true }
 -- RFC 9110 9.2.2: doing it twice is the same as doing it once.
 local idempotent = { GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true }
-local passing = { [429] = true, [502] = true, [503] = true, [504] = true }
+
+--- Statuses that may be another one soon (RFC 9110 15.6, RFC 6585 4), as a set. OTLP names the same.
+M.passing = { [429] = true, [502] = true, [503] = true, [504] = true }
+
 local kinds = { network = true, dns = true, timeout = true }
 
 local function set_of(name, list, check)
@@ -46,14 +49,14 @@ function M.plan(retries)
     attempts = arguments.count("retries: attempts", retries.attempts, 3),
     base = arguments.limit("retries: base", retries.base, 0.1),
     max = arguments.limit("retries: max", retries.max, 5),
-    on = retries.on == nil and passing or set_of("on", retries.on, status_of),
+    on = retries.on == nil and M.passing or set_of("on", retries.on, status_of),
     methods = retries.methods == nil and idempotent or set_of("methods", retries.methods, arguments.method),
     retry_after = arguments.limit("retries: retry_after", retries.retry_after, 60),
   }
 end
 
 --- Seconds that the response asks to wait (RFC 9110 10.2.3), or nil.
-local function asked_wait(res)
+function M.asked_wait(res)
   local value = res.headers["retry-after"]
   if not value then return nil end
   if value:find("^%d+$") then return tonumber(value) end
@@ -67,7 +70,7 @@ function M.wait(plan, request, n, res, err)
   local asked
   if res then
     if not plan.on[res.status] then return nil end
-    asked = asked_wait(res)
+    asked = M.asked_wait(res)
     if asked and asked > plan.retry_after then return nil end
   elseif not kinds[err.kind] or err.code == "REFUSED" then
     return nil

@@ -2,15 +2,14 @@
 -- traced.
 local core = require "moonloop.core"
 local http = require "moonloop.http"
-local http_core = require "moonloop.http.core"
 local json = require "moonloop.json"
+local retry = require "moonloop.http.retry"
 local trace = require "moonloop.trace.core"
 
 local M = {}
 
 local FIRST_PAUSE, LONGEST_PAUSE = 1, 30 -- seconds between tries
 local MOST_ASKED = 3600 -- seconds that a Retry-After may ask for
-local passing = { [429] = true, [502] = true, [503] = true, [504] = true } -- by OTLP's specification
 
 local settings -- what `use` was given
 local client, prefix, suffix -- made of it
@@ -63,15 +62,6 @@ end
 
 local function report(text, ...) trace.report(("traces: " .. text):format(...)) end
 
---- Seconds that the response asks to wait, or 0.
-local function asked(res)
-  local value = res and res.headers["retry-after"]
-  if not value then return 0 end
-  if value:find "^%d+$" then return math.min(tonumber(value), MOST_ASKED) end
-  local date = http_core.date(value)
-  return date and math.max(0, math.min(date - core.time(), MOST_ASKED)) or 0
-end
-
 --- How many of the spans the collector has not taken, which it says in a response that is a success.
 local function rejected(res, count)
   local answer = res.body:find "partialSuccess" and json.decode(res.body)
@@ -90,7 +80,7 @@ local function try(text, count)
     trace.settle(count - refused, refused)
     return true
   end
-  if passing[res.status] then return false, ("%s has answered %d"):format(shown(), res.status), res end
+  if retry.passing[res.status] then return false, ("%s has answered %d"):format(shown(), res.status), res end
   trace.settle(0, count)
   report("%s has refused %d spans: %d %s", shown(), count, res.status, res.body:sub(1, 200):gsub("%c", " "))
   return true
@@ -119,7 +109,8 @@ local function send(spans, count)
     if not failing then report("%s; it is tried again until it works", why) end
     failing = failing or trace.counts().dropped
     settle_flushes(nil, core.error { kind = "network", message = why })
-    local seconds = math.max(pause * (0.5 + math.random() / 2), asked(res))
+    local asked = math.min(res and retry.asked_wait(res) or 0, MOST_ASKED)
+    local seconds = math.max(pause * (0.5 + math.random() / 2), asked)
     if not trace.pause(seconds) then return false end
     pause = math.min(pause * 2, LONGEST_PAUSE)
   end

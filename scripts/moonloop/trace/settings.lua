@@ -1,7 +1,9 @@
 --- What is exported, and where: the options of ml.trace.start over the standard variables of the environment.
 -- https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 local core = require "moonloop.core"
+local decode = require "moonloop.core.percent"
 local options = require "moonloop.core.options"
+local trim = require "moonloop.core.trim"
 
 local M = {}
 
@@ -36,8 +38,7 @@ local known = {
 -- value, expected) adds what is wrong with one to `problems`. `value` is nil for one that is not to be shown.
 local function reader(getenv, problems)
   local function read(name)
-    local value = getenv(name)
-    value = value and value:match "^%s*(.-)%s*$"
+    local value = trim(getenv(name) or "")
     return value ~= "" and value or nil
   end
   local function wrong(name, value, expected)
@@ -47,17 +48,13 @@ local function reader(getenv, problems)
   return read, wrong
 end
 
-local function unescape(text)
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-end
-
 --- "name=value,name=value", with percent-encoding, as a table; nil if it is malformed.
 local function pairs_of(text)
   local set = {}
   for item in text:gmatch "[^,]+" do
     local name, value = item:match "^%s*([^=%s]+)%s*=%s*(.-)%s*$"
     if name then
-      set[unescape(name)] = unescape(value)
+      set[decode(name)] = decode(value)
     elseif item:find "%S" then
       return nil
     end
