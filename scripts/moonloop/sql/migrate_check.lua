@@ -91,7 +91,7 @@ end
 return function(conn, list, dir, paths)
   local dialect = conn.place.dialect
   local applied = run.applied(conn)
-  run.check(list, applied, dir)
+  run.check(conn, list, applied, dir)
   if #paths == 0 then paths[1] = "." end
   local result = { migrations = 0, statements = 0, files = 0, notes = {} }
   run.scratch(conn, list, function()

@@ -235,7 +235,7 @@ function M.changed(migration, row)
 end
 
 -- Raises where the files are not those that have run.
-local function check(list, applied, dir)
+local function check(conn, list, applied, dir)
   local known, last = {}, nil
   for _, migration in ipairs(list) do
     local row = applied[migration.name]
@@ -249,7 +249,7 @@ local function check(list, applied, dir)
   for name, row in pairs(applied) do
     if not known[name] then
       fail("the migration %s has run here (on %s), but is not in %s: bring its file back; if it has been undone by " ..
-        "hand, delete its row from the table %s", name, M.time(row), dir, TABLE)
+        "hand, delete its row from the table %s", name, M.time(row), dir, table_of(conn))
     end
   end
   for _, migration in ipairs(list) do
@@ -295,22 +295,27 @@ local directions = {
   end },
 }
 
+-- Runs a part, and notes that in the table `name`.
+local function apply(conn, engine, direction, migration, part, name)
+  need(conn:simple(("create table if not exists %s (%s)"):format(name, engine.columns)))
+  M.run_part(conn, part)
+  direction.note(conn, name, migration)
+end
+
 -- Runs the next migration: it, or nil where there is none; false where it has to be tried again.
 local function step(conn, list, dir, direction)
   local engine = engines[conn.place.dialect]
   local applied = M.applied(conn)
-  check(list, applied, dir)
+  check(conn, list, applied, dir)
   local migration, part = direction.next(list, applied)
   if not migration then return nil end
   M.check_part(part)
   local ran = false
   local function run()
     local now, name = M.applied(conn)
-    check(list, now, dir)
+    check(conn, list, now, dir)
     if direction.next(list, now) ~= migration then return end -- another process was faster
-    need(conn:simple(("create table if not exists %s (%s)"):format(name, engine.columns)))
-    M.run_part(conn, part)
-    direction.note(conn, name, migration)
+    apply(conn, engine, direction, migration, part, name)
     ran = true
   end
   local locked
@@ -326,12 +331,12 @@ end
 --- Runs the migrations of `list`, of which none has run, on a holder of a connection that has a transaction open:
 -- they are part of it. `table` is where they are noted.
 function M.run_in(tx, list, dialect, table)
-  local conn = { simple = function(_, sql) return tx:script(sql) end }
-  need(tx:script(("create table if not exists %s (%s)"):format(quote(table), engines[dialect].columns)))
+  local conn = {
+    simple = function(_, sql) return tx:script(sql) end,
+    query = function(_, ...) return tx:query(...) end,
+  }
   for _, migration in ipairs(list) do
-    M.run_part(conn, migration.up)
-    need(tx:exec(("insert into %s (name, sha256, applied_at) values ($1, $2, $3)"):format(quote(table)),
-      migration.name, migration.sha256, core.time()))
+    apply(conn, engines[dialect], directions.up, migration, migration.up, quote(table))
   end
 end
 
