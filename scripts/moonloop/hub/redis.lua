@@ -104,7 +104,7 @@ local function listen(self, heard)
     end)
     heard:set()
     if not ok and not self:is_over() then report(self, err) end
-    return ok or self:is_over(), err
+    return ok or self:is_over() or nil, err
   end, is_passing)
 end
 

@@ -37,6 +37,11 @@ local known = {
 }
 M.seconds = seconds
 
+--- For options that are names, of jobs, queues and keys.
+function M.name(v)
+  return not (type(v) == "string" and v ~= "" and utf8.len(v) and not v:find "%c") and "a name" or nil
+end
+
 --- Seconds until the next attempt after the one with the number `attempt` has failed.
 local function exponential(field)
   return function(attempt)
@@ -53,16 +58,21 @@ local function backoff_of(opts)
   return exponential(fields)
 end
 
+local SEPARATOR = "\31" -- no name has it: they have no control characters
+
+--- The lane that jobs of that name have for themselves in a queue.
+function M.own_lane(name, queue) return queue .. SEPARATOR .. name end
+
 --- The lane of a job: jobs of one lane are taken in their order. A name with `concurrency` has one of its own in
 -- each queue, so that those that must wait are in nobody's way.
 function M.lane(definition, queue)
-  return definition.concurrency and queue .. "/" .. definition.name or queue
+  return definition.concurrency and M.own_lane(definition.name, queue) or queue
 end
 
 --- jobs:define(name, [opts,] f)
 function M.define(self, name, opts, f)
   if f == nil then opts, f = nil, opts end
-  if type(name) ~= "string" or name == "" or not utf8.len(name) or name:find "%c" then
+  if M.name(name) then
     core.fail(("jobs:define: the name of a job expected, got %s"):format(
       type(name) == "string" and ("%q"):format(name) or type(name)))
   end

@@ -1,6 +1,7 @@
 --- What is kept of the error of a run.
 local core = require "moonloop.core"
 local json = require "moonloop.json"
+local reconnect = require "moonloop.core.reconnect"
 
 local MESSAGE, WHOLE = 2048, 8192 -- bytes
 local AGAIN = 60 -- seconds until the same complaint is made again
@@ -54,5 +55,13 @@ function M.complain(worker, err)
   worker.complaint, worker.complained = message, now
   M.say("a worker of jobs cannot use its database, and goes on trying: %s", message)
 end
+
+local function is_passing(err, worker)
+  M.complain(worker, err)
+  return true
+end
+
+--- Calls f(worker, ...), "value or nil, err", until the database answers: the value.
+function M.insist(worker, f, ...) return reconnect(f, is_passing, worker, ...) end
 
 return M

@@ -6,10 +6,11 @@
 -- it, and from its front now and then: what was pushed there since, by a transaction that was slow to commit, with
 -- a higher priority or by a retry, is found then. These full looks may take a fifth of the time; there is one at least
 -- each second (tend.lua).
-local clock = require "moonloop.clock"
 local core = require "moonloop.core"
 local define = require "moonloop.jobs.define"
 local errors = require "moonloop.jobs.errors"
+local json = require "moonloop.json"
+local moment = require "moonloop.jobs.moment"
 local run = require "moonloop.jobs.run"
 local time = require "moonloop.time"
 
@@ -17,7 +18,6 @@ local MOST = 1000 -- jobs that one statement takes
 local FULL_PAUSE = 4 -- times what a full look took, until the next
 local LONGEST_FULL_PAUSE = 1 -- seconds, unless it took longer itself
 local BUSY_PAUSE = 0.01 -- seconds until another worker is done with a lane
-local FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2 -- seconds between tries where the database does not answer
 
 local Feed = {}
 Feed.__index = Feed
@@ -30,8 +30,6 @@ function M.new(worker, name, slots)
     ended = {}, finishing = {}, fetch = core.event(), finish = core.event(), unsure = false,
   }, Feed)
 end
-
-function M.now() return clock.is_virtual() and time.now() or nil end
 
 -- --- lanes ---
 
@@ -105,29 +103,28 @@ local function say_failed(record, state, delay, entry)
     record.max_attempts, next, entry.message, entry.traceback and "\n" .. entry.traceback or "")
 end
 
--- Writes a failed run down, and returns its next state; waits until the database answers.
-local function write_failure(self, record, value, traceback)
-  local definition = record.definition
+--- The values of the statement that writes a failed run of a record down, and what is kept of the error.
+function M.failure(record, value, traceback)
   local entry = errors.entry(record.attempt, time.now(), value, traceback)
-  local ok, delay = pcall(definition.backoff, record.attempt, value)
+  local ok, delay = pcall(record.definition.backoff, record.attempt, value)
   if not ok or type(delay) ~= "number" or not (delay >= 0 and delay < math.huge) then
     errors.say("the backoff of the job '%s' has to return a number of seconds, at least 0; it %s", record.name,
       ok and "returned " .. tostring(delay) or "raised " .. errors.message(delay))
     delay = 60
   end
-  local pause = FIRST_PAUSE
-  while true do
-    local state, err = self.jobs.dialect.fail(self.jobs.db, { id = record.id, worker = record.worker,
-      delay = delay + 0.0, error = require "moonloop.json".encode(entry), now = M.now() })
-    if state ~= nil then
-      if state == false then self.worker.late = self.worker.late + 1 end
-      say_failed(record, state, delay, entry)
-      return state
-    end
-    errors.complain(self.worker, err)
-    core.sleep(pause)
-    pause = math.min(pause * 2, LONGEST_PAUSE)
-  end
+  local values = { id = record.id, worker = record.worker, delay = delay + 0.0, error = json.encode(entry),
+    now = moment() }
+  return values, entry
+end
+
+-- Writes a failed run down, and returns its next state; waits until the database answers.
+local function write_failure(self, record, value, traceback)
+  local values, entry = M.failure(record, value, traceback)
+  local jobs = self.jobs
+  local state = errors.insist(self.worker, function() return jobs.dialect.fail(jobs.db, values) end)
+  if state == false then self.worker.late = self.worker.late + 1 end
+  say_failed(record, state, values.delay, entry)
+  return state
 end
 
 local function run_record(self, record, row)
@@ -148,13 +145,17 @@ local function run_record(self, record, row)
   settle(self, record, outcome)
 end
 
-local function start(self, lane, row, worker_id)
-  local definition = self.jobs.definitions[row.name]
-  local record = {
+--- A job that the worker with that id has taken.
+function M.record(jobs, row, worker_id)
+  return {
     id = row.id, name = row.name, attempt = row.attempt, max_attempts = row.max_attempts, args = row.args,
-    keyed = row.unique_key ~= nil, definition = definition, lane = lane, worker = worker_id, feed = self,
+    keyed = row.unique_key ~= nil, definition = jobs.definitions[row.name], worker = worker_id, job = run.job(row),
   }
-  record.job = run.job(row)
+end
+
+local function start(self, lane, row, worker_id)
+  local record = M.record(self.jobs, row, worker_id)
+  record.lane, record.feed = lane, self
   self.running = self.running + 1
   self.worker.running[record.id] = record
   if row.cancelled then
@@ -180,6 +181,19 @@ local function add(values, name, value)
   values[name] = list
 end
 
+--- Puts a record that is done or cancelled into the values of the statement that finishes it.
+function M.add_finished(values, record)
+  local keep = record.definition.keep
+  if keep then
+    add(values, "kept", record.id)
+    add(values, "seconds", keep + 0.0)
+    add(values, "states", record.outcome)
+  else
+    add(values, "done", record.id)
+  end
+  values.keyed = values.keyed or record.keyed
+end
+
 -- Puts what has ended into the values of a statement. Returns how many it is to finish.
 local function add_ended(self, values, ended)
   local count = 0
@@ -191,14 +205,7 @@ local function add_ended(self, values, ended)
       add(values, "back", record.id)
     else
       count = count + 1
-      if record.definition.keep then
-        add(values, "kept", record.id)
-        add(values, "seconds", record.definition.keep + 0.0)
-        add(values, "states", record.outcome)
-      else
-        add(values, "done", record.id)
-      end
-      values.keyed = values.keyed or record.keyed
+      M.add_finished(values, record)
     end
   end
   return count
@@ -273,13 +280,13 @@ end
 
 -- One journey: finishes what has ended, where `finishes`; takes jobs, where `fetches`. False where there is nothing
 -- to do; nil, err.
-local function round(self, fetches, finishes)
-  local worker, dialect, db = self.worker, self.jobs.dialect, self.jobs.db
+local function round(worker, self, fetches, finishes)
+  local dialect, db = self.jobs.dialect, self.jobs.db
   if fetches and self.unsure then
     local ok, err = make_sure(self)
     if not ok then return nil, err end
   end
-  local values = { worker = worker.id, now = M.now() }
+  local values = { worker = worker.id, now = moment() }
   local lane, is_full
   if fetches then lane, is_full = add_lane_values(self, values) end
   local ended = finishes and self.ended or {}
@@ -333,18 +340,9 @@ local function wait(self, event, fetches)
 end
 
 local function work(self, event, fetches, finishes)
-  local pause = FIRST_PAUSE
   while true do
-    local worked, err = round(self, fetches, finishes)
-    if worked then
-      pause = FIRST_PAUSE
-    elseif worked == false then
-      wait(self, event, fetches)
-    else
-      errors.complain(self.worker, err)
-      core.sleep(pause)
-      pause = math.min(pause * 2, LONGEST_PAUSE)
-    end
+    local worked = errors.insist(self.worker, round, self, fetches, finishes)
+    if not worked then wait(self, event, fetches) end
   end
 end
 
@@ -361,7 +359,7 @@ end
 
 --- Writes down what has ended in all queues of a worker, and gives back what is left: true | nil, err
 function M.finish_all(worker)
-  local values, jobs = { worker = worker.id, now = M.now() }, worker.jobs
+  local values, jobs = { worker = worker.id, now = moment() }, worker.jobs
   for _, self in pairs(worker.feeds) do
     for _, ended in ipairs { self.finishing, self.ended } do add_ended(self, values, ended) end
     self.ended, self.finishing = {}, {}

@@ -55,7 +55,4 @@ function M.place()
     pid = math.tointeger(tonumber(first("/proc/self/stat", "^%d+"))) or 0 }
 end
 
---- Can the database be reached from another thread?
-function M.can_beat(jobs) return not require "moonloop.sql.holders".of(jobs.db).made_from.memory end
-
 return M

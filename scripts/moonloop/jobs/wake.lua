@@ -7,13 +7,13 @@
 -- processes on an SQLite file see that its log has changed.
 local core = require "moonloop.core"
 local holders = require "moonloop.sql.holders"
+local reconnect = require "moonloop.core.reconnect"
 local urls = require "moonloop.sql.url"
 
 local CHANNEL = "moonloop_jobs"
 local POLL = 1 -- seconds: what is due later is found without a wake-up
 local PAUSE = 0.010 -- seconds between two notifications, and between two looks at a file
 local LIMIT = 1 -- seconds that a notification may take
-local SHORTEST, LONGEST = 0.1, 2 -- seconds until a listener tries again
 
 -- Losing a wake-up in a crash is no harm, so it does not wait for the disk.
 local NOTIFY = "select set_config('synchronous_commit', 'off', true), pg_notify($1, l) from unnest($2::text[]) as l"
@@ -45,9 +45,6 @@ local function wake_here(db, lanes, cancelled)
 end
 
 -- --- sending ---
-
-local Sender = {}
-Sender.__index = Sender
 
 local senders = setmetatable({}, { __mode = "k" }) -- by database
 
@@ -82,7 +79,7 @@ end
 local function send_soon(db, lanes)
   local self = senders[db]
   if not self then
-    self = setmetatable({ db = db, lanes = {}, sent = -math.huge }, Sender)
+    self = { db = db, lanes = {}, sent = -math.huge }
     senders[db] = self
   end
   for lane, delay in pairs(lanes) do
@@ -107,17 +104,17 @@ function M.cancelled(db, id) wake_here(db, {}, id) end
 
 -- Calls stream(db, f), which may end with an error, for ever.
 local function listen_for_ever(db, f, stream)
-  local pause = SHORTEST
-  local function call(lanes)
-    pause = SHORTEST
-    f(lanes)
+  local ended
+  local function try()
+    local heard = nil
+    ended = pcall(stream, db, function(lanes)
+      heard = true -- the pauses begin anew
+      f(lanes)
+    end) or db:stats().closed
+    if not ended then f(nil) end
+    return ended or heard
   end
-  while not db:stats().closed do
-    if pcall(stream, db, call) or db:stats().closed then return end
-    f(nil)
-    core.sleep(pause)
-    pause = math.min(pause * 2, LONGEST)
-  end
+  repeat reconnect(try) until ended
 end
 
 local function notifications(db, call)

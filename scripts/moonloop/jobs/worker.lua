@@ -1,6 +1,7 @@
 --- jobs:work(): a worker. It has a row in the database with its heartbeat; a feed for each queue (feed.lua) and
 -- the tasks of tend.lua and heart.lua are its own.
 local core = require "moonloop.core"
+local define = require "moonloop.jobs.define"
 local errors = require "moonloop.jobs.errors"
 local feed = require "moonloop.jobs.feed"
 local heart = require "moonloop.jobs.heart"
@@ -21,29 +22,18 @@ local M = {}
 -- --- its life ---
 
 local function register(self)
-  local pause = 0.1
-  while true do
-    local ok, err = tables.need(self.jobs.db)
-    if ok then
-      ok, err = self.jobs.dialect.register(self.jobs.db, heart.place())
-      if ok then
-        self.id = ok
-        return
-      end
-    end
-    errors.complain(self, err)
-    core.sleep(pause)
-    pause = math.min(pause * 2, 2)
-  end
+  local ok, err = tables.need(self.jobs.db)
+  if not ok then return nil, err end
+  return self.jobs.dialect.register(self.jobs.db, heart.place())
 end
 
 local function beat(self)
-  if not heart.can_beat(self.jobs) then return end
+  if holders.of(self.jobs.db).made_from.memory then return end -- no other thread can reach it
   while true do
     heart.run(self.jobs, self.id)
     errors.say("worker %d was taken for lost, and goes on as another one: what it finishes late does not count",
       self.id)
-    register(self)
+    self.id = errors.insist(self, register)
     self.shown = nil
   end
 end
@@ -70,6 +60,7 @@ local function give_back(self)
 end
 
 local function leave(self)
+  local _ <close> = setmetatable({}, { __close = function() self.over:set() end })
   self.stopping = true
   core.shield(function()
     if self.unsubscribe then self.unsubscribe() end
@@ -77,11 +68,10 @@ local function leave(self)
     if self.id then
       local ok, err = core.timeout(times.leave, give_back, self)
       if not ok and err then
-        errors.say("a worker of jobs has ended while its database did not answer: %s", err.message)
+        errors.say("a worker of jobs has ended while its database did not answer: %s", errors.message(err))
       end
     end
   end)
-  self.over:set()
 end
 
 -- What wake.lua says: jobs were pushed into `lanes`, from them to the seconds until they are due, or perhaps
@@ -101,7 +91,7 @@ end
 
 local function live(self)
   local _ <close> = setmetatable({}, { __close = function() leave(self) end })
-  register(self)
+  self.id = errors.insist(self, register)
   self.unsubscribe = wake.subscribe(self.jobs.db, told(self))
   local g <close> = core.group()
   for _, one in pairs(self.feeds) do one:start(g) end
@@ -115,7 +105,7 @@ local known = {
   queues = function(v)
     if type(v) ~= "table" then return "a table { queue = how many jobs at once }" end
     for name, slots in pairs(v) do
-      if type(name) ~= "string" or math.type(slots) ~= "integer" or slots < 1 or slots > 10000 then
+      if define.name(name) or math.type(slots) ~= "integer" or slots < 1 or slots > 10000 then
         return "a table { queue = how many jobs at once }, with integers from 1 to 10000"
       end
     end

@@ -81,7 +81,7 @@ local function next_message(self)
     local reply, err = core.next(self.conn)
     if not reply then
       if lease.is_closed(self.client) then error(err, 0) end
-      reconnect(function() return open(self) end, is_passing)
+      reconnect(open, is_passing, self)
       return { gap = true }
     end
     local m = not tasks.is_error(reply) and message(reply)

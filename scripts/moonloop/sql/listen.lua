@@ -34,15 +34,15 @@ local function open(self)
 end
 
 -- May the server be back soon, and is the database wanted still?
-local function is_passing(self, err)
+local function is_passing(err, self)
   return (err.kind == "network" or err.kind == "closed" or err.kind == "timeout") and not self.db:stats().closed
 end
 
 local function next_notification(self)
   local notification, err = self.conn:next_notification()
   if notification then return notification end
-  if not is_passing(self, err) then error(err, 0) end
-  reconnect(function() return open(self) end, function(failure) return is_passing(self, failure) end)
+  if not is_passing(err, self) then error(err, 0) end
+  reconnect(open, is_passing, self)
   return { gap = true }
 end
 
