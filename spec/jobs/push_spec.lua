@@ -1,10 +1,10 @@
 -- Pushing jobs, and running what is due in the task itself.
 local ml = require "moonloop"
 local clock = require "moonloop.clock"
+local keep_reports = require("spec.support").keep_reports
 local jobs_support = require "spec.support.jobs"
-local stderr = require "spec.support.reports_of_jobs"
 
-jobs_support.on_each("jobs that are pushed", function(fresh)
+jobs_support.on_each("jobs that are pushed", function(fresh, _, place)
   local function message(f, ...)
     local ok, err = pcall(f, ...)
     assert.is_false(ok)
@@ -116,7 +116,6 @@ jobs_support.on_each("jobs that are pushed", function(fresh)
 
   it("are tried again after a failure, later and later, and are dead after the last attempt", function()
     clock.virtual()
-    local reports <close> = stderr.keep()
     local jobs = fresh()
     local runs = {}
     jobs:define("x", { attempts = 3, backoff = { base = 100, jitter = 0 } }, function(_, job)
@@ -147,12 +146,26 @@ jobs_support.on_each("jobs that are pushed", function(fresh)
     assert.is_true(jobs:retry(id))
     assert.same({ 0, 1 }, { jobs:drain() })
     assert.equal("scheduled", jobs:get(id).state)
-    reports:forget()
+  end)
+
+  it("are tried again after a minute where their backoff gives no number of seconds", function()
+    clock.virtual()
+    local reports <close> = keep_reports()
+    local jobs = fresh()
+    jobs:define("x", { backoff = function(attempt) return attempt == 1 and "soon" or -1 end }, function() error "no" end)
+    local id = assert(jobs:push "x")
+    assert.same({ 0, 1 }, { jobs:drain() })
+    assert.near(ml.time.now() + 60, jobs:get(id).at, 0.01)
+    ml.sleep(61)
+    assert.same({ 0, 1 }, { jobs:drain() })
+    assert.equal("scheduled", jobs:get(id).state)
+    assert.matches("the backoff of the job 'x' has to return a number of seconds, at least 0; it returned soon",
+      reports:text(), 1, true)
+    assert.matches("it returned -1", reports:text(), 1, true)
   end)
 
   it("keep the errors of their last ten attempts, 8 kB each", function()
     clock.virtual()
-    local reports <close> = stderr.keep()
     local jobs = fresh()
     jobs:define("x", { backoff = function() return 0 end, attempts = 12 }, function()
       error(("a\0b\255"):rep(5000) .. "end", 0)
@@ -164,7 +177,6 @@ jobs_support.on_each("jobs that are pushed", function(fresh)
     assert.equal(3, job.errors[1].attempt)
     assert.equal(12, job.errors[10].attempt)
     assert.is_true(#job.errors[1].message <= 8192)
-    reports:forget()
   end)
 
   it("are kept for as long as is wanted", function()
@@ -207,7 +219,6 @@ jobs_support.on_each("jobs that are pushed", function(fresh)
   end)
 
   it("are told of to observers, with the trace that has pushed them", function()
-    local reports <close> = stderr.keep()
     local jobs = fresh()
     jobs:define("x", { attempts = 1 }, function(args) if args then error "no" end end)
     local recorder <close> = require "observations".start(true)
@@ -228,7 +239,19 @@ jobs_support.on_each("jobs that are pushed", function(fresh)
     local _ <close>, worker = jobs_support.work(jobs)
     jobs_support.eventually(function() return worker.done == 1 end)
     assert(again:text():find("ended job x default 1 done\n", 1, true), again:text())
-    reports:forget()
+  end)
+
+  it("need tables of this version, or say which table knows of others", function()
+    local jobs, db = fresh()
+    jobs:define("x", function() end)
+    assert(jobs:push "x")
+    assert(db:exec "update moonloop_jobs_migrations set name = '9999_later' where name = '0002_schedules'")
+    local older = ml.jobs.new(place():open())
+    older:define("x", function() end)
+    local id, err = older:push "x"
+    assert.is_nil(id)
+    assert.equal("migration", err.kind)
+    assert.matches("delete its row from the table moonloop_jobs_migrations", err.message, 1, true)
   end)
 
   it("are counted by queue and name", function()

@@ -2,7 +2,7 @@
 local ml = require "moonloop"
 local folders = require "spec.support.folder"
 local jobs_support = require "spec.support.jobs"
-local kept = require "spec.support.reports_of_jobs"
+local keep_reports = require("spec.support").keep_reports
 
 local eventually, work = jobs_support.eventually, jobs_support.work
 
@@ -155,7 +155,7 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
   end)
 
   it("tries failed runs again, and says so", function()
-    local reports <close> = kept.keep()
+    local reports <close> = keep_reports()
     local jobs, runs = fresh(), 0
     jobs:define("x", { backoff = { base = 0.01 } }, function()
       runs = runs + 1
@@ -167,11 +167,10 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     assert.equal(3, runs)
     assert.matches("the job 'x' %(id %d+%) has failed, attempt 1 of 25; again in 0.01%d* s: not yet 1", reports:text())
     assert.matches("attempt 2 of 25", reports:text(), 1, true)
-    reports:forget()
   end)
 
   it("ends runs that take too long", function()
-    local reports <close> = kept.keep()
+    local reports <close> = keep_reports()
     local jobs = fresh()
     jobs:define("slow", { timeout = 0.01, attempts = 1 }, function() ml.sleep(1000) end)
     jobs:define("busy", { cpu = 0.01, attempts = 1 }, function() while true do end end)
@@ -180,7 +179,6 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     eventually(function() return jobs:get(slow).state == "dead" and jobs:get(busy).state == "dead" end)
     assert.equal("timeout", jobs:get(slow).errors[1].kind)
     assert.equal("cpu", jobs:get(busy).errors[1].kind)
-    reports:forget()
   end)
 
   it("runs jobs on another core, with their progress", function()
@@ -270,8 +268,69 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     eventually(function() return ran == 1 end)
   end)
 
+  it("takes a job of one queue for no other, whatever their names are", function()
+    local jobs, ran = fresh(), {}
+    jobs:define("x", { concurrency = 1 }, function() ran[#ran + 1] = "x" end)
+    jobs:define("y", function() ran[#ran + 1] = "y" end)
+    assert(jobs:push("y", nil, { queue = "q/x" }))
+    assert(jobs:push("x", nil, { queue = "q" }))
+    local _ <close>, worker = work(jobs, { queues = { q = 1 } })
+    eventually(function() return worker.done == 1 end)
+    assert(jobs:push("x", nil, { queue = "q" }))
+    eventually(function() return worker.done == 2 end)
+    assert.same({ "x", "x" }, ran)
+    assert.is_false((pcall(jobs.work, jobs, { queues = { ["q\31x"] = 1 } })))
+  end)
+
+  it("works on a database whose rows have nulls", function()
+    local reports <close> = keep_reports()
+    fresh()
+    local db = place():open { pool = 4, nulls = true }
+    local jobs, ran = ml.jobs.new(db, { keep = 60 }), {}
+    jobs:define("x", { backoff = { base = 0.01 } }, function(args, job)
+      ran[#ran + 1] = args == nil and "none" or args
+      if args == "fails" and job.attempt == 1 then error "no" end
+    end)
+    jobs:every(3600, "x", "beat")
+    local id, created = assert(jobs:push("x", nil, { unique = "k" }))
+    assert.is_true(created)
+    assert.same({ id, false }, { jobs:push("x", nil, { unique = "k" }) })
+    assert.same({ id = id, name = "x", queue = "default", state = "ready", priority = 0, attempt = 0, attempts = 25,
+      unique = "k", pushed_at = jobs:get(id).pushed_at, errors = {} }, jobs:get(id))
+    assert(jobs:push_all { { "x", "plain" }, { "x", "late", { delay = 0.01 } }, { "x", "fails" } })
+    assert.is_true(jobs:cancel(assert(jobs:push("x", "never"))))
+    jobs_support.with_times({ poll = 0.02 }, function()
+      local _ <close>, worker = work(jobs)
+      eventually(function() return worker.done == 4 end)
+    end)
+    table.sort(ran)
+    assert.same({ "fails", "fails", "late", "none", "plain" }, ran)
+    local job = assert(jobs:get(id))
+    assert.same({ "done", nil, {} }, { job.state, job.args, job.errors })
+    assert.same({ 4, 0, 0 }, { #jobs:list { state = "done" }, jobs:drain() })
+    assert.matches("the job 'x' %(id %d+%) has failed, attempt 1 of 25", reports:text())
+  end)
+
+  it("lets who waits for its end go on where giving its jobs back raises", function()
+    local reports <close> = keep_reports()
+    local jobs = fresh()
+    jobs:define("x", function() end)
+    jobs.dialect = setmetatable({ leave = function() error "the last step is wrong" end }, { __index = jobs.dialect })
+    assert(jobs:push "x")
+    do
+      local worker = jobs:work()
+      eventually(function() return worker.done == 1 end)
+      worker:stop()
+      worker:wait()
+    end
+    eventually(function()
+      collectgarbage() -- its task has failed, and nobody has awaited it
+      return reports:text():find("the last step is wrong", 1, true)
+    end)
+  end)
+
   it("ends when its database is closed", function()
-    local reports <close> = kept.keep()
+    local reports <close> = keep_reports()
     local jobs, db = fresh()
     jobs:define("x", function() end)
     assert(jobs:push "x")
@@ -280,7 +339,6 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     db:close()
     worker:wait()
     assert.matches("could not give its jobs back", reports:text(), 1, true)
-    reports:forget()
   end)
 
   it("shows what runs have to show", function()
@@ -302,7 +360,7 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
   end)
 
   it("gives the jobs of lost workers to others, and poison ends", function()
-    local reports <close> = kept.keep()
+    local reports <close> = keep_reports()
     local jobs, db = fresh()
     local ran = 0
     jobs:define("x", { attempts = 3 }, function() ran = ran + 1 end)
@@ -324,11 +382,10 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     assert.equal("dead", job.state)
     assert.matches("its worker was lost", job.errors[1].message, 1, true)
     assert.is_true(select(2, jobs:push("x", nil, { unique = "k" })))
-    reports:forget()
   end)
 
   it("that was taken for lost goes on as another one, and what it finishes late does not count", function()
-    local reports <close> = kept.keep()
+    local reports <close> = keep_reports()
     local jobs, db = fresh()
     local started, go, runs = ml.event(), ml.event(), 0
     jobs:define("x", function(_, job)
@@ -349,7 +406,6 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
       assert.same({ 2, 1 }, { runs, worker.done })
     end)
     assert.matches("was taken for lost, and goes on as another one", reports:text(), 1, true)
-    reports:forget()
   end)
 
   it("has heartbeats while the loop computes", function()

@@ -28,6 +28,4 @@ end
 --- 0 is Sunday.
 function M.weekday_of(day) return (day + 4) % 7 end
 
-function M.is_leap(year) return year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0) end
-
 return M

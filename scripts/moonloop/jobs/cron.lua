@@ -132,7 +132,7 @@ function M.parse(text)
   if #words ~= #fields then
     reading:fail("five fields expected (minute, hour, day of the month, month, day of the week), not %d", #words)
   end
-  local self = setmetatable({ text = text }, Cron)
+  local self = setmetatable({}, Cron)
   local sets, stars = {}, {}
   for i, field in ipairs(fields) do sets[i], stars[i] = read_field(reading, field, words[i]) end
   self.minutes, self.hours = sorted(sets[1]), sorted(sets[2])

@@ -1,14 +1,12 @@
 --- jobs:drain(): runs what is due in this task, for specs.
 local core = require "moonloop.core"
-local errors = require "moonloop.jobs.errors"
 local every = require "moonloop.jobs.every"
 local feed = require "moonloop.jobs.feed"
 local heart = require "moonloop.jobs.heart"
 local holders = require "moonloop.sql.holders"
-local json = require "moonloop.json"
+local moment = require "moonloop.jobs.moment"
 local run = require "moonloop.jobs.run"
 local tables = require "moonloop.jobs.tables"
-local time = require "moonloop.time"
 
 local M = {}
 
@@ -20,7 +18,7 @@ end
 -- Runs one job and writes down what became of it: true where it was done.
 local function run_one(self, id, row)
   local dialect, db = self.dialect, self.db
-  local definition = self.definitions[row.name]
+  local record = feed.record(self, row, id)
   local outcome, value, traceback = "cancelled", nil, nil
   local written = false
   local _ <close> = setmetatable({}, { __close = function() -- this task was cancelled
@@ -28,23 +26,17 @@ local function run_one(self, id, row)
   end })
   local observed = not row.cancelled and run.began(row)
   if not row.cancelled then
-    outcome, value, traceback = run.attempt(definition, row.args, run.job(row))
+    outcome, value, traceback = run.attempt(record.definition, row.args, record.job)
   end
   if outcome == "interrupted" then
     core.sleep(0) -- raises the cancel
   elseif outcome == "failed" then
-    local entry = errors.entry(row.attempt, time.now(), value, traceback)
-    local state = need(dialect.fail(db, { id = row.id, worker = id,
-      delay = definition.backoff(row.attempt, value) + 0.0,
-      error = json.encode(entry), now = feed.now() }))
+    local state = need(dialect.fail(db, (feed.failure(record, value, traceback))))
     if observed then observed:ended(state == "dead" and state or "failed") end
   else
-    local values = { worker = id, now = feed.now(), keyed = row.unique_key ~= nil }
-    if definition.keep then
-      values.kept, values.seconds, values.states = { row.id }, { definition.keep + 0.0 }, { outcome }
-    else
-      values.done = { row.id }
-    end
+    local values = { worker = id, now = moment() }
+    record.outcome = outcome
+    feed.add_finished(values, record)
     need(dialect.round(db, values))
     if observed then observed:ended(outcome) end
   end
@@ -62,8 +54,8 @@ function M.drain(self)
   local done, failed = 0, 0
   need(every.tick(self, true))
   while true do
-    need(dialect.promote(db, { now = feed.now() }))
-    local rows = need(dialect.take_any(db, { worker = id, names = self.names, now = feed.now() }))
+    need(dialect.promote(db, { now = moment() }))
+    local rows = need(dialect.take_any(db, { worker = id, names = self.names, now = moment() }))
     if not rows[1] then return done, failed end
     if run_one(self, id, rows[1]) then done = done + 1 elseif not rows[1].cancelled then failed = failed + 1 end
   end

@@ -3,7 +3,7 @@
 local core = require "moonloop.core"
 local cron = require "moonloop.jobs.cron"
 local define = require "moonloop.jobs.define"
-local feed = require "moonloop.jobs.feed"
+local moment = require "moonloop.jobs.moment"
 local options = require "moonloop.core.options"
 local push = require "moonloop.jobs.push"
 local texts = require "moonloop.jobs.texts"
@@ -19,7 +19,7 @@ local known = {
     local zone, why = zones.named(v)
     if not zone then core.fail("jobs:every: " .. why) end
   end,
-  key = push.name_kind,
+  key = define.name,
 }
 
 -- Seconds: the next time of a beat that was due at `due`, or that begins now.
@@ -60,37 +60,18 @@ end
 
 -- --- the rows ---
 
-local clocks = {
-  pg = "extract(epoch from clock_timestamp())::float8",
-  sqlite = "(julianday('now') - 2440587.5) * 86400.0",
+local statements = texts.all {
+  -- A new one, or one that has changed.
+  plan = "insert into moonloop_jobs_schedules (key, spec, next_at) values ({key}, {spec}, {next}) "
+    .. "on conflict (key) do update set spec = excluded.spec, next_at = excluded.next_at "
+    .. "where moonloop_jobs_schedules.spec <> excluded.spec",
+  -- Of several that do this, one changes a row.
+  move = "update moonloop_jobs_schedules set next_at = {next}, pushed_at = {at} "
+    .. "where key = {key} and spec = {spec} and next_at <= {at}",
 }
 
-local function statements_of(driver)
-  local now = ("coalesce({now}, %s)"):format(clocks[driver])
-  if driver == "pg" then now = now:gsub("{now}", "{now}::float8") end
-  return texts.all {
-    -- All of them are few. The clock is asked once, whatever the rows are.
-    look = ("select c.now as now, s.key as key, s.spec as spec, s.next_at as next_at "
-      .. "from (select %s as now) c left join moonloop_jobs_schedules s on 1 = 1"):format(now),
-    -- A new one, or one that has changed.
-    plan = "insert into moonloop_jobs_schedules (key, spec, next_at) values ({key}, {spec}, {next}) "
-      .. "on conflict (key) do update set spec = excluded.spec, next_at = excluded.next_at "
-      .. "where moonloop_jobs_schedules.spec <> excluded.spec",
-    -- Of several that do this, one changes a row.
-    move = "update moonloop_jobs_schedules set next_at = {next}, pushed_at = {at} "
-      .. "where key = {key} and spec = {spec} and next_at <= {at}",
-  }
-end
-
-local made = {}
-
-local function statements_for(self)
-  made[self.driver] = made[self.driver] or statements_of(self.driver)
-  return made[self.driver]
-end
-
--- Pushes the job of a schedule that is due, unless another worker was faster: true | nil, err
-local function fire(self, statements, key, schedule, now, due)
+-- Pushes the job of a schedule that is due, unless another worker was faster: when it is due next | nil, err
+local function fire(self, key, schedule, now, due)
   local following = schedule.next(now, due)
   local ok, err = self.db:tx(function(tx)
     local n, failure = texts.run(tx, "exec", statements.move, { key = key, spec = schedule.spec, at = now,
@@ -111,8 +92,7 @@ end
 -- A row with another spec than ours is a schedule of workers with other code.
 function M.tick(self, is_first)
   if not next(self.schedules) then return math.huge end
-  local statements = statements_for(self)
-  local rows, err = texts.run(self.db, "query", statements.look, { now = feed.now() })
+  local rows, err = self.dialect.schedules(self.db, { now = moment() })
   if not rows then return nil, err end
   local now, planned, soonest = rows[1].now, {}, math.huge
   for _, row in ipairs(rows) do
@@ -127,7 +107,7 @@ function M.tick(self, is_first)
       n, err = texts.run(self.db, "exec", statements.plan, { key = key, spec = schedule.spec, next = due })
       if n == nil then return nil, err end
     elseif due and due <= now then
-      due, err = fire(self, statements, key, schedule, now, due)
+      due, err = fire(self, key, schedule, now, due)
       if not due then return nil, err end
     end
     if due then soonest = math.min(soonest, due - now) end

@@ -4,11 +4,10 @@ local define = require "moonloop.jobs.define"
 local holders = require "moonloop.sql.holders"
 local made = require "moonloop.jobs.made"
 local options = require "moonloop.core.options"
-local push = require "moonloop.jobs.push"
 
 local dialects = { pg = "moonloop.jobs.postgres", sqlite = "moonloop.jobs.sqlite" }
 
-local known = { queue = push.name_kind, keep = define.seconds }
+local known = { queue = define.name, keep = define.seconds }
 
 local Jobs = { __name = "moonloop.jobs", __stays = "jobs, which cannot leave their Lua state" }
 Jobs.__index = Jobs

@@ -1,6 +1,7 @@
 --- `moonloop jobs list|retry|cancel|stats`.
 local jobs_of = require "moonloop.jobs".new
 local sql = require "moonloop.sql"
+local tables = require "moonloop.jobs.tables"
 local table_text = require "moonloop.sql.table_text"
 local time = require "moonloop.time"
 local urls = require "moonloop.sql.url"
@@ -23,10 +24,7 @@ local function open(url)
   if driver == "sqlite" and place.path and not file then fail(1, ("there is no database %s"):format(place.path)) end
   if file then file:close() end
   local db = sql.open(url, { pool = 2 })
-  local exists = driver == "sqlite" and "select count(*) > 0 from sqlite_schema where name = 'moonloop_jobs'"
-    or "select to_regclass('moonloop_jobs') is not null"
-  local found = check(db:value(exists))
-  if found == false or found == 0 then fail(1, ("%s has no jobs yet"):format(urls.shown(url))) end
+  if not check(tables.exist(db)) then fail(1, ("%s has no jobs yet"):format(urls.shown(url))) end
   return db, jobs_of(db)
 end
 

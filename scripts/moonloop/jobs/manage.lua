@@ -1,8 +1,8 @@
 --- jobs:get, list, stats, retry, cancel.
 local core = require "moonloop.core"
-local feed = require "moonloop.jobs.feed"
 local holders = require "moonloop.sql.holders"
 local json = require "moonloop.json"
+local moment = require "moonloop.jobs.moment"
 local options = require "moonloop.core.options"
 local tables = require "moonloop.jobs.tables"
 local wake = require "moonloop.jobs.wake"
@@ -21,16 +21,11 @@ end
 
 local fields = { "id", "name", "queue", "state", "priority", "attempt", "pushed_at", "started_at", "finished_at" }
 
-local function value(v)
-  if v == nil or v == json.null then return nil end
-  return v
-end
-
 -- A row as scripts see it.
 local function shown(row)
-  local job = { attempts = row.max_attempts, args = value(row.args), unique = value(row.unique_key) }
-  for _, name in ipairs(fields) do job[name] = value(row[name]) end
-  if job.state == "scheduled" then job.at = value(row.run_at) end
+  local job = { attempts = row.max_attempts, args = row.args, unique = row.unique_key }
+  for _, name in ipairs(fields) do job[name] = row[name] end
+  if job.state == "scheduled" then job.at = row.run_at end
   job.cancelling = job.state == "running" and (row.cancelled == true or row.cancelled == 1) or nil
   return job
 end
@@ -44,9 +39,9 @@ function M.get(self, id)
   row, err = self.dialect.get(self.db, id)
   if not row then return nil, err end
   local job = shown(row)
-  job.errors = value(row.errors) or {}
-  local progress = value(row.progress)
-  job.progress = progress and value(progress[tostring(id)])
+  job.errors = row.errors or {}
+  job.progress = row.progress and row.progress[tostring(id)]
+  if job.progress == json.null then job.progress = nil end
   return job
 end
 
@@ -129,7 +124,7 @@ function M.cancel(self, id)
   local keep = definition and definition.keep or self.keep
   local state
   state, err = self.dialect.cancel(self.db, { id = id, seconds = keep and keep + 0.0,
-    now = feed.now() })
+    now = moment() })
   if state == nil then return nil, err end
   if state == "running" then wake.cancelled(self.db, id) end
   return state ~= false

@@ -1,5 +1,6 @@
 --- Jobs in PostgreSQL. Moments go by the server's clock, or by `now` where the values have it (the virtual
 -- clock). Functions return nil, err where a statement fails. `holder` is a database, a transaction or a session.
+local json = require "moonloop.json"
 local texts = require "moonloop.jobs.texts"
 
 local run = texts.run
@@ -123,6 +124,12 @@ function M.round(db, values)
   return finished, rows
 end
 
+-- The last ten of a job are kept.
+local function with_error(entry)
+  return ("errors = case when jsonb_array_length(coalesce(errors, '[]')) >= 10 then errors - 0 "
+    .. "else coalesce(errors, '[]') end || jsonb_build_array(%s)"):format(entry)
+end
+
 local statements = texts.all {
   take_any = take [[
 select id from moonloop_jobs where state = 'ready' and name = any({names}::text[])
@@ -133,8 +140,8 @@ with f as (
   update moonloop_jobs set worker = null, started_at = null,
     state = case when cancelled then 'ready' when attempt >= max_attempts then 'dead' else 'scheduled' end,
     run_at = coalesce({now}::timestamptz, now()) + {delay}::float8 * interval '1 second',
-    errors = case when jsonb_array_length(coalesce(errors, '[]')) >= 10 then errors - 0
-      else coalesce(errors, '[]') end || jsonb_build_array({error}::jsonb)
+    ]] .. with_error "{error}::jsonb" .. [[
+
   where id = {id}::bigint and ]] .. MINE .. [[ returning id, state, unique_key),
 u as (]] .. release "f" .. [[ and j.state = 'dead')
 select state from f]],
@@ -178,11 +185,11 @@ with lost as (
 r as (
   update moonloop_jobs j set worker = null, started_at = null,
     state = case when attempt >= max_attempts and not cancelled then 'dead' else 'ready' end,
-    errors = case when jsonb_array_length(coalesce(errors, '[]')) >= 10 then errors - 0
-      else coalesce(errors, '[]') end || jsonb_build_array(jsonb_build_object(
-        'attempt', attempt, 'at', extract(epoch from now())::float8, 'message', coalesce(
-          (select 'its worker was lost (process ' || pid || ' on ' || host || ')' from lost where lost.id = j.worker),
-          'its worker is gone')))
+    ]] .. with_error [[
+jsonb_build_object('attempt', attempt, 'at', extract(epoch from now())::float8, 'message', coalesce(
+        (select 'its worker was lost (process ' || pid || ' on ' || host || ')' from lost where lost.id = j.worker),
+        'its worker is gone'))]] .. [[
+
   where state = 'running' and (worker in (select id from lost)
     or not exists (select from moonloop_jobs_workers w where w.id = j.worker))
   returning id, state, unique_key),
@@ -194,7 +201,7 @@ select (select count(*) from lost) as lost, (select count(*) from r) as jobs,
 
   -- Two conditions for two indexes.
   relane = [[
-update moonloop_jobs set lane = case when name = any({limited}::text[]) then queue || '/' || name else queue end
+update moonloop_jobs set lane = case when name = any({limited}::text[]) then queue || chr(31) || name else queue end
 where (state = 'ready' or state = 'scheduled') and (lane = {queue} and name = any({limited}::text[])
   or lane = any({others}::text[]) and queue = {queue})]],
 
@@ -202,6 +209,12 @@ where (state = 'ready' or state = 'scheduled') and (lane = {queue} and name = an
 delete from moonloop_jobs_done where id = any(array(
   select id from moonloop_jobs_done where keep_until <= coalesce({now}::timestamptz, now()) limit 10000))]],
   purge_unique = "delete from moonloop_jobs_unique where until <= coalesce({now}::timestamptz, now())",
+
+  -- The clock is asked once, whatever the rows are.
+  schedules = [[
+select c.now as now, s.key as key, s.spec as spec, s.next_at as next_at
+from (select coalesce({now}::float8, extract(epoch from clock_timestamp())::float8) as now) c
+left join moonloop_jobs_schedules s on true]],
 }
 
 --- Takes the first job that is ready in any queue, for `worker`: rows | nil, err
@@ -223,7 +236,7 @@ end
 function M.promote(holder, values)
   local row, err = run(holder, "one", statements.promote, values)
   if not row then return nil, err end
-  return row.promoted, type(row.next) == "number" and row.next or nil
+  return row.promoted, row.next
 end
 
 --- register(holder, {host =, pid =}) -> the id of a new worker | nil, err
@@ -231,6 +244,9 @@ function M.register(holder, values) return run(holder, "value", statements.regis
 
 --- rescue(holder, {worker =, seconds =}) -> {lost =, jobs =, dead =} | nil, err
 function M.rescue(holder, values) return run(holder, "one", statements.rescue, values) end
+
+--- schedules(holder, {now =}) -> rows {now, key, spec, next_at}; one without a key where there are none | nil, err
+function M.schedules(holder, values) return run(holder, "query", statements.schedules, values) end
 
 --- cancelled(holder, {worker =}) -> rows with the ids of its jobs that are to be cancelled | nil, err
 function M.cancelled(holder, values) return run(holder, "query", statements.cancelled, values) end
@@ -297,7 +313,7 @@ function M.retry(holder, values) return run(holder, "query", looks.retry, values
 function M.cancel(holder, values)
   local row, err = run(holder, "one", looks.cancel, values)
   if not row then return nil, err end
-  return row.running and "running" or type(row.gone) == "string" and row.gone
+  return row.running and "running" or row.gone or false
 end
 
 -- --- pushing ---
@@ -335,8 +351,8 @@ select u.job as id, exists (select from j) as created from u]]):gsub("CLOCK", CL
 insert into moonloop_jobs (%s, run_at, state)
 select lane, queue, name, priority, attempts, args::json, {trace}, CLOCK, d.at,
   case when d.at > CLOCK then 'scheduled' else 'ready' end
-from unnest({lanes}::text[], {queues}::text[], {names}::text[], {priorities}::integer[], {attempts}::integer[],
-    {args}::text[], {ats}::float8[], {delays}::float8[])
+from unnest({lane}::text[], {queue}::text[], {name}::text[], {priority}::integer[], {attempts}::integer[],
+    {args}::text[], {at}::float8[], {delay}::float8[])
   with ordinality as t (lane, queue, name, priority, attempts, args, at_s, delay, n)
   cross join lateral (select coalesce(to_timestamp(at_s), CLOCK + delay * interval '1 second') as at) d
 order by n returning id]]):gsub("CLOCK", CLOCK):format(COLUMNS),
@@ -354,7 +370,17 @@ function M.push(holder, job)
   return id, true
 end
 
---- push_many(holder, columns) -> rows with their ids, in order | nil, err
-function M.push_many(holder, columns) return run(holder, "query", pushes.many, columns) end
+local COLUMNS_OF_MANY = { "lane", "queue", "name", "priority", "attempts", "args", "at", "delay" }
+
+--- push_many(holder, jobs) -> rows with their ids, in order | nil, err
+function M.push_many(holder, jobs)
+  local values = { now = jobs[1].now, trace = jobs[1].trace }
+  for _, field in ipairs(COLUMNS_OF_MANY) do
+    local column = {}
+    for i, job in ipairs(jobs) do column[i] = job[field] or json.null end
+    values[field] = column
+  end
+  return run(holder, "query", pushes.many, values)
+end
 
 return M

@@ -1,21 +1,17 @@
 --- jobs:push and jobs:push_all.
-local clock = require "moonloop.clock"
 local core = require "moonloop.core"
 local define = require "moonloop.jobs.define"
+local errors = require "moonloop.jobs.errors"
 local holders = require "moonloop.sql.holders"
 local json = require "moonloop.json"
+local moment = require "moonloop.jobs.moment"
 local observed_job = require "moonloop.observed_job"
 local options = require "moonloop.core.options"
 local tables = require "moonloop.jobs.tables"
-local time = require "moonloop.time"
 local transaction = require "moonloop.sql.transaction"
 local wake = require "moonloop.jobs.wake"
 
 local M = {}
-
-local function name_kind(v)
-  return not (type(v) == "string" and v ~= "" and utf8.len(v) and not v:find "%c") and "a name" or nil
-end
 
 local known = {
   tx = function(v) return not transaction.is_transaction(v) and "a transaction of the same database" or nil end,
@@ -28,16 +24,15 @@ local known = {
   priority = function(v)
     return not (math.type(v) == "integer" and v >= 0 and v <= 1000000) and "an integer from 0 to 1000000" or nil
   end,
-  queue = name_kind, unique = name_kind, unique_for = define.seconds,
+  queue = define.name, unique = define.name, unique_for = define.seconds,
 }
-M.name_kind = name_kind
 
 --- The arguments as JSON text, or nil for nil. Raises what is wrong with them.
 local function encode(definition, args, whose)
   if definition.args then
     local value, err = definition.args:parse(args)
     if value == nil and err ~= nil then
-      core.fail(("%s: the arguments of '%s' are wrong: %s"):format(whose, definition.name, err.message or err))
+      core.fail(("%s: the arguments of '%s' are wrong: %s"):format(whose, definition.name, errors.message(err)))
     end
     args = value
   end
@@ -45,7 +40,7 @@ local function encode(definition, args, whose)
   local ok, text = pcall(json.encode, args)
   if not ok then
     core.fail(("%s: the arguments of '%s' are no JSON: %s"):format(whose, definition.name,
-      core.is_error(text) and text.message or tostring(text)))
+      errors.message(text)))
   end
   return text
 end
@@ -64,9 +59,10 @@ local function make(self, name, args, opts, whose)
   local queue = opts.queue or self.queue
   return {
     name = name, queue = queue, lane = define.lane(definition, queue), priority = opts.priority or 0,
-    attempts = definition.attempts, args = encode(definition, args, whose), at = opts.at, delay = opts.delay or 0,
+    attempts = definition.attempts, args = encode(definition, args, whose), at = opts.at,
+    delay = (opts.delay or 0) + 0.0,
     is_due = opts.at ~= nil or opts.delay ~= nil, unique = opts.unique, unique_for = opts.unique_for,
-    now = clock.is_virtual() and time.now() or nil, trace = observed_job.parent(),
+    now = moment(), trace = observed_job.parent(),
   }
 end
 
@@ -109,21 +105,6 @@ end
 
 local all_known = { tx = known.tx }
 
--- Puts jobs without keys into one statement, and their ids into `ids`.
-local function push_plain(self, holder, jobs, places, ids)
-  local columns = { lanes = {}, queues = {}, names = {}, priorities = {}, attempts = {}, args = {}, ats = {},
-    delays = {}, now = jobs[1].now, trace = jobs[1].trace }
-  for i, job in ipairs(jobs) do
-    columns.lanes[i], columns.queues[i], columns.names[i] = job.lane, job.queue, job.name
-    columns.priorities[i], columns.attempts[i] = job.priority, job.attempts
-    columns.args[i], columns.ats[i], columns.delays[i] = job.args or json.null, job.at or json.null, job.delay + 0.0
-  end
-  local rows, err = self.dialect.push_many(holder, columns)
-  if not rows then return nil, err end
-  for i, row in ipairs(rows) do ids[places[i]] = row.id end
-  return true
-end
-
 local function push_list(self, holder, list)
   local ids, plain, places = {}, {}, {}
   for i, job in ipairs(list) do
@@ -136,8 +117,9 @@ local function push_list(self, holder, list)
     end
   end
   if #plain > 0 then
-    local ok, err = push_plain(self, holder, plain, places, ids)
-    if not ok then return nil, err end
+    local rows, err = self.dialect.push_many(holder, plain)
+    if not rows then return nil, err end
+    for i, row in ipairs(rows) do ids[places[i]] = row.id end
   end
   return ids
 end

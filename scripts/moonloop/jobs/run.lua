@@ -1,5 +1,6 @@
 --- One run of a job.
 local core = require "moonloop.core"
+local errors = require "moonloop.jobs.errors"
 local json = require "moonloop.json"
 local observed_job = require "moonloop.observed_job"
 
@@ -11,7 +12,7 @@ Job.__index = Job
 --- job:progress(v): a value of JSON, which jobs:get shows while the job runs.
 function Job:progress(value)
   local ok, text = pcall(json.encode, value)
-  if not ok then core.fail("job:progress: " .. tostring(core.is_error(text) and text.message or text)) end
+  if not ok then core.fail("job:progress: " .. errors.message(text)) end
   self.shown = text
 end
 
@@ -53,10 +54,9 @@ end
 
 --- Tells observers that a run begins in this task: nil, or what is told of its end by :ended(outcome).
 function M.began(row)
-  local waited = row.waited
   return observed_job.began {
     name = row.name, queue = row.queue, attempt = row.attempt, id = tostring(row.id), parent = row.trace,
-    waited = type(waited) == "number" and waited > 0 and waited or nil,
+    waited = math.max(0, row.waited),
   }
 end
 

@@ -18,6 +18,7 @@ select id from moonloop_jobs where state = 'running' and worker not in (select i
 
 local OLDEST = "(select seen_at from moonloop_jobs_workers where id = {worker}) - {seconds}"
 
+-- The last ten of a job are kept.
 local function with_error(entry)
   return ("errors = json_insert(case when json_array_length(coalesce(errors, '[]')) >= 10 then "
     .. "json_remove(errors, '$[0]') else coalesce(errors, '[]') end, '$[#]', %s)"):format(entry)
@@ -84,13 +85,16 @@ update moonloop_jobs set worker = null, started_at = null,
 
   cancelled = "select id from moonloop_jobs where cancelled and " .. MINE,
   relane = [[
-update moonloop_jobs set lane = iif(name = any({limited}), queue || '/' || name, queue)
+update moonloop_jobs set lane = iif(name = any({limited}), queue || char(31) || name, queue)
 where (state = 'ready' or state = 'scheduled') and (lane = {queue} and name = any({limited})
   or lane = any({others}) and queue = {queue})]],
   purge_done = [[
 delete from moonloop_jobs_done where id in (
   select id from moonloop_jobs_done where keep_until <= {now} limit 10000)]],
   purge_unique = "delete from moonloop_jobs_unique where until <= {now}",
+  schedules = [[
+select {now} as now, s.key as key, s.spec as spec, s.next_at as next_at
+from (select 1) left join moonloop_jobs_schedules s on true]],
 }
 
 local function stamped(values)
@@ -150,7 +154,7 @@ function M.promote(holder, values)
   stamped(values)
   local first, err = run(holder, "value", statements.next_due, values)
   if err then return nil, err end
-  if type(first) ~= "number" then return 0 end
+  if not first then return 0 end
   if first > values.now then return 0, first - values.now end
   local n
   n, err = run(holder, "exec", statements.promote, values)
@@ -179,6 +183,8 @@ function M.rescue(holder, values)
   end
   return result
 end
+
+function M.schedules(holder, values) return run(holder, "query", statements.schedules, stamped(values)) end
 
 function M.cancelled(holder, values) return run(holder, "query", statements.cancelled, values) end
 
@@ -280,15 +286,14 @@ select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->
   case when value ->> 6 > {now} then 'scheduled' else 'ready' end
 from json_each({rows}) order by key returning id]]):format(COLUMNS))
 
---- push_many(holder, columns) -> rows with their ids, in order | nil, err
-function M.push_many(holder, columns)
-  local now, rows = columns.now or time.now(), {}
-  for i, name in ipairs(columns.names) do
-    local at, args = columns.ats[i], columns.args[i]
-    if at == json.null then at = now + columns.delays[i] end
-    rows[i] = { columns.lanes[i], columns.queues[i], name, columns.priorities[i], columns.attempts[i], args, at }
+--- push_many(holder, jobs) -> rows with their ids, in order | nil, err
+function M.push_many(holder, jobs)
+  local now, rows = jobs[1].now or time.now(), {}
+  for i, job in ipairs(jobs) do
+    rows[i] = { job.lane, job.queue, job.name, job.priority, job.attempts, job.args or json.null,
+      job.at or now + job.delay }
   end
-  return run(holder, "query", many, { rows = json.encode(rows), now = now, trace = columns.trace })
+  return run(holder, "query", many, { rows = json.encode(rows), now = now, trace = jobs[1].trace })
 end
 
 return M

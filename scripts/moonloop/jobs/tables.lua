@@ -183,11 +183,19 @@ local exists = {
   sqlite = "select count(*) > 0 from sqlite_schema where type = 'table' and name = $1",
 }
 
--- Have all of them run? true or false | nil, err. `holder`: the database or a transaction.
-local function are_there(holder, driver)
+local function exist(holder, driver)
   local found, err = holder:value(exists[driver], NOTES)
   if found == nil then return nil, err end
-  if found == false or found == 0 then return false end
+  return found ~= false and found ~= 0
+end
+
+--- Has `db` tables of jobs? true or false | nil, err
+function M.exist(db) return exist(db, holders.of(db).driver) end
+
+-- Have all of them run? true or false | nil, err. `holder`: the database or a transaction.
+local function are_there(holder, driver)
+  local found, err = exist(holder, driver)
+  if not found then return found, err end
   local rows
   rows, err = holder:query("select name from " .. NOTES)
   if not rows then return nil, err end

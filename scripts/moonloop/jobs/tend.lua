@@ -1,8 +1,10 @@
 --- What a worker does each second: schedules, full looks, scheduled jobs that are due, cancels, progress.
 local core = require "moonloop.core"
+local define = require "moonloop.jobs.define"
 local every = require "moonloop.jobs.every"
 local errors = require "moonloop.jobs.errors"
 local feed = require "moonloop.jobs.feed"
+local moment = require "moonloop.jobs.moment"
 local times = require "moonloop.jobs.times"
 
 local M = {}
@@ -17,7 +19,7 @@ local function relane(worker)
       if jobs.definitions[name].concurrency then
         limited[#limited + 1] = name
       else
-        others[#others + 1] = queue .. "/" .. name
+        others[#others + 1] = define.own_lane(name, queue)
       end
     end
     local n, err = jobs.dialect.relane(jobs.db, { queue = queue, limited = limited, others = others })
@@ -28,7 +30,7 @@ local function relane(worker)
 end
 
 local function promote(worker)
-  local count, next_due = worker.jobs.dialect.promote(worker.jobs.db, { now = feed.now() })
+  local count, next_due = worker.jobs.dialect.promote(worker.jobs.db, { now = moment() })
   if not count then return nil, next_due end
   for _, one in pairs(worker.feeds) do one:look() end
   return next_due or math.huge
@@ -60,7 +62,7 @@ local function write_progress(worker)
 end
 
 local function sweep(worker)
-  local values = { now = feed.now() }
+  local values = { now = moment() }
   local jobs = worker.jobs
   local n, err
   repeat n, err = jobs.dialect.purge_done(jobs.db, values) until n ~= 10000
@@ -75,6 +77,7 @@ local function sweep(worker)
   return true
 end
 
+-- The seconds until there may be something to do again | nil, err
 local function each(worker)
   local next_beat, err = every.tick(worker.jobs, not worker.has_planned)
   if not next_beat then return nil, err end
@@ -86,7 +89,7 @@ local function each(worker)
   ok, err = look_for_cancels(worker)
   if ok then ok, err = write_progress(worker) end
   if not ok then return nil, err end
-  return math.min(next_due, next_beat)
+  return math.min(next_due, next_beat, times.poll)
 end
 
 --- Works until it is cancelled. `worker.poke` is an event that brings the next look forward.
@@ -98,10 +101,12 @@ function M.run(worker)
       local ok, err = sweep(worker)
       if ok then swept = now else errors.complain(worker, err) end
     end
-    local next_due, err = each(worker)
-    if not next_due then errors.complain(worker, err) end
-    worker.due_at = core.now() + math.min(next_due or math.huge, times.poll)
-    local pause = worker.due_at - core.now()
+    local pause, err = each(worker)
+    if not pause then
+      errors.complain(worker, err)
+      pause = times.poll
+    end
+    worker.due_at = core.now() + pause
     core.timeout(math.max(pause, 0.001), worker.poke.wait, worker.poke)
     worker.poke:clear()
   end

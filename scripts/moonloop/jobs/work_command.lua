@@ -79,7 +79,9 @@ return function(file, opts, version)
   for _, worker in ipairs(workers) do
     core.spawn(function()
       worker:wait()
-      if not stopping then fail(1, "work: a worker has ended by itself") end
+      if stopping then return end
+      signals.say("error", "work: a worker has ended by itself")
+      os.exit(1)
     end)
   end
   say_what(file, shown or table.concat(names, ", "), version)

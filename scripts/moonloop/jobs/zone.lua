@@ -44,8 +44,13 @@ local function read_date(text)
   return function(year)
     local day
     if not month then
-      day = calendar.day_of(year, 1, 1) + n
-      if julian == "J" and not (calendar.is_leap(year) and n >= 60) then day = day - 1 end -- 29 February is not counted
+      if julian ~= "J" then
+        day = calendar.day_of(year, 1, 1) + n
+      elseif n < 60 then
+        day = calendar.day_of(year, 1, n)
+      else -- 29 February is not counted
+        day = calendar.day_of(year, 3, n - 59)
+      end
     else
       local first = calendar.day_of(year, month, 1)
       day = first + (weekday - calendar.weekday_of(first)) % 7 + (week - 1) * 7
