@@ -49,7 +49,7 @@ describe("moonloop new", function()
       assert.equal(0, test_status, output)
       assert.matches("[1-9] successes / 0 failures / 0 errors / 0 pending", output)
       if lfs.attributes(project .. "/app.lua") then
-        local server <close> = processes.serve("app.lua", nil, ("cd '%s';"):format(project)) -- its database is made there
+        local server <close> = processes.serve("app.lua", nil, ("cd '%s';"):format(project)) -- has the database
         assert.matches('"status"', assert(web.get(tonumber(server.port), "/healthz")).body)
         server:stop()
       end
