@@ -203,7 +203,7 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
   if (rc) report_sayf(script.rt, LOG_WARN, "cannot hear the supervisor: %s", uv_strerror(rc));
   open_service(&script);
   rc = open_metrics(&script);
-  if (rc) fprintf(stderr, "moonloop: cannot show metrics: %s\n", uv_strerror(rc));
+  if (rc) report_sayf(script.rt, LOG_WARN, "cannot show metrics: %s", uv_strerror(rc));
   inspector_open(&script.inspector, script.rt);
   if (script.sockets.inspect.is_open) inspector_allow_surveys(&script.inspector);
   cpu_meter_start(script.rt);

@@ -148,7 +148,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer) {
   (void)buffer;
   MetricsClient *c = stream->data;
   if (n < 0) {
-    end(c);
+    bool shut_after_asking = n == UV_EOF && c->is_answered; /* and waits for the answer */
+    if (!shut_after_asking) end(c);
     return;
   }
   if (c->is_answered) return; /* what follows is thrown away */

@@ -33,9 +33,9 @@ local function sample(text, line)
 end
 
 -- Starts it with `--metrics` on a free port, which is `server.metrics`.
-local function start(options)
+local function start(options, app)
   local port = common.free_port()
-  local server = served.start({ ["app.lua"] = APP }, ("--metrics 127.0.0.1:%d %s"):format(port, options or ""))
+  local server = served.start({ ["app.lua"] = app or APP }, ("--metrics 127.0.0.1:%d %s"):format(port, options or ""))
   server.metrics = port
   return server
 end
@@ -75,6 +75,28 @@ describe("serve --metrics", function()
     assert.is_number(sample(text, "moonloop_loop_lag_seconds"))
     assert.equal("text/plain; version=0.0.4; charset=utf-8", res.headers["content-type"])
     assert.equal("# EOF\n", (metrics_of(server, "Accept: application/openmetrics-text\r\n")):sub(-6))
+  end)
+
+  it("answers those who shut their side once they have asked, whole", function()
+    -- More than a socket takes at once.
+    local server <close> = start("", [[
+      local ml = require "moonloop"
+      local buckets = {}
+      for i = 1, 60 do buckets[i] = i end
+      local h = ml.metrics.histogram("spec_large", "Large.", { labels = { "of" }, buckets = buckets })
+      for i = 1, 1000 do h:observe(i % 60, { of = i .. ("x"):rep(200) }) end
+      return ml.web.app()]])
+    local conn <close> = assert(rawtcp.connect(server.metrics))
+    assert(conn:send "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    conn:shutdown()
+    local res = assert(web.receive(conn))
+    assert.equal(200, res.status)
+    local _, lines = res.body:gsub("\nspec_large_count{", "")
+    assert.equal(1000, lines)
+    local half <close> = assert(rawtcp.connect(server.metrics))
+    assert(half:send "GET /metrics HTTP/1.1\r\nHost: localhost\r\n")
+    half:shutdown()
+    assert.equal("", half:receive "*a") -- no more of it comes
   end)
 
   it("answers nobody who was led here", function()
