@@ -1,6 +1,7 @@
 #include "bindings/log/log_values.h"
 
 #include "base/secret_name.h"
+#include "base/utf8.h"
 #include "core/error.h"
 #include "core/error_text.h"
 #include "log/log_format.h"
@@ -231,7 +232,7 @@ static bool add_causes(lua_State *L, int index, LogValues *v) {
     const char *text = lua_tolstring(L, -1, &n);
     if (i == 0 && !(field = begin_field(v, "cause", 5, LOG_FIELD_TEXT))) break;
     ok = (i == 0 || add(&v->texts, "; caused by: ")) &&
-         buffer_add(&v->texts, text, n < NESTED_TEXT ? n : NESTED_TEXT);
+         buffer_add(&v->texts, text, utf8_cut(text, n, NESTED_TEXT));
     lua_pop(L, 1);
     if (!lua_checkstack(L, SLOTS)) break;
   }
@@ -262,8 +263,8 @@ bool log_values_add_error(lua_State *L, int index, const char *name, bool with_t
   for (int i = 0; ok && i < n; i++) {
     if (is_special(&keys[i])) continue;
     char whole[120];
-    snprintf(whole, sizeof whole, "%s_%.*s", name, (int)(keys[i].len < 60 ? keys[i].len : 60),
-             keys[i].text);
+    snprintf(whole, sizeof whole, "%.*s_%.*s", (int)utf8_cut(name, strlen(name), 58), name,
+             (int)utf8_cut(keys[i].text, keys[i].len, 60), keys[i].text);
     lua_pushvalue(L, keys[i].at);
     lua_rawget(L, index);
     ok = add_field(L, v, whole, strlen(whole));

@@ -49,6 +49,20 @@ static inline size_t utf8_run(const char *p, size_t n) {
 
 static inline bool utf8_is_well_formed(const char *p, size_t n) { return utf8_run(p, n) == n; }
 
+/* The length of `text`, of `n` bytes, cut to `max` bytes at most, and not inside of a character. */
+static inline size_t utf8_cut(const char *text, size_t n, size_t max) {
+  if (n <= max) return n;
+  for (size_t at = max; at > 0 && max - at < 4; at--)
+    if (((unsigned char)text[at] & 0xC0) != 0x80) return at;
+  return max < 4 ? 0 : max; /* no characters */
+}
+
+/* Is the character at `p`, of `length` bytes (utf8_length), one that terminals obey? C0, DEL and
+   C1. */
+static inline bool utf8_is_control(const unsigned char *p, unsigned length) {
+  return *p < ' ' || *p == 0x7F || (length == 2 && *p == 0xC2 && p[1] < 0xA0);
+}
+
 /* The replacement for invalid bytes: U+FFFD. */
 #define UTF8_REPLACEMENT "\xEF\xBF\xBD"
 

@@ -1,6 +1,7 @@
 #include "core/error_text.h"
 
 #include "base/text.h"
+#include "base/utf8.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,15 +30,8 @@ static void add_escaped(Text *text, const char *s, size_t len) {
   }
 }
 
-/* The length of `s` up to `max` bytes, without an incomplete character at the end. */
-static size_t cut_length(const char *s, size_t len, size_t max) {
-  if (len <= max) return len;
-  while (max && ((unsigned char)s[max] & 0xC0) == 0x80) max--;
-  return max;
-}
-
 static void add_quoted(Text *text, const char *s, size_t len) {
-  size_t shown = cut_length(s, len, MAX_STRING);
+  size_t shown = utf8_cut(s, len, MAX_STRING);
   text_add(text, "\"");
   add_escaped(text, s, shown);
   text_add(text, "\"");
@@ -81,7 +75,7 @@ static void add_value(lua_State *L, Text *text, int depth) {
     add_table(L, text, index, depth);
   } else {
     const char *s = luaL_tolstring(L, index, &len);
-    add_escaped(text, s, cut_length(s, len, MAX_STRING));
+    add_escaped(text, s, utf8_cut(s, len, MAX_STRING));
   }
   lua_settop(L, index - 1);
 }
@@ -178,7 +172,7 @@ static int l_push_text(lua_State *L) {
   Text text = text_in(memory, sizeof memory);
   add_table(L, &text, 1, 0);
   bool is_cut = text.len == MAX_TEXT;
-  lua_pushlstring(L, memory, is_cut ? cut_length(memory, text.len, MAX_TEXT - 4) : text.len);
+  lua_pushlstring(L, memory, is_cut ? utf8_cut(memory, text.len, MAX_TEXT - 4) : text.len);
   if (is_cut) lua_pushfstring(L, "%s...", lua_tostring(L, -1));
   return 1;
 }
@@ -206,7 +200,7 @@ const char *error_text_push_short(lua_State *L, int index, size_t max) {
   error_text_push(L, index);
   const char *text = lua_tolstring(L, -1, &n);
   if (n <= max) return text;
-  lua_pushlstring(L, text, cut_length(text, n, max - 3));
+  lua_pushlstring(L, text, utf8_cut(text, n, max - 3));
   lua_pushliteral(L, "...");
   lua_concat(L, 2);
   lua_replace(L, -2);

@@ -111,9 +111,7 @@ static void push_input(lua_State *L, int index) {
     if (size <= SCHEMA_INPUT_MAX) {
       lua_pushvalue(L, index);
     } else {
-      size = SCHEMA_INPUT_MAX; /* not inside a character */
-      while (size && ((unsigned char)s[size] & 0xC0) == 0x80) size--;
-      lua_pushlstring(L, s, size);
+      lua_pushlstring(L, s, utf8_cut(s, size, SCHEMA_INPUT_MAX));
     }
   } else if (lua_type(L, index) == LUA_TTABLE) {
     long left = SCHEMA_INPUT_MAX;

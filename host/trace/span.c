@@ -1,5 +1,6 @@
 #include "trace/span.h"
 
+#include "base/utf8.h"
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -49,17 +50,10 @@ size_t span_size(const Span *span) {
          span->events.cap;
 }
 
-/* `n`, or less: the end of the last whole character within `most` bytes. */
-static size_t cut(const char *text, size_t n, size_t most) {
-  if (n <= most) return n;
-  while (most && ((unsigned char)text[most] & 0xC0) == 0x80) most--;
-  return most;
-}
-
 void span_set_name(Span *span, const char *name, size_t n) {
   if (!span_is_open(span)) return;
   span->name.len = 0;
-  buffer_add(&span->name, name, cut(name, n, SPAN_NAME_MAX));
+  buffer_add(&span->name, name, utf8_cut(name, n, SPAN_NAME_MAX));
 }
 
 void span_set_status(Span *span, SpanStatus status, const char *message, size_t n) {
@@ -67,7 +61,7 @@ void span_set_status(Span *span, SpanStatus status, const char *message, size_t 
   span->status = status;
   span->message.len = 0;
   if (message && status == SPAN_ERROR)
-    buffer_add(&span->message, message, cut(message, n, SPAN_TEXT_MAX));
+    buffer_add(&span->message, message, utf8_cut(message, n, SPAN_TEXT_MAX));
 }
 
 /* Is there room for so many bytes more? */
@@ -81,7 +75,7 @@ void span_add_event(Span *span, uint64_t now_ns, const char *name, size_t n,
   Buffer *b = &span->events;
   size_t before = b->len;
   int64_t at = (int64_t)now_ns + span->day_offset_ns;
-  n = cut(name, n, SPAN_NAME_MAX);
+  n = utf8_cut(name, n, SPAN_NAME_MAX);
   bool ok = span->event_count < SPAN_EVENTS_MAX && has_room(span, n + attributes->len) &&
             (!before || buffer_add_char(b, ',')) &&
             buffer_printf(b, "{\"timeUnixNano\":\"%lld\",\"name\":", (long long)at) &&

@@ -31,18 +31,10 @@ bool span_json_string(Buffer *b, const char *text, size_t n) {
   return buffer_add_char(b, '"');
 }
 
-/* `n`, or less: whole characters within SPAN_TEXT_MAX bytes. */
-static size_t cut(const char *text, size_t n) {
-  if (n <= SPAN_TEXT_MAX) return n;
-  n = SPAN_TEXT_MAX;
-  while (n && ((unsigned char)text[n] & 0xC0) == 0x80) n--;
-  return n;
-}
-
 bool span_value_text(Buffer *b, const char *text, size_t n) {
   static const char begin[] = "{\"stringValue\":";
-  return buffer_add(b, begin, sizeof begin - 1) && span_json_string(b, text, cut(text, n)) &&
-         buffer_add_char(b, '}');
+  return buffer_add(b, begin, sizeof begin - 1) &&
+         span_json_string(b, text, utf8_cut(text, n, SPAN_TEXT_MAX)) && buffer_add_char(b, '}');
 }
 
 /* Appends a literal. */

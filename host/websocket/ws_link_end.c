@@ -1,6 +1,7 @@
 /* The ends of a WebSocket: the closing handshake, failures, pings that nobody answers: for
  * ws_link.h.
  */
+#include "base/utf8.h"
 #include "websocket/ws_link.h"
 
 #include <math.h>
@@ -111,17 +112,9 @@ static void close_begins(WsLink *link, WsPhase phase) {
   waiters_wake_all(&link->line);
 }
 
-/* The longest beginning of a reason that fits, and ends with a whole character. */
-static size_t fitting(const char *reason, size_t n) {
-  if (n <= WS_CONTROL_MAX - 2) return n;
-  n = WS_CONTROL_MAX - 2;
-  while (n && ((unsigned char)reason[n] & 0xC0) == 0x80) n--;
-  return n;
-}
-
 static void queue_close(WsLink *link, unsigned code, const char *reason, size_t n) {
   char payload[WS_CONTROL_MAX] = {(char)(code >> 8), (char)code};
-  n = fitting(reason, n);
+  n = utf8_cut(reason, n, WS_CONTROL_MAX - 2);
   if (n) memcpy(payload + 2, reason, n);
   ws_link_queue_frame(link, FIN | WS_CLOSE, payload, code ? 2 + n : 0);
 }

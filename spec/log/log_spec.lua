@@ -127,6 +127,31 @@ describe("an entry of ml.log", function()
     assert(it.fields_left_out > 40)
   end)
 
+  it("is never cut inside of a character", function()
+    local function long(n) return ("x"):rep(n) .. ("é"):rep(20000) end
+    local causes = { kind = "deep", message = long(0) }
+    for shift = 0, 1 do
+      local err = require "moonloop.core".error { kind = "cut", message = "no", cause = causes,
+        traceback = long(shift), [long(shift)] = 1 }
+      local it = entry(function() log.error(long(shift), { text = long(shift), list = { long(shift) }, error = err,
+        [long(shift)] = 1, [long(shift) .. "_"] = err }) end)
+      local function check(value)
+        if type(value) == "string" then return assert.is_nil(value:find("\\x", 1, true)) end
+        if type(value) ~= "table" then return end
+        for k, v in pairs(value) do check(k) check(v) end
+      end
+      check(it)
+      local lines = run(([[
+        local text = ("x"):rep(%d) .. ("é"):rep(20000)
+        local cause = require "moonloop.core".error { kind = "deep", message = text }
+        ml.log.error(text, { traceback = text, text = text,
+          error = require "moonloop.core".error { kind = "cut", message = "no", cause = cause, [text] = 1 } })
+      ]]):format(shift), "info,text")
+      for _, line in ipairs(lines) do assert.is_nil(line:find("\\x", 1, true), line:sub(-100)) end
+      assert(#lines >= 2)
+    end
+  end)
+
   it("raises for what is no table of fields", function()
     assert.error_matches(function() log.info("x", "y") end, "bad argument #2 to 'ml.log.info' %(table expected")
     assert.error_matches(function() log.info() end, "bad argument #1 to 'ml.log.info'")
