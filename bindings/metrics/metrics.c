@@ -13,8 +13,6 @@
      When it is closed (`<close>`), the seconds since then are observed.
    observe()
      From now on, the host's own metrics are kept, too.
-   beat()
-     And the gauges among them are written down every second, for other processes.
    text(open) -> all metrics as text: of OpenMetrics if `open`, else Prometheus's
    wants_open(accept) -> boolean: does this Accept header prefer OpenMetrics?
    text_type, open_type: their media types. */
@@ -98,11 +96,6 @@ static void take_values(lua_State *L, int index, const MetricAbout *m, MetricTex
   }
 }
 
-static bool is_traced(const Metrics *metrics) {
-  const Observers *of = metrics->rt->observers;
-  return of && of->count > (metrics->built_in ? 1u : 0u);
-}
-
 static Metrics *metrics_here(lua_State *L) {
   Metrics *metrics = metrics_of(runtime_of(L));
   if (!metrics) luaL_error(L, "not enough memory");
@@ -124,7 +117,7 @@ static MetricSeries *series_of(lua_State *L, const MetricObject *o, int index) {
                        metric_store_name(m));
   take_values(L, index, m, values);
   Metrics *metrics = metrics_here(L);
-  return metric_store_series(metrics->store, o->metric, values, is_traced(metrics));
+  return metric_store_series(metrics->store, o->metric, values, observe_has_traces(metrics->rt));
 }
 
 /* --- counting --- */
@@ -167,10 +160,7 @@ static int l_gauge_set(lua_State *L) {
 
 static void observe(lua_State *L, const MetricAbout *m, MetricSeries *s, double value) {
   Runtime *rt = runtime_of(L);
-  metric_region_observe(m, s, value);
-  ObservedTrace trace;
-  if (s->exemplars_at && rt->scheduler.current && observe_trace(rt, rt->scheduler.current, &trace))
-    metric_exemplar_note(m, s, value, &trace);
+  metric_exemplar_observe(m, s, value, rt, rt->scheduler.current);
 }
 
 static int l_histogram_observe(lua_State *L) {
@@ -255,7 +245,8 @@ static int l_define(lua_State *L) {
                               spec.name, types[other->about->type]);
   if (!m) return script_place_error(L, "ml.metrics: no room for more metrics");
   MetricSeries *s = NULL;
-  if (!spec.n_labels) s = metric_store_series(metrics->store, m, NULL, is_traced(metrics));
+  if (!spec.n_labels)
+    s = metric_store_series(metrics->store, m, NULL, observe_has_traces(metrics->rt));
   push_object(L, m, s);
   return 1;
 }
@@ -271,12 +262,6 @@ static int l_observe(lua_State *L) {
   if (!metrics_observe(metrics_here(L)))
     return script_place_error(L, "ml.metrics: the host's own metrics cannot be kept: their names "
                                  "are taken, or there is no memory");
-  return 0;
-}
-
-static int l_beat(lua_State *L) {
-  Runtime *rt = runtime_of(L);
-  if (rt->metrics) metrics_beat_start(rt->metrics);
   return 0;
 }
 
@@ -308,13 +293,9 @@ int luaopen_moonloop_metrics_core(lua_State *L) {
        {"with", l_with},
        {NULL, NULL}},
       {{"observe", l_histogram_observe}, {"with", l_with}, {NULL, NULL}}};
-  static const luaL_Reg functions[] = {{"define", l_define},
-                                       {"is_name", l_is_name},
-                                       {"timer", l_timer},
-                                       {"observe", l_observe},
-                                       {"beat", l_beat},
-                                       {"text", l_text},
-                                       {"wants_open", l_wants_open},
+  static const luaL_Reg functions[] = {{"define", l_define}, {"is_name", l_is_name},
+                                       {"timer", l_timer},   {"observe", l_observe},
+                                       {"text", l_text},     {"wants_open", l_wants_open},
                                        {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
   for (int i = 0; i < METRIC_TYPES; i++) {

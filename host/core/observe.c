@@ -91,6 +91,21 @@ void observe_ended(Observation **held) {
   of->free = o;
 }
 
+bool observe_has_traces(const Runtime *rt) {
+  const Observers *of = rt->observers;
+  for (unsigned i = 0; of && i < of->used; i++)
+    if (of->all[i] && of->all[i]->trace) return true;
+  return false;
+}
+
+const char *observe_method(const char *method) {
+  static const char *const known[] = {"GET",   "POST",    "PUT",     "DELETE", "HEAD",
+                                      "PATCH", "OPTIONS", "CONNECT", "TRACE"};
+  for (size_t i = 0; method && i < sizeof known / sizeof *known; i++)
+    if (!strcmp(method, known[i])) return known[i];
+  return "_OTHER";
+}
+
 bool observe_trace(Runtime *rt, const Task *t, ObservedTrace *trace) {
   Observers *of = rt->observers;
   for (unsigned i = 0; of && i < of->used; i++) {

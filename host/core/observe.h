@@ -184,6 +184,13 @@ static inline const Observation *observe_under_way(const Runtime *rt) {
   return rt->observers ? rt->observers->under_way : NULL;
 }
 
+/* Does an observer know traces, so that observe_trace may find one? */
+bool observe_has_traces(const Runtime *rt);
+
+/* The name of a request's method for metrics and spans: as it is, or "_OTHER" for one that is not
+   well known, so that clients cannot make up names (OpenTelemetry). NULL is "_OTHER", too. */
+const char *observe_method(const char *method);
+
 /* The trace that the work of the task belongs to, as an observer says. False: none. */
 bool observe_trace(Runtime *rt, const Task *t, ObservedTrace *trace);
 

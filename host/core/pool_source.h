@@ -26,7 +26,7 @@ static inline void pool_source_add(Runtime *rt, PoolSource *source) {
   rt->pool_sources = source;
 }
 
-/* It is about to be freed. Does nothing for one that was not added. */
+/* It is closed: nobody shows its figures any more. Does nothing for one that was not added. */
 static inline void pool_source_remove(PoolSource *source) {
   if (!source->link) return;
   *source->link = source->next;

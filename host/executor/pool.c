@@ -106,6 +106,7 @@ static void on_async_closed(uv_handle_t *handle) { pool_release(POOL_OF(async, h
 static void close_handles(Pool *pool) {
   for (int i = 0; i < pool->stats.workers; i++) worker_join(pool->workers[i]);
   pool->closed = true;
+  pool_source_remove(&pool->source);
   timer_clear(&pool->rt->timers, &pool->interrupt_timer);
   timer_clear(&pool->rt->timers, &pool->growth_timer);
   for (PoolWait *wait; (wait = pool->close_waits.head);) {

@@ -1,5 +1,6 @@
 #include "metrics/metric_store.h"
 
+#include "base/hash.h"
 #include "base/utf8.h"
 
 #include <ctype.h>
@@ -211,10 +212,7 @@ static void make_key(Key *key, const Metric *m, const MetricText *values) {
 }
 
 static uint64_t hash_of(const Key *key, const Metric *m) {
-  uint64_t hash = 14695981039346656037u ^ m->offset; /* FNV-1a */
-  for (size_t i = 0; i < key->len; i++)
-    hash = (hash ^ (unsigned char)key->bytes[i]) * 1099511628211u;
-  return hash;
+  return hash_bytes(HASH_START ^ m->offset, key->bytes, key->len);
 }
 
 static Slot *slot_of(MetricStore *store, const Metric *m, const Key *key, uint64_t hash) {

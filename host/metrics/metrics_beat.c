@@ -3,19 +3,17 @@
 #include "metrics/metrics_built_in.h"
 
 #include <dirent.h>
-#include <stdio.h>
 #include <sys/resource.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 enum { BEAT_MS = 250, EVERY = 4 /* beats: gauges are written down */ };
 #define LAG_PERIOD_NS 10000000000u
 
-static void set(MetricsBuiltIn *b, Metric *m, const char *const *values, double value) {
-  metric_region_set(&metrics_built_in_series(b, m, values)->cells[0], value);
-}
-
+/* Linux 6.2 and later say how many there are; a process with many would take long to list them. */
 static double count_descriptors(void) {
+  struct stat about;
   double n = 0;
+  if (stat("/proc/self/fd", &about) == 0 && about.st_size > 0) return (double)about.st_size;
   DIR *folder = opendir("/proc/self/fd");
   if (!folder) return 0;
   while (readdir(folder)) n++;
@@ -24,12 +22,8 @@ static double count_descriptors(void) {
 }
 
 static double resident_bytes(void) {
-  unsigned long all, resident = 0;
-  FILE *file = fopen("/proc/self/statm", "re");
-  if (!file) return 0;
-  if (fscanf(file, "%lu %lu", &all, &resident) != 2) resident = 0;
-  fclose(file);
-  return (double)resident * (double)sysconf(_SC_PAGESIZE);
+  size_t resident = 0;
+  return uv_resident_set_memory(&resident) ? 0 : (double)resident;
 }
 
 static double seconds_of(struct timeval t) { return (double)t.tv_sec + 1e-6 * (double)t.tv_usec; }
@@ -40,18 +34,18 @@ static void sample_tasks(MetricsBuiltIn *b, Runtime *rt) {
   for (const Task *t = rt->scheduler.batch.head; t; t = t->next) ready++;
   for (const Task *t = rt->scheduler.preempted.head; t; t = t->next) ready++;
   size_t live = rt->tasks.live > ready ? rt->tasks.live : ready;
-  set(b, b->tasks, (const char *[]){"ready"}, (double)ready);
-  set(b, b->tasks, (const char *[]){"waiting"}, (double)(live - ready));
+  metrics_built_in_set(b, b->tasks, (const char *[]){"ready"}, (double)ready);
+  metrics_built_in_set(b, b->tasks, (const char *[]){"waiting"}, (double)(live - ready));
 }
 
 static void sample_process(MetricsBuiltIn *b, Runtime *rt) {
   struct rusage used;
-  set(b, b->lua_memory, NULL, 1024.0 * lua_gc(rt->L, LUA_GCCOUNT, 0));
-  set(b, b->memory, NULL, resident_bytes());
-  set(b, b->descriptors, NULL, count_descriptors());
+  metrics_built_in_set(b, b->lua_memory, NULL, 1024.0 * lua_gc(rt->L, LUA_GCCOUNT, 0));
+  metrics_built_in_set(b, b->memory, NULL, resident_bytes());
+  metrics_built_in_set(b, b->descriptors, NULL, count_descriptors());
   if (getrusage(RUSAGE_SELF, &used)) return;
-  set(b, b->cpu, (const char *[]){"user"}, seconds_of(used.ru_utime));
-  set(b, b->cpu, (const char *[]){"system"}, seconds_of(used.ru_stime));
+  metrics_built_in_set(b, b->cpu, (const char *[]){"user"}, seconds_of(used.ru_utime));
+  metrics_built_in_set(b, b->cpu, (const char *[]){"system"}, seconds_of(used.ru_stime));
 }
 
 void metrics_beat_sample(Metrics *metrics) {
@@ -61,7 +55,7 @@ void metrics_beat_sample(Metrics *metrics) {
   metrics_built_in_count_active(b);
   metrics_built_in_look_at_pools(b);
   double lag = metrics->lag > metrics->lag_before ? metrics->lag : metrics->lag_before;
-  set(b, b->lag, NULL, lag);
+  metrics_built_in_set(b, b->lag, NULL, lag);
 }
 
 /* The longest lag of this period and the one before is kept: those who look seldom see it, too. */

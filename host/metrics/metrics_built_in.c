@@ -1,6 +1,5 @@
 #include "metrics/metrics_built_in.h"
 
-#include "metrics/metric_exemplar.h"
 #include "metrics/metric_merge.h"
 
 #include <stdlib.h>
@@ -221,8 +220,7 @@ MetricSeries *metrics_built_in_series(MetricsBuiltIn *b, Metric *m, const char *
   MetricText texts[METRIC_LABELS_MAX];
   for (unsigned i = 0; i < m->about->n_labels; i++)
     texts[i] = (MetricText){values[i] ? values[i] : "", values[i] ? strlen(values[i]) : 0};
-  bool traced = b->metrics->rt->observers && b->metrics->rt->observers->count > 1;
-  return metric_store_series(b->metrics->store, m, texts, traced);
+  return metric_store_series(b->metrics->store, m, texts, observe_has_traces(b->metrics->rt));
 }
 
 static void blocked(Observer *observer, const char *name, uint64_t ns) {

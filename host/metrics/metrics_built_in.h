@@ -4,7 +4,6 @@
 #define ML_METRICS_BUILT_IN_H
 
 #include "core/pool_source.h"
-#include "metrics/metric_exemplar.h"
 #include "metrics/metrics.h"
 
 enum { METRICS_REQUESTS_KEPT = 512 };
@@ -27,7 +26,6 @@ struct MetricsBuiltIn {
   Metric *lag, *blocked, *tasks, *lua_memory, *memory, *descriptors, *cpu;
   Metric *connections, *connections_max, *pending;
   Metric *pool_jobs, *pool_threads;
-  unsigned n_pools; /* when they were looked at */
 };
 
 /* Defines them, and starts to observe. NULL: memory is out. */
@@ -37,13 +35,10 @@ void metrics_built_in_free(MetricsBuiltIn *b);
 /* A series by its values as texts; "" is none. */
 MetricSeries *metrics_built_in_series(MetricsBuiltIn *b, Metric *m, const char *const *values);
 
-/* One more value of a histogram; with the trace of `t`, if there is one. */
-static inline void metrics_built_in_observe(MetricsBuiltIn *b, const Metric *m, MetricSeries *s,
-                                            double value, const Task *t) {
-  metric_region_observe(m->about, s, value);
-  if (!s->exemplars_at || !t) return;
-  ObservedTrace trace;
-  if (observe_trace(b->metrics->rt, t, &trace)) metric_exemplar_note(m->about, s, value, &trace);
+/* Sets a gauge, or a counter of the system's. */
+static inline void metrics_built_in_set(MetricsBuiltIn *b, Metric *m, const char *const *values,
+                                        double value) {
+  metric_region_set(&metrics_built_in_series(b, m, values)->cells[0], value);
 }
 
 /* --- metrics_built_in_requests.c --- */

@@ -1,5 +1,6 @@
 /* Part of metrics_built_in.h: what is done for requests: calls of other servers, statements,
    commands, jobs. */
+#include "metrics/metric_exemplar.h"
 #include "metrics/metrics_built_in.h"
 
 #include <stdio.h>
@@ -8,7 +9,8 @@
 static double seconds(const Observation *o) { return 1e-9 * (double)(o->ended_ns - o->started_ns); }
 
 static void count(MetricsBuiltIn *b, Metric *m, const char *const *values, const Observation *o) {
-  metrics_built_in_observe(b, m, metrics_built_in_series(b, m, values), seconds(o), o->task);
+  MetricSeries *s = metrics_built_in_series(b, m, values);
+  metric_exemplar_observe(m->about, s, seconds(o), b->metrics->rt, o->task);
 }
 
 static void count_call(MetricsBuiltIn *b, const Observation *o) {

@@ -1,19 +1,9 @@
 /* Part of metrics_built_in.h: requests to the server. What a kind of request needs is looked up by
    texts once, and then kept. */
+#include "metrics/metric_exemplar.h"
 #include "metrics/metrics_built_in.h"
 
 #include <stdio.h>
-#include <string.h>
-
-/* OpenTelemetry: a method that is not well known is one of "_OTHER", so that clients cannot make
-   up series. */
-static const char *method_name(const char *method) {
-  static const char *const known[] = {"GET",   "POST",    "PUT",     "DELETE", "HEAD",
-                                      "PATCH", "OPTIONS", "CONNECT", "TRACE"};
-  for (size_t i = 0; method && i < sizeof known / sizeof *known; i++)
-    if (!strcmp(method, known[i])) return known[i];
-  return "_OTHER";
-}
 
 static const char *scheme_name(bool is_secure) { return is_secure ? "https" : "http"; }
 
@@ -30,7 +20,7 @@ static void look_up(MetricsBuiltIn *b, MetricsRequest *kept, const ObservedReque
   char status[16] = "";
   if (r->status) snprintf(status, sizeof status, "%d", r->status);
   const char *error = !r->status ? "cancelled" : r->status >= 500 ? status : "";
-  const char *method = method_name(r->method), *route = r->route ? r->route : "";
+  const char *method = observe_method(r->method), *route = r->route ? r->route : "";
   const char *values[] = {method, route, status, error, scheme_name(r->is_secure), r->version};
   kept->duration = metrics_built_in_series(b, b->request, values);
   kept->received = metrics_built_in_series(b, b->received, (const char *[]){method, route});
@@ -56,7 +46,7 @@ void metrics_built_in_ended(Observer *observer, Observation *o) {
   MetricsRequest *kept = &b->requests[(kind ^ kind >> 17 ^ kind >> 52) % METRICS_REQUESTS_KEPT];
   if (kept->kind != kind || !kept->duration) keep(b, kept, kind, r);
   double seconds = 1e-9 * (double)(int64_t)(o->ended_ns - o->started_ns);
-  metrics_built_in_observe(b, b->request, kept->duration, seconds, o->task);
+  metric_exemplar_observe(b->request->about, kept->duration, seconds, b->metrics->rt, o->task);
   if (r->received) metric_region_add(&kept->received->cells[0], (double)(int64_t)r->received);
   if (r->sent) metric_region_add(&kept->sent->cells[0], (double)(int64_t)r->sent);
 }
@@ -66,7 +56,7 @@ void metrics_built_in_count_active(MetricsBuiltIn *b) {
   for (unsigned i = 0; i < m->n_series; i++) metric_region_set(&m->series[i]->cells[0], 0);
   for (const Observation *o = observe_under_way(b->metrics->rt); o; o = o->next) {
     if (o->kind != OBSERVED_REQUEST) continue;
-    const char *values[] = {method_name(o->request.method), scheme_name(o->request.is_secure)};
+    const char *values[] = {observe_method(o->request.method), scheme_name(o->request.is_secure)};
     metric_region_add(&metrics_built_in_series(b, b->active, values)->cells[0], 1);
   }
 }

@@ -318,6 +318,7 @@ void redis_link_close(RedisLink *link) {
   if (link->state == REDIS_CLOSED) return;
   redis_link_drop_connection(link);
   link->state = REDIS_CLOSED;
+  pool_source_remove(&link->source);
   for (RedisCall *call = link->first; call; call = call->next) {
     call->unknown = !call->bytes;
     redis_link_fail_call(call, "closed", NULL, "the client of %s was closed",
@@ -332,7 +333,6 @@ void redis_link_close(RedisLink *link) {
 
 void redis_link_free(RedisLink *link) {
   redis_link_close(link);
-  pool_source_remove(&link->source);
   redis_block_clear(&link->messages);
   *link->place = link->next;
   if (link->next) link->next->place = link->place;

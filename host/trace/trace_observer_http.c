@@ -76,15 +76,9 @@ static Span *caller_of(const Carried *carried) {
 /* --- attributes of both --- */
 
 static void set_method(Span *span, const char *method) {
-  static const char *const known[] = {"GET",     "POST",  "PUT",   "DELETE", "HEAD",
-                                      "OPTIONS", "PATCH", "TRACE", "CONNECT"};
-  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-    if (strcmp(known[i], method) == 0) {
-      span_set_string(span, "http.request.method", method);
-      return;
-    }
-  span_set_string(span, "http.request.method", "_OTHER");
-  span_set_string(span, "http.request.method_original", method);
+  const char *name = observe_method(method);
+  span_set_string(span, "http.request.method", name);
+  if (strcmp(name, method) != 0) span_set_string(span, "http.request.method_original", method);
 }
 
 /* A status from `error_from` on is an error. */

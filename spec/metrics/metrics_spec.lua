@@ -231,6 +231,52 @@ describe("app:metrics", function()
       'db_client_operation_duration_seconds_count{db_system_name="sqlite",db_operation_name="SELECT"}'))
   end)
 
+  it("shows nothing of a pool that was closed, also where another one has come since", function()
+    local text = process.run [[
+      local app = ml.web.app()
+      app:metrics()
+      local function show(what) print(what .. "\n" .. ml.metrics.text()) end
+      local pool <close> = ml.executor.new { threads = 3 }
+      pool:run(function() end)
+      local one, two = ml.sql.open "sqlite::memory:", ml.sql.open "sqlite::memory:"
+      assert(one:query "select 1" and two:query "select 1")
+      show "-- two"
+      one:close()
+      show "-- one"
+      two:close()
+      local other <close> = ml.redis.client "redis://127.0.0.1:1"
+      pool:close()
+      show "-- another"]]
+    local of = '{db_system_name="sqlite",db_client_connection_pool_name=":memory:"'
+    local function most(which)
+      local shown = assert(text:match("%-%- " .. which .. "\n(.-\n)%f[-\0]"))
+      local sum = 0
+      for _, state in ipairs { "idle", "used" } do
+        local line = '%s,db_client_connection_state="%s"}'
+        sum = sum + sample(shown, "db_client_connections_usage" .. line:format(of, state))
+      end
+      return sample(shown, "db_client_connections_max" .. of .. "}"), sum
+    end
+    local max, connections = most "two"
+    assert(max >= 2 and connections >= 2, text)
+    assert.same({ max / 2, connections / 2 }, { most "one" })
+    assert.same({ 0, 0 }, { most "another" })
+    assert.truthy(text:find "%-%- two.*\nmoonloop_executor_threads 3\n.*%-%- another.*\nmoonloop_executor_threads 0\n")
+  end)
+
+  it("counts the open descriptors", function()
+    local text = process.run [[
+      local app = ml.web.app()
+      app:metrics()
+      local function count() return tonumber(ml.metrics.text():match "\nprocess_open_fds (%d+)") end
+      local before, files = count(), {}
+      for i = 1, 10 do files[i] = assert(io.open "/dev/null") end
+      print(count() - before)
+      for i = 1, 10 do files[i]:close() end
+      print(count() - before)]]
+    assert.equal("10\n0\n", text)
+  end)
+
   it("is for any path, and not part of the OpenAPI document", function()
     local app = ml.web.app()
     app:metrics "/internal/metrics"

@@ -78,6 +78,7 @@ PgPool *pg_pool_new(PgPools *all, const PgSettings *settings) {
 void pg_pool_close(PgPool *pool) {
   if (pool->is_closed) return;
   pool->is_closed = true;
+  pool_source_remove(&pool->source);
   pg_pool_fail_line(pool, "closed", NULL, "the database was closed");
   while (pool->count) pg_connection_lose(pool->connections[0], "closed", NULL, "it was closed");
   timer_clear(&pool->rt->timers, &pool->acquire);
@@ -87,7 +88,6 @@ void pg_pool_close(PgPool *pool) {
 
 void pg_pool_free(PgPool *pool) {
   pg_pool_close(pool);
-  pool_source_remove(&pool->source);
   *pool->place = pool->next;
   if (pool->next) pool->next->place = pool->place;
   runtime_not_at_pass_end(pool->rt, &pool->pass);

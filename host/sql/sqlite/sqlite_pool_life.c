@@ -146,6 +146,7 @@ static void signal_all(SqlitePool *pool) {
 void sqlite_pool_close(SqlitePool *pool) {
   if (pool->closed) return;
   pool->closed = true;
+  pool_source_remove(&pool->source);
   fail_line(&pool->write_line);
   fail_line(&pool->read_line);
   fail_pending(&pool->pending_reads);
@@ -160,7 +161,6 @@ void sqlite_pool_close(SqlitePool *pool) {
 }
 
 void sqlite_pool_free(SqlitePool *pool) {
-  pool_source_remove(&pool->source);
   sqlite_pool_close(pool);
   release(pool);
 }
