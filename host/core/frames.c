@@ -187,7 +187,7 @@ static void read_all(lua_State *L, void *data) {
   }
 }
 
-void frames_add_all(Text *text, lua_State *L, int max) {
+static void add_stack(Text *text, lua_State *L, int max) {
   Listing listing = {text, max, runtime_of(L)->tracebacks.all_frames, 0};
   bool whole = guarded(read_all, L, &listing);
   if (whole && !listing.shown) {
@@ -195,4 +195,12 @@ void frames_add_all(Text *text, lua_State *L, int max) {
     whole = guarded(read_all, L, &listing);
   }
   if (!whole) text_add(text, "\n\t(the stack is being changed)");
+}
+
+void frames_add_stacks(Text *text, const Runtime *rt, int max) {
+  add_stack(text, rt->scheduler.running, max);
+  for (const Resumer *r = rt->scheduler.resumers; r; r = r->outer) {
+    text_add(text, "\nin the coroutine that resumed it:");
+    add_stack(text, r->L, max);
+  }
 }

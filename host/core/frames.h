@@ -4,6 +4,7 @@
 #define ML_FRAMES_H
 
 #include "base/text.h"
+#include "core/names.h"
 #include <lua.h>
 #include <stdbool.h>
 
@@ -23,8 +24,8 @@ void frames_add_top(Text *text, lua_State *L);
 /* Appends "app.lua:12", where the innermost code of a script is; nothing if there is none. */
 void frames_add_place(Text *text, lua_State *L);
 
-/* Appends a line for each frame that does not belong to the host, innermost first, at most
-   `max`. */
-void frames_add_all(Text *text, lua_State *L, int max);
+/* Appends a line for each frame of what runs now that does not belong to the host, innermost first,
+   and then those of the coroutines that have resumed it: at most `max` of each. */
+void frames_add_stacks(Text *text, const Runtime *rt, int max);
 
 #endif

@@ -12,12 +12,9 @@ static void read_stacks(Runtime *rt, HeldUp *one) {
   Text place = text_in(one->place, sizeof one->place);
   Text text = text_in(one->traceback, sizeof one->traceback);
   frames_add_place(&place, rt->scheduler.running);
-  frames_add_all(&text, rt->scheduler.running, FRAMES);
-  for (const Resumer *r = rt->scheduler.resumers; r; r = r->outer) {
-    if (!place.len) frames_add_place(&place, r->L);
-    text_add(&text, "\nin the coroutine that resumed it:");
-    frames_add_all(&text, r->L, FRAMES);
-  }
+  for (const Resumer *r = rt->scheduler.resumers; r && !place.len; r = r->outer)
+    frames_add_place(&place, r->L);
+  frames_add_stacks(&text, rt, FRAMES);
 }
 
 void held_up_note(Runtime *rt, const char *label, uint64_t ns, bool is_more) {

@@ -144,19 +144,17 @@ void report_entry_in_signal(Runtime *rt, LogEntry *entry, LogFields *fields) {
 
 /* --- what the host says --- */
 
-void report_say_lines(Runtime *rt, LogLevel level, const char *message, const char *name,
-                      const char *lines) {
+static void say(Runtime *rt, LogLevel level, LogSource source, const char *message) {
   if (!report_wants(level)) return;
   LogFields fields;
   fields.n = 0;
-  log_fields_add_text(&fields, LOG_FIELD_BELOW, name ? name : "", lines);
   LogEntry entry = {
-      .level = level, .source = LOG_HOST, .message = message, .message_len = strlen(message)};
+      .level = level, .source = source, .message = message, .message_len = strlen(message)};
   report_entry(rt, &entry, &fields);
 }
 
 void report_say(Runtime *rt, LogLevel level, const char *message) {
-  report_say_lines(rt, level, message, NULL, NULL);
+  say(rt, level, LOG_HOST, message);
 }
 
 void report_sayf(Runtime *rt, LogLevel level, const char *format, ...) {
@@ -266,15 +264,6 @@ void report_error(lua_State *L, const char *headline, int index, const char *tra
 
 /* --- warnings --- */
 
-static void log_warning(Runtime *rt, const char *message) {
-  if (!report_wants(LOG_WARN)) return;
-  LogFields fields;
-  fields.n = 0;
-  LogEntry entry = {
-      .level = LOG_WARN, .source = LOG_LUA, .message = message, .message_len = strlen(message)};
-  report_entry(rt, &entry, &fields);
-}
-
 /* Adds a piece to the warning. If memory is out, what there was is the whole. */
 static void add_piece(Reports *reports, const char *piece) {
   size_t before = reports->warning ? strlen(reports->warning) : 0, n = strlen(piece) + 1;
@@ -294,7 +283,8 @@ void report_warning(void *data, const char *message, int to_be_continued) {
   }
   if (to_be_continued || reports->warning) add_piece(reports, message);
   if (to_be_continued) return;
-  if (!reports->warnings_off) log_warning(rt, reports->warning ? reports->warning : message);
+  if (!reports->warnings_off)
+    say(rt, LOG_WARN, LOG_LUA, reports->warning ? reports->warning : message);
   free(reports->warning);
   reports->warning = NULL;
 }

@@ -53,10 +53,6 @@ void report_say(Runtime *rt, LogLevel level, const char *message);
 void report_sayf(Runtime *rt, LogLevel level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same with lines below the message, in a field called `name`; NULL: none. */
-void report_say_lines(Runtime *rt, LogLevel level, const char *message, const char *name,
-                      const char *lines);
-
 /* Logs a failure:
      <headline, if not NULL>: <the error at `index`, as error_text_push shows it>
      <traceback, if not NULL>

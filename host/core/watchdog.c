@@ -222,11 +222,7 @@ static void report_frames(Watchdog *w, Runtime *rt) {
   frames_add_top(&head, rt->scheduler.running);
   text_add(&head, ":");
   text_add(&text, "stack traceback:");
-  frames_add_all(&text, rt->scheduler.running, MAX_FRAMES);
-  for (const Resumer *r = rt->scheduler.resumers; r; r = r->outer) {
-    text_add(&text, "\nin the coroutine that resumed it:");
-    frames_add_all(&text, r->L, MAX_FRAMES);
-  }
+  frames_add_stacks(&text, rt, MAX_FRAMES);
   add_hint(w, &added);
   LogFields fields;
   LogEntry entry;

@@ -1,16 +1,13 @@
 #include "fs/path_set.h"
 
-#include <stdint.h>
+#include "base/hash.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum { FIRST_SIZE = 64 };
 
-/* FNV-1a */
 static size_t hash_of(const char *path) {
-  uint64_t hash = 14695981039346656037u;
-  for (const unsigned char *c = (const unsigned char *)path; *c; c++)
-    hash = (hash ^ *c) * 1099511628211u;
+  uint64_t hash = hash_bytes(HASH_START, path, strlen(path));
   return (size_t)(hash ^ (hash >> 32));
 }
 

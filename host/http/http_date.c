@@ -1,35 +1,12 @@
 #include "http/http_date.h"
 
+#include "base/calendar.h"
 #include <string.h>
 
 static const char days[] = "SunMonTueWedThuFriSat";
 static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/* --- the calendar; done by hand because the C library's follows locale and time zone --- */
-
-enum { DAY = 24 * 60 * 60, DAYS_OF_400_YEARS = 146097, DAYS_BEFORE_1970 = 719468 };
-
-/* Years are counted from 1 March, so that the leap day is the last of its year. */
-static int64_t days_of(int64_t year, int month, int day) {
-  if (month <= 2) year--;
-  int64_t era = (year >= 0 ? year : year - 399) / 400;
-  int64_t of_era = year - era * 400;
-  int of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-  return era * DAYS_OF_400_YEARS + of_era * 365 + of_era / 4 - of_era / 100 + of_year -
-         DAYS_BEFORE_1970;
-}
-
-static void date_of(int64_t all, int *year, int *month, int *day) {
-  all += DAYS_BEFORE_1970;
-  int64_t era = (all >= 0 ? all : all - DAYS_OF_400_YEARS + 1) / DAYS_OF_400_YEARS;
-  int64_t of_era = all - era * DAYS_OF_400_YEARS;
-  int64_t years = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-  int of_year = (int)(of_era - (365 * years + years / 4 - years / 100));
-  int from_march = (5 * of_year + 2) / 153;
-  *day = of_year - (153 * from_march + 2) / 5 + 1;
-  *month = from_march < 10 ? from_march + 3 : from_march - 9;
-  *year = (int)(years + era * 400) + (*month <= 2);
-}
+enum { DAY = 24 * 60 * 60 };
 
 static int days_in(int year, int month) {
   static const char lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -50,7 +27,7 @@ static char *put_text(char *to, const char *text, size_t n) {
 }
 
 void http_date_format(int64_t seconds, char text[HTTP_DATE_LEN + 1]) {
-  int64_t first = days_of(0, 1, 1) * DAY, last = days_of(10000, 1, 1) * DAY - 1;
+  int64_t first = calendar_days(0, 1, 1) * DAY, last = calendar_days(10000, 1, 1) * DAY - 1;
   if (seconds < first) seconds = first;
   if (seconds > last) seconds = last;
   int64_t all = seconds / DAY, rest = seconds % DAY;
@@ -58,15 +35,16 @@ void http_date_format(int64_t seconds, char text[HTTP_DATE_LEN + 1]) {
     rest += DAY;
     all--;
   }
-  int year, month, day, weekday = (int)((all % 7 + 11) % 7); /* the first day was a Thursday */
-  date_of(all, &year, &month, &day);
+  int64_t year;
+  int month, day, weekday = (int)((all % 7 + 11) % 7); /* the first day was a Thursday */
+  calendar_date(all, &year, &month, &day);
   char *to = put_text(text, days + 3 * (size_t)weekday, 3);
   to = put_text(to, ", ", 2);
   to = put_number(to, day, 2);
   to = put_text(to, " ", 1);
   to = put_text(to, months + 3 * (size_t)(month - 1), 3);
   to = put_text(to, " ", 1);
-  to = put_number(to, year, 4);
+  to = put_number(to, (int)year, 4);
   to = put_text(to, " ", 1);
   to = put_number(to, (int)(rest / 3600), 2);
   to = put_text(to, ":", 1);
@@ -143,13 +121,14 @@ static void read_fixdate(Input *in, Moment *m) {
 
 /* "23-Nov-26 06:12:16 GMT" */
 static void read_rfc850(Input *in, Moment *m, int64_t now) {
-  int this_year, month, day;
-  date_of(now / DAY, &this_year, &month, &day);
+  int64_t this_year;
+  int month, day;
+  calendar_date(now / DAY, &this_year, &month, &day);
   m->day = read_number(in, 2);
   read_text(in, "-");
   m->month = read_name(in, months) + 1;
   read_text(in, "-");
-  m->year = read_number(in, 2) + this_year / 100 * 100;
+  m->year = read_number(in, 2) + (int)this_year / 100 * 100;
   if (m->year > this_year + 50) m->year -= 100;
   read_text(in, " ");
   read_time(in, m);
@@ -198,6 +177,6 @@ bool http_date_parse(const char *text, size_t n, int64_t now, int64_t *seconds) 
   if (m.day < 1 || m.day > days_in(m.year, m.month) || m.hour > 23 || m.minute > 59 ||
       m.second > 60) /* 60: a leap second */
     return false;
-  *seconds = days_of(m.year, m.month, m.day) * DAY + m.hour * 3600 + m.minute * 60 + m.second;
+  *seconds = calendar_days(m.year, m.month, m.day) * DAY + m.hour * 3600 + m.minute * 60 + m.second;
   return true;
 }

@@ -1,16 +1,18 @@
+#include "base/hex.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "log/log_format.h"
 #include "log/log_level.h"
 
 #include <string.h>
 
-static bool add_hex(Buffer *out, const char *prefix, unsigned char c) {
-  static const char digits[] = "0123456789abcdef";
-  return buffer_add(out, prefix, strlen(prefix)) && buffer_add_char(out, digits[c >> 4]) &&
-         buffer_add_char(out, digits[c & 15]);
-}
-
 static bool add_text(Buffer *out, const char *text) { return buffer_add(out, text, strlen(text)); }
+
+static bool add_hex(Buffer *out, const char *prefix, unsigned char c) {
+  char digits[2];
+  hex_put(digits, &c, 1);
+  return add_text(out, prefix) && buffer_add(out, digits, 2);
+}
 
 static bool add_byte(Buffer *out, unsigned char c) {
   switch (c) {
@@ -31,17 +33,12 @@ static bool add_byte(Buffer *out, unsigned char c) {
   }
 }
 
-/* Characters that nothing is said about in JSON, and that terminals take as controls: C1. */
-static bool is_c1(const unsigned char *p, unsigned n) {
-  return n == 2 && *p == 0xC2 && p[1] < 0xA0;
-}
-
 static bool add_characters(Buffer *out, const char *text, size_t n) {
   bool ok = true;
   for (size_t i = 0; ok && i < n;) {
     const unsigned char *p = (const unsigned char *)text + i;
     unsigned length = utf8_length(p, n - i);
-    if (is_c1(p, length))
+    if (length == 2 && utf8_is_control(p, length)) /* C1, of which JSON says nothing */
       ok = add_hex(out, "\\u00", p[1]);
     else
       ok = length > 1 ? buffer_add(out, p, length) : add_byte(out, *p);
@@ -52,9 +49,7 @@ static bool add_characters(Buffer *out, const char *text, size_t n) {
 
 bool log_format_json_string(Buffer *out, const char *text, size_t n, size_t max) {
   bool is_cut = n > max;
-  if (is_cut)
-    for (n = max; n && ((unsigned char)text[n] & 0xC0) == 0x80;) n--; /* no half of a character */
-  return buffer_add_char(out, '"') && add_characters(out, text, n) &&
+  return buffer_add_char(out, '"') && add_characters(out, text, utf8_cut(text, n, max)) &&
          add_text(out, is_cut ? "...\"" : "\"");
 }
 
@@ -84,13 +79,10 @@ static bool add_field(Buffer *out, const LogField *f) {
 }
 
 static bool add_decimal(Buffer *out, const char *name, int value) {
-  char digits[16];
-  size_t at = sizeof digits;
-  do {
-    digits[--at] = (char)('0' + value % 10);
-    value /= 10;
-  } while (value);
-  return buffer_add(out, name, strlen(name)) && buffer_add(out, digits + at, sizeof digits - at);
+  char digits[24];
+  Text text = text_in(digits, sizeof digits);
+  text_add_number(&text, (uint64_t)value);
+  return add_text(out, name) && buffer_add(out, digits, text.len);
 }
 
 static const char *logger_of(LogSource source) {

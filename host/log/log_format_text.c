@@ -1,3 +1,4 @@
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "log/log_format.h"
 
@@ -9,13 +10,9 @@
 static bool add(Buffer *out, const char *text) { return buffer_add(out, text, strlen(text)); }
 
 static bool add_quoted(Buffer *out, unsigned char c) {
-  static const char digits[] = "0123456789abcdef";
-  return add(out, "\\x") && buffer_add_char(out, digits[c >> 4]) &&
-         buffer_add_char(out, digits[c & 15]);
-}
-
-static bool is_control(const unsigned char *p, unsigned length) {
-  return *p < ' ' || *p == 0x7f || (length == 2 && *p == 0xC2 && p[1] < 0xA0);
+  char digits[2];
+  hex_put(digits, &c, 1);
+  return add(out, "\\x") && buffer_add(out, digits, 2);
 }
 
 /* One character, which is no line end, and how many bytes it has. A carriage return would put the
@@ -25,7 +22,7 @@ static bool add_character(Buffer *out, const unsigned char *p, size_t left, size
   *taken = length ? length : 1;
   if (*p == '\t') return buffer_add_char(out, '\t');
   if (*p == '\r') return add(out, "\\r");
-  if (length && !is_control(p, length)) return buffer_add(out, p, length);
+  if (length && !utf8_is_control(p, length)) return buffer_add(out, p, length);
   bool ok = true;
   for (size_t i = 0; ok && i < *taken; i++) ok = add_quoted(out, p[i]);
   return ok;
@@ -34,7 +31,7 @@ static bool add_character(Buffer *out, const unsigned char *p, size_t left, size
 /* At most `max` bytes of lines: each line end is followed by `indent`. */
 static bool add_lines(Buffer *out, const char *text, size_t n, size_t max, const char *indent) {
   bool ok = true, is_cut = n > max;
-  if (is_cut) n = max;
+  n = utf8_cut(text, n, max);
   for (size_t i = 0, taken; ok && i < n; i += taken) {
     const unsigned char *p = (const unsigned char *)text + i;
     taken = 1;

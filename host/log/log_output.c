@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
 enum {
   MOST_WAITING = 256 * 1024,         /* bytes that may wait to be read */
@@ -198,16 +199,10 @@ bool log_output_retry(void) {
   return waits;
 }
 
-static int64_t monotonic_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void log_output_finish(void) {
-  int64_t until = monotonic_ms() + LAST_MS;
+  uint64_t until = uv_hrtime() + LAST_MS * 1000000ull;
   struct pollfd writable = {.fd = state.output.fd, .events = POLLOUT};
-  while (log_output_retry() && monotonic_ms() < until) poll(&writable, 1, RETRY_MS);
+  while (log_output_retry() && uv_hrtime() < until) poll(&writable, 1, RETRY_MS);
   pthread_mutex_lock(&state.lock);
   if (state.is_open) output_close(&state.output);
   state.is_open = false;

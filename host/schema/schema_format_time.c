@@ -1,6 +1,7 @@
 /* Dates, times and durations as text. */
 #include "schema/schema_format.h"
 
+#include "base/calendar.h"
 #include <math.h>
 
 #define MINUTES_OF_DAY 1440
@@ -105,10 +106,7 @@ const char *schema_format_time_fault(SchemaFormat format, const char *s, size_t 
 double schema_format_unix(const char *s, size_t size) {
   Moment m = {0};
   if (read_moment(SCHEMA_FORMAT_DATETIME, s, size, &m)) return NAN;
-  int64_t year = m.month <= 2 ? m.year - 1 : m.year; /* years begin in March */
-  int64_t era = (year >= 0 ? year : year - 399) / 400, of_era = year - era * 400;
-  int64_t of_year = (153 * (m.month + (m.month > 2 ? -3 : 9)) + 2) / 5 + m.day - 1;
-  int64_t days = era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+  int64_t days = calendar_days(m.year, m.month, m.day);
   int64_t minutes = days * MINUTES_OF_DAY + m.hour * 60 + m.minute - m.zone;
   return (double)(minutes * 60 + m.second) + m.fraction;
 }

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PATIENCE_MS 1000 /* for a manager that is slow to read */
@@ -85,10 +84,8 @@ void service_ready(Service *s, const char *status) {
 }
 
 void service_reloading(Service *s) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
   tell(s, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading",
-       (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
+       (unsigned long long)uv_hrtime() / 1000);
 }
 
 void service_stopping(Service *s, const char *status) { tell(s, "STOPPING=1\nSTATUS=%s", status); }

@@ -1,6 +1,7 @@
 #include "serve/supervised.h"
 
 #include "base/file_watch.h"
+#include "base/hash.h"
 #include "base/write_all.h"
 #include "core/runtime.h"
 #include "log/log_output.h"
@@ -127,7 +128,6 @@ void supervised_say_ready(double drain) {
 }
 
 bool supervised_shows(Supervised *s, const char *text, size_t n) {
-  uint64_t hash = 14695981039346656037u; /* FNV-1a */
-  for (size_t i = 0; i < n; i++) hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
+  uint64_t hash = hash_bytes(HASH_START, text, n);
   return atomic_exchange(&s->share.board->screen, hash) != hash;
 }

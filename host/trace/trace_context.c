@@ -1,5 +1,7 @@
 #include "trace/trace_context.h"
 
+#include "base/hex.h"
+
 enum { MEMBERS_MAX = 32, KEY_MAX = 256, VALUE_MAX = 256 };
 
 /* The value of a digit, or -1. Capitals are not allowed. */
@@ -40,13 +42,7 @@ bool trace_context_read(const char *text, size_t size, TraceContext *context) {
   return true;
 }
 
-void trace_context_hex(const uint8_t *bytes, size_t n, char *text) {
-  static const char digits[] = "0123456789abcdef";
-  for (size_t i = 0; i < n; i++) {
-    text[2 * i] = digits[bytes[i] >> 4];
-    text[2 * i + 1] = digits[bytes[i] & 15];
-  }
-}
+void trace_context_hex(const uint8_t *bytes, size_t n, char *text) { hex_put(text, bytes, n); }
 
 void trace_context_write(const TraceContext *context, char text[TRACE_PARENT_LENGTH]) {
   memcpy(text, "00-", 3);

@@ -1,6 +1,7 @@
 /* Routes: their patterns become a tree. */
 #include "http/server/http_router_tree.h"
 
+#include "base/hash.h"
 #include "core/task_label.h"
 
 #include <stdarg.h>
@@ -205,12 +206,6 @@ static bool add_static(HttpRouter *router, const char *path, Node *node) {
   return true;
 }
 
-static uint64_t hash_template(const char *p) { /* FNV-1a */
-  uint64_t hash = 14695981039346656037u;
-  for (; *p; p++) hash = (hash ^ (unsigned char)*p) * 1099511628211u;
-  return hash;
-}
-
 /* Names the route and adds it to the router's list. */
 static bool keep_route(Compile *c, const char *method) {
   Route *route = c->route;
@@ -222,7 +217,7 @@ static bool keep_route(Compile *c, const char *method) {
   if (!route->label) return fail(c, "out of memory");
   if (*method != '(') {
     route->template = route->name + strlen(method) + 1;
-    route->template_hash = hash_template(route->template);
+    route->template_hash = hash_bytes(HASH_START, route->template, strlen(route->template));
   }
   route->next = c->router->routes;
   c->router->routes = route;

@@ -1,5 +1,6 @@
 #include "sql/pg/pg_time.h"
 
+#include "base/calendar.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,28 +28,6 @@ bool pg_time_micros(double seconds, int64_t *micros) {
   return true;
 }
 
-/* Days since 1970 as a date of the Gregorian calendar, from 0000-03-01 on in cycles of 400 years.
- */
-static void date_of(int64_t days, int64_t *year, int *month, int *day) {
-  days += 719468;
-  int64_t cycle = (days >= 0 ? days : days - 146096) / 146097;
-  int64_t in_cycle = days - cycle * 146097;
-  int64_t of = (in_cycle - in_cycle / 1460 + in_cycle / 36524 - in_cycle / 146096) / 365;
-  int64_t in_year = in_cycle - (365 * of + of / 4 - of / 100);
-  int shifted = (int)((5 * in_year + 2) / 153);
-  *day = (int)(in_year - (153 * shifted + 2) / 5 + 1);
-  *month = shifted < 10 ? shifted + 3 : shifted - 9;
-  *year = of + cycle * 400 + (*month <= 2);
-}
-
-static int64_t days_of(int64_t year, int month, int day) {
-  year -= month <= 2;
-  int64_t cycle = (year >= 0 ? year : year - 399) / 400;
-  int64_t of = year - cycle * 400;
-  int64_t in_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  return cycle * 146097 + of * 365 + of / 4 - of / 100 + in_year - 719468;
-}
-
 size_t pg_time_write(char text[PG_TIME_SIZE], int64_t micros) {
   if (micros == INT64_MAX) return (size_t)snprintf(text, PG_TIME_SIZE, "infinity");
   if (micros == INT64_MIN) return (size_t)snprintf(text, PG_TIME_SIZE, "-infinity");
@@ -58,7 +37,7 @@ size_t pg_time_write(char text[PG_TIME_SIZE], int64_t micros) {
     rest += DAY;
   }
   int month, day;
-  date_of(days + DAYS_TO_2000, &year, &month, &day);
+  calendar_date(days + DAYS_TO_2000, &year, &month, &day);
   int seconds = (int)(rest / SECOND), fraction = (int)(rest % SECOND);
   int n = snprintf(text, PG_TIME_SIZE, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)year, month,
                    day, seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -103,7 +82,7 @@ bool pg_time_read(const char *bytes, size_t len, int64_t *micros) {
     year = 1 - year;
   else if (*at)
     return false;
-  int64_t days = days_of(year, month, day) - DAYS_TO_2000;
+  int64_t days = calendar_days(year, month, day) - DAYS_TO_2000;
   *micros = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * SECOND + fraction;
   return true;
 }

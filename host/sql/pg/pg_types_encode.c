@@ -1,6 +1,7 @@
 /* Lua's values as parameters. */
 #include "sql/pg/pg_types.h"
 
+#include "base/hex.h"
 #include "core/counted_list.h"
 #include "sql/pg/pg_array.h"
 #include "sql/pg/pg_time.h"
@@ -57,15 +58,10 @@ static bool add_number(lua_State *L, int index, uint32_t oid, Buffer *out) {
 }
 
 static bool add_hex(Buffer *out, const char *bytes, size_t len) {
-  static const char digits[] = "0123456789abcdef";
   if (!buffer_reserve(out, 2 * len + 2)) return false;
   char *to = out->data + out->len;
-  *to++ = '\\';
-  *to++ = 'x';
-  for (size_t i = 0; i < len; i++) {
-    *to++ = digits[(unsigned char)bytes[i] >> 4];
-    *to++ = digits[bytes[i] & 15];
-  }
+  memcpy(to, "\\x", 2);
+  hex_put(to + 2, bytes, len);
   out->len += 2 * len + 2;
   return true;
 }

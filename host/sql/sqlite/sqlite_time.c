@@ -1,5 +1,6 @@
 #include "sql/sqlite/sqlite_time.h"
 
+#include "base/calendar.h"
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,15 +23,6 @@ static bool skip(Reader *r, char c) {
   if (r->at == r->end || *r->at != c) return false;
   r->at++;
   return true;
-}
-
-/* Days from 1970-01-01 in the Gregorian calendar. */
-static int64_t days_of(int year, int month, int day) {
-  int64_t y = year - (month <= 2);
-  int64_t era = (y >= 0 ? y : y - 399) / 400;
-  int64_t of_era = y - era * 400;
-  int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-  return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
 static bool read_fraction(Reader *r, double *fraction) {
@@ -80,7 +72,7 @@ bool sqlite_time_parse(const char *text, size_t len, double *seconds) {
     if (!skip(&r, 'T') && !skip(&r, 't') && !skip(&r, ' ')) return false;
     if (!read_clock(&r, &clock, &fraction) || !read_zone(&r, &offset)) return false;
   }
-  *seconds = (double)(days_of(year, month, day) * 86400 + clock - offset) + fraction;
+  *seconds = (double)(calendar_days(year, month, day) * 86400 + clock - offset) + fraction;
   return true;
 }
 
@@ -94,13 +86,11 @@ bool sqlite_time_format(double seconds, char text[SQLITE_TIME_SIZE]) {
     all++;
   }
   int64_t days = (all >= 0 ? all : all - 86399) / 86400, clock = all - days * 86400;
-  int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097, of_era = z - era * 146097;
-  int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-  int64_t of_year = of_era - (365 * year + year / 4 - year / 100), m = (5 * of_year + 2) / 153;
-  int day = (int)(of_year - (153 * m + 2) / 5 + 1), month = (int)(m < 10 ? m + 3 : m - 9);
-  int n = snprintf(text, SQLITE_TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d",
-                   (int)(year + era * 400 + (month <= 2)), month, day, (int)(clock / 3600),
-                   (int)(clock / 60 % 60), (int)(clock % 60));
+  int64_t year;
+  int month, day;
+  calendar_date(days, &year, &month, &day);
+  int n = snprintf(text, SQLITE_TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d", (int)year, month, day,
+                   (int)(clock / 3600), (int)(clock / 60 % 60), (int)(clock % 60));
   if (micro) {
     n += snprintf(text + n, (size_t)(SQLITE_TIME_SIZE - n), ".%06d", micro);
     while (text[n - 1] == '0') n--;
