@@ -1,6 +1,7 @@
 /* The request object that handlers get. It owns a copy of the request's head, so it stays valid for
    as long as a script keeps it. Its fields are made on first use. */
 #include "bindings/web/web_request.h"
+#include "bindings/web/web_json.h"
 
 #include "bindings/check.h"
 #include "bindings/options.h"
@@ -360,25 +361,35 @@ static bool check_raise(lua_State *L, int index) {
   return raises;
 }
 
+/* The value, or the error, is on the top. */
+static int json_done(lua_State *L, bool ok) {
+  if (ok) return 1;
+  lua_pushinteger(L, 400);
+  lua_setfield(L, -2, "status");
+  if (check_raise(L, 2)) return lua_error(L);
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
 /* req:json([{raise = false}]) -> value. Suspends until the body is there. Raises an error with the
    status 400 for a body that is not JSON, so that the client gets a 400 even if the handler does
    not check; with raise = false, returns nil and the error. */
 static int l_request_json(lua_State *L) {
   check_by_address(L, lua_upvalueindex(1));
   bool own = push_own_body(L, 2);
-  bool raises = check_raise(L, 2);
+  check_raise(L, 2); /* before anything is waited for */
   if (!own) web_body_push_whole(L, "req:json", &json_wait);
   size_t n;
   const char *text = lua_tolstring(L, -1, &n);
   if (!text) return luaL_error(L, "req:json: the body is a %s", luaL_typename(L, -1));
-  JsonError error;
   const WebRequest *req = lua_touserdata(L, 1);
-  int results = json_exceeds(text, n, req->max_values, &error) ? json_error_return(L, &error)
-                                                               : json_decode_return(L, text, n);
-  if (results != 2) return results;
-  lua_pushinteger(L, 400);
-  lua_setfield(L, -2, "status");
-  return raises ? lua_error(L) : results;
+  if (n > WEB_JSON_LONG)
+    return web_json_decode(L, req->max_values, NULL, 0, SCHEMA_STRICT, json_done);
+  JsonError error;
+  bool ok = !json_exceeds(text, n, req->max_values, &error) && json_decode(L, text, n, &error);
+  if (!ok) json_error_return(L, &error);
+  return json_done(L, ok);
 }
 
 /* for chunk in req:chunks() do: the body as it comes, in strings. Suspends until there is more. A

@@ -1,6 +1,7 @@
 /* The parts of a request that a route has schemas for: its body, which is decoded and checked in
    one go, and the texts of query and headers by the names of the schema's fields. The rest is in
    scripts/moonloop/web/valid.lua. */
+#include "bindings/web/web_json.h"
 #include "bindings/web/web_request.h"
 #include "bindings/web/web_texts.h"
 
@@ -149,9 +150,9 @@ static int fault(lua_State *L, const char *what) {
   return 2;
 }
 
-/* Pushes the value of the body and returns 0; or nil and what is wrong with it, and returns 2.
-   Suspends until the body is there: see web_body_push_whole. */
-static int push_body(lua_State *L, const WebRequest *req, const WaitType *wait) {
+/* Reads the body and ends with `done`; or returns nil and what is wrong with it. Suspends until the
+   body is there, see web_body_push_whole, and while it is decoded. */
+static int read_body(lua_State *L, const WebRequest *req, const WaitType *wait, WebJsonDone done) {
   if (lua_getiuservalue(L, 1, WEB_REQUEST_BODY) == LUA_TNIL) return fault(L, "missing");
   lua_settop(L, 1);
   if (!has_json(req)) return fault(L, "type");
@@ -160,15 +161,14 @@ static int push_body(lua_State *L, const WebRequest *req, const WaitType *wait) 
   const char *text = lua_tolstring(L, -1, &size);
   if (!size) return fault(L, "missing");
   const SchemaNode *n = lua_touserdata(L, lua_upvalueindex(UP_BODY));
+  int table = lua_upvalueindex(UP_BODY_TABLE);
   SchemaMode mode = (SchemaMode)lua_tointeger(L, lua_upvalueindex(UP_MODE));
+  if (size > WEB_JSON_LONG) return web_json_decode(L, req->max_values, n, table, mode, done);
   JsonError error;
-  if (json_exceeds(text, size, req->max_values, &error))
-    schema_error_push_json(L, error.offset, error.message);
-  else if (schema_decode(L, n, lua_upvalueindex(UP_BODY_TABLE), text, size, mode))
-    return 0;
-  lua_pushnil(L);
-  lua_insert(L, -2);
-  return 2;
+  if (!json_exceeds(text, size, req->max_values, &error))
+    return done(L, schema_decode(L, n, table, text, size, mode));
+  schema_error_push_json(L, error.offset, error.message);
+  return done(L, false);
 }
 
 static int l_read_body(lua_State *L);
@@ -184,13 +184,20 @@ static const WaitType read_wait = {.name = "a request's body",
                                    .finish = read_finish,
                                    .revoke = web_body_revoke};
 
+/* The value of the body, or the list of errors, is on the top. */
+static int body_done(lua_State *L, bool ok) {
+  if (ok) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
 /* read(req) -> value | nil, "missing" | "type" | errors. Suspends until the body is there. */
 static int l_read_body(lua_State *L) {
   lua_settop(L, 1);
   const WebRequest *req = request_at_1(L);
   if (!req || has_own_body(L)) return call_otherwise(L);
-  int results = push_body(L, req, &read_wait);
-  return results ? results : 1;
+  return read_body(L, req, &read_wait, body_done);
 }
 
 /* Pushes the node and the table of the program at `index`, or two nils. */
@@ -303,18 +310,9 @@ static bool check_texts(lua_State *L, const WebRequest *req, const TextPart *par
   return true;
 }
 
-/* check(req): makes req.valid of the body and the parts that are texts, and returns nothing; or nil
-   and what is wrong with the body, as in l_read_body, or "texts". Suspends until the body is there.
- */
-static int l_check(lua_State *L) {
-  lua_settop(L, 1);
-  const WebRequest *req = request_at_1(L);
-  if (!req || has_own_body(L)) return call_otherwise(L);
-  bool has_body = !lua_isnil(L, lua_upvalueindex(UP_BODY));
-  if (has_body) {
-    int results = push_body(L, req, &check_wait);
-    if (results) return results;
-  }
+/* Makes req.valid; with `has_body` the value of the body is on the top. */
+static int make_valid(lua_State *L, bool has_body) {
+  const WebRequest *req = lua_touserdata(L, 1);
   int body = lua_gettop(L), valid = body + 1;
   lua_createtable(L, 0, 2);
   if (has_body) {
@@ -332,6 +330,19 @@ static int l_check(lua_State *L) {
   lua_setmetatable(L, valid);
   lua_setiuservalue(L, 1, VALUE_VALID);
   return 0;
+}
+
+static int check_done(lua_State *L, bool ok) { return ok ? make_valid(L, true) : body_done(L, ok); }
+
+/* check(req): makes req.valid of the body and the parts that are texts, and returns nothing; or nil
+   and what is wrong with the body, as in l_read_body, or "texts". Suspends until the body is there.
+ */
+static int l_check(lua_State *L) {
+  lua_settop(L, 1);
+  const WebRequest *req = request_at_1(L);
+  if (!req || has_own_body(L)) return call_otherwise(L);
+  if (lua_isnil(L, lua_upvalueindex(UP_BODY))) return make_valid(L, false);
+  return read_body(L, req, &check_wait, check_done);
 }
 
 /* Reads the part {kind, program, fields, lists, others} on the top of L; its tables go into the one

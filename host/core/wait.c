@@ -83,6 +83,17 @@ bool ml_wait_wake(Waker waker) {
 
 /* --- giving way --- */
 
+bool wait_may_give_way(lua_State *L) {
+  Runtime *rt = runtime_of(L);
+  return is_possible(L, rt) && !rt->scheduler.current->cancel_pending;
+}
+
+int wait_give_way(lua_State *L, const WaitType *type, void *op) {
+  Task *t = runtime_of(L)->scheduler.current;
+  ml_wait_wake(ml_wait_waker(t));
+  return ml_wait_suspend(L, t, type, op);
+}
+
 static void turn_cancel(Task *t, void *op) {
   (void)t;
   (void)op;
@@ -99,11 +110,7 @@ static const WaitType turn_wait = {
     .name = "its turn", .cancel = turn_cancel, .finish = turn_finish};
 
 int wait_for_turn(lua_State *L, int n) {
-  Runtime *rt = runtime_of(L);
-  Task *t = rt->scheduler.current;
-  rt->scheduler.spent = 0;
+  runtime_of(L)->scheduler.spent = 0;
   /* A call that needs no wait works even in clean-up while a cancel is pending. */
-  if (!is_possible(L, rt) || t->cancel_pending) return n;
-  ml_wait_wake(ml_wait_waker(t));
-  return ml_wait_suspend(L, t, &turn_wait, (void *)(intptr_t)n);
+  return wait_may_give_way(L) ? wait_give_way(L, &turn_wait, (void *)(intptr_t)n) : n;
 }

@@ -24,7 +24,15 @@ enum { WAIT_TURN = 1024 };
 /* The share of it used by a call that moved this many bytes. */
 static inline uint32_t wait_cost(size_t bytes) { return 1 + (uint32_t)(bytes / 512); }
 
-/* Suspends until the other tasks have had their turn. */
+/* May the running task give way to the others? Not where it cannot be suspended, nor in clean-up
+   while a cancel is pending. */
+bool wait_may_give_way(lua_State *L);
+
+/* Suspends until the other tasks have had their turn, where wait_may_give_way; then `type->finish`
+   goes on. Nothing has to be undone if a cancel comes first. */
+int wait_give_way(lua_State *L, const WaitType *type, void *op);
+
+/* The same for `n` results on the top of L, which it returns. */
 int wait_for_turn(lua_State *L, int n);
 
 /* Ends a call that could have suspended the task but did not need to: `return wait_spared(L, n,

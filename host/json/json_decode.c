@@ -9,11 +9,16 @@ static const char *skip_string(const char *p, const char *end) {
   return p < end ? p + 1 : end;
 }
 
-bool json_exceeds(const char *text, size_t size, uint64_t most, JsonError *error) {
-  if (size / 2 < most) return false; /* each but the first has a comma or a bracket of its own */
-  const char *end = text + size;
-  uint64_t count = 1;
-  for (const char *p = text; p < end;) {
+void json_count_begin(JsonCount *c, const char *text, size_t size) {
+  /* Each value but the first has a comma or a bracket of its own. */
+  *c = (JsonCount){.start = text, .p = text, .end = text + size, .count = 1};
+}
+
+bool json_count_go(JsonCount *c, size_t bytes, uint64_t most, JsonError *error) {
+  const char *p = c->p, *end = c->end;
+  const char *stop = (size_t)(end - p) > bytes ? p + bytes : end;
+  uint64_t count = c->count;
+  while (p < stop) {
     if (*p == '"') {
       p = skip_string(p, end);
       continue;
@@ -24,13 +29,21 @@ bool json_exceeds(const char *text, size_t size, uint64_t most, JsonError *error
       opens = first < end && *first != ']' && *first != '}';
     }
     if ((opens || *p == ',') && ++count > most) {
-      Decoder d = {.start = text, .p = p, .end = end, .error = error};
-      json_decoder_fail(&d, p, "more than %llu values", (unsigned long long)most);
-      return true;
+      Decoder d = {.start = c->start, .p = p, .end = end, .error = error};
+      return json_decoder_fail(&d, p, "more than %llu values", (unsigned long long)most);
     }
     p++;
   }
-  return false;
+  c->p = p;
+  c->count = count;
+  return true;
+}
+
+bool json_exceeds(const char *text, size_t size, uint64_t most, JsonError *error) {
+  if (size / 2 < most) return false;
+  JsonCount c;
+  json_count_begin(&c, text, size);
+  return !json_count_go(&c, size, most, error);
 }
 
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) {

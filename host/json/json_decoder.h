@@ -42,6 +42,10 @@ bool json_decoder_value(Decoder *d);
 /* Replaces the slot `table` by an array of the `count` values above it. */
 void json_decoder_collect(lua_State *L, int table, int count);
 
+/* The same by an object of the `count` keys and values above it, in their order, so that of equal
+   keys the last wins. The table has room for `room` members. */
+void json_decoder_collect_object(lua_State *L, int table, int count, int room);
+
 /* Marks the table as an array. */
 void json_decoder_mark_array(Decoder *d, int table);
 
@@ -82,5 +86,18 @@ static inline int json_decoder_next(Decoder *d, char close) {
 
 /* At an opening quote: pushes the string and moves past it, or fails. */
 bool json_decoder_string(Decoder *d);
+
+/* At a member of an object: pushes its key and moves to its value, or fails. `is_first`: the object
+   could also end here. */
+static inline bool json_decoder_key(Decoder *d, bool is_first) {
+  if (d->p >= d->end || *d->p != '"')
+    return json_decoder_unexpected(d, d->p,
+                                   is_first ? "a key in quotes or '}'" : "a key in quotes");
+  if (!json_decoder_string(d)) return false;
+  d->p = json_decoder_skip_space(d->p, d->end);
+  if (d->p >= d->end || *d->p != ':') return json_decoder_unexpected(d, d->p, "':'");
+  d->p = json_decoder_skip_space(d->p + 1, d->end);
+  return true;
+}
 
 #endif

@@ -175,9 +175,7 @@ static bool decode_array(Decoder *d) {
   return true;
 }
 
-/* Replaces the slot `table` by an object of the `count` keys and values above it, in their order,
-   so that of equal keys the last wins. */
-static void collect_object(lua_State *L, int table, int count, int room) {
+void json_decoder_collect_object(lua_State *L, int table, int count, int room) {
   lua_createtable(L, 0, room);
   lua_replace(L, table);
   for (int i = 0; i < count; i++) {
@@ -199,23 +197,18 @@ static bool decode_object(Decoder *d) {
     more = 0;
   }
   while (more) {
-    if (d->p >= d->end || *d->p != '"')
-      return json_decoder_unexpected(d, d->p, count ? "a key in quotes" : "a key in quotes or '}'");
     if (count % 8 == 0 && !lua_checkstack(L, JSON_STACK_ROOM)) return json_decoder_out_of_memory(d);
-    if (!json_decoder_string(d)) return false;
-    d->p = json_decoder_skip_space(d->p, d->end);
-    if (d->p >= d->end || *d->p != ':') return json_decoder_unexpected(d, d->p, "':'");
-    d->p = json_decoder_skip_space(d->p + 1, d->end);
+    if (!json_decoder_key(d, count == 0)) return false;
     if (!decode_value(d)) return false;
     count++;
     if (count > JSON_PENDING_MAX / 2)
       lua_rawset(L, table);
     else if (count == JSON_PENDING_MAX / 2)
-      collect_object(L, table, JSON_PENDING_MAX / 2, JSON_PENDING_MAX);
+      json_decoder_collect_object(L, table, JSON_PENDING_MAX / 2, JSON_PENDING_MAX);
     more = json_decoder_next(d, '}');
     if (more < 0) return false;
   }
-  if (count < JSON_PENDING_MAX / 2) collect_object(L, table, (int)count, (int)count);
+  if (count < JSON_PENDING_MAX / 2) json_decoder_collect_object(L, table, (int)count, (int)count);
   return true;
 }
 

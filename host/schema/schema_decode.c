@@ -19,12 +19,6 @@
 /* Refs and tags on the way to a value: each of 512 levels has one or two. */
 #define HOPS_MAX 1200
 
-#define WALK_STEPS 5000000
-
-/* Those for a short text: one of a few bytes is not to hold up the loop for long. */
-#define WALK_STEPS_SHORT 10000
-#define WALK_STEPS_BYTE 64 /* for each byte of the text */
-
 /* Bytes that may be decoded again, for each byte of the text. */
 #define AGAIN_FACTOR 2
 
@@ -563,11 +557,6 @@ static bool value(Fused *f, const SchemaNode *n, const SchemaStep *up) {
   return value_walked(f, n);
 }
 
-static int64_t steps_for(size_t size) {
-  size_t most = (WALK_STEPS - WALK_STEPS_SHORT) / WALK_STEPS_BYTE;
-  return size >= most ? WALK_STEPS : WALK_STEPS_SHORT + (int64_t)size * WALK_STEPS_BYTE;
-}
-
 bool schema_decode(lua_State *L, const SchemaNode *n, int table, const char *text, size_t size,
                    SchemaMode mode) {
   JsonError error;
@@ -579,7 +568,10 @@ bool schema_decode(lua_State *L, const SchemaNode *n, int table, const char *tex
       .again = size * AGAIN_FACTOR,
       .mode = mode,
       .errors = top + 2,
-      .walk = {.L = L, .table = lua_absindex(L, table), .steps = steps_for(size), .is_json = true}};
+      .walk = {.L = L,
+               .table = lua_absindex(L, table),
+               .steps = schema_walk_steps(size),
+               .is_json = true}};
   f.d.p = json_decoder_skip_space(text, f.d.end);
   luaL_checkstack(L, JSON_STACK_ROOM, NULL);
   lua_pushnil(L); /* in the place of the mark */
@@ -600,7 +592,7 @@ bool schema_decode(lua_State *L, const SchemaNode *n, int table, const char *tex
     schema_error_push_json(L, error.offset, error.message);
     return false;
   }
-  bool ok = schema_walk_within(L, n, table, top + 1, mode, true, steps_for(size));
+  bool ok = schema_walk_within(L, n, table, top + 1, mode, true, schema_walk_steps(size));
   lua_replace(L, top + 1);
   return ok;
 }

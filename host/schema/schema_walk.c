@@ -11,11 +11,17 @@
 #include <lauxlib.h>
 #include <math.h>
 
-/* Levels of nodes: a level of the value takes up to three. */
-#define DEPTH_MAX (JSON_MAX_DEPTH * 3)
-
 /* Nodes that are visited at most. */
 #define STEPS_MAX 5000000
+
+/* Those for a short text: one of a few bytes is not to hold up the loop for long. */
+#define STEPS_SHORT 10000
+#define STEPS_BYTE 64 /* for each byte of the text */
+
+int64_t schema_walk_steps(size_t size) {
+  size_t most = (STEPS_MAX - STEPS_SHORT) / STEPS_BYTE;
+  return size >= most ? STEPS_MAX : STEPS_SHORT + (int64_t)size * STEPS_BYTE;
+}
 
 bool schema_walk_is_list(lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TTABLE) return false;
@@ -284,6 +290,39 @@ static bool walk_item(SchemaWalk *w, const SchemaNode *item, int index, lua_Inte
   return ok;
 }
 
+bool schema_walk_begin_list(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
+                            lua_Integer *count) {
+  lua_State *L = w->L;
+  bool is_tuple = n->kind == SCHEMA_TUPLE;
+  bool is_list = schema_walk_is_list(L, index);
+  if (is_list && w->is_json && lua_rawlen(L, index) == 0)
+    is_list = json_get_mark(L, index) == JSON_ARRAY;
+  if (!is_list)
+    return schema_error_add(w, n, index, up, is_tuple ? "tuple_type" : "list_type", NULL);
+  *count = (lua_Integer)lua_rawlen(L, index);
+  if (*count > (lua_Integer)n->size_max && !is_tuple)
+    return schema_error_size(w, n, index, up, "too_long", "List", (size_t)*count);
+  if (w->build)
+    lua_createtable(L, (int)(*count < 1 << 20 ? *count : 1 << 20), 0);
+  else
+    lua_pushnil(L);
+  return true;
+}
+
+bool schema_walk_end_list(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
+                          lua_Integer count, bool ok) {
+  lua_State *L = w->L;
+  int list = lua_gettop(L);
+  if (ok && count < (lua_Integer)n->size_min && n->kind == SCHEMA_LIST)
+    ok = schema_error_size(w, n, index, up, "too_short", "List", (size_t)count);
+  if (ok && n->is_unique && schema_equal_has_twins(L, index, count, &w->steps))
+    ok = schema_error_add(w, n, index, up, "unique_items", NULL);
+  bool keeps = ok && w->build;
+  lua_settop(L, keeps ? list : list - 1);
+  if (keeps) json_set_mark(L, list, JSON_ARRAY);
+  return ok;
+}
+
 static bool walk_list(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
   lua_State *L = w->L;
   int top = lua_gettop(L);
@@ -293,26 +332,12 @@ static bool walk_list(SchemaWalk *w, const SchemaNode *n, int index, const Schem
     lua_rawseti(L, -2, 1);
     index = lua_gettop(L);
   }
-  bool is_tuple = n->kind == SCHEMA_TUPLE;
-  bool is_list = schema_walk_is_list(L, index);
-  if (is_list && w->is_json && lua_rawlen(L, index) == 0)
-    is_list = json_get_mark(L, index) == JSON_ARRAY;
-  if (!is_list) {
+  bool is_tuple = n->kind == SCHEMA_TUPLE, ok = true;
+  lua_Integer count;
+  if (!schema_walk_begin_list(w, n, index, up, &count)) {
     lua_settop(L, top);
-    return schema_error_add(w, n, index, up, is_tuple ? "tuple_type" : "list_type", NULL);
+    return false;
   }
-  lua_Integer count = (lua_Integer)lua_rawlen(L, index);
-  bool ok = true;
-  if (count > (lua_Integer)n->size_max && !is_tuple) {
-    ok = schema_error_size(w, n, index, up, "too_long", "List", (size_t)count);
-    lua_settop(L, top);
-    return ok;
-  }
-  if (w->build)
-    lua_createtable(L, (int)(count < 1 << 20 ? count : 1 << 20), 0);
-  else
-    lua_pushnil(L);
-  int list = lua_gettop(L);
   lua_Integer wanted = is_tuple ? (lua_Integer)n->count : count;
   for (lua_Integer i = 1; i <= wanted && w->steps > 0; i++) {
     if (is_tuple && i > count) {
@@ -327,51 +352,73 @@ static bool walk_list(SchemaWalk *w, const SchemaNode *n, int index, const Schem
     SchemaNode limits = {.kind = SCHEMA_TUPLE, .size_max = n->count, .is_secret = n->is_secret};
     ok = schema_error_size(w, &limits, index, up, "too_long", "Tuple", (size_t)count);
   }
-  if (ok && count < (lua_Integer)n->size_min && !is_tuple)
-    ok = schema_error_size(w, n, index, up, "too_short", "List", (size_t)count);
-  if (ok && n->is_unique && schema_equal_has_twins(L, index, count, &w->steps))
-    ok = schema_error_add(w, n, index, up, "unique_items", NULL);
-  if (ok && w->build) {
-    lua_settop(L, list);
-    json_set_mark(L, list, JSON_ARRAY);
-    if (list > top + 1) lua_replace(L, top + 1);
-  } else {
+  ok = schema_walk_end_list(w, n, index, up, count, ok);
+  if (!ok || !w->build)
     lua_settop(L, top);
-  }
+  else if (lua_gettop(L) > top + 1)
+    lua_replace(L, top + 1);
   return ok;
+}
+
+SchemaPart schema_walk_next_member(SchemaWalk *w, const SchemaNode *n, int index,
+                                   const SchemaStep *up, size_t *count, SchemaStep *step) {
+  lua_State *L = w->L;
+  bool is_map = n->kind == SCHEMA_MAP;
+  int key = lua_gettop(L);
+  if (!lua_next(L, index)) {
+    lua_pushnil(L);
+    return SCHEMA_NO_MORE;
+  }
+  if (lua_type(L, key) != LUA_TSTRING) {
+    schema_error_add(w, n, index, up, is_map ? "dict_type" : "model_attributes_type", NULL);
+    return SCHEMA_WRONG;
+  }
+  *step = (SchemaStep){.up = up};
+  step->key = lua_tolstring(L, key, &step->size);
+  ++*count;
+  if (!is_map && schema_node_find(n, step->key, step->size) >= 0) return SCHEMA_FINE;
+  if (is_map || n->extra != SCHEMA_FORBID) return SCHEMA_TO_WALK;
+  schema_error_add(w, n, key + 1, step, "extra_forbidden", NULL);
+  return SCHEMA_WRONG;
+}
+
+void schema_walk_keep_member(lua_State *L, int made) {
+  lua_pushvalue(L, -3);
+  lua_insert(L, -2);
+  lua_rawset(L, made);
 }
 
 /* Checks the members that the object does not list, or all of a map. Their table is at `made`. */
 static bool walk_others(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
                         int made, size_t *count) {
   lua_State *L = w->L;
-  bool ok = true, is_map = n->kind == SCHEMA_MAP;
+  bool ok = true;
   lua_pushnil(L);
   int key = lua_gettop(L);
-  while (lua_next(L, index)) {
-    size_t size;
-    if (lua_type(L, key) != LUA_TSTRING) {
-      ok = schema_error_add(w, n, index, up, is_map ? "dict_type" : "model_attributes_type", NULL);
-      break;
+  SchemaStep step;
+  SchemaPart part;
+  while ((part = schema_walk_next_member(w, n, index, up, count, &step)) != SCHEMA_NO_MORE) {
+    bool fits = part == SCHEMA_FINE;
+    if (part == SCHEMA_TO_WALK) {
+      fits = schema_walk_value(w, n->item, key + 1, &step);
+      if (fits && w->build) schema_walk_keep_member(L, made);
     }
-    const char *text = lua_tolstring(L, key, &size);
-    ++*count;
-    if (is_map || schema_node_find(n, text, size) < 0) {
-      SchemaStep step = {.up = up, .key = text, .size = size};
-      if (!is_map && n->extra == SCHEMA_FORBID) {
-        ok = schema_error_add(w, n, key + 1, &step, "extra_forbidden", NULL);
-      } else if (!schema_walk_value(w, n->item, key + 1, &step)) {
-        ok = false;
-      } else if (w->build) {
-        lua_pushvalue(L, key);
-        lua_insert(L, -2);
-        lua_rawset(L, made);
-      }
-      if (!ok && (!w->errors || w->count >= SCHEMA_ERRORS_MAX)) break;
+    if (!fits) {
+      ok = false;
+      if (!w->errors || w->count >= SCHEMA_ERRORS_MAX || lua_type(L, key) != LUA_TSTRING) break;
     }
     lua_settop(L, key);
   }
   lua_settop(L, key - 1);
+  return ok;
+}
+
+bool schema_walk_end_map(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
+                         size_t count, bool ok) {
+  if (ok && count < n->size_min)
+    ok = schema_error_size(w, n, index, up, "too_short", "Dictionary", count);
+  if (ok && count > n->size_max)
+    ok = schema_error_size(w, n, index, up, "too_long", "Dictionary", count);
   return ok;
 }
 
@@ -385,32 +432,21 @@ static bool walk_map(SchemaWalk *w, const SchemaNode *n, int index, const Schema
     lua_pushnil(L);
   size_t count = 0;
   bool ok = walk_others(w, n, index, up, top + 1, &count);
-  if (ok && count < n->size_min)
-    ok = schema_error_size(w, n, index, up, "too_short", "Dictionary", count);
-  if (ok && count > n->size_max)
-    ok = schema_error_size(w, n, index, up, "too_long", "Dictionary", count);
+  ok = schema_walk_end_map(w, n, index, up, count, ok);
   lua_settop(L, ok && w->build ? top + 1 : top);
   return ok;
 }
 
-/* Checks field i, whose key is pushed from the list of keys at `keys`. */
-static bool walk_field(SchemaWalk *w, const SchemaNode *n, uint32_t i, int index, int keys,
-                       const SchemaStep *up) {
+SchemaPart schema_walk_begin_field(SchemaWalk *w, const SchemaNode *n, uint32_t i, int index,
+                                   int keys, const SchemaStep *up, SchemaStep *step) {
   lua_State *L = w->L;
   const SchemaField *field = &n->fields[i];
-  SchemaStep step = {.up = up, .key = field->key, .size = field->size};
+  *step = (SchemaStep){.up = up, .key = field->key, .size = field->size};
   int key = keys + 2, made = keys + 1;
-  bool ok = true;
   lua_rawgeti(L, keys, (lua_Integer)i + 1);
   lua_pushvalue(L, key);
-  if (lua_rawget(L, index) != LUA_TNIL) {
-    ok = schema_walk_value(w, field->node, key + 1, &step);
-    if (ok && w->build) {
-      lua_replace(L, key + 1);
-      lua_settop(L, key + 1);
-      lua_rawset(L, made);
-    }
-  } else if (field->has_default) {
+  if (lua_rawget(L, index) != LUA_TNIL) return SCHEMA_TO_WALK;
+  if (field->has_default) {
     if (w->build) {
       lua_rawgeti(L, keys, (lua_Integer)(n->count + i) + 1);
       schema_walk_default(L, -1);
@@ -419,7 +455,23 @@ static bool walk_field(SchemaWalk *w, const SchemaNode *n, uint32_t i, int index
       lua_rawset(L, made);
     }
   } else if (field->is_required && !(w->output && (field->node->is_nullable || field->is_hidden))) {
-    ok = schema_error_add(w, n, index, &step, "missing", NULL);
+    schema_error_add(w, n, index, step, "missing", NULL);
+    return SCHEMA_WRONG;
+  }
+  return SCHEMA_FINE;
+}
+
+/* Checks field i, whose key is in the list of keys at `keys`. */
+static bool walk_field(SchemaWalk *w, const SchemaNode *n, uint32_t i, int index, int keys,
+                       const SchemaStep *up) {
+  lua_State *L = w->L;
+  SchemaStep step;
+  int made = keys + 1, value = keys + 3;
+  SchemaPart part = schema_walk_begin_field(w, n, i, index, keys, up, &step);
+  bool ok = part != SCHEMA_WRONG;
+  if (part == SCHEMA_TO_WALK) {
+    ok = schema_walk_value(w, n->fields[i].node, value, &step);
+    if (ok && w->build) schema_walk_keep_member(L, made);
   }
   lua_settop(L, made);
   return ok;
@@ -499,20 +551,36 @@ static bool walk_union(SchemaWalk *w, const SchemaNode *n, int index, const Sche
   return ok;
 }
 
-static bool walk_tagged(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+const SchemaNode *schema_walk_tagged(SchemaWalk *w, const SchemaNode *n, int index,
+                                     const SchemaStep *up, SchemaStep *step) {
   lua_State *L = w->L;
-  if (!schema_walk_is_object(L, index))
-    return schema_error_add(w, n, index, up, "model_attributes_type", NULL);
+  const char *fault = NULL;
+  if (!schema_walk_is_object(L, index)) {
+    schema_error_add(w, n, index, up, "model_attributes_type", NULL);
+    return NULL;
+  }
   lua_pushlstring(L, n->tag, n->tag_size);
   int type = lua_rawget(L, index);
   size_t size = 0;
   const char *tag = type == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;
   int i = tag ? schema_node_find(n, tag, size) : -1;
   lua_pop(L, 1); /* it stays in the value */
-  if (type == LUA_TNIL) return schema_error_add(w, n, index, up, "union_tag_not_found", NULL);
-  if (i < 0) return schema_error_add(w, n, index, up, "union_tag_invalid", NULL);
-  SchemaStep step = {.up = up, .key = n->fields[i].key, .size = n->fields[i].size};
-  return schema_walk_value(w, n->fields[i].node, index, &step);
+  if (type == LUA_TNIL)
+    fault = "union_tag_not_found";
+  else if (i < 0)
+    fault = "union_tag_invalid";
+  if (fault) {
+    schema_error_add(w, n, index, up, fault, NULL);
+    return NULL;
+  }
+  *step = (SchemaStep){.up = up, .key = n->fields[i].key, .size = n->fields[i].size};
+  return n->fields[i].node;
+}
+
+static bool walk_tagged(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  SchemaStep step;
+  const SchemaNode *node = schema_walk_tagged(w, n, index, up, &step);
+  return node && schema_walk_value(w, node, index, &step);
 }
 
 static bool walk_kind(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
@@ -552,42 +620,60 @@ static bool walk_kind(SchemaWalk *w, const SchemaNode *n, int index, const Schem
 
 bool schema_walk_value(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
   if (n->is_nullable && json_is_null(w->L, index)) return keep(w, index);
-  if (--w->steps <= 0 || w->depth >= DEPTH_MAX || !lua_checkstack(w->L, 16)) {
+  SchemaMode mode = w->mode;
+  if (!schema_walk_enter(w, n)) return false;
+  bool ok = walk_kind(w, n, index, up);
+  schema_walk_leave(w, mode);
+  return ok;
+}
+
+bool schema_walk_enter(SchemaWalk *w, const SchemaNode *n) {
+  if (--w->steps <= 0 || w->depth >= SCHEMA_WALK_DEPTH || !lua_checkstack(w->L, 16)) {
     w->steps = 0; /* nothing else is true then, not even the contrary */
     return false;
   }
-  SchemaMode mode = w->mode;
-  if (n->is_lax && mode == SCHEMA_STRICT) w->mode = SCHEMA_LAX;
+  if (n->is_lax && w->mode == SCHEMA_STRICT) w->mode = SCHEMA_LAX;
   w->depth++;
-  bool ok = walk_kind(w, n, index, up);
+  return true;
+}
+
+void schema_walk_leave(SchemaWalk *w, SchemaMode mode) {
   w->depth--;
   w->mode = mode;
+}
+
+SchemaWalk schema_walk_begin(lua_State *L, int table, SchemaMode mode, bool is_json,
+                             int64_t steps) {
+  luaL_checkstack(L, 24, NULL);
+  lua_newtable(L);
+  return (SchemaWalk){.L = L,
+                      .table = table,
+                      .errors = lua_gettop(L),
+                      .mode = mode,
+                      .build = true,
+                      .is_json = is_json,
+                      .steps = steps};
+}
+
+bool schema_walk_end(SchemaWalk *w, const SchemaNode *n, int index, bool ok) {
+  lua_State *L = w->L;
+  if (w->steps <= 0) {
+    ok = false;
+    lua_settop(L, w->errors);
+    if (w->count >= SCHEMA_ERRORS_MAX) w->count--;
+    schema_error_add(w, n, index, NULL, "recursion_loop", NULL);
+  }
+  if (ok) lua_replace(L, w->errors);
+  lua_settop(L, w->errors);
   return ok;
 }
 
 bool schema_walk_within(lua_State *L, const SchemaNode *n, int table, int index, SchemaMode mode,
                         bool is_json, int64_t steps) {
-  luaL_checkstack(L, 24, NULL);
   index = lua_absindex(L, index);
-  int top = lua_gettop(L);
-  lua_newtable(L);
-  SchemaWalk w = {.L = L,
-                  .table = lua_absindex(L, table),
-                  .errors = top + 1,
-                  .mode = mode,
-                  .build = true,
-                  .is_json = is_json,
-                  .steps = steps};
+  SchemaWalk w = schema_walk_begin(L, lua_absindex(L, table), mode, is_json, steps);
   bool ok = schema_walk_value(&w, n, index, NULL);
-  if (w.steps <= 0) {
-    ok = false;
-    lua_settop(L, top + 1);
-    if (w.count >= SCHEMA_ERRORS_MAX) w.count--;
-    schema_error_add(&w, n, index, NULL, "recursion_loop", NULL);
-  }
-  if (ok) lua_replace(L, top + 1);
-  lua_settop(L, top + 1);
-  return ok;
+  return schema_walk_end(&w, n, index, ok);
 }
 
 bool schema_walk(lua_State *L, const SchemaNode *n, int table, int index, SchemaMode mode,

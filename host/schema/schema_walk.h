@@ -3,6 +3,7 @@
 #define ML_SCHEMA_WALK_H
 
 #include "schema/schema.h"
+#include "json/json.h"
 
 #include <lua.h>
 
@@ -28,6 +29,12 @@ typedef struct SchemaWalk {
   int64_t steps; /* that are left: unions within unions could take for ever */
 } SchemaWalk;
 
+/* Levels of nodes at most: a level of the value takes up to three. */
+#define SCHEMA_WALK_DEPTH (JSON_MAX_DEPTH * 3)
+
+/* Nodes that are visited at most in what comes from so many bytes of JSON. */
+int64_t schema_walk_steps(size_t size);
+
 /* schema_walk with at most so many steps. */
 bool schema_walk_within(lua_State *L, const SchemaNode *n, int table, int index, SchemaMode mode,
                         bool is_json, int64_t steps);
@@ -35,6 +42,57 @@ bool schema_walk_within(lua_State *L, const SchemaNode *n, int table, int index,
 /* Checks the value at the absolute index. With `build` pushes what becomes of it if true; pushes
    nothing else. */
 bool schema_walk_value(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up);
+
+/* --- the parts of that, for schema_steps.c, which walks long values without recursion --- */
+
+/* Pushes the list of errors. `table` is an absolute index. */
+SchemaWalk schema_walk_begin(lua_State *L, int table, SchemaMode mode, bool is_json, int64_t steps);
+
+/* After the walk, which has pushed a value if `ok`: leaves that or the list of errors in the place
+   of the latter, and returns which. */
+bool schema_walk_end(SchemaWalk *w, const SchemaNode *n, int index, bool ok);
+
+/* Around the walk of a node: false where it is deeper, or takes more steps, than may be. `mode`:
+   the one before. */
+bool schema_walk_enter(SchemaWalk *w, const SchemaNode *n);
+void schema_walk_leave(SchemaWalk *w, SchemaMode mode);
+
+/* Around the items of a list (or a tuple): pushes the table of the new list, or nil, and tells the
+   number of items; or adds an error and returns false. Afterwards, with that on the top: leaves it
+   there if all is well and values are built, else removes it. */
+bool schema_walk_begin_list(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
+                            lua_Integer *count);
+bool schema_walk_end_list(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
+                          lua_Integer count, bool ok);
+
+typedef enum SchemaPart {
+  SCHEMA_NO_MORE,
+  SCHEMA_FINE,
+  SCHEMA_WRONG,  /* and the error is added */
+  SCHEMA_TO_WALK /* as `step`; the key and the value are on the top of the stack */
+} SchemaPart;
+
+/* Field i of the object at `index`. The list of keys is at `keys`, the table that is built above it
+   on the top of the stack. Whatever it leaves above that is to be removed. */
+SchemaPart schema_walk_begin_field(SchemaWalk *w, const SchemaNode *n, uint32_t i, int index,
+                                   int keys, const SchemaStep *up, SchemaStep *step);
+
+/* The next member of a map, or of an object, which lists some; the key before it (or nil) is on the
+   top of the stack, and below the new one's value afterwards. */
+SchemaPart schema_walk_next_member(SchemaWalk *w, const SchemaNode *n, int index,
+                                   const SchemaStep *up, size_t *count, SchemaStep *step);
+
+/* Puts the new value on the top into the table at `made`, under the key that is below the old one.
+ */
+void schema_walk_keep_member(lua_State *L, int made);
+
+/* After the members of a map: are they too few or too many? */
+bool schema_walk_end_map(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
+                         size_t count, bool ok);
+
+/* The node that the tag of the object names, and its step; NULL with an error. */
+const SchemaNode *schema_walk_tagged(SchemaWalk *w, const SchemaNode *n, int index,
+                                     const SchemaStep *up, SchemaStep *step);
 
 /* Pushes the values to be used for a missing field: its default, copied. */
 void schema_walk_default(lua_State *L, int index);

@@ -104,6 +104,10 @@ os.exit(0)]]
 local text = ("a"):rep(1200)
 return text:find(".-.-b")]]
     assert.matches("in method 'find', called at SCRIPT:3", output)
+    output = run([[
+local text = "[" .. ("[],"):rep(3000000) .. "1]"
+return require("moonloop").json.decode(text)]], "--block-limit 20")
+    assert.matches("in %a+ 'decode', called at SCRIPT:3", output)
   end)
 
   it("shows the coroutines that the line is in", function()

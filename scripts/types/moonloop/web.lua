@@ -577,7 +577,8 @@ local request = {}
 ---@field raise? boolean whether bad JSON is raised (true)
 
 ---The body as JSON. A body that is not JSON **raises** an error of kind `"json"` with the status 400, so that the client
----is told even if the handler does not check. With `{ raise = false }` the results are `nil, err`.
+---is told even if the handler does not check. With `{ raise = false }` the results are `nil, err`. A body of more than 256 kB
+---is decoded in steps of 8,192 values, between which other tasks run: however long it is, it does not hold up the loop.
 ---@param opts? moonloop.web.request.json.opts
 ---@return any? value
 ---@return moonloop.error? err
