@@ -6,8 +6,7 @@ local pty = require "pty"
 
 local SIGTERM = 15
 
--- A search that takes minutes, in C. It calls memcmp: where nothing that ThreadSanitizer knows is called, it holds
--- signals back for ever.
+-- A search that takes minutes, in C.
 local BLOCKING = 'print("beg" .. "un") io.stdout:flush() local x = ("x"):rep(1000):rep(2000); '
   .. '(x .. x):find(x .. "y", 1, true)'
 
