@@ -126,7 +126,7 @@ static int l_dofile(lua_State *L) {
   } else {
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushvalue(L, 1);
-    lua_callk(L, lua_isnil(L, 1) ? 0 : 1, LUA_MULTRET, 0, continue_dofile);
+    lua_callk(L, 1, LUA_MULTRET, 0, continue_dofile);
   }
   return continue_dofile(L, LUA_OK, 0);
 }
@@ -152,10 +152,10 @@ static int l_search(lua_State *L) {
    require finds them. */
 static int l_searchpath(lua_State *L) {
   ArchiveFile file;
-  lua_getglobal(L, "package");
-  if (lua_istable(L, -1)) lua_getfield(L, -1, "path");
-  bool is_path = lua_isstring(L, 2) && lua_rawequal(L, -1, 2);
-  lua_pop(L, lua_istable(L, -1) ? 1 : 2);
+  int given = lua_gettop(L);
+  bool is_path = lua_isstring(L, 2) && lua_getglobal(L, "package") == LUA_TTABLE &&
+                 lua_getfield(L, -1, "path") == LUA_TSTRING && lua_rawequal(L, -1, 2);
+  lua_settop(L, given);
   if (is_path && lua_isstring(L, 1) && archive_find_module(lua_tostring(L, 1), &file)) {
     lua_pushstring(L, file.source + 1);
     return 1;

@@ -155,6 +155,13 @@ describe("one file:", function()
       end
     end)
 
+    it("has dofile without a path, which reads standard input, and searchpath where no global package is", function()
+      local away <close> = alone(folder.path .. "/app")
+      assert.equal("42\n", (sh(("cd %s && echo 'return 41 + 1' | ./app -e 'print(dofile())'"):format(quote(away.path)))))
+      local said = run(away, [[-e 'local search = package.searchpath; package = nil; print(search("a.b", "./?.x"))']])
+      assert.equal("nil\tno file './a/b.x'\n", said)
+    end)
+
     it("serves by worker processes", function()
       local away <close> = alone(folder.path .. "/app")
       local process <close> = serve("./app", away, "--port 0 --workers 2")
@@ -257,6 +264,22 @@ describe("one file:", function()
       } do assert.truthy(output:find(line, 1, true), output) end
     end)
 
+    it("names a folder once, however often it is asked for", function()
+      local folder <close>, output = built({ ["app.lua"] = 'ml = require "moonloop"\n' ..
+        'ml.web.app():static("/a", "up"):static("/b", "./up/")\n', up = { ["a.txt"] = "" } }, "--include up --include up/")
+      local _, count = output:gsub("  folder up\n", "%0")
+      assert.equal(1, count, output)
+    end)
+
+    it("says once that a folder is elsewhere", function()
+      local folder <close> = folders.new { up = { ["a.txt"] = "", ["b.txt"] = "" }, app = {
+        ["app.lua"] = 'ml = require "moonloop"\nml.web.app():static("/", "../up")\n' } }
+      local output, status = sh(("cd %s/app && %s build app.lua -o app"):format(quote(folder.path), MOONLOOP))
+      assert.equal(1, status)
+      assert.equal("moonloop: build: app.lua:2: ../up is not below the working directory: what is inside has names " ..
+        "from there on\n", output)
+    end)
+
     it("leaves out what it is told to", function()
       local folder <close> = built({
         ["app.lua"] = 'ml, lfs = require "moonloop", require "lfs"\nml.web.app():static("/", "up")\n' ..
@@ -276,7 +299,8 @@ describe("one file:", function()
         ["app.lua b.lua -o x"] = "build: only one app file is allowed, not also 'b.lua'",
         ["app.lua --includ x -o x"] = "build: unknown option '--includ' (did you mean '--include'?)",
         ["app.lua -ox --include gone"] = "--include gone: there is no such file, folder or module",
-        ["gone.lua -ox"] = "cannot read gone.lua: No such file or directory",
+        ["gone.lua -ox"] = "moonloop: build: cannot read gone.lua: No such file or directory",
+        [". -ox"] = "moonloop: build: cannot read .: Is a directory",
         ["../app.lua -ox"] = "the app has to be below the working directory",
         ["app.lua -o none/x"] = "cannot write none/x: ",
       } do

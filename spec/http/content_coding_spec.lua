@@ -1,6 +1,7 @@
 -- The content codings: gzip, deflate, brotli, in pieces of any size.
 require "spec.support"
 local coding = require "coding"
+local unhex = require "moonloop.core.unhex"
 
 local TEXT = ("How it was read, and by whom, was never told. "):rep(200)
 -- Written by other programs: gzip -9, zlib's compress, bare deflate, brotli.
@@ -10,8 +11,6 @@ local HELLO = {
   bare = "cb48cdc9c90700",
   br = "0f028068656c6c6f03",
 }
-
-local function unhex(text) return (text:gsub("%x%x", function(x) return string.char(tonumber(x, 16)) end)) end
 
 --- The bytes of `text` as pieces of `n`.
 local function pieces(text, n)

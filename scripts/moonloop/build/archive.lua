@@ -8,15 +8,14 @@
 --
 -- Head, entries and names are the index, whose hash the program knows. Places are counted from the start.
 local crypto = require "moonloop.crypto"
+local unhex = require "moonloop.core.unhex"
 
 local M = {}
 
 local HEAD, ENTRY = "<I4I4i8I4I4", "<I4I4I8I8c16"
 local HASH = 16
 
-local function hash(text)
-  return (crypto.sha256(text):gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end):sub(1, HASH))
-end
+local function hash(text) return unhex(crypto.sha256(text)):sub(1, HASH) end
 
 local function align(n) return (n + 15) // 16 * 16 end
 
@@ -24,7 +23,7 @@ local function align(n) return (n + 15) // 16 * 16 end
 -- with the same `data` share it. `time`: seconds since 1970.
 function M.write(entries, main, time)
   table.sort(entries, function(a, b) return a.name < b.name end)
-  local names, places, size = {}, { [""] = nil }, string.packsize(HEAD) + #entries * string.packsize(ENTRY)
+  local names, places, size = {}, {}, string.packsize(HEAD) + #entries * string.packsize(ENTRY)
   local function place(name)
     if not places[name] then
       places[name], size = size, size + #name + 1

@@ -1,45 +1,27 @@
 --- What goes into the program: the app's file, the modules that it and they require, the folders and files that
 -- they name, and what is asked for. Nothing of the app is run.
 local folder = require "moonloop.folder"
+local fs = require "moonloop.fs"
 local uses = require "moonloop.build.uses"
 
 local M = {}
 
 --- The name of a path below the working directory, or nil: "./views//a.html" is "views/a.html".
-local function name_of(path)
-  if path:find "^/" then return nil end
-  local parts = {}
-  for part in path:gmatch "[^/]+" do
-    if part == ".." then
-      if not parts[1] then return nil end
-      table.remove(parts)
-    elseif part ~= "." then
-      parts[#parts + 1] = part
-    end
-  end
-  return table.concat(parts, "/")
-end
+local function name_of(path) return (fs.safe_join("", path)) end
 
 local function read(path)
-  local file, message = io.open(path, "rb")
+  local file <close>, message = io.open(path, "rb")
   if not file then return nil, message end
-  local text = file:read "a"
-  file:close()
-  if not text then return nil, path .. ": it is a folder" end
-  return text
+  local text, wrong = file:read "a"
+  return text, wrong and ("%s: %s"):format(path, wrong)
 end
 
-local function is_folder(path) return folder.list(path) ~= nil end
+local exists = fs.exists
 
-local function exists(path)
-  local file = io.open(path, "rb")
-  if not file then return false end
-  file:close()
-  return true
+local function is_folder(path)
+  local about = fs.stat(path)
+  return about ~= nil and about.type == "directory"
 end
-
-local Collection = {}
-Collection.__index = Collection
 
 local function problem(c, where, message, ...) c.problems[#c.problems + 1] = where .. ": " .. message:format(...) end
 local function warning(c, where, message, ...) c.warnings[#c.warnings + 1] = where .. ": " .. message:format(...) end
@@ -51,11 +33,16 @@ local function add(c, name, data, path, source)
   c.paths[#c.paths + 1] = path
 end
 
-local function add_file(c, path, where)
+--- The name of what is to be inside, or nil: it is elsewhere, and that is noted.
+local function name_inside(c, path, where)
   local name = name_of(path)
-  if not name then
-    return problem(c, where, "%s is not below the working directory: what is inside has names from there on", path)
-  end
+  if name then return name end
+  problem(c, where, "%s is not below the working directory: what is inside has names from there on", path)
+end
+
+local function add_file(c, path, where)
+  local name = name_inside(c, path, where)
+  if not name then return end
   if c.left_out[name] or c.entries[name] then return end
   local data, message = read(path)
   if not data then return problem(c, where, "cannot read %s", message) end
@@ -65,8 +52,7 @@ end
 
 --- Adds all in a folder but what begins with a dot. Returns how many files there are.
 local function add_folder(c, path, where, each)
-  local name = name_of(path)
-  if name and c.left_out[name] then return end
+  if c.left_out[name_of(path)] then return end
   local files, folders = folder.list(path)
   if not files then return problem(c, where, "cannot read the folder %s: %s", path, folders) end
   table.sort(files)
@@ -82,16 +68,15 @@ local function add_folder(c, path, where, each)
   end
 end
 
-local function note_folder(c, path, where)
-  local name = name_of(path)
-  if name == "" then
-    return warning(c, where, "the whole working directory is named: --include what of it is to be inside")
-  end
-  if name and not c.left_out[name] and not c.folders[name] then
+--- Adds a folder that is named, and notes it for the report.
+local function note_folder(c, path, where, each)
+  local name = name_inside(c, path, where)
+  if not name then return end
+  if not c.left_out[name] and not c.folders[name] then
     c.folders[name] = true
     c.folder_list[#c.folder_list + 1] = name
   end
-  add_folder(c, path, where)
+  add_folder(c, path, where, each)
 end
 
 -- --- paths ---
@@ -115,8 +100,11 @@ local function add_path(c, use, file)
   local path = find_path(use, file)
   local where = ("%s:%d"):format(file, use.line)
   if not path or path:find "^/" then return end
-  if is_folder(path) then return note_folder(c, path, where) end
   local name = name_of(path)
+  if name == "" then
+    return warning(c, where, "the whole working directory is named: --include what of it is to be inside")
+  end
+  if is_folder(path) then return note_folder(c, path, where) end
   local is_new = name and not c.entries[name]
   add_file(c, path, where)
   if use.is_code and is_new and c.entries[name] and name:find "%.lua$" then scan(c, path, c.entries[name].data) end
@@ -209,8 +197,7 @@ local function include(c, what)
   local where = "--include " .. what
   if is_folder(what) then
     if name_of(what) == "" then return problem(c, where, "all of the working directory is too much") end
-    c.folder_list[#c.folder_list + 1] = name_of(what)
-    return add_folder(c, what, where, function(path) add_code(c, path) end)
+    return note_folder(c, what, where, function(path) add_code(c, path) end)
   end
   if exists(what) then
     add_file(c, what, where)
@@ -225,8 +212,8 @@ end
 -- `folder_list`, `files` (how many); `required` (module -> where); `paths` of all that was read; `problems` and
 -- `warnings`, lists of lines. request: `app`, `include`, `leave_out`.
 function M.collect(request)
-  local c = setmetatable({ entries = {}, paths = {}, module_list = {}, folder_list = {}, folders = {}, files = 0,
-    required = {}, problems = {}, warnings = {}, left_out = {} }, Collection)
+  local c = { entries = {}, paths = {}, module_list = {}, folder_list = {}, folders = {}, files = 0, required = {},
+    problems = {}, warnings = {}, left_out = {} }
   for _, what in ipairs(request.leave_out) do
     c.left_out[what] = true
     local name = name_of(what)
@@ -239,7 +226,7 @@ function M.collect(request)
   end
   local text, message = read(request.app)
   if not text then
-    problem(c, "build", "cannot read %s", message)
+    c.problems[1] = "cannot read " .. message
     return c
   end
   c.main, c.folder = name, name:match "^(.*)/[^/]*$" or ""

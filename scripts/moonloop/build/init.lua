@@ -12,9 +12,10 @@ local function fail(lines)
   os.exit(1)
 end
 
-local function need(value, err, what)
+--- The value; where it is nil, the command ends with the error. `what` could not be done.
+local function need(what, value, err)
   if value then return value end
-  fail { what .. ": " .. (err.message or err) }
+  fail { what .. ": " .. err.message }
 end
 
 --- When the newest of the files was changed, or what SOURCE_DATE_EPOCH says: it is the Last-Modified of those that
@@ -28,14 +29,14 @@ local function time_of(paths)
   end
   local newest = 0
   for _, path in ipairs(paths) do
-    local about = need(fs.stat(path))
+    local about = need("cannot read the time of " .. path, fs.stat(path))
     newest = math.max(newest, math.floor(about.mtime))
   end
   return newest
 end
 
 local function read_self()
-  local program = need(fs.read "/proc/self/exe")
+  local program = need("this program cannot be read", fs.read "/proc/self/exe")
   local at, size = elf.find(program, MARK)
   if not at or program:sub(at + 1, at + #MAGIC) ~= MAGIC or size < #MAGIC + 8 + archive.HASH then
     fail { "this program has no place for an app: was something taken out of it?" }
@@ -45,7 +46,7 @@ end
 
 --- Reads what has been written: every file is whole, and every module that is required is there.
 local function check(path, c)
-  local program = need(fs.read(path))
+  local program = need("cannot read " .. path, fs.read(path))
   local at, size = elf.find(program, SECTION)
   local entries, problems, there = archive.read(program:sub(at + 1, at + size)), {}, {}
   for _, entry in ipairs(entries) do
@@ -65,7 +66,7 @@ local function save(path, program)
   local saved, err = fs.write(part, program, { mode = "777" })
   if saved then saved, err = fs.rename(part, path) end
   if not saved then fs.remove(part) end
-  need(saved, err, "cannot write " .. path)
+  need("cannot write " .. path, saved, err)
 end
 
 local function bytes(n)

@@ -2,6 +2,7 @@
 -- run nothing else.
 local crypto = require "moonloop.crypto"
 local embedded = require "moonloop.core.embedded"
+local unhex = require "moonloop.core.unhex"
 
 local M = {}
 
@@ -10,10 +11,7 @@ local SCRIPTS = { "dom", "charts", "state", "loop", "tasks", "requests", "main" 
 local function content(name) return embedded.read("inspect/" .. name) end
 
 --- "sha256-...", as policies name an inline script.
-local function source_of(text)
-  local bytes = crypto.sha256(text):gsub("%x%x", function(digits) return string.char(tonumber(digits, 16)) end)
-  return "'sha256-" .. crypto.base64(bytes) .. "'"
-end
+local function source_of(text) return "'sha256-" .. crypto.base64(unhex(crypto.sha256(text))) .. "'" end
 
 --- page() -> html, policy
 function M.page()

@@ -1,5 +1,6 @@
 --- s.from_json_schema: JSON Schema, draft 2020-12, to schemas. What is not known is refused, not ignored.
 local core = require "moonloop.core"
+local decode_percent = require "moonloop.core.percent"
 local define = require "moonloop.schema.define"
 local json = require "moonloop.json"
 local options = require "moonloop.core.options"
@@ -216,8 +217,7 @@ end
 local function follow(reader, pointer)
   local at, kind = reader.root, "schema"
   for step in pointer:gmatch "/([^/]*)" do
-    step = step:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
-      :gsub("~1", "/"):gsub("~0", "~")
+    step = decode_percent(step):gsub("~1", "/"):gsub("~0", "~")
     if type(at) ~= "table" then at = nil
     elseif kind == "list" then at, kind = step:find "^%d+$" and at[tonumber(step) + 1] or nil, "schema"
     elseif kind == "map" then at, kind = at[step], "schema"
