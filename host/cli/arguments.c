@@ -29,7 +29,10 @@ CliCommand arguments_find_command(const char *name) {
   return CLI_HELP;
 }
 
-static const char write_option[] = "--write", template_option[] = "--template";
+static const char *const write_option = "--write", *const template_option = "--template",
+                         *const traceback_option = "--traceback";
+static const char *const run_options[] = {OPTION_SHARED_NAMES};
+enum { RUN_OPTIONS = sizeof run_options / sizeof *run_options };
 
 static bool is_word(const char *arg) { return arg[0] != '-' || !arg[1]; }
 
@@ -109,10 +112,10 @@ static const char *read_ps(OptionReader *a, char **list, int n) {
   for (int i = 0; i < n; i++) {
     char *end;
     if (is_help(list[i])) return ask_for_help(a, CLI_PS);
-    if (strcmp(list[i], "--traceback") == 0) {
+    if (strcmp(list[i], traceback_option) == 0) {
       r->tracebacks = true;
     } else if (!is_word(list[i])) {
-      return option_wrong(a, "ps: unknown option '%s'", list[i]);
+      return option_unknown(a, "ps", list[i], &traceback_option, 1);
     } else if (r->pid) {
       return option_wrong(a, "ps: only one process is allowed, not also '%s'", list[i]);
     } else {
@@ -182,7 +185,7 @@ static const char *read_app(OptionReader *a, CliCommand command, char **list, in
   r->block_limit = 0; /* nobody else is there who would have to wait */
   for (int i = 0; i < n; i++) {
     if (is_help(list[i])) return ask_for_help(a, command);
-    if (!is_word(list[i])) return option_wrong(a, "%s: unknown option '%s'", name, list[i]);
+    if (!is_word(list[i])) return option_unknown(a, name, list[i], NULL, 0);
     if (r->target)
       return option_wrong(a, "%s: only one app file is allowed, not also '%s'", name, list[i]);
     r->target = list[i];
@@ -226,7 +229,7 @@ static const char *read_new(OptionReader *a, char **list, int n) {
       if (!v || !*v) return option_wrong(a, "new: %s needs a value", template_option);
       r->template = v;
     } else if (!is_word(list[i])) {
-      return option_wrong(a, "new: unknown option '%s'", list[i]);
+      return option_unknown(a, "new", list[i], &template_option, 1);
     } else if (r->target) {
       return option_wrong(a, "new: only one name is allowed, not also '%s'", list[i]);
     } else {
@@ -308,7 +311,7 @@ static const char *keep_for_command(OptionReader *a, Reading *reading) {
 static const char *read_long(OptionReader *a, Reading *reading) {
   const char *option = a->argv[reading->at];
   if (!reading->is_run) return keep_for_command(a, reading);
-  if (!option_is_shared(option)) return option_wrong(a, "run: unknown option '%s'", option);
+  if (!option_is_shared(option)) return option_unknown(a, "run", option, run_options, RUN_OPTIONS);
   return option_read_shared(a, a->argv, a->argc, &reading->at);
 }
 
@@ -316,7 +319,7 @@ static const char *read_long(OptionReader *a, Reading *reading) {
 static const char *read_before_run(OptionReader *a, Reading *reading) {
   for (int i = 0; i < reading->n_before; i++) {
     if (!option_is_shared(reading->before[i]))
-      return option_wrong(a, "run: unknown option '%s'", reading->before[i]);
+      return option_unknown(a, "run", reading->before[i], run_options, RUN_OPTIONS);
     const char *bad = option_read_shared(a, reading->before, reading->n_before, &i);
     if (bad) return bad;
   }

@@ -1,7 +1,5 @@
 #include "cli/build_arguments.h"
 
-#include "base/nearest.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,12 +16,6 @@ bool build_arguments_has(const char *arg) {
   return false;
 }
 
-static const char *unknown_option(OptionReader *reader, const char *option) {
-  const char *near = nearest_name(option, (const char **)options, OPTIONS);
-  if (!near) return option_wrong(reader, "build: unknown option '%s'", option);
-  return option_wrong(reader, "build: unknown option '%s' (did you mean '%s'?)", option, near);
-}
-
 /* -o FILE, -oFILE, --output FILE, --output=FILE; the others have no short form. */
 static const char *value_of(char **list, int n, int *i) {
   const char *arg = list[*i];
@@ -34,7 +26,8 @@ static const char *value_of(char **list, int n, int *i) {
 static const char *read_option(OptionReader *reader, char **list, int n, int *i) {
   CliRequest *r = reader->request;
   const char *option = list[*i];
-  if (!is_output(option) && !build_arguments_has(option)) return unknown_option(reader, option);
+  if (!is_output(option) && !build_arguments_has(option))
+    return option_unknown(reader, "build", option, options, OPTIONS);
   const char *value = value_of(list, n, i);
   if (!value || !*value)
     return option_wrong(reader, "build: %.*s needs a value", (int)strcspn(option, "="), option);

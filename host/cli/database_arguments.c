@@ -52,8 +52,6 @@ static const Option options[] = {
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
-static const char *name_of(CliCommand command) { return arguments_command_name(command); }
-
 bool database_arguments_has(const char *arg) {
   for (int i = 0; i < OPTIONS; i++)
     if (option_is(arg, options[i].name)) return true;
@@ -72,15 +70,10 @@ static const Option *find_option(CliCommand command, const char *arg) {
 
 static const char *unknown_option(OptionReader *reader, CliCommand command, const char *option) {
   const char *names[OPTIONS];
-  char name[40];
   size_t n = 0;
   for (int i = 0; i < OPTIONS; i++)
     if (is_of(&options[i], command)) names[n++] = options[i].name;
-  snprintf(name, sizeof name, "%.*s", (int)strcspn(option, "="), option);
-  const char *near = nearest_name(name, names, n);
-  if (!near) return option_wrong(reader, "%s: unknown option '%s'", name_of(command), option);
-  return option_wrong(reader, "%s: unknown option '%s' (did you mean '%s'?)", name_of(command),
-                      option, near);
+  return option_unknown(reader, arguments_command_name(command), option, names, n);
 }
 
 static const Verb *find_verb(CliCommand command, const char *name) {
@@ -96,13 +89,17 @@ static const char *wrong_verb(OptionReader *reader, CliCommand command) {
                     : command == CLI_DB    ? "copy or shell"
                                            : "list, retry, cancel or stats";
   size_t n = 0;
-  if (!given) return option_wrong(reader, "%s: what to do is missing: %s", name_of(command), all);
+  if (!given)
+    return option_wrong(reader, "%s: what to do is missing: %s", arguments_command_name(command),
+                        all);
   for (int i = 0; i < VERBS; i++)
     if (verbs[i].command == command) names[n++] = verbs[i].name;
   const char *near = nearest_name(given, names, n);
-  if (!near) return option_wrong(reader, "%s: %s expected, not '%s'", name_of(command), all, given);
-  return option_wrong(reader, "%s: %s expected, not '%s' (did you mean '%s'?)", name_of(command),
-                      all, given, near);
+  if (!near)
+    return option_wrong(reader, "%s: %s expected, not '%s'", arguments_command_name(command), all,
+                        given);
+  return option_wrong(reader, "%s: %s expected, not '%s' (did you mean '%s'?)",
+                      arguments_command_name(command), all, given, near);
 }
 
 /* Options that are not the verb's. */
@@ -111,7 +108,7 @@ static const char *check_options(OptionReader *reader, CliCommand command) {
     const char *const *value =
         (const char *const *)((const char *)reader->request + options[i].place);
     if (*value && options[i].verb && strcmp(options[i].verb, reader->request->verb) != 0)
-      return option_wrong(reader, "%s %s: %s is an option of %s", name_of(command),
+      return option_wrong(reader, "%s %s: %s is an option of %s", arguments_command_name(command),
                           reader->request->verb, options[i].name, options[i].verb);
   }
   return NULL;
@@ -122,10 +119,11 @@ static const char *check_words(OptionReader *reader, CliCommand command) {
   const Verb *verb = r->verb ? find_verb(command, r->verb) : NULL;
   if (!verb) return wrong_verb(reader, command);
   if (!verb->most && r->nargs && strchr(r->args[0], ':'))
-    return option_wrong(reader, "%s %s: a URL is given by --url URL", name_of(command), verb->name);
+    return option_wrong(reader, "%s %s: a URL is given by --url URL",
+                        arguments_command_name(command), verb->name);
   if (r->nargs < verb->least || r->nargs > verb->most)
-    return option_wrong(reader, "%s %s: %s expected (%d given)", name_of(command), verb->name,
-                        verb->words, r->nargs);
+    return option_wrong(reader, "%s %s: %s expected (%d given)", arguments_command_name(command),
+                        verb->name, verb->words, r->nargs);
   if (command == CLI_MIGRATE && strcmp(verb->name, "down") == 0 && r->nargs) {
     char *end;
     long count = strtol(r->args[0], &end, 10);
@@ -151,7 +149,7 @@ const char *database_arguments_read(OptionReader *reader, CliCommand command, ch
       if (!option) return unknown_option(reader, command, arg);
       const char *v = option_value(list, n, &i);
       if (!v || !*v)
-        return option_wrong(reader, "%s: %.*s needs a value", name_of(command),
+        return option_wrong(reader, "%s: %.*s needs a value", arguments_command_name(command),
                             (int)strcspn(arg, "="), arg);
       *(const char **)((char *)r + option->place) = v;
     }

@@ -1,5 +1,7 @@
 #include "cli/option.h"
 
+#include "base/nearest.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,16 @@ const char *option_wrong(OptionReader *reader, const char *format, ...) {
   vsnprintf(reader->message, sizeof reader->message, format, args);
   va_end(args);
   return reader->message;
+}
+
+const char *option_unknown(OptionReader *reader, const char *command, const char *option,
+                           const char *const *names, size_t n) {
+  char name[48]; /* what is longer is like none */
+  int length = snprintf(name, sizeof name, "%.*s", (int)strcspn(option, "="), option);
+  const char *near = length < (int)sizeof name ? nearest_name(name, names, n) : NULL;
+  if (!near) return option_wrong(reader, "%s: unknown option '%s'", command, option);
+  return option_wrong(reader, "%s: unknown option '%s' (did you mean '%s'?)", command, option,
+                      near);
 }
 
 const char *option_value(char **list, int n, int *i) {

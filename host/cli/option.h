@@ -15,6 +15,11 @@ typedef struct OptionReader {
 const char *option_wrong(OptionReader *reader, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Formats the message about an option that `command` does not have; the one of its `n` names that
+   was probably meant is in it. */
+const char *option_unknown(OptionReader *reader, const char *command, const char *option,
+                           const char *const *names, size_t n);
+
 /* Is `arg` this option, with or without a value (--port, --port=1)? */
 bool option_is(const char *arg, const char *name);
 
@@ -36,6 +41,7 @@ const char *option_set_log_level(OptionReader *reader, const char *v);
 const char *option_set_log_format(OptionReader *reader, const char *v);
 
 /* The same for these two and --block-limit. */
+#define OPTION_SHARED_NAMES "--block-limit", "--log-level", "--log-format"
 bool option_is_shared(const char *arg);
 const char *option_read_shared(OptionReader *reader, char **list, int n, int *i);
 

@@ -45,6 +45,11 @@ static void set_arg(lua_State *L, const ScriptSource *s) {
   lua_pop(L, 1);
 }
 
+static void set_string(lua_State *L, const char *name, const char *value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, name);
+}
+
 static void load_command(lua_State *L, const char *module) {
   if (luaL_loadbuffer(L, command_chunk, sizeof command_chunk - 1, SCRIPT_PLACE_HOST) != LUA_OK)
     lua_error(L);
@@ -58,10 +63,8 @@ static void set_tls(lua_State *L, const CliRequest *r) {
   lua_createtable(L, r->n_tls_certs, 0);
   for (int i = 0; i < r->n_tls_certs; i++) {
     lua_createtable(L, 0, 2);
-    lua_pushstring(L, r->tls_certs[i]);
-    lua_setfield(L, -2, "cert");
-    lua_pushstring(L, r->tls_keys[i]);
-    lua_setfield(L, -2, "key");
+    set_string(L, "cert", r->tls_certs[i]);
+    set_string(L, "key", r->tls_keys[i]);
     lua_rawseti(L, -2, i + 1);
   }
   lua_setfield(L, -2, "certs");
@@ -71,12 +74,9 @@ static void set_tls(lua_State *L, const CliRequest *r) {
 /* Pushes the options of `ml.web.listen` that serve was given. */
 static void push_listen_options(lua_State *L, const CliRequest *r) {
   lua_newtable(L);
-  lua_pushstring(L, r->access_log);
-  lua_setfield(L, -2, "access_log");
-  lua_pushstring(L, r->trusted_proxies);
-  lua_setfield(L, -2, "trusted_proxies");
-  lua_pushstring(L, r->root_path);
-  lua_setfield(L, -2, "root_path");
+  set_string(L, "access_log", r->access_log);
+  set_string(L, "trusted_proxies", r->trusted_proxies);
+  set_string(L, "root_path", r->root_path);
   if (r->proxy_protocol) {
     lua_pushboolean(L, true);
     lua_setfield(L, -2, "proxy_protocol");
@@ -98,11 +98,6 @@ static void push_listen_options(lua_State *L, const CliRequest *r) {
     lua_pushnumber(L, r->limits[i]);
     lua_setfield(L, -2, http_limits[i].name);
   }
-}
-
-static void set_string(lua_State *L, const char *name, const char *value) {
-  lua_pushstring(L, value);
-  lua_setfield(L, -2, name);
 }
 
 /* Pushes the options of work. */
@@ -140,10 +135,8 @@ static void push_list(lua_State *L, const char *const *list, int n) {
 /* Pushes what build is asked for. */
 static void push_build_request(lua_State *L, const CliRequest *r) {
   lua_createtable(L, 0, 4);
-  lua_pushstring(L, r->target);
-  lua_setfield(L, -2, "app");
-  lua_pushstring(L, r->output);
-  lua_setfield(L, -2, "output");
+  set_string(L, "app", r->target);
+  set_string(L, "output", r->output);
   push_list(L, r->included, r->n_included);
   lua_setfield(L, -2, "include");
   push_list(L, r->left_out, r->n_left_out);
@@ -236,10 +229,8 @@ static const char *find_init(const CliRequest *r, const char **name) {
 static void push_request(lua_State *L, const CliRequest *r) {
   const char *name = NULL, *init = find_init(r, &name);
   lua_newtable(L);
-  lua_pushstring(L, init);
-  lua_setfield(L, -2, "init");
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "init_name");
+  set_string(L, "init", init);
+  set_string(L, "init_name", name);
   lua_createtable(L, r->n_steps, 0);
   for (int i = 0; i < r->n_steps; i++) {
     lua_createtable(L, 2, 0);
@@ -250,14 +241,11 @@ static void push_request(lua_State *L, const CliRequest *r) {
     lua_rawseti(L, -2, i + 1);
   }
   lua_setfield(L, -2, "steps");
-  lua_pushstring(L, module_of(r));
-  lua_setfield(L, -2, "command");
-  lua_pushstring(L, r->command == CLI_RUN ? r->target : NULL);
-  lua_setfield(L, -2, "script");
+  set_string(L, "command", module_of(r));
+  set_string(L, "script", r->command == CLI_RUN ? r->target : NULL);
   lua_pushboolean(L, r->interactive);
   lua_setfield(L, -2, "interactive");
-  lua_pushliteral(L, ML_VERSION);
-  lua_setfield(L, -2, "version");
+  set_string(L, "version", ML_VERSION);
 }
 
 /* As lua's -E: module paths are those without the environment. */
@@ -265,10 +253,8 @@ static void forget_environment(lua_State *L) {
   lua_pushboolean(L, true);
   lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
   lua_getglobal(L, "package");
-  lua_pushliteral(L, LUA_PATH_DEFAULT);
-  lua_setfield(L, -2, "path");
-  lua_pushliteral(L, LUA_CPATH_DEFAULT);
-  lua_setfield(L, -2, "cpath");
+  set_string(L, "path", LUA_PATH_DEFAULT);
+  set_string(L, "cpath", LUA_CPATH_DEFAULT);
   lua_pop(L, 1);
 }
 

@@ -1,6 +1,5 @@
 #include "cli/serve_arguments.h"
 
-#include "base/nearest.h"
 #include "cli/defaults.h"
 #include "serve/supervisor.h"
 
@@ -200,25 +199,24 @@ static const char *unknown_option(OptionReader *reader, const char *option) {
                                       "--inspect"};
   enum { FLAGS = sizeof flags / sizeof *flags };
   const char *names[OPTIONS + HTTP_LIMITS + FLAGS];
-  size_t n = 0, length = strcspn(option, "=");
-  char name[40], near[40] = "";
+  char limits[HTTP_LIMITS][40];
+  size_t n = 0;
   bool is_flag = false;
   for (size_t i = 0; i < FLAGS; i++) {
     is_flag |= option_is(option, flags[i]);
-    names[n++] = flags[i] + 2;
+    names[n++] = flags[i];
   }
   if (is_flag)
-    return option_wrong(reader, "serve: %.*s takes no value: '%s'", (int)length, option, option);
-  for (size_t i = 0; i < OPTIONS; i++) names[n++] = serve_options[i].name + 2;
-  for (size_t i = 0; i < HTTP_LIMITS; i++) names[n++] = http_limits[i].name;
-  snprintf(name, sizeof name, "%.*s", (int)length, option);
-  const char *found =
-      length < sizeof name ? nearest_name(name + strspn(name, "-"), names, n) : NULL;
-  if (!found) return option_wrong(reader, "serve: unknown option '%s'", option);
-  snprintf(near, sizeof near, "%s", found);
-  for (char *c = near; *c; c++)
-    *c = *c == '_' ? '-' : *c; /* limits have names with underscores elsewhere */
-  return option_wrong(reader, "serve: unknown option '%s' (did you mean '--%s'?)", option, near);
+    return option_wrong(reader, "serve: %.*s takes no value: '%s'", (int)strcspn(option, "="),
+                        option, option);
+  for (size_t i = 0; i < OPTIONS; i++) names[n++] = serve_options[i].name;
+  for (size_t i = 0; i < HTTP_LIMITS; i++) {
+    snprintf(limits[i], sizeof limits[i], "--%s", http_limits[i].name);
+    for (char *c = limits[i]; *c; c++)
+      *c = *c == '_' ? '-' : *c; /* limits have names with underscores elsewhere */
+    names[n++] = limits[i];
+  }
+  return option_unknown(reader, "serve", option, names, n);
 }
 
 bool serve_arguments_has(const char *arg) { return find_option(arg) || find_limit(arg); }

@@ -13,9 +13,11 @@ bool work_arguments_has(const char *arg) {
 }
 
 static const char *read_option(OptionReader *reader, char **list, int n, int *i) {
+  static const char *const names[] = {queues_option, drain_option, cpu_option, OPTION_SHARED_NAMES};
   CliRequest *r = reader->request;
   const char *option = list[*i];
-  if (!work_arguments_has(option)) return option_wrong(reader, "work: unknown option '%s'", option);
+  if (!work_arguments_has(option))
+    return option_unknown(reader, "work", option, names, sizeof names / sizeof *names);
   if (option_is_shared(option)) return option_read_shared(reader, list, n, i);
   const char *value = option_value(list, n, i);
   if (!value || !*value)

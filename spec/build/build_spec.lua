@@ -157,7 +157,8 @@ describe("one file:", function()
 
     it("has dofile without a path, which reads standard input, and searchpath where no global package is", function()
       local away <close> = alone(folder.path .. "/app")
-      assert.equal("42\n", (sh(("cd %s && echo 'return 41 + 1' | ./app -e 'print(dofile())'"):format(quote(away.path)))))
+      local at = quote(away.path)
+      assert.equal("42\n", (sh(("cd %s && echo 'return 41 + 1' | ./app -e 'print(dofile())'"):format(at))))
       local said = run(away, [[-e 'local search = package.searchpath; package = nil; print(search("a.b", "./?.x"))']])
       assert.equal("nil\tno file './a/b.x'\n", said)
     end)
@@ -265,8 +266,9 @@ describe("one file:", function()
     end)
 
     it("names a folder once, however often it is asked for", function()
-      local folder <close>, output = built({ ["app.lua"] = 'ml = require "moonloop"\n' ..
-        'ml.web.app():static("/a", "up"):static("/b", "./up/")\n', up = { ["a.txt"] = "" } }, "--include up --include up/")
+      local folder <close> = folders.new { up = { ["a.txt"] = "" }, ["app.lua"] = 'ml = require "moonloop"\n' ..
+        'ml.web.app():static("/a", "up"):static("/b", "./up/")\n' }
+      local output = build(folder, "--include up --include up/")
       local _, count = output:gsub("  folder up\n", "%0")
       assert.equal(1, count, output)
     end)

@@ -89,7 +89,8 @@ describe("moonloop work", function()
     folders.write(folder.path .. "/none.lua", "return 1")
     for words, expected in pairs {
       [""] = { 2, "moonloop: work: the app file is missing\nTry 'moonloop work --help'.\n" },
-      ["--quues a app.lua"] = { 2, "moonloop: work: unknown option '--quues'\nTry 'moonloop work --help'.\n" },
+      ["--quues a app.lua"] = { 2, "moonloop: work: unknown option '--quues' (did you mean '--queues'?)\n"
+        .. "Try 'moonloop work --help'.\n" },
       ["--queues a:b:1 app.lua"] = { 2, "moonloop: work: --queues must be a list such as emails:20,default:5, with "
         .. "numbers from 1 to 10000, not 'a:b:1'\n" },
       ["--queues a,b:2,a app.lua"] = { 2, "moonloop: work: --queues names the queue 'a' twice\n" },

@@ -77,10 +77,7 @@ local function method_names()
 end
 
 local function nearest(name, names)
-  local list = {}
-  for known in pairs(names) do list[#list + 1] = known end
-  table.sort(list)
-  local best = {}
+  local list, best = require "moonloop.core.sorted_keys"(names), {}
   for i = 1, #list, MOST do
     best[#best + 1] = core.nearest(name, table.move(list, i, math.min(i + MOST - 1, #list), 1, {}))
   end

@@ -15,10 +15,7 @@ end
 --- The message for a name that `whose` does not have. `known` has the valid names as keys. `what` is the
 -- word for them, "option" by default.
 function options.unknown(name, known, whose, what)
-  local names = {}
-  for key in pairs(known) do names[#names + 1] = key end
-  table.sort(names)
-  return core.unknown(what or "option", name, whose, names)
+  return core.unknown(what or "option", name, whose, require "moonloop.core.sorted_keys"(known))
 end
 
 --- The message for a value of the wrong kind.

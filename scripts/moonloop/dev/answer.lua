@@ -6,6 +6,7 @@ local frames = require "moonloop.dev.frames"
 local page = require "moonloop.dev.page"
 local response = require "moonloop.web.response"
 local secrets = require "moonloop.dev.secrets"
+local sorted_keys = require "moonloop.core.sorted_keys"
 local source = require "moonloop.dev.source"
 local value = require "moonloop.dev.value"
 
@@ -95,17 +96,10 @@ local function chain_of(err, keeper)
   return list
 end
 
-local function sorted(t)
-  local names = {}
-  for name in pairs(t) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 --- The rows {name, text} of a table of texts and numbers.
 local function rows_of(t, keeper, is_secret)
   local rows = {}
-  for _, name in ipairs(sorted(t)) do
+  for _, name in ipairs(sorted_keys(t)) do
     local v = t[name]
     local text = is_secret(name) and keeper.hide(v) or value.utf8(tostring(v))
     rows[#rows + 1] = { value.utf8(name), #text > LONGEST and value.utf8(text:sub(1, LONGEST)) .. " ..." or text }
@@ -118,12 +112,10 @@ local function request_of(req, keeper)
   local query = req.query_string:gsub("([^&=]+)=([^&]*)", function(name, v)
     if secrets.is_secret_in_query(name) then return name .. "=" .. keeper.hide(v) end
   end)
-  local headers = {}
-  for name, v in pairs(req.headers) do headers[name] = v end
   local parts = {
     { title = "Query", rows = rows_of(req.query, keeper, secrets.is_secret_in_query) },
     { title = "Parameters of the path", rows = rows_of(req.params, keeper, secrets.is_secret) },
-    { title = "Headers", rows = rows_of(headers, keeper, secrets.is_secret) },
+    { title = "Headers", rows = rows_of(req.headers, keeper, secrets.is_secret) },
   }
   local target = value.utf8(req.path) .. (query ~= "" and "?" .. query or "")
   return { line = req.method .. " " .. target, parts = parts, client = tostring(req.client) }

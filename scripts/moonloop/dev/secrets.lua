@@ -15,12 +15,15 @@ local MIN, MOST = 4, 100 -- bytes of a text that is looked for elsewhere; how ma
 
 --- A keeper of hidden values: they may stand in other places, too, such as a message.
 function M.keeper()
-  local known, count = {}, 0
+  local known, list = {}, {} -- the list: the longest first, since a shorter one may be a part of it
   local keeper = {}
 
   local function add(text)
-    if #text < MIN or #text > 10000 or known[text] or count >= MOST then return end
-    known[text], count = true, count + 1
+    if #text < MIN or #text > 10000 or known[text] or #list >= MOST then return end
+    known[text] = true
+    local at = 1
+    while list[at] and #list[at] >= #text do at = at + 1 end
+    table.insert(list, at, text)
   end
 
   --- Notes the value, and gives what to show in its place.
@@ -36,9 +39,6 @@ function M.keeper()
 
   --- The text without the hidden values.
   function keeper.mask(text)
-    local list = {}
-    for value in pairs(known) do list[#list + 1] = value end
-    table.sort(list, function(a, b) return #a > #b end)
     for _, value in ipairs(list) do
       if text:find(value, 1, true) then text = text:gsub(value:gsub("%p", "%%%0"), M.HIDDEN) end
     end

@@ -1,6 +1,7 @@
 --- Cron expressions: five fields, and when they are due next in a time zone.
 local calendar = require "moonloop.jobs.calendar"
 local core = require "moonloop.core"
+local sorted_keys = require "moonloop.core.sorted_keys"
 local zones = require "moonloop.jobs.zone"
 
 local DAY = calendar.DAY
@@ -96,19 +97,12 @@ local function read_field(reading, field, text)
   return set, text:sub(1, 1) == "*"
 end
 
-local function sorted(set)
-  local list = {}
-  for value in pairs(set) do list[#list + 1] = value end
-  table.sort(list)
-  return list
-end
-
 local longest = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
 
 -- Raises where no month has such a day.
 local function check_days(reading, self)
   if not self.any_weekday and not self.any_day then return end -- the days of the week are due anyway
-  local first = sorted(self.days)[1]
+  local first = sorted_keys(self.days)[1]
   for month in pairs(self.months) do
     if first <= longest[month] then return end
   end
@@ -125,7 +119,7 @@ function M.parse(text)
   local reading = setmetatable({ text = text }, Reading)
   local line = text:match "^%s*(.-)%s*$"
   if line:sub(1, 1) == "@" then
-    line = short[line:lower()] or reading:fail("one of %s expected", table.concat(sorted(short), ", "))
+    line = short[line:lower()] or reading:fail("one of %s expected", table.concat(sorted_keys(short), ", "))
   end
   local words = {}
   for word in line:gmatch "%S+" do words[#words + 1] = word end
@@ -135,7 +129,7 @@ function M.parse(text)
   local self = setmetatable({}, Cron)
   local sets, stars = {}, {}
   for i, field in ipairs(fields) do sets[i], stars[i] = read_field(reading, field, words[i]) end
-  self.minutes, self.hours = sorted(sets[1]), sorted(sets[2])
+  self.minutes, self.hours = sorted_keys(sets[1]), sorted_keys(sets[2])
   self.days, self.months, self.weekdays = sets[3], sets[4], sets[5]
   self.any_hour, self.any_day, self.any_weekday = stars[2], stars[3], stars[5]
   check_days(reading, self)

@@ -1,5 +1,6 @@
 --- `moonloop jobs list|retry|cancel|stats`.
 local jobs_of = require "moonloop.jobs".new
+local sorted_keys = require "moonloop.core.sorted_keys"
 local sql = require "moonloop.sql"
 local tables = require "moonloop.jobs.tables"
 local table_text = require "moonloop.sql.table_text"
@@ -113,10 +114,7 @@ function verbs.stats(request)
   local stats = check(jobs:stats())
   local rows = {}
   local function add(kind, counts)
-    local names = {}
-    for name in pairs(counts) do names[#names + 1] = name end
-    table.sort(names)
-    for _, name in ipairs(names) do
+    for _, name in ipairs(sorted_keys(counts)) do
       local n = counts[name]
       rows[#rows + 1] = { kind .. name, n.ready, n.scheduled, n.running, n.dead }
     end

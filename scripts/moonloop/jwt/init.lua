@@ -7,6 +7,7 @@ local jwks = require "moonloop.jwt.jwks"
 local jwt_core = require "moonloop.jwt.core"
 local keys = require "moonloop.jwt.keys"
 local options = require "moonloop.core.options"
+local sorted_keys = require "moonloop.core.sorted_keys"
 
 local fail = core.fail
 
@@ -35,10 +36,8 @@ end
 
 local function check_fit(key, algorithm, whose)
   if not key.algorithms[algorithm] then
-    local fit = {}
-    for name in pairs(key.algorithms) do fit[#fit + 1] = name end
-    table.sort(fit)
-    fail(("%s: a key that is for %s cannot be used for %s"):format(whose, table.concat(fit, ", "), algorithm))
+    fail(("%s: a key that is for %s cannot be used for %s"):format(whose,
+      table.concat(sorted_keys(key.algorithms), ", "), algorithm))
   end
   local why = keys.too_short(key, algorithm)
   if why then fail(whose .. ": " .. why) end

@@ -3,13 +3,9 @@ local files = require "moonloop.core.embedded"
 local fs = require "moonloop.fs"
 local write = require "moonloop.new.write"
 
-local TEMPLATES = {
-  { "api", "an API with its documentation" },
-  { "page", "pages with a form" },
-  { "worker", "an API that leaves its work to jobs" },
-  { "library", "a module for other projects" },
-}
+local TEMPLATES = { "api", "page", "worker", "library" } -- as messages name them
 
+-- What to do next in a project of each: commands, and what they do.
 local NEXT = {
   api = { { "moonloop dev app.lua", "serves it on http://127.0.0.1:8000, with /docs" } },
   page = { { "moonloop dev app.lua", "serves it on http://127.0.0.1:8000" } },
@@ -23,13 +19,9 @@ local function fail(status, ...)
 end
 
 local function check_template(template)
-  local names = {}
-  for i, entry in ipairs(TEMPLATES) do
-    if entry[1] == template then return end
-    names[i] = entry[1]
-  end
-  local last = table.remove(names)
-  fail(2, "there is no template '%s': there are %s and %s", template, table.concat(names, ", "), last)
+  if NEXT[template] then return end
+  fail(2, "there is no template '%s': there are %s and %s", template, table.concat(TEMPLATES, ", ", 1, #TEMPLATES - 1),
+    TEMPLATES[#TEMPLATES])
 end
 
 --- The project's name, the last part of the path.

@@ -6,6 +6,7 @@ local json = require "moonloop.json"
 local options = require "moonloop.core.options"
 local pattern = require "moonloop.schema.pattern"
 local schema_core = require "moonloop.schema.core"
+local sorted_keys = require "moonloop.core.sorted_keys"
 
 local DRAFT = "https://json-schema.org/draft/2020-12/schema"
 local TYPES = { null = 1, boolean = 2, object = 4, array = 8, number = 16, string = 32, integer = 64 }
@@ -60,13 +61,6 @@ local function parts(reader, list, keyword)
   return rules
 end
 
-local function sorted(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys)
-  return keys
-end
-
 local function texts(reader, list, keyword)
   need(reader, is_list(list), keyword, "a list of texts")
   for _, text in ipairs(list) do need(reader, type(text) == "string", keyword, "a list of texts") end
@@ -90,7 +84,7 @@ function keywords.type(reader, rule, value)
   need(reader, is_list(list) and #list > 0, "type", "a type or a list of them")
   rule.types = 0
   for _, name in ipairs(list) do
-    if not TYPES[name] then reject(reader, core.unknown("type", name, "JSON Schema", sorted(TYPES))) end
+    if not TYPES[name] then reject(reader, core.unknown("type", name, "JSON Schema", sorted_keys(TYPES))) end
     rule.types = rule.types | TYPES[name]
   end
   rule.type_names = table.concat(list, " or ")
@@ -171,7 +165,7 @@ keywords.prefixItems = schemas "prefix"
 
 function keywords.properties(reader, rule, value)
   need(reader, is_map(value), "properties", "an object")
-  local keys = sorted(value)
+  local keys = sorted_keys(value)
   if #keys > 60000 then reject(reader, "more than 60000 properties") end
   rule.fields = {}
   for i, key in ipairs(keys) do rule.fields[i] = { key, part(reader, value[key], "properties", key) } end
@@ -180,7 +174,7 @@ end
 function keywords.patternProperties(reader, rule, value)
   need(reader, is_map(value), "patternProperties", "an object")
   rule.patterns = {}
-  for i, key in ipairs(sorted(value)) do
+  for i, key in ipairs(sorted_keys(value)) do
     rule.patterns[i] = {
       pattern = regex(reader, key, "patternProperties"), node = part(reader, value[key], "patternProperties", key),
     }
@@ -196,21 +190,21 @@ end
 
 function keywords.dependentRequired(reader, rule, value)
   need(reader, is_map(value), "dependentRequired", "an object")
-  for _, key in ipairs(sorted(value)) do
+  for _, key in ipairs(sorted_keys(value)) do
     dependent(rule, key, "others", texts(reader, value[key], "dependentRequired"))
   end
 end
 
 function keywords.dependentSchemas(reader, rule, value)
   need(reader, is_map(value), "dependentSchemas", "an object")
-  for _, key in ipairs(sorted(value)) do
+  for _, key in ipairs(sorted_keys(value)) do
     dependent(rule, key, "node", part(reader, value[key], "dependentSchemas", key))
   end
 end
 
 keywords["$defs"] = function(reader, _, value) -- read even where nothing refers to it: it may be wrong
   need(reader, is_map(value), "$defs", "an object")
-  for _, key in ipairs(sorted(value)) do part(reader, value[key], "$defs", key) end
+  for _, key in ipairs(sorted_keys(value)) do part(reader, value[key], "$defs", key) end
 end
 
 --- Follows a JSON pointer from schema to schema. Gives the schema and its path.
@@ -258,7 +252,7 @@ function read(reader, value)
   if reader.rules[value] then return reader.rules[value] end
   local rule = { type = "rules" }
   reader.rules[value] = rule -- before its parts, which may refer to it
-  for _, keyword in ipairs(sorted(value)) do
+  for _, keyword in ipairs(sorted_keys(value)) do
     if keywords[keyword] then
       keywords[keyword](reader, rule, value[keyword], keyword)
     elseif keyword == "$schema" then

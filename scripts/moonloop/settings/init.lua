@@ -6,6 +6,7 @@ local dotenv = require "moonloop.settings.dotenv"
 local json = require "moonloop.json"
 local options = require "moonloop.core.options"
 local show = require "moonloop.settings.show"
+local sorted_keys = require "moonloop.core.sorted_keys"
 local supervised = require "moonloop.supervised"
 
 local fail = core.fail
@@ -152,13 +153,8 @@ end
 --- Names in .env files that begin as the settings do, and are none.
 local function add_unknown(from)
   if from.prefix == "" then return end
-  local known = {}
-  for name in pairs(from.places_asked) do known[#known + 1] = name end
-  table.sort(known)
-  local names = {}
-  for name in pairs(from.dotenv) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
+  local known = sorted_keys(from.places_asked)
+  for _, name in ipairs(sorted_keys(from.dotenv)) do
     if name:sub(1, #from.prefix) == from.prefix and not from.places_asked[name] then
       local near = core.nearest(name, known)
       table.insert(from.problems, ("%s: there is no such setting%s (%s)"):format(name,

@@ -1,5 +1,6 @@
 --- Databases in other Lua states: bindings/sql/sql_transfer.c calls this where one crosses.
 local holders = require "moonloop.sql.holders"
+local sorted_keys = require "moonloop.core.sorted_keys"
 
 local M = {}
 
@@ -15,10 +16,10 @@ local reopened = {} -- by URL and options: a state has one of each
 --- unpack(made_from) -> the database of this state. One connection is enough for the one job that runs
 -- at a time.
 function M.unpack(made_from)
-  local names, parts = {}, { made_from.url }
-  for name in pairs(made_from.opts) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do parts[#parts + 1] = ("%s=%s"):format(name, made_from.opts[name]) end
+  local parts = { made_from.url }
+  for _, name in ipairs(sorted_keys(made_from.opts)) do
+    parts[#parts + 1] = ("%s=%s"):format(name, made_from.opts[name])
+  end
   local key = table.concat(parts, "\0")
   if not reopened[key] then
     local opts = { pool = 1 }

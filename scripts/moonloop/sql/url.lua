@@ -2,6 +2,7 @@
 -- as libpq has them, sqlite:PATH[?synchronous=full&...] and sqlite::memory:.
 local core = require "moonloop.core"
 local decode = require "moonloop.core.percent"
+local sorted_keys = require "moonloop.core.sorted_keys"
 
 local M = {}
 
@@ -29,10 +30,7 @@ local function sqlite_parameters(url, query)
       bad(url, core.unknown("parameter", name, "an SQLite database", { "mode", "synchronous" }))
     end
     if not known[value:lower()] then
-      local names = {}
-      for choice in pairs(known) do names[#names + 1] = choice end
-      table.sort(names)
-      bad(url, ("%s is '%s' (expected one of %s)"):format(name, value, table.concat(names, ", ")))
+      bad(url, ("%s is '%s' (expected one of %s)"):format(name, value, table.concat(sorted_keys(known), ", ")))
     end
     result[name] = value:lower()
   end

@@ -4,6 +4,7 @@ local core = require "moonloop.core"
 local http = require "moonloop.http"
 local json = require "moonloop.json"
 local retry = require "moonloop.http.retry"
+local sorted_keys = require "moonloop.core.sorted_keys"
 local trace = require "moonloop.trace.core"
 
 local M = {}
@@ -34,10 +35,8 @@ local function resource(s, version, pid, machine)
   }
   for name, value in pairs(s.resource) do set[name] = value end
   set["service.name"] = s.service
-  local names, list = {}, {}
-  for name in pairs(set) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do list[i] = { key = name, value = any_value(set[name]) } end
+  local list = {}
+  for i, name in ipairs(sorted_keys(set)) do list[i] = { key = name, value = any_value(set[name]) } end
   return json.encode(list)
 end
 

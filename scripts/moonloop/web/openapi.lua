@@ -8,6 +8,7 @@ local route_list = require "moonloop.web.route_list"
 local routes = require "moonloop.web.openapi_routes"
 local schema_document = require "moonloop.schema.document"
 local schemas = require "moonloop.web.openapi_schemas"
+local sorted_keys = require "moonloop.core.sorted_keys"
 local write = require "moonloop.web.openapi_write"
 
 local M = {}
@@ -125,7 +126,7 @@ end
 --- Puts what is in `extra` into the document: tables are merged, all else replaces what is there. New keys come
 -- behind those that have an order.
 local function merge(target, extra, order)
-  for _, name in ipairs(schemas.sorted_keys(extra)) do
+  for _, name in ipairs(sorted_keys(extra)) do
     local own, value = target[name], extra[name]
     if own == nil and order[target] then table.insert(order[target], name) end
     if type(own) == "table" and type(value) == "table" and own[1] == nil and value[1] == nil then

@@ -159,12 +159,4 @@ end
 
 M.is_equal = is_equal
 
---- The keys of a table in an order that is the same each time.
-function M.sorted_keys(map)
-  local keys = {}
-  for key in next, map do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  return keys
-end
-
 return M

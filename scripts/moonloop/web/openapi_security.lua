@@ -1,6 +1,7 @@
 --- What the dependencies of a route ask of a client: OpenAPI's security.
 local json = require "moonloop.json"
 local schemas = require "moonloop.web.openapi_schemas"
+local sorted_keys = require "moonloop.core.sorted_keys"
 
 local M = {}
 
@@ -17,7 +18,7 @@ end
 
 --- The dependencies that have security, in the order in which they run; each once.
 local function collect(found, seen, depends)
-  for _, name in ipairs(schemas.sorted_keys(depends)) do
+  for _, name in ipairs(sorted_keys(depends)) do
     local dependency = depends[name]
     if type(dependency) == "table" and not seen[dependency] then
       seen[dependency] = true

@@ -5,6 +5,7 @@ local json = require "moonloop.json"
 local names = require "moonloop.schema.names"
 local openapi = require "moonloop.web.openapi"
 local routes = require "moonloop.web.openapi_routes"
+local sorted_keys = require "moonloop.core.sorted_keys"
 
 local PARTS = { "query", "headers", "cookies", "form", "body" }
 
@@ -186,10 +187,7 @@ return function(app, name)
       end
       table.insert(methods[method], overload)
     end
-    local statuses = {}
-    for status in pairs(types and types.response or {}) do statuses[#statuses + 1] = status end
-    table.sort(statuses)
-    for _, status in ipairs(statuses) do part_type(run, types.response[status]) end
+    for _, status in ipairs(sorted_keys(types and types.response or {})) do part_type(run, types.response[status]) end
   end
   local parts = { HEAD:format(name) }
   table.move(run.classes, 1, #run.classes, #parts + 1, parts)

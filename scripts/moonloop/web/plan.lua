@@ -1,5 +1,6 @@
 --- The dependencies of a route in the order in which they are opened, with those that they need, each once.
 local dependency = require "moonloop.web.dependency"
+local sorted_keys = require "moonloop.core.sorted_keys"
 local tasks = require "moonloop.core"
 local unknown = require "moonloop.core.options".unknown
 
@@ -9,13 +10,7 @@ local M = {}
 
 --- The entries of a table of dependencies: those without a name first, then by name.
 local function add_entries(entries, list)
-  local names = {}
-  for key in pairs(list) do names[#names + 1] = key end
-  table.sort(names, function(a, b)
-    if type(a) ~= type(b) then return type(a) == "number" end
-    return a < b
-  end)
-  for _, key in ipairs(names) do
+  for _, key in ipairs(sorted_keys(list)) do
     entries[#entries + 1] = { name = type(key) == "string" and key or nil, dep = list[key] }
   end
 end

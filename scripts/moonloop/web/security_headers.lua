@@ -3,6 +3,7 @@ local check_options = require "moonloop.core.options".check
 local crypto = require "moonloop.crypto"
 local fail = require "moonloop.core".fail
 local own_response = require "moonloop.web.own_response"
+local sorted_keys = require "moonloop.core.sorted_keys"
 
 local M = {}
 
@@ -36,10 +37,8 @@ local function word_of(opts, name, default, known)
   local value = opts[name]
   if value == nil or value == true then return default end
   if value and not known[value] then
-    local names = {}
-    for word in pairs(known) do names[#names + 1] = word end
-    table.sort(names)
-    fail(("option '%s' of %s is '%s' (expected %s, or false)"):format(name, WHOSE, value, table.concat(names, ", ")))
+    fail(("option '%s' of %s is '%s' (expected %s, or false)"):format(name, WHOSE, value,
+      table.concat(sorted_keys(known), ", ")))
   end
   return value or nil
 end

@@ -4,6 +4,7 @@ local core = require "moonloop.core"
 local folder = require "moonloop.folder"
 local html_response = require "moonloop.web.html".html
 local options = require "moonloop.core.options"
+local sorted_keys = require "moonloop.core.sorted_keys"
 local supervised = require "moonloop.supervised"
 
 local fail = core.fail
@@ -67,9 +68,7 @@ end
 
 -- "there is no template 'x' in views (did you mean 'y'?)"
 local function missing(set, name)
-  local names = {}
-  for known in pairs(set.templates) do names[#names + 1] = known end
-  table.sort(names)
+  local names = sorted_keys(set.templates)
   local near = core.nearest(name, names)
   return ("there is no template '%s' in %s%s"):format(name, set.dir, near and (" (did you mean '%s'?)"):format(near)
     or #names == 0 and ", which has none: their names end in .html, .htm, .xml, .svg or .txt" or "")
