@@ -27,6 +27,7 @@ end
 
 --- The type of an option or a field, from the words of its cell.
 local function type_of_words(text)
+  if not text then return "any" end
   local list, seen = {}, {}
   for word in text:gsub(" or ", ", "):gmatch "[^,]+" do
     word = word:gsub("^%s+", ""):gsub("%s+$", "")
@@ -56,9 +57,23 @@ local function cells(line)
   return list
 end
 
+-- What the columns of tables of options and fields are; every other one explains.
+local COLUMNS = { option = "names", field = "names", type = "type", default = "default", environment = "variable" }
+
+--- A row of such a table, by the titles of its columns: {names =, type =, default =, about =, has_type =}. What is
+-- empty is nil; `has_type`: the table has that column.
+local function row_of(titles, texts)
+  local row = {}
+  for i, title in ipairs(titles) do
+    row[COLUMNS[title] or "about"] = texts[i] ~= "" and texts[i] or nil
+    row.has_type = row.has_type or title == "type"
+  end
+  return row
+end
+
 --- The sections of a page: {signature =, about = first paragraph, options = rows, fields = rows, is_empty =}.
 local function sections_of(page)
-  local list, section, column, is_code = {}, nil, nil, false
+  local list, section, rows, titles, is_code = {}, nil, nil, nil, false
   local is_over
   for line in (read(PAGES .. page) .. "\n"):gmatch "([^\n]*)\n" do
     if line:find "^```" then is_code = not is_code end
@@ -66,17 +81,17 @@ local function sections_of(page)
     if title then
       section = { signature = title:match "^`(.*)`$", about = {}, options = {}, fields = {}, is_empty = true }
       list[#list + 1] = section
-      column, is_over = nil, false
+      rows, is_over = nil, false
     elseif section and not is_code and line:find "^|" then
-      local row = cells(line)
-      if row[1] == "option" or row[1] == "field" then
-        column = row[1] == "option" and section.options or section.fields
-      elseif column and not line:find "^|%-" then
-        column[#column + 1] = row
+      local texts = cells(line)
+      if texts[1] == "option" or texts[1] == "field" then
+        rows, titles = texts[1] == "option" and section.options or section.fields, texts
+      elseif rows and not line:find "^|%-" then
+        rows[#rows + 1] = row_of(titles, texts)
       end
       section.is_empty = false
     elseif section and not is_code then
-      column = nil
+      rows = nil
       if line == "" then
         is_over = section.about[1] ~= nil
       elseif not is_over and not line:find "^```" then
@@ -84,7 +99,7 @@ local function sections_of(page)
       end
       if line ~= "" then section.is_empty = false end
     elseif not section and not is_code and line:find "^|" then -- before the first heading
-      column = nil
+      rows = nil
     end
   end
   return list
@@ -161,18 +176,22 @@ local function name_type(page, f, name)
   return own[name] or of_page[name] or owners[page][name] or NAMES[name] or "any"
 end
 
---- The lines of a class of options; its name.
+--- What the row says, as the end of a line: " how often (3)".
+local function about_row(row)
+  local default = row.default and row.default ~= "required" and (" (%s)"):format(plain(row.default)) or ""
+  return (row.about and " " .. plain(row.about) or "") .. default
+end
+
+--- The lines of a class of options.
 local function options_class(name, rows)
   local lines, seen = { ("---@class %s"):format(name) }, {}
   for _, row in ipairs(rows) do
-    for code in row[1]:gmatch "`([^`]+)`" do
+    for code in row.names:gmatch "`([^`]+)`" do
       local option = code:match "^[%w_]+"
-      local mark = row[3] == "required" and "" or "?"
-      local default = row[3] and row[3] ~= "" and row[3] ~= "required" and (" (%s)"):format(plain(row[3])) or ""
+      local mark = row.default == "required" and "" or "?"
       if option and not seen[option] then
         seen[option] = true
-        lines[#lines + 1] = ("---@field %s%s %s%s%s"):format(option, mark, type_of_words(row[2]),
-          row[4] and row[4] ~= "" and " " .. plain(row[4]) or "", default)
+        lines[#lines + 1] = ("---@field %s%s %s%s"):format(option, mark, type_of_words(row.type), about_row(row))
       end
     end
   end
@@ -220,8 +239,8 @@ local function add_function(page, section, owner, name, is_method, arguments, re
 end
 
 local function add_field(page, owner, name, row, about)
-  add_member(class(class_of(page, owner), page), { name = name, type = row and type_of_words(row[2]) or "any",
-    about = about or { row and row[3] and plain(row[3]) or "" } })
+  add_member(class(class_of(page, owner), page), { name = name, type = type_of_words(row and row.type),
+    about = about or { row and about_row(row):sub(2) or "" } })
 end
 
 local function read_page(page)
@@ -238,10 +257,10 @@ local function read_page(page)
       if owner then add_field(page, owner, name, nil, section.about) end
     end
     for _, row in ipairs(section.fields) do
-      for code in row[1]:gmatch "`([^`]+)`" do -- "about.size"
+      for code in row.names:gmatch "`([^`]+)`" do -- "about.size"
         local of, field = code:match "^([%w_.]+)%.([%w_]+)$"
-        if of and of == owner and not row[3] then -- another function like it
-          local like = { about = { plain(row[2]) }, options = {}, is_empty = true }
+        if of and of == owner and not row.has_type then -- another function like it
+          local like = { about = { plain(row.about) }, options = {}, is_empty = true }
           add_function(page, like, owner, field, mark == ":", arguments, results, last)
         elseif of then
           add_field(page, of, field, row)
@@ -358,7 +377,7 @@ for _, page in ipairs(pages) do
     local owner = signature:match "^([%w_.]-)[.:][%w_]+%(" or signature:match "^([%w_]+)%.[%w_]+$"
     if owner and not owner:find "^ml" then owners[page][owner] = class_of(page, owner) end
     for _, row in ipairs(section.fields) do
-      local of = row[1]:match "`([%w_]+)%.[%w_]+`"
+      local of = row.names:match "`([%w_]+)%.[%w_]+`"
       if of then owners[page][of] = class_of(page, of) end
     end
   end

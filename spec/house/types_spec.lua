@@ -110,6 +110,22 @@ describe("the types for LuaLS", function()
     for name, text in pairs(made) do assert(text == files[name], name .. " is old; " .. how) end
   end)
 
+  it("explain options and fields with the column that does, whichever others there are", function()
+    for name, lines in pairs {
+      ["moonloop/stream.lua"] = { "---@field timeout number seconds without progress until .* %(nil: none%)" },
+      ["moonloop/trace.lua"] = { "---@field endpoint%? string the collector; .* %(`http://localhost:4318`%)" },
+      ["moonloop/metrics.lua"] = { "---@field labels%? any%[%] a list of names %(none%)" },
+      ["moonloop/sql.lua"] = { "---@field returning%? any the result is the rows, with these" },
+    } do
+      for _, line in ipairs(lines) do assert.matches("\n" .. line .. "\n", files[name]) end
+    end
+  end)
+
+  it("know an error of a WebSocket as an error", function()
+    assert.matches("\n---@class moonloop.ws.error: moonloop.error\n---@field code integer ", files["moonloop/ws.lua"])
+    assert.matches("\n---@return string|moonloop.ws.error kind\nfunction socket:receive%(%)", files["moonloop/ws.lua"])
+  end)
+
   it("are Lua", function()
     for name, text in pairs(files) do
       assert(load(text, name))

@@ -5,7 +5,7 @@
 local metrics = {}
 
 ---@class moonloop.metrics.counter.opts
----@field labels? any (a list of names)
+---@field labels? any[] a list of names (none)
 
 ---What only grows. `help` explains it to people.
 ---@param name string
@@ -15,8 +15,8 @@ local metrics = {}
 function metrics.counter(name, help, opts) end
 
 ---@class moonloop.metrics.gauge.opts
----@field labels? any (a list of names)
----@field across? any (what those of several worker processes are together: `"sum"`, `"max"` or `"min"`)
+---@field labels? any[] a list of names (none)
+---@field across? string what those of several worker processes are together: `"sum"`, `"max"` or `"min"` (`"sum"`)
 
 ---What goes up and down.
 ---@param name string
@@ -26,8 +26,8 @@ function metrics.counter(name, help, opts) end
 function metrics.gauge(name, help, opts) end
 
 ---@class moonloop.metrics.histogram.opts
----@field labels? any (a list of names; not `le`)
----@field buckets? any (upper bounds, ascending; 60 at most)
+---@field labels? any[] a list of names; not `le` (none)
+---@field buckets? any[] upper bounds, ascending; 60 at most (`{ .005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10 }`)
 
 ---How many values are at most 1, at most 5, and so on; their number and their sum.
 ---@param name string

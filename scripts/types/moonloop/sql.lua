@@ -92,8 +92,8 @@ function db:rows(sql, ...) end
 function db:script(text) end
 
 ---@class moonloop.sql.db.insert.opts
----@field returning? any (the result is the rows, with these)
----@field on_conflict? any (a row that collides is left out)
+---@field returning? any the result is the rows, with these
+---@field on_conflict? any a row that collides is left out
 
 ---A row is a table from columns to values. Of several rows, a column that one of them lacks is NULL there; a column that all lack
 ---has its default. `"schema.table"` is a table of that schema.

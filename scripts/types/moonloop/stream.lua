@@ -2,8 +2,8 @@
 -- Types of moonloop for LuaLS, the language server; made from doc/reference by scripts/package/types.lua.
 
 ---@class moonloop.stream
----@field timeout number nil: none
----@field max_line integer 65536
+---@field timeout number seconds without progress until a read or write fails with an error of kind `"timeout"`. After a read the stream goes on; after a write that had begun it is closed (nil: none)
+---@field max_line integer the longest line, in bytes, of `read`, `lines` and `read_until` (65536)
 local stream = {}
 
 ---Reads what the formats say. Suspends until all of it has come.

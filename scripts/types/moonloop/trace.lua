@@ -30,19 +30,19 @@ function trace.current() end
 function trace.continue(traceparent, tracestate, f, ...) end
 
 ---@class moonloop.trace.start.opts
----@field endpoint? string `OTEL_EXPORTER_OTLP_ENDPOINT`; `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` is the whole URL (`http://localhost:4318`)
----@field headers? table `OTEL_EXPORTER_OTLP_HEADERS`, `a=b,c=d` (none)
----@field timeout? number `OTEL_EXPORTER_OTLP_TIMEOUT`, in ms; at most `OTEL_BSP_EXPORT_TIMEOUT` (10)
----@field service? string `OTEL_SERVICE_NAME` (`unknown_service:moonloop`)
----@field resource? table `OTEL_RESOURCE_ATTRIBUTES`, `a=b,c=d` (none)
----@field sample? number `OTEL_TRACES_SAMPLER` and `_ARG` (1)
----@field parent_based? boolean `OTEL_TRACES_SAMPLER` (true)
----@field queue? integer `OTEL_BSP_MAX_QUEUE_SIZE` (2048)
----@field batch? integer `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` (512)
----@field delay? number `OTEL_BSP_SCHEDULE_DELAY`, in ms (5)
----@field ca? string `OTEL_EXPORTER_OTLP_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY`
----@field cert? string `OTEL_EXPORTER_OTLP_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY`
----@field key? string `OTEL_EXPORTER_OTLP_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY`
+---@field endpoint? string the collector; `/v1/traces` is added (`http://localhost:4318`)
+---@field headers? table sent with every request, as a key for the collector is (none)
+---@field timeout? number seconds for a request (10)
+---@field service? string the attribute `service.name` (`unknown_service:moonloop`)
+---@field resource? table further attributes of this process. `host.name`, `process.pid` and `telemetry.sdk.*` are set (none)
+---@field sample? number which part of the traces is recorded, from 0 to 1 (1)
+---@field parent_based? boolean a trace that another program has begun is recorded if it was sampled there; `sample` is for the others (true)
+---@field queue? integer spans that may wait; more are dropped and counted (2048)
+---@field batch? integer spans in a request (512)
+---@field delay? number seconds after which fewer than a batch are sent (5)
+---@field ca? string for https, as for `ml.http.client`
+---@field cert? string for https, as for `ml.http.client`
+---@field key? string for https, as for `ml.http.client`
 
 ---Starts the export, or goes on with other settings. Programs that are configured by the environment need not call it: an
 ---option that is not given is taken from there. False: nothing was started, since `OTEL_SDK_DISABLED` is true. A wrong value

@@ -20,8 +20,14 @@ local ws = {}
 ---@param url string
 ---@param opts? moonloop.ws.connect.opts
 ---@return moonloop.ws.socket? ws
----@return moonloop.websocket.err? err
+---@return moonloop.error? err
 function ws.connect(url, opts) end
+
+---@class moonloop.ws.compress
+---@field window integer our messages refer back by up to 2^`window` bytes: 9 to 15 (12)
+---@field takeover boolean messages may refer to earlier ones. Each socket then keeps a state of some ten kB, in both directions; without it an idle socket keeps none (false)
+---@field min integer bytes of a message below which it is sent as it is (256)
+local compress = {}
 
 ---@class moonloop.ws.socket
 ---@field protocol any The protocol that was chosen, or nil.
@@ -30,7 +36,7 @@ local socket = {}
 ---The next message, a string, and its kind: `"text"`, which is UTF-8, or `"binary"`. Suspends until there is one. At the end
 ---`err` has the kind `"closed"`, and
 ---@return string? message
----@return string|moonloop.websocket.err kind
+---@return string|moonloop.ws.error kind
 function socket:receive() end
 
 ---`for message, kind in ws:messages() do`, until the end. Suspends.
@@ -42,30 +48,30 @@ function socket:messages() end
 ---socket then. `err` has the kind `"closed"`, and `code` and `reason` as above.
 ---@param text string
 ---@return moonloop.ws.socket? ws
----@return moonloop.websocket.err? err
+---@return moonloop.ws.error? err
 function socket:send(text) end
 
 ---The same for bytes.
 ---@param bytes string
 ---@return moonloop.ws.socket? ws
----@return moonloop.websocket.err? err
+---@return moonloop.ws.error? err
 function socket:send_binary(bytes) end
 
 ---Sends JSON as text.
 ---@param value any
 ---@return moonloop.ws.socket? ws
----@return moonloop.websocket.err? err
+---@return moonloop.ws.error? err
 function socket:send_json(value) end
 
 ---Receives a message and decodes it. One that is not JSON closes the socket with 1007, and `err` has the kind `"json"`.
 ---Suspends.
 ---@return any? value
----@return moonloop.websocket.err? err
+---@return moonloop.ws.error? err
 function socket:receive_json() end
 
 ---Sends a ping, and does not wait for the answer. There is no need to: see the option `ping`.
 ---@return moonloop.ws.socket? ws
----@return moonloop.websocket.err? err
+---@return moonloop.ws.error? err
 function socket:ping() end
 
 ---Sends a Close frame with the code (1000) and the reason (up to 123 bytes), and waits for the peer's, for `close_timeout` at
@@ -73,3 +79,8 @@ function socket:ping() end
 ---@param code? integer
 ---@param reason? any
 function socket:close(code, reason) end
+
+---@class moonloop.ws.error: moonloop.error
+---@field code integer the code of the peer's Close frame; 1005: it had none; 1006: the connection ended without one; 1002, 1007 or 1009: it broke the rules and was told so; nil: closed here
+---@field reason string the peer's reason, or what it did wrong, or `""`
+local error = {}
