@@ -290,6 +290,7 @@ describe("moonloop", function()
     local function start(options)
       write("app.lua", app)
       write("log", "")
+      write("pid", "")
       local command = [[cd '%s' && {
         '%s' serve app.lua --port 0 %s >log 2>&1 & echo $! >pid; wait $!; echo $? >status
       } 2>/dev/null &]]
@@ -297,11 +298,11 @@ describe("moonloop", function()
       local url
       for _ = 1, 10000 do
         url = read("log"):match("serving app.lua on (http://[%d.]+:%d+) %(Ctrl%-C stops%)\n")
-        if url then break end
+        pid = read("pid"):match("^(%d+)\n")
+        if url and pid then return url end -- either may be there first
         ml.sleep(0.01)
       end
-      pid = read("pid"):match("%d+")
-      return assert(url, read("log"))
+      error(read("log"))
     end
 
     -- Waits until the log shows `text`.
