@@ -41,13 +41,14 @@ describe("a virtual clock", function()
     end
   end)
 
-  it("shows no less than was slept", function()
+  it("shows no less than was slept, but for what a number of that size can show", function()
     for i = 1, 200 do
       clock.real()
       clock.virtual()
       local nap = i * 0.29
       local found = seconds(function() ml.sleep(nap) end)
-      assert.is_true(found >= nap and found < nap + 1e-8, ("%.17g for %.17g"):format(found, nap))
+      local shown = ml.now() * 2 ^ -52 -- other specs may have slept for months on this clock
+      assert.is_true(found >= nap - shown and found < nap + shown + 1e-8, ("%.17g for %.17g"):format(found, nap))
     end
   end)
 
