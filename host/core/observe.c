@@ -39,27 +39,35 @@ void observe_remove(Runtime *rt, Observer *observer) {
   of->only = of->count == 1 ? of->all[of->used - 1] : NULL;
 }
 
-/* runtime_now, without the ways of libuv to it. */
-static inline uint64_t now(const Runtime *rt) {
-  const Clock *clock = &rt->timers.clock;
-  struct timespec t;
+/* runtime_now, without the ways of libuv to it. The clock is not read into a local variable, which
+   would give the caller a guarded stack frame. */
+static inline uint64_t now(Observers *of) {
+  const Clock *clock = &of->rt->timers.clock;
   if (clock->stopped) return clock->shows;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec + clock->ahead;
+  clock_gettime(CLOCK_MONOTONIC, &of->read);
+  return (uint64_t)of->read.tv_sec * 1000000000u + (uint64_t)of->read.tv_nsec + clock->ahead;
+}
+
+/* Makes one more that is free. False: memory is out. */
+__attribute__((noinline, cold)) static bool add_free(Observers *of) {
+  Observation *o = malloc(sizeof *o);
+  if (!o) return false;
+  o->next = NULL;
+  of->free = o;
+  return true;
 }
 
 Observation *observe_start(Runtime *rt, ObservedKind kind, Task *task) {
   Observers *of = rt->observers;
+  if (!of->free && !add_free(of)) return NULL;
+  uint64_t started = now(of);
   Observation *o = of->free;
-  if (o)
-    of->free = o->next;
-  else if (!(o = malloc(sizeof *o)))
-    return NULL;
+  of->free = o->next;
   for (unsigned i = 0; i < OBSERVERS_MAX; i++) o->slots[i] = NULL;
   o->of = of;
   o->kind = kind;
   o->task = task;
-  o->started_ns = now(rt);
+  o->started_ns = started;
   o->next = of->under_way;
   o->link = &of->under_way;
   if (o->next) o->next->link = &o->next;
@@ -75,16 +83,23 @@ void observe_tell_began(Observation *o) {
   }
 }
 
+__attribute__((noinline)) static void tell_ended(const Observers *of, Observation *o) {
+  for (unsigned i = 0; i < of->used; i++) {
+    Observer *observer = of->all[i];
+    if (observer && observer->ended) observer->ended(observer, o);
+  }
+}
+
 void observe_ended(Observation **held) {
   Observation *o = *held;
   if (!o) return;
   Observers *of = o->of;
   *held = NULL;
-  o->ended_ns = now(of->rt);
-  for (unsigned i = 0; i < of->used; i++) {
-    Observer *observer = of->all[i];
-    if (observer && observer->ended) observer->ended(observer, o);
-  }
+  o->ended_ns = now(of);
+  if (of->only && of->only->ended)
+    of->only->ended(of->only, o);
+  else
+    tell_ended(of, o);
   *o->link = o->next;
   if (o->next) o->next->link = o->link;
   o->next = of->free;

@@ -18,6 +18,8 @@
 
 #include "core/runtime.h"
 
+#include <time.h>
+
 enum { OBSERVERS_MAX = 4 };
 
 typedef enum ObservedKind {
@@ -155,6 +157,7 @@ typedef struct Observers {
   Observation *under_way; /* the newest first */
   Observation *free;
   Runtime *rt;
+  struct timespec read; /* what the clock was last read into */
 } Observers;
 
 /* Adds an observer. False: memory is out, or there are OBSERVERS_MAX. */

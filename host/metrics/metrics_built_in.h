@@ -10,7 +10,7 @@ enum { METRICS_REQUESTS_KEPT = 512 };
 
 /* The series of a kind of request, found without a look-up by texts. */
 typedef struct MetricsRequest {
-  uint64_t kind; /* a hash of what the labels are made of */
+  uint64_t kind; /* a hash of what the labels are made of; 0: none is kept here */
   MetricSeries *duration, *received, *sent;
 } MetricsRequest;
 

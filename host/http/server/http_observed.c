@@ -13,10 +13,15 @@ static ObservedText headers_of(const HttpRequest *r) {
   return (ObservedText){http_request_head(r) + r->headers.at, r->headers.len};
 }
 
-/* Of a request whose head has been read. */
-static void describe(const HttpConnection *c, ObservedRequest *o, const Observers *of) {
+#define ENTRY(number, name, text) [number] = #text,
+static const char *const method_names[UINT8_MAX + 1] = {HTTP_ALL_METHOD_MAP(ENTRY)};
+#undef ENTRY
+
+/* Of a request whose head has been read. What is only for beginnings is left as it is where nobody
+   is told of them. */
+static inline void describe(const HttpConnection *c, ObservedRequest *o, const Observers *of) {
   const HttpRequest *r = &c->request;
-  o->method = llhttp_method_name((llhttp_method_t)r->method);
+  o->method = method_names[r->method];
   o->version = c->is_stream ? "2" : r->minor ? "1.1" : "1.0";
   if (!of->begins) return;
   const char *head = http_request_head(r);
@@ -24,15 +29,19 @@ static void describe(const HttpConnection *c, ObservedRequest *o, const Observer
   o->headers = headers_of(r);
 }
 
+static inline void set_route(ObservedRequest *o, const Route *route) {
+  o->route = route->template;
+  o->route_hash = route->template_hash;
+}
+
 void http_observed_begin(HttpConnection *c) {
   Observer *only = c->server->rt->observers->only;
   if (only && only->wants && !only->wants(only, c->task, headers_of(&c->request))) return;
   Observation *o = observe_start(c->server->rt, OBSERVED_REQUEST, c->task);
   if (!o) return;
-  const Route *route = c->match.route;
-  o->request = (ObservedRequest){
-      .route = route->template, .route_hash = route->template_hash, .is_secure = is_secure(c)};
+  set_route(&o->request, c->match.route);
   describe(c, &o->request, o->of);
+  o->request.is_secure = is_secure(c);
   c->observed = o;
   observe_began(o);
 }
@@ -52,10 +61,7 @@ void http_observed_at_once(HttpConnection *c, const Route *route) {
   bool is_read = r->state == REQUEST_IN_BODY || r->state == REQUEST_COMPLETE;
   o->request = (ObservedRequest){0};
   if (is_read) describe(c, &o->request, o->of);
-  if (route) {
-    o->request.route = route->template;
-    o->request.route_hash = route->template_hash;
-  }
+  if (route) set_route(&o->request, route);
   o->request.is_secure = is_secure(c);
   o->request.status = c->status;
   o->request.sent = c->sent;
