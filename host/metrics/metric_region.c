@@ -31,7 +31,8 @@ static bool is_metric(const MetricRecord *r) {
   const char *text = (const char *)r + m->texts_at, *end = (const char *)r + r->size;
   for (unsigned i = 0; i < 2u + m->n_labels; i++) {
     text = memchr(text, 0, (size_t)(end - text));
-    if (!text++) return false;
+    if (!text) return false;
+    text++;
   }
   return true;
 }

@@ -116,7 +116,7 @@ static size_t rounded(size_t n) { return (n + 7) & ~(size_t)7; }
 
 /* --- metrics --- */
 
-Metric *metric_store_find(const MetricStore *store, const char *name) {
+static Metric *find(const MetricStore *store, const char *name) {
   for (unsigned i = 0; i < store->n_metrics; i++)
     if (!strcmp(metric_store_name(store->metrics[i]->about), name)) return store->metrics[i];
   return NULL;
@@ -166,7 +166,7 @@ static const MetricAbout *write_about(MetricStore *store, const MetricSpec *spec
 }
 
 Metric *metric_store_define(MetricStore *store, const MetricSpec *spec, const Metric **other) {
-  Metric *m = metric_store_find(store, spec->name);
+  Metric *m = find(store, spec->name);
   *other = m;
   if (m) return is_same(m->about, spec) ? m : NULL;
   m = list(store);

@@ -38,11 +38,8 @@ void metric_store_free(MetricStore *store);
 
 MetricRegion *metric_store_region(const MetricStore *store);
 
-/* The metric of that name; NULL: there is none. */
-Metric *metric_store_find(const MetricStore *store, const char *name);
-
-/* The same, made if there is none. NULL: there is one with the name that is something else (*other
-   is it), or no room (*other is NULL). */
+/* The metric of that name, made if there is none. NULL: there is one with the name that is
+   something else (*other is it), or no room (*other is NULL). */
 Metric *metric_store_define(MetricStore *store, const MetricSpec *spec, const Metric **other);
 
 /* The series with these values, one for each label, made if there is none: "other" for each label

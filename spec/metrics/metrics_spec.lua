@@ -101,7 +101,8 @@ describe("ml.metrics", function()
     local c = ml.metrics.counter("spec_wrong", "Wrong.", { labels = { "shop" } })
     local cases = {
       { ml.metrics.counter, "1st", "x", says = "'1st' is no name of a metric" },
-      { ml.metrics.counter, "ok", says = "a text that explains the metric" },
+      { ml.metrics.counter, "ok", says = "a text of UTF-8 that explains the metric" },
+      { ml.metrics.counter, "ok", "caf\xe9", says = "a text of UTF-8 that explains the metric" },
       { ml.metrics.counter, "ok", "x", { lables = {} }, says = "did you mean 'labels'" },
       { ml.metrics.counter, "ok", "x", { labels = { "a-b" } }, says = "names of letters" },
       { ml.metrics.histogram, "ok", "x", { labels = { "le" } }, says = "other names than le" },
@@ -166,6 +167,8 @@ describe("ml.metrics", function()
       ["application/openmetrics-text;q=0.1, text/plain;q=0.5"] = false,
       ["text/plain;q=0.5, Application/OpenMetrics-Text ; version=1.0.0"] = true,
       ["application/openmetrics-text;q=0"] = false,
+      ["application/openmetrics-text;q=0.501, text/plain;q=0.5"] = true,
+      ["application/openmetrics-text;q=nan, text/plain;q=0.1"] = false,
     } do
       assert.equal(open, (select(2, ml.metrics.text(accept))):find "openmetrics" ~= nil, accept)
     end

@@ -58,8 +58,8 @@ end
 local function define(kind, name, help, opts)
   local whose = "ml.metrics." .. kind
   name = check_name(name, whose)
-  if type(help) ~= "string" or help:find "\0" then
-    fail(("bad argument #2 to '%s' (a text that explains the metric expected)"):format(whose))
+  if type(help) ~= "string" or help:find "\0" or not utf8.len(help) then
+    fail(("bad argument #2 to '%s' (a text of UTF-8 that explains the metric expected)"):format(whose))
   end
   opts = options.check(opts, KNOWN[kind], whose)
   if kind == "counter" and not name:find "_total$" then name = name .. "_total" end
