@@ -14,7 +14,7 @@
 
 enum {
   MOST_WAITING = 256 * 1024,         /* bytes that may wait to be read */
-  MOST_ERRORS_WAITING = 1024 * 1024, /* the same with errors */
+  MOST_ERRORS_WAITING = 1024 * 1024, /* the same with errors; what comes then is counted */
   RETRY_MS = 50,
   LAST_MS = 1000, /* how long the end of the process waits for a reader */
   QUARTER = 900   /* seconds: the shortest time after which a zone's offset can change */
@@ -32,9 +32,9 @@ static struct {
   Output output;
   bool is_open;
   Buffer waiting;
-  size_t lost;
-  int64_t offset_of;  /* the quarter of an hour that `offset` is valid for */
-  _Atomic int offset; /* seconds that local time is ahead of UTC */
+  size_t lost, lost_errors; /* lines; those of them that were entries of errors */
+  int64_t offset_of;        /* the quarter of an hour that `offset` is valid for */
+  _Atomic int offset;       /* seconds that local time is ahead of UTC */
 } state = {.once = PTHREAD_ONCE_INIT,
            .lock = PTHREAD_MUTEX_INITIALIZER,
            .chosen = {LOG_LEVELS, LOG_FORMAT_UNSET}};
@@ -108,11 +108,6 @@ static bool format_with(Buffer *out, const LogEntry *entry, int offset) {
                                    : log_format_text(out, entry, &style);
 }
 
-bool log_output_format_entry(Buffer *out, const LogEntry *entry) {
-  bool stamped = settings()->format == LOG_FORMAT_TERMINAL;
-  return format_with(out, entry, stamped ? local_offset(entry->time) : 0);
-}
-
 bool log_output_format_json(Buffer *out, const LogEntry *entry) {
   settings();
   return log_format_json(out, entry, &state.process);
@@ -133,13 +128,15 @@ static void flush(void) {
   if (!state.is_open) state.waiting.len = 0; /* the process has ended */
   if (state.waiting.len && output_flush(&state.output, &state.waiting)) {
     state.waiting.len = 0; /* nobody ever reads: closed */
-    state.lost = 0;
+    state.lost = state.lost_errors = 0;
   }
   if (!state.lost || state.waiting.len) return;
-  char text[80];
-  snprintf(text, sizeof text, "nobody was reading: %zu lines lost", state.lost);
-  LogEntry entry = entry_of_host(LOG_WARN, text);
-  if (format_with(&state.waiting, &entry, state.offset)) state.lost = 0;
+  char text[120];
+  int n = snprintf(text, sizeof text, "nobody was reading: %zu lines lost", state.lost);
+  if (state.lost_errors)
+    snprintf(text + n, sizeof text - (size_t)n, ", %zu of them errors", state.lost_errors);
+  LogEntry entry = entry_of_host(state.lost_errors ? LOG_ERROR : LOG_WARN, text);
+  if (format_with(&state.waiting, &entry, state.offset)) state.lost = state.lost_errors = 0;
   if (output_flush(&state.output, &state.waiting)) state.waiting.len = 0;
 }
 
@@ -153,7 +150,7 @@ static size_t count_lines(const char *lines, size_t n) {
    being edited. */
 static bool is_prompts(void) { return fileno(stderr) != STDERR_FILENO; }
 
-static bool write_lines(const char *lines, size_t n, size_t most, size_t count) {
+static bool write_lines(const char *lines, size_t n, size_t most, size_t count, size_t errors) {
   if (is_prompts()) {
     fwrite(lines, 1, n, stderr);
     fflush(stderr);
@@ -162,7 +159,10 @@ static bool write_lines(const char *lines, size_t n, size_t most, size_t count) 
   settings();
   pthread_mutex_lock(&state.lock);
   if (state.waiting.len) flush();
-  if (state.waiting.len + n > most || !buffer_add(&state.waiting, lines, n)) state.lost += count;
+  if (state.waiting.len + n > most || !buffer_add(&state.waiting, lines, n)) {
+    state.lost += count;
+    state.lost_errors += errors;
+  }
   flush();
   bool waits = state.waiting.len || state.lost;
   if (!waits && state.waiting.cap > 64 * 1024) buffer_free(&state.waiting);
@@ -172,18 +172,20 @@ static bool write_lines(const char *lines, size_t n, size_t most, size_t count) 
 
 bool log_output_write(const LogEntry *entry) {
   Buffer line = {0};
-  if (!log_output_format_entry(&line, entry)) {
+  bool is_error = entry->level == LOG_ERROR;
+  int offset = settings()->format == LOG_FORMAT_TERMINAL ? local_offset(entry->time) : 0;
+  if (!format_with(&line, entry, offset)) {
     static const char poor[] = "moonloop: not enough memory for an entry of the log\n";
-    return write_lines(poor, sizeof poor - 1, MOST_ERRORS_WAITING, 1);
+    return write_lines(poor, sizeof poor - 1, MOST_ERRORS_WAITING, 1, is_error);
   }
-  bool waits = write_lines(line.data, line.len,
-                           entry->level == LOG_ERROR ? MOST_ERRORS_WAITING : MOST_WAITING, 1);
+  bool waits =
+      write_lines(line.data, line.len, is_error ? MOST_ERRORS_WAITING : MOST_WAITING, 1, is_error);
   buffer_free(&line);
   return waits;
 }
 
 bool log_output_write_lines(const char *lines, size_t n) {
-  return write_lines(lines, n, MOST_ERRORS_WAITING, count_lines(lines, n));
+  return write_lines(lines, n, MOST_ERRORS_WAITING, count_lines(lines, n), 0);
 }
 
 bool log_output_say(LogLevel level, const char *message) {

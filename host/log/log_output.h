@@ -25,10 +25,7 @@ const char *log_output_wrong_setting(void);
 /* Seconds since 1970 in nanoseconds. */
 int64_t log_output_now(void);
 
-/* Appends the entry as the process writes it. False if memory is out. */
-bool log_output_format_entry(Buffer *out, const LogEntry *entry);
-
-/* The same as a line of JSON, whatever the format. */
+/* Appends the entry as a line of JSON, whatever the format. False if memory is out. */
 bool log_output_format_json(Buffer *out, const LogEntry *entry);
 
 /* Writes the entry, whatever its level. If nobody reads, it waits; beyond a limit it is lost and

@@ -59,6 +59,59 @@ describe("a log that nobody reads", function()
   end)
 end)
 
+describe("a server whose log nobody reads", function()
+  local APP = [[
+    local ml = require "moonloop"
+    local app = ml.web.app()
+    app:get("/{n:int}", function(req)
+      ml.log.info("asked", { n = req.params.n, text = ("x"):rep(100) })
+      error(("no %d %s"):format(req.params.n, ("y"):rep(200)))
+    end)
+    return app]]
+  local REQUESTS = 3000 -- whose errors are more than 1 MB
+
+  -- Asks the server, while nobody reads, and then reads all. Counts entries by message, and what was lost.
+  local function flooded(...)
+    local folder <close> = folders.new { ["app.lua"] = APP }
+    local p = assert(ml.process.spawn { support.binary, "serve", folder.path .. "/app.lua", "--port", "0",
+      "--block-limit", "0", env = { MOONLOOP_LOG = "info,json" }, ... })
+    local url = "http://127.0.0.1:" .. p.stdout:read "line":match ":(%d+) "
+    local client <close> = ml.http.client { base_url = url, timeout = 60 }
+    for i = 1, REQUESTS do assert.equal(500, client:get("/" .. i).status) end
+    p:kill "TERM"
+    local seen = { asked = 0, lost = 0, lost_errors = 0 }
+    for line in p.stderr:lines() do
+      local entry = json.decode(line)
+      local lost = entry.message:match "^nobody was reading: (%d+) lines lost"
+      if entry.message == "asked" then
+        seen.asked = seen.asked + 1
+      elseif lost then
+        seen.lost, seen.level = seen.lost + tonumber(lost), entry.level
+        seen.lost_errors = seen.lost_errors + tonumber(entry.message:match ", (%d+) of them errors$" or 0)
+      elseif entry.level == "error" then
+        seen[#seen + 1] = tonumber(entry.message:match ": no (%d+) y+$")
+      end
+    end
+    assert.equal(0, p:wait().code)
+    p:close()
+    return seen
+  end
+
+  it("answers all, has a megabyte of errors, and says how many more there were", function()
+    local seen = flooded()
+    for i, n in ipairs(seen) do assert.equal(i, n) end -- none between them is lost
+    assert(#seen > 500 and seen.lost_errors > 0)
+    assert.equal(REQUESTS, #seen + seen.lost_errors)
+    assert.equal(2 * REQUESTS, #seen + seen.asked + seen.lost)
+    assert.equal("error", seen.level)
+  end)
+
+  it("answers all from workers, too", function()
+    local seen = flooded("--workers", "2")
+    assert(#seen > 100 and seen.lost > 0)
+  end)
+end)
+
 describe("the report of what holds up the loop", function()
   it("is an entry, also where a C function blocks", function()
     local output = process.run([[
@@ -82,7 +135,8 @@ describe("with workers", function()
     app:get("/log", function()
       ml.log.info("in a worker", { a = 1 })
       io.stderr:write "plain\n"
-      error "no such user\nmoonloop: forged"
+      io.stderr:write "plain\27[2J\n"
+      error "no such user\nmoonloop: forged \27[2J\u{9b}\r"
     end)
     return app]]
 
@@ -106,6 +160,7 @@ describe("with workers", function()
     assert.same({ 1, 1, "1", "GET /log" }, { own.a, own.worker, own.request_id, own.route })
     assert.equal("integer", math.type(own.pid))
     assert.same({ 1, own.pid, "info" }, { seen.plain.worker, seen.plain.pid, seen.plain.level })
+    assert.equal(own.pid, seen["plain\27[2J"].pid)
     local failure
     for message, entry in pairs(seen) do if message:find("no such user", 1, true) then failure = entry end end
     assert.same({ 1, "error", "moonloop" }, { failure.worker, failure.level, failure.logger })
@@ -115,7 +170,9 @@ describe("with workers", function()
     local text = serve "debug,text"
     assert.matches("%[worker 1 pid %d+%] in a worker a=1 request_id=1 route=\"GET /log\"\n", text)
     assert.matches("%[worker 1 pid %d+%] plain\n", text)
-    assert.matches("no such user\n%[worker 1 pid %d+%]   moonloop: forged\n", text)
+    assert.matches("no such user\n%[worker 1 pid %d+%]   moonloop: forged \\x1b%[2J\\xc2\\x9b\\r\n", text)
     assert.is_nil(text:find "\n%[worker 1 pid %d+%] moonloop: forged")
+    assert.matches("%] plain\27%[2J\n", text) -- the app's own
+    assert.is_nil((text:gsub("plain\27", "")):find "[\0-\8\11-\31\127\x9b]")
   end)
 end)
