@@ -138,11 +138,12 @@ static Job *pack_job(lua_State *L, Pool *pool, int first, JobLimits limits) {
 /* Hands the job over and waits for its outcome. */
 static int submit(lua_State *L, Task *t, Job *job) {
   job->waker = ml_wait_waker(t);
+  observe_job(job, t);
+  job->trace = trace_carrier_new(job->pool->rt, job->observed, t);
   int rc = pool_submit(job->pool, job);
-  if (rc == 0) {
-    observe_job(job, t);
-    return ml_wait_suspend(L, t, &job_wait, job);
-  }
+  if (rc == 0) return ml_wait_suspend(L, t, &job_wait, job);
+  if (job->observed) job->observed->executor.error = "error";
+  observe_ended(&job->observed);
   pool_job_free(job);
   return script_place_error(L, "ml.executor: cannot start a thread: %s", uv_strerror(rc));
 }

@@ -354,7 +354,7 @@ int span_object_span(lua_State *L) {
   Tracer *tracer;
   Task *t = traced_task(L, &tracer);
   Span *parent = t && t->trace ? span_of(t->trace) : NULL;
-  if (!t || (parent && !parent->is_recorded && !parent->is_remote)) return run_untraced(L, f);
+  if (!t || (parent && !span_takes_children(parent))) return run_untraced(L, f);
   Span *span = tracer_begin(tracer, parent, SPAN_INTERNAL, name, n, runtime_now(t->rt));
   if (!span) return run_untraced(L, f);
   if (has_attributes && lua_istable(L, 2) && span->is_recorded) {

@@ -78,6 +78,7 @@ void pool_stop_waiting(PoolWait *wait) {
 
 /* Passes the finished jobs to the tasks that wait for them. */
 static void settle(Pool *pool, Job *job) {
+  trace_outlet_pass(&pool->spans, pool->rt); /* before those who wait for the jobs go on */
   for (Job *next; job; job = next) {
     next = job->next;
     if (job->waker.task) {
@@ -105,6 +106,7 @@ static void on_async_closed(uv_handle_t *handle) { pool_release(POOL_OF(async, h
 /* The threads have left: nothing of the pool is left on the loop. */
 static void close_handles(Pool *pool) {
   for (int i = 0; i < pool->stats.workers; i++) worker_join(pool->workers[i]);
+  trace_outlet_pass(&pool->spans, pool->rt);
   pool->closed = true;
   pool_source_remove(&pool->source);
   timer_clear(&pool->rt->timers, &pool->interrupt_timer);
@@ -339,6 +341,7 @@ static void pool_free(Pool *pool) {
   for (int i = 0; i < pool->stats.workers; i++) free(pool->workers[i]);
   uv_mutex_destroy(&pool->lock);
   uv_cond_destroy(&pool->left);
+  trace_outlet_close(&pool->spans);
   free(pool->workers);
   transfer_free(&pool->preload);
   transfer_free(&pool->init);
@@ -353,7 +356,10 @@ static Pool *allocate(void) {
   Pool *pool = calloc(1, sizeof *pool);
   if (!pool) return NULL;
   if (uv_mutex_init(&pool->lock) == 0) {
-    if (uv_cond_init(&pool->left) == 0) return pool;
+    if (uv_cond_init(&pool->left) == 0) {
+      if (trace_outlet_open(&pool->spans, &pool->async)) return pool;
+      uv_cond_destroy(&pool->left);
+    }
     uv_mutex_destroy(&pool->lock);
   }
   free(pool);

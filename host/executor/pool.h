@@ -17,6 +17,7 @@
 #include "core/pool_source.h"
 #include "core/task.h"
 #include "executor/progress.h"
+#include "trace/trace_carrier.h"
 #include "transfer/transfer.h"
 
 #include <stdatomic.h>
@@ -43,6 +44,7 @@ typedef struct Job {
   uint64_t started_at;
   Worker *worker;               /* who runs it; under the lock */
   struct Observation *observed; /* for the one who waits; the owner's thread only; or NULL */
+  TraceCarrier *trace;          /* of the one who waits; or NULL */
   Progress *progress;           /* a reference, or NULL: the caller does not read any */
   double cpu, slice;            /* limits of its task in seconds, or 0 */
   bool expected;                /* it is not submitted yet, but already counts (pool_expect) */
@@ -137,6 +139,7 @@ struct Pool {
   bool jobs_block;      /* result of the last look; at first, assumed to be true */
   PoolStats stats;
 
+  TraceOutlet spans;        /* that have ended in workers */
   atomic_bool has_finished; /* `finished` is not empty; written under the lock */
   atomic_int owner_cpu;     /* core of the owner at its last submission */
 
@@ -145,7 +148,7 @@ struct Pool {
   CloseHook close_hook;
   PoolSource source;
   PassHook spin_hook;
-  uv_async_t async;       /* something has finished, or a thread has left */
+  uv_async_t async;       /* something has finished, spans have ended, or a thread has left */
   Timer interrupt_timer;  /* until what was cancelled has ended */
   Timer growth_timer;     /* set while there is more work than `threads` workers can do */
   uint64_t growth_period; /* nanoseconds to the next look */

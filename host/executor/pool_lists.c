@@ -38,6 +38,7 @@ void pool_job_free(Job *job) {
   transfer_free(&job->message);
   progress_end(job->progress);
   progress_release(job->progress);
+  trace_carrier_free(job->trace);
   free(job);
 }
 

@@ -191,6 +191,7 @@ typedef struct Start {
   const TransferMessage *call; /* the packed function and its arguments */
   const char *name;
   void (*ended)(TaskOwner *owner, Task *t, lua_State *L, const char *traceback);
+  const TraceCarrier *trace;
   double cpu, slice;
   bool is_main; /* its debug hook applies to everything in the state (user_hook.h) */
 } Start;
@@ -206,6 +207,7 @@ static int l_start(lua_State *L) {
   w->task->name = start->name;
   w->task->is_main = start->is_main;
   task_limits_set(w->task, start->cpu, start->slice);
+  trace_carrier_enter(start->trace, w->task, &w->pool->spans);
   return 0;
 }
 
@@ -252,8 +254,12 @@ static bool run_init(Worker *w, Job *job) {
   if (w->initialized) return true;
   TransferMessage call = job->message; /* an error replaces it */
   job->message = (TransferMessage){0};
-  Start start = {
-      .worker = w, .call = &w->pool->init, .name = "init", .ended = on_init_ended, .is_main = true};
+  Start start = {.worker = w,
+                 .call = &w->pool->init,
+                 .name = "init",
+                 .ended = on_init_ended,
+                 .trace = job->trace,
+                 .is_main = true};
   start_and_run(job, &start);
   w->broken = !w->initialized;
   if (w->broken) {
@@ -275,6 +281,7 @@ void worker_job_run(Worker *w, Job *job) {
                  .call = &job->message,
                  .name = "job",
                  .ended = on_job_ended,
+                 .trace = job->trace,
                  .cpu = job->cpu,
                  .slice = job->slice};
   start_and_run(job, &start);

@@ -27,17 +27,46 @@ Span *span_new(void) {
   return span;
 }
 
+/* False if memory is out. */
+static bool set_state(Span *span, const char *state, size_t n) {
+  if (!n) return true;
+  span->state = malloc(sizeof *span->state + n);
+  if (!span->state) return false;
+  span->state->users = 1;
+  span->state->size = n;
+  memcpy(span->state->text, state, n);
+  return true;
+}
+
 Span *span_remote(const TraceContext *context, const char *state, size_t n) {
   Span *span = span_new();
   if (!span) return NULL;
   span->context = *context;
   span->is_remote = true;
-  if (n && (span->state = malloc(sizeof *span->state + n))) {
-    span->state->users = 1;
-    span->state->size = n;
-    memcpy(span->state->text, state, n);
-  }
+  set_state(span, state, n);
   return span;
+}
+
+Span *span_stand_in(const TraceContext *context, const char *state, size_t n) {
+  Span *span = span_remote(context, state, n);
+  if (!span) return NULL;
+  span->is_remote = false;
+  span->is_stand_in = context->flags & TRACE_SAMPLED;
+  return span;
+}
+
+Span *span_detach(Span *span) {
+  Span *own = malloc(sizeof *own);
+  if (!own) return NULL;
+  *own = *span;
+  own->trace.users = 1;
+  own->state = NULL;
+  own->lines = (Buffer){0};
+  own->before = NULL;
+  own->next = NULL;
+  if (span->state) set_state(own, span->state->text, span->state->size);
+  span->name = span->message = span->attributes = span->events = (Buffer){0};
+  return own;
 }
 
 void span_record(Span *span) {

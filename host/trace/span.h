@@ -38,20 +38,22 @@ typedef struct Span {
   TraceContext context;
   uint8_t parent_id[TRACE_SPAN_BYTES];
   bool has_parent;
-  bool is_remote;     /* it is another program's */
-  bool parent_remote; /* its parent is */
-  bool is_recorded;   /* has what follows `name`, and until it has ended, that can be set */
-  bool is_silent;     /* nothing in it is traced, and it is never sent on */
-  SpanState *state;   /* the value of tracestate, or NULL */
-  Buffer lines;       /* of headers that send it on, once they were needed */
-  TaskTrace *before;  /* of a job's: what its task ran in before */
+  bool is_remote;        /* it is another program's */
+  bool parent_remote;    /* its parent is */
+  bool is_recorded;      /* has what follows `name`, and until it has ended, that can be set */
+  bool is_silent;        /* nothing in it is traced, and it is never sent on */
+  bool is_stand_in;      /* of a span that another thread of this program records */
+  SpanState *state;      /* the value of tracestate, or NULL */
+  Buffer lines;          /* of headers that send it on, once they were needed */
+  TaskTrace *before;     /* of a job's: what its task ran in before */
+  int64_t day_offset_ns; /* from the runtime's clock to the time since 1970; of one that is recorded
+                            here, or stands in */
   /* only if it is recorded */
-  Buffer name, message;  /* message: of the status */
-  Buffer attributes;     /* one after another, see span.c */
-  Buffer events;         /* as JSON, separated by commas */
-  uint64_t started_ns;   /* the runtime's clock */
-  uint64_t ended_ns;     /* 0: it has not ended */
-  int64_t day_offset_ns; /* from that clock to the time since 1970 */
+  Buffer name, message; /* message: of the status */
+  Buffer attributes;    /* one after another, see span.c */
+  Buffer events;        /* as JSON, separated by commas */
+  uint64_t started_ns;  /* the runtime's clock */
+  uint64_t ended_ns;    /* 0: it has not ended */
   uint8_t kind, status;
   uint32_t attribute_count, attributes_left_out, event_count, events_left_out;
   struct Span *next; /* in a queue */
@@ -64,11 +66,23 @@ Span *span_new(void);
    NULL. Has one user. NULL if memory is out. */
 Span *span_remote(const TraceContext *context, const char *state, size_t n);
 
+/* The same for a span of this program that is another thread's. */
+Span *span_stand_in(const TraceContext *context, const char *state, size_t n);
+
+/* What is to be exported of a span that has ended, as a span that shares nothing with others, with
+   one user; the span itself keeps its context alone. NULL if memory is out. */
+Span *span_detach(Span *span);
+
 /* It is recorded from now on. */
 void span_record(Span *span);
 
 /* Is it recorded, and has not ended? */
 static inline bool span_is_open(const Span *span) { return span->is_recorded && !span->ended_ns; }
+
+/* Are spans made in it? Not in a trace of this program that is not sampled. */
+static inline bool span_takes_children(const Span *span) {
+  return span->is_recorded || span->is_remote || span->is_stand_in;
+}
 
 static inline Span *span_of(TaskTrace *trace) { return (Span *)trace; }
 static inline Span *span_hold(Span *span) {

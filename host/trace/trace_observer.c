@@ -8,8 +8,7 @@
 
 static Span *begin_inside(Tracer *tracer, const Observation *o, SpanKind kind, const char *name) {
   Span *parent = o->task && o->task->trace ? span_of(o->task->trace) : NULL;
-  if (!parent || parent->is_silent) return NULL;
-  if (!parent->is_recorded && !parent->is_remote) return NULL;
+  if (!parent || parent->is_silent || !span_takes_children(parent)) return NULL;
   return tracer_begin(tracer, parent, kind, name, strlen(name), o->started_ns);
 }
 

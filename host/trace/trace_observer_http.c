@@ -197,7 +197,7 @@ Span *trace_observer_http_call(Tracer *tracer, Observation *o) {
   Span *parent = o->task && o->task->trace ? span_of(o->task->trace) : NULL;
   if (parent && parent->is_silent) return NULL;
   Span *span;
-  if (parent && !parent->is_recorded && !parent->is_remote) {
+  if (parent && !span_takes_children(parent)) {
     span = span_hold(parent);
   } else {
     const char *method = o->call.method;

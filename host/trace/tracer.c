@@ -2,6 +2,7 @@
 
 #include "core/wait.h"
 #include "trace/trace_observer.h"
+#include "trace/trace_outlet.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -70,6 +71,7 @@ Tracer *tracer_of(Runtime *rt) {
 
 void tracer_export(Tracer *tracer, const TracerSettings *settings) {
   tracer->exports = settings;
+  tracer->outlet = NULL;
   tracer->ends = false;
   if (settings) {
     trace_observer_add(tracer);
@@ -83,6 +85,12 @@ void tracer_export(Tracer *tracer, const TracerSettings *settings) {
     timer_clear(&tracer->rt->timers, &tracer->timer);
     trace_observer_remove(tracer);
   }
+}
+
+void tracer_hand_over(Tracer *tracer, const TracerSettings *settings, TraceOutlet *outlet) {
+  if (tracer->exports && !tracer->outlet) return;
+  tracer_export(tracer, settings);
+  if (settings) tracer->outlet = outlet;
 }
 
 /* --- spans --- */
@@ -152,7 +160,7 @@ Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name
   buffer_reserve(&span->attributes, ATTRIBUTES_AT_FIRST);
   span->kind = (uint8_t)kind;
   span->started_ns = now_ns;
-  if (parent && parent->is_recorded) {
+  if (parent && (parent->is_recorded || parent->is_stand_in)) {
     span->day_offset_ns = parent->day_offset_ns; /* so that a trace's times fit each other */
   } else {
     const Clock *clock = &tracer->rt->timers.clock;
@@ -180,10 +188,22 @@ static void enqueue(Tracer *tracer, Span *span) {
     tracer_wait(tracer, tracer->sender, TRACER_WAITS, 0);
 }
 
+void tracer_add(Tracer *tracer, Span *span) {
+  if (tracer->outlet)
+    trace_outlet_put(tracer->outlet, span, tracer->settings.queue);
+  else if (tracer->exports)
+    enqueue(tracer, span);
+}
+
+void tracer_count_dropped(Tracer *tracer, uint64_t count) {
+  tracer->counts.recorded += count;
+  tracer->counts.dropped += count;
+}
+
 void tracer_end(Tracer *tracer, Span *span, uint64_t now_ns) {
   if (!span->is_recorded || span->ended_ns) return;
   span->ended_ns = now_ns ? now_ns : 1;
-  if (tracer->exports) enqueue(tracer, span);
+  tracer_add(tracer, span);
 }
 
 bool tracer_ids(const Task *t, char trace_id[2 * TRACE_ID_BYTES + 1],

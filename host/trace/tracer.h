@@ -41,9 +41,10 @@ typedef struct Tracer {
   TracerWait waits;
   Waker sender;
   Timer timer;
-  bool hurries;      /* it should send what there is */
-  bool ends;         /* and then end */
-  Observer observer; /* trace_observer.h */
+  bool hurries;               /* it should send what there is */
+  bool ends;                  /* and then end */
+  struct TraceOutlet *outlet; /* another thread exports what ends here; NULL: this one does */
+  Observer observer;          /* trace_observer.h */
   bool observes;
   Span *begun; /* of the request that `wants` was asked of, and `began` will be told of */
   CloseHook close;
@@ -62,6 +63,10 @@ static inline Tracer *tracer_active(const Runtime *rt) {
 /* Exports from now on; or with NULL no more: what waits is dropped. */
 void tracer_export(Tracer *tracer, const TracerSettings *settings);
 
+/* Spans go to the outlet from now on, for another thread that exports them so; with NULL no more.
+   Nothing if the tracer exports by itself. */
+void tracer_hand_over(Tracer *tracer, const TracerSettings *settings, struct TraceOutlet *outlet);
+
 /* --- spans --- */
 
 /* Begins a span at `now_ns` of the runtime's clock, with one user. `parent` may be NULL: it begins
@@ -71,6 +76,12 @@ Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name
 
 /* The span ends at `now_ns`. The caller's reference stays the caller's. */
 void tracer_end(Tracer *tracer, Span *span, uint64_t now_ns);
+
+/* Exports a span that has ended elsewhere. The caller's reference stays the caller's. */
+void tracer_add(Tracer *tracer, Span *span);
+
+/* So many more were to be exported, and were dropped. */
+void tracer_count_dropped(Tracer *tracer, uint64_t count);
 
 /* The ids of the span that the task runs in, in hexadecimal with a NUL; false: it runs in none. */
 bool tracer_ids(const Task *t, char trace_id[2 * TRACE_ID_BYTES + 1],

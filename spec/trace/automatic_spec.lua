@@ -252,6 +252,92 @@ describe("a span of", function()
     assert.is_number(span.set["moonloop.executor.wait"])
   end)
 
+  it("a job of an executor is the parent of what the job does in its worker", function()
+    local app, pool <close> = ml.web.app(), ml.executor.new { threads = 1 }
+    app:get("/", function(req) return { parent = req.headers.traceparent, state = req.headers.tracestate } end)
+    local got
+    serving(app, function(port)
+      trace.continue(PARENT, "a=1", trace.span, "work", function()
+        got = pool:run(function(to)
+          local w = require "moonloop"
+          return w.trace.span("inside", { where = "worker" }, function()
+            local db = assert(w.sql.open "sqlite::memory:")
+            assert(db:query "select 1")
+            db:close()
+            local beside = w.spawn(w.trace.span, "beside", error, "the problem")
+            pcall(beside.await, beside)
+            local res = assert(w.http.get(to)):json()
+            return { parent = res.parent, state = res.state, ids = table.pack(w.trace.current():ids()) }
+          end)
+        end, ("http://127.0.0.1:%d/"):format(port))
+      end)
+    end)
+    local job, inside, select = collector:span "executor", collector:span "inside", collector:span "SELECT"
+    assert.equal("0af7651916cd43dd8448eb211c80319c", inside.traceId)
+    assert.same({ inside.traceId, inside.spanId, n = 2 }, got.ids)
+    assert.equal(job.spanId, inside.parentSpanId)
+    assert.equal(inside.spanId, select.parentSpanId)
+    assert.equal("a=1", select.traceState)
+    assert.equal(0x101, inside.flags) -- its parent is of this program
+    assert.same({ where = "worker" }, inside.set)
+    assert.equal("the problem", collector:span("beside").status.message)
+    local call = collector:span "GET"
+    assert.equal(inside.spanId, call.parentSpanId)
+    assert.equal(("00-%s-%s-01"):format(call.traceId, call.spanId), got.parent)
+    assert.equal("a=1", got.state)
+    assert.is_true(tonumber(inside.startTimeUnixNano) >= tonumber(job.startTimeUnixNano))
+  end)
+
+  it("a job of an executor in a trace that is not sampled is none, nor is what it does; its ids are known", function()
+    local pool <close> = ml.executor.new { threads = 1 }
+    trace.start { endpoint = collector.url, delay = 3600, sample = 0 }
+    trace.span("work", function()
+      local id = trace.current():ids()
+      local there, recorded = pool:run(function()
+        local current = require "moonloop".trace.current()
+        return current:ids(), require "moonloop".trace.span("inside", function() return current:recorded() end)
+      end)
+      assert.same({ id, false }, { there, recorded })
+    end)
+    assert(trace.flush())
+    assert.equal(0, #collector.spans)
+  end)
+
+  it("a worker's own trace is sampled as the others are, and none where nothing is exported any more", function()
+    local pool <close> = ml.executor.new { threads = 1 }
+    local function work(name)
+      return pool:run(function(called)
+        local w = require "moonloop"
+        return w.trace.span(called, function() return w.trace.current():ids() end)
+      end, name)
+    end
+    local id = work "first"
+    trace.start { endpoint = collector.url, delay = 3600, sample = 0 }
+    assert.is_string(work "second")
+    assert(trace.stop())
+    assert.is_nil(work "third")
+    assert.equal(1, #collector.spans)
+    assert.equal(id, collector:span("first").traceId)
+    assert.is_nil(collector:span("first").parentSpanId)
+  end)
+
+  it("a worker is dropped and counted where the queue is full", function()
+    local pool <close>, is_away = ml.executor.new { threads = 1 }, true
+    local refusing = collectors.start(function() return is_away and "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n" end)
+    local before, _ <close> = trace.stats(), require("spec.support").keep_reports()
+    trace.start { endpoint = refusing.url, delay = 3600, queue = 3 }
+    pool:run(function()
+      local w = require "moonloop"
+      for i = 1, 10 do w.trace.span("inside", function() return i end) end
+    end)
+    local now = trace.stats()
+    assert.equal(10, now.recorded - before.recorded)
+    assert.is_true(now.dropped - before.dropped >= 4) -- three wait, and three may be on their way
+    is_away = false
+    repeat until trace.flush()
+    assert.equal(10 - (now.dropped - before.dropped), #refusing.spans)
+  end)
+
   it("the exporter's own requests is none", function()
     trace.span("work", function() end)
     for _ = 1, 3 do
