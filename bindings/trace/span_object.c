@@ -11,10 +11,12 @@
 #define SPAN "moonloop.span"
 #define ERROR_TEXT_MAX 4096
 
-/* `span` is NULL for the object of a task that runs in none. While the object belongs to a call of
-   span or continue, `task` is the caller, and `before` what it ran in. */
+/* `span` is NULL for the object of a task that runs in none, and for a call that is only observed.
+   While the object belongs to a call of span or continue, `task` is the caller, and `before` what
+   it ran in. */
 typedef struct SpanObject {
   Span *span;
+  Observation *observed; /* of a call of span, or NULL */
   TaskTrace *before;
   Task *task;
   uint64_t task_id;
@@ -32,6 +34,8 @@ static void leave(SpanObject *object) {
   Task *t = object->task;
   if (!t) return;
   object->task = NULL;
+  observe_ended(&object->observed);
+  if (!object->span) return;
   if (t->id == object->task_id && t->trace == &object->span->trace)
     task_trace_replace(&t->trace, object->before);
   else
@@ -308,15 +312,28 @@ static void note_error(lua_State *L, Span *span, int index, Task *t) {
   lua_settop(L, top);
 }
 
+/* The call has failed with the error at `index`, of which observers are told. */
+static void observe_failure(lua_State *L, SpanObject *object, int index, bool is_cancel) {
+  if (!lua_checkstack(L, 2)) return;
+  const char *kind = is_cancel ? "cancelled" : push_kind(L, index);
+  object->observed->span.error = kind;
+  observe_ended(&object->observed);
+  if (!is_cancel) lua_pop(L, 1);
+}
+
 /* Stack: the object, the message handler, then the results or the error. */
 static int span_over(lua_State *L, int status, lua_KContext is_own) {
   SpanObject *object = lua_touserdata(L, 1);
   Runtime *rt = runtime_of(L);
   Task *t = rt->scheduler.current;
+  Span *span = object->span;
   bool failed = status != LUA_OK && status != LUA_YIELD;
+  if (object->observed && failed)
+    observe_failure(L, object, -1, scope_is_own_cancel(L, -1));
+  else if (object->observed && lua_isnil(L, 3) && !lua_isnoneornil(L, 4))
+    observe_failure(L, object, 4, false);
   leave(object);
-  if (is_own) {
-    Span *span = object->span;
+  if (is_own && span) {
     if (failed && scope_is_own_cancel(L, -1))
       span_set_boolean(span, "moonloop.cancelled", true);
     else if (failed)
@@ -328,20 +345,41 @@ static int span_over(lua_State *L, int status, lua_KContext is_own) {
   return failed ? lua_error(L) : lua_gettop(L) - 2;
 }
 
-/* The span is for the function at `f`, which what is behind it is passed to. */
-static int run_in(lua_State *L, Task *t, Span *span, int f, bool is_own) {
-  SpanObject *object = push_object(L, span); /* has the caller's reference now */
+/* Calls the function at `f` with what is behind it, in the span of the object, if it has one, which
+   is on the top. */
+static int run_in(lua_State *L, Task *t, int f, bool is_own) {
+  SpanObject *object = lua_touserdata(L, -1);
+  object->task = t;
+  object->task_id = t->id;
+  if (object->span) {
+    object->before = t->trace;
+    t->trace = &span_hold(object->span)->trace;
+  }
   lua_insert(L, f);
   lua_pushcfunction(L, traceback_handler);
   lua_insert(L, f + 1);
   for (int i = f; i > 1; i--) lua_remove(L, 1);
-  object->task = t;
-  object->task_id = t->id;
-  object->before = t->trace;
-  t->trace = &span_hold(span)->trace;
   lua_toclose(L, 1);
   int nargs = lua_gettop(L) - 3;
   return span_over(L, lua_pcallk(L, nargs, LUA_MULTRET, 2, is_own, span_over), is_own);
+}
+
+/* A span for the call, or NULL: it is not traced. */
+static Span *begin(lua_State *L, const char *name, size_t n) {
+  Tracer *tracer;
+  Task *t = traced_task(L, &tracer);
+  Span *parent = t && t->trace ? span_of(t->trace) : NULL;
+  if (!t || (parent && !span_takes_children(parent))) return NULL;
+  return tracer_begin(tracer, parent, SPAN_INTERNAL, name, n, runtime_now(t->rt));
+}
+
+/* The same for those who observe it. */
+static Observation *begin_observed(Runtime *rt, Task *t, const char *name, size_t n) {
+  Observation *o = observe_new(rt, OBSERVED_SPAN, t);
+  if (!o) return NULL;
+  o->span = (ObservedSpan){.name = {name, n}};
+  observe_began(o);
+  return o;
 }
 
 int span_object_span(lua_State *L) {
@@ -351,20 +389,21 @@ int span_object_span(lua_State *L) {
   bool has_attributes = lua_isnoneornil(L, 2) || (lua_istable(L, 2) && !args_is_callable(L, 2));
   int f = has_attributes ? 3 : 2;
   check_callable(L, f);
-  Tracer *tracer;
-  Task *t = traced_task(L, &tracer);
-  Span *parent = t && t->trace ? span_of(t->trace) : NULL;
-  if (!t || (parent && !span_takes_children(parent))) return run_untraced(L, f);
-  Span *span = tracer_begin(tracer, parent, SPAN_INTERNAL, name, n, runtime_now(t->rt));
-  if (!span) return run_untraced(L, f);
-  if (has_attributes && lua_istable(L, 2) && span->is_recorded) {
+  Runtime *rt = runtime_of(L);
+  Task *t = rt->scheduler.running == L ? rt->scheduler.current : NULL;
+  bool is_read = t && observe_has_span_readers(rt);
+  Span *span = begin(L, name, n);
+  if (!span && !is_read) return run_untraced(L, f);
+  if (has_attributes && lua_istable(L, 2) && span && span->is_recorded) {
     push_object(L, span); /* frees it if an attribute is wrong */
     lua_insert(L, 3);
     add_all(L, 2, span, NULL);
     span_hold(span);
     f++;
   }
-  return run_in(L, t, span, f, true);
+  SpanObject *object = push_object(L, span); /* has the reference now */
+  if (is_read) object->observed = begin_observed(rt, t, name, n);
+  return run_in(L, t, f, true);
 }
 
 int span_object_continue(lua_State *L) {
@@ -381,5 +420,7 @@ int span_object_continue(lua_State *L) {
   if (state_text) trace_context_read_state(state_text, state_size, &state);
   Span *span = span_remote(&context, state.data, state.len);
   buffer_free(&state);
-  return span ? run_in(L, t, span, 3, false) : run_untraced(L, 3);
+  if (!span) return run_untraced(L, 3);
+  push_object(L, span);
+  return run_in(L, t, 3, false);
 }

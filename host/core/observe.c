@@ -25,9 +25,17 @@ bool observe_add(Runtime *rt, Observer *observer) {
   return true;
 }
 
+void observe_read_spans(Runtime *rt, Observer *observer, bool reads) {
+  Observers *of = rt->observers;
+  if (observer->reads_spans == reads) return;
+  observer->reads_spans = reads;
+  of->span_readers += reads ? 1 : -1u;
+}
+
 void observe_remove(Runtime *rt, Observer *observer) {
   Observers *of = rt->observers;
   if (!of || of->all[observer->slot] != observer) return;
+  observe_read_spans(rt, observer, false);
   of->all[observer->slot] = NULL;
   while (of->used && !of->all[of->used - 1]) of->used--;
   for (Observation *o = of->under_way; o; o = o->next) {

@@ -1,5 +1,5 @@
 /* Observation: what metrics, traces and the inspector are told of requests, client calls,
-   statements, commands of Redis, jobs of the executor and jobs of ml.jobs.
+   statements, commands of Redis, jobs of the executor, jobs of ml.jobs and calls of ml.trace.span.
 
    A runtime that nobody observes has no Runtime.observers: an operation then pays one branch, no
    clock is read and nothing is allocated. Otherwise the operation gets an Observation, which it
@@ -29,6 +29,7 @@ typedef enum ObservedKind {
   OBSERVED_REDIS,
   OBSERVED_EXECUTOR,
   OBSERVED_JOB,
+  OBSERVED_SPAN, /* a call of ml.trace.span; only while an observer reads them */
   OBSERVED_KINDS
 } ObservedKind;
 
@@ -107,6 +108,12 @@ typedef struct ObservedJob {
   const char *outcome; /* "done", "failed" (it is tried again), "dead", "cancelled". At the end */
 } ObservedJob;
 
+/* A call of ml.trace.span, whether it is traced or not. */
+typedef struct ObservedSpan {
+  ObservedText name; /* only in `began` */
+  const char *error; /* the kind of what it raised or returned behind a nil, "cancelled", or NULL */
+} ObservedSpan;
+
 typedef struct Observation {
   struct Observation *next, **link; /* among those under way, or the free ones */
   struct Observers *of;
@@ -121,6 +128,7 @@ typedef struct Observation {
     ObservedRedis redis;
     ObservedExecutor executor;
     ObservedJob job;
+    ObservedSpan span;
   };
 } Observation;
 
@@ -145,7 +153,8 @@ typedef struct Observer {
   /* A task has held up the loop for so long, and was reported. `name`: of its handler, or "task".
      Or NULL. */
   void (*blocked)(struct Observer *observer, const char *name, uint64_t ns);
-  unsigned slot; /* its word in Observation.slots; observe_add sets it */
+  bool reads_spans; /* observe_read_spans sets it */
+  unsigned slot;    /* its word in Observation.slots; observe_add sets it */
 } Observer;
 
 typedef struct Observers {
@@ -154,6 +163,7 @@ typedef struct Observers {
   unsigned count;
   Observer *only;         /* the one that there is; NULL: there are several */
   unsigned begins;        /* those with `began` */
+  unsigned span_readers;  /* those that read calls of ml.trace.span */
   Observation *under_way; /* the newest first */
   Observation *free;
   Runtime *rt;
@@ -165,6 +175,12 @@ bool observe_add(Runtime *rt, Observer *observer);
 
 /* Takes it out again: it is told of nothing any more. */
 void observe_remove(Runtime *rt, Observer *observer);
+
+/* From now on calls of ml.trace.span are observed for it, or not any more. */
+void observe_read_spans(Runtime *rt, Observer *observer, bool reads);
+static inline bool observe_has_span_readers(const Runtime *rt) {
+  return rt->observers && rt->observers->span_readers;
+}
 
 /* An observation that starts now, all zero but for the union, which the caller sets as a whole, for
    an operation that is done for `task` (or NULL). NULL: nobody observes, or memory is out. */

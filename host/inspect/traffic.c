@@ -158,6 +158,9 @@ static void describe(const Observation *o, char *text, size_t size) {
   case OBSERVED_SQL:
     put_text(text, size, o->sql.statement.at, o->sql.statement.at ? o->sql.statement.len : 0);
     break;
+  case OBSERVED_SPAN:
+    put_text(text, size, o->span.name.at, o->span.name.len);
+    break;
   case OBSERVED_REDIS:
     snprintf(text, size, o->redis.count > 1 ? "%s of %u" : "%s", o->redis.command, o->redis.count);
     break;
@@ -176,6 +179,8 @@ static const char *error_of(const Observation *o) {
     return o->redis.error;
   case OBSERVED_EXECUTOR:
     return o->executor.error;
+  case OBSERVED_SPAN:
+    return o->span.error;
   default:
     return NULL;
   }
@@ -271,6 +276,11 @@ bool traffic_open(Traffic *traffic, Runtime *rt) {
   traffic->rt = rt;
   traffic->observer = (Observer){.began = on_began, .ended = on_ended};
   return observe_add(rt, &traffic->observer);
+}
+
+void traffic_keep_spans(Traffic *traffic, bool keeps) {
+  traffic->keeps_spans = keeps;
+  observe_read_spans(traffic->rt, &traffic->observer, keeps);
 }
 
 void traffic_close(Traffic *traffic) {

@@ -75,6 +75,9 @@ typedef struct Traffic {
 /* Begins to observe, with `traffic` all zero. False if it cannot. */
 bool traffic_open(Traffic *traffic, Runtime *rt);
 
+/* Keeps what requests wait for from now on, or not any more. */
+void traffic_keep_spans(Traffic *traffic, bool keeps);
+
 /* Ends it. */
 void traffic_close(Traffic *traffic);
 

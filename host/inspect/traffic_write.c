@@ -113,7 +113,8 @@ static void write_span(const TrafficSpan *span, const TrafficRequest *r, uint64_
   static const char *const kinds[OBSERVED_KINDS] = {[OBSERVED_CALL] = "HTTP",
                                                     [OBSERVED_SQL] = "SQL",
                                                     [OBSERVED_REDIS] = "Redis",
-                                                    [OBSERVED_EXECUTOR] = "executor"};
+                                                    [OBSERVED_EXECUTOR] = "executor",
+                                                    [OBSERVED_SPAN] = "span"};
   uint64_t ns = !span->of ? span->ns : now > span->started_ns ? now - span->started_ns : 0;
   uint64_t start = span->started_ns > r->started_ns ? span->started_ns - r->started_ns : 0;
   buffer_printf(out, "{\"kind\":\"%s\",\"start\":%.3f,\"ms\":%.3f", kinds[span->kind],
