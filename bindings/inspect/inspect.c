@@ -6,7 +6,9 @@
 #include "bindings/stream/stream_object.h"
 #include "core/script_place.h"
 #include "core/task.h"
+#include "core/wait.h"
 #include "inspect/dump.h"
+#include "inspect/insight.h"
 #include "inspect/inspector_socket.h"
 
 #include <errno.h>
@@ -247,6 +249,40 @@ static int l_hide(lua_State *L) {
   return 0;
 }
 
+static void watched_cancel(Task *t, void *op) {
+  (void)t;
+  Insight *insight = op;
+  insight->watcher = (Waker){0};
+}
+
+static int watched_finish(lua_State *L, Task *t, void *op) {
+  (void)L, (void)t, (void)op;
+  return 0;
+}
+
+static const WaitType watched_wait = {
+    .name = "a page of the inspector", .cancel = watched_cancel, .finish = watched_finish};
+
+/* watched(): returns while a page is open, of the inspector of this process, which it has. One task
+   may wait. */
+static int l_watched(lua_State *L) {
+  Insight *insight = runtime_of(L)->insight;
+  Task *t = ml_wait_enter(L, "watched");
+  luaL_argcheck(L, insight && !insight->watcher.task, 1, "there is no inspector, or it has a task");
+  if (insight_is_watched(insight)) return 0;
+  insight->watcher = ml_wait_waker(t);
+  return ml_wait_suspend(L, t, &watched_wait, insight);
+}
+
+/* set_queues(json): what pages are told of the queues of jobs (insight.h) */
+static int l_set_queues(lua_State *L) {
+  size_t n;
+  const char *json = luaL_checklstring(L, 1, &n);
+  Insight *insight = runtime_of(L)->insight;
+  if (insight) insight_set_queues(insight, json, n);
+  return 0;
+}
+
 /* processes() -> the numbers of this process and of its parent */
 static int l_processes(lua_State *L) {
   lua_pushinteger(L, getpid());
@@ -255,10 +291,17 @@ static int l_processes(lua_State *L) {
 }
 
 int luaopen_moonloop_inspect(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"live", l_live},       {"dump", l_dump},           {"tasks", l_tasks},
-      {"handles", l_handles}, {"cancel", l_cancel},       {"connect", l_connect},
-      {"hide", l_hide},       {"processes", l_processes}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"live", l_live},
+                                       {"dump", l_dump},
+                                       {"tasks", l_tasks},
+                                       {"handles", l_handles},
+                                       {"cancel", l_cancel},
+                                       {"connect", l_connect},
+                                       {"hide", l_hide},
+                                       {"processes", l_processes},
+                                       {"watched", l_watched},
+                                       {"set_queues", l_set_queues},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

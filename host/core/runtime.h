@@ -77,6 +77,7 @@ struct ml_Runtime {
   struct Remote *remote;       /* how other threads reach the loop; made at first use (remote.h) */
   struct TlsLine *tls_line;    /* made at first use (tls_line.h) */
   struct WsShared *websockets; /* made at first use (ws_shared.h) */
+  struct Insight *insight;     /* NULL: no page of the inspector is served (insight.h) */
   struct Tracer *tracer;       /* NULL: nothing has ever been traced (tracer.h) */
   Exit exit;
   struct StuckHook *stuck_hook; /* main_task.h */

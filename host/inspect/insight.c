@@ -1,6 +1,7 @@
 #include "inspect/insight.h"
 
 #include "core/pool_source.h"
+#include "core/wait.h"
 #include "core/watchdog.h"
 #include "inspect/quoted.h"
 
@@ -22,7 +23,8 @@ static void on_lag(uv_timer_t *timer) {
   insight->due_at = now + LAG_MS * 1000000u;
   if (now - insight->asked_at <= ASKED_NS) return;
   uv_timer_stop(timer);
-  insight->traffic.keeps_spans = false;
+  insight->queues.len = 0; /* it is old when the next page comes */
+  traffic_keep_spans(&insight->traffic, false);
 }
 
 Insight *insight_new(Runtime *rt) {
@@ -37,12 +39,18 @@ Insight *insight_new(Runtime *rt) {
   insight->lag.data = insight;
   uv_unref((uv_handle_t *)&insight->lag);
   held_up_keep(rt, &insight->held_ups);
+  rt->insight = insight;
   return insight;
 }
 
-static void on_closed(uv_handle_t *handle) { free(handle->data); }
+static void on_closed(uv_handle_t *handle) {
+  Insight *insight = handle->data;
+  buffer_free(&insight->queues);
+  free(insight);
+}
 
 void insight_close(Insight *insight) {
+  insight->rt->insight = NULL;
   held_up_keep(insight->rt, NULL);
   traffic_close(&insight->traffic);
   uv_close((uv_handle_t *)&insight->lag, on_closed);
@@ -51,12 +59,15 @@ void insight_close(Insight *insight) {
 /* Somebody looks: goes on measuring. */
 static void note_question(Insight *insight) {
   insight->asked_at = uv_hrtime();
-  insight->traffic.keeps_spans = true;
-  if (uv_is_active((uv_handle_t *)&insight->lag)) return;
+  traffic_keep_spans(&insight->traffic, true);
+  if (insight_is_watched(insight)) return;
   insight->due_at = insight->asked_at + LAG_MS * 1000000u;
   insight->lag_ns = 0;
   insight->has_lag = false;
   uv_timer_start(&insight->lag, on_lag, LAG_MS, LAG_MS);
+  if (!insight->watcher.task) return;
+  ml_wait_wake(insight->watcher);
+  insight->watcher = (Waker){0};
 }
 
 static void write_lag(Insight *insight, Buffer *out) {
@@ -100,6 +111,11 @@ static void write_pools(Runtime *rt, Buffer *out) {
   if (n) buffer_add_char(out, ']');
 }
 
+void insight_set_queues(Insight *insight, const char *json, size_t n) {
+  insight->queues.len = 0;
+  if (insight_is_watched(insight)) buffer_add(&insight->queues, json, n);
+}
+
 void insight_write(Insight *insight, const InsightSince *since, Buffer *out) {
   Runtime *rt = insight->rt;
   note_question(insight);
@@ -108,5 +124,7 @@ void insight_write(Insight *insight, const InsightSince *since, Buffer *out) {
                 lua_gc(rt->L, LUA_GCCOUNT));
   write_held_ups(&insight->held_ups, since->held_up, out);
   write_pools(rt, out);
+  if (insight->queues.len)
+    buffer_printf(out, ",\"queues\":%.*s", (int)insight->queues.len, insight->queues.data);
   traffic_write(&insight->traffic, since->request, since->most, out);
 }

@@ -25,6 +25,11 @@ local APP = [[
   app:get("/jobs", function()
     ml.http.get(ml.web.url or "http://127.0.0.1:1/there?secret=1")
     ml.http.client { base_url = "http://127.0.0.1:1/v1/" }:get "there?secret=1"
+    ml.trace.span("price", { items = 2 }, function()
+      ml.trace.span("tax", ml.sleep, 0)
+      pcall(ml.trace.span, "broken", error, "no")
+      ml.spawn(ml.trace.span, "of a task", ml.sleep, 0):await()
+    end)
     return { ml.executor.run(function() return 7 end) }
   end)
   app:get("/fail", function() error "oops" end)]]
@@ -273,11 +278,16 @@ describe("the inspector", { timeout = 240 }, function()
     end)
     assert.is_true(number > 1)
     local answer = served:ask(("/request?pid=%d&n=%d"):format(served.pid, number))
-    assert.equal(3, #answer.spans)
+    assert.equal(7, #answer.spans)
     assert.same({ "HTTP", "GET http://127.0.0.1:1/there" }, { answer.spans[1].kind, answer.spans[1].text })
     assert.equal("GET http://127.0.0.1:1/v1/there", answer.spans[2].text)
     assert.equal("network", answer.spans[1].error)
-    assert.equal("executor", answer.spans[3].kind)
+    local price, tax, broken, child = table.unpack(answer.spans, 3, 6)
+    assert.same({ "span", "price", "tax", "broken", "of a task" },
+      { price.kind, price.text, tax.text, broken.text, child.text })
+    assert.same({ nil, nil, "error", nil, n = 4 }, table.pack(price.error, tax.error, broken.error, child.error))
+    assert.is_true(price.start <= tax.start and price.ms >= tax.ms)
+    assert.equal("executor", answer.spans[7].kind)
     assert.is_true(answer.spans[2].start >= answer.spans[1].start)
     assert.same({ gone = true }, (served:ask(("/request?pid=%d&n=%d"):format(served.pid, 999))))
   end)
@@ -304,6 +314,28 @@ describe("the inspector", { timeout = 240 }, function()
     assert.same({ 0, 0, 0 }, { found.mail.running, found.mail.failed, found.mail.dead })
     assert.same({ 0, 0, 0 }, { found.broken.running, found.broken.failed, found.broken.done })
     assert.is_true(found.mail.most >= 0 and found.mail.sum >= found.mail.most)
+  end)
+
+  it("shows how many jobs wait in the queues of the database, without making its tables", function()
+    local served <close> = inspector.start [[
+      local db = ml.sql.open "sqlite:jobs.db"
+      local jobs, mails = ml.jobs.new(db), ml.jobs.new(db, { queue = "mails" })
+      jobs:define("sweep", function() end)
+      mails:define("mail", function() end)
+      app:get("/tables", function() return { n = db:value "select count(*) from sqlite_schema" } end)
+      app:get("/push", function()
+        assert(jobs:push("sweep", {}))
+        for i = 1, 3 do assert(mails:push("mail", { i })) end
+        assert(mails:push("mail", {}, { delay = 1000 }))
+        return "ok"
+      end)]]
+    served:watch_data(function(data) return data.queues end)
+    assert.equal(0, assert(ml.http.get(served.url .. "/tables")):json().n)
+    assert.equal("ok", assert(ml.http.get(served.url .. "/push")).body)
+    assert.same({
+      { name = "mails", ready = 3, scheduled = 1, running = 0, dead = 0 },
+      { name = "default", ready = 1, scheduled = 0, running = 0, dead = 0 },
+    }, served:watch_data(function(data) return data.queues and #data.queues == 2 and data.queues end))
   end)
 
   it("shows pools, but not its own", function()

@@ -130,6 +130,11 @@ function showResources() {
       ...card(`${poolName(pool)}${inProcess(process)}`, pool.system
         ? [["Connections in use", count(pool.used)], ["Idle", count(pool.idle)], ["At most", count(pool.most)], ["Tasks that wait for one", count(pool.waiting)]]
         : [["Jobs that run", count(pool.used)], ["Threads", count(pool.most)], ["Jobs in the queue", count(pool.waiting)]]) }));
+    for (const queue of data?.queues ?? []) {
+      cards.push({ key: `${process.pid}/queue/${queue.name}`, ...card(`Queue ${queue.name}`, [
+        ["Jobs ready to run", count(queue.ready)], ["Scheduled for later", count(queue.scheduled)], ["Running, in all workers", count(queue.running)],
+        ["Dead", count(queue.dead)]]) });
+    }
     for (const job of data?.jobs ?? []) {
       const runs = job.done + job.failed + job.dead + job.cancelled;
       cards.push({ key: `${process.pid}/job/${job.name}`, ...card(`Job ${job.name}${inProcess(process)}`, [

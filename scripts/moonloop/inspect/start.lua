@@ -4,6 +4,7 @@ local inspect = require "moonloop.inspect"
 local json = require "moonloop.json"
 local ml = require "moonloop"
 local own_routes = require "moonloop.web.route_list".own
+local queues = require "moonloop.inspect.queues".run
 local supervised = require "moonloop.supervised"
 
 local M = {}
@@ -30,6 +31,7 @@ function M.start(file, app, version)
     supervisor = worker and parent or nil, file = file, version = version,
     routes = json.encode(json.array(list_routes(app))) }
   local task = ml.spawn(function()
+    if not worker or worker == 1 then inspect.hide(ml.spawn(queues)) end -- all workers have the same
     local pool <close> = ml.executor.new { threads = 1, max_threads = 1 }
     require "moonloop.executor.core".hide(pool)
     pool:run(run, options)

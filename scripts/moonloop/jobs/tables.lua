@@ -229,6 +229,13 @@ local function make(db, tx)
   return "in tx"
 end
 
+--- Are they in `db`? true or false | nil, err. Makes none.
+function M.are_there(db)
+  if ready[db] == true then return true end
+  local there, err = are_there(db, holders.of(db).driver)
+  return there, err
+end
+
 --- Makes the tables in `db` where they are not there: true | nil, err. `tx`: the transaction of `db` that the
 -- running task has, or nil.
 function M.need(db, tx)
