@@ -53,6 +53,7 @@ typedef struct ObservedRequest {
   uint64_t sent;        /* the same of the response's */
   int status;           /* of the response; 0: there was none, the client had gone. At the end */
   bool is_secure;       /* https, for the client */
+  bool has_traceparent; /* `headers` have one */
 } ObservedRequest;
 
 /* A request of ml.http: each one of those that follow redirects or try again. */
@@ -145,7 +146,8 @@ typedef struct Observer {
   /* It is being removed: its slot of `o`, which is under way, is not NULL. Or NULL. */
   void (*left)(struct Observer *observer, Observation *o);
   /* Asked of a request with a task where this is the only observer: false, and it is told nothing
-     of it, for which no clock is read and no record made. Or NULL. */
+     of it, for which no clock is read and no record made. `headers` is empty if there is no
+     traceparent in them. Or NULL. */
   bool (*wants)(struct Observer *observer, Task *task, ObservedText headers);
   /* The trace that a task's work belongs to, where it is sampled; false: none. NULL: it has none to
      offer. */

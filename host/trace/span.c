@@ -4,6 +4,34 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/* Most spans are of requests that are not sampled, one after the other: their memory is kept for
+   the next ones, by each thread that traces. */
+enum { SPANS_KEPT = 256 };
+static _Thread_local struct {
+  Span *first; /* linked by `next_kept` */
+  unsigned count, users;
+} kept;
+
+void span_keep_memory(bool keeps) {
+  kept.users += keeps ? 1 : -1u;
+  if (kept.users) return;
+  for (Span *span; (span = kept.first);) {
+    kept.first = span->next_kept;
+    free(span);
+  }
+  kept.count = 0;
+}
+
+static void free_memory(Span *span) {
+  if (!kept.users || kept.count == SPANS_KEPT) {
+    free(span);
+    return;
+  }
+  span->next_kept = kept.first;
+  kept.first = span;
+  kept.count++;
+}
+
 static void free_span(TaskTrace *trace) {
   Span *span = span_of(trace);
   if (span->state && --span->state->users == 0) free(span->state);
@@ -15,13 +43,18 @@ static void free_span(TaskTrace *trace) {
     buffer_free(&span->events);
   }
   task_trace_drop(span->before);
-  free(span);
+  free_memory(span);
 }
 
 /* glibc's malloc has a cache of free blocks for each thread, which its calloc does not use. */
 Span *span_new(void) {
-  Span *span = malloc(sizeof *span);
-  if (!span) return NULL;
+  Span *span = kept.first;
+  if (span) {
+    kept.first = span->next_kept;
+    kept.count--;
+  } else if (!(span = malloc(sizeof *span))) {
+    return NULL;
+  }
   memset(span, 0, offsetof(Span, name));
   span->trace = (TaskTrace){1, free_span};
   return span;

@@ -35,7 +35,10 @@ typedef struct SpanState {
 
 typedef struct Span {
   TaskTrace trace; /* counts its users; the last one frees it */
-  TraceContext context;
+  union {
+    TraceContext context;
+    struct Span *next_kept; /* of one that is free */
+  };
   uint8_t parent_id[TRACE_SPAN_BYTES];
   bool has_parent;
   bool is_remote;        /* it is another program's */
@@ -58,6 +61,10 @@ typedef struct Span {
   uint32_t attribute_count, attributes_left_out, event_count, events_left_out;
   struct Span *next; /* in a queue */
 } Span;
+
+/* From now on this thread keeps the memory of some spans that are over, or not any more; as often
+   as it was asked to. */
+void span_keep_memory(bool keeps);
 
 /* A span with one user and nothing else, which is not recorded. NULL if memory is out. */
 Span *span_new(void);

@@ -108,7 +108,10 @@ static bool on_wants(Observer *observer, Task *task, ObservedText headers) {
 static Span *begin_request(Tracer *tracer, const Observation *o) {
   Span *span = tracer->begun;
   tracer->begun = NULL;
-  if (!span) span = trace_observer_http_begin(tracer, o->task, o->request.headers);
+  if (!span) {
+    ObservedText headers = o->request.has_traceparent ? o->request.headers : (ObservedText){0};
+    span = trace_observer_http_begin(tracer, o->task, headers);
+  }
   if (span) trace_observer_http_request(span, o);
   return span;
 }

@@ -135,13 +135,20 @@ static size_t name_request(const ObservedRequest *r, char *name, size_t size) {
   return n < (int)size ? (size_t)n : size - 1;
 }
 
-Span *trace_observer_http_begin(Tracer *tracer, Task *task, ObservedText headers) {
+/* The span of a request with a context of its caller. */
+static Span *begin_continued(Tracer *tracer, ObservedText headers) {
   Carried carried = {0};
-  if (headers.at) look_for_context(headers, &carried);
+  look_for_context(headers, &carried);
   Span *caller = carried.parent.at ? caller_of(&carried) : NULL;
   Span *span = tracer_begin(tracer, caller, SPAN_SERVER, NULL, 0, 0);
   if (caller) span_drop(caller);
-  if (carried.state.data) buffer_free(&carried.state);
+  buffer_free(&carried.state);
+  return span;
+}
+
+Span *trace_observer_http_begin(Tracer *tracer, Task *task, ObservedText headers) {
+  Span *span = headers.at ? begin_continued(tracer, headers)
+                          : tracer_begin(tracer, NULL, SPAN_SERVER, NULL, 0, 0);
   if (span && task) task_trace_replace(&task->trace, &span_hold(span)->trace);
   return span;
 }

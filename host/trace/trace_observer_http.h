@@ -4,8 +4,8 @@
 
 #include "trace/tracer.h"
 
-/* Begins the span of a request: of its own trace, or of the caller's. `task`, if any, runs in it
-   from now on. NULL if memory is out. */
+/* Begins the span of a request: of its own trace, or of the caller's, who is named in `headers`.
+   `task`, if any, runs in it from now on. NULL if memory is out. */
 Span *trace_observer_http_begin(Tracer *tracer, Task *task, ObservedText headers);
 
 /* The request of that span, if it is recorded, has begun, and has been answered. */

@@ -13,6 +13,22 @@
 #define ATTRIBUTES_AT_FIRST 800 /* bytes, enough for those of a request */
 #define RANDOM_BITS 56          /* of an id that decide whether the trace is sampled */
 
+/* --- random numbers --- */
+
+static uint64_t rotate(uint64_t n, int bits) { return n << bits | n >> (64 - bits); }
+
+/* xoshiro256++ by Blackman and Vigna. */
+static uint64_t next_random(Tracer *tracer) {
+  uint64_t *s = tracer->random, result = rotate(s[0] + s[3], 23) + s[0], t = s[1] << 17;
+  s[2] ^= s[0];
+  s[3] ^= s[1];
+  s[1] ^= s[2];
+  s[0] ^= s[3];
+  s[2] ^= t;
+  s[3] = rotate(s[3], 45);
+  return result;
+}
+
 /* --- the runtime's --- */
 
 static void forget_queue(Tracer *tracer) {
@@ -43,6 +59,7 @@ static void on_close(CloseHook *hook, Runtime *rt) {
   timer_clear(&rt->timers, &tracer->timer);
   forget_queue(tracer);
   if (tracer->silent) span_drop(tracer->silent);
+  span_keep_memory(false);
   rt->tracer = NULL;
   free(tracer);
 }
@@ -60,7 +77,9 @@ Tracer *tracer_of(Runtime *rt) {
     free(tracer);
     return NULL;
   }
+  tracer->serial = next_random(tracer);
   tracer->silent->is_silent = true;
+  span_keep_memory(true);
   tracer->close.close = on_close;
   ml_runtime_on_close(rt, &tracer->close);
   tracer->last = (LastHook){rt->last_hooks, on_last};
@@ -95,20 +114,6 @@ void tracer_hand_over(Tracer *tracer, const TracerSettings *settings, TraceOutle
 
 /* --- spans --- */
 
-static uint64_t rotate(uint64_t n, int bits) { return n << bits | n >> (64 - bits); }
-
-/* xoshiro256++ by Blackman and Vigna. */
-static uint64_t next_random(Tracer *tracer) {
-  uint64_t *s = tracer->random, result = rotate(s[0] + s[3], 23) + s[0], t = s[1] << 17;
-  s[2] ^= s[0];
-  s[3] ^= s[1];
-  s[1] ^= s[2];
-  s[0] ^= s[3];
-  s[2] ^= t;
-  s[3] = rotate(s[3], 45);
-  return result;
-}
-
 /* Is the trace among those that are sampled? `low` are the last 8 bytes of its id. */
 static inline bool is_sampled(const Tracer *tracer, uint64_t low) {
   return (low & ((UINT64_C(1) << RANDOM_BITS) - 1)) >= tracer->threshold;
@@ -134,19 +139,23 @@ static void inherit(Tracer *tracer, Span *span, const Span *parent) {
   if (is_sampled(tracer, __builtin_bswap64(low))) context->flags |= TRACE_SAMPLED;
 }
 
-/* Ids must not be zero, so one bit is never; it is none of those that decide. */
+/* Ids must not be zero, so one bit is never; it is none of those that decide. Of a trace's, one
+   half is random and the other never the same, and the id of its first span is made of both: a
+   number from the generator is enough for each request. */
 static void set_context(Tracer *tracer, Span *span, const Span *parent) {
   TraceContext *context = &span->context;
+  uint64_t id;
   if (parent) {
     inherit(tracer, span, parent);
+    id = next_random(tracer) | 1;
   } else {
-    uint64_t high = next_random(tracer), low = next_random(tracer) | UINT64_C(1) << 63,
-             sent = __builtin_bswap64(low);
+    uint64_t high = tracer->serial += UINT64_C(0x9E3779B97F4A7C15), /* odd: it takes all values */
+        low = next_random(tracer) | UINT64_C(1) << 63, sent = __builtin_bswap64(low);
     memcpy(context->trace_id, &high, sizeof high);
     memcpy(context->trace_id + 8, &sent, sizeof sent);
     context->flags = TRACE_RANDOM | (is_sampled(tracer, low) ? TRACE_SAMPLED : 0);
+    id = (rotate(high, 29) ^ low) | 1;
   }
-  uint64_t id = next_random(tracer) | 1;
   memcpy(context->span_id, &id, sizeof context->span_id);
 }
 

@@ -32,6 +32,7 @@ typedef struct Tracer {
   TracerSettings settings;
   uint64_t threshold;  /* traces are sampled whose last 56 bits are at least this */
   uint64_t random[4];  /* the state of a generator */
+  uint64_t serial;     /* of the last trace */
   Span *silent;        /* what the exporter's task runs in */
   Span *first, **tail; /* the queue */
   size_t queued, bytes;

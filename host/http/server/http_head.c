@@ -153,8 +153,8 @@ static bool check_target(HttpRequest *r) {
 
 /* --- the header lines --- */
 
-/* By the length of their names: see check_header. */
-#define FRAMING_LENGTHS (1u << 4 | 1u << 6 | 1u << 10 | 1u << 14 | 1u << 16 | 1u << 17)
+/* Those that are looked at, by the length of their names: see check_header. */
+#define KNOWN_LENGTHS (1u << 4 | 1u << 6 | 1u << 10 | 1u << 11 | 1u << 14 | 1u << 16 | 1u << 17)
 
 typedef struct Seen {
   unsigned count, hosts, encodings, lengths;
@@ -194,7 +194,8 @@ static inline bool is_host(const char *name) {
   return (word | 0x20202020) == host;
 }
 
-/* Checks a header line that decides how the request is framed or routed. */
+/* Checks a header line that decides how the request is framed or routed, or notes that it is there
+   for those who would have to look for it in each request. */
 static bool check_header(HttpRequest *r, const HttpHeader *h, Seen *seen) {
   switch (h->name_len) {
   case 4:
@@ -210,6 +211,9 @@ static bool check_header(HttpRequest *r, const HttpHeader *h, Seen *seen) {
     break;
   case 10:
     if (http_header_is(h->name, 10, "connection")) note_connection(h, seen);
+    break;
+  case 11:
+    if (http_header_is(h->name, 11, "traceparent")) r->has_traceparent = true;
     break;
   case 14:
     if (!http_header_is(h->name, 14, "content-length")) break;
@@ -257,6 +261,7 @@ static inline const char *find_value_end(const char *p, const char *end) {
 static bool check_lines(HttpRequest *r, const char *p, const char *end, Seen *seen) {
   const char *head = http_request_head(r);
   r->headers.at = (uint32_t)(p - head);
+  r->has_traceparent = false;
   while (end - p >= 2 && !(p[0] == '\r' && p[1] == '\n')) {
     const char *colon = find_class(p, end, NAME_BAD);
     const char *value_end = find_value_end(colon, end);
@@ -265,7 +270,7 @@ static bool check_lines(HttpRequest *r, const char *p, const char *end, Seen *se
       return refuse(r, 400, "malformed header line");
     if (++seen->count > r->limits->max_headers) return refuse(r, 431, "too many headers");
     size_t name_len = (size_t)(colon - p);
-    if (name_len < 32 && FRAMING_LENGTHS & 1u << name_len) {
+    if (name_len < 32 && KNOWN_LENGTHS & 1u << name_len) {
       HttpHeader h = http_header_split(p, colon, value_end + 1);
       if (!check_header(r, &h, seen)) return false;
     }

@@ -27,6 +27,7 @@ static inline void describe(const HttpConnection *c, ObservedRequest *o, const O
   const char *head = http_request_head(r);
   o->target = (ObservedText){head + r->target.at, r->target.len};
   o->headers = headers_of(r);
+  o->has_traceparent = r->has_traceparent;
 }
 
 static inline void set_route(ObservedRequest *o, const Route *route) {
@@ -35,8 +36,11 @@ static inline void set_route(ObservedRequest *o, const Route *route) {
 }
 
 void http_observed_begin(HttpConnection *c) {
+  const HttpRequest *r = &c->request;
   Observer *only = c->server->rt->observers->only;
-  if (only && only->wants && !only->wants(only, c->task, headers_of(&c->request))) return;
+  if (only && only->wants &&
+      !only->wants(only, c->task, r->has_traceparent ? headers_of(r) : (ObservedText){0}))
+    return;
   Observation *o = observe_start(c->server->rt, OBSERVED_REQUEST, c->task);
   if (!o) return;
   set_route(&o->request, c->match.route);

@@ -46,9 +46,10 @@ typedef struct HttpRequest {
   bool was_last;    /* nothing may follow the request before this one */
   bool expects;     /* the client waits for "100 Continue" */
   bool chunked;
-  bool path_escaped; /* the path has a '%' */
-  bool no_path;      /* the target is not a resource: OPTIONS *, CONNECT host:port */
-  bool body_is_here; /* the whole request is there, and the head was read without llhttp */
+  bool has_traceparent; /* among `headers` */
+  bool path_escaped;    /* the path has a '%' */
+  bool no_path;         /* the target is not a resource: OPTIONS *, CONNECT host:port */
+  bool body_is_here;    /* the whole request is there, and the head was read without llhttp */
   uint64_t content_length;
   Buffer body;         /* decoded; its owner may take bytes while more arrive */
   uint64_t body_total; /* decoded bytes in total */
