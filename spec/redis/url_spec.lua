@@ -32,6 +32,8 @@ describe("the URL of a Redis server", function()
       ["unix:redis.sock"] = "has to begin with a slash",
       ["redis://secret@host"] = "the user has no password",
       ["redis://u:secret@ho st"] = "not HOST or HOST:PORT",
+      ["redis://u:sec/secret@host"] = "/ is written %2F",
+      ["redis://u:p@secret@ho st"] = "not HOST or HOST:PORT",
       ["rediss:host"] = "has to begin with",
     } do
       local message = failure(url)

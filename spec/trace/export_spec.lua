@@ -141,6 +141,21 @@ describe("spans", function()
     assert.matches("has refused 3 spans: 400 why%. \n.*has refused 2 of 5 spans: too old\n", reports:text())
   end)
 
+  it("are counted as sent or refused whatever the collector says of them", function()
+    local reports <close> = keep_reports()
+    local answers = { "1.5", '"nan"', "-3", "1e300", '{"a":1}', "99" }
+    local before, collector = trace.stats(), collectors.start(function(_, n)
+      return http.ok(('{"partialSuccess":{"rejectedSpans":%s}}'):format(answers[n]))
+    end)
+    trace.start { endpoint = collector.url, delay = 3600 }
+    for _ in ipairs(answers) do
+      spans(3)
+      assert(trace.flush())
+    end
+    assert.same({ recorded = 18, exported = 10, refused = 8, dropped = 0, queued = 0 }, since(before))
+    assert.matches("has refused 2 of 3 spans", reports:text())
+  end)
+
   it("go to another collector after another start", function()
     local first, second = collectors.start(), collectors.start()
     trace.start { endpoint = first.url, delay = 3600 }

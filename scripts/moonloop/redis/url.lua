@@ -7,8 +7,8 @@ local raise = arguments.raise
 
 local REDIS_PORT = 6379
 
--- The URL without its password.
-local function shown(url) return (url:gsub("//[^/@]*@", "//***@"):gsub("[%c]", "?")) end
+-- The URL without its password, which goes on to the last @: one that is not encoded may hold @, / and ? itself.
+local function shown(url) return (url:gsub("//.*@", "//***@", 1):gsub("[%c]", "?")) end
 
 local function bad(url, why) raise("'%s' is not the URL of a Redis server: %s", shown(url), why) end
 
@@ -53,6 +53,7 @@ end
 local function parse_host(url, scheme, rest, default_port)
   local result = {}
   rest = credentials(url, rest, result)
+  if rest:find("@", 1, true) then bad(url, "in its user and password / is written %2F, and @ is written %40") end
   local place, path, query = rest:match "^([^/?]*)/?([^?]*)%??(.*)$"
   local host, port = place:match "^%[([%x:.%%]+)%]:?(%d*)$"
   if not host then host, port = place:match "^([^:%[%]]*):?(%d*)$" end

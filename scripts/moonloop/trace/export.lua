@@ -4,6 +4,7 @@ local core = require "moonloop.core"
 local http = require "moonloop.http"
 local json = require "moonloop.json"
 local retry = require "moonloop.http.retry"
+local rejected = require "moonloop.trace.rejected"
 local sorted_keys = require "moonloop.core.sorted_keys"
 local trace = require "moonloop.trace.core"
 
@@ -61,21 +62,13 @@ end
 
 local function report(text, ...) trace.report(("traces: " .. text):format(...)) end
 
---- How many of the spans the collector has not taken, which it says in a response that is a success.
-local function rejected(res, count)
-  local answer = res.body:find "partialSuccess" and json.decode(res.body)
-  local partial = type(answer) == "table" and answer.partialSuccess
-  local n = type(partial) == "table" and tonumber(partial.rejectedSpans) or 0
-  if n > 0 then report("%s has refused %d of %d spans: %s", shown(), n, count, tostring(partial.errorMessage)) end
-  return math.max(0, math.min(math.tointeger(n) or 0, count))
-end
-
 --- Tries once. Returns true if the batch is done with, or false, what went wrong, and the response if there was one.
 local function try(text, count)
   local res, err = client:post(settings.url, { body = text, headers = { ["Content-Type"] = "application/json" } })
   if not res then return false, ("%s: %s"):format(shown(), (err.message:gsub("^%u+ %S+: ", ""))) end
   if res.status >= 200 and res.status < 300 then
-    local refused = rejected(res, count)
+    local refused, why = rejected(res.body, count)
+    if refused > 0 then report("%s has refused %d of %d spans: %s", shown(), refused, count, why) end
     trace.settle(count - refused, refused)
     return true
   end
