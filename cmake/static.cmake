@@ -1,7 +1,12 @@
 # The libraries in the program: linked into it, so that it and what `moonloop build` makes of it run where
 # there is only a C library, or shared (-DMOONLOOP_STATIC=OFF), as distributions prefer, and as LeakSanitizer
 # needs it: it takes what libcrypto has for the threads of a libuv in the program for lost at the exit.
-option(MOONLOOP_STATIC "Link libuv, libedit, zlib and brotli into the program" ON)
+if(MOONLOOP_FUZZ)
+  set(link_statically OFF)
+else()
+  set(link_statically ON)
+endif()
+option(MOONLOOP_STATIC "Link libuv, libedit, zlib and brotli into the program" ${link_statically})
 set(MOONLOOP_LIBRARIES PkgConfig::UV PkgConfig::EDIT PkgConfig::ZLIB PkgConfig::BROTLI)
 if(NOT MOONLOOP_STATIC)
   return()

@@ -1,0 +1,56 @@
+#!/bin/bash
+# Which lines of the host the fuzzers reach: scripts/fuzz/coverage.sh. Builds them in build/fuzz-coverage with clang's
+# coverage of source code, gives each the inputs of spec/fuzz/corpus and build/corpus, and prints a table of the files
+# of host/ that read bytes from outside, and of all of host/. build/fuzz-coverage/report has it line by line.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+build=build/fuzz-coverage
+llvm=$(clang --version | sed -n 's/.*clang version \([0-9]*\).*/\1/p;T;q')
+tool() { command -v "$1-$llvm" || command -v "$1"; }
+profdata=$(tool llvm-profdata) cov=$(tool llvm-cov) || {
+  echo "scripts/fuzz/coverage.sh: llvm-profdata and llvm-cov are needed (the package llvm)" >&2
+  exit 2
+}
+
+mkdir -p $build
+{
+  cmake -S . -B $build -Wno-dev -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=None -DMOONLOOP_FUZZ=ON \
+    -DMOONLOOP_FUZZ_COVERAGE=ON -DMOONLOOP_DOCS=OFF && cmake --build $build -j "$(nproc)" --target fuzzers
+} >$build/log 2>&1 || {
+  tail -n 50 $build/log >&2
+  exit 1
+}
+rm -rf $build/raw
+objects=()
+for fuzzer in $build/*_fuzz; do
+  name=${fuzzer##*/}
+  name=${name%_fuzz}
+  corpora=("spec/fuzz/corpus/$name")
+  [ ! -d "build/corpus/$name" ] || corpora+=("build/corpus/$name")
+  LLVM_PROFILE_FILE=$build/raw/$name.profraw "$fuzzer" -runs=0 "${corpora[@]}" >$build/log 2>&1 || {
+    tail -n 50 $build/log >&2
+    exit 1
+  }
+  objects+=(-object "$fuzzer")
+done
+$profdata merge -sparse -o $build/all.profdata $build/raw/*.profraw
+$cov show "${objects[@]}" -instr-profile=$build/all.profdata -format=html -output-dir=$build/report host >/dev/null
+$cov export "${objects[@]}" -instr-profile=$build/all.profdata -summary-only host >$build/summary.json
+python3 - $build/summary.json <<'PY'
+import json, os, sys
+
+files = json.load(open(sys.argv[1]))["data"][0]["files"]
+read = covered = lines = total = 0
+for f in sorted(files, key=lambda f: f["filename"]):
+    count = f["summary"]["lines"]
+    total += count["count"]
+    covered += count["covered"]
+    if f["summary"]["functions"]["covered"] == 0:
+        continue  # no fuzzer is about this one
+    lines += count["count"]
+    read += count["covered"]
+    print("%5.1f %%  %4d of %4d  %s" % (count["percent"], count["covered"], count["count"],
+                                        os.path.relpath(f["filename"])))
+print("%.1f %% of the %d lines of files that a fuzzer enters, %.1f %% of all %d of host/"
+      % (100 * read / lines, lines, 100 * covered / total, total))
+PY

@@ -1,0 +1,47 @@
+-- An app with everything that reads headers in Lua: sessions, signed cookies, credentials, CSRF checks, CORS, limits
+-- of rates, compression, files, conditional requests and forms. The input is a method and a path, then headers, then
+-- a body. Whatever comes is answered, and nothing but what says so is an error of the server.
+local ml = require "moonloop"
+
+local web = ml.web
+local security = web.security
+
+local function nobody() return nil end
+
+local app = web.app()
+app:use(web.request_id())
+app:use(web.security_headers())
+app:use(web.cors { origins = { "https://shop.example" }, credentials = true })
+app:use(web.compress())
+app:use(web.sessions { store = "cookie", secret = ("s"):rep(32) })
+app:get("/basic", { depends = { who = security.basic { verify = nobody } } }, nobody)
+app:get("/bearer", { depends = { who = security.bearer { verify = nobody } } }, nobody)
+app:get("/key", { depends = { who = security.api_key { header = "x-key", verify = nobody } } }, nobody)
+app:get("/cookies", function(req)
+  req.session.n = (req.session.n or 0) + 1
+  return req:cookies()
+end)
+app:post("/form", function(req)
+  local values = req:form()
+  local names = {}
+  for name in pairs(values) do names[#names + 1] = name end
+  return names
+end)
+app:post("/json", function(req) return { got = req:json() } end)
+app:get("/file", function() return web.file "/etc/hostname" end)
+app:get("/query", function(req) return req.query:all "a" end)
+app:any("/{rest:path}", function(req) return { path = req.path, accept = req.headers.accept } end)
+
+local STATUSES = { [500] = true, [501] = true, [502] = true }
+
+return function(text)
+  local line, rest = text:match "^([^\n]*)\n(.*)$"
+  local method, path = (line or text):match "^(%u+) (/[\33-\126]*)$"
+  if not method then return end
+  local lines, body = (rest or ""):match "^(.-)\n\n(.*)$"
+  local headers = {}
+  for name, value in ((lines or rest or "") .. "\n"):gmatch "([%w-]+):[ \t]*([^\n\r%z]*)\n" do headers[name] = value end
+  local client <close> = web.test(app, { follow_redirects = false, raise = false })
+  local ok, res = pcall(client.request, client, method, path, { headers = headers, body = body })
+  if ok and res then assert(not STATUSES[res.status], res.body) end
+end
