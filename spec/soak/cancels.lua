@@ -12,6 +12,7 @@ local random = math.random
 
 local AT_A_TIME = 48
 local LONGEST = 60 -- seconds after which an operation hangs
+local LEAST = 10 -- of so many that are broken off, one at least has to be done: else little was tried
 
 -- A pause of a random length: some passes of the loop, or up to about the time that an operation takes.
 local function pause(longest)
@@ -135,6 +136,9 @@ local function run(self, o)
   over = true
   if troubles then troubles:await() end
   wait_until("operations hang", function() return is_empty(self.live) end)
+  if self.done < o.cancels // LEAST then
+    self:wrong("%d operations were broken off, and only %d were done", self.cancelled, self.done)
+  end
   if self.faults > 0 then error(("%d faults:\n%s"):format(self.faults, table.concat(self.messages, "\n")), 0) end
 end
 
@@ -156,10 +160,11 @@ function M.harass(proxy)
   end
 end
 
---- Runs operations until so many were broken off: o.cancels. o.operations: functions(text, n) that give the
--- text, or nil and an error, for which o.may_fail(err) has to be true; with o.may_lose, nil without an error
--- is an answer, too. o.longest: the seconds in which they are broken off. o.disturb(over): a function that
--- makes faults until over() is true. Gives {cancelled, done, failed}, and raises where anything was wrong.
+--- Runs operations until so many were broken off: o.cancels. A tenth of that number must have been done besides.
+-- o.operations: functions(text, n) that give the text, or nil and an error, for which o.may_fail(err) has to be true;
+-- with o.may_lose, nil without an error is an answer, too. o.longest: the seconds in which they are broken off.
+-- o.disturb(over): a function that makes faults until over() is true. Gives {cancelled, done, failed}, and raises
+-- where anything was wrong.
 function M.run(o)
   local self = setmetatable({ operations = o.operations, may_fail = o.may_fail or function() return false end,
     may_lose = o.may_lose, longest = o.longest or 0.004, faults = 0, messages = {}, live = {}, cancelled = 0,

@@ -1,17 +1,20 @@
--- Clients that go away at any moment: moonloop spec/soak/disconnect.lua [REQUESTS [CLIENTS [SEED [tls]]]]
+-- Clients that go away at any moment: moonloop spec/soak/disconnect.lua [REQUESTS [CLIENTS [SEED [tls] [http2]]]]
 --
 -- CLIENTS (1,000) at a time send REQUESTS (100,000) in all to a server in this process: plain ones,
 -- pipelines, uploads in pieces, responses that are streamed, handlers that wait, that have children,
 -- or a request of their own under way. Each client leaves at a random byte of what it sends or of what
 -- it gets, by closing, by a reset, by ending its side, or not at all. Afterwards nothing may be left:
 -- no connection, no task, no descriptor, and no memory that grows with each part of the run.
+-- A quarter of the clients stay, among those that leave: they must get all of their answers whole.
 -- With `tls` the server speaks it: most clients do so too, and leave in the middle of their handshake or after
--- it; the others send what is no TLS.
+-- it; the others send what is no TLS. With `http2` half of the clients speak it, and cancel a third of their streams.
 -- The seed is printed; the same seed gives the same clients.
+local http2 = require "spec.soak.http2_clients"
 local left = require "spec.support.left"
 local ml = require "moonloop"
 local web = require "moonloop.web"
 local rawtcp = require("spec.support").rawtcp
+local receive = require("spec.support.web").receive
 
 local soak = {}
 
@@ -120,11 +123,13 @@ function Secure:shutdown() return (self.conn:shutdown()) end
 function Secure:close() self.conn:close() end
 function Secure:reset() self.conn:close() end
 
---- A connection, or nil. `ca`: the authority, if the server speaks TLS.
-local function connect(port, ca)
-  if not ca or random(4) == 1 then return rawtcp.connect(port) end
-  local limit = random(2) == 1 and random(0, 100) / 1000 or 60
-  local ok, conn = ml.catch(ml.timeout, limit, ml.net.connect, "localhost", port, { tls = { ca = ca } })
+--- A connection, or nil. `ca`: the authority, if the server speaks TLS. `alpn`: what to ask for. `stays`: whether it is
+-- to be one that works.
+local function connect(port, ca, alpn, stays)
+  if not ca or (not stays and random(4) == 1) then return rawtcp.connect(port) end
+  local limit = not stays and random(2) == 1 and random(0, 100) / 1000 or 60
+  local tls = { ca = ca, alpn = alpn }
+  local ok, conn = ml.catch(ml.timeout, limit, ml.net.connect, "localhost", port, { tls = tls })
   return ok and conn and setmetatable({ conn = conn }, Secure)
 end
 
@@ -140,11 +145,8 @@ local function leave(conn)
   end
 end
 
---- One client: sends its bytes, or a part, in pieces; reads something; goes.
-local function play(port, bytes, ca)
-  local conn = connect(port, ca)
-  if not conn then return end
-  if random(2) == 1 then bytes = bytes:sub(1, random(0, #bytes)) end
+--- Sends the bytes in pieces, as far as the server takes them.
+local function send(conn, bytes)
   local at = 1
   while at <= #bytes do
     local size = random(4) == 1 and random(1, 200) or #bytes
@@ -152,6 +154,28 @@ local function play(port, bytes, ca)
     at = at + size
     if random(3) == 1 then ml.sleep(random(0, 2) / 1000) end
   end
+end
+
+--- What a client has to say: {bytes =, count =, wanted = streams of HTTP/2, alpn =}.
+local function make_talk(port, o)
+  local talk = {}
+  if o.http2 and random(2) == 1 then
+    talk.bytes, talk.count, talk.wanted = http2.make()
+    talk.alpn = { "h2" }
+  else
+    talk.bytes, talk.count = make_bytes(port)
+  end
+  return talk
+end
+
+--- One that leaves: sends its bytes, or a part; reads something; goes.
+local function play(port, talk, ca)
+  local conn = connect(port, ca, talk.alpn)
+  if not conn then return end
+  local bytes = talk.bytes
+  if random(2) == 1 then bytes = bytes:sub(1, random(0, #bytes)) end
+  if talk.wanted and random(4) == 1 then bytes = bytes .. http2.goodbye() end
+  send(conn, bytes)
   local wish = random(4)
   if wish == 1 then
     conn:receive("\r\n\r\n", 0.05)
@@ -161,6 +185,33 @@ local function play(port, bytes, ca)
     ml.sleep(random(0, 5) / 1000)
   end
   leave(conn)
+end
+
+--- How many responses of HTTP/1 have come whole; nil and what is wrong.
+local function complete(conn, count)
+  for i = 1, count do
+    local ok, res, why = ml.catch(receive, conn)
+    if not ok or not res or res.broken then
+      return nil, ("answer %d of %d: %s"):format(i, count, tostring(why or res and res.broken or res))
+    end
+    if res.status ~= 200 and res.status ~= 404 then return nil, "the status " .. res.status end
+  end
+  return count
+end
+
+--- One that stays. Gives how many of its requests were answered; nil and what is wrong.
+local function stay(port, talk, ca)
+  local conn = connect(port, ca, talk.alpn, true)
+  if not conn then return nil, "no connection" end
+  send(conn, talk.bytes)
+  local completed, why
+  if talk.wanted then
+    completed, why = http2.complete(conn, talk.wanted)
+  else
+    completed, why = complete(conn, talk.count)
+  end
+  leave(conn)
+  return completed, why
 end
 
 --- Bytes of memory in use, and of addresses.
@@ -190,13 +241,15 @@ local function warm_up(cert)
   server:stop(5)
   if not cert then return end
   server = assert(web.listen(web.app(), { port = 0, tls = cert }))
-  play(server.port, get "/", cert.cert)
+  assert(stay(server.port, { bytes = get "/", count = 1 }, cert.cert))
   server:stop(5)
 end
 
---- soak.run(requests, clients, seed [, cert]) -> true, figures | nil, what is wrong. `cert`: {cert =, key =} of a
--- server with TLS, and the authority.
-function soak.run(requests, clients, seed, cert)
+--- soak.run(requests, clients, seed [, o]) -> true, figures | nil, what is wrong. `o.cert`: {cert =, key =} of a server
+-- with TLS, and the authority. `o.http2`: clients speak it, too.
+function soak.run(requests, clients, seed, o)
+  o = o or {}
+  local cert, ca = o.cert, o.cert and o.cert.cert
   math.randomseed(seed)
   local counts, wrong = { begun = 0, ended = 0 }, {}
   local function check(what, is, wanted)
@@ -206,18 +259,25 @@ function soak.run(requests, clients, seed, cert)
   ml.sleep(0.01)
   local tasks, descriptors = #ml.tasks(), left.descriptors()
   local client = ml.http.client { timeout = 60 }
-  local server = assert(web.listen(make_app(counts, client), { port = 0, tls = cert }))
-  local port, sent = server.port, 0
+  local server = assert(web.listen(make_app(counts, client), { port = 0, tls = cert, http2 = o.http2 and "clear" }))
+  local port, sent, completed, disappointed = server.port, 0, 0, 0
+  local function one_client()
+    local talk = make_talk(port, o)
+    sent = sent + talk.count
+    if random(4) > 1 then return play(port, talk, ca) end
+    local n, why = stay(port, talk, ca)
+    completed = completed + (n or 0)
+    if not n then
+      disappointed = disappointed + 1
+      if disappointed <= 5 then wrong[#wrong + 1] = "a client that stayed: " .. why end
+    end
+  end
   -- All clients, until so many requests have been sent and all of them have ended.
   local function play_until(most)
     local list = {}
     for i = 1, clients do
       list[i] = function()
-        while sent < most do
-          local bytes, count = make_bytes(port)
-          sent = sent + count
-          play(port, bytes, cert and cert.cert)
-        end
+        while sent < most do one_client() end
       end
     end
     ml.gather(list)
@@ -236,6 +296,7 @@ function soak.run(requests, clients, seed, cert)
     grown, memory = math.min(grown, (now - memory) / 2 ^ 20), now
   end
   client:close()
+  check("enough exchanges completed", completed >= requests // 10 or completed, true)
   check("connections of the server", settle(0, function() return server.connections end), 0)
   check("handlers that have not ended", settle(0, function() return counts.begun - counts.ended end), 0)
   server:stop(5)
@@ -247,16 +308,18 @@ function soak.run(requests, clients, seed, cert)
     check("memory grown in each third by", ("%.0f MB or more"):format(grown), ("at most %d MB"):format(most))
   end
   if #wrong > 0 then return nil, table.concat(wrong, "\n") .. "\n" .. ml.dump() end
-  return true, ("%d requests sent, %d handlers begun and ended, memory grown by at least %.1f MB in each third"):format(
-    sent, counts.begun, grown)
+  return true, ("%d requests sent, %d answered whole to clients that stayed, %d handlers begun and ended, "
+    .. "memory grown by at least %.1f MB in each third"):format(sent, completed, counts.begun, grown)
 end
 
 if arg and arg[0]:find("disconnect%.lua$") then
   local function number(i, default) return math.tointeger(tonumber(arg[i] or default)) end
   local seed = number(3, random(1, 2 ^ 31 - 1))
   print("seed " .. seed)
-  local folder = arg[4] == "tls" and require "spec.support.tls".certificates { one = { signer = "self" } } or nil
-  local done, text = soak.run(number(1, 100000), number(2, 1000), seed, folder and folder.one)
+  local words = { [arg[4] or ""] = true, [arg[5] or ""] = true }
+  local folder = words.tls and require "spec.support.tls".certificates { one = { signer = "self" } } or nil
+  local done, text = soak.run(number(1, 100000), number(2, 1000), seed,
+    { cert = folder and folder.one, http2 = words.http2 })
   if folder then folder:close() end
   print(text)
   if not done then os.exit(1) end

@@ -2,8 +2,9 @@
 --
 -- CLIENTS (200) at a time open SOCKETS (20,000) in all to a server in this process, whose handlers echo, send, sleep,
 -- read in a child, fail, close or stop to read. Each client leaves at a random point: within the handshake, within
--- a frame, after some messages; with a Close frame, by closing, by a reset, by ending its side. Afterwards nothing may
--- be left: no connection, no task, no descriptor. The seed is printed; the same seed gives the same clients.
+-- a frame, after some messages; with a Close frame, by closing, by a reset, by ending its side. A quarter of them stay,
+-- and must get back all that they have sent. Afterwards nothing may be left: no connection, no task, no descriptor.
+-- The seed is printed; the same seed gives the same clients.
 local handshake = require "spec.support.handshake"
 local left = require "spec.support.left"
 local ml = require "moonloop"
@@ -116,6 +117,24 @@ local function play(port)
   leave(conn)
 end
 
+--- One that stays: sends messages to the echo and gets them back, then closes in order. Gives how many came back; nil
+-- and what is wrong.
+local function stay(port)
+  local ws, err = ml.ws.connect(("ws://127.0.0.1:%d/echo"):format(port), { timeout = 60, compress = random(2) == 1 })
+  if not ws then return nil, tostring(err) end
+  local messages = {}
+  for i = 1, random(1, 5) do
+    messages[i] = ("%d "):format(i):rep(random(0, 2000))
+    ws:send(messages[i])
+  end
+  for i, message in ipairs(messages) do
+    local got, why = ws:receive()
+    if got ~= message then return nil, ("message %d of %d: %s"):format(i, #messages, tostring(why or #got)) end
+  end
+  ws:close()
+  return #messages
+end
+
 --- Waits until `f()` gives `wanted`; returns what it gives in the end.
 local function settle(wanted, f)
   local stop = ml.now() + 20
@@ -143,16 +162,21 @@ function soak.run(sockets, clients, seed)
   ml.sleep(0.01)
   local tasks, descriptors = #ml.tasks(), left.descriptors()
   local server = assert(web.listen(make_app(counts), { port = 0, keep_alive = 5, drain = 0.5 }))
-  local port, opened, list = server.port, 0, {}
+  local port, opened, completed, list = server.port, 0, 0, {}
+  local function one_client()
+    opened = opened + 1
+    if random(4) > 1 then return play(port) end
+    local n, why = stay(port)
+    completed = completed + (n or 0)
+    if not n and #wrong < 5 then wrong[#wrong + 1] = "a client that stayed: " .. why end
+  end
   for i = 1, clients do
     list[i] = function()
-      while opened < sockets do
-        opened = opened + 1
-        play(port)
-      end
+      while opened < sockets do one_client() end
     end
   end
   ml.gather(list)
+  check("enough messages echoed", completed >= sockets // 4 or completed, true)
   check("connections of the server", settle(0, function() return server.connections end), 0)
   check("handlers that have not ended", settle(0, function() return counts.handlers or 0 end), 0)
   check("dependencies that are open", settle(0, function() return counts.dependencies or 0 end), 0)
@@ -162,7 +186,8 @@ function soak.run(sockets, clients, seed)
   local function has_more() return left.descriptors() > descriptors + 3 end
   check("many more descriptors", settle(false, has_more), false)
   if #wrong > 0 then return nil, table.concat(wrong, "\n") .. "\n" .. ml.dump() end
-  return true, ("%d sockets opened, %d handlers begun and ended"):format(opened, counts.sum or 0)
+  return true, ("%d sockets opened, %d handlers begun and ended, %d messages echoed to clients that stayed"):format(
+    opened, counts.sum or 0, completed)
 end
 
 if arg and arg[0]:find("websockets%.lua$") then
