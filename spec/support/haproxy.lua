@@ -12,6 +12,12 @@ function M.is_there() return os.execute(PROGRAM .. " -v >/dev/null 2>&1") end
 local HAProxy = {}
 HAProxy.__index = HAProxy
 
+--- What `haproxy -c` says of a configuration, and its status; a warning counts as an error.
+function M.check(config)
+  local folder <close> = folders.new { ["haproxy.cfg"] = config .. "\n" }
+  return process.sh(("cd %s && %s -c -dW -f haproxy.cfg 2>&1"):format(process.quote(folder.path), PROGRAM))
+end
+
 --- Starts HAProxy with a configuration. It may not listen yet. A variable `<close>` ends it.
 function M.start(config)
   local folder = folders.new { ["haproxy.cfg"] = config .. "\n" }

@@ -30,10 +30,20 @@ end
 local Nginx = {}
 Nginx.__index = Nginx
 
+local function folder_with(http)
+  return folders.new { ["nginx.conf"] = (FRAME:gsub("%%s", function() return http end)) }
+end
+
+--- What `nginx -t` says of what stands inside of `http { }`, and its status.
+function M.check(http)
+  local folder <close> = folder_with(http)
+  return process.sh(("cd %s && %s -t -p . -c nginx.conf -e error.log 2>&1"):format(process.quote(folder.path), PROGRAM))
+end
+
 --- Starts nginx with what stands inside of `http { }`. A shell command, if one is given, runs in its
 -- folder before. It may not listen yet. A variable `nginx <close>` ends it.
 function M.start(http, before)
-  local folder = folders.new { ["nginx.conf"] = (FRAME:gsub("%%s", function() return http end)) }
+  local folder = folder_with(http)
   local pipe = assert(io.popen(("cd %s && echo $$ && %s exec env %s -p . -c nginx.conf -e error.log 2>/dev/null")
     :format(process.quote(folder.path), before and before .. " 2>/dev/null && " or "", PROGRAM)))
   return setmetatable({ folder = folder, pipe = pipe, pid = pipe:read "l" }, Nginx)
