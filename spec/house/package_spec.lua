@@ -136,7 +136,8 @@ describe("the list of what is in the program", function()
       if name ~= "libmoonloop_internal" then assert.matches("^%x+$", parts["static:" .. name].hashes[1].content) end
     end
     assert.is_table(parts["static:llhttp"])
-    for name in processes.sh("cat $(find host -name '*.c')"):gmatch '"(lib[%w%-]+%.so%.%d+)"' do
+    -- tsan.c asks for what is there anyway, and is empty here.
+    for name in processes.sh("cat $(find host -name '*.c' ! -name tsan.c)"):gmatch '"(lib[%w%-]+%.so%.%d+)"' do
       assert.equal("optional", parts["shared:" .. name].scope)
     end
     for name in processes.sh("readelf -dW " .. binary):gmatch "Shared library: %[([^%]]+)%]" do
