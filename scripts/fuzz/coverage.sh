@@ -21,6 +21,7 @@ mkdir -p $build
   exit 1
 }
 rm -rf $build/raw
+sources=$PWD/host
 objects=()
 for fuzzer in $build/*_fuzz; do
   name=${fuzzer##*/}
@@ -34,8 +35,8 @@ for fuzzer in $build/*_fuzz; do
   objects+=(-object "$fuzzer")
 done
 $profdata merge -sparse -o $build/all.profdata $build/raw/*.profraw
-$cov show "${objects[@]}" -instr-profile=$build/all.profdata -format=html -output-dir=$build/report host >/dev/null
-$cov export "${objects[@]}" -instr-profile=$build/all.profdata -summary-only host >$build/summary.json
+$cov show "${objects[@]}" -instr-profile=$build/all.profdata -format=html -output-dir=$build/report -sources "$sources" >/dev/null
+$cov export "${objects[@]}" -instr-profile=$build/all.profdata -summary-only -sources "$sources" >$build/summary.json
 python3 - $build/summary.json <<'PY'
 import json, os, sys
 
