@@ -35,13 +35,13 @@ static inline double clock_seconds(const Clock *clock) {
   return (double)(now / 1000000000u) + (double)parts / (1 << 28);
 }
 
-/* Nanoseconds since 1970: the machine's time of day, plus the time that a virtual clock has
-   jumped. That of a virtual clock goes as the clock does, and never back. */
+/* Nanoseconds since 1970: the machine's time of day. That of a virtual clock begins there, goes as
+   the clock does, and never back. */
 static inline int64_t clock_day_time(const Clock *clock) {
   if (clock->is_virtual) return (int64_t)clock_now(clock) + clock->to_day;
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + (int64_t)clock->ahead;
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* The same in whole seconds. */

@@ -14,7 +14,7 @@
 void virtual_clock_set(Runtime *rt, bool on) {
   Clock *clock = &rt->timers.clock;
   if (clock->is_virtual == on) return;
-  uint64_t shown = clock_now(clock); /* before the other one: the time of day never goes back */
+  uint64_t shown = clock_now(clock); /* first: the time of day does not go back when it begins */
   if (on) clock->to_day = clock_day_time(clock) - (int64_t)shown;
   clock->is_virtual = on;
   if (on) {

@@ -9,7 +9,8 @@ local clock = {}
 ---@return boolean
 function clock.virtual() end
 
----Switches back to the real clock. Returns whether it was virtual before.
+---Switches back to the real clock. Returns whether it was virtual before. `ml.time.now()` is the machine's time of day again;
+---`ml.now()`, which never goes back, goes on from what it showed.
 ---@return boolean
 function clock.real() end
 

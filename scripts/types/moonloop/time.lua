@@ -5,7 +5,7 @@
 local time = {}
 
 ---Seconds since the start of 1970 in UTC, with a fraction. Under the virtual clock it goes on with `ml.now()`,
----unlike `os.time()`; sessions, tokens, signatures and dates of HTTP go by it.
+---unlike `os.time()`, and is the machine's again after `clock.real()`; sessions, tokens, signatures and dates of HTTP go by it.
 ---@return number seconds
 function time.now() end
 
