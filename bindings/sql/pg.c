@@ -23,6 +23,7 @@
 #include "bindings/fields.h"
 #include "bindings/sql/open.h"
 #include "bindings/sql/sql_transfer.h"
+#include "core/task.h"
 #include "sql/pg/pg_library.h"
 #include "sql/sql_error.h"
 #include "sql/sql_observed.h"
@@ -99,12 +100,22 @@ int pg_push_failure(lua_State *L, const PgCall *call) {
 
 void pg_observe(PgCall *call, const char *sql, size_t len) {
   PgPool *pool = call->pool;
-  if (!pool->rt->observers && !pool->handed) return;
-  call->observed = pool->handed;
+  Observation *o = pool->handed;
+  if (!pool->rt->observers && !o) return;
   pool->handed = NULL;
-  if (!call->observed)
-    call->observed =
-        sql_observed_begin(pool->rt, "postgresql", pool, pool->settings.label, sql, len);
+  if (o && (o->task != pool->rt->scheduler.current || o->sql.statement.at != sql))
+    sql_observed_cancel(&o); /* memory ran out before its statement could go on */
+  if (!o) o = sql_observed_begin(pool->rt, "postgresql", pool, pool->settings.label, sql, len);
+  call->observed = o;
+}
+
+void pg_hand_over(lua_State *L, PgCall *call) {
+  const Task *task = ml_wait_enter_cleanup(L, "ml.sql");
+  if (!task->cancel_pending) {
+    call->pool->handed = call->observed;
+    call->observed = NULL;
+  }
+  pg_delivered(call);
 }
 
 void pg_observed(PgCall *call) {

@@ -66,6 +66,10 @@ int pg_push_failure(lua_State *L, const PgCall *call);
    pg_observed or the end of the call. */
 void pg_observe(PgCall *call, const char *sql, size_t len);
 
+/* The statement of a call that has been delivered goes on with another call, by this task: what
+   observers are told of it goes on there, or ends where the task is cancelled, and cannot wait. */
+void pg_hand_over(lua_State *L, PgCall *call);
+
 /* What came of it; `call->reply` is there unless it has failed. */
 void pg_observed(PgCall *call);
 

@@ -146,11 +146,12 @@ static int described(lua_State *L, Task *task, void *op) {
     of.sql = pg_sql(L, &of.sql_len);
     n = pg_result_push_shape(L, &of, call->reply);
   }
-  if (n == 2) pg_observed(call);
-  call->pool->handed = call->observed;
-  call->observed = NULL;
-  pg_delivered(call);
-  if (n == 2) return next.otherwise ? next.otherwise(L) : 2;
+  if (n == 2) {
+    pg_observed(call);
+    pg_delivered(call);
+    return next.otherwise ? next.otherwise(L) : 2;
+  }
+  pg_hand_over(L, call);
   lua_setiuservalue(L, PG_STATEMENT, PG_KEEPS_SHAPE);
   ((PgStatementObject *)lua_touserdata(L, PG_STATEMENT))->has_shape = true;
   return next.then(L, &next.target, next.mode);

@@ -15,6 +15,7 @@
 #include "core/task.h"
 #include "sql/pg/pg_wire.h"
 #include "sql/sql_error.h"
+#include "sql/sql_observed.h"
 
 #include <string.h>
 
@@ -41,13 +42,14 @@ static bool is_stale(const PgCall *call) {
 static int start_again(lua_State *L, PgCall *call) {
   PgTarget target = target_of(L, call);
   unsigned mode = call->mode | AGAIN;
-  call->pool->handed = call->observed;
-  call->observed = NULL;
-  pg_delivered(call);
   lua_pop(L, 1); /* the shape */
   pg_prepare_forget(L, target.pool);
-  if (target.lease && !target.lease->connection)
+  if (target.lease && !target.lease->connection) {
+    sql_observed_end(&call->observed, "closed", NULL, -1);
+    pg_delivered(call);
     return ml_error_return(L, "closed", NULL, "the connection was given back");
+  }
+  pg_hand_over(L, call);
   return pg_prepare_describe(L, &target, mode, mode & BATCH ? send_batch : send_one, NULL);
 }
 
