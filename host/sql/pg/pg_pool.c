@@ -10,7 +10,7 @@
 /* --- giving --- */
 
 static bool is_growing(const PgPool *pool) {
-  return pool->count - pool->extra < pool->settings.size && !pool->retry.place;
+  return pg_pool_count(pool) < pool->settings.size && !pool->retry.place;
 }
 
 static void lend(PgConnection *c, PgCall *call) {
@@ -106,11 +106,11 @@ static PgConnection *connect_one(PgPool *pool) {
 /* As many more as there are calls waiting, up to the size of the pool. */
 static void grow(PgPool *pool) {
   if (pool->is_closed || pool->retry.place) return;
-  while (pool->line.count > pool->connecting - pool->extra_connecting && is_growing(pool)) {
+  while (pool->line.count > pg_pool_connecting(pool) && is_growing(pool)) {
     if (connect_one(pool)) continue;
     snprintf(pool->why_kind, sizeof pool->why_kind, "network");
     snprintf(pool->why, sizeof pool->why, "no thread to connect on");
-    if (pool->count == pool->extra) fail_unconnected(pool);
+    if (!pg_pool_count(pool)) fail_unconnected(pool);
     return;
   }
 }
@@ -255,7 +255,7 @@ static void refused(PgPool *pool, const PgConnection *c) {
   memcpy(pool->why_code, c->why_code, sizeof pool->why_code);
   snprintf(pool->why, sizeof pool->why, "%s", c->why);
   if (c->is_extra) return;
-  if (pool->count == pool->extra)
+  if (!pg_pool_count(pool))
     fail_unconnected(pool);
   else
     timer_set(&pool->rt->timers, &pool->retry, timer_due(runtime_now(pool->rt), RETRY_SECONDS),

@@ -50,6 +50,12 @@ struct PgPool {
   uint64_t connected, lost, cancels, sends, repeats; /* there have been */
 };
 
+/* How many there are, and of these how many are being made, beside the extra ones. */
+static inline unsigned pg_pool_count(const PgPool *pool) { return pool->count - pool->extra; }
+static inline unsigned pg_pool_connecting(const PgPool *pool) {
+  return pool->connecting - pool->extra_connecting;
+}
+
 /* The pools of a runtime; NULL when memory or descriptors are out. */
 PgPools *pg_pool_open_all(Runtime *rt);
 

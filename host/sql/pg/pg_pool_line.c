@@ -42,7 +42,7 @@ static void describe_holders(const PgPool *pool, char *text, size_t size) {
 
 static void expire(PgPool *pool, PgCall *call) {
   double seconds = pool->settings.acquire;
-  unsigned open = pool->count - pool->extra - (pool->connecting - pool->extra_connecting);
+  unsigned open = pg_pool_count(pool) - pg_pool_connecting(pool);
   if (!open) {
     pg_call_fail(call, "network", "ETIMEDOUT", "no connection to %s within %g s",
                  pool->settings.label, seconds);
