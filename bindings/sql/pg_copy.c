@@ -5,6 +5,7 @@
 #include "bindings/class.h"
 #include "core/task.h"
 #include "sql/pg/pg_wire.h"
+#include "sql/sql_observed.h"
 
 #include <string.h>
 
@@ -31,6 +32,10 @@ void pg_copy_leave(PgCopy *copy) {
   PgConnection *c = pg_copy_connection(copy);
   PgLease *lease = copy->lease;
   copy->lease = NULL;
+  if (copy->out)
+    sql_observed_end(&copy->observed, NULL, NULL, copy->rows);
+  else
+    sql_observed_cancel(&copy->observed);
   if (lease) lease->in_copy = false;
   if (!c || c->state != PG_OPEN) {
     if (copy->rest) pg_pool_abandon(copy->rest);
@@ -75,6 +80,17 @@ bool pg_copy_push_error(lua_State *L, const PgCall *call) {
   return true;
 }
 
+void pg_copy_keep_observed(PgCopy *copy, PgCall *call) {
+  copy->observed = call->observed;
+  call->observed = NULL;
+}
+
+void pg_copy_observed(PgCopy *copy, PgCall *call) {
+  call->observed = copy->observed;
+  copy->observed = NULL;
+  pg_observed(call);
+}
+
 bool pg_copy_has_begun(const PgCall *call, char type) {
   PgSlice reply = call->reply;
   for (PgMessage m; pg_reader_step(&reply, &m);)
@@ -93,12 +109,15 @@ int pg_copy_begin(lua_State *L, const char *method, bool out, const WaitType *ty
     return ml_error_return(L, "busy", NULL,
                            "a loop over rows, or a COPY, has this connection: end it first");
   Task *task = ml_wait_enter(L, "ml.sql");
-  PgCopy *copy = lua_newuserdatauv(L, sizeof *copy, 1);
+  PgCopy *copy = lua_newuserdatauv(L, sizeof *copy, 2);
   *copy = (PgCopy){.out = out};
   luaL_setmetatable(L, PG_COPY_CLASS);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, -2, 2);
   PgCall *call = pg_new_call(L, &target);
+  pg_observe(call, sql, len);
   call->is_simple = call->is_alone = true;
   call->unlimited = true; /* the server may say nothing until there is a first row, or no lock */
   call->until = PG_UNTIL_PART;

@@ -6,10 +6,12 @@
 
 #define PG_COPY_CLASS "moonloop.sql.pg.copy"
 
-/* A COPY that is under way, in either direction. User value 1: the connection's object. */
+/* A COPY that is under way, in either direction. User values: the connection's object, the text. */
 typedef struct PgCopy {
-  PgLease *lease; /* NULL: it is over */
-  PgCall *rest;   /* of COPY FROM: its reply up to the end; or NULL */
+  PgLease *lease;               /* NULL: it is over */
+  PgCall *rest;                 /* of COPY FROM: its reply up to the end; or NULL */
+  struct Observation *observed; /* from its beginning to its end; or NULL */
+  int64_t rows;                 /* of COPY TO: they have been read */
   bool out;
 } PgCopy;
 
@@ -25,6 +27,12 @@ void pg_copy_leave(PgCopy *copy);
 
 /* The reply is an error: pushes nil and that. */
 bool pg_copy_push_error(lua_State *L, const PgCall *call);
+
+/* It has begun: what observers are told goes on after the call. */
+void pg_copy_keep_observed(PgCopy *copy, PgCall *call);
+
+/* It is over, or has failed: observers are told what the call says of it. */
+void pg_copy_observed(PgCopy *copy, PgCall *call);
 
 /* Has COPY begun, in this direction: 'G' is in, 'H' is out? */
 bool pg_copy_has_begun(const PgCall *call, char type);

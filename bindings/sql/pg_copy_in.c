@@ -8,6 +8,7 @@
 #include "core/task.h"
 #include "sql/pg/pg_wire.h"
 #include "sql/sql_error.h"
+#include "sql/sql_observed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,9 @@ enum { NEXT = 3, STATE, CONTROL, COPY };
 
 static int feed(lua_State *L, PgCopy *copy);
 
-static int push_count(lua_State *L, PgCall *rest) {
+static int push_count(lua_State *L, PgCopy *copy, PgCall *rest) {
   pg_deliver(L, rest);
+  pg_copy_observed(copy, rest);
   if (!pg_copy_push_error(L, rest)) {
     const char *tag = pg_result_tag(rest->reply), *space = strrchr(tag, ' ');
     lua_pushinteger(L, space ? strtoll(space, NULL, 10) : 0);
@@ -39,8 +41,9 @@ static void over(PgCopy *copy) {
 
 static int finish_rest(lua_State *L, Task *task, void *op) {
   (void)task;
-  over(lua_touserdata(L, COPY));
-  return push_count(L, op);
+  PgCopy *copy = lua_touserdata(L, COPY);
+  over(copy);
+  return push_count(L, copy, op);
 }
 
 /* CopyDone has been sent: its task goes. What becomes of the rows is not known to anybody. */
@@ -48,6 +51,7 @@ static void cancel_rest(Task *task, void *op) {
   (void)task;
   PgCall *call = op;
   PgCopy *copy = call->data;
+  sql_observed_cancel(&copy->observed);
   if (copy->lease) over(copy);
   pg_pool_abandon(call);
 }
@@ -55,14 +59,20 @@ static void cancel_rest(Task *task, void *op) {
 static const WaitType rest_wait = {
     .name = "COPY to PostgreSQL", .cancel = cancel_rest, .finish = finish_rest};
 
+/* A task that is cancelled cannot wait: it raises, and the COPY is over. */
+static Task *enter(lua_State *L, PgCopy *copy) {
+  if (ml_wait_enter_cleanup(L, "ml.sql")->cancel_pending) pg_copy_leave(copy);
+  return ml_wait_enter(L, "ml.sql");
+}
+
 /* All has been given. */
 static int complete(lua_State *L, PgCopy *copy) {
   PgConnection *c = pg_copy_connection(copy);
+  Task *task = enter(L, copy);
   PgCall *rest = copy->rest;
-  Task *task = ml_wait_enter(L, "ml.sql");
   if (!rest->in_flight) { /* it has failed already */
     over(copy);
-    return push_count(L, rest);
+    return push_count(L, copy, rest);
   }
   if (c->is_copying_in && !pg_wire_bare(&c->out, 'c')) return luaL_error(L, "not enough memory");
   c->is_copying_in = false;
@@ -138,7 +148,7 @@ static int feed(lua_State *L, PgCopy *copy) {
   }
   if (!copy->rest->in_flight) return complete(L, copy);
   if (pg_connection_unsent(c) > MOST_UNSENT) { /* it is sent at the end of the pass */
-    Task *task = ml_wait_enter(L, "ml.sql");
+    Task *task = enter(L, copy);
     c->reader = ml_wait_waker(task);
     c->has_reader = true;
     pg_connection_hold(c, 1);
@@ -159,6 +169,10 @@ static int begun_in(lua_State *L, Task *task, void *op) {
   pg_deliver(L, call);
   bool failed = pg_copy_push_error(L, call);
   bool begun = !failed && pg_copy_has_begun(call, 'G');
+  if (begun && lease->connection)
+    pg_copy_keep_observed(copy, call);
+  else
+    pg_observed(call);
   pg_delivered(call);
   if (failed) return 2;
   if (!begun || !lease->connection)

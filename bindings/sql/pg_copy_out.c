@@ -4,15 +4,19 @@
      sql: "copy ... to stdout". For generic for: gives pieces of text, of whole rows; raises. */
 #include "bindings/sql/pg_copy.h"
 #include "core/task.h"
+#include "sql/sql_observed.h"
 
 enum { MOST_UNREAD = 256 << 10 };
 
 /* Pushes the data of the reply as one string; "" where there is none. */
-static void push_data(lua_State *L, PgSlice reply) {
+static void push_data(lua_State *L, PgCopy *copy, PgSlice reply) {
   luaL_Buffer b;
   luaL_buffinit(L, &b);
-  for (PgMessage m; pg_reader_step(&reply, &m);)
-    if (m.type == 'd') luaL_addlstring(&b, m.body, m.len);
+  for (PgMessage m; pg_reader_step(&reply, &m);) {
+    if (m.type != 'd') continue; /* a row */
+    luaL_addlstring(&b, m.body, m.len);
+    copy->rows++;
+  }
   luaL_pushresult(&b);
 }
 
@@ -26,11 +30,12 @@ static int came(lua_State *L, Task *task, void *op) {
   PgConnection *c = pg_copy_connection(copy);
   pg_deliver(L, call);
   if (pg_copy_push_error(L, call)) {
+    pg_copy_observed(copy, call);
     pg_delivered(call);
     pg_copy_leave(copy);
     return lua_error(L);
   }
-  push_data(L, call->reply);
+  push_data(L, copy, call->reply);
   pg_delivered(call);
   if (c && c->in.block && c->in.at - c->in.from < MOST_UNREAD) pg_connection_pause(c, false);
   if (lua_rawlen(L, -1)) return 1;
@@ -42,6 +47,7 @@ static void cancel_out(Task *task, void *op) {
   (void)task;
   PgCall *call = op;
   PgCopy *copy = call->data;
+  sql_observed_cancel(&copy->observed);
   call->until = PG_UNTIL_READY; /* nobody wants any of it */
   call->connection->is_copying_out = false;
   if (copy->lease) copy->lease->in_copy = false;
@@ -67,6 +73,7 @@ static int read_on(lua_State *L, PgCopy *copy) {
   if (!call->in_flight) {
     pg_deliver(L, call);
     pg_copy_push_error(L, call);
+    pg_copy_observed(copy, call);
     pg_delivered(call);
     pg_copy_leave(copy);
     return lua_error(L);
@@ -97,6 +104,10 @@ static int begun_out(lua_State *L, Task *task, void *op) {
   pg_deliver(L, call);
   bool failed = pg_copy_push_error(L, call);
   bool begun = !failed && pg_copy_has_begun(call, 'H');
+  if (begun && lease->connection)
+    pg_copy_keep_observed(copy, call);
+  else
+    pg_observed(call);
   pg_delivered(call);
   if (failed) return lua_error(L);
   if (!begun || !lease->connection)

@@ -171,6 +171,91 @@ sql.on_each("an observer", function(place, kind)
     assert.equal(0, recorder:under_way())
     db:close()
   end)
+
+  if kind.driver ~= "pg" then return end
+
+  it("is told of COPY, from its beginning to its end", function()
+    local db = place():open { pool = 2 }
+    assert(db:script "drop table if exists o; create table o (id integer primary key)")
+    local recorder <close> = observations.start()
+    assert.equal(2, db:copy_in("o", { "id" }, { { 1 }, { 2 } }))
+    assert.equal("unique", select(2, db:copy_in("o", { "id" }, { { 3 }, { 1 } })).kind)
+    assert.is_false((pcall(db.copy_in, db, "o", { "id" }, function() error "no more" end)))
+    for _ in db:copy_out "copy o to stdout" do end
+    local pieces = 0
+    for _ in db:copy_out "copy (select generate_series(1, 100000)) to stdout" do
+      pieces = pieces + 1
+      if pieces == 1 then break end
+    end
+    assert.is_false((pcall(db.copy_out, db, "copy nothing to stdout")))
+    assert.equal(0, recorder:under_way())
+    local list = {}
+    for i, line in ipairs(lines(recorder)) do
+      list[i] = line:gsub("generate_series%(.-: (%d+) ", function(n)
+        return ("generate_series: %s "):format(tonumber(n) > 0 and tonumber(n) < 100000 and "some" or n)
+      end)
+    end
+    local text = "sql postgresql COPY: copy "
+    assert.same({
+      "began " .. text .. '"o" ("id") from stdin', "ended " .. text .. '"o" ("id") from stdin: 2 - -',
+      "began " .. text .. '"o" ("id") from stdin', "ended " .. text .. '"o" ("id") from stdin: -1 unique 23505',
+      "began " .. text .. '"o" ("id") from stdin', "ended " .. text .. '"o" ("id") from stdin: -1 cancelled -',
+      "began " .. text .. "o to stdout", "ended " .. text .. "o to stdout: 2 - -",
+      "began " .. text .. "(select generate_series(1, 100000)) to stdout",
+      "ended " .. text .. "(select generate_series: some - -",
+      "began " .. text .. "nothing to stdout", "ended " .. text .. "nothing to stdout: -1 syntax 42P01",
+    }, list)
+    db:close()
+  end)
+
+  -- Both statements are in flight on one connection, and both answers are there when the loop next looks.
+  it("hears of the end of a statement whose task is cancelled before it can go on", function()
+    local db = place():open { pool = 1 }
+    assert(db:script [[
+      drop table if exists told;
+      create table told (n integer);
+      create or replace function until_told() returns void language plpgsql as 'begin
+        while not exists (select from told) loop perform pg_sleep(0.001); end loop;
+      end']])
+    local first, second = "select until_told()", "select 'never seen before'"
+    assert(db:exec "insert into told values (1)")
+    assert(db:exec(first)) -- it is known from now on
+    assert(db:exec "delete from told")
+    local recorder <close> = observations.start()
+    local cancelled
+    local before = ml.spawn(function()
+      assert(db:exec(first))
+      cancelled:cancel()
+    end)
+    cancelled = ml.spawn(function() return db:value(second) end)
+    while recorder:under_way() < 2 do ml.sleep(0) end
+    ml.sleep(0)
+    place().server:psql(([[set statement_timeout = '60s';
+      do $$
+      declare server integer;
+      begin
+        loop
+          select pid into server from pg_stat_activity where query = '%s' and state = 'active';
+          exit when found;
+          perform pg_stat_clear_snapshot();
+        end loop;
+        insert into told values (1);
+        commit;
+        loop
+          perform pg_stat_clear_snapshot();
+          exit when exists (select from pg_stat_activity where pid = server and query = '%s' and state = 'idle');
+        end loop;
+      end $$]]):format(first, second:gsub("'", "''")))
+    before:await()
+    assert.is_false((pcall(cancelled.await, cancelled)))
+    assert.equal(0, recorder:under_way())
+    assert.equal(3, db:value "select 3")
+    local list = lines(recorder)
+    local text = "sql postgresql SELECT: "
+    assert.same({ "ended " .. text .. first .. ": 1 - -", "ended " .. text .. second .. ": -1 cancelled -",
+      "began " .. text .. "select 3", "ended " .. text .. "select 3: 1 - -" }, { table.unpack(list, 3) })
+    db:close()
+  end)
 end)
 
 describe("an observer", function()

@@ -170,7 +170,10 @@ end
 local Output = {}
 Output.__index = Output
 
-function Output:__close() holders.give_back(self.conn) end
+function Output:__close()
+  holders.give_back(self.conn)
+  if self.copy then self.copy:close() end
+end
 
 --- for chunk in db:copy_out(sql) do
 -- sql: "copy ... to stdout". Chunks are text as COPY makes it, of whole rows.
@@ -187,6 +190,7 @@ function M.copy_out(db, sql)
     Output.__close(output)
     error(next_chunk, 0)
   end
+  output.copy = chunk_state
   return next_chunk, chunk_state, first, output
 end
 
