@@ -154,6 +154,38 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     assert.equal(0, jobs:stats().workers)
   end)
 
+  it("has the id, name and queue of a job in what is logged for its run", function()
+    local jobs, entries = fresh(), {}
+    local id
+    local _ <close> = setmetatable({}, { __close = function() ml.log.to(nil) end })
+    ml.log.to(function(entry) entries[#entries + 1] = entry end)
+    jobs:define("x", { backoff = function() return 100 end }, function()
+      ml.log.info "in the run"
+      ml.spawn(function() ml.log.info "in a task of it" end):await()
+      error("it fails", 0)
+    end)
+    local function check(messages)
+      eventually(function() return #entries == #messages end)
+      for i, message in ipairs(messages) do
+        local entry = entries[i]
+        assert.equal(message, entry.message:match(message))
+        assert.same({ id, "x", "q" }, { entry.job_id, entry.job, entry.queue })
+      end
+      entries = {}
+    end
+    id = assert(jobs:push("x", nil, { queue = "q" }))
+    assert.same({ 0, 1 }, { jobs:drain() })
+    check { "in the run", "in a task of it" }
+    ml.log.info "behind it"
+    eventually(function() return entries[1] end)
+    assert.is_nil(entries[1].job_id)
+    entries = {}
+    jobs:cancel(id)
+    id = assert(jobs:push("x", nil, { queue = "q" }))
+    local _ <close> = work(jobs, { queues = { q = 1 } })
+    check { "in the run", "in a task of it", "has failed, attempt 1 of 25" }
+  end)
+
   it("tries failed runs again, and says so", function()
     local reports <close> = keep_reports()
     local jobs, runs = fresh(), 0

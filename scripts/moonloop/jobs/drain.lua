@@ -57,7 +57,8 @@ function M.drain(self)
     need(dialect.promote(db, { now = moment() }))
     local rows = need(dialect.take_any(db, { worker = id, names = self.names, now = moment() }))
     if not rows[1] then return done, failed end
-    if run_one(self, id, rows[1]) then done = done + 1 elseif not rows[1].cancelled then failed = failed + 1 end
+    local was_done = run.logged(rows[1], run_one, self, id, rows[1])
+    if was_done then done = done + 1 elseif not rows[1].cancelled then failed = failed + 1 end
   end
 end
 

@@ -162,7 +162,7 @@ local function start(self, lane, row, worker_id)
     settle(self, record, "cancelled")
     return
   end
-  record.task = core.spawn(run_record, self, record, row)
+  record.task = core.spawn(run.logged, row, run_record, self, record, row)
   record.task.name = "job " .. row.name
 end
 

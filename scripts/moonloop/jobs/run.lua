@@ -2,6 +2,7 @@
 local core = require "moonloop.core"
 local errors = require "moonloop.jobs.errors"
 local json = require "moonloop.json"
+local log = require "moonloop.log"
 local observed_job = require "moonloop.observed_job"
 
 local M = {}
@@ -50,6 +51,11 @@ local function call(definition, args, job)
   end
   if definition.timeout then return core.timeout(definition.timeout, f, args, job) end
   return f(args, job)
+end
+
+--- Calls f(...): what is logged meanwhile has the id, the name and the queue of the job.
+function M.logged(row, f, ...)
+  return log.with({ job_id = row.id, job = row.name, queue = row.queue }, f, ...)
 end
 
 --- Tells observers that a run begins in this task: nil, or what is told of its end by :ended(outcome).
