@@ -113,19 +113,22 @@ describe("moonloop dev", function()
     served.wait_until("the new version", function() return ask(server.port, "/").body == '{"version":2}' end)
   end)
 
-  it("runs the jobs of the app", function()
+  it("runs the jobs of the app, in all its queues", function()
     local server <close> = start { ["app.lua"] = [[
       local ml = require "moonloop"
       local app, jobs, done = ml.web.app(), ml.jobs.new(ml.sql.open "sqlite:app.db"), ml.event()
       jobs:define("note", function() done:set() end)
-      app:get("/push", function()
-        assert(jobs:push("note", {}))
+      app:get("/push", function(req)
+        done:clear()
+        assert(jobs:push("note", {}, { queue = req.query.queue }))
         done:wait()
         return "done"
       end)
       return app]] }
     assert.matches("It runs the app's jobs, too%.\n", server:screen())
-    assert.equal("done", ask(server.port, "/push").body)
+    for _, query in ipairs { "", "?queue=slow", "?queue=other", "?queue=slow" } do
+      assert.equal("done", ask(server.port, "/push" .. query).body)
+    end
     server.process:kill "TERM"
     served.wait_until("it does not end", function() return not left.is_alive(server.process.pid) end)
   end)

@@ -1,4 +1,5 @@
---- Jobs in `moonloop dev`: it works for all that the app has made with ml.jobs.new, unless the app does so itself.
+--- Jobs in `moonloop dev`: it works for all that the app has made with ml.jobs.new, in all queues, unless the app
+-- does so itself.
 local gather = require "moonloop.core.gather"
 
 local M = {}
@@ -8,7 +9,7 @@ function M.work()
   local workers = {}
   if package.loaded["moonloop.jobs"] then
     for _, jobs in ipairs(require "moonloop.jobs.made".all()) do
-      if not jobs.is_worked then workers[#workers + 1] = jobs:work() end
+      if not jobs.is_worked then workers[#workers + 1] = require "moonloop.jobs.worker".work_all(jobs) end
     end
   end
   return #workers, function(drain)

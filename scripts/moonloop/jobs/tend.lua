@@ -36,6 +36,15 @@ local function promote(worker)
   return next_due or math.huge
 end
 
+-- A worker for all queues begins to work for those that have jobs now.
+local function find_queues(worker)
+  if not worker.is_for_all then return true end
+  local rows, err = worker.jobs.dialect.counts(worker.jobs.db)
+  if not rows then return nil, err end
+  for _, row in ipairs(rows) do worker.add_queue(row.queue) end
+  return true
+end
+
 local function look_for_cancels(worker)
   if not next(worker.running) then return true end
   local rows, err = worker.jobs.dialect.cancelled(worker.jobs.db, { worker = worker.id })
@@ -86,7 +95,8 @@ local function each(worker)
   next_due, err = promote(worker)
   if not next_due then return nil, err end
   local ok
-  ok, err = look_for_cancels(worker)
+  ok, err = find_queues(worker)
+  if ok then ok, err = look_for_cancels(worker) end
   if ok then ok, err = write_progress(worker) end
   if not ok then return nil, err end
   return math.min(next_due, next_beat, times.poll)

@@ -82,6 +82,7 @@ local function told(self)
     if record then feed.cancel(record, true) end
     for lane, delay in pairs(lanes or {}) do
       for _, one in pairs(self.feeds) do one:look(lane) end
+      if self.is_for_all then self.poke:set() end -- it may be in another queue
       if delay > 0 and core.now() + delay < self.due_at then self.poke:set() end
     end
     if lanes then return end
@@ -94,6 +95,14 @@ local function live(self)
   self.id = errors.insist(self, register)
   self.unsubscribe = wake.subscribe(self.jobs.db, told(self))
   local g <close> = core.group()
+  if self.is_for_all then
+    function self.add_queue(name)
+      if self.feeds[name] then return end
+      self.feeds[name] = feed.new(self, name, SLOTS)
+      self.feeds[name]:start(g)
+      self.relaned = nil
+    end
+  end
   for _, one in pairs(self.feeds) do one:start(g) end
   g:spawn(tend.run, self)
   g:spawn(beat, self)
@@ -113,15 +122,14 @@ local known = {
   end,
 }
 
---- jobs:work([{queues =}]) -> worker
-function M.work(self, opts)
-  opts = options.check(opts, known, "jobs:work")
+-- `queues`: from their names to how many jobs of them run at once.
+local function begin(self, queues, is_for_all)
   holders.check_free(self.db, "jobs:work")
   local worker = setmetatable({
     jobs = self, running = {}, feeds = {}, late = 0, done = 0, over = core.event(), idle = core.event(),
-    poke = core.event(), due_at = math.huge,
+    poke = core.event(), due_at = math.huge, is_for_all = is_for_all,
   }, Worker)
-  for name, slots in pairs(opts.queues or { [self.queue] = SLOTS }) do
+  for name, slots in pairs(queues) do
     worker.feeds[name] = feed.new(worker, name, slots)
   end
   self.is_worked = true
@@ -129,6 +137,15 @@ function M.work(self, opts)
   worker.task.name = "worker of jobs"
   return worker
 end
+
+--- jobs:work([{queues =}]) -> worker
+function M.work(self, opts)
+  opts = options.check(opts, known, "jobs:work")
+  return begin(self, opts.queues or { [self.queue] = SLOTS }, false)
+end
+
+--- The same for its own queue and all in which there are jobs.
+function M.work_all(self) return begin(self, { [self.queue] = SLOTS }, true) end
 
 local function check(self, method)
   if getmetatable(self) ~= Worker then core.bad_self(self, "worker", method) end
