@@ -208,6 +208,34 @@ sql.on_each("an observer", function(place, kind)
     db:close()
   end)
 
+  it("hears of the end of a statement whose connection is given back before it can be sent again", function()
+    local db = place():open { pool = 2 }
+    assert(db:script "drop table if exists o; create table o (id integer primary key)")
+    local conn = assert(db:lease "read")
+    assert(conn:query "select * from o")
+    local recorder <close> = observations.start()
+    local task
+    assert(db:tx(function(tx)
+      assert(tx:exec "alter table o add column more text") -- now it has to be described again
+      task = ml.spawn(conn.query, conn, "select * from o")
+      repeat
+        ml.sleep(0)
+      until tx:value "select count(*) from pg_locks where not granted" == 1
+      conn:release()
+      return true
+    end))
+    local rows, err = task:await()
+    assert.same({ nil, "closed" }, { rows, err.kind })
+    local list = {}
+    for _, line in ipairs(lines(recorder)) do
+      if line:find("from o", 1, true) then list[#list + 1] = line end
+    end
+    local text = "sql postgresql SELECT: select * from o"
+    assert.same({ "began " .. text, "ended " .. text .. ": -1 closed -" }, list)
+    assert.equal(0, recorder:under_way())
+    db:close()
+  end)
+
   -- Both statements are in flight on one connection, and both answers are there when the loop next looks.
   it("hears of the end of a statement whose task is cancelled before it can go on", function()
     local db = place():open { pool = 1 }
