@@ -67,6 +67,20 @@ static int l_bind(lua_State *L) {
   return kept ? 1 : lua_error(L);
 }
 
+/* bind_context(before | nil, name, text, ...) -> the same of texts that the host says of an entry:
+   where it belongs. */
+static int l_bind_context(lua_State *L) {
+  LogFields fields;
+  fields.n = 0;
+  int last = lua_gettop(L);
+  for (int i = 2; i < last; i += 2)
+    log_fields_add_text(&fields, LOG_FIELD_CONTEXT, luaL_checkstring(L, i),
+                        luaL_checkstring(L, i + 1));
+  log_fields_add_kept(&fields, lua_touserdata(L, 1));
+  log_fields_keep(&fields, lua_newuserdatauv(L, log_fields_size(&fields), 0));
+  return 1;
+}
+
 /* --- entries --- */
 
 /* The fields at index 2, and those of a message at index 1 that is an error. */
@@ -113,7 +127,8 @@ int luaopen_moonloop_log_core(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"debug", l_debug},    {"info", l_info},           {"warn", l_warn},
       {"error", l_error},    {"bind", l_bind},           {"set_variable", l_set_variable},
-      {"to", log_taker_set}, {"is_secret", l_is_secret}, {NULL, NULL}};
+      {"to", log_taker_set}, {"is_secret", l_is_secret}, {"bind_context", l_bind_context},
+      {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -169,7 +169,7 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
       for i, message in ipairs(messages) do
         local entry = entries[i]
         assert.equal(message, entry.message:match(message))
-        assert.same({ id, "x", "q" }, { entry.job_id, entry.job, entry.queue })
+        assert.same({ tostring(id), "x", "q" }, { entry.job_id, entry.job, entry.queue })
       end
       entries = {}
     end

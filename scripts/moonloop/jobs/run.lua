@@ -2,7 +2,8 @@
 local core = require "moonloop.core"
 local errors = require "moonloop.jobs.errors"
 local json = require "moonloop.json"
-local log = require "moonloop.log"
+local bound = require "moonloop.log.bound"
+local log = require "moonloop.log.core"
 local observed_job = require "moonloop.observed_job"
 
 local M = {}
@@ -55,7 +56,8 @@ end
 
 --- Calls f(...): what is logged meanwhile has the id, the name and the queue of the job.
 function M.logged(row, f, ...)
-  return log.with({ job_id = row.id, job = row.name, queue = row.queue }, f, ...)
+  local fields = log.bind_context(bound:get(), "job_id", row.id, "job", row.name, "queue", row.queue)
+  return bound:with(fields, f, ...)
 end
 
 --- Tells observers that a run begins in this task: nil, or what is told of its end by :ended(outcome).

@@ -1,11 +1,8 @@
 --- ml.log: entries on the standard error, one a line.
-local core = require "moonloop.core"
+local bound = require "moonloop.log.bound"
 local log = require "moonloop.log.core"
 
 local M = { debug = log.debug, info = log.info, warn = log.warn, error = log.error }
-
-local bound = core.var "ml.log.with"
-log.set_variable(bound)
 
 --- with(fields, f, ...) -> f's results: what f logs, and the tasks that it starts, has these fields.
 function M.with(fields, f, ...)
