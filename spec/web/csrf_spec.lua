@@ -239,6 +239,16 @@ describe("ml.web.csrf", function()
     end)
   end)
 
+  it("is there for the page that says that another was wrong", function()
+    local app = app_with_form({})
+    app:on_error(function(err, req) return web.csrf_token(req), err.status end)
+    browsers.visit(app, function(one)
+      local res = one:post("/", "", { ["Sec-Fetch-Site"] = "cross-site" })
+      assert.equal(403, res.status)
+      assert.equal(200, (post_form(one, res.body)).status)
+    end)
+  end)
+
   it("says what csrf_token needs", function()
     local app, errors = web.app(), {}
     app:get("/a", function(req) errors[1] = select(2, pcall(function() web.csrf_token(req) end)) end)

@@ -125,6 +125,13 @@ describe("ml.web.rate_limit", function()
     end)
   end)
 
+  it("takes the options of both stores, as a setting may choose between them", function()
+    local app = app_with { rate = 1, per = 3600, store = "memory", name = "login" }
+    browsers.visit(app, function(one)
+      assert.same({ 200, 429 }, { one:get("/").status, one:get("/").status })
+    end)
+  end)
+
   it("says what is wrong with its options", function()
     local function refused(pattern, opts)
       local ok, err = pcall(function() return web.rate_limit(opts) end)
@@ -138,7 +145,6 @@ describe("ml.web.rate_limit", function()
     refused("option 'max' of ml.web.rate_limit is 0", { rate = 1, max = 0 })
     refused("option 'store' of ml.web.rate_limit is neither", { rate = 1, store = "disk" })
     refused("option 'on_failure' of ml.web.rate_limit is 'open'", { rate = 1, on_failure = "open" })
-    refused("option 'name' of .* for store", { rate = 1, name = "x" })
     refused("unknown option 'rates'.*'rate'", { rates = 1 })
   end)
 end)
@@ -155,7 +161,8 @@ describe("ml.web.rate_limit with Redis", function()
   it("counts for all servers together", function()
     local first <close> = server:client()
     local second <close> = server:client()
-    local apps = { app_with { rate = 3, per = 3600, store = first }, app_with { rate = 3, per = 3600, store = second } }
+    local apps = { app_with { rate = 3, per = 3600, store = first, max = 5 },
+      app_with { rate = 3, per = 3600, store = second } }
     browsers.visit(apps[1], function(one)
       browsers.visit(apps[2], function(two)
         assert.same({ 200, 200 }, statuses(one, 2))

@@ -177,9 +177,9 @@ function M.csrf(opts)
     field = opts.field or "csrf_token",
   }
   return function(req, next)
-    if is_unsafe(req) then check(state, req) end
     local own = { state = state }
-    states[req] = own
+    states[req] = own -- before the check: the page of a refusal may have a form
+    if is_unsafe(req) then check(state, req) end
     local res = next(req)
     return own.is_new and with_cookie(own, req, res) or res
   end

@@ -107,10 +107,11 @@ local function check(opts)
   return opts, per / rate, burst, on_failure
 end
 
+--- `name` and `max` mean something to one store each, and the other takes them: which one an app has is often said by a
+-- setting.
 local function open(opts, interval, burst)
   local store = opts.store
   if store == nil or store == "memory" then
-    if opts.name then fail("option 'name' of " .. WHOSE .. " is for store = a Redis client alone") end
     return memory(interval, burst, opts.max or 10000)
   end
   local class = type(store) == "userdata" and getmetatable(store)
@@ -118,7 +119,6 @@ local function open(opts, interval, burst)
   if kind ~= "moonloop.redis.client" and kind ~= "moonloop.redis.cluster" then
     fail("option 'store' of " .. WHOSE .. " is neither \"memory\" nor a client of ml.redis")
   end
-  if opts.max then fail("option 'max' of " .. WHOSE .. " is for store = \"memory\" alone") end
   -- Limits with other numbers do not count in the same bucket, even if they have the same name.
   local prefix = ("rate:%s:%.6g:%d:"):format(opts.name or "", interval, burst)
   return redis(store, prefix, interval, burst)

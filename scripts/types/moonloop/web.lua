@@ -222,8 +222,8 @@ function web.csrf_token(req) end
 ---@field burst? integer requests at once (`rate`, rounded up)
 ---@field key? function `key(req)` gives a string or a number for whom to count, or nil: no limit (the client's address)
 ---@field store? any `"memory"` counts in each worker by itself; a Redis client counts for all together, with one journey for each request (`"memory"`)
----@field name? string for Redis: limits with the same name and the same numbers count together (none)
----@field max? integer for `"memory"`: clients at most; the one that was seen least recently is forgotten (10000)
+---@field name? string for Redis, and ignored in memory: limits with the same name and the same numbers count together (none)
+---@field max? integer for `"memory"`, and ignored with Redis: clients at most; the one that was seen least recently is forgotten (10000)
 ---@field on_failure? string if Redis fails: `"allow"` lets requests pass, `"refuse"` answers 503. It is reported, at most once a minute (`"allow"`)
 
 ---Lets each client make `rate` requests in `per` seconds on average, and `burst` at once (the algorithm is GCRA, a token
