@@ -1,37 +1,80 @@
--- Users and their orders, for the API and for the pages.
+-- Who there is: accounts, passwords, tokens for the API, and the role that may run the shop.
 local ml = require "moonloop"
+local settings = require "settings"
+local stores = require "stores"
 
+local s, db = ml.schema, stores.db
 local M = {}
 
---- Adds a user. The first one runs the shop.
-function M.add(tx, name, password)
-  local hash = ml.password.hash(password)
-  local scopes = assert(tx:value "select count(*) from users") == 0 and "items:write" or ""
-  return assert(tx:insert("users", { name = name, password = hash, scopes = scopes }, { returning = "*" }))[1]
+local NewUser = s.object("NewUser", {
+  { "name", s.string { min = 1, max = 40, pattern = "^[a-z][a-z0-9]*$" } },
+  { "password", s.string { min = 8, max = 200, secret = true } },
+})
+local User = s.object("User", { { "id", s.int() }, { "name", s.string() }, { "role", s.string() } })
+local Token = s.object("Token", { { "access_token", s.string() }, { "token_type", s.const "bearer" } })
+
+M.NewUser = NewUser
+
+--- Adds an account: its row. A 409 where the name is taken. The password is hashed on a thread of its own, before the
+-- database is asked for anything: a hash takes as long as many statements.
+function M.register(name, password, role)
+  local user = { name = name, password = ml.password.hash(password), role = role or "customer" }
+  local rows, err = db:insert("users", user, { returning = { "id", "name", "role" } })
+  if rows then return rows[1] end
+  if err.kind == "unique" then ml.web.abort(409, "there is a user with this name") end
+  error(err, 0)
 end
 
---- The user with this name and password, or nil.
-function M.check(db, name, password)
+--- The account of this name and password, or nil. It takes as long for a name that nobody has.
+function M.check(name, password)
   local user, err = db:one("select * from users where name = $1", name)
   if err then error(err, 0) end
   return ml.password.verify(password, user and user.password) and user or nil
 end
 
---- Orders items for a user: the order. Aborts where there are not enough.
-function M.order(tx, name, item_id, count)
-  local item = assert(tx:query("select * from items where id = $1", item_id))[1]
-  if not item then ml.web.abort(404, "no such item") end
-  if item.stock < count then ml.web.abort(409, ("there are only %d of %s"):format(item.stock, item.name)) end
-  assert(tx:update("items", { stock = item.stock - count }, { id = item_id }))
-  local user_id = assert(tx:value("select id from users where name = $1", name))
-  return assert(tx:insert("orders", { user_id = user_id, item_id = item_id, count = count, total = count * item.price },
-    { returning = "*" }))[1]
+--- The account of this id, or nil.
+function M.find(id)
+  local user, err = db:one("select id, name, role from users where id = $1", id)
+  if err then error(err, 0) end
+  return user
 end
 
---- All orders of a user, the last one first.
-function M.orders(db, name)
-  return assert(db:query([[select o.*, i.name from orders o join users u on u.id = o.user_id
-    join items i on i.id = o.item_id where u.name = $1 order by o.id desc]], name))
-end
+--- Whose passwords are guessed: five tries a minute for a name, wherever they come from.
+M.few_tries = ml.web.rate_limit { name = "login", rate = 5, per = 60, store = stores.redis or "memory",
+  key = function(req)
+    local form = req:form()
+    return form.username or form.name
+  end }
+
+--- The user of a token of the API: {id =, scopes =}. What a token says holds until it expires, without a look into the
+-- database.
+M.user = ml.web.security.oauth2_password {
+  token_url = "/api/token",
+  scopes = { admin = "Run the shop" },
+  verify = function(token)
+    local claims, err = ml.jwt.verify(token, { algorithms = { "HS256" }, key = settings.token_key, audience = "shop" })
+    if not claims then return nil, err end
+    return { id = math.tointeger(tonumber(claims.sub)), scopes = claims.scope }
+  end,
+}
+M.admin = M.user:require "admin"
+
+M.routes = ml.web.app { tags = { { name = "accounts", description = "Who there is" } } }
+
+M.routes:post("/users", { summary = "Register", body = NewUser, response = { [201] = User, [409] = ml.web.detail } },
+  function(req) return M.register(req.valid.body.name, req.valid.body.password), 201 end)
+
+M.routes:get("/users/me", { summary = "Who am I?", response = User, depends = { user = M.user } },
+  function(_, deps) return M.find(deps.user.id) or ml.web.abort(401, "this account is gone") end)
+
+M.routes:post("/token", {
+  summary = "A token for a name and a password", form = ml.web.security.password_form,
+  response = { [200] = Token, [401] = ml.web.detail }, use = { M.few_tries },
+}, function(req)
+  local user = M.check(req.valid.form.username, req.valid.form.password)
+  if not user then ml.web.abort(401, "wrong name or password", { ["WWW-Authenticate"] = "Bearer" }) end
+  local claims = { sub = tostring(user.id), scope = user.role == "admin" and "admin" or "", aud = "shop" }
+  return { access_token = ml.jwt.sign(claims, settings.token_key, { expires_in = 900 }), token_type = "bearer" }
+end)
 
 return M

@@ -1,37 +1,34 @@
--- A shop with an API, its documentation, and pages: typed routes in several files, SQLite, tokens, sessions.
---   cd scripts/examples/shop
---   moonloop serve app.lua --docs         # http://127.0.0.1:8000/ and /docs
---   moonloop test spec                    # its specs, without a server
---   curl http://127.0.0.1:8000/api/users -H 'Content-Type: application/json' \
---     -d '{"name": "ann", "password": "correct horse"}'
--- The first user may add items. client/ has a client in TypeScript whose types come from the API's document.
+-- A shop: accounts, catalogue, carts, orders, live stock, and a page for those who run it. README.md says how to run
+-- it, and in which order to read it. This file puts its parts together.
 local ml = require "moonloop"
-local needs = require "dependencies"
+local settings = require "settings"
+local stores = require "stores"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/" or "."
-local app = ml.web.app { title = "Shop", version = "1.0.0" }
+local app = ml.web.app { title = "Shop", version = "1.0.0", docs = true }
 
 app:use(ml.web.request_id())
 app:use(ml.web.compress())
-
--- What the database refuses comes here from all handlers.
-app:on_error(function(err)
-  if err.kind == "unique" then return { detail = "there is one with this name" }, 409 end
-end)
-
-app:on_start(function()
-  return app:scope({ db = needs.db }, function(deps) return deps.db:migrate(here .. "/migrations") end)
-end)
-app:on_stop(function()
-  if needs.opened then needs.opened:close() end
-  needs.opened = nil
-end)
-
 app:health()
-app:mount("/api/users", require "routes.users")
-app:mount("/api/token", require "routes.token")
-app:mount("/api/items", require "routes.items")
-app:mount("/api/orders", require "routes.orders")
-app:mount("/", require "routes.pages")
+app:static("/static", here .. "/public", { max_age = 60 })
+
+-- Many processes may start at once: one of them migrates, and the others wait.
+app:on_start(function() return stores.db:migrate(here .. "/migrations") end)
+
+app:mount("/api/items", require("catalogue").routes)
+app:mount("/api/cart", require("cart").routes)
+app:mount("/api/orders", require("orders").routes)
+app:mount("/api", require("accounts").routes)
+app:mount("/live/stock", require("stock").routes)
+app:mount("/admin", require "admin")
+app:mount("/", require "pages")
+
+-- For Prometheus, which has a key. Traces need no line: OTEL_EXPORTER_OTLP_ENDPOINT turns them on.
+local operations = ml.web.app()
+operations:depends { ml.web.security.bearer {
+  verify = function(key) return ml.web.security.equal(key, settings.metrics_key) end,
+} }
+operations:metrics "/"
+app:mount("/metrics", operations)
 
 return app

@@ -6,14 +6,14 @@ import type { components, paths } from "./shop.js";
 
 export type Item = components["schemas"]["ItemOut"];
 export type NewItem = components["schemas"]["Item"];
+export type Cart = components["schemas"]["Cart"];
 export type Order = components["schemas"]["Order"];
-export type User = components["schemas"]["User"];
 
 type Methods<M extends string> = { [P in keyof paths]: paths[P] extends { [K in M]: object } ? P : never }[keyof paths];
 type Operation<P extends keyof paths, M extends string> = paths[P] extends { [K in M]: infer O } ? O : never;
 type Body<O> = O extends { requestBody: { content: { "application/json": infer B } } } ? B : never;
 type Json<R> = R extends { content: { "application/json": infer V } } ? V : never;
-type Result<O> = O extends { responses: infer R } ? Json<R[Extract<keyof R, 200 | 201>]> : never;
+type Result<O> = O extends { responses: infer R } ? Json<R[Extract<keyof R, 200 | 201 | 202>]> : never;
 
 export class Shop {
   constructor(readonly url: string, private token = "") {}
@@ -28,6 +28,12 @@ export class Shop {
     path: P, body: Body<Operation<P, "post">>,
   ): Promise<Result<Operation<P, "post">>> {
     return this.send("POST", path, { "Content-Type": "application/json" }, JSON.stringify(body));
+  }
+
+  /** Puts so many of an item into the cart. */
+  async put(item: Item, count: number): Promise<Cart> {
+    const body: components["schemas"]["Count"] = { count };
+    return this.send("PUT", `/api/cart/${item.id}`, { "Content-Type": "application/json" }, JSON.stringify(body));
   }
 
   async login(username: string, password: string): Promise<Shop> {
@@ -49,13 +55,12 @@ export class Shop {
 declare const process: { argv: string[] };
 
 async function main(url: string): Promise<void> {
-  const guest = new Shop(url);
-  const user: User = await guest.post("/api/users", { name: "ann", password: "correct horse" });
-  const shop = await guest.login(user.name, "correct horse");
+  const shop = await new Shop(url).login("ann", "correct horse"); // of add_admin.lua
   const lamp: Item = await shop.post("/api/items", { name: "lamp", price: 1250, stock: 3 });
-  const order: Order = await shop.post("/api/orders", { item_id: lamp.id, count: 2 });
-  const items: Item[] = await shop.get("/api/items", { q: "lamp" });
-  console.log(`${order.total} for ${order.count}, ${items[0].stock} left: ${items[0].note ?? "no note"}`);
+  const cart: Cart = await shop.put(lamp, 2);
+  const order: Order = await shop.post("/api/orders", { card: "visa", total: cart.total });
+  const line = cart.lines[0];
+  console.log(`order ${order.id} is ${order.state}: ${order.total} for ${line.count} ${line.name}`);
 }
 
 if (process.argv[2]) await main(process.argv[2]);
