@@ -251,7 +251,7 @@ local function new(db, conn, parent)
   return tx
 end
 
--- Runs f in the transaction; what it returns, or nil, err.
+-- Runs f in the transaction; what it returns, true where that is nothing, or nil, err.
 local function run(tx, f)
   local _ <close> = tx
   local results = table.pack(f(tx))
@@ -263,6 +263,7 @@ local function run(tx, f)
     local ok, err = commit(tx)
     if not ok then return nil, err end
   end
+  if results.n == 0 then return true end -- so that assert(db:tx(...)) tells of a commit that has failed
   return table.unpack(results, 1, results.n)
 end
 
@@ -360,7 +361,7 @@ function M.in_session(db, conn, opts, f)
   return run(tx, f)
 end
 
---- db:tx([opts,] f) -> what f returns | nil, err
+--- db:tx([opts,] f) -> what f returns, or true | nil, err
 -- f(tx) is one transaction: committed when f returns, rolled back when it raises or returns nil and an error.
 function M.tx(db, opts, f)
   local known = holders.of(db, "tx")

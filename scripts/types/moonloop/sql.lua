@@ -148,8 +148,9 @@ function db:notify(channel, text) end
 ---@field retries? integer how often `f` runs again after SQLSTATE 40001 or 40P01 (`db:tx` alone) (0)
 ---@field separate? boolean allows a second transaction in a task that has one, on another connection; an error of kind `"pool"` where it would have to wait (false)
 
----Runs `f(tx)` in a transaction, commits, and returns what `f` returned. If `f` raises, or returns nil and an error, it is rolled
----back; a cancel does not interrupt that.
+---Runs `f(tx)` in a transaction, commits, and returns what `f` returned; true where that is nothing. If `f` raises, or returns nil and
+---an error, it is rolled back; a cancel does not interrupt that. A commit that fails is `nil, err`: look at the result, or have
+---`assert` raise it.
 ---@param opts moonloop.sql.db.tx.opts|nil
 ---@param f fun(tx: moonloop.sql.tx): any
 ---@return any ...
