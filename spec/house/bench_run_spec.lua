@@ -26,6 +26,21 @@ end
 
 local function exists(program) return os.execute(("command -v %s >/dev/null"):format(program)) end
 
+describe("bench/shop", function()
+  if not exists "/usr/bin/python3" then
+    pending "needs Python: scripts/setup.sh --dev"
+    return
+  end
+
+  it("puts the shop under load on both databases, and counts no errors", function()
+    local output, status = process.sh(("bench/shop --seconds 1 --customers 3 --moonloop %s"):format(
+      process.quote(support.binary)))
+    assert.equal(0, status, output)
+    assert.matches("| an order: p50, p99 | [%d.]+ ms, [%d.]+ ms |", output)
+    assert.matches("| errors | 0 |", output)
+  end)
+end)
+
 describe("bench/run", function()
   if not exists "/usr/bin/python3" or not exists "wrk" then
     pending "needs Python and wrk: scripts/setup.sh --dev"
