@@ -26,7 +26,7 @@ end
 
 local function exists(program) return os.execute(("command -v %s >/dev/null"):format(program)) end
 
-describe("bench/shop", function()
+describe("bench/shop", { timeout = 300 }, function()
   if not exists "/usr/bin/python3" then
     pending "needs Python: scripts/setup.sh --dev"
     return

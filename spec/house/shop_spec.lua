@@ -35,7 +35,7 @@ local function log_in(url)
   return ml.http.client { base_url = url, auth = token }
 end
 
-describe("the shop's specs", function()
+describe("the shop's specs", { timeout = 300 }, function()
   local function pass(variables)
     local output, status = process.sh(("cd %s && %s '%s' test --log-level error spec"):format(SHOP, exports(variables),
       support.binary))
@@ -74,7 +74,7 @@ describe("the walk through the shop", function()
   end)
 end)
 
-describe("the shop's processes", function()
+describe("the shop's processes", { timeout = 300 }, function()
   it("are one shop, with PostgreSQL and Redis, and one trace", function()
     local why = postgres.missing() or redis.missing()
     if why then return pending(why) end

@@ -39,12 +39,12 @@ function M.find(id)
   return user
 end
 
---- Whose passwords are guessed: five tries a minute for a name, wherever they come from.
-M.few_tries = ml.web.rate_limit { name = "login", rate = 5, per = 60, store = stores.redis or "memory",
-  key = function(req)
-    local form = req:form()
-    return form.username or form.name
-  end }
+--- Middleware against guessing passwords: five tries a minute for the name in this field of the form, wherever they
+-- come from.
+function M.few_tries(field)
+  return ml.web.rate_limit { name = "login", rate = 5, per = 60, store = stores.redis or "memory",
+    key = function(req) return req:form()[field] end }
+end
 
 --- The user of a token of the API: {id =, scopes =}. What a token says holds until it expires, without a look into the
 -- database.
@@ -69,7 +69,7 @@ M.routes:get("/users/me", { summary = "Who am I?", response = User, depends = { 
 
 M.routes:post("/token", {
   summary = "A token for a name and a password", form = ml.web.security.password_form,
-  response = { [200] = Token, [401] = ml.web.detail }, use = { M.few_tries },
+  response = { [200] = Token, [401] = ml.web.detail }, use = { M.few_tries "username" },
 }, function(req)
   local user = M.check(req.valid.form.username, req.valid.form.password)
   if not user then ml.web.abort(401, "wrong name or password", { ["WWW-Authenticate"] = "Bearer" }) end

@@ -40,7 +40,9 @@ app:post("/items/{id:int}/deliveries", { hidden = true, form = catalogue.Deliver
 end)
 
 app:post("/jobs/{id:int}/retry", { hidden = true }, function(req)
-  assert(stores.jobs:retry(req.params.id))
+  local found, err = stores.jobs:retry(req.params.id)
+  if err then error(err, 0) end
+  if not found then ml.web.abort(404, "this job is over") end
   return ml.web.redirect("/admin", 303)
 end)
 

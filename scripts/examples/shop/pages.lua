@@ -24,7 +24,7 @@ end
 
 app:get("/login", { hidden = true }, function(req) return site.page(req, "login.html", {}) end)
 
-app:post("/login", { hidden = true, form = Login, use = { accounts.few_tries } }, function(req)
+app:post("/login", { hidden = true, form = Login, use = { accounts.few_tries "name" } }, function(req)
   local form = req.valid.form
   local user = accounts.check(form.name, form.password)
   if user then return log_in(req, user) end

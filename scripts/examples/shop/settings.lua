@@ -10,6 +10,6 @@ return ml.settings { {
   { "token_key", s.string { min = 32, secret = true } },
   { "metrics_key", s.string { min = 16, secret = true } },
   { "payments_url", s.url():optional() }, -- without it payments are played
-  { "payments_key", s.string { secret = true }:default "" },
+  { "payments_key", s.string { secret = true }:optional() },
   { "cart_hours", s.number { gt = 0 }:default(24) },
 }, dotenv = here .. "/shop.env", secrets_dir = "/run/secrets" }

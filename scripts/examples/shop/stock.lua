@@ -37,7 +37,7 @@ M.routes = ml.web.app()
 -- their way through several processes: what has a lower version than the page knows already is old.
 M.routes:websocket("/", function(ws)
   hub:join(ws, "stock") -- first this, then the query: nothing is missed between them
-  for row in stores.db:rows "select id, stock, version from items" do ws:send_json(row) end
+  for _, item in ipairs(assert(stores.db:query "select id, stock, version from items")) do ws:send_json(item) end
   for _ in ws:messages() do end -- until the page is closed
 end)
 

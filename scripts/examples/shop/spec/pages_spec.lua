@@ -47,6 +47,15 @@ describe("the pages", function()
     assert.matches("default%-src 'self'", shop.c:get("/").headers["content-security-policy"])
   end)
 
+  it("let nobody guess passwords, by a second name in the form neither", function()
+    local name = helper.new_name()
+    local function guess(other)
+      return shop.c:post("/login", { form = { name = name, username = other, password = "1234" } }).status
+    end
+    for i = 1, 5 do assert.equal(401, guess("other" .. i)) end
+    assert.equal(429, guess "another")
+  end)
+
   it("for the admin are for nobody else", function()
     assert.equal(303, shop.c:get("/admin", { follow_redirects = false }).status)
     log_in()
@@ -82,6 +91,7 @@ describe("the pages", function()
     c:post(("/admin/jobs/%d/retry"):format(id))
     assert.equal(1, stores.jobs:drain())
     assert.matches("<td>paid</td>", c:get("/admin").body)
+    assert.equal(404, c:post(("/admin/jobs/%d/retry"):format(id)).status)
   end)
 end)
 
