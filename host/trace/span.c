@@ -206,34 +206,51 @@ static void remove_key(Span *span, const char *key, size_t n) {
   }
 }
 
-void span_set_value(Span *span, const char *key, size_t n, const Buffer *value) {
-  if (!span_is_open(span)) return;
+/* Begins an attribute, whose value is appended to `attributes` then. Returns where it is, or
+   NO_ATTRIBUTE: there is no place for it. */
+#define NO_ATTRIBUTE SIZE_MAX
+
+static size_t begin_attribute(Span *span, const char *key, size_t n) {
   Buffer *b = &span->attributes;
-  AttributeHead head = {(uint32_t)n, (uint32_t)value->len};
-  size_t size = sizeof head + n + value->len;
-  if (span->attribute_count) remove_key(span, key, n);
-  if (n > 255 || span->attribute_count >= SPAN_ATTRIBUTES_MAX || !has_room(span, size) ||
-      !buffer_reserve(b, size)) {
+  AttributeHead head = {(uint32_t)n, 0};
+  size_t at = b->len;
+  if (!span_is_open(span)) return NO_ATTRIBUTE;
+  if (span->attribute_count) {
+    remove_key(span, key, n);
+    at = b->len;
+  }
+  if (n > 255 || span->attribute_count >= SPAN_ATTRIBUTES_MAX ||
+      !buffer_add(b, &head, sizeof head) || !buffer_add(b, key, n)) {
+    b->len = at;
+    span->attributes_left_out++;
+    return NO_ATTRIBUTE;
+  }
+  return at;
+}
+
+/* Its value is there, unless memory was out. */
+static void end_attribute(Span *span, size_t at, bool is_whole) {
+  Buffer *b = &span->attributes;
+  AttributeHead head = head_at(span, at);
+  head.value = (uint32_t)(b->len - at - sizeof head - head.key);
+  if (!is_whole || !has_room(span, 0)) {
+    b->len = at;
     span->attributes_left_out++;
     return;
   }
-  buffer_add(b, &head, sizeof head);
-  buffer_add(b, key, n);
-  buffer_add(b, value->data, value->len);
+  memcpy(b->data + at, &head, sizeof head);
   span->attribute_count++;
 }
 
-static void set(Span *span, const char *key, bool made, Buffer *value) {
-  if (made)
-    span_set_value(span, key, strlen(key), value);
-  else
-    span->attributes_left_out++;
-  buffer_free(value);
+void span_set_value(Span *span, const char *key, size_t n, const Buffer *value) {
+  size_t at = begin_attribute(span, key, n);
+  if (at != NO_ATTRIBUTE)
+    end_attribute(span, at, buffer_add(&span->attributes, value->data, value->len));
 }
 
 void span_set_text(Span *span, const char *key, const char *text, size_t n) {
-  Buffer value = {0};
-  if (span_is_open(span)) set(span, key, span_value_text(&value, text, n), &value);
+  size_t at = begin_attribute(span, key, strlen(key));
+  if (at != NO_ATTRIBUTE) end_attribute(span, at, span_value_text(&span->attributes, text, n));
 }
 
 void span_set_string(Span *span, const char *key, const char *text) {
@@ -241,18 +258,18 @@ void span_set_string(Span *span, const char *key, const char *text) {
 }
 
 void span_set_integer(Span *span, const char *key, int64_t number) {
-  Buffer value = {0};
-  if (span_is_open(span)) set(span, key, span_value_integer(&value, number), &value);
+  size_t at = begin_attribute(span, key, strlen(key));
+  if (at != NO_ATTRIBUTE) end_attribute(span, at, span_value_integer(&span->attributes, number));
 }
 
 void span_set_number(Span *span, const char *key, double number) {
-  Buffer value = {0};
-  if (span_is_open(span)) set(span, key, span_value_number(&value, number), &value);
+  size_t at = begin_attribute(span, key, strlen(key));
+  if (at != NO_ATTRIBUTE) end_attribute(span, at, span_value_number(&span->attributes, number));
 }
 
 void span_set_boolean(Span *span, const char *key, bool is_true) {
-  Buffer value = {0};
-  if (span_is_open(span)) set(span, key, span_value_boolean(&value, is_true), &value);
+  size_t at = begin_attribute(span, key, strlen(key));
+  if (at != NO_ATTRIBUTE) end_attribute(span, at, span_value_boolean(&span->attributes, is_true));
 }
 
 void span_set_failure(Span *span, const char *error) {

@@ -135,8 +135,8 @@ static size_t name_request(const ObservedRequest *r, char *name, size_t size) {
   return n < (int)size ? (size_t)n : size - 1;
 }
 
-/* The span of a request with a context of its caller. */
-static Span *begin_continued(Tracer *tracer, ObservedText headers) {
+/* The span of a request with a context of its caller. Kept apart: most have none. */
+__attribute__((noinline)) static Span *begin_continued(Tracer *tracer, ObservedText headers) {
   Carried carried = {0};
   look_for_context(headers, &carried);
   Span *caller = carried.parent.at ? caller_of(&carried) : NULL;

@@ -124,7 +124,7 @@ static bool is_decided(const Tracer *tracer, const Span *parent) {
 }
 
 /* It goes on the trace of its parent. */
-static void inherit(Tracer *tracer, Span *span, const Span *parent) {
+__attribute__((noinline)) static void inherit(Tracer *tracer, Span *span, const Span *parent) {
   TraceContext *context = &span->context;
   *context = parent->context;
   memcpy(span->parent_id, parent->context.span_id, sizeof span->parent_id);
@@ -159,12 +159,9 @@ static void set_context(Tracer *tracer, Span *span, const Span *parent) {
   memcpy(context->span_id, &id, sizeof context->span_id);
 }
 
-Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name, size_t n,
-                   uint64_t now_ns) {
-  Span *span = span_new();
-  if (!span) return NULL;
-  set_context(tracer, span, parent);
-  if (!(span->context.flags & TRACE_SAMPLED)) return span;
+/* Kept apart: most are not recorded. */
+__attribute__((noinline)) static void record(const Tracer *tracer, Span *span, const Span *parent,
+                                             SpanKind kind, uint64_t now_ns) {
   span_record(span);
   buffer_reserve(&span->attributes, ATTRIBUTES_AT_FIRST);
   span->kind = (uint8_t)kind;
@@ -175,6 +172,15 @@ Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name
     const Clock *clock = &tracer->rt->timers.clock;
     span->day_offset_ns = clock_day_time(clock) - (int64_t)clock_now(clock);
   }
+}
+
+Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name, size_t n,
+                   uint64_t now_ns) {
+  Span *span = span_new();
+  if (!span) return NULL;
+  set_context(tracer, span, parent);
+  if (!(span->context.flags & TRACE_SAMPLED)) return span;
+  record(tracer, span, parent, kind, now_ns);
   span_set_name(span, name, n);
   return span;
 }
