@@ -21,9 +21,8 @@ mkdir -p $build
   exit 1
 }
 rm -rf $build/raw
-sources=$PWD/host
 objects=()
-for fuzzer in $build/*_fuzz; do
+for fuzzer in "$build"/*_fuzz; do
   name=${fuzzer##*/}
   name=${name%_fuzz}
   corpora=("spec/fuzz/corpus/$name")
@@ -32,17 +31,20 @@ for fuzzer in $build/*_fuzz; do
     tail -n 50 $build/log >&2
     exit 1
   }
-  objects+=(-object "$fuzzer")
+  objects+=(${objects[0]:+-object} "$fuzzer") # the first is the program, the others are more of it
 done
 $profdata merge -sparse -o $build/all.profdata $build/raw/*.profraw
-$cov show "${objects[@]}" -instr-profile=$build/all.profdata -format=html -output-dir=$build/report -sources "$sources" >/dev/null
-$cov export "${objects[@]}" -instr-profile=$build/all.profdata -summary-only -sources "$sources" >$build/summary.json
+$cov show "${objects[@]}" host -instr-profile=$build/all.profdata -format=html -output-dir=$build/report >/dev/null
+$cov export "${objects[@]}" host -instr-profile=$build/all.profdata -summary-only >$build/summary.json
 python3 - $build/summary.json <<'PY'
 import json, os, sys
 
 files = json.load(open(sys.argv[1]))["data"][0]["files"]
 read = covered = lines = total = 0
 for f in sorted(files, key=lambda f: f["filename"]):
+    name = os.path.relpath(f["filename"])
+    if not name.startswith("host/"):
+        continue
     count = f["summary"]["lines"]
     total += count["count"]
     covered += count["covered"]
@@ -50,8 +52,7 @@ for f in sorted(files, key=lambda f: f["filename"]):
         continue  # no fuzzer is about this one
     lines += count["count"]
     read += count["covered"]
-    print("%5.1f %%  %4d of %4d  %s" % (count["percent"], count["covered"], count["count"],
-                                        os.path.relpath(f["filename"])))
+    print("%5.1f %%  %4d of %4d  %s" % (count["percent"], count["covered"], count["count"], name))
 print("%.1f %% of the %d lines of files that a fuzzer enters, %.1f %% of all %d of host/"
       % (100 * read / lines, lines, 100 * covered / total, total))
 PY
