@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WRITER "moonloop.file_writer"
@@ -22,6 +23,7 @@ typedef struct NewFile {
   unsigned refs;
   int fd;      /* -1: not open yet, or closed */
   bool exists; /* under the name of the part */
+  bool replaces;
   char *part_path;
   char path[]; /* followed by the name of the part */
 } NewFile;
@@ -64,9 +66,15 @@ static WriteJob *new_job(lua_State *L, NewFile *file, void (*run)(ThreadJob *), 
 
 static void create_run(ThreadJob *head) {
   WriteJob *job = (WriteJob *)head;
-  job->file->fd = open(job->file->part_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  job->file->exists = job->file->fd >= 0;
-  if (!job->file->exists) job->error = errno;
+  NewFile *file = job->file;
+  struct stat old;
+  if (!file->replaces && lstat(file->path, &old) == 0) { /* before all of it has come */
+    job->error = EEXIST;
+    return;
+  }
+  file->fd = open(file->part_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  file->exists = file->fd >= 0;
+  if (!file->exists) job->error = errno;
 }
 
 static void write_run(ThreadJob *head) {
@@ -80,13 +88,24 @@ static void write_run(ThreadJob *head) {
   }
 }
 
-/* Some file systems report a full disk only now. */
+/* Gives the part its name; 0 or an errno. */
+static int give_name(const NewFile *file) {
+  if (file->replaces) return rename(file->part_path, file->path) ? errno : 0;
+  if (!renameat2(AT_FDCWD, file->part_path, AT_FDCWD, file->path, RENAME_NOREPLACE)) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  /* Some file systems cannot do that; most of them have links. */
+  if (link(file->part_path, file->path)) return errno;
+  return unlink(file->part_path) ? errno : 0;
+}
+
+/* Some file systems report a full disk only now. After a crash there is no file, or all of it. */
 static void keep_run(ThreadJob *head) {
   WriteJob *job = (WriteJob *)head;
   NewFile *file = job->file;
-  if (close(file->fd) && errno != EINTR) job->error = errno;
+  if (fsync(file->fd)) job->error = errno;
+  if (close(file->fd) && errno != EINTR && !job->error) job->error = errno;
   file->fd = -1;
-  if (!job->error && rename(file->part_path, file->path)) job->error = errno;
+  if (!job->error) job->error = give_name(file);
   file->exists = job->error != 0;
 }
 
@@ -114,11 +133,13 @@ static NewFile *check_open(lua_State *L) {
   return file;
 }
 
-/* create(path) -> writer | nil, err. The file is written beside `path`, as path.RANDOM.part. */
+/* create(path, replaces) -> writer | nil, err. The file is written beside `path`, as
+   path.RANDOM.part. If it `replaces` none, one that exists is an error. */
 static int l_create(lua_State *L) {
   size_t n;
   const char *path = luaL_checklstring(L, 1, &n);
   luaL_argcheck(L, strlen(path) == n, 1, "the path contains a NUL");
+  bool replaces = lua_toboolean(L, 2);
   Task *t = ml_wait_enter(L, "create");
   lua_settop(L, 1);
   NewFile **box = lua_newuserdatauv(L, sizeof *box, 0);
@@ -126,7 +147,7 @@ static int l_create(lua_State *L) {
   luaL_setmetatable(L, WRITER);
   NewFile *file = malloc(sizeof *file + 2 * n + SUFFIX + 2);
   if (!file) return luaL_error(L, "not enough memory");
-  *file = (NewFile){.refs = 1, .fd = -1, .part_path = file->path + n + 1};
+  *file = (NewFile){.refs = 1, .fd = -1, .replaces = replaces, .part_path = file->path + n + 1};
   *box = file;
   uint64_t random;
   randombytes_buf(&random, sizeof random);
@@ -146,8 +167,8 @@ static int l_write(lua_State *L) {
   return thread_job_suspend(L, t, &write_wait, &job->job);
 }
 
-/* writer:keep() -> writer | nil, err: the file is complete and gets its name, replacing an existing
-   file. */
+/* writer:keep() -> writer | nil, err: the file is complete, is put on the disk, and gets its name.
+ */
 static int l_keep(lua_State *L) {
   NewFile *file = check_open(L);
   Task *t = ml_wait_enter(L, "writer:keep");

@@ -38,6 +38,21 @@ describe("a file response", function()
     end)
   end)
 
+  it("tells browsers not to guess what it is, unless the handler says otherwise", function()
+    local folder <close> = folders.new { ["a.txt"] = "<script>" }
+    local app = web.app()
+    app:get("/{say}", function(req)
+      local res = web.file(folder.path .. "/a.txt")
+      if req.params.say == "own" then res.headers["X-Content-Type-Options"] = "own" end
+      return res
+    end)
+    support.serving(app, function(port)
+      assert.equal("nosniff", get(port, "/plain").headers["x-content-type-options"])
+      assert.equal("nosniff", get(port, "/plain", "Range: bytes=1-\r\n").headers["x-content-type-options"])
+      assert.equal("own", get(port, "/own").headers["x-content-type-options"])
+    end)
+  end)
+
   it("sends a large file in pieces, whole, with its length", function()
     serving("large.bin", LARGE, function(port)
       local res = get(port, "/")

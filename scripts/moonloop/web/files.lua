@@ -131,6 +131,8 @@ function M.answer(req, opts, size, etag, modified, content)
   local headers, status, ranges = res.headers, res.status, {}
   local content_type = headers["Content-Type"] or opts.type or types.of(opts.path)
   headers["Content-Type"] = content_type
+  -- A browser that guesses runs an upload called x.txt as the page that it looks like.
+  if headers["X-Content-Type-Options"] == nil then headers["X-Content-Type-Options"] = "nosniff" end
   if opts.name then headers["Content-Disposition"] = disposition(opts.name) end
   if opts.max_age then headers["Cache-Control"] = "max-age=" .. opts.max_age end
   if status == 200 and (req.method == "GET" or req.method == "HEAD") then

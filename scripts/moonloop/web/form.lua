@@ -90,6 +90,8 @@ local Part = {} -- the object that scripts see; `stream` is the one it comes fro
 Part.__index = Part
 Part.__name = "moonloop.web.part"
 
+local SAVE_OPTIONS = { replace = "boolean" }
+
 local function check_part(part, method)
   if getmetatable(part) ~= Part then core.bad_self(part, "part", method) end
 end
@@ -162,13 +164,14 @@ function Part:chunks()
   end
 end
 
---- part:save(path) -> bytes | nil, err: writes the rest of the content to a file without blocking the
--- loop. The file gets the name `path` once it is complete. Until then it is called path.RANDOM.part,
--- and is removed if the form is bad, the client goes away or the disk is full (an error of kind
--- "file"). Raises the error objects of bad forms.
-function Part:save(path)
+--- part:save(path [, {replace = false}]) -> bytes | nil, err: writes the rest of the content to a file that only
+-- its owner can read, without blocking the loop. The file gets the name `path` once it is complete and on the disk.
+-- Until then it is called path.RANDOM.part, and is removed if the form is bad, the client goes away or the disk is
+-- full (an error of kind "file"). A file that has the name already is an error with the code "EEXIST", unless
+-- `replace` says that it is to be replaced. Raises the error objects of bad forms.
+function Part:save(path, opts)
   check_part(self, "save")
-  local file <close>, err = file_writer.create(path)
+  local file <close>, err = file_writer.create(path, options.check(opts, SAVE_OPTIONS, "part:save").replace)
   if not file then return nil, err end
   local size = 0
   for piece in self:chunks() do
