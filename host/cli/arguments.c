@@ -71,6 +71,8 @@ static const char *read_serve(OptionReader *a, char **list, int n) {
       r->proxy_protocol = true;
     } else if (strcmp(list[i], "--sandbox") == 0) {
       r->sandbox = true;
+    } else if (strcmp(list[i], "--core-files") == 0) {
+      r->core_files = true;
     } else if (option_is(list[i], "--inspect")) {
       const char *bad = serve_arguments_read_inspect(a, list[i]);
       if (bad) return bad;
@@ -292,7 +294,7 @@ static const char *read_letter(OptionReader *a, Reading *reading) {
 static const char *keep_for_command(OptionReader *a, Reading *reading) {
   static const char *const flags[] = {"--reload",  "--traceback", "--virtual-clock",
                                       "--shuffle", "--docs",      "--proxy-protocol",
-                                      "--sandbox", "--inspect"};
+                                      "--sandbox", "--inspect",   "--core-files"};
   char *option = a->argv[reading->at];
   size_t n = strcspn(option, "=");
   bool is_flag = false, has_value = serve_arguments_has(option) || database_arguments_has(option) ||
@@ -444,4 +446,6 @@ void arguments_free(CliRequest *request) {
   free(request->left_out);
   free(request->tls_certs);
   free(request->tls_keys);
+  free(request->readable);
+  free(request->writable);
 }

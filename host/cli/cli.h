@@ -62,7 +62,10 @@ typedef struct CliRequest {
   const char *user, *group;    /* to go on as, or NULL */
   ListenAddress metrics;       /* where they are shown, if `shows_metrics` */
   bool shows_metrics;
-  bool sandbox;      /* limit what the app's processes may do */
+  bool sandbox;                      /* limit what the app's processes may do */
+  const char **readable, **writable; /* there, besides; the request owns the lists */
+  int n_readable, n_writable;
+  bool core_files;   /* may be made of it */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
   const char *access_log;       /* "common", "json" or NULL */
   LogSettings log;              /* what was given of them */

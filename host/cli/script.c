@@ -12,12 +12,14 @@
 #include "inspect/inspector.h"
 #include "log/log_output.h"
 #include "metrics/metrics.h"
+#include "serve/core_files.h"
 #include "serve/metrics_listener.h"
 #include "serve/privileges.h"
 #include "serve/sandbox.h"
 #include "serve/service.h"
 #include "serve/supervised.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
@@ -132,9 +134,12 @@ static const char *open_sockets(Script *s) {
 
 /* What has to be done before a server runs Lua, and starts threads. NULL, or what is wrong. */
 static const char *prepare_to_serve(Script *s) {
-  static char refusal[200];
+  static char refusal[PATH_MAX + 200];
+  const CliRequest *r = s->request;
+  SandboxPaths paths = {r->target,     r->readable,   r->writable,    r->tls_certs, r->tls_keys,
+                        r->n_readable, r->n_writable, r->n_tls_certs, r->n_tls_keys};
   const char *wrong = open_sockets(s);
-  if (wrong || !s->request->sandbox || sandbox_enter(refusal, sizeof refusal)) return wrong;
+  if (wrong || !r->sandbox || sandbox_enter(&paths, refusal, sizeof refusal)) return wrong;
   serve_sockets_close(&s->sockets);
   return refusal;
 }
@@ -191,6 +196,8 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
       return 1;
     }
   }
+  /* One who writes the app looks into it with other tools. */
+  if (is_service(request) && !request->reload) core_files_allow(request->core_files);
   script.rt = runtime_new(open);
   if (!script.rt) {
     log_output_say(LOG_ERROR, "cannot start: out of memory or file descriptors");

@@ -6,6 +6,7 @@
 #include "core/report.h"
 #include "core/script_place.h"
 #include "core/signals.h"
+#include "serve/privileges.h"
 #include "serve/serve_sockets.h"
 #include "serve/service.h"
 #include "serve/supervised.h"
@@ -181,6 +182,7 @@ static void push_arguments(lua_State *L, const CliRequest *r) {
     push_listen_options(L, r);
     lua_pushliteral(L, ML_VERSION);
     lua_pushboolean(L, r->dev);
+    lua_pushstring(L, privileges_warning(r->user)); /* NULL is nil */
     break;
   case CLI_REPL:
     lua_pushliteral(L, ML_VERSION);

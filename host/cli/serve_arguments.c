@@ -136,6 +136,16 @@ static const char *add_tls_key(OptionReader *reader, const char *v) {
   return add_text(reader, &reader->request->tls_keys, &reader->request->n_tls_keys, v);
 }
 
+static const char *add_readable(OptionReader *reader, const char *v) {
+  reader->request->sandbox = true;
+  return add_text(reader, &reader->request->readable, &reader->request->n_readable, v);
+}
+
+static const char *add_writable(OptionReader *reader, const char *v) {
+  reader->request->sandbox = true;
+  return add_text(reader, &reader->request->writable, &reader->request->n_writable, v);
+}
+
 static const struct ServeOption {
   const char *name;
   const char *(*set)(OptionReader *reader, const char *v);
@@ -159,6 +169,8 @@ static const struct ServeOption {
     {"--metrics", set_metrics},
     {"--user", set_user},
     {"--group", set_group},
+    {"--sandbox-read", add_readable},
+    {"--sandbox-write", add_writable},
 };
 
 static const struct ServeOption *find_option(const char *arg) {
@@ -195,8 +207,8 @@ static const char *set_limit(OptionReader *reader, const HttpLimit *limit, const
 /* Reports an unknown option, and suggests a similar one. */
 static const char *unknown_option(OptionReader *reader, const char *option) {
   enum { OPTIONS = sizeof serve_options / sizeof *serve_options };
-  static const char *const flags[] = {"--reload", "--docs", "--proxy-protocol", "--sandbox",
-                                      "--inspect"};
+  static const char *const flags[] = {"--reload",  "--docs",    "--proxy-protocol",
+                                      "--sandbox", "--inspect", "--core-files"};
   enum { FLAGS = sizeof flags / sizeof *flags };
   const char *names[OPTIONS + HTTP_LIMITS + FLAGS];
   char limits[HTTP_LIMITS][40];

@@ -12,6 +12,8 @@ bool work_arguments_has(const char *arg) {
          option_is(arg, cpu_option) || option_is_shared(arg);
 }
 
+static const char core_files_option[] = "--core-files";
+
 static const char *read_option(OptionReader *reader, char **list, int n, int *i) {
   static const char *const names[] = {queues_option, drain_option, cpu_option, OPTION_SHARED_NAMES};
   CliRequest *r = reader->request;
@@ -35,7 +37,9 @@ const char *work_arguments_read(OptionReader *reader, char **list, int n) {
   r->drain = DEFAULTS_WORK_DRAIN;
   r->cpu_limit = DEFAULTS_CPU_LIMIT;
   for (int i = 0; i < n; i++) {
-    if (list[i][0] == '-') {
+    if (strcmp(list[i], core_files_option) == 0) {
+      r->core_files = true;
+    } else if (list[i][0] == '-') {
       const char *bad = read_option(reader, list, n, &i);
       if (bad) return bad;
     } else if (r->target) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -55,6 +56,8 @@ bool privileges_drop(const char *user, const char *group, char *wrong, size_t si
   if (group && !find_group(group, &gid))
     return fail(wrong, size, "--group", group, "there is no such group");
   bool is_there = (!entry || entry->pw_uid == geteuid()) && gid == getegid();
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    return fail(wrong, size, "--user", user ? user : group, strerror(errno));
   if (is_there && geteuid() != 0) return true;
   /* The groups first: they cannot be changed any more behind setuid. */
   int rc = group || !entry ? setgroups(1, &gid) : initgroups(entry->pw_name, gid);
@@ -67,4 +70,10 @@ bool privileges_drop(const char *user, const char *group, char *wrong, size_t si
     return fail(wrong, size, "--user", user, "root's rights could be taken back");
   if (entry) set_environment(entry);
   return true;
+}
+
+const char *privileges_warning(const char *user) {
+  if (geteuid() != 0 || user) return NULL;
+  return "serving as root: whoever finds a hole in the app has the whole machine. --user NAME goes "
+         "on as somebody else when the sockets are open; --user root says that it is meant";
 }

@@ -6,8 +6,13 @@
 #include <stddef.h>
 
 /* Goes on as `user`, with that user's groups, or with `group` instead; either is a name or a
-   number, or NULL. HOME, USER and LOGNAME become the user's. All threads of the process change.
+   number, or NULL. HOME, USER and LOGNAME become the user's. All threads of the process change,
+   and neither they nor the programs that they start get more again (no_new_privs).
    False: `wrong` of `size` bytes says why, and the process must end. */
 bool privileges_drop(const char *user, const char *group, char *wrong, size_t size);
+
+/* What a server is told that is left with all of them, though `user` is not root's own wish; NULL
+   for others. */
+const char *privileges_warning(const char *user);
 
 #endif

@@ -1,5 +1,7 @@
 #include "serve/sandbox.h"
 
+#include "serve/syscall_filter.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,13 +23,16 @@
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ull << 14) /* version 3 */
 #endif
 
-/* What may be done to a file, and in a folder. */
-#define TO_FILE (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
-#define IN_FOLDER                                                                                  \
-  (LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR | \
+/* What may be done to a file, and in a folder. A device that root makes would lead out. */
+#define TO_READ LANDLOCK_ACCESS_FS_READ_FILE
+#define TO_WRITE (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
+#define IN_READ (TO_READ | LANDLOCK_ACCESS_FS_READ_DIR)
+#define IN_WRITE                                                                                   \
+  (TO_WRITE | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |                     \
    LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK |      \
-   LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM |    \
-   LANDLOCK_ACCESS_FS_REFER)
+   LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER)
+#define NOWHERE                                                                                    \
+  (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_BLOCK)
 
 typedef struct Sandbox {
   int fd;
@@ -37,7 +43,7 @@ static bool open_rules(Sandbox *s) {
   long version =
       syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 0) return false;
-  s->known = TO_FILE | IN_FOLDER | LANDLOCK_ACCESS_FS_EXECUTE;
+  s->known = IN_READ | IN_WRITE | NOWHERE;
   if (version < 3) s->known &= ~(uint64_t)LANDLOCK_ACCESS_FS_TRUNCATE;
   if (version < 2) s->known &= ~(uint64_t)LANDLOCK_ACCESS_FS_REFER;
   struct landlock_ruleset_attr rules = {.handled_access_fs = s->known};
@@ -45,51 +51,138 @@ static bool open_rules(Sandbox *s) {
   return s->fd >= 0;
 }
 
-/* Allows `access` at `path` and below; not if there is no such path. */
-static bool allow(Sandbox *s, const char *path, uint64_t access) {
+/* Allows `access` at `path` and below. ENOENT and its like: there is no such path. */
+static bool allow_existing(Sandbox *s, const char *path, uint64_t access) {
+  struct stat about;
   int fd = open(path, O_PATH | O_CLOEXEC);
-  if (fd < 0) return true;
+  if (fd < 0) return false;
+  /* The kernel takes for a file only what can be done to one. */
+  if (fstat(fd, &about) == 0 && !S_ISDIR(about.st_mode)) access &= TO_READ | TO_WRITE;
   struct landlock_path_beneath_attr rule = {.allowed_access = access & s->known, .parent_fd = fd};
   long rc = syscall(SYS_landlock_add_rule, s->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+  int error = errno;
   close(fd);
+  errno = error;
   return rc == 0;
 }
 
-/* Allows to write in the folders of a variable: "/var/lib/a:/var/lib/b". */
-static bool allow_listed(Sandbox *s, const char *variable) {
+/* The same for a path that need not exist. */
+static bool allow(Sandbox *s, const char *path, uint64_t access) {
+  return allow_existing(s, path, access) || errno == ENOENT || errno == ENOTDIR ||
+         errno == EACCES || errno == ELOOP || errno == ENAMETOOLONG;
+}
+
+/* Allows it in the folder of `path`, and in that of the file that it leads to. */
+static bool allow_beside(Sandbox *s, const char *path, uint64_t access) {
+  char folder[PATH_MAX], real[PATH_MAX];
+  const char *places[] = {path, realpath(path, real)};
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    if (!places[i]) continue;
+    const char *slash = strrchr(places[i], '/');
+    int n = slash ? (int)(slash - places[i]) + 1 : 1;
+    snprintf(folder, sizeof folder, "%.*s", n, slash ? places[i] : ".");
+    if (!allow(s, folder, access)) return false;
+  }
+  return true;
+}
+
+/* Allows it for the entries of a variable, "/var/lib/a:/var/lib/b", which end at `separator`, or at
+   the '/' before a '?': "/a/?.lua". */
+static bool allow_listed(Sandbox *s, const char *variable, char separator, uint64_t access) {
+  const char ends[] = {separator, '\0'};
   const char *list = getenv(variable);
   char path[PATH_MAX];
   bool ok = true;
-  for (const char *at = list; ok && at && *at; at += *at == ':') {
-    size_t n = strcspn(at, ":");
+  for (const char *at = list; ok && at && *at; at += *at == separator) {
+    size_t n = strcspn(at, ends);
     snprintf(path, sizeof path, "%.*s", (int)n, at);
-    ok = allow(s, path, TO_FILE | IN_FOLDER);
     at += n;
+    char *mark = strchr(path, '?');
+    if (mark) *mark = '\0';
+    char *slash = mark ? strrchr(path, '/') : NULL;
+    if (mark) *(slash ? slash + 1 : path) = '\0';
+    ok = !*path || allow(s, path, access);
   }
   return ok;
 }
 
-static bool allow_all(Sandbox *s) {
-  static const char *const folders[] = {".", "/tmp", "/var/tmp"};
-  static const char *const lists[] = {"TMPDIR", "STATE_DIRECTORY", "CACHE_DIRECTORY",
-                                      "LOGS_DIRECTORY", "RUNTIME_DIRECTORY"};
-  bool ok = allow(s, "/dev/null", TO_FILE);
-  for (size_t i = 0; ok && i < sizeof folders / sizeof *folders; i++)
-    ok = allow(s, folders[i], TO_FILE | IN_FOLDER);
-  for (size_t i = 0; ok && i < sizeof lists / sizeof *lists; i++) ok = allow_listed(s, lists[i]);
+/* What a program needs to know. */
+static bool allow_system(Sandbox *s) {
+  static const char *const paths[] = {
+      "/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc", /* its libraries, and the machine */
+      "/proc/self", "/proc/sys", "/proc/stat", "/proc/meminfo", "/proc/cpuinfo", "/proc/loadavg",
+      "/proc/uptime", "/proc/version", "/proc/filesystems", "/sys/devices/system", "/sys/fs/cgroup",
+      "/sys/kernel/mm", "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
+      /* what links in /etc lead to, and secrets that are given as files */
+      "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/secrets",
+      "/proc/self/exe"};
+  static const struct {
+    const char *name;
+    char separator;
+  } lists[] = {{"LUA_PATH", ';'},
+               {"LUA_PATH_5_4", ';'},
+               {"LUA_CPATH", ';'},
+               {"LUA_CPATH_5_4", ';'},
+               {"LD_LIBRARY_PATH", ':'},
+               {"SSL_CERT_FILE", '\0'},
+               {"SSL_CERT_DIR", ':'},
+               {"PGPASSFILE", '\0'},
+               {"PGSSLROOTCERT", '\0'},
+               {"PGSSLCERT", '\0'},
+               {"PGSSLKEY", '\0'},
+               {"CREDENTIALS_DIRECTORY", ':'},
+               {"CONFIGURATION_DIRECTORY", ':'}};
+  bool ok = true;
+  for (size_t i = 0; ok && i < sizeof paths / sizeof *paths; i++) ok = allow(s, paths[i], IN_READ);
+  for (size_t i = 0; ok && i < sizeof lists / sizeof *lists; i++)
+    ok = allow_listed(s, lists[i].name, lists[i].separator, IN_READ);
   return ok;
 }
 
-bool sandbox_enter(char *wrong, size_t size) {
-  Sandbox s = {.fd = -1};
-  bool ok = open_rules(&s) && allow_all(&s) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-            syscall(SYS_landlock_restrict_self, s.fd, 0) == 0;
-  int error = errno;
-  if (s.fd >= 0) close(s.fd);
-  if (ok) return true;
+/* Where the app may write. */
+static bool allow_writing(Sandbox *s) {
+  static const char *const folders[] = {".", "/tmp", "/var/tmp", "/dev/null"};
+  static const char *const lists[] = {"TMPDIR", "STATE_DIRECTORY", "CACHE_DIRECTORY",
+                                      "LOGS_DIRECTORY", "RUNTIME_DIRECTORY"};
+  bool ok = true;
+  for (size_t i = 0; ok && i < sizeof folders / sizeof *folders; i++)
+    ok = allow(s, folders[i], IN_READ | IN_WRITE);
+  for (size_t i = 0; ok && i < sizeof lists / sizeof *lists; i++)
+    ok = allow_listed(s, lists[i], ':', IN_READ | IN_WRITE);
+  return ok;
+}
+
+/* What it was told. `*lost` is a path that is not there. */
+static bool allow_given(Sandbox *s, const SandboxPaths *paths, const char **lost) {
+  bool ok = !paths->app || allow_beside(s, paths->app, IN_READ);
+  for (int i = 0; ok && i < paths->n_certs; i++) ok = allow_beside(s, paths->certs[i], IN_READ);
+  for (int i = 0; ok && i < paths->n_keys; i++) ok = allow_beside(s, paths->keys[i], IN_READ);
+  for (int i = 0; ok && i < paths->n_read; i++)
+    if (!(ok = allow_existing(s, paths->read[i], IN_READ))) *lost = paths->read[i];
+  for (int i = 0; ok && i < paths->n_write; i++)
+    if (!(ok = allow_existing(s, paths->write[i], IN_READ | IN_WRITE))) *lost = paths->write[i];
+  return ok;
+}
+
+static void say(char *wrong, size_t size, const char *lost, int error) {
+  if (lost) {
+    snprintf(wrong, size, "serve: --sandbox: %s: %s", lost, strerror(error));
+    return;
+  }
   snprintf(wrong, size, "serve: --sandbox: the kernel refuses it: %s",
            error == ENOSYS       ? "it has no Landlock (Linux 5.13 or later is needed)"
            : error == EOPNOTSUPP ? "Landlock is turned off (see its boot option lsm=)"
                                  : strerror(error));
-  return false;
+}
+
+bool sandbox_enter(const SandboxPaths *paths, char *wrong, size_t size) {
+  Sandbox s = {.fd = -1};
+  const char *lost = NULL;
+  bool ok = open_rules(&s) && allow_system(&s) && allow_writing(&s) &&
+            allow_given(&s, paths, &lost) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+            syscall(SYS_landlock_restrict_self, s.fd, 0) == 0 && syscall_filter_enter();
+  int error = errno;
+  if (s.fd >= 0) close(s.fd);
+  if (!ok) say(wrong, size, lost, error);
+  return ok;
 }

@@ -3,9 +3,11 @@
    out.
 
    - Files can be written, made, renamed and removed only below the working directory, in the
-   folders for temporary files, and in those that systemd has made for the service (STATE_DIRECTORY
-   and its like). Reading is limited by permissions alone.
-   - No program can be executed.
+   folders for temporary files, in those that systemd has made for the service (STATE_DIRECTORY and
+   its like), and where it was told.
+   - Files can be read there, and where a program has its code, libraries and settings: below /usr,
+   /etc and the folder of the app, for instance. Homes and the data of others are closed.
+   - No program can be executed, and none of the calls of syscall_filter.h be made.
    - No privileges can be gained (no_new_privs), nothing can be mounted, and no process outside can
    be traced. */
 #ifndef ML_SANDBOX_H
@@ -14,8 +16,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What is opened besides. */
+typedef struct SandboxPaths {
+  const char *app;                        /* the file: its folder is read */
+  const char *const *read;                /* files and folders, which have to exist */
+  const char *const *write;               /* the same */
+  const char *const *certs, *const *keys; /* files: their folders are read, where new ones come */
+  int n_read, n_write, n_certs, n_keys;
+} SandboxPaths;
+
 /* Enters it; before threads are started, which it would not hold. False: `wrong` of `size` bytes
-   says why the kernel refuses, and nothing must be served. */
-bool sandbox_enter(char *wrong, size_t size);
+   says which path is not there, or why the kernel refuses, and nothing must be served. */
+bool sandbox_enter(const SandboxPaths *paths, char *wrong, size_t size);
 
 #endif

@@ -114,7 +114,8 @@ static void begin_generation(Supervisor *s) {
   start_coming(s, 1);
 }
 
-static void say_where(const Supervisor *s) {
+static void say_where(Supervisor *s) {
+  const char *warning = privileges_warning(s->options.user);
   printf("moonloop %s: serving %s on %s with %u worker%s (Ctrl-C stops)\n", ML_VERSION,
          s->options.app, s->shown, s->n_posts, s->n_posts == 1 ? "" : "s");
   if (s->sockets.inspect.is_open) {
@@ -123,6 +124,7 @@ static void say_where(const Supervisor *s) {
     printf("moonloop %s: the inspector is at %s\n", ML_VERSION, where);
   }
   fflush(stdout);
+  if (warning) say(s, LOG_WARN, "%s", warning);
 }
 
 /* All workers of the coming generation are ready: it serves, and the previous one retires. */

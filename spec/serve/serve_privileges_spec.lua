@@ -10,7 +10,8 @@ local app = [[
   local app = require "moonloop".web.app()
   app:get("/who", function()
     local status = io.open "/proc/self/status":read "a"
-    return { uid = status:match "Uid:%s+(%d+)", gid = status:match "Gid:%s+(%d+)",
+    return { seccomp = status:match "Seccomp:%s+(%d+)", pid = tonumber(status:match "\nPid:%s+(%d+)"),
+      uid = status:match "Uid:%s+(%d+)", gid = status:match "Gid:%s+(%d+)",
       groups = status:match "Groups:%s+([^\n]*)", home = os.getenv "HOME", limited = status:match "NoNewPrivs:%s+(%d)" }
   end)
   app:get("/write", function(req)
@@ -18,7 +19,18 @@ local app = [[
     if file then file:close() end
     return why or "written"
   end)
-  app:get("/read", function(req) return (io.open(req.query.path):read "a") end)
+  app:get("/read", function(req)
+    local file, why = io.open(req.query.path)
+    return why or file:read "a" or "a folder"
+  end)
+  app:get("/list", function(req)
+    local list, err = require "moonloop".fs.list(req.query.path)
+    return list and { n = #list } or err.code
+  end)
+  app:get("/program", function()
+    local ok, err = require "moonloop".process.run { "true" }
+    return ok and "executed" or err.code
+  end)
   app:get("/remove", function(req) return select(2, os.remove(req.query.path)) or "removed" end)
   app:get("/execute", function() return { ok = os.execute "true" or false } end)
   app:get("/job", function()
@@ -28,6 +40,7 @@ local app = [[
   return app
 ]]
 local files = { ["app.lua"] = app }
+local OUTSIDE = common.binary:match "^(.*)/" -- of what a sandbox opens
 local is_root = processes.sh "id -u":find "^0" ~= nil
 
 -- What a `serve` with these options, which does not start, says, and its status.
@@ -52,6 +65,7 @@ describe("serve --user and --group", function()
       local who = json.decode(server:get "/who".body)
       assert.same({ "65534", "65533", "65533" }, { who.uid, who.gid, (who.groups:gsub("%s+$", "")) })
       assert.equal("/nonexistent", who.home)
+      assert.equal("1", who.limited)
       server:kill "TERM"
       assert.equal(0, (server:finish()))
     end)
@@ -81,6 +95,32 @@ describe("serve --user and --group", function()
   end)
 end)
 
+describe("serve", function()
+  it("says that it serves as root, unless that is meant", function()
+    if not is_root then return end
+    for options, count in pairs { [""] = 1, ["--workers 2"] = 1, ["--user root"] = 0, ["--user nobody"] = 0 } do
+      local server <close> = served.start(files, options)
+      server:get "/who"
+      server:kill "TERM"
+      server:finish()
+      local errors = server.process:all_errors()
+      assert.equal(count, select(2, errors:gsub("serving as root", "")), options .. errors)
+    end
+  end)
+
+  -- What the kernel shows of a process of which no core file is made belongs to root.
+  it("leaves no core file, which would have its keys, unless it is told to", function()
+    local own = processes.sh "id -u":match "%d+"
+    local user = is_root and "--user nobody " or ""
+    for options, owner in pairs { [""] = "0", ["--workers 1"] = "0", ["--core-files"] = is_root and "65534" or own,
+      ["--workers 1 --core-files"] = is_root and "65534" or own } do
+      local server <close> = served.start(files, user .. options)
+      local pid = json.decode(server:get "/who".body).pid
+      assert.equal(owner, processes.sh(("stat -c %%u /proc/%d/environ"):format(pid)):match "^%d+", options)
+    end
+  end)
+end)
+
 describe("serve --sandbox", function()
   local works = has_landlock()
 
@@ -99,7 +139,15 @@ describe("serve --sandbox", function()
       assert.equal("written", ask "/write?path=inside")
       assert.equal("removed", ask "/remove?path=inside")
       assert.equal("written", ask("/write?path=" .. server.path .. "/inside"))
-      assert.equal("left", ask("/read?path=" .. outside.path))
+      assert.equal("2", json.decode(ask "/who").seccomp)
+      assert.equal("left", ask("/read?path=" .. outside.path)) -- it is in /tmp
+      assert.equal(app, ask "/read?path=app.lua")
+      assert.matches("root:", ask "/read?path=/etc/passwd", 1, true)
+      assert.matches("^Name:", ask "/read?path=/proc/self/status")
+      assert.matches("Permission denied", ask "/read?path=/proc/1/cmdline")
+      for _, path in ipairs { "/", "/root", "/home", "/var/lib", "/proc", "/run" } do
+        assert.equal("EACCES", ask("/list?path=" .. path), path)
+      end
       assert.equal("written", ask "/write?path=/dev/null")
       assert.matches("Permission denied", ask "/write?path=/var/outside")
       assert.matches("Permission denied", ask "/job")
@@ -128,7 +176,35 @@ describe("serve --sandbox", function()
     if not works then return end
     local server <close> = served.start(files, "--sandbox")
     assert.is_false(json.decode(server:get "/execute".body).ok)
+    assert.equal("EPERM", server:get "/program".body)
   end)
+
+  it("opens what it is told to, for reading or for writing", function()
+    if not works then return end
+    local read <close> = folders.new({ ["a.txt"] = "a" }, OUTSIDE)
+    local write <close> = folders.new({}, OUTSIDE)
+    local closed <close> = folders.new({ ["a.txt"] = "a" }, OUTSIDE)
+    local server <close> = served.start(files, ("--sandbox-read %s --sandbox-write=%s"):format(read.path, write.path))
+    assert.equal("a", server:get("/read?path=" .. read.path .. "/a.txt").body)
+    assert.matches("Permission denied", server:get("/read?path=" .. closed.path .. "/a.txt").body)
+    assert.matches("Permission denied", server:get("/write?path=" .. read.path .. "/a.txt").body)
+    assert.equal("written", server:get("/write?path=" .. write.path .. "/b.txt").body)
+    assert.equal("", server:get("/read?path=" .. write.path .. "/b.txt").body)
+    assert.equal("moonloop: serve: --sandbox: /nowhere: No such file or directory\n",
+      (refused "--sandbox-read /nowhere"))
+  end)
+
+  for _, example in ipairs { "shop", "site.lua", "upload.lua", "events.lua" } do
+    it("lets the example " .. example .. " be served", function()
+      if not works then return end
+      local folder = "scripts/examples/" .. (example:find "%.lua$" and "" or example)
+      local file = example:find "%.lua$" and example or "app.lua"
+      local process <close> = processes.start(("serve %s --port 0 --sandbox"):format(file), ("cd '%s';"):format(folder))
+      local port = tonumber(assert(process:line(), process:errors()):match ":(%d+) ")
+      assert.equal(200, web.get(port, "/").status)
+      assert.is_nil(process:errors():find "[Pp]ermi")
+    end)
+  end
 
   it("takes no value", function()
     local output, status = refused "--sandbox=yes"

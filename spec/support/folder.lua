@@ -42,11 +42,12 @@ function M.file(content)
   return at(path)
 end
 
---- Makes a new folder with `entries`, name to content, or to a table of entries. It is gone as
--- `file` says; `folder.path` is where it is.
-function M.new(entries)
+--- Makes a new folder with `entries`, name to content, or to a table of entries, below `above` or with the
+-- temporary files. It is gone as `file` says; `folder.path` is where it is.
+function M.new(entries, above)
   local path = os.tmpname()
   os.remove(path)
+  if above then path = above .. "/" .. path:match "[^/]+$" end
   local function fill(folder, list)
     assert(lfs.mkdir(folder))
     for name, content in pairs(list) do

@@ -21,7 +21,7 @@ end
 
 local status -- what the service manager knows of this process
 
-local function say_where(file, addresses, version, inspector)
+local function say_where(file, addresses, version, inspector, warning)
   local last = table.remove(addresses)
   local shown = #addresses > 0 and table.concat(addresses, ", ") .. " and " .. last or last
   status = ("serving %s on %s"):format(file, shown)
@@ -29,6 +29,7 @@ local function say_where(file, addresses, version, inspector)
   io.stdout:write("moonloop ", version, ": serving ", file, " on ", shown, " (Ctrl-C stops)\n")
   if inspector then io.stdout:write("moonloop ", version, ": the inspector is at ", inspector, "\n") end
   io.stdout:flush()
+  if warning then signals.say("warn", warning) end
 end
 
 -- What `moonloop dev` says at its start, and again when another set of routes is served.
@@ -114,7 +115,8 @@ end
 --- @param opts table the options of ml.web.listen that were given
 --- @param version string
 --- @param is_dev boolean `moonloop dev`
-return function(file, opts, version, is_dev)
+--- @param warning string? of what it has kept, said when it serves
+return function(file, opts, version, is_dev, warning)
   check(opts)
   if is_worker then report_code(file) end
   local app = load.open_or_exit(file)
@@ -139,7 +141,7 @@ return function(file, opts, version, is_dev)
   if is_worker then
     supervised.ready(drain)
   else
-    say_where(file, server.addresses, version, inspector)
+    say_where(file, server.addresses, version, inspector, warning)
   end
   local has_tls = (opts.tls or app.settings.tls) ~= nil
   local name = wait_for_end(server, has_tls)
