@@ -25,6 +25,13 @@ function M.failure(request, res, code, message)
   }
 end
 
+--- What keeps a URL written by a server from meaning the same to all, or nil: browsers leave tabs out and read a
+-- backslash as '/', so that it may lead to another host.
+local function ambiguity(location)
+  if location:find "%c" then return "a control character" end
+  if location:match "^[^?#]*":find("\\", 1, true) then return "a backslash" end
+end
+
 --- A URL written by a server, with blanks and bytes that are not allowed in URLs percent-encoded.
 local function clean(location)
   return (location:gsub("[^\33-\126]", function(c) return ("%%%02X"):format(c:byte()) end))
@@ -62,6 +69,8 @@ function M.follow(request, res)
     return nil, M.failure(request, res, "ambiguous_location", "the redirect has several Location headers")
   end
   location = only or location
+  local has = ambiguity(location)
+  if has then return nil, M.failure(request, res, "CURLE_URL_MALFORMAT", "the redirect leads to a URL with " .. has) end
   local target = url.resolve(res.url, clean(location))
   local scheme = target:match("^%a[%w+.-]*"):lower()
   if scheme ~= "http" and scheme ~= "https" then

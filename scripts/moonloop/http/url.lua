@@ -70,17 +70,17 @@ local function split(text)
   return { scheme = scheme, authority = authority, path = path, query = query, fragment = fragment }
 end
 
--- RFC 3986 5.2.4: the path without "." and "..".
+-- RFC 3986 5.2.4: the path without "." and "..", whose dots may be percent-encoded.
 local function remove_dots(path)
   if path == "" then return "" end
   local out, segments = {}, {}
   for segment in (path .. "/"):gmatch("(.-)/") do segments[#segments + 1] = segment end
   for i, segment in ipairs(segments) do
-    local last = i == #segments
-    if segment == ".." then
+    local last, dots = i == #segments, segment:gsub("%%2[eE]", ".")
+    if dots == ".." then
       if #out > 1 then out[#out] = nil end
       if last then out[#out + 1] = "" end
-    elseif segment ~= "." then
+    elseif dots ~= "." then
       out[#out + 1] = segment
     elseif last then
       out[#out + 1] = ""
@@ -148,6 +148,8 @@ function M.resolve(base, reference)
       t.path = remove_dots(folder .. r.path)
     end
   end
+  -- Without an authority, the rest of "http:/.//x" would begin like one (RFC 3986 section 4.2).
+  if not t.authority and t.path:find "^//" then t.path = "/." .. t.path end
   local fragment = r.fragment or b.fragment
   return t.scheme .. ":" .. (t.authority and "//" .. t.authority or "") .. t.path
     .. (t.query and "?" .. t.query or "") .. (fragment and "#" .. fragment or "")

@@ -151,7 +151,8 @@ function web.redirect(url, status, opts) end
 
 ---Sends a file, in pieces if it is large, read beside the loop. Conditional requests and ranges work as with
 ---`app:static`. A file that cannot be opened is an error of the handler: 500. For paths that come from
----clients, use `app:static`.
+---clients, use `app:static`. Both send `X-Content-Type-Options: nosniff`, unless the response has that header: a browser takes the
+---file for what its type says, not for what it looks like.
 ---@param path string
 ---@param opts? moonloop.web.file.opts
 ---@return moonloop.web.response res
@@ -662,12 +663,17 @@ function part:read(max) end
 ---@return (fun(...): ...) iterator
 function part:chunks() end
 
----Writes the rest of the part to a file, beside the loop. Until it is complete, the file is called `path.RANDOM.part`; it
----is removed if the form is bad, the client goes away or the disk is full (`err` of kind `"file"`).
+---@class moonloop.web.part.save.opts
+---@field replace? boolean whether a file of that name is replaced; otherwise it is left as it is, and `err.code` is `"EEXIST"` (false)
+
+---Writes the rest of the part to a file, beside the loop. Only its owner can read it (mode 600;
+---`ml.fs.chmod` changes that). Until it is complete and on the disk, the file is called
+---`path.RANDOM.part`; it is removed if the form is bad, the client goes away or the disk is full (`err` of kind `"file"`).
 ---@param path string
+---@param opts? moonloop.web.part.save.opts
 ---@return integer? bytes
 ---@return moonloop.error? err
-function part:save(path) end
+function part:save(path, opts) end
 
 ---@class moonloop.web.response
 ---@field status integer

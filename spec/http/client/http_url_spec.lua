@@ -2,7 +2,6 @@
 local core = require "moonloop.http.core"
 local ml = require "moonloop"
 local raw = require "spec.support.http"
-local process = require "spec.support.process"
 
 --- The normal form of the URL, and the host.
 local function mended(url) return core.place("GET", url) end
@@ -90,54 +89,15 @@ describe("URLs of ml.http", function()
     raw.stop()
   end)
 
-  it("of redirects are refused, too", function()
-    local server = raw.serve(raw.answering "HTTP/1.1 302 X\r\nLocation: /\\evil.example\r\nContent-Length: 0\r\n\r\n")
-    raw.assert_error("http", "CURLE_URL_MALFORMAT", ml.http.get(server.url))
-    raw.stop()
-  end)
-
-  it("mean to Node.js what they mean to us, where we take them", function()
-    if not process.sh("node --version"):find("^v%d") then return pending "Node.js is not installed" end
-    local bits = { "http://", "https://", "HTTP://", "h", "example", "1", "127.0.0.1", "0x7f", "[::1]", "[::2]", "[",
-      "]", "::", "@", ":", ":80", ":443", "/", "//", "\\", "?", "#", ".", "..", "/./", "/../", "%2e", "%2F", "%5c",
-      "%", " ", "a", "b=c", "&", "^", "|", "\"", "<", "`", "{", "'", "\xc3\xa4", ";", "*", "08", "_", "-", "+", "$",
-      "=", "%00", "%41", "%40" }
-    local segments = { ".", "..", "%2e", ".%2E", "", "", ".a", "..a", "a", "...", ".a.", "%2ea", "^", "a;." }
-    local taken = {}
-    for n = 1, 8000 do
-      local text = { bits[math.random(3)], "h" }
-      if n % 4 == 0 then
-        for i = 3, math.random(3, 10) do text[i] = "/" .. segments[math.random(#segments)] end
-      else
-        if math.random(3) == 1 then text[2] = bits[math.random(#bits)] end
-        for i = 3, math.random(3, 9) do text[i] = bits[math.random(#bits)] end
-      end
-      local url = table.concat(text)
-      -- Hosts that are not ASCII are libidn2's.
-      local place, host = mended(url)
-      local authority = place and url:match "^%a+://([^/?#]*)"
-      if authority and authority:find "^[\0-\127]*$" then
-        taken[#taken + 1] = { url = url, ours = place, host = host }
-      end
+  it("of redirects are refused, too, though dot segments would remove what is wrong", function()
+    for _, location in ipairs { "/\\evil.example", "/\\evil.example/..", "\\\\evil.example/../x", "/\t/evil.example",
+      "ht\ttp://evil.example/", "\1//evil.example", "http:/.//evil.example/", "http:/x/..//evil.example/" } do
+      local server = raw.serve(raw.answering("HTTP/1.1 302 X\r\nLocation: " .. location ..
+        "\r\nContent-Length: 0\r\n\r\n"))
+      local _, err = ml.http.get(server.url)
+      assert.equal("http", err.kind, location)
+      assert.equal(1, server.connections, location)
+      raw.stop()
     end
-    assert.is_true(#taken > 100, #taken)
-    local program = [==[
-      // Node.js 20 leaves "/./" in its place behind a later segment like ".a", unless there is a '%'.
-      const encoded = url => url.replace(/^(\w+:\/\/[^\/?#]*)([^?#]*)/, (all, origin, path) =>
-        origin + path.replace(/(?<=\/)\.(?=\.?(\/|$))/g, '%2e'));
-      const plain = url => { const u = new URL(encoded(url)); u.username = u.password = u.hash = '';
-        return u.href.replaceAll('\\', '%5C') };
-      const list = JSON.parse(require('fs').readFileSync(0, 'utf8')), wrong = [];
-      const bare = theirs => new URL(theirs).hostname.replace(/[\[\]]/g, '');
-      for (const {url, ours, host} of list) {
-        try {
-          const theirs = plain(url);
-          if (theirs === plain(ours) && bare(theirs) === host.toLowerCase()) continue;
-          wrong.push([url, ours, host, theirs]);
-        } catch (e) { wrong.push([url, ours, host, String(e)]) }
-      }
-      process.stdout.write(JSON.stringify(wrong.slice(0, 5)))]==]
-    local result = assert(ml.process.run { "node", "-e", program, stdin = ml.json.encode(taken), timeout = 300 })
-    assert.equal("[]", result.stdout, result.stderr)
   end)
 end)
