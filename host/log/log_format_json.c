@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 #include "log/log_format.h"
 #include "log/log_level.h"
+#include "log/log_passwords.h"
 
 #include <string.h>
 
@@ -117,6 +118,9 @@ bool log_format_json(Buffer *out, const LogEntry *e, const LogProcess *process) 
     ok = add_decimal(out, ",\"worker\":", process->worker) &&
          add_decimal(out, ",\"pid\":", process->pid);
   ok = ok && add_text(out, "}\n");
-  if (!ok) out->len = before;
+  if (ok)
+    log_passwords_hide(out, before);
+  else
+    out->len = before;
   return ok;
 }

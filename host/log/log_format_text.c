@@ -1,6 +1,7 @@
 #include "base/hex.h"
 #include "base/utf8.h"
 #include "log/log_format.h"
+#include "log/log_passwords.h"
 
 #include <string.h>
 
@@ -106,6 +107,9 @@ bool log_format_text(Buffer *out, const LogEntry *e, const LogStyle *style) {
          add_lines(out, f->value, f->value_len, LOG_BELOW_MAX, is_hosts ? "" : indent) &&
          add(out, "\n");
   }
-  if (!ok) out->len = before;
+  if (ok)
+    log_passwords_hide(out, before);
+  else
+    out->len = before;
   return ok;
 }

@@ -60,6 +60,21 @@ describe("an entry of ml.log", function()
     assert.same({ session_token = "(hidden)", id = 1 }, it.user)
   end)
 
+  it("shows no password of a URL, wherever it is", function()
+    local code = [[
+      local ml = require "moonloop"
+      ml.log.info("to postgres://app:hunter2@db:5432/shop and back, redis://:hunter2@r", { at = "http://u:p@h/a@b:c",
+        list = { "amqp://app:hun%40ter2@q/" }, other = "http://h:80/u:hunter2@x mail:hunter2@x" })
+    ]]
+    for _, format in ipairs { "json", "text" } do
+      local text = table.concat((run(code, format)), "\n")
+      assert.matches("to postgres://app:***@db:5432/shop and back, redis://:***@r", text, 1, true)
+      for _, shown in ipairs { "http://u:*@h/a@b:c", "amqp://app:***@q/", "http://h:80/u:hunter2@x mail:hunter2@x" } do
+        assert.matches(shown, text, 1, true)
+      end
+    end
+  end)
+
   -- One list for logs, traces and the error pages of `moonloop dev`.
   it("knows what is secret by its name, and in a query more", function()
     for _, name in ipairs { "passwd", "new_passwd", "PWD", "passphrase", "client-secret", "api_key", "ApiKey",
