@@ -21,6 +21,7 @@ static int l_hmac_sha256(lua_State *L) {
   crypto_auth_hmacsha256_final(&state, mac);
   sodium_memzero(&state, sizeof state);
   lua_pushlstring(L, (const char *)mac, sizeof mac);
+  sodium_memzero(mac, sizeof mac); /* it may be a key that was derived */
   return 1;
 }
 
@@ -52,6 +53,7 @@ static int l_random(lua_State *L) {
   char bytes[MAX_RANDOM];
   randombytes_buf(bytes, (size_t)n);
   lua_pushlstring(L, bytes, (size_t)n);
+  sodium_memzero(bytes, (size_t)n);
   return 1;
 }
 

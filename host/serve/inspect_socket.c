@@ -38,6 +38,7 @@ bool inspect_socket_open(InspectSocket *s, uv_loop_t *loop, const ListenAddress 
   }
   randombytes_buf(secret, sizeof secret);
   sodium_bin2hex(s->token, sizeof s->token, secret, sizeof secret);
+  sodium_memzero(secret, sizeof secret);
   return s->is_open = true;
 }
 

@@ -60,13 +60,13 @@ local function check(path, c)
   return #program
 end
 
--- Under another name first: a program that runs cannot be written over, and goes on with its own file.
+-- Under another name first, which nobody can guess and put a link at: a program that runs cannot be written over, and
+-- goes on with its own file.
 local function save(path, program)
-  local part = path .. ".part"
-  local saved, err = fs.write(part, program, { mode = "777" })
-  if saved then saved, err = fs.rename(part, path) end
-  if not saved then fs.remove(part) end
+  local saved, err = fs.write(path, program, { atomic = true, mode = "777" })
   need("cannot write " .. path, saved, err)
+  local mode = need("cannot read the mode of " .. path, fs.stat(path)).mode -- it is that of a file that was there
+  need("cannot set the mode of " .. path, fs.chmod(path, mode | (mode & 292) >> 2)) -- 292 is 444 in octal
 end
 
 local function bytes(n)

@@ -425,7 +425,8 @@ function app:route(method, path, opts, handler) end
 function app:websocket(path, opts, handler) end
 
 ---A route where Prometheus and its like collect the metrics of all worker processes, at `"/metrics"` by default; middleware
----surrounds it as any other, so that it can be kept from strangers. From then on the host's own are among them:
+---surrounds it as any other, so that it can be kept from strangers: whoever reaches the app reads them, by whatever name.
+---`serve --metrics` shows them beside the app, and only to those who ask for this machine. From then on the host's own are among them:
 ---ml.metrics.
 ---@param path? string
 ---@return moonloop.web.app app
