@@ -245,6 +245,8 @@ describe("an error of a handler", function()
     is_plain("", "evil.example")
     is_plain("", "127.0.0.1.evil.example:80")
     is_plain("", "localhost.evil.example")
+    local named = ask(server.port, "http://evil.example/fail/7", BROWSER, "localhost") -- which counts before Host
+    assert.equal('{"detail":"Internal Server Error"}', named.body)
     is_plain "Origin: https://evil.example\r\n"
     is_plain "Origin: null\r\n"
     is_plain "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n"

@@ -101,6 +101,7 @@ describe("the inspector", { timeout = 240 }, function()
       "2130706433" } do
       assert.equal(403, status(host), host)
       assert.equal(403, status(host, nil, "/"), host)
+      assert.equal(403, status("localhost", nil, "http://" .. host .. "/"), host) -- which counts before Host
     end
     for _, headers in ipairs { "Origin: http://evil.example\r\n", "Origin: null\r\n", "Origin: http://localhost:2\r\n",
       "Origin: https://localhost:1\r\n", "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n" } do

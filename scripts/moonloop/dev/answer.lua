@@ -30,12 +30,12 @@ local PROXY = { "forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip",
 -- asks with its own, or says where it comes from; a proxy says for whom it asks.
 function M.may_see(req)
   local headers = req.headers
-  if not is_loopback(req.client.host) or not is_known(headers.host) then return false end
+  if not is_loopback(req.client.host) or not is_known(req.host) then return false end
   for _, name in ipairs(PROXY) do
     if headers[name] then return false end
   end
   local origin = headers.origin
-  if origin and origin:match "^%w+://(.*)" ~= headers.host then return false end
+  if origin and origin:match "^%w+://(.*)" ~= req.host then return false end
   local site = headers["sec-fetch-site"]
   return not site or site == "same-origin" or site == "none" or headers["sec-fetch-mode"] == "navigate"
 end

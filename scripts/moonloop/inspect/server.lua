@@ -25,7 +25,7 @@ end
 
 --- Raises the refusal of requests that come from elsewhere.
 local function check_source(req)
-  local host, origin, site = req.headers.host, req.headers.origin, req.headers["sec-fetch-site"]
+  local host, origin, site = req.host, req.headers.origin, req.headers["sec-fetch-site"]
   if not is_own(host) then
     ml.web.abort(403, "the inspector answers to its address and to localhost, not to other names")
   end
