@@ -76,7 +76,8 @@ function http.request(request) end
 
 ---An `allow_address` for addresses of the internet. It refuses loopback, private (RFC 1918, `fc00::/7`), link-local (where
 ---clouds have their metadata), shared (`100.64.0.0/10`), multicast, unspecified, documentation, benchmark and reserved
----addresses, those of IPv6 that lead to such ones of IPv4 (IPv4-mapped, NAT64, 6to4, Teredo), and what is not an address.
+---addresses, that where Azure's machines learn their secrets, those of IPv6 that lead to such ones of IPv4 (IPv4-mapped, NAT64, 6to4,
+---ISATAP, Teredo), and what is not an address.
 ---@param ip string
 ---@param port? integer
 ---@return boolean
