@@ -194,8 +194,8 @@ int client_start(lua_State *L, ClientPool *pool, int url, ClientRequest *request
   int failed = client_check_url(L, url, request);
   if (failed) return failed;
   if (timeout <= 0)
-    return ml_error_return(L, "timeout", "CURLE_OPERATION_TIMEDOUT",
-                           "%s %s: not finished within 0 s", request->method, request->shown);
+    return ml_error_return(L, "timeout", "TIMED_OUT", "%s %s: not finished within 0 s",
+                           request->method, request->shown);
   *x = client_send(L, pool, request, max_body, by_pieces);
   return 0;
 }

@@ -48,14 +48,14 @@ static bool replace_host(lua_State *L, int index, char *wrong, size_t size) {
 /* A URL that is not in normal form. */
 static int normalise(lua_State *L, int index, ClientRequest *request) {
   size_t len;
-  const char *url = lua_tolstring(L, index, &len), *code = "CURLE_URL_MALFORMAT";
+  const char *url = lua_tolstring(L, index, &len), *code = "BAD_URL";
   char text[200], *memory = lua_newuserdatauv(L, HTTP_URL_MEND_SIZE(len), 0);
   HttpUrlMend mend;
   const char *wrong = http_url_mend(url, len, memory, &mend);
   if (mend.scheme_len) {
     int shown = mend.scheme_len < 30 ? (int)mend.scheme_len : 30;
     snprintf(text, sizeof text, "the scheme '%.*s' is neither http nor https", shown, url);
-    code = "CURLE_UNSUPPORTED_PROTOCOL";
+    code = "UNSUPPORTED_PROTOCOL";
   } else if (wrong) {
     snprintf(text, sizeof text, "malformed URL: %s", wrong);
   }
@@ -78,7 +78,7 @@ int client_check_url(lua_State *L, int index, ClientRequest *request) {
   if (!http_url_parse(request->shown, len, url)) {
     char wrong[200];
     bool is_other = replace_host(L, index, wrong, sizeof wrong);
-    if (*wrong) return bad_url(L, index, request->method, "CURLE_URL_MALFORMAT", wrong);
+    if (*wrong) return bad_url(L, index, request->method, "BAD_URL", wrong);
     request->shown = lua_tolstring(L, index, &len);
     if (!is_other || !http_url_parse(request->shown, len, url)) {
       int failed = normalise(L, index, request);

@@ -44,6 +44,6 @@ return function(text)
   end
   local client <close> = web.test(app, { follow_redirects = false, raise = false })
   local res, err = client:request { method = method, url = path, headers = headers, body = body }
-  assert(res or err.code == "CURLE_URL_MALFORMAT", err)
+  assert(res or err.code == "BAD_URL", err)
   if res then assert(res.status ~= 500, res.body) end
 end

@@ -228,7 +228,7 @@ void client_connection_lose(ClientConnection *c, int error) {
   ClientResponse *r = &x->response;
   bool by_tls = error == UV_EPROTO && c->tls->error;
   if (c->origin->dialing == c && by_tls) {
-    client_connection_fail(c, "tls", "CURLE_SSL_CONNECT_ERROR", "%s", c->tls->error);
+    client_connection_fail(c, "tls", "HANDSHAKE", "%s", c->tls->error);
   } else if (c->origin->dialing == c) {
     client_connection_fail_with(c, error);
   } else if (c->kept && !r->began && !x->replaced && x->idempotent &&
@@ -240,8 +240,7 @@ void client_connection_lose(ClientConnection *c, int error) {
   } else if (r->error) {
     client_exchange_fail(x, r->error_kind, r->error_code, "%s", r->error);
   } else if (by_tls) {
-    client_exchange_fail(x, "tls", c->tls->ready ? "EPROTO" : "CURLE_SSL_CONNECT_ERROR", "%s",
-                         c->tls->error);
+    client_exchange_fail(x, "tls", c->tls->ready ? "EPROTO" : "HANDSHAKE", "%s", c->tls->error);
   } else {
     client_exchange_fail_with(x, error);
   }

@@ -57,8 +57,8 @@ static void fail_proxy(ClientConnection *c, int error) {
   if (error == UV_ENOMEM || error == UV_ENOBUFS || error == UV_EAI_MEMORY)
     client_connection_fail_with(c, UV_ENOMEM);
   else if (!strncmp(uv_err_name(error), "EAI_", 4))
-    client_connection_fail(c, "dns", "CURLE_COULDNT_RESOLVE_PROXY",
-                           "could not resolve the proxy '%s': %s", proxy->host, uv_strerror(error));
+    client_connection_fail(c, "dns", "UNKNOWN_PROXY", "could not resolve the proxy '%s': %s",
+                           proxy->host, uv_strerror(error));
   else
     client_connection_fail(c, "network", uv_err_name(error), "the proxy %s, port %u: %s",
                            proxy->host, proxy->port, uv_strerror(error));
@@ -69,8 +69,7 @@ static void on_dialed(void *data, int result) {
   c->dial = NULL;
   int error = result < 0 ? result : open_socket(c, result);
   if (error == UV_ETIMEDOUT) {
-    client_connection_fail(c, "timeout", "CURLE_OPERATION_TIMEDOUT", "not connected within %d s",
-                           DIAL_SECONDS);
+    client_connection_fail(c, "timeout", "TIMED_OUT", "not connected within %d s", DIAL_SECONDS);
   } else if (error && c->origin->by_proxy) {
     fail_proxy(c, error);
   } else if (error) {
@@ -108,7 +107,7 @@ bool client_connection_new(ClientOrigin *origin, ClientExchange *x) {
   char error[TLS_ERROR_MAX];
   if (origin->is_https &&
       !client_tls_context(&pool->tls, origin->insecure, origin->takes_http2, error)) {
-    client_connection_fail(c, "tls", "CURLE_SSL_CERTPROBLEM", "%s", error);
+    client_connection_fail(c, "tls", "OWN_CERTIFICATE", "%s", error);
     return true;
   }
   int result = dial_start(pool->client->rt, &origin->endpoint, on_dialed, c, &c->dial);

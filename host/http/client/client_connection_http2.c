@@ -158,7 +158,7 @@ static void end(ClientConnection *c, ClientExchange *x) {
   o->pool->connections++;
   leave_stream(c, x);
   if (how == CLIENT_STREAM_RESET || !client_exchange_repeat(x))
-    client_exchange_fail(x, "network", "CURLE_HTTP2_STREAM", "the server has reset the stream: %s",
+    client_exchange_fail(x, "network", "HTTP2_STREAM", "the server has reset the stream: %s",
                          lib->nghttp2_http2_strerror(code));
   ClientPool *pool = o->pool;
   client_pool_closed(o);
@@ -232,7 +232,7 @@ void client_connection_open_http2(ClientConnection *c) {
   const char *why;
   const Http2Library *lib = http2_library(&why);
   if (!lib) {
-    client_connection_fail(c, "http", "CURLE_HTTP2", "HTTP/2 needs libnghttp2: %s", why);
+    client_connection_fail(c, "http", "HTTP2", "HTTP/2 needs libnghttp2: %s", why);
     return;
   }
   ClientHttp2 *h = calloc(1, sizeof *h);
@@ -332,7 +332,7 @@ static void describe(const ClientConnection *c, int error, Loss *loss) {
   loss->error = error;
   if (*s->error) {
     loss->kind = s->is_broken ? "http" : "network";
-    loss->code = "CURLE_HTTP2";
+    loss->code = "HTTP2";
     snprintf(loss->why, sizeof loss->why, "%s", s->error);
   } else if (error == UV_EPROTO && c->tls && c->tls->error) {
     loss->kind = "tls";
@@ -347,10 +347,10 @@ static void fail_lost(ClientExchange *x, const Loss *loss) {
   else if (loss->error != UV_EOF)
     client_exchange_fail_with(x, loss->error);
   else if (x->response.began)
-    client_exchange_fail(x, "network", "CURLE_PARTIAL_FILE",
+    client_exchange_fail(x, "network", "INCOMPLETE",
                          "the connection was closed in the middle of the response");
   else
-    client_exchange_fail(x, "network", "CURLE_GOT_NOTHING",
+    client_exchange_fail(x, "network", "NO_RESPONSE",
                          "the server closed the connection without a response");
 }
 

@@ -47,8 +47,7 @@ static void fail_handshake(ClientConnection *c) {
   const TlsSession *s = c->tls;
   bool certificate = s->context->library->SSL_get_verify_result(s->ssl) != X509_V_OK;
   client_connection_fail(c, "tls",
-                         certificate && s->context->checks_peer ? "CURLE_PEER_FAILED_VERIFICATION"
-                                                                : "CURLE_SSL_CONNECT_ERROR",
+                         certificate && s->context->checks_peer ? "BAD_CERTIFICATE" : "HANDSHAKE",
                          "%s", s->error ? s->error : "out of memory");
 }
 
@@ -78,7 +77,7 @@ void client_connection_open_tls(ClientConnection *c) {
   TlsContext *context = client_tls_context(&o->pool->tls, o->insecure, o->takes_http2, error);
   if (!client->plain_buffer) client->plain_buffer = malloc(RECORD);
   if (!context) {
-    client_connection_fail(c, "tls", "CURLE_SSL_CERTPROBLEM", "%s", error);
+    client_connection_fail(c, "tls", "OWN_CERTIFICATE", "%s", error);
     return;
   }
   c->tls = calloc(1, sizeof *c->tls);

@@ -16,8 +16,7 @@ enum {
 
 static void on_late(Timer *timer) {
   ClientConnection *c = container_of(timer, ClientConnection, limit);
-  client_connection_fail(c, "timeout", "CURLE_OPERATION_TIMEDOUT", "not connected within %d s",
-                         DIAL_SECONDS);
+  client_connection_fail(c, "timeout", "TIMED_OUT", "not connected within %d s", DIAL_SECONDS);
 }
 
 bool client_connection_limit(ClientConnection *c) {
@@ -59,7 +58,7 @@ void client_connection_open_tunnel(ClientConnection *c) {
 /* False. */
 static bool fail(ClientConnection *c, const char *what) {
   const DialEndpoint *proxy = &c->origin->endpoint;
-  client_connection_fail(c, "network", "CURLE_PROXY", "the proxy %s, port %u, %s", proxy->host,
+  client_connection_fail(c, "network", "PROXY", "the proxy %s, port %u, %s", proxy->host,
                          proxy->port, what);
   return false;
 }

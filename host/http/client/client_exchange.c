@@ -195,8 +195,7 @@ static void stop_waiting(ClientExchange *x) {
 
 static void fail_late(ClientExchange *x) {
   if (x->stream.session) client_connection_doubt(x->connection, x);
-  client_exchange_fail(x, "timeout", "CURLE_OPERATION_TIMEDOUT", "not finished within %g s",
-                       x->timeout);
+  client_exchange_fail(x, "timeout", "TIMED_OUT", "not finished within %g s", x->timeout);
 }
 
 static void on_timeout(Timer *timer) { fail_late(container_of(timer, ClientExchange, timer)); }
@@ -284,7 +283,7 @@ void client_exchange_fail_with(ClientExchange *x, int error) {
   case UV_EAI_ADDRFAMILY:
   case UV_EAI_SERVICE:
   case UV_EAI_BADFLAGS:
-    client_exchange_fail(x, "dns", "CURLE_COULDNT_RESOLVE_HOST", "could not resolve the host: %s",
+    client_exchange_fail(x, "dns", "UNKNOWN_HOST", "could not resolve the host: %s",
                          uv_strerror(error));
     return;
   case UV_ENOMEM:
@@ -298,7 +297,7 @@ void client_exchange_fail_with(ClientExchange *x, int error) {
 }
 
 void client_exchange_fail_memory(ClientExchange *x) {
-  client_exchange_fail(x, "http", "CURLE_OUT_OF_MEMORY", "not enough memory");
+  client_exchange_fail(x, "http", "ENOMEM", "not enough memory");
 }
 
 /* --- life --- */

@@ -18,11 +18,11 @@ static int refuse(ClientResponse *r, const char *kind, const char *code, const c
 }
 
 int client_response_malformed(ClientResponse *r, const char *why) {
-  return refuse(r, "http", "CURLE_WEIRD_SERVER_REPLY", why);
+  return refuse(r, "http", "BAD_RESPONSE", why);
 }
 
 int client_response_no_memory(ClientResponse *r) {
-  return refuse(r, "http", "CURLE_OUT_OF_MEMORY", "not enough memory for the response");
+  return refuse(r, "http", "ENOMEM", "not enough memory for the response");
 }
 
 static int too_large(ClientResponse *r) {
@@ -166,7 +166,7 @@ static int on_headers_complete(llhttp_t *parser) {
 static int check_coding(ClientResponse *r, CodingResult result) {
   if (result == CODING_NO_MEMORY) return client_response_no_memory(r);
   if (result == CODING_MALFORMED)
-    return refuse(r, "http", "CURLE_BAD_CONTENT_ENCODING",
+    return refuse(r, "http", "BAD_CONTENT_ENCODING",
                   "the response's body is not of its Content-Encoding");
   return 0;
 }
@@ -275,7 +275,7 @@ static void explain(ClientResponse *r, llhttp_errno_t error) {
   if (r->head_read)
     client_response_malformed(r, "malformed response");
   else if (error == HPE_INVALID_CONSTANT)
-    refuse(r, "http", "CURLE_UNSUPPORTED_PROTOCOL", "the server does not speak HTTP/1");
+    refuse(r, "http", "UNSUPPORTED_PROTOCOL", "the server does not speak HTTP/1");
   else if (error == HPE_INVALID_VERSION || error == HPE_INVALID_STATUS)
     client_response_malformed(r, "malformed status line in the response");
   else if (error == HPE_INVALID_CONTENT_LENGTH || error == HPE_UNEXPECTED_CONTENT_LENGTH)
@@ -341,16 +341,14 @@ bool client_response_end(ClientResponse *r) {
   if (r->error) return false;
   if (r->complete) return true;
   if (!r->began) {
-    refuse(r, "network", "CURLE_GOT_NOTHING",
-           "the server closed the connection without a response");
+    refuse(r, "network", "NO_RESPONSE", "the server closed the connection without a response");
     return false;
   }
   if (r->head_read)
     llhttp_finish(&r->parser); /* calls on_message_complete if the response may end here */
   r->keep_alive = false;
   if (!r->complete)
-    refuse(r, "network", "CURLE_PARTIAL_FILE",
-           "the connection was closed in the middle of the response");
+    refuse(r, "network", "INCOMPLETE", "the connection was closed in the middle of the response");
   return r->complete && !r->error;
 }
 

@@ -65,10 +65,10 @@ function M.allowed(request, timeout)
   local list, err = { host }, nil
   if timeout > 0 then list, err = look_up(host, timeout) end -- if not, the engine says that time is over
   if not list and err.kind == "timeout" then
-    return nil, failure(request, shown, "timeout", "CURLE_OPERATION_TIMEDOUT",
+    return nil, failure(request, shown, "timeout", "TIMED_OUT",
       ("not finished within %g s: the host is still looked up"):format(timeout))
   elseif not list then
-    return nil, failure(request, shown, "dns", "CURLE_COULDNT_RESOLVE_HOST",
+    return nil, failure(request, shown, "dns", "UNKNOWN_HOST",
       "could not resolve the host: " .. err.message:gsub("^looking up '.-': ", ""))
   end
   local zone = host:find(":", 1, true) and host:match("%%.*$") or ""

@@ -61,7 +61,7 @@ local function perform(client, request, due, res)
     if failure then return nil, failure end
     history = history or {}
     if #history == redirect.LIMIT then
-      return nil, redirect.failure(request, res, "CURLE_TOO_MANY_REDIRECTS",
+      return nil, redirect.failure(request, res, "TOO_MANY_REDIRECTS",
         ("more than %d redirects"):format(redirect.LIMIT))
     end
     history[#history + 1] = res

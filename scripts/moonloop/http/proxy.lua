@@ -111,7 +111,7 @@ end
 function M.failure(request, proxy)
   return core.error {
     kind = "http",
-    code = "CURLE_UNSUPPORTED_PROTOCOL",
+    code = "UNSUPPORTED_PROTOCOL",
     message = ("%s %s: the environment's proxy: %s; `proxy = false` goes without"):format(request.method,
       shown(request.url), proxy.wrong),
   }

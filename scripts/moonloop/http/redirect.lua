@@ -70,11 +70,11 @@ function M.follow(request, res)
   end
   location = only or location
   local has = ambiguity(location)
-  if has then return nil, M.failure(request, res, "CURLE_URL_MALFORMAT", "the redirect leads to a URL with " .. has) end
+  if has then return nil, M.failure(request, res, "BAD_URL", "the redirect leads to a URL with " .. has) end
   local target = url.resolve(res.url, clean(location))
   local scheme = target:match("^%a[%w+.-]*"):lower()
   if scheme ~= "http" and scheme ~= "https" then
-    return nil, M.failure(request, res, "CURLE_UNSUPPORTED_PROTOCOL",
+    return nil, M.failure(request, res, "UNSUPPORTED_PROTOCOL",
       ("the redirect leads to the scheme '%s', which is neither http nor https"):format(scheme))
   end
   local following = setmetatable({}, getmetatable(request))

@@ -149,7 +149,7 @@ describe("the client over HTTP/2, with Node,", { timeout = 300 }, function()
     local before = assert(get "/first").headers["x-session"]
     local res, err = get "/reset"
     assert.is_nil(res)
-    assert.equal("network CURLE_HTTP2_STREAM", err.kind .. " " .. err.code)
+    assert.equal("network HTTP2_STREAM", err.kind .. " " .. err.code)
     assert.matches("INTERNAL_ERROR", err.message, 1, true)
     res, err = get "/calm"
     assert.is_nil(res)

@@ -68,7 +68,7 @@ describe("URLs of ml.http", function()
     } do
       assert.truthy(refused(url).message:find(why, 1, true), ("%q: %s"):format(url, refused(url).message))
     end
-    assert.equal("CURLE_UNSUPPORTED_PROTOCOL", refused("ftp://h/").code)
+    assert.equal("UNSUPPORTED_PROTOCOL", refused("ftp://h/").code)
     assert.truthy(refused("gopher+x://h/").message:find("the scheme 'gopher+x' is neither http nor https", 1, true))
   end)
 
