@@ -9,6 +9,7 @@ bool buffer_grow(Buffer *b, size_t extra) {
   if (extra > SIZE_MAX / 2 - b->len) return false;
   size_t need = b->len + extra, cap = b->cap ? b->cap * 2 : 256;
   if (cap < need) cap = need;
+  cap = (cap + BUFFER_GRAIN - 1) / BUFFER_GRAIN * BUFFER_GRAIN;
   char *data = realloc(b->data, cap);
   if (!data) return false;
   b->data = data;

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* The capacity of a buffer that has grown is a multiple of this. */
+#define BUFFER_GRAIN 64
+
 /* `data[0..len)` is the content. All zero is an empty buffer that owns nothing. */
 typedef struct Buffer {
   char *data;

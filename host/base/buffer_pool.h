@@ -6,7 +6,11 @@
 #include "base/buffer.h"
 #include <stdlib.h>
 
-/* All zero except `size` is an empty pool. */
+/* The size of the buffers of a pool: just above `bytes`, and none that a buffer grows to. One that
+   has grown would go to a pool that it was not taken from, and pile up there. */
+#define BUFFER_POOL_SIZE(bytes) ((bytes) / BUFFER_GRAIN * BUFFER_GRAIN + BUFFER_GRAIN / 4)
+
+/* All zero except `size`, a BUFFER_POOL_SIZE, is an empty pool. */
 typedef struct BufferPool {
   size_t size;  /* bytes of each */
   void *spare;  /* the first bytes of each point to the next */

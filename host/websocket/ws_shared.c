@@ -3,7 +3,7 @@
 #include "websocket/ws_link.h"
 #include <sodium.h>
 
-enum { POOLED = 4096, SPARE = 64, KEPT = 64 * 1024 };
+enum { POOLED = BUFFER_POOL_SIZE(4096), SPARE = 64, KEPT = 64 * 1024 };
 
 static void on_close(CloseHook *hook, Runtime *rt) {
   WsShared *shared = container_of(hook, WsShared, close_hook);

@@ -85,7 +85,7 @@ static void run(const uint8_t *data, size_t size, size_t piece, bool small, bool
                 Buffer *log) {
   HttpRequest r = {0};
   HttpLimits limits;
-  BufferPool pool = {.size = 64}, large_pool = {.size = 512};
+  BufferPool pool = {.size = BUFFER_POOL_SIZE(64)}, large_pool = {.size = BUFFER_POOL_SIZE(512)};
   http_limits_default(&limits);
   if (small) {
     limits.max_request_line = 64;

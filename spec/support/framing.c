@@ -34,7 +34,7 @@ static int l_requests(lua_State *L) {
   unsigned state = (unsigned)piece;
   HttpRequest r = {0};
   HttpLimits limits;
-  BufferPool pool = {.size = 64}, large_pool = {.size = 512};
+  BufferPool pool = {.size = BUFFER_POOL_SIZE(64)}, large_pool = {.size = BUFFER_POOL_SIZE(512)};
   http_limits_default(&limits);
   if (lua_toboolean(L, 3)) {
     limits.max_request_line = 64;

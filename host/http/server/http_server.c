@@ -16,14 +16,25 @@
 #define ACCEPTS_A_PASS 64
 #define STEP_BACK_SECONDS 0.001 /* how long a worker with many clients steps back */
 #define ACCEPTS_LEFT_BY_OTHERS 4
-#define IN_BUFFER 512 /* bytes: holds most heads; each waiting handler holds one */
-#define OUT_BUFFER 2048
-#define BATCH_BUFFER 16384
-/* Spare buffers kept of each kind; three quarters of the others are freed at each sweep. */
+#define IN_BUFFER                                                                                  \
+  BUFFER_POOL_SIZE(512) /* bytes: holds most heads; each waiting handler holds one */
+#define OUT_BUFFER BUFFER_POOL_SIZE(2048)
+#define BATCH_BUFFER BUFFER_POOL_SIZE(16384)
+/* Spare buffers kept of each kind while there are clients; three quarters of the others are freed
+   at each sweep. */
 #define SPARE_BUFFERS 64
 
 static void set_timer(HttpServer *s, Timer *timer, double seconds, void (*fire)(Timer *)) {
   timer_set(&s->rt->timers, timer, timer_due(runtime_now(s->rt), seconds), fire);
+}
+
+/* Frees spare buffers: all of them if there is no client. */
+static void trim_pools(HttpServer *server) {
+  size_t some = server->connections ? SPARE_BUFFERS : 0, share = server->connections ? 4 : SIZE_MAX;
+  buffer_pool_trim(&server->in_pool, some + server->in_pool.count / share);
+  buffer_pool_trim(&server->out_pool, some + server->out_pool.count / share);
+  buffer_pool_trim(&server->batch_pool, server->batch_pool.count / share);
+  buffer_pool_trim(&server->stream_pool, server->stream_pool.count / share);
 }
 
 /* --- the end of a pass --- */
@@ -39,10 +50,7 @@ static void check_stopped(HttpServer *server) {
   free(server->read_buffer);
   server->read_buffer = NULL;
   http_clients_free(&server->clients);
-  buffer_pool_trim(&server->in_pool, 0);
-  buffer_pool_trim(&server->out_pool, 0);
-  buffer_pool_trim(&server->batch_pool, 0);
-  buffer_pool_trim(&server->stream_pool, 0);
+  trim_pools(server);
   tls_context_release(server->tls);
   server->tls = NULL;
   server->stopped(server);
@@ -119,10 +127,7 @@ static void sweep(Timer *timer) {
         (c->deadline && c->deadline <= now) || (c->write_deadline && c->write_deadline <= now);
   }
   http_preface_expire(server, polled_at);
-  buffer_pool_trim(&server->in_pool, SPARE_BUFFERS + server->in_pool.count / 4);
-  buffer_pool_trim(&server->out_pool, SPARE_BUFFERS + server->out_pool.count / 4);
-  buffer_pool_trim(&server->batch_pool, server->batch_pool.count / 4);
-  buffer_pool_trim(&server->stream_pool, server->stream_pool.count / 4);
+  trim_pools(server);
   if (overdue)
     set_timer(server, &server->sweep, 1e-3, sweep);
   else if (server->connections || server->prefaces)
