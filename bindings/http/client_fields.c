@@ -7,6 +7,7 @@
    date(text) -> seconds | nil
      An HTTP date in seconds since 1970. */
 #include "bindings/http/client.h"
+#include "bindings/repeated.h"
 #include "core/runtime.h"
 #include "http/http_date.h"
 #include <ctype.h>
@@ -27,29 +28,25 @@ static void push_name(lua_State *L, const char *name, size_t len) {
   luaL_pushresultsize(&b, len);
 }
 
-/* Adds the value on the top of L (popped) to the table below the name below it: [table, name,
-   value] becomes [table]. Repeated fields are joined with ", " (RFC 9110 5.3); those of Set-Cookie,
-   which cannot be joined, are always a list. */
-static void add_field(lua_State *L) {
-  bool cookie = !strcmp(lua_tostring(L, -2), "set-cookie");
-  lua_pushvalue(L, -2);
-  int type = lua_rawget(L, -4); /* table, name, value, old */
-  if (cookie) {
-    if (type == LUA_TNIL) {
-      lua_pop(L, 1);
-      lua_newtable(L);
-    }
-    lua_insert(L, -2); /* table, name, list, value */
-    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  } else if (type == LUA_TNIL) {
-    lua_pop(L, 1);
-  } else {
-    lua_insert(L, -2);
-    lua_pushliteral(L, ", ");
-    lua_insert(L, -2);
-    lua_concat(L, 3);
+/* Adds the value on the top, which it pops with the name below it, to the table. Those of
+   Set-Cookie, which cannot be joined, are always a list. */
+static void add_field(lua_State *L, int table) {
+  if (strcmp(lua_tostring(L, -2), "set-cookie") != 0) {
+    repeated_set(L, table);
+    return;
   }
-  lua_rawset(L, -3);
+  int name = lua_gettop(L) - 1;
+  lua_pushvalue(L, name);
+  if (lua_rawget(L, table) == LUA_TNIL) {
+    lua_pushvalue(L, name);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_replace(L, name + 2);
+    lua_rawset(L, table);
+  }
+  lua_pushvalue(L, name + 1);
+  lua_rawseti(L, name + 2, (lua_Integer)lua_rawlen(L, name + 2) + 1);
+  lua_settop(L, name - 1);
 }
 
 /* headers(head) -> a table name -> value of the fields in the lines `head`: names in lower case. */
@@ -57,6 +54,8 @@ static int l_headers(lua_State *L) {
   size_t len;
   const char *lines = luaL_checklstring(L, 1, &len);
   lua_createtable(L, 0, 8);
+  int table = lua_gettop(L);
+  lua_pushnil(L); /* for what repeats */
   const char *end = lines + len;
   while (lines < end) {
     const char *next = memchr(lines, '\n', (size_t)(end - lines));
@@ -74,10 +73,11 @@ static int l_headers(lua_State *L) {
       while (name_end > lines && isspace((unsigned char)name_end[-1])) name_end--;
       push_name(L, lines, (size_t)(name_end - lines));
       lua_pushlstring(L, value, (size_t)(value_end - value));
-      add_field(L);
+      add_field(L, table);
     }
     lines = next;
   }
+  repeated_join(L, table);
   return 1;
 }
 

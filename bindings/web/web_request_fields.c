@@ -1,4 +1,5 @@
 /* Makes the fields of a request object. */
+#include "bindings/repeated.h"
 #include "bindings/web/web_request.h"
 
 #include "base/url.h"
@@ -98,19 +99,14 @@ void web_header_lines_push(lua_State *L, const char *lines, size_t n) {
   HttpHeader h;
   bool is_ascii = utf8_is_ascii(lines, n);
   lua_createtable(L, 0, 8);
+  int table = lua_gettop(L);
+  lua_pushnil(L);
   while (http_header_next(&lines, &n, &h)) {
     web_request_push_lower(L, h.name, h.name_len);
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) == LUA_TNIL) {
-      lua_pop(L, 1);
-      push_value(L, &h, is_ascii);
-    } else {
-      lua_pushstring(L, http_header_is(h.name, h.name_len, "cookie") ? "; " : ", ");
-      push_value(L, &h, is_ascii);
-      lua_concat(L, 3);
-    }
-    lua_rawset(L, -3);
+    push_value(L, &h, is_ascii);
+    repeated_set(L, table);
   }
+  repeated_join(L, table);
   web_request_set_headers_metatable(L);
 }
 

@@ -1,6 +1,7 @@
 /* The parts of a request that are texts, as tables by the fields of a schema: query, headers,
    cookies, the path's parameters. */
 #include "bindings/web/web_texts.h"
+#include "bindings/repeated.h"
 
 #include "base/url.h"
 #include "base/utf8.h"
@@ -101,20 +102,17 @@ static void add_headers(const Part *p, const WebRequest *req) {
   const char *lines = req->head + req->headers.at;
   size_t n = req->headers.len;
   HttpHeader h;
+  lua_pushnil(L); /* for what repeats */
   while (http_header_next(&lines, &n, &h)) {
     web_request_push_lower(L, h.name, h.name_len);
     if (!take_field(p)) continue;
-    lua_pushvalue(L, -1);
-    if (is_list(p, -1) || lua_rawget(L, p->texts) == LUA_TNIL) {
-      lua_pop(L, 1);
-      push_text(L, h.value, h.value_len);
-    } else {
-      lua_pushliteral(L, ", ");
-      push_text(L, h.value, h.value_len);
-      lua_concat(L, 3);
-    }
-    add(p);
+    push_text(L, h.value, h.value_len);
+    if (is_list(p, -2))
+      add_item(p);
+    else
+      repeated_set(L, p->texts);
   }
+  repeated_join(L, p->texts);
 }
 
 /* The first of equal names is taken, as req:cookies does. */

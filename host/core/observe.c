@@ -146,6 +146,14 @@ void observe_blocked(const Task *t, uint64_t ns) {
   }
 }
 
+void observe_limited(Runtime *rt, const char *limit) {
+  Observers *of = rt->observers;
+  for (unsigned i = 0; of && i < of->used; i++) {
+    Observer *observer = of->all[i];
+    if (observer && observer->limited) observer->limited(observer, limit);
+  }
+}
+
 /* After white space, brackets and comments. */
 static const char *skip(const char *p, const char *end) {
   while (p < end) {

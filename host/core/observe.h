@@ -155,6 +155,8 @@ typedef struct Observer {
   /* A task has held up the loop for so long, and was reported. `name`: of its handler, or "task".
      Or NULL. */
   void (*blocked)(struct Observer *observer, const char *name, uint64_t ns);
+  /* A limit of a server, of this name, was in the way of a client. Or NULL. */
+  void (*limited)(struct Observer *observer, const char *limit);
   bool reads_spans; /* observe_read_spans sets it */
   unsigned slot;    /* its word in Observation.slots; observe_add sets it */
 } Observer;
@@ -217,6 +219,9 @@ bool observe_trace(Runtime *rt, const Task *t, ObservedTrace *trace);
 
 /* Tells them that the task has held up the loop. */
 void observe_blocked(const Task *t, uint64_t ns);
+
+/* Tells the observers that a limit was in the way of a client: `limit` is its name, a literal. */
+void observe_limited(Runtime *rt, const char *limit);
 
 /* The first word of a statement in capitals, after comments and brackets; "" if there is none. */
 void observe_operation(const char *sql, size_t len, char operation[static 16]);

@@ -1,3 +1,11 @@
+enum { SOURCE_NAME_BUCKETS = 256 };
+
+/* The file names of spawn sites (task_site.c), by their hashes. */
+typedef struct SourceNames {
+  struct SourceName *buckets[SOURCE_NAME_BUCKETS], *last; /* last: used */
+  unsigned count;
+} SourceNames;
+
 /* The runtime's part for tasks (task.h): the live ones, and what is stored for them. */
 #ifndef ML_TASK_PART_H
 #define ML_TASK_PART_H
@@ -16,7 +24,7 @@ typedef struct Tasks {
   const void *handle_meta; /* the same as a pointer, to tell handles fast */
   int handles_ref;         /* registry table: handles by Task.slot, if Task.handle_kept */
   int vars_ref;            /* registry table: task-local values by Task.slot (task_vars.h) */
-  struct SourceName *source_names; /* spawn sites' file names (task_site.c) */
+  SourceNames source_names;
 } Tasks;
 
 #endif

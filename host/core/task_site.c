@@ -6,30 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Names at most: for those of chunks made at run time a site is not worth a leak. */
+#define MOST_NAMES 1024
+
 typedef struct SourceName {
-  struct SourceName *next;
+  struct SourceName *next; /* in its bucket */
   char name[LUA_IDSIZE];
 } SourceName;
 
+static uint32_t hash_of(const char *name) {
+  uint32_t hash = 2166136261u;
+  for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 16777619u;
+  return hash ^ hash >> 16;
+}
+
 /* File names are few and repeat: the last one used is nearly always the right one. */
 static const SourceName *intern_source(Runtime *rt, const char *name) {
-  SourceName **link = &rt->tasks.source_names;
-  int n = 0;
-  for (SourceName *s; (s = *link); link = &s->next, n++) {
-    if (strcmp(s->name, name) != 0) continue;
-    if (n > 0) {
-      *link = s->next;
-      s->next = rt->tasks.source_names;
-      rt->tasks.source_names = s;
-    }
-    return s;
+  SourceNames *names = &rt->tasks.source_names;
+  if (names->last && strcmp(names->last->name, name) == 0) return names->last;
+  SourceName **bucket = &names->buckets[hash_of(name) % SOURCE_NAME_BUCKETS], *s = *bucket;
+  while (s && strcmp(s->name, name) != 0) s = s->next;
+  if (!s) {
+    if (names->count >= MOST_NAMES || !(s = calloc(1, sizeof *s))) return NULL;
+    snprintf(s->name, sizeof s->name, "%s", name);
+    s->next = *bucket;
+    *bucket = s;
+    names->count++;
   }
-  if (n >= 1024) return NULL; /* for chunk names made at run time, a site is not worth a leak */
-  SourceName *s = calloc(1, sizeof *s);
-  if (!s) return NULL;
-  snprintf(s->name, sizeof s->name, "%s", name);
-  s->next = rt->tasks.source_names;
-  rt->tasks.source_names = s;
+  names->last = s;
   return s;
 }
 
@@ -62,9 +66,12 @@ const char *task_site(const SourceName *source, int line, char text[80]) {
 }
 
 void task_site_close(Runtime *rt) {
-  for (SourceName *s = rt->tasks.source_names, *next; s; s = next) {
-    next = s->next;
-    free(s);
+  SourceNames *names = &rt->tasks.source_names;
+  for (size_t i = 0; i < SOURCE_NAME_BUCKETS; i++) {
+    for (SourceName *s = names->buckets[i], *next; s; s = next) {
+      next = s->next;
+      free(s);
+    }
   }
 }
 

@@ -99,7 +99,7 @@ static MultipartEvent read_data(Multipart *m) {
 static MultipartEvent end_line(Multipart *m, bool last) {
   bool was_in_part = m->n_parts > 0;
   m->state = last ? MULTIPART_AT_END : MULTIPART_IN_HEAD;
-  m->head.len = m->line = m->part_size = 0;
+  m->head.len = m->line = m->n_lines = m->part_size = 0;
   if (!last && m->n_parts++ == m->limits.max_parts)
     multipart_fail(m, 413, "the form has more than %zu parts", m->limits.max_parts);
   return was_in_part ? MULTIPART_PART_END : MULTIPART_MORE;
@@ -149,7 +149,12 @@ static MultipartEvent read_head(Multipart *m) {
     return MULTIPART_BAD;
   }
   m->line = m->head.len;
-  if (len > 2) return MULTIPART_MORE;
+  if (len > 2 && ++m->n_lines <= MULTIPART_MAX_LINES) return MULTIPART_MORE;
+  if (len > 2) {
+    multipart_fail(m, 413, "part %zu has more than %d header lines", m->n_parts,
+                   MULTIPART_MAX_LINES);
+    return MULTIPART_BAD;
+  }
   if (!multipart_read_head(m)) return MULTIPART_BAD;
   m->state = MULTIPART_IN_DATA;
   m->matched = m->borrowed =

@@ -9,7 +9,10 @@
 
 #include "base/buffer.h"
 
-enum { MULTIPART_MAX_BOUNDARY = 70 }; /* RFC 2046 section 5.1.1 */
+enum {
+  MULTIPART_MAX_BOUNDARY = 70, /* RFC 2046 section 5.1.1 */
+  MULTIPART_MAX_LINES = 100,   /* header lines of a part; more are a 413 */
+};
 
 typedef enum MultipartEvent {
   MULTIPART_MORE,     /* all bytes are consumed: feed more, or finish */
@@ -60,6 +63,7 @@ typedef struct Multipart {
   size_t borrowed; /* how much of that is not data: the line end before an immediate boundary */
   Buffer head;     /* the header lines, then the unquoted names */
   size_t line;     /* start of the current header line in it */
+  size_t n_lines;  /* of the current part */
   size_t n_parts, part_size;
   MultipartPart part;
   const char *data; /* in `in` or in `delimiter` */

@@ -50,6 +50,14 @@ static const Definition definitions[] = {
      {"http_request_method", "http_route"},
      NULL,
      0},
+    {PLACE(limited),
+     METRIC_COUNTER,
+     0,
+     "moonloop_http_server_limited_total",
+     "Times that a limit of the server was in the way of a client.",
+     {"limit_name"},
+     NULL,
+     0},
     {PLACE(sent),
      METRIC_COUNTER,
      0,
@@ -229,11 +237,17 @@ static void blocked(Observer *observer, const char *name, uint64_t ns) {
   metric_region_observe(b->blocked->about, s, 1e-9 * (double)ns);
 }
 
+static void limited(Observer *observer, const char *limit) {
+  MetricsBuiltIn *b = container_of(observer, MetricsBuiltIn, observer);
+  MetricSeries *s = metrics_built_in_series(b, b->limited, (const char *[]){limit});
+  metric_region_add(&s->cells[0], 1);
+}
+
 MetricsBuiltIn *metrics_built_in_new(Metrics *metrics) {
   MetricsBuiltIn *b = calloc(1, sizeof *b);
   if (!b) return NULL;
   b->metrics = metrics;
-  b->observer = (Observer){.ended = metrics_built_in_ended, .blocked = blocked};
+  b->observer = (Observer){.ended = metrics_built_in_ended, .blocked = blocked, .limited = limited};
   bool ok = true;
   for (size_t i = 0; ok && i < sizeof definitions / sizeof *definitions; i++)
     ok = define(b, &definitions[i]);

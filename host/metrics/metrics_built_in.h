@@ -18,7 +18,7 @@ struct MetricsBuiltIn {
   Metrics *metrics;
   Observer observer;
   /* of requests */
-  Metric *request, *active, *received, *sent;
+  Metric *request, *active, *received, *sent, *limited;
   MetricsRequest requests[METRICS_REQUESTS_KEPT];
   /* of other operations */
   Metric *call, *database, *executor, *executor_wait, *job, *job_wait;

@@ -38,6 +38,27 @@ describe("moonloop test", function()
     assert.equal(0, status)
   end)
 
+  it("makes no traceback of the place where each test is", function()
+    local output, status = run [[
+      local count, traceback = 0, debug.traceback
+      function debug.traceback(...) -- luacheck: ignore 122
+        count = count + 1
+        return traceback(...)
+      end
+      for i = 1, 100 do it("test " .. i, function() end) end
+      local made = count
+      it("made none", function()
+        debug.traceback = traceback -- luacheck: ignore 122
+        assert.equal(0, made)
+        error "but of errors"
+      end)
+    ]]
+    assert.matches("ok 100 %- test 100", output)
+    assert.matches("but of errors", output)
+    assert.is_nil(output:find("Expected", 1, true), output)
+    assert.equal(1, status)
+  end)
+
   it("loads a module of moonloop once for all blocks and files, and others anew for each", function()
     local output, status = run [[
       package.preload.fixture = function() return {} end

@@ -655,6 +655,21 @@ describe("command-line.md", function()
     assert.same({}, missing)
   end)
 
+  it("has those on the page of limits, too", function()
+    local rows = folders.read(reference.FOLDER .. "limits.md"):match "\n## Of a server\n(.-)\n## "
+    local units, count = { MB = 1024 * 1024 }, 0
+    for option, default in help "serve --help":gmatch "%-%-(%l[%l-]+) +[^\n]- %((%d+) %l[%l ]*%)\n" do
+      local name = option:gsub("-", "_")
+      if pages["web.md"].options.Limits[name] then
+        count = count + 1
+        local number, unit = rows:match("\n| `" .. name .. "` | (%d+) ?(%a*)")
+        assert.equal(tonumber(default), tonumber(number or 0) * (units[unit] or 1), name)
+      end
+    end
+    local listed = select(2, rows:gsub("\n| `", ""))
+    assert.equal(listed - 1, count) -- max_per_ip has none
+  end)
+
   it("has the environment variables that the code asks for", function()
     local text = folders.read(reference.FOLDER .. "command-line.md"):match "## Environment variables(.*)"
     local found = 0

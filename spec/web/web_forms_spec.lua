@@ -229,6 +229,14 @@ describe("a multipart form", function()
     assert.equal(413, err.status)
     assert.equal("part 2 has more than 4 bytes", err.message)
   end)
+  it("may have a hundred header lines in a part", function()
+    local function lines(n) return ("X: 1\r\n"):rep(n) end
+    assert.same({ a = "1" }, (form_of(part('form-data; name="a"', "1", lines(99)) .. END, MULTIPART)))
+    local values, err = form_of(field("b", "") .. part('form-data; name="a"', "1", lines(100)) .. END, MULTIPART)
+    assert.is_nil(values)
+    assert.equal(413, err.status)
+    assert.equal("part 2 has more than 100 header lines", err.message)
+  end)
   it("is refused with 400 without a usable boundary", function()
     for _, parameter in ipairs { "", "; boundary=", '; boundary=""', "; boundary=" .. ("x"):rep(71),
       "; boundary=a; boundary=b", '; boundary="a\\"b"', '; boundary="a "', '; boundary="a' } do

@@ -1,5 +1,6 @@
 #include "http/server/http_body.h"
 
+#include "core/observe.h"
 #include "http/server/http_buffered.h"
 #include "http/server/http_server.h"
 #include <stdlib.h>
@@ -92,6 +93,7 @@ void http_body_progress(HttpConnection *c, HttpProgress progress) {
   if (!b->complete && http_buffered_is_full(c->server)) {
     http_request_give(&c->request, &c->request.body);
     http_buffered_note(c);
+    observe_limited(c->server->rt, "max_buffered");
     http_body_fail(c, 503, HTTP_BUFFERED_DETAIL);
     return;
   }

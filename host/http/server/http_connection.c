@@ -1,5 +1,6 @@
 #include "http/server/http_connection.h"
 
+#include "core/observe.h"
 #include "http/server/access_log.h"
 #include "http/server/http2_session.h"
 #include "http/server/http_answer.h"
@@ -45,6 +46,7 @@ static bool count_client(HttpConnection *c) {
   uint64_t most = c->server->limits.max_per_ip;
   if (most == HTTP_NO_LIMIT) return true;
   c->is_counted = http_clients_enter(&c->server->clients, http_connection_client(c), most);
+  if (!c->is_counted) observe_limited(c->server->rt, "max_per_ip");
   return c->is_counted;
 }
 
@@ -210,6 +212,7 @@ static bool start_early(HttpConnection *c) {
     return false;
   }
   bool is_full = http_buffered_is_full(c->server);
+  if (is_full) observe_limited(c->server->rt, "max_buffered");
   if (is_full || !http_body_begin(c)) {
     http_answer_refuse(c, 503, is_full ? HTTP_BUFFERED_DETAIL : "out of memory");
     return true;

@@ -1,5 +1,6 @@
 #include "http/server/http_room.h"
 
+#include "core/observe.h"
 #include "core/report.h"
 #include "http/server/http_connection.h"
 #include "http/server/http_server.h"
@@ -29,20 +30,20 @@ static unsigned find(const HttpServer *server, HttpConnection **found, unsigned 
 }
 
 static void report(HttpServer *server, unsigned n) {
-  uint64_t before = server->n_made_room;
-  server->n_made_room += n;
-  if (before && server->n_made_room < 2 * server->told_of_room) return;
-  server->told_of_room = server->n_made_room;
+  observe_limited(server->rt, "max_connections");
+  if (++server->n_full > 1 && server->n_full < 2 * server->told_of_full) return;
+  server->told_of_full = server->n_full;
   report_sayf(server->rt, LOG_WARN,
-              "all %llu connections are taken (max_connections): those that were idle for longest "
-              "are closed for new clients, %llu so far",
+              "all %llu connections are taken (max_connections): %s; %llu times so far",
               (unsigned long long)server->limits.max_connections,
-              (unsigned long long)server->n_made_room);
+              n ? "those that were idle for longest are closed for new clients"
+                : "none is idle, and new clients wait until a request has ended",
+              (unsigned long long)server->n_full);
 }
 
 unsigned http_room_find(HttpServer *server, HttpConnection *found[HTTP_ROOM]) {
   uint64_t most = server->limits.max_connections / SHARE + 1;
   unsigned n = find(server, found, most < HTTP_ROOM ? (unsigned)most : HTTP_ROOM);
-  if (n) report(server, n);
+  report(server, n);
   return n;
 }

@@ -9,8 +9,8 @@ typedef struct HttpConnection HttpConnection;
 enum { HTTP_ROOM = 64 };
 
 /* Clients wait, and no more may be accepted: finds some idle connections to be closed, those first
-   whose time would be over first, and returns how many. Reports it the first time, and each time
-   the number of all has doubled. */
+   whose time would be over first, and returns how many. Reports that it was called, the first
+   time and each time the number of calls has doubled, and tells observers each time. */
 unsigned http_room_find(HttpServer *server, HttpConnection *found[HTTP_ROOM]);
 
 #endif

@@ -79,8 +79,8 @@ struct HttpServer {
       left_by_others; /* clients that may be taken beyond the share, since others had their turn */
   bool is_full; /* max_connections is reached, and clients wait: connections end with their request,
                    and accepting resumes when one has gone */
-  uint64_t n_made_room, told_of_room; /* connections closed for others (http_room.h) */
-  Timer grace;                        /* running requests may take until then */
+  uint64_t n_full, told_of_full; /* times that there was no room (http_room.h) */
+  Timer grace;                   /* running requests may take until then */
   HttpDate date;
   char *read_buffer;
   /* Buffers for requests while their handlers run, for responses and larger requests, and for the

@@ -42,7 +42,20 @@ end
 -- The levels of the stack that are not in a spec.
 local function is_hosts(info) return info.source:find("^=%[moonloop%]") or info.what == "C" end
 
---- Puts the limits around what busted runs, and makes it name the line of the spec when an error comes
+--- A traceback of the line at `level` alone. busted asks for one for each `it` that it is told of, where the whole
+-- stack is of no use to anybody: it is that of busted's loader.
+local function short_traceback(_, level)
+  local info = debug.getinfo(level + 1, "Sl")
+  return ("\nstack traceback:\n\t%s:%d"):format(info.short_src, info.currentline)
+end
+
+local function set_traceback(f) debug.traceback = f end -- luacheck: ignore 122
+
+local restore_traceback = { __close = function(before) set_traceback(before[1]) end }
+
+local defined -- the title of the element that busted is being told of
+
+-- Puts the limits around what busted runs, and makes it name the line of the spec when an error comes
 -- from the host's Lua code.
 function M.guard(busted)
   local safe, get_trace = busted.safe, busted.getTrace
@@ -62,7 +75,12 @@ function M.guard(busted)
       level = level + 1
       info = debug.getinfo(level, "S")
     end
-    return get_trace(element, info and level or 3, message)
+    level = info and level or 3
+    if defined == nil or message ~= defined then return get_trace(element, level, message) end
+    local traceback <close> = setmetatable({ debug.traceback }, restore_traceback) -- luacheck: ignore traceback
+    set_traceback(short_traceback)
+    local trace = get_trace(element, level + 1, message) -- this function is still on the stack
+    return trace
   end
 end
 
@@ -91,12 +109,19 @@ function M.take_options(busted, name)
   local plain = TAKES_OPTIONS[name] and busted.executors[name]
   if not plain then return end
 
+  local function define(title, f)
+    defined = title
+    local result = plain(title, f)
+    defined = nil
+    return result
+  end
+
   local function it(title, options, f)
-    if not is_options(options) then return plain(title, options) end
+    if not is_options(options) then return define(title, options) end
     check_options(name, options)
     if f == nil then refuse(name, "a function is missing after the options") end
     local before = #busted.context.children(busted.context.get())
-    local result = plain(title, f)
+    local result = define(title, f)
     local elements = busted.context.children(busted.context.get())
     if #elements > before then elements[#elements].timeout = options.timeout end -- otherwise it was filtered out
     return result

@@ -1,0 +1,65 @@
+#include "bindings/repeated.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+/* Pushes the list of the values of the name at `name`, whose first one is on the top (replaced). */
+static void push_list(lua_State *L, int table, int name) {
+  if (lua_isnil(L, table + 1)) {
+    lua_newtable(L);
+    lua_replace(L, table + 1);
+  }
+  lua_pushvalue(L, name);
+  if (lua_rawget(L, table + 1) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_createtable(L, 4, 0);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, name);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, table + 1);
+  }
+  lua_replace(L, -2);
+}
+
+void repeated_set(lua_State *L, int table) {
+  int value = lua_gettop(L), name = value - 1;
+  lua_pushvalue(L, name);
+  if (lua_rawget(L, table) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_rawset(L, table);
+    return;
+  }
+  push_list(L, table, name);
+  lua_pushvalue(L, value);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_settop(L, name - 1);
+}
+
+/* Pushes the values of the list at `list` as one text. */
+static void push_joined(lua_State *L, int list, const char *separator) {
+  luaL_Buffer b;
+  lua_Integer count = (lua_Integer)lua_rawlen(L, list);
+  luaL_buffinit(L, &b);
+  for (lua_Integer i = 1; i <= count; i++) {
+    if (i > 1) luaL_addstring(&b, separator);
+    lua_rawgeti(L, list, i);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+}
+
+void repeated_join(lua_State *L, int table) {
+  int lists = table + 1;
+  if (!lua_isnil(L, lists)) {
+    lua_pushnil(L);
+    while (lua_next(L, lists)) {
+      const char *name = lua_tostring(L, lists + 1);
+      lua_pushvalue(L, lists + 1);
+      push_joined(L, lists + 2, strcmp(name, "cookie") == 0 ? "; " : ", ");
+      lua_rawset(L, table);
+      lua_settop(L, lists + 1);
+    }
+  }
+  lua_settop(L, table);
+}
