@@ -1,5 +1,6 @@
 /* Long bodies of JSON, decoded in steps between which other tasks run: a client decides how much
-   work they are, and the loop is not to be its alone for so long. */
+   work they are, and the loop is not to be its alone for so long. One is decoded at a time, the
+   others wait in order. */
 #ifndef ML_WEB_JSON_H
 #define ML_WEB_JSON_H
 

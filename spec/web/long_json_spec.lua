@@ -163,6 +163,46 @@ describe("a long body of JSON", function()
     assert.is_true(ml.is_error(err, "cancelled"))
   end)
 
+  it("waits until those before it are decoded, so that one at a time takes memory", function()
+    local turns, over, ends, failed = 0, false, {}, 0
+    local app = web.app { max_body = 64 << 20 }
+    app:post("/{name}", function(req)
+      assert(req.body)
+      local task = ml.spawn(function() return #req:json() end)
+      if req.params.name ~= "whole" then
+        ml.sleep(0)
+        task:cancel()
+        local ok = pcall(task.await, task)
+        failed = failed + (ok and 0 or 1)
+        return "cancelled"
+      end
+      local count = task:await()
+      ends[#ends + 1] = turns
+      return tostring(count)
+    end)
+    local c <close> = web.test(app)
+    local other = started(function()
+      while not over do
+        turns = turns + 1
+        ml.sleep(0)
+      end
+    end)
+    local posted = {}
+    for i, name in ipairs { "current", "whole", "waiting", "whole", "whole", "waiting", "whole", "whole" } do
+      posted[i] = function()
+        local status, body = posts(c, "/" .. name, rows)
+        assert.same({ 200, name == "whole" and "100000" or "cancelled" }, { status, body })
+      end
+    end
+    ml.gather(table.unpack(posted))
+    over = true
+    other:await()
+    assert.equal(3, failed)
+    assert.equal(5, #ends)
+    local steps = 400000 // STEP
+    for i = 2, #ends do assert(ends[i] - ends[i - 1] >= steps, table.concat(ends, " ")) end
+  end)
+
   it("is decoded in one go where its task cannot be suspended", function()
     local app, seen = app_with_turns()
     app:post("/", function(req)

@@ -580,7 +580,8 @@ local request = {}
 
 ---The body as JSON. A body that is not JSON **raises** an error of kind `"json"` with the status 400, so that the client
 ---is told even if the handler does not check. With `{ raise = false }` the results are `nil, err`. A body of more than 256 kB
----is decoded in steps of 8,192 values, between which other tasks run: however long it is, it does not hold up the loop.
+---is decoded in steps of 8,192 values, between which other tasks run: however long it is, it does not hold up the loop. One such body is decoded at a time,
+---the others wait.
 ---@param opts? moonloop.web.request.json.opts
 ---@return any? value
 ---@return moonloop.error? err
@@ -593,7 +594,7 @@ function request:chunks() end
 
 ---@class moonloop.web.request.form.opts
 ---@field max_fields? integer fields (1000)
----@field max_header? integer bytes of the headers of a part (8192)
+---@field max_header? integer bytes of the headers of a part, in 100 lines at most (8192)
 ---@field max_field? integer bytes of a field that is not a file (1 MB)
 ---@field max_file? integer bytes of a file (10 MB)
 ---@field raise? boolean whether what is wrong with the form is raised (true)
