@@ -2,6 +2,7 @@
    scripts/moonloop/web/init.lua. */
 #include "bindings/web/web.h"
 
+#include "base/hash.h"
 #include "bindings/class.h"
 #include "bindings/web/open.h"
 #include "bindings/web/web_request.h"
@@ -317,15 +318,6 @@ static int l_is_stopping(lua_State *L) {
   return 1;
 }
 
-/* The bijection of splitmix64: a counter becomes what looks random. */
-static uint64_t mix(uint64_t x) {
-  x ^= x >> 30;
-  x *= 0xbf58476d1ce4e5b9u;
-  x ^= x >> 27;
-  x *= 0x94d049bb133111ebu;
-  return x ^ x >> 31;
-}
-
 /* new_id() -> 32 hexadecimal digits, unique across calls and processes */
 static int l_new_id(lua_State *L) {
   Web *web = lua_touserdata(L, lua_upvalueindex(1));
@@ -333,7 +325,7 @@ static int l_new_id(lua_State *L) {
     return luaL_error(L, "no random numbers");
   char text[33];
   snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)web->id_seed[0],
-           (unsigned long long)mix(web->id_seed[1] + ++web->id_count));
+           (unsigned long long)hash_mix(web->id_seed[1] + ++web->id_count));
   lua_pushlstring(L, text, 32);
   return 1;
 }

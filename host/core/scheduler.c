@@ -1,5 +1,6 @@
 #include "core/scheduler.h"
 
+#include "base/hash.h"
 #include "core/give_back.h"
 #include "core/report.h"
 #include "core/task.h"
@@ -16,10 +17,8 @@ void scheduler_open(Scheduler *scheduler) {
 }
 
 void scheduler_shuffle(Scheduler *scheduler, uint64_t seed) {
-  uint64_t x = seed + 0x9E3779B97F4A7C15u; /* similar seeds give very different orders */
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-  scheduler->shuffle = (x ^ x >> 31) | 1;
+  /* Similar seeds give very different orders. */
+  scheduler->shuffle = hash_mix(seed + 0x9E3779B97F4A7C15u) | 1;
 }
 
 void scheduler_shuffle_no_more(Scheduler *scheduler) { scheduler->shuffle = 0; }

@@ -9,6 +9,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 /* How long a name may be gone until it is told: an editor removes or renames the file and writes it
    anew. */
@@ -35,8 +36,7 @@ static bool hold(TreeWatch *watch, const char *path, bool is_folder, uint32_t co
   size_t n = strlen(path) + 1;
   TreeWatchGone *gone = malloc(sizeof *gone + n);
   if (!gone) return fs_failure_set_error(watch->failure, ENOMEM, "watch", NULL);
-  *gone = (TreeWatchGone){
-      .due = watched_tree_now() + HOLD_NS, .cookie = cookie, .is_folder = is_folder};
+  *gone = (TreeWatchGone){.due = uv_hrtime() + HOLD_NS, .cookie = cookie, .is_folder = is_folder};
   memcpy(gone->path, path, n);
   *watch->last_gone = gone;
   watch->last_gone = &gone->next;
@@ -54,7 +54,7 @@ static bool tell_gone(TreeWatch *watch, TreeWatchGone **link) {
 }
 
 static bool tell_overdue(TreeWatch *watch) {
-  uint64_t now = watched_tree_now();
+  uint64_t now = uv_hrtime();
   while (watch->gone && watch->gone->due <= now)
     if (!tell_gone(watch, &watch->gone)) return false;
   if (!watch->verify_at || watch->verify_at > now) return true;
@@ -164,7 +164,7 @@ static void handle_guards(TreeWatch *watch, const struct inotify_event *event) {
   if (!(event->mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO))) return;
   for (TreeWatchGuard *guard = watch->guards; guard; guard = guard->next)
     if (guard->wd == event->wd && strcmp(guard->name, event->name) == 0 && !watch->verify_at)
-      watch->verify_at = watched_tree_now() + HOLD_NS;
+      watch->verify_at = uv_hrtime() + HOLD_NS;
 }
 
 static bool handle(TreeWatch *watch, const struct inotify_event *event) {
@@ -174,14 +174,14 @@ static bool handle(TreeWatch *watch, const struct inotify_event *event) {
   if ((size_t)event->wd >= watch->folder_count || !watch->folders[event->wd]) return true;
   if (!(event->mask & IN_IGNORED)) return !event->len || handle_in_folder(watch, event);
   if (strcmp(watch->folders[event->wd], watch->root) == 0 && !watch->verify_at)
-    watch->verify_at = watched_tree_now() + HOLD_NS;
+    watch->verify_at = uv_hrtime() + HOLD_NS;
   free(watch->folders[event->wd]);
   watch->folders[event->wd] = NULL;
   return true;
 }
 
 static int milliseconds_until(const TreeWatch *watch) {
-  uint64_t due = watch->gone ? watch->gone->due : 0, now = watched_tree_now();
+  uint64_t due = watch->gone ? watch->gone->due : 0, now = uv_hrtime();
   if (watch->verify_at && (!due || watch->verify_at < due)) due = watch->verify_at;
   if (!due) return -1;
   return due <= now ? 1 : (int)((due - now) / 1000000) + 1;

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NAMES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
@@ -30,12 +29,6 @@ char *watched_tree_join(const char *folder, const char *name) {
 
 bool watched_tree_wants(const TreeWatch *watch, const char *path) {
   return !watch->only || strcmp(watch->only, path) == 0;
-}
-
-uint64_t watched_tree_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 bool watched_tree_tell(TreeWatch *watch, TreeWatchKind kind, const char *path, const char *from) {

@@ -75,7 +75,4 @@ char *watched_tree_join(const char *folder, const char *name);
 /* Is the path of interest? */
 bool watched_tree_wants(const TreeWatch *watch, const char *path);
 
-/* The time, in nanoseconds. */
-uint64_t watched_tree_now(void);
-
 #endif

@@ -1,5 +1,6 @@
 #include "inspect/census.h"
 
+#include "base/hash.h"
 #include "inspect/dump.h"
 #include "inspect/quoted.h"
 
@@ -9,17 +10,11 @@
 
 /* --- keys --- */
 
-static uint64_t mix(uint64_t x) {
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-  return x ^ x >> 31;
-}
-
 /* Of a name without its numbers. */
 static uint64_t hash_name(const char *name) {
-  uint64_t hash = 0xCBF29CE484222325u;
+  uint64_t hash = HASH_START;
   for (; name && *name; name++)
-    if (*name < '0' || *name > '9') hash = (hash ^ (unsigned char)*name) * 0x100000001B3u;
+    if (*name < '0' || *name > '9') hash = hash_byte(hash, (unsigned char)*name);
   return hash;
 }
 
@@ -42,7 +37,7 @@ const char *census_state_name(CensusState state) {
 static uint64_t own_key(const Task *t, CensusState state) {
   uint64_t key = hash_name(t->name) ^ (uintptr_t)t->source * 31 ^ (uint64_t)t->line << 40;
   if (state == CENSUS_WAITS) key ^= (uintptr_t)t->wait * 17;
-  return mix(mix(key) + (uint64_t)state * 2 + (t->cancelled != NULL));
+  return hash_mix(hash_mix(key) + (uint64_t)state * 2 + (t->cancelled != NULL));
 }
 
 static const Task *shown_parent(const Task *t) {
@@ -53,7 +48,7 @@ static const Task *shown_parent(const Task *t) {
 
 /* Of a path of own keys, outermost first. */
 static uint64_t add_to_path(uint64_t path, uint64_t own) {
-  uint64_t key = mix(path * 0x9E3779B97F4A7C15u + own);
+  uint64_t key = hash_mix(path * 0x9E3779B97F4A7C15u + own);
   return key ? key : 1;
 }
 

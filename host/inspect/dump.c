@@ -1,5 +1,6 @@
 #include "inspect/dump.h"
 
+#include "base/hash.h"
 #include "core/script_place.h"
 #include "core/states.h"
 
@@ -60,24 +61,19 @@ static void write_state(const Task *t, char *text, size_t size) {
     snprintf(text, size, "ready to go on");
 }
 
-static uint64_t mix(uint64_t x) {
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-  return x ^ x >> 31;
-}
-
 /* The hash of a text without its numbers. */
 static uint64_t hash_text(uint64_t hash, const char *text) {
   for (; text && *text; text++)
-    if (*text < '0' || *text > '9') hash = mix(hash ^ (unsigned char)*text);
-  return mix(hash);
+    if (*text < '0' || *text > '9') hash = hash_mix(hash ^ (unsigned char)*text);
+  return hash_mix(hash);
 }
 
 static uint64_t hash_task(const Task *t) {
   char state[200];
   write_state(t, state, sizeof state);
   uint64_t hash = hash_text(hash_text(0x9E3779B97F4A7C15u, t->name), state);
-  return mix(mix(hash ^ (uintptr_t)t->source) ^ (uint64_t)t->line) ^ (t->cancelled != NULL);
+  return hash_mix(hash_mix(hash ^ (uintptr_t)t->source) ^ (uint64_t)t->line) ^
+         (t->cancelled != NULL);
 }
 
 /* --- the tree --- */
@@ -118,7 +114,7 @@ static Node *list_nodes(Runtime *rt, size_t *count) {
   free(place);
   *count = n;
   for (size_t i = n; nodes && i-- > 0;) { /* children before parents */
-    nodes[i].alike = mix(nodes[i].alike);
+    nodes[i].alike = hash_mix(nodes[i].alike);
     if (nodes[i].parent != NO_PARENT) nodes[nodes[i].parent].alike += nodes[i].alike;
   }
   return nodes;

@@ -1,5 +1,6 @@
 #include "schema/schema_equal.h"
 
+#include "base/hash.h"
 #include "json/json.h"
 
 #include <lauxlib.h>
@@ -49,24 +50,16 @@ static bool equal(lua_State *L, int a, int b, int depth) {
 
 bool schema_equal(lua_State *L, int a, int b) { return equal(L, a, b, 0); }
 
-static uint64_t mix(uint64_t h) {
-  h ^= h >> 30;
-  h *= UINT64_C(0xBF58476D1CE4E5B9);
-  h ^= h >> 27;
-  h *= UINT64_C(0x94D049BB133111EB);
-  return h ^ h >> 31;
-}
-
-static uint64_t hash_bytes(const char *s, size_t n, uint64_t seed) {
-  uint64_t h = mix(seed + n);
+static uint64_t hash_text(const char *s, size_t n, uint64_t seed) {
+  uint64_t h = hash_mix(seed + n);
   for (; n >= 8; s += 8, n -= 8) {
     uint64_t w;
     memcpy(&w, s, 8);
-    h = mix(h ^ w);
+    h = hash_mix(h ^ w);
   }
   uint64_t w = 0;
   memcpy(&w, s, n);
-  return mix(h ^ w);
+  return hash_mix(h ^ w);
 }
 
 /* Bytes of text that cost as much as a value. */
@@ -82,30 +75,30 @@ static uint64_t hash(lua_State *L, int index, uint64_t seed, int depth, int64_t 
       i = lua_tointeger(L, index);
     else if (!lua_numbertointeger(d, &i) || (lua_Number)i != d)
       memcpy(&i, &d, sizeof i);
-    return mix(seed + 1 + mix((uint64_t)i + seed));
+    return hash_mix(seed + 1 + hash_mix((uint64_t)i + seed));
   }
   case LUA_TSTRING: {
     size_t n;
     const char *s = lua_tolstring(L, index, &n);
     *steps -= (int64_t)(n / STEP_BYTES);
-    return hash_bytes(s, n, seed + 2);
+    return hash_text(s, n, seed + 2);
   }
   case LUA_TBOOLEAN:
-    return mix(seed + 3 + (uint64_t)lua_toboolean(L, index));
+    return hash_mix(seed + 3 + (uint64_t)lua_toboolean(L, index));
   case LUA_TTABLE: {
     uint64_t sum = seed + 7;
     if (depth > DEPTH_MAX || *steps <= 0 || !lua_checkstack(L, 4)) return sum;
     int top = lua_gettop(L);
     lua_pushnil(L);
     while (lua_next(L, index)) { /* in any order: the sum is the same */
-      sum += mix(hash(L, top + 1, seed, depth + 1, steps) * 3 +
-                 hash(L, top + 2, seed, depth + 1, steps));
+      sum += hash_mix(hash(L, top + 1, seed, depth + 1, steps) * 3 +
+                      hash(L, top + 2, seed, depth + 1, steps));
       lua_pop(L, 1);
     }
-    return mix(sum);
+    return hash_mix(sum);
   }
   default:
-    return mix(seed + 5);
+    return hash_mix(seed + 5);
   }
 }
 
@@ -122,7 +115,7 @@ bool schema_equal_has_twins(lua_State *L, int list, lua_Integer n, int64_t *step
   Place *places = lua_newuserdatauv(L, room * sizeof *places, 0);
   memset(places, 0, room * sizeof *places);
   /* Unknown to who sends the list, so that nobody can make items whose hashes collide. */
-  uint64_t seed = mix(uv_hrtime() ^ (uint64_t)(uintptr_t)places);
+  uint64_t seed = hash_mix(uv_hrtime() ^ (uint64_t)(uintptr_t)places);
   for (lua_Integer i = 1; i <= n && *steps > 0; i++) {
     lua_rawgeti(L, list, i);
     uint64_t h = hash(L, top + 2, seed, 0, steps);

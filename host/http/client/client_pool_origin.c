@@ -1,4 +1,5 @@
 /* Part of client_pool.h: origins, and how a request finds its own. */
+#include "base/hash.h"
 #include "http/client/client_connection.h"
 #include "http/client/client_exchange.h"
 #include "http/http2_library.h"
@@ -34,13 +35,13 @@ static bool key_make(Key *key, const ClientRequest *r) {
   const char *host = forwards ? r->proxy.host : r->url.host;
   uint16_t port = forwards ? r->proxy.port : r->url.port;
   char *out = key->text;
-  uint32_t hash = 2166136261u;
+  uint64_t hash = HASH_START;
   key->host_len = forwards ? strlen(host) : r->url.host_len;
   if (key->host_len > HTTP_URL_MAX_HOST) return false;
   for (size_t i = 0; i < key->host_len; i++) {
     char c = host[i];
     *out++ = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    hash = (hash ^ (uint8_t)out[-1]) * 16777619u;
+    hash = hash_byte(hash, (unsigned char)out[-1]);
   }
   *out++ = 0;
   memcpy(out, &port, sizeof port);
@@ -60,7 +61,7 @@ static bool key_make(Key *key, const ClientRequest *r) {
       return false;
   }
   key->len = (size_t)(out - key->text);
-  key->hash = hash ^ port;
+  key->hash = (uint32_t)hash ^ port;
   return true;
 }
 
