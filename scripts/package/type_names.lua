@@ -2,7 +2,7 @@
 local M = {}
 
 -- What a handler returns, and what a middleware is.
-local RESULTS = "(any, integer?, table<string, any>?)"
+local RESULTS = "(any, (integer|moonloop.error)?, table<string, any>?)"
 local MIDDLEWARE = "fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): "
   .. RESULTS
 
@@ -40,7 +40,8 @@ M.OPEN = {
 M.NAMES = {
   err = "moonloop.error", ["nil"] = "nil", ["true"] = "true", ["false"] = "false", boolean = "boolean",
   string = "string", integer = "integer", table = "table", seconds = "number", bytes = "integer", text = "string",
-  iterator = "fun(...): ...", results = "any[]", tasks = "moonloop.task[]", done = "moonloop.task[]",
+  iterator = "fun(...): ...", results = "{ n: integer, [integer]: any }",
+  tasks = "moonloop.task[]", done = "moonloop.task[]",
   pending = "moonloop.task[]", list = "any[]", f = "function", path = "string", url = "string", name = "string",
   names = "string[]", message = "string", data = "string", host = "string", port = "integer", max = "integer",
   mode = "string", from = "string", to = "string", dir = "string", file = "string", pattern = "string",
@@ -77,6 +78,7 @@ M.OWN_NAMES = {
   ["web-app.md websocket"] = {
     handler = "fun(ws: moonloop.ws.socket, req: moonloop.web.request, deps: table<string, any>)",
   },
+  ["web-hub.md"] = { ws = "moonloop.ws.socket|fun(event: any)", message = "string|table" },
   ["web-app.md use"] = { f = MIDDLEWARE },
   ["web-app.md on_error"] = { f = "fun(err: any, req: moonloop.web.request, traceback: string?): " .. RESULTS },
   ["web-app.md on_start"] = { f = "fun(): (any, any)" }, ["web-app.md on_stop"] = { f = "fun(): (any, any)" },

@@ -107,13 +107,13 @@ end
 
 -- --- signatures ---
 
---- The arguments of a signature: a list of {name =, is_optional =}.
+--- The arguments of a signature: a list of {name =, is_optional =, depth = how many brackets are around it}.
 local function arguments_of(text)
   local list, depth, word, was_open = {}, 0, "", false
   local function add()
     local name = word:gsub("|.*", ""):gsub("%s", "")
     if name:find "^{" then name = "opts" end
-    if name ~= "" then list[#list + 1] = { name = name, is_optional = was_open } end
+    if name ~= "" then list[#list + 1] = { name = name, is_optional = was_open, depth = depth } end
     word = ""
   end
   for c in text:gmatch "." do
@@ -287,6 +287,12 @@ end
 
 local function parameter(argument) return KEYWORDS[argument.name] and argument.name .. "_" or argument.name end
 
+--- May the argument be left out though others follow? "[, opts] [, f]" says so, and "[, from [, to]]" does not.
+local function may_be_skipped(argument, following)
+  return argument.leads or argument.is_optional and following ~= nil and following.name ~= "..."
+    and following.is_optional and following.depth <= argument.depth
+end
+
 --- The same function without an optional argument in front of others.
 local function overload_of(of, member, left_out)
   local texts = member.is_method and { "self: " .. of.name } or {}
@@ -324,8 +330,8 @@ local function write_function(lines, of, variable, member)
     lines[#lines + 1] = one.is_rest and "---@return any ..." or ("---@return %s%s"):format(type_text(one.types),
       one.name and not WORDS[one.name] and " " .. one.name or "")
   end
-  for _, argument in ipairs(member.arguments) do
-    if argument.leads then lines[#lines + 1] = overload_of(of, member, argument) end
+  for i, argument in ipairs(member.arguments) do
+    if may_be_skipped(argument, member.arguments[i + 1]) then lines[#lines + 1] = overload_of(of, member, argument) end
   end
   lines[#lines + 1] = ("function %s%s%s(%s) end"):format(variable, member.is_method and ":" or ".", member.name,
     table.concat(names, ", "))

@@ -85,7 +85,7 @@ function moonloop.any(item, ...) end
 ---@param list any[]
 ---@param f fun(value: any): any
 ---@param opts? moonloop.map.opts
----@return any[] results
+---@return { n: integer, [integer]: any } results
 function moonloop.map(list, f, opts) end
 
 ---@class moonloop.wait.opts
@@ -187,7 +187,7 @@ function moonloop.tasks() end
 function moonloop.dump(opts) end
 
 ---@class moonloop.settings.opts
----@field schema moonloop.schema.schema|table an object schema or a table of fields. It may stand without the name: `ml.settings { schema }`
+---@field schema? moonloop.schema.schema|table an object schema or a table of fields, which may stand without the name: `ml.settings { schema }`. One has to be there (`opts[1]`)
 ---@field env_prefix? string what the names of variables begin with: `"SHOP_"` (`""`)
 ---@field dotenv? string|any[] a file, or several, of which the last counts most. A file that does not exist has no values. Relative paths are those of the working directory (none)
 ---@field secrets_dir? string|any[] a folder with a file for each secret, as Docker and systemd have it: `/run/secrets/db_password` (none)

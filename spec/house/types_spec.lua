@@ -121,6 +121,14 @@ describe("the types for LuaLS", function()
     end
   end)
 
+  it("know that an option may be left out in front of another", function()
+    for name, line in pairs {
+      ["moonloop/net.lua"] = "fun(host: string, port: integer, f?: fun(conn: moonloop.net.conn)): ",
+      ["moonloop/web.lua"] = "fun(self: moonloop.web.hub, topic: string, message: string|table, opts?: ",
+      ["moonloop/metrics.lua"] = "fun(self: moonloop.metrics.counter, values?: table<string, any>)",
+    } do assert.truthy(files[name]:find("\n---@overload " .. line, 1, true), name) end
+  end)
+
   it("know an error of a WebSocket as an error", function()
     assert.matches("\n---@class moonloop.ws.error: moonloop.error\n---@field code integer ", files["moonloop/ws.lua"])
     assert.matches("\n---@return string|moonloop.ws.error kind\nfunction socket:receive%(%)", files["moonloop/ws.lua"])

@@ -57,7 +57,7 @@ function pool:run(f, ...) end
 ---@param list any[]
 ---@param f function
 ---@param opts? moonloop.executor.pool.map.opts
----@return any[] results
+---@return { n: integer, [integer]: any } results
 function pool:map(list, f, opts) end
 
 ---As `ml.executor.start`, on this pool.

@@ -27,7 +27,7 @@ function log.error(message, fields) end
 ---@param fields table
 ---@param f function
 ---@param ... any
----@return any[] results
+---@return { n: integer, [integer]: any } results
 function log.with(fields, f, ...) end
 
 ---From now on `f(entry)` gets the entries of this Lua state, those of the host included, in place of standard error; nil ends that. `entry` is the

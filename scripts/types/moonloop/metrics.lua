@@ -50,6 +50,7 @@ local counter = {}
 ---Adds `n` (1), which is not negative. `values` is a table by label: `c:inc { shop = "north" }`, `c:inc(3, { shop = "north" })`.
 ---@param n? integer
 ---@param values? table<string, any>
+---@overload fun(self: moonloop.metrics.counter, values?: table<string, any>)
 function counter:inc(n, values) end
 
 ---The series with these values, with the methods of the metric: `series:inc(3)`. That is cheaper where the same is counted often.
@@ -68,11 +69,13 @@ function gauge:set(v, values) end
 ---Adds `n` (1).
 ---@param n? integer
 ---@param values? table<string, any>
+---@overload fun(self: moonloop.metrics.gauge, values?: table<string, any>)
 function gauge:inc(n, values) end
 
 ---Subtracts it.
 ---@param n? integer
 ---@param values? table<string, any>
+---@overload fun(self: moonloop.metrics.gauge, values?: table<string, any>)
 function gauge:dec(n, values) end
 
 ---As that of counters.
@@ -93,7 +96,7 @@ function histogram:observe(v, values) end
 ---@param f function
 ---@param ... any
 ---@return any
----@return any[] results
+---@return { n: integer, [integer]: any } results
 function histogram:time(f, ...) end
 
 ---As that of counters.

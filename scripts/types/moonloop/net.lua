@@ -40,6 +40,7 @@ function net.connect(host, port, opts) end
 ---@param f? fun(conn: moonloop.net.conn)
 ---@return moonloop.net.server? server
 ---@return moonloop.error? err
+---@overload fun(host: string, port: integer, f?: fun(conn: moonloop.net.conn)): moonloop.net.server?, moonloop.error?
 function net.listen(host, port, opts, f) end
 
 ---@class moonloop.net.udp.opts
@@ -132,6 +133,7 @@ local socket = {}
 ---@param port? integer
 ---@return moonloop.net.socket? socket
 ---@return moonloop.error? err
+---@overload fun(self: moonloop.net.socket, data: string, port?: integer): moonloop.net.socket?, moonloop.error?
 function socket:send(data, host, port) end
 
 ---The next datagram and who sent it. Suspends. `truncated` is true if it was longer than `max` bytes (65536, which none is):

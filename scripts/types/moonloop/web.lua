@@ -58,7 +58,7 @@ function web.hub(opts) end
 ---Lets scripts of other origins use the app. It answers preflights itself, whether or not there is a route. Use it first,
 ---so that errors have its headers, too.
 ---@param opts? moonloop.web.cors.opts
----@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, (integer|moonloop.error)?, table<string, any>?)) middleware
 function web.cors(opts) end
 
 ---@class moonloop.web.compress.opts
@@ -70,7 +70,7 @@ function web.cors(opts) end
 ---responses with a `Content-Encoding` or `Cache-Control: no-transform` are not compressed. Streams are compressed piece by
 ---piece; long bodies beside the loop.
 ---@param opts? moonloop.web.compress.opts
----@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, (integer|moonloop.error)?, table<string, any>?)) middleware
 function web.compress(opts) end
 
 ---@class moonloop.web.request_id.opts
@@ -79,7 +79,7 @@ function web.compress(opts) end
 
 ---Gives each request an id, found in `req.id`, in a response header and in the access log.
 ---@param opts? moonloop.web.request_id.opts
----@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, (integer|moonloop.error)?, table<string, any>?)) middleware
 function web.request_id(opts) end
 
 ---@class moonloop.web.security_headers.opts
@@ -93,7 +93,7 @@ function web.request_id(opts) end
 ---Adds headers that tell browsers to be careful with a site's pages, where a response does not have them yet. Use it
 ---first, so that errors have them, too.
 ---@param opts? moonloop.web.security_headers.opts
----@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, (integer|moonloop.error)?, table<string, any>?)) middleware
 function web.security_headers(opts) end
 
 ---@class moonloop.web.response.opts
@@ -141,6 +141,7 @@ function web.escape(text) end
 ---@param status? integer
 ---@param opts? moonloop.web.redirect.opts
 ---@return moonloop.web.response res
+---@overload fun(url: string, opts?: moonloop.web.redirect.opts): moonloop.web.response
 function web.redirect(url, status, opts) end
 
 ---@class moonloop.web.file.opts
@@ -188,7 +189,7 @@ function web.events(f, opts) end
 ---JSON can hold. If it has changed when the handler has returned, in nested tables too, it is saved, before the
 ---head of the response is written. That is so for any response, also for one of `ml.web.abort` or an error.
 ---@param opts? moonloop.web.sessions.opts
----@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, (integer|moonloop.error)?, table<string, any>?)) middleware
 function web.sessions(opts) end
 
 ---The session of the request, for what cannot be said by its table. Suspends while the session is loaded. Raises if no
@@ -208,7 +209,7 @@ function web.session(req) end
 ---Answers 403 to requests that another site has a browser make in the name of its user. GET, HEAD, OPTIONS and TRACE pass,
 ---since they change nothing, except for those that open a WebSocket. Any other request is looked at in this order:
 ---@param opts? moonloop.web.csrf.opts
----@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, (integer|moonloop.error)?, table<string, any>?)) middleware
 function web.csrf(opts) end
 
 ---The token for this client, for a field of a form. It looks different each time. It begins a session if there is none;
@@ -232,7 +233,7 @@ function web.csrf_token(req) end
 ---draft-ietf-httpapi-ratelimit-headers-06: `RateLimit-Limit` (`burst`), `RateLimit-Remaining`, `RateLimit-Reset` (seconds
 ---until all of `burst` is free again) and `RateLimit-Policy`.
 ---@param opts moonloop.web.rate_limit.opts
----@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)) middleware
+---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, (integer|moonloop.error)?, table<string, any>?)) middleware
 function web.rate_limit(opts) end
 
 ---@class moonloop.web.templates.opts
@@ -343,67 +344,67 @@ local app = {}
 ---return the app.
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)): moonloop.web.app
 function app:get(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)): moonloop.web.app
 function app:post(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)): moonloop.web.app
 function app:put(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)): moonloop.web.app
 function app:patch(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)): moonloop.web.app
 function app:delete(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)): moonloop.web.app
 function app:head(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)): moonloop.web.app
 function app:options(path, opts, handler) end
 
 ---@param path string
 ---@param opts moonloop.web.app.get.opts|nil
----@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
+---@overload fun(self: moonloop.web.app, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)): moonloop.web.app
 function app:any(path, opts, handler) end
 
 ---The same with the method as a string, in any case; `"any"` for `app:any`.
 ---@param method string
 ---@param path string
 ---@param opts table|nil
----@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)
+---@param handler fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
----@overload fun(self: moonloop.web.app, method: string, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, integer?, table<string, any>?)): moonloop.web.app
+---@overload fun(self: moonloop.web.app, method: string, path: string, handler: fun(req: moonloop.web.request, deps: table<string, any>): (any, (integer|moonloop.error)?, table<string, any>?)): moonloop.web.app
 function app:route(method, path, opts, handler) end
 
 ---@class moonloop.web.app.websocket.opts
@@ -458,7 +459,7 @@ function app:static(prefix, dir, opts) end
 ---a route. It runs in the handler's task; the first one is the outermost. `next(req)` always returns the response object,
 ---even for an error, a 404 or a 405; it may be called again, and `next()` passes on the same request. `f` returns that
 ---response, or anything a handler may return.
----@param f fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, integer?, table<string, any>?)
+---@param f fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
 function app:use(f) end
 
@@ -466,7 +467,7 @@ function app:use(f) end
 ---`ml.web.abort` and of requests without a route (`err.status`). It returns what a handler may return, or nil to leave the
 ---error to the app around this one, and finally to the default. The traceback may be
 ---nil. If the answer is a 5xx, the error is reported as well.
----@param f fun(err: any, req: moonloop.web.request, traceback: string?): (any, integer?, table<string, any>?)
+---@param f fun(err: any, req: moonloop.web.request, traceback: string?): (any, (integer|moonloop.error)?, table<string, any>?)
 ---@return moonloop.web.app app
 function app:on_error(f) end
 
@@ -530,12 +531,12 @@ local hub = {}
 ---From now on, what is published under `topic` is sent to `ws`: a WebSocket, or the `send` of a stream of events, which
 ---gets it as `data`. It may join any number of topics, of 1 to 65,535 bytes. Joining twice is the same as once, and joining
 ---with one that has ended does nothing.
----@param ws moonloop.ws.socket
+---@param ws moonloop.ws.socket|fun(event: any)
 ---@param topic string
 function hub:join(ws, topic) end
 
 ---Leaves the topic, or all topics of this hub. A member that ends leaves by itself.
----@param ws moonloop.ws.socket
+---@param ws moonloop.ws.socket|fun(event: any)
 ---@param topic? string
 function hub:leave(ws, topic) end
 
@@ -550,9 +551,10 @@ function hub:count(topic) end
 ---Sends the message to all members of the topic: a string, or a table, which goes as JSON. `kind` is `"text"`
 ---(the default), which has to be UTF-8, or `"binary"`. The member that publishes gets it, too, unless it is the exception.
 ---@param topic string
----@param message string
+---@param message string|table
 ---@param kind? string
 ---@param opts? moonloop.web.hub.publish.opts
+---@overload fun(self: moonloop.web.hub, topic: string, message: string|table, opts?: moonloop.web.hub.publish.opts)
 function hub:publish(topic, message, kind, opts) end
 
 ---@class moonloop.web.request
