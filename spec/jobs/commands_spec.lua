@@ -84,6 +84,26 @@ describe("moonloop work", function()
     assert.is_nil(jobs:get(second))
   end)
 
+  it("gives back the jobs of all workers where one ends by itself", function()
+    folders.write(folder.path .. "/app.lua", [[
+local ml = require "moonloop"
+local jobs = ml.jobs.new(ml.sql.open(os.getenv "JOBS_DATABASE"))
+local doomed = ml.sql.open "sqlite::memory:"
+ml.jobs.new(doomed)
+jobs:define("long", function()
+  doomed:close()
+  ml.sleep(1000)
+end)
+print "start"]])
+    local id = assert(jobs:push "long")
+    local program <close> = work()
+    local _, status, errors = program:wait()
+    assert.equal(1, status)
+    assert.matches("work: a worker has ended by itself", errors, 1, true)
+    local job = assert(jobs:get(id))
+    assert.same({ "ready", 0, 0 }, { job.state, job.attempt, jobs:stats().workers })
+  end)
+
   it("says what is wrong with how it was called", function()
     local binary = process.quote(support.binary)
     folders.write(folder.path .. "/none.lua", "return 1")

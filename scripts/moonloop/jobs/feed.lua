@@ -357,7 +357,7 @@ function Feed:start(g)
   end
 end
 
---- Writes down what has ended in all queues of a worker, and gives back what is left: true | nil, err
+--- Writes down what has ended in all queues of a worker: true | nil, err
 function M.finish_all(worker)
   local values, jobs = { worker = worker.id, now = moment() }, worker.jobs
   for _, self in pairs(worker.feeds) do
@@ -368,11 +368,6 @@ function M.finish_all(worker)
     local n, err = jobs.dialect.round(jobs.db, values)
     if not n then return nil, err end
     worker.done = worker.done + n
-  end
-  for id in pairs(worker.running) do add(values, "back", id) end
-  if values.back then
-    local n, err = jobs.dialect.put_back(jobs.db, { ids = values.back, worker = worker.id })
-    if not n then return nil, err end
   end
   return true
 end

@@ -150,6 +150,10 @@ select state from f]],
 update moonloop_jobs set state = 'ready', worker = null, started_at = null, attempt = attempt - 1
 where id = any({ids}::bigint[]) and ]] .. MINE,
 
+  put_back_all = [[
+update moonloop_jobs set state = 'ready', worker = null, started_at = null, attempt = attempt - 1
+where ]] .. MINE,
+
   put_back_others = [[
 update moonloop_jobs set state = 'ready', worker = null, started_at = null, attempt = attempt - 1
 where ]] .. MINE .. [[ and lane = any({lanes}::text[]) and id <> all({ids}::bigint[])]],
@@ -227,8 +231,8 @@ function M.fail(holder, values)
   return rows[1] and rows[1].state or false
 end
 
-for _, name in ipairs { "put_back", "put_back_others", "beat", "progress", "leave", "relane", "purge_done",
-  "purge_unique" } do
+for _, name in ipairs { "put_back", "put_back_all", "put_back_others", "beat", "progress", "leave", "relane",
+  "purge_done", "purge_unique" } do
   M[name] = function(holder, values) return run(holder, "exec", statements[name], values) end
 end
 

@@ -60,6 +60,9 @@ update moonloop_jobs set worker = null, started_at = null,
   put_back = [[
 update moonloop_jobs set state = 'ready', worker = null, started_at = null, attempt = attempt - 1
 where id = any({ids}) and ]] .. MINE,
+  put_back_all = [[
+update moonloop_jobs set state = 'ready', worker = null, started_at = null, attempt = attempt - 1
+where ]] .. MINE,
   put_back_others = [[
 update moonloop_jobs set state = 'ready', worker = null, started_at = null, attempt = attempt - 1
 where ]] .. MINE .. " and lane = any({lanes}) and id <> all({ids})",
@@ -145,8 +148,8 @@ function M.fail(holder, values)
   return rows[1] and rows[1].state or false
 end
 
-for _, name in ipairs { "put_back", "put_back_others", "beat", "progress", "leave", "relane", "purge_done",
-  "purge_unique" } do
+for _, name in ipairs { "put_back", "put_back_all", "put_back_others", "beat", "progress", "leave", "relane",
+  "purge_done", "purge_unique" } do
   M[name] = function(holder, values) return run(holder, "exec", statements[name], stamped(values)) end
 end
 

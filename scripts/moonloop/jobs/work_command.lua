@@ -44,6 +44,12 @@ local function count_running(workers)
   return n
 end
 
+local function stop_all(workers, drain)
+  local stops = {}
+  for i, worker in ipairs(workers) do stops[i] = { worker.stop, worker, drain } end
+  gather(stops)
+end
+
 local function stop(workers, drain)
   local n = count_running(workers)
   service.stopping(("stopping: %d running job(s)"):format(n))
@@ -51,9 +57,7 @@ local function stop(workers, drain)
     signals.say("info", ("stopping: %d running job(s) get %g s; a second signal ends them at once")
       :format(n, drain))
   end
-  local stops = {}
-  for i, worker in ipairs(workers) do stops[i] = { worker.stop, worker, drain } end
-  gather(stops)
+  stop_all(workers, drain)
 end
 
 --- @param file string the app file
@@ -80,7 +84,9 @@ return function(file, opts, version)
     core.spawn(function()
       worker:wait()
       if stopping then return end
+      stopping = true
       signals.say("error", "work: a worker has ended by itself")
+      stop_all(workers, 0)
       os.exit(1)
     end)
   end

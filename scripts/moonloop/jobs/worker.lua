@@ -51,8 +51,13 @@ end
 -- Writes down what has ended, and gives back what has not.
 local function give_back(self)
   local dialect, db = self.jobs.dialect, self.jobs.db
+  local mine = { worker = self.id }
   local ok, err = feed.finish_all(self)
-  if ok then ok, err = dialect.leave(db, { worker = self.id }) end
+  if ok then ok, err = dialect.put_back_all(db, mine) end
+  if ok then ok, err = dialect.leave(db, mine) end
+  -- A statement that was under way when its task was cancelled may have taken more meanwhile. One that begins now
+  -- takes nothing: there is no such worker.
+  if ok then ok, err = dialect.put_back_all(db, mine) end
   if not ok then
     errors.say("a worker of jobs could not give its jobs back; they are when it counts as lost, in %d s: %s",
       times.lost, errors.message(err))
