@@ -2,6 +2,7 @@
 local ml = require "moonloop"
 local folders = require "spec.support.folder"
 local jobs_support = require "spec.support.jobs"
+local process = require "spec.support.process"
 local keep_reports = require("spec.support").keep_reports
 
 local eventually, work = jobs_support.eventually, jobs_support.work
@@ -111,6 +112,62 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     local job = assert(jobs:get(id))
     assert.same({ "ready", 0, 1, 0 }, { job.state, job.attempt, cleaned, jobs:stats().workers })
     assert.same({}, job.errors)
+  end)
+
+  it("gives back what a statement has taken whose answer it did not wait for", function()
+    local jobs = fresh()
+    jobs:define("x", function() end)
+    local taken, never = ml.event(), ml.event()
+    local own = jobs.dialect
+    jobs.dialect = setmetatable({
+      round = function(db, values)
+        local finished, rows = own.round(db, values)
+        if not finished or #rows == 0 then return finished, rows end
+        taken:set()
+        never:wait()
+      end,
+    }, { __index = own })
+    local id = assert(jobs:push "x")
+    local worker = jobs:work()
+    taken:wait()
+    assert.equal("running", jobs:get(id).state)
+    worker:stop()
+    local job = assert(jobs:get(id))
+    assert.same({ "ready", 0, {}, 0 }, { job.state, job.attempt, job.errors, jobs:stats().workers })
+  end)
+
+  it("loads no module of the script a second time", function()
+    local jobs = fresh()
+    jobs:define("x", function() end)
+    local folder <close> = folders.new {
+      ["defined.lua"] = [[
+        local ml = require "moonloop"
+        io.open(os.getenv "LOADS", "a"):write("loaded\n"):close()
+        local db = ml.sql.open(os.getenv "JOBS_DATABASE")
+        assert(db:value "select 1")
+        local jobs = ml.jobs.new(db)
+        jobs:define("x", function() print "ran" io.stdout:flush() end)
+        return jobs]],
+      ["app.lua"] = [[
+        require "moonloop.jobs.times".beat = 0.05
+        require "defined"]],
+    }
+    local loads = folder.path .. "/loads"
+    local program <close> = process.start("work --block-limit 0 app.lua", ("cd %s; export LOADS=%s JOBS_DATABASE=%s;")
+      :format(folder.path, loads, process.quote(place().url)))
+    assert.matches("working for app.lua", program:line(), 1, true)
+    assert(jobs:push "x")
+    assert.equal("ran", program:line())
+    local db = place():open()
+    local seen, changes
+    eventually(function()
+      local now = assert(db:value "select seen_at from moonloop_jobs_workers")
+      if now ~= seen then seen, changes = now, (changes or -1) + 1 end
+      return changes == 2
+    end)
+    program:kill "TERM"
+    local _, status, errors = program:wait()
+    assert.same({ 0, "", "loaded\n" }, { status, errors, folders.read(loads) })
   end)
 
   it("gives jobs back when the task that started it is cancelled", function()

@@ -2,13 +2,15 @@
 -- its pool is empty. It also finds workers that are lost, and gives their jobs back.
 local errors = require "moonloop.jobs.errors"
 local executor = require "moonloop.executor"
+local holders = require "moonloop.sql.holders"
 local times = require "moonloop.jobs.times"
 
 local M = {}
 
 -- In the thread's own state. Returns when the worker's row is gone: others have taken it for lost.
-local function beat(db, dialect_name, id, every, lost)
+local function beat(made_from, dialect_name, id, every, lost)
   local ml = require "moonloop"
+  local db = require "moonloop.sql.transfer".unpack(made_from)
   local message = require "moonloop.jobs.errors".message
   local dialect = require(dialect_name)
   local function say(format, ...) ml.executor.current():progress(format:format(...)) end
@@ -35,8 +37,10 @@ end
 --- Beats for the worker until its id is lost, or the task is cancelled.
 function M.run(jobs, id)
   local pool <close> = executor.new { threads = 1, nice = 0 }
-  local call = pool:start(beat, jobs.db, "moonloop.jobs." .. (jobs.driver == "pg" and "postgres" or "sqlite"), id,
-    times.beat, times.lost)
+  -- What the database was made from, and not the object: a copy of that one would load the script's module that
+  -- has it, and all that is in there, a second time.
+  local call = pool:start(beat, holders.of(jobs.db).made_from,
+    "moonloop.jobs." .. (jobs.driver == "pg" and "postgres" or "sqlite"), id, times.beat, times.lost)
   local _ <close> = setmetatable({}, { __close = function() call:cancel() end })
   for text in call:progress() do errors.say("%s", text) end
   call:await()
