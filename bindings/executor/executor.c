@@ -5,6 +5,7 @@
 
 #include "bindings/executor/open.h"
 #include "bindings/fields.h"
+#include "bindings/log/log_bound.h"
 #include "bindings/options.h"
 #include "core/script_place.h"
 #include "core/wait.h"
@@ -125,6 +126,7 @@ static void push_pool(lua_State *L, PoolOptions *options) {
 
 /* Whatever can raise comes before the start-up code is packed, which nobody would free. */
 static void push_handle(lua_State *L, PoolOptions *options) {
+  options->enter_log = log_bound_enter;
   options->path = package_field(L, "path");
   options->cpath = package_field(L, "cpath");
   if (!executor_push_preload(L)) lua_pushnil(L);

@@ -4,6 +4,7 @@
 #include "base/container_of.h"
 #include "bindings/args.h"
 #include "core/observe.h"
+#include "core/report.h"
 #include "core/script_place.h"
 #include "core/traceback.h"
 #include "core/wait.h"
@@ -11,6 +12,7 @@
 
 #include <lauxlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PREPARED "moonloop.executor.prepared"
 
@@ -135,11 +137,20 @@ static Job *pack_job(lua_State *L, Pool *pool, int first, JobLimits limits) {
   return NULL;
 }
 
+/* What entries of the job get from the running task, or NULL. */
+static LogKeptFields *log_context(Runtime *rt) {
+  LogKeptFields *kept = report_keep_context(rt);
+  if (!kept || kept->n) return kept;
+  free(kept);
+  return NULL;
+}
+
 /* Hands the job over and waits for its outcome. */
 static int submit(lua_State *L, Task *t, Job *job) {
   job->waker = ml_wait_waker(t);
   observe_job(job, t);
   job->trace = trace_carrier_new(job->pool->rt, job->observed, t);
+  job->log_context = log_context(job->pool->rt);
   int rc = pool_submit(job->pool, job);
   if (rc == 0) return ml_wait_suspend(L, t, &job_wait, job);
   if (job->observed) job->observed->executor.error = "error";

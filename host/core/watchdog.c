@@ -290,7 +290,9 @@ void watchdog_stretch_over(Watchdog *w, const Task *t) {
   uint64_t ns = uv_hrtime() - atomic_load(&w->since);
   text_add_duration(&text, ns);
   held_up_over(w->rt, ns);
+  w->rt->reports.about = t;
   report_say(w->rt, LOG_WARN, memory);
+  w->rt->reports.about = NULL;
   observe_blocked(t, ns);
 }
 

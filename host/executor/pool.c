@@ -382,6 +382,7 @@ Pool *pool_new(Runtime *rt, PoolOptions *options) {
   }
   pool->rt = rt;
   pool->open = rt->open;
+  pool->enter_log = options->enter_log;
   pool->modules = rt->added_modules.last;
   pool->threads = options->threads;
   pool->max_threads = options->max_threads;

@@ -15,6 +15,7 @@
 #define ML_POOL_H
 
 #include "core/pool_source.h"
+#include "core/report.h"
 #include "core/task.h"
 #include "executor/progress.h"
 #include "trace/trace_carrier.h"
@@ -45,6 +46,7 @@ typedef struct Job {
   Worker *worker;               /* who runs it; under the lock */
   struct Observation *observed; /* for the one who waits; the owner's thread only; or NULL */
   TraceCarrier *trace;          /* of the one who waits; or NULL */
+  LogKeptFields *log_context;   /* what entries of its log have in common; the same */
   Progress *progress;           /* a reference, or NULL: the caller does not read any */
   double cpu, slice;            /* limits of its task in seconds, or 0 */
   bool expected;                /* it is not submitted yet, but already counts (pool_expect) */
@@ -86,6 +88,9 @@ typedef struct PoolOptions {
   const char *path, *cpath; /* package.path and .cpath for the workers; copied */
   TransferMessage preload;  /* packed loaders for package.preload, or empty; taken over */
   TransferMessage init;     /* a packed function that new states run first, or empty; taken over */
+  /* In the state of a worker, protected: entries of `t` and of the tasks that it starts get the
+     fields. */
+  void (*enter_log)(lua_State *L, Task *t, const LogFields *fields);
 } PoolOptions;
 
 /* The default options: one thread per core. `shared`: for the default pool, which gets more
@@ -117,9 +122,10 @@ struct Pool {
   int nice;                   /* added to the nice value of its threads */
   bool may_spin;              /* there is a core to spare */
   void (*open)(lua_State *L); /* the function that opened the owner's state */
-  const AddedModule *modules; /* the owner's modules in C */
-  TransferMessage preload;    /* loaders for package.preload, packed; or empty */
-  TransferMessage init;       /* the code that a new state runs first, packed; or empty */
+  void (*enter_log)(lua_State *L, Task *t, const LogFields *fields); /* of the options */
+  const AddedModule *modules;                                        /* the owner's modules in C */
+  TransferMessage preload; /* loaders for package.preload, packed; or empty */
+  TransferMessage init;    /* the code that a new state runs first, packed; or empty */
 
   char *path, *cpath;        /* package.path and .cpath for the workers; the owner writes them */
   _Atomic unsigned path_set; /* how often it has, with the lock held */

@@ -39,6 +39,7 @@ void pool_job_free(Job *job) {
   progress_end(job->progress);
   progress_release(job->progress);
   trace_carrier_free(job->trace);
+  free(job->log_context);
   free(job);
 }
 

@@ -192,9 +192,29 @@ typedef struct Start {
   const char *name;
   void (*ended)(TaskOwner *owner, Task *t, lua_State *L, const char *traceback);
   const TraceCarrier *trace;
+  const LogKeptFields *log_context;
   double cpu, slice;
   bool is_main; /* its debug hook applies to everything in the state (user_hook.h) */
 } Start;
+
+/* Spans of the job have ids of their own. */
+static bool is_trace_id(const LogField *f) {
+  static const char *const names[] = {"trace_id", "span_id"};
+  for (size_t i = 0; f->kind == LOG_FIELD_CONTEXT && i < sizeof names / sizeof *names; i++)
+    if (f->name_len == strlen(names[i]) && !memcmp(f->name, names[i], f->name_len)) return true;
+  return false;
+}
+
+/* Entries of the task get what those of the job's caller have. */
+static void enter_log(lua_State *L, const Start *start) {
+  LogFields fields;
+  fields.n = 0;
+  for (size_t i = 0; start->log_context && i < start->log_context->n; i++) {
+    const LogField *f = &start->log_context->list[i];
+    if (!start->trace || !is_trace_id(f)) log_fields_add(&fields, *f);
+  }
+  if (fields.n) start->worker->pool->enter_log(L, start->worker->task, &fields);
+}
 
 /* Protected: (Start as light userdata). Unpacks the call and starts the task. */
 static int l_start(lua_State *L) {
@@ -208,6 +228,7 @@ static int l_start(lua_State *L) {
   w->task->is_main = start->is_main;
   task_limits_set(w->task, start->cpu, start->slice);
   trace_carrier_enter(start->trace, w->task, &w->pool->spans);
+  enter_log(L, start);
   return 0;
 }
 
@@ -259,6 +280,7 @@ static bool run_init(Worker *w, Job *job) {
                  .name = "init",
                  .ended = on_init_ended,
                  .trace = job->trace,
+                 .log_context = job->log_context,
                  .is_main = true};
   start_and_run(job, &start);
   w->broken = !w->initialized;
@@ -282,6 +304,7 @@ void worker_job_run(Worker *w, Job *job) {
                  .name = "job",
                  .ended = on_job_ended,
                  .trace = job->trace,
+                 .log_context = job->log_context,
                  .cpu = job->cpu,
                  .slice = job->slice};
   start_and_run(job, &start);

@@ -8,6 +8,12 @@
 
 static void start(HttpTail *tail);
 
+static void tail_free(HttpTail *tail) {
+  task_label_drop(tail->label);
+  task_trace_drop(tail->trace);
+  free(tail);
+}
+
 static void ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback) {
   HttpTail *tail = container_of(owner, HttpTail, owner);
   Runtime *rt = tail->rt;
@@ -18,7 +24,7 @@ static void ended(TaskOwner *owner, Task *t, lua_State *L, const char *traceback
   if (t->status == TASK_FAILED)
     report_error(L, "what follows a response failed", -1, traceback, NULL);
   if (!rt->closing) luaL_unref(rt->L, LUA_REGISTRYINDEX, tail->ref);
-  free(tail);
+  tail_free(tail);
 }
 
 /* "the end of GET /users/{id} (request 7)" */
@@ -31,31 +37,54 @@ static void describe(TaskOwner *owner, Text *text) {
   text_add(text, ")");
 }
 
+static TaskLabel *label_of(TaskOwner *owner, uint64_t *number) {
+  const HttpTail *tail = container_of(owner, HttpTail, owner);
+  *number = tail->number;
+  return tail->label;
+}
+
 /* Without memory for a task, it is dropped. */
 static void start(HttpTail *tail) {
   Runtime *rt = tail->rt;
   Task *t = rt->closing ? NULL : task_start_soon(rt, tail->server->tail, &tail->owner);
   if (!t) {
-    free(tail);
+    tail_free(tail);
     return;
   }
   t->name = tail->route;
+  task_trace_replace(&t->trace, task_trace_hold(tail->trace));
   task_tally_enter(tail->server->tasks, t);
 }
 
-HttpTail *http_tail_get(HttpConnection *c) {
+static HttpTail *find_or_add(HttpConnection *c) {
   HttpTail **link = &c->tails;
   for (; *link; link = &(*link)->next)
     if ((*link)->number == c->number) return *link;
   HttpTail *tail = calloc(1, sizeof *tail);
   if (!tail) return NULL;
-  tail->owner = (TaskOwner){ended, describe};
+  tail->owner = (TaskOwner){ended, describe, label_of};
   tail->rt = c->server->rt;
   tail->server = c->server;
   tail->number = c->number;
   tail->route = c->match.route->name;
   tail->ref = LUA_NOREF;
   *link = tail;
+  return tail;
+}
+
+/* The handler may have got an id since the last time. */
+static void take_context(HttpTail *tail, const Task *handler) {
+  uint64_t number;
+  TaskLabel *label = task_label_of(handler, &number);
+  if (label) label->refs++;
+  task_label_drop(tail->label);
+  tail->label = label;
+  task_trace_replace(&tail->trace, task_trace_hold(handler->trace));
+}
+
+HttpTail *http_tail_get(HttpConnection *c) {
+  HttpTail *tail = find_or_add(c);
+  if (tail && c->task) take_context(tail, c->task);
   return tail;
 }
 

@@ -3,6 +3,8 @@
 #ifndef ML_HTTP_TAIL_H
 #define ML_HTTP_TAIL_H
 
+#include "core/task_label.h"
+#include "core/task_trace.h"
 #include "http/server/http_connection.h"
 
 typedef struct HttpTail {
@@ -13,6 +15,8 @@ typedef struct HttpTail {
   uint64_t number;    /* of its request */
   const char *route;  /* its name, which the server's router owns */
   int ref;            /* registry reference: what the task runs; its owner sets it */
+  TaskLabel *label;   /* what the task works for; a reference, or NULL */
+  TaskTrace *trace;   /* and what it belongs to; the same */
   bool has_begun;     /* the task runs or has run */
 } HttpTail;
 
