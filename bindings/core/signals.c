@@ -60,11 +60,22 @@ static int l_has_terminal(lua_State *L) {
   return 1;
 }
 
-/* say(level, message): logs what the host says. */
+/* say(level, message [, traceback | nil, name, value, ...]): logs what the host says. Fields that
+   are texts are left out of text formats: the message has them. nil is left out. */
 static int l_say(lua_State *L) {
   static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
-  int level = luaL_checkoption(L, 1, NULL, levels);
-  report_say(runtime_of(L), (LogLevel)level, luaL_checkstring(L, 2));
+  LogFields fields;
+  fields.n = 0;
+  LogEntry entry = {.level = (LogLevel)luaL_checkoption(L, 1, NULL, levels), .source = LOG_HOST};
+  entry.message = luaL_checklstring(L, 2, &entry.message_len);
+  if (!report_wants(entry.level)) return 0;
+  log_fields_add_text(&fields, LOG_FIELD_BELOW, "traceback", luaL_optstring(L, 3, NULL));
+  int last = lua_gettop(L);
+  for (int i = 4; i < last; i += 2) {
+    LogFieldKind kind = lua_type(L, i + 1) == LUA_TNUMBER ? LOG_FIELD_JSON : LOG_FIELD_QUIET;
+    log_fields_add_text(&fields, kind, luaL_checkstring(L, i), luaL_optstring(L, i + 1, NULL));
+  }
+  report_entry(runtime_of(L), &entry, &fields);
   return 0;
 }
 

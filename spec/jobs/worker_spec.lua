@@ -243,6 +243,36 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     check { "in the run", "in a task of it", "has failed, attempt 1 of 25" }
   end)
 
+  it("logs failed runs with the fields of their errors: as warnings, and dead jobs as errors", function()
+    local jobs, entries = fresh(), {}
+    local new_error = require "moonloop.core".error
+    local _ <close> = setmetatable({}, { __close = function() ml.log.to(nil) end })
+    ml.log.to(function(entry) entries[#entries + 1] = entry end)
+    jobs:define("x", { attempts = 2, backoff = { base = 0.01 } }, function()
+      error(new_error { kind = "late", code = "E7", message = "it is late",
+        cause = new_error { kind = "x", message = "rain" } })
+    end)
+    jobs:define("plain", { attempts = 1 }, function() return nil, "no" end)
+    local id = assert(jobs:push "x")
+    do
+      local _ <close> = work(jobs)
+      eventually(function() return #entries == 2 end)
+    end
+    for attempt, level in ipairs { "warn", "error" } do
+      local entry = entries[attempt]
+      assert.same({ level, attempt, "it is late", "late", "E7", "x: rain", tostring(id), "x" },
+        { entry.level, entry.attempt, entry.error, entry.error_kind, entry.error_code, entry.cause, entry.job_id,
+          entry.job })
+      assert.matches("worker_spec.lua:%d+: in function", entry.traceback)
+      assert.not_matches("traceback", entry.message)
+    end
+    assert(jobs:push "plain")
+    local _ <close> = work(jobs)
+    eventually(function() return #entries == 3 end)
+    assert.same({ "error", "no", nil, nil }, { entries[3].level, entries[3].error, entries[3].error_kind,
+      entries[3].traceback })
+  end)
+
   it("tries failed runs again, and says so", function()
     local reports <close> = keep_reports()
     local jobs, runs = fresh(), 0

@@ -4,6 +4,7 @@ local json = require "moonloop.json"
 local reconnect = require "moonloop.core.reconnect"
 
 local MESSAGE, WHOLE = 2048, 8192 -- bytes
+local MOST_CAUSES = 10
 local AGAIN = 60 -- seconds until the same complaint is made again
 
 local M = {}
@@ -28,6 +29,19 @@ function M.message(value)
     if ok then return text end
   end
   return tostring(value)
+end
+
+--- The code of what was raised, and the texts of its causes; or nil for either.
+function M.code_and_cause(value)
+  if not core.is_error(value) then return nil end
+  local causes, cause = {}, value.cause
+  while cause ~= nil and #causes < MOST_CAUSES do
+    causes[#causes + 1] = core.error_text(cause)
+    cause = type(cause) == "table" and cause.cause or nil
+  end
+  local code = value.code
+  return code ~= nil and clean(tostring(code), MESSAGE) or nil,
+    #causes > 0 and clean(table.concat(causes, "; caused by: "), MESSAGE) or nil
 end
 
 --- The entry of a run that has failed, for the list of a job: {attempt, at, message, kind, traceback}.

@@ -12,6 +12,7 @@ local errors = require "moonloop.jobs.errors"
 local json = require "moonloop.json"
 local moment = require "moonloop.jobs.moment"
 local run = require "moonloop.jobs.run"
+local signals = require "moonloop.signals"
 local time = require "moonloop.time"
 
 local MOST = 1000 -- jobs that one statement takes
@@ -96,11 +97,15 @@ local function settle(self, record, outcome)
   if not next(self.worker.running) then self.worker.idle:set() end
 end
 
-local function say_failed(record, state, delay, entry)
+-- A dead job is an error: nobody will try it again.
+local function say_failed(record, state, delay, entry, value)
   local next = state == "dead" and "it is dead now" or ("again in %.3g s"):format(delay)
   if not state then next = "it was given to another worker meanwhile" end
-  errors.say("the job '%s' (id %d) has failed, attempt %d of %d; %s: %s%s", record.name, record.id, record.attempt,
-    record.max_attempts, next, entry.message, entry.traceback and "\n" .. entry.traceback or "")
+  local message = ("the job '%s' (id %d) has failed, attempt %d of %d; %s: %s"):format(record.name, record.id,
+    record.attempt, record.max_attempts, next, entry.message)
+  local code, cause = errors.code_and_cause(value)
+  signals.say(state == "dead" and "error" or "warn", message, entry.traceback, "attempt", record.attempt,
+    "error", entry.message, "error_kind", entry.kind, "error_code", code, "cause", cause)
 end
 
 --- The values of the statement that writes a failed run of a record down, and what is kept of the error.
@@ -123,7 +128,7 @@ local function write_failure(self, record, value, traceback)
   local jobs = self.jobs
   local state = errors.insist(self.worker, function() return jobs.dialect.fail(jobs.db, values) end)
   if state == false then self.worker.late = self.worker.late + 1 end
-  say_failed(record, state, values.delay, entry)
+  say_failed(record, state, values.delay, entry, value)
   return state
 end
 
