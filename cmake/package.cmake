@@ -41,7 +41,7 @@ install(FILES ${PACKAGE_FILES}/moonloop.bash RENAME moonloop
 install(FILES ${PACKAGE_FILES}/_moonloop DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
 install(FILES ${PACKAGE_FILES}/moonloop.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES ${PACKAGE_SOURCE}/moonloop@.service ${PACKAGE_SOURCE}/moonloop@.socket
-  DESTINATION lib/systemd/system)
+  ${PACKAGE_SOURCE}/moonloop-work@.service DESTINATION lib/systemd/system)
 install(FILES ${PACKAGE_FILES}/changelog.gz ${PACKAGE_FILES}/changelog.Debian.gz
   DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(MOONLOOP_STATIC)

@@ -74,7 +74,7 @@ static const char *read_serve(OptionReader *a, char **list, int n) {
     } else if (strcmp(list[i], "--core-files") == 0) {
       r->core_files = true;
     } else if (option_is(list[i], "--inspect")) {
-      const char *bad = serve_arguments_read_inspect(a, list[i]);
+      const char *bad = option_read_inspect(a, list[i]);
       if (bad) return bad;
     } else if (list[i][0] == '-') {
       const char *bad = serve_arguments_read(a, list, n, &i);
@@ -101,7 +101,7 @@ static const char *read_dev(OptionReader *a, char **list, int n) {
   if (archive_main()) return option_wrong(a, "dev: the code is inside of this program, and stays");
   r->dev = r->reload = r->docs = true;
   r->command = CLI_SERVE;
-  if (!bad && !r->where.inspects) bad = serve_arguments_read_inspect(a, "--inspect");
+  if (!bad && !r->where.inspects) bad = option_read_inspect(a, "--inspect");
   if (!bad || bad != a->message || strncmp(bad, other, sizeof other - 1) != 0) return bad;
   memmove(a->message + sizeof own - 1, a->message + sizeof other - 1,
           strlen(a->message + sizeof other - 1) + 1);

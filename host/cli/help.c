@@ -254,7 +254,22 @@ static const char about_work[] =
                              "  --cpu-limit SECONDS   CPU time after which a task that does not "
                              "suspend is\n"
                              "                        interrupted (" TEXT(
-                                 DEFAULTS_CPU_LIMIT) "); 0: never\n" ABOUT_LOG;
+                                 DEFAULTS_CPU_LIMIT) "); 0: never\n"
+                                                     "  --inspect[=WHERE]     a page that shows "
+                                                     "what goes on inside: ADDR:PORT, or any free\n"
+                                                     "                        port of 127.0.0.1\n"
+                                                     "  --metrics ADDR:PORT   shows metrics there, "
+                                                     "at /metrics, as text for Prometheus\n"
+                                                     "  --sandbox             as for serve: lets "
+                                                     "the jobs read and write their own files "
+                                                     "and\n"
+                                                     "                        the temporary ones, "
+                                                     "read those of the system, and execute "
+                                                     "nothing\n"
+                                                     "  --sandbox-read PATH   the same, and read "
+                                                     "there, too; may be repeated\n"
+                                                     "  --sandbox-write PATH  the same, and read "
+                                                     "and write there\n" ABOUT_LOG;
 
 static const char about_openapi[] =
     "Usage: moonloop openapi APP.lua\n"

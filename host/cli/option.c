@@ -1,6 +1,7 @@
 #include "cli/option.h"
 
 #include "base/nearest.h"
+#include "cli/arguments.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,6 +71,43 @@ const char *option_read_log(OptionReader *reader, char **list, int n, int *i) {
   if (!v || !*v)
     return option_wrong(reader, "%s needs a value", is_level ? level_option : format_option);
   return is_level ? option_set_log_level(reader, v) : option_set_log_format(reader, v);
+}
+
+const char *option_set_metrics(OptionReader *reader, const char *v) {
+  CliRequest *r = reader->request;
+  r->shows_metrics = true;
+  if (!listen_address_read(v, strlen(v), &r->metrics) && r->metrics.kind == LISTEN_TCP &&
+      !r->metrics.tls)
+    return NULL;
+  return option_wrong(reader, "%s: --metrics %s: ADDRESS:PORT is expected, such as 127.0.0.1:9100",
+                      arguments_command_name(r->command), v);
+}
+
+const char *option_read_inspect(OptionReader *reader, const char *arg) {
+  CliRequest *r = reader->request;
+  const char *equals = strchr(arg, '='), *v = equals ? equals + 1 : NULL;
+  const char *wrong = inspect_socket_read(v, &r->where.inspect);
+  r->where.inspects = true;
+  if (!wrong) return NULL;
+  return option_wrong(reader, "%s: --inspect=%s: %s", arguments_command_name(r->command), v, wrong);
+}
+
+const char *option_add_text(OptionReader *reader, const char ***list, int *n, const char *v) {
+  const char **longer = realloc(*list, (size_t)(*n + 1) * sizeof *longer);
+  if (!longer) return option_wrong(reader, "not enough memory");
+  *list = longer;
+  longer[(*n)++] = v;
+  return NULL;
+}
+
+const char *option_add_readable(OptionReader *reader, const char *v) {
+  reader->request->sandbox = true;
+  return option_add_text(reader, &reader->request->readable, &reader->request->n_readable, v);
+}
+
+const char *option_add_writable(OptionReader *reader, const char *v) {
+  reader->request->sandbox = true;
+  return option_add_text(reader, &reader->request->writable, &reader->request->n_writable, v);
 }
 
 bool option_is_shared(const char *arg) {

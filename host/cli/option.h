@@ -40,6 +40,17 @@ const char *option_read_log(OptionReader *reader, char **list, int n, int *i);
 const char *option_set_log_level(OptionReader *reader, const char *v);
 const char *option_set_log_format(OptionReader *reader, const char *v);
 
+/* The values of --metrics, --sandbox-read and --sandbox-write, which serve and work have. */
+const char *option_set_metrics(OptionReader *reader, const char *v);
+const char *option_add_readable(OptionReader *reader, const char *v);
+const char *option_add_writable(OptionReader *reader, const char *v);
+
+/* Reads "--inspect" or "--inspect=WHERE". Returns NULL or what is wrong. */
+const char *option_read_inspect(OptionReader *reader, const char *arg);
+
+/* Adds `v` to a list of the request, of *n texts. NULL, or that memory is out. */
+const char *option_add_text(OptionReader *reader, const char ***list, int *n, const char *v);
+
 /* The same for these two and --block-limit. */
 #define OPTION_SHARED_NAMES "--block-limit", "--log-level", "--log-format"
 bool option_is_shared(const char *arg);

@@ -36,9 +36,9 @@ typedef struct Script {
   Signals signals;
   Inspector inspector;
   Supervised supervised;   /* of a worker process */
-  ServeSockets sockets;    /* of serve */
+  ServeSockets sockets;    /* of serve; that of the inspector also of work */
   Service service;         /* of serve in one process, and of work */
-  MetricsListener metrics; /* of serve in one process */
+  MetricsListener metrics; /* the same */
   CloseHook metrics_end;
   CloseHook service_end;
   const CliRequest *request;
@@ -112,12 +112,13 @@ static void on_returned(MainTask *main, lua_State *L) {
   main->result = 1;
 }
 
-/* Opens the sockets of serve, or takes those that the supervisor has opened. NULL, or what is
-   wrong. */
+/* Opens the sockets of serve and work, or takes those that the supervisor has opened. NULL, or what
+   is wrong. */
 static const char *open_sockets(Script *s) {
   static char wrong[LISTEN_NAME_MAX + 128];
   const ServeWhere *where = &s->request->where;
-  if (supervised_is_wanted()) return supervised_take(&s->supervised, &s->sockets);
+  if (s->request->command == CLI_SERVE && supervised_is_wanted())
+    return supervised_take(&s->supervised, &s->sockets);
   uv_loop_t loop; /* for looking names up, which blocks */
   if (uv_loop_init(&loop)) return "cannot start: out of file descriptors";
   bool is_open = serve_sockets_open(&s->sockets, &loop, where, wrong, sizeof wrong);
@@ -132,8 +133,8 @@ static const char *open_sockets(Script *s) {
   return wrong;
 }
 
-/* What has to be done before a server runs Lua, and starts threads. NULL, or what is wrong. */
-static const char *prepare_to_serve(Script *s) {
+/* What has to be done before a service runs Lua, and starts threads. NULL, or what is wrong. */
+static const char *prepare_service(Script *s) {
   static char refusal[PATH_MAX + 200];
   const CliRequest *r = s->request;
   SandboxPaths paths = {r->target,     r->readable,   r->writable,    r->tls_certs, r->tls_keys,
@@ -169,7 +170,7 @@ static bool write_metrics(void *data, Buffer *out, bool open) {
 /* --metrics: the host's own are counted; with workers, it is the supervisor that shows them.
    Returns 0 or a libuv error. */
 static int open_metrics(Script *s) {
-  if (s->request->command != CLI_SERVE || !s->request->shows_metrics) return 0;
+  if (!s->request->shows_metrics) return 0;
   Metrics *metrics = metrics_of(s->rt);
   if (!metrics || !metrics_observe(metrics)) return UV_ENOMEM;
   int rc = metrics_beat_start(metrics);
@@ -188,9 +189,9 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
   script.main.gives_status = shows_prompt(request);
   if (request->command == CLI_RUN) script.main.returned = on_returned;
   signals_ignore_pipe(!is_service(request));
-  if (is_service(request)) descriptor_limit_raise();
-  if (request->command == CLI_SERVE) {
-    const char *wrong = prepare_to_serve(&script);
+  if (is_service(request)) {
+    descriptor_limit_raise();
+    const char *wrong = prepare_service(&script);
     if (wrong) {
       log_output_say(LOG_ERROR, wrong);
       return 1;
@@ -223,7 +224,7 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
                          argv,
                          &script.signals,
                          &script.supervised,
-                         request->command == CLI_SERVE ? &script.sockets : NULL,
+                         is_service(request) ? &script.sockets : NULL,
                          script.service_end.close ? &script.service : NULL};
   int status = main_task_run(&script.main, script.rt, script_load, &source);
   serve_sockets_close(&script.sockets);

@@ -16,8 +16,8 @@ typedef struct ScriptSource {
   char **argv;
   struct Signals *signals;
   struct Supervised *supervised; /* its number is 0 if the process is not a worker */
-  struct ServeSockets *sockets;  /* of serve; or NULL */
-  struct Service *service;       /* of serve in one process; or NULL */
+  struct ServeSockets *sockets;  /* of serve and work; or NULL */
+  struct Service *service;       /* of serve in one process, and of work; or NULL */
 } ScriptSource;
 
 /* Called in protected mode in the main state: (ScriptSource) -> the main function and its

@@ -83,14 +83,6 @@ static const char *set_user(OptionReader *reader, const char *v) {
   return NULL;
 }
 
-static const char *set_metrics(OptionReader *reader, const char *v) {
-  ListenAddress *address = &reader->request->metrics;
-  const char *wrong = listen_address_read(v, strlen(v), address);
-  if (!wrong && (address->kind != LISTEN_TCP || address->tls)) wrong = "ADDRESS:PORT expected";
-  reader->request->shows_metrics = true;
-  return wrong ? option_wrong(reader, "serve: --metrics %s: %s", v, wrong) : NULL;
-}
-
 static const char *set_group(OptionReader *reader, const char *v) {
   reader->request->group = v;
   return NULL;
@@ -120,30 +112,12 @@ static const char *set_http2(OptionReader *reader, const char *v) {
   return NULL;
 }
 
-static const char *add_text(OptionReader *reader, const char ***list, int *n, const char *v) {
-  const char **longer = realloc(*list, (size_t)(*n + 1) * sizeof *longer);
-  if (!longer) return option_wrong(reader, "not enough memory");
-  *list = longer;
-  longer[(*n)++] = v;
-  return NULL;
-}
-
 static const char *add_tls_cert(OptionReader *reader, const char *v) {
-  return add_text(reader, &reader->request->tls_certs, &reader->request->n_tls_certs, v);
+  return option_add_text(reader, &reader->request->tls_certs, &reader->request->n_tls_certs, v);
 }
 
 static const char *add_tls_key(OptionReader *reader, const char *v) {
-  return add_text(reader, &reader->request->tls_keys, &reader->request->n_tls_keys, v);
-}
-
-static const char *add_readable(OptionReader *reader, const char *v) {
-  reader->request->sandbox = true;
-  return add_text(reader, &reader->request->readable, &reader->request->n_readable, v);
-}
-
-static const char *add_writable(OptionReader *reader, const char *v) {
-  reader->request->sandbox = true;
-  return add_text(reader, &reader->request->writable, &reader->request->n_writable, v);
+  return option_add_text(reader, &reader->request->tls_keys, &reader->request->n_tls_keys, v);
 }
 
 static const struct ServeOption {
@@ -166,11 +140,11 @@ static const struct ServeOption {
     {"--trusted-proxies", set_trusted_proxies},
     {"--root-path", set_root_path},
     {"--http2", set_http2},
-    {"--metrics", set_metrics},
+    {"--metrics", option_set_metrics},
     {"--user", set_user},
     {"--group", set_group},
-    {"--sandbox-read", add_readable},
-    {"--sandbox-write", add_writable},
+    {"--sandbox-read", option_add_readable},
+    {"--sandbox-write", option_add_writable},
 };
 
 static const struct ServeOption *find_option(const char *arg) {
@@ -242,14 +216,6 @@ const char *serve_arguments_read(OptionReader *reader, char **list, int n, int *
   const char *v = option_value(list, n, i);
   if (!v || !*v) return option_wrong(reader, "serve: %.*s needs a value", (int)name_length, option);
   return limit ? set_limit(reader, limit, option, v) : known->set(reader, v);
-}
-
-const char *serve_arguments_read_inspect(OptionReader *reader, const char *arg) {
-  ServeWhere *where = &reader->request->where;
-  const char *equals = strchr(arg, '='), *v = equals ? equals + 1 : NULL;
-  const char *wrong = inspect_socket_read(v, &where->inspect);
-  where->inspects = true;
-  return wrong ? option_wrong(reader, "serve: --inspect=%s: %s", v, wrong) : NULL;
 }
 
 const char *serve_arguments_check(OptionReader *reader) {

@@ -14,9 +14,6 @@ bool serve_arguments_has(const char *arg);
    NULL or what is wrong. */
 const char *serve_arguments_read(OptionReader *reader, char **list, int n, int *i);
 
-/* Reads "--inspect", or "--inspect=ADDR:PORT": NULL, or what is wrong. */
-const char *serve_arguments_read_inspect(OptionReader *reader, const char *arg);
-
 /* All options are read: NULL, or what is wrong with them together. */
 const char *serve_arguments_check(OptionReader *reader);
 

@@ -20,9 +20,9 @@ const char *inspect_socket_read(const char *text, ListenAddress *address) {
     listen_address_tcp(OWN_HOST, (uint16_t)port, address);
     return NULL;
   }
-  const char *wrong = listen_address_read(text, strlen(text), address);
-  if (wrong) return wrong;
-  return address->kind == LISTEN_TCP && !address->tls ? NULL : "HOST:PORT or PORT is expected";
+  bool ok = !listen_address_read(text, strlen(text), address);
+  return ok && address->kind == LISTEN_TCP && !address->tls ? NULL
+                                                            : "HOST:PORT or PORT is expected";
 }
 
 bool inspect_socket_open(InspectSocket *s, uv_loop_t *loop, const ListenAddress *address,

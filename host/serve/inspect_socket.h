@@ -1,4 +1,4 @@
-/* Where `serve --inspect` listens, and the secret that who asks there has to know. */
+/* Where `--inspect` of serve and work listens, and the secret that who asks there has to know. */
 #ifndef ML_INSPECT_SOCKET_H
 #define ML_INSPECT_SOCKET_H
 

@@ -1,5 +1,6 @@
-/* `serve --metrics ADDR:PORT`: a small HTTP server of its own for those who collect metrics: GET
-   /metrics, one request a connection. With workers it is the supervisor's, which has no Lua.
+/* `--metrics ADDR:PORT` of serve and work: a small HTTP server of its own for those who collect
+   metrics: GET /metrics, one request a connection. With workers it is the supervisor's, which has
+   no Lua.
 
    A page that a browser of this network shows might ask, too, by a name that its author has made
    lead here (DNS rebinding). So a request with an Origin is refused, and so is one whose Host is

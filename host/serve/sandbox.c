@@ -166,10 +166,10 @@ static bool allow_given(Sandbox *s, const SandboxPaths *paths, const char **lost
 
 static void say(char *wrong, size_t size, const char *lost, int error) {
   if (lost) {
-    snprintf(wrong, size, "serve: --sandbox: %s: %s", lost, strerror(error));
+    snprintf(wrong, size, "--sandbox: %s: %s", lost, strerror(error));
     return;
   }
-  snprintf(wrong, size, "serve: --sandbox: the kernel refuses it: %s",
+  snprintf(wrong, size, "--sandbox: the kernel refuses it: %s",
            error == ENOSYS       ? "it has no Landlock (Linux 5.13 or later is needed)"
            : error == EOPNOTSUPP ? "Landlock is turned off (see its boot option lsm=)"
                                  : strerror(error));

@@ -1,6 +1,6 @@
-/* `serve --sandbox`: what a process that runs an app may not do any more, whatever happens to it.
-   Linux enforces it (Landlock, landlock(7)); no thread of it and no process that it starts gets
-   out.
+/* `--sandbox` of serve and work: what a process that runs an app may not do any more, whatever
+   happens to it. Linux enforces it (Landlock, landlock(7)); no thread of it and no process that it
+   starts gets out.
 
    - Files can be written, made, renamed and removed only below the working directory, in the
    folders for temporary files, in those that systemd has made for the service (STATE_DIRECTORY and

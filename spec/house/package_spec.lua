@@ -107,11 +107,32 @@ describe("the manual page", function()
 end)
 
 describe("the systemd unit", function()
-  it("is below 2 in systemd's rating of exposure", function()
-    needs "systemd-analyze"
-    local unit = "scripts/package/moonloop@.service"
-    local output, status = processes.sh("systemd-analyze security --offline=true --threshold=20 " .. unit)
-    assert.equal(0, status, output)
+  for _, name in ipairs { "moonloop@", "moonloop-work@" } do
+    local file = name .. ".service"
+    it(("%s is accepted by systemd"):format(file), function()
+      needs "systemd-analyze"
+      local unit = folders.read("scripts/package/" .. file):gsub("/usr/bin/moonloop", "/bin/true")
+        :gsub("Documentation=[^\n]*\n", "") -- there is no manual page here
+      local folder <close> = folders.new { [name .. "shop.service"] = unit }
+      local output, status = processes.sh(("systemd-analyze verify '%s/%sshop.service'"):format(folder.path, name))
+      assert.same({ "", 0 }, { output, status })
+    end)
+
+    it(("%s is below 2 in systemd's rating of exposure"):format(file), function()
+      needs "systemd-analyze"
+      local output, status = processes.sh("systemd-analyze security --offline=true --threshold=20 scripts/package/" ..
+        file)
+      assert.equal(0, status, output)
+    end)
+  end
+
+  it("for jobs has the user and the folder of the one that serves, and is in the package", function()
+    local function setting(file, key) return folders.read(file):match("\n" .. key .. "=([^\n]+)") end
+    for _, key in ipairs { "User", "StateDirectory", "EnvironmentFile" } do
+      local own = assert(setting("scripts/package/moonloop-work@.service", key))
+      assert.equal(setting("scripts/package/moonloop@.service", key), own, key)
+    end
+    assert.truthy(folders.read "cmake/package.cmake":find("/moonloop-work@.service ", 1, true))
   end)
 end)
 

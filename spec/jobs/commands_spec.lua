@@ -1,8 +1,12 @@
 -- `moonloop work` and `moonloop jobs`.
 local folders = require "spec.support.folder"
 local ml = require "moonloop"
+local common = require "spec.support.servers"
+local inspector = require "spec.support.inspector"
 local process = require "spec.support.process"
+local served = require "spec.support.served"
 local support = require "spec.support"
+local web = require "spec.support.web"
 
 local APP = [[
 local ml = require "moonloop"
@@ -104,6 +108,58 @@ print "start"]])
     assert.same({ "ready", 0, 0 }, { job.state, job.attempt, jobs:stats().workers })
   end)
 
+  it("shows its metrics, those of its jobs too, where --metrics says", function()
+    assert(jobs:push("note", { n = 1 }))
+    local port = common.free_port()
+    local program <close> = work("--metrics 127.0.0.1:" .. port)
+    assert.equal("note 1 in default", program:line())
+    local function metrics(host)
+      return assert(web.ask(port, ("GET /metrics HTTP/1.1\r\nHost: %s\r\n\r\n"):format(host)))
+    end
+    -- The job is counted when it has ended, which is after its line.
+    served.wait_until("the job was not counted", function()
+      return metrics "localhost".body:find('\nmoonloop_job_duration_seconds_count{job_name="note",[^\n]* 1\n')
+    end)
+    assert.is_truthy(metrics "localhost".body:find("\nmoonloop_loop_lag_seconds ", 1, true))
+    assert.equal(421, metrics "evil.example".status)
+    program:kill "TERM"
+    assert.equal(0, (select(2, program:wait())))
+  end)
+
+  it("has an inspector, which shows its tasks and queues, and no routes", function()
+    assert(jobs:push("long", { n = 1 }))
+    local program <close>, line = work "--inspect"
+    assert.matches("^moonloop [%d.]+: working for ", line)
+    local page = inspector.of(program)
+    assert.equal("long 1", program:line())
+    assert.same({}, page:watch(function(said) return said.hello end).routes)
+    assert.equal(1, page:group("job long", 1).n)
+    local running = page:watch_data(function(data)
+      for _, queue in ipairs(data.queues or {}) do
+        if queue.running > 0 then return queue end
+      end
+    end)
+    assert.equal("default", running.name)
+  end)
+
+  it("runs in a sandbox", function()
+    folders.write(folder.path .. "/app.lua", [[
+      local ml = require "moonloop"
+      local jobs = ml.jobs.new(ml.sql.open(assert(os.getenv "JOBS_DATABASE")))
+      jobs:define("long", function() print((io.open("inside", "w") and "inside" or "no") .. " "
+        .. tostring(select(2, io.open("/var/outside", "w")))) io.stdout:flush() end)
+      return ml.web.app():on_start(function() print "start" io.stdout:flush() end)]])
+    assert(jobs:push("long"))
+    local program <close> = process.start("work --block-limit 0 --sandbox app.lua",
+      ("cd '%s'; export JOBS_DATABASE=%s;"):format(folder.path, process.quote(url)))
+    if not program:line() then -- it does not work unprotected
+      assert.matches("^moonloop: %-%-sandbox: the kernel refuses it: ", program:errors())
+      return
+    end
+    program:line()
+    assert.equal("inside /var/outside: Permission denied", program:line())
+  end)
+
   it("says what is wrong with how it was called", function()
     local binary = process.quote(support.binary)
     folders.write(folder.path .. "/none.lua", "return 1")
@@ -114,6 +170,8 @@ print "start"]])
       ["--queues a:b:1 app.lua"] = { 2, "moonloop: work: --queues must be a list such as emails:20,default:5, with "
         .. "numbers from 1 to 10000, not 'a:b:1'\n" },
       ["--queues a,b:2,a app.lua"] = { 2, "moonloop: work: --queues names the queue 'a' twice\n" },
+      ["--metrics 9100 app.lua"] = { 2, "moonloop: work: --metrics 9100: ADDRESS:PORT is expected, such as "
+        .. "127.0.0.1:9100\nTry 'moonloop work --help'.\n" },
       ["--drain x app.lua"] = { 2, "moonloop: --drain must be a number of seconds, not 'x'\n"
         .. "Try 'moonloop work --help'.\n" },
       ["a.lua b.lua"] = { 2, "moonloop: work: only one app file is allowed, not also 'b.lua'\n"

@@ -126,7 +126,7 @@ describe("serve --sandbox", function()
 
   it("does not serve where the kernel refuses", function()
     if works then return end
-    assert.matches("^moonloop: serve: %-%-sandbox: the kernel refuses it: ", (refused "--sandbox"))
+    assert.matches("^moonloop: %-%-sandbox: the kernel refuses it: ", (refused "--sandbox"))
   end)
 
   for _, options in ipairs { "", "--workers 1" } do
@@ -190,7 +190,7 @@ describe("serve --sandbox", function()
     assert.matches("Permission denied", server:get("/write?path=" .. read.path .. "/a.txt").body)
     assert.equal("written", server:get("/write?path=" .. write.path .. "/b.txt").body)
     assert.equal("", server:get("/read?path=" .. write.path .. "/b.txt").body)
-    assert.equal("moonloop: serve: --sandbox: /nowhere: No such file or directory\n",
+    assert.equal("moonloop: --sandbox: /nowhere: No such file or directory\n",
       (refused "--sandbox-read /nowhere"))
   end)
 

@@ -10,6 +10,19 @@ local WAIT = 100 -- seconds that something may take to happen
 local Inspected = {}
 Inspected.__index = Inspected
 
+-- Reads the line of a program with --inspect that says where its page is.
+local function of(process, more)
+  local page, token = (process:line() or "")
+    :match "^moonloop %S+: the inspector is at (http://127%.0%.0%.1:%d+)/#(%x+)$"
+  if not page then error("the inspector has not started: " .. process:errors(), 3) end
+  more.process, more.pid, more.page, more.token = process, math.tointeger(tonumber(process.pid)), page, token
+  more.port = tonumber(page:match "%d+$")
+  return setmetatable(more, Inspected)
+end
+
+--- The inspector of a program that was started, whose next line says where it is.
+function M.of(process) return of(process, {}) end
+
 --- Serves an app of that source, behind a first line that makes `ml` and `app` known, with --inspect. `url` is the
 -- app's; `page`, `token` and `port` are the inspector's. Without `options` it does not report what holds up its loop.
 function M.start(source, options)
@@ -19,13 +32,7 @@ function M.start(source, options)
   local process = processes.start(("serve app.lua --port 0 --inspect %s"):format(options or "--block-limit 0"),
     ("cd '%s';"):format(folder.path))
   local url = (process:line() or ""):match "http://[%d.]+:%d+"
-  local page, token = (process:line() or "")
-    :match "^moonloop %S+: the inspector is at (http://127%.0%.0%.1:%d+)/#(%x+)$"
-  local pid, port = math.tointeger(tonumber(process.pid)), page and tonumber(page:match "%d+$")
-  local self = setmetatable({ folder = folder, process = process, pid = pid, url = url, page = page, token = token,
-    port = port }, Inspected)
-  if not page then error("the inspector has not started: " .. process:errors(), 2) end
-  return self
+  return of(process, { folder = folder, url = url })
 end
 
 --- A response of the inspector; its body as a value if it is JSON.

@@ -1,5 +1,5 @@
---- `serve --inspect`: starts the inspector of this process. It runs beside the loop, on a thread with a loop of its
--- own, so that its page works, and says why, while the loop is held up.
+--- `--inspect` of serve and work: starts the inspector of this process. It runs beside the loop, on a thread with a
+-- loop of its own, so that its page works, and says why, while the loop is held up.
 local inspect = require "moonloop.inspect"
 local json = require "moonloop.json"
 local ml = require "moonloop"
@@ -12,16 +12,16 @@ local M = {}
 --- Runs on the thread.
 local function run(options) return require "moonloop.inspect.server"(options) end
 
---- The routes of an app, as the page lists them.
+--- The routes of an app, as the page lists them; none where nothing is served.
 local function list_routes(app)
   local list = {}
-  for i, one in ipairs(own_routes(app)) do
+  for i, one in ipairs(app and own_routes(app) or {}) do
     list[i] = { method = one.route.method, path = one.path, place = one.route.site }
   end
   return list
 end
 
---- start(file, app, version) -> where its page is | nil: it was not asked for
+--- start(file, app, version) -> where its page is | nil: it was not asked for. `app` is nil where none is served.
 function M.start(file, app, version)
   local descriptor, where, token = supervised.inspector()
   if not descriptor then return end

@@ -7,6 +7,7 @@ local made = require "moonloop.jobs.made"
 local server = require "moonloop.web.server"
 local service = require "moonloop.service"
 local signals = require "moonloop.signals"
+local supervised = require "moonloop.supervised"
 
 local function fail(status, message)
   io.stderr:write("moonloop: ", message, "\n")
@@ -29,10 +30,11 @@ local function read_queues(text)
   return queues, table.concat(shown, ", ")
 end
 
-local function say_what(file, shown, version)
+local function say_what(file, shown, version, inspector)
   local status = ("working for %s: %s"):format(file, shown)
   service.ready(status)
   io.stdout:write("moonloop ", version, ": ", status, " (Ctrl-C stops)\n")
+  if inspector then io.stdout:write("moonloop ", version, ": the inspector is at ", inspector, "\n") end
   io.stdout:flush()
 end
 
@@ -73,6 +75,7 @@ return function(file, opts, version)
     fail(1, ("work: %s makes no jobs: it has to call ml.jobs.new(db) while it is loaded"):format(file))
   end
   signals.keep()
+  local inspector = supervised.inspects() and require "moonloop.inspect.start".start(file, nil, version)
   local apps = is_app(app) and server.start(app)
   local workers, names, seen = {}, {}, {}
   for i, jobs in ipairs(all) do
@@ -90,7 +93,7 @@ return function(file, opts, version)
       os.exit(1)
     end)
   end
-  say_what(file, shown or table.concat(names, ", "), version)
+  say_what(file, shown or table.concat(names, ", "), version, inspector)
   signals.wait()
   stopping = true
   stop(workers, opts.drain)
