@@ -63,6 +63,19 @@ describe("ml.web.rate_limit", function()
     end)
   end)
 
+  it("fails where its key is neither text nor a number, which would count nobody twice", function()
+    for value, name in pairs { [{}] = "table", [true] = "boolean", [print] = "function" } do
+      local reports <close> = keep_reports()
+      visit({ rate = 1, key = function() return value end }, function(one)
+        assert.same({ 500, 500 }, statuses(one, 2))
+      end)
+      assert.matches("the function 'key' %(.*rate_limit_spec.lua:%d+%) returned a " .. name
+        .. " %(expected a string or a number, or nil for no limit%)", reports:text())
+    end
+    clock.virtual()
+    visit({ rate = 1, key = function() return 7 end }, function(one) assert.same({ 200, 429 }, statuses(one, 2)) end)
+  end)
+
   it("takes the network of an IPv6 client", function()
     clock.virtual()
     local app = web.app()

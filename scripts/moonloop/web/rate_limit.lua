@@ -1,5 +1,6 @@
 --- Rate limits: the generic cell rate algorithm (GCRA, a token bucket that needs one number for each
 -- client): the time at which the client's bucket will be full again.
+local chain = require "moonloop.web.chain"
 local core = require "moonloop.web.core"
 local crypto = require "moonloop.crypto"
 local lru = require "moonloop.core.lru"
@@ -84,6 +85,15 @@ local function key_of_client(req)
   return host and network_of(host) or ""
 end
 
+--- The key as text. Another value would be a client of its own each time, and so none would ever be refused.
+local function text_of(key, key_of)
+  if type(key) ~= "string" and type(key) ~= "number" then
+    error(("%s: the function 'key' (%s) returned a %s (expected a string or a number, or nil for no limit)"):format(
+      WHOSE, chain.site(key_of), type(key)), 0)
+  end
+  return tostring(key)
+end
+
 -- --- the middleware ---
 
 local OPTIONS = { rate = "number", per = "number", burst = "integer", key = "function", store = "string|userdata",
@@ -147,7 +157,7 @@ function M.rate_limit(opts)
   return function(req, next)
     local key = key_of(req)
     if key == nil then return next(req) end -- no limit for this one
-    local ok, passes, full = take(short(tostring(key)))
+    local ok, passes, full = take(short(text_of(key, key_of)))
     if not ok then
       report(passes)
       if on_failure == "allow" then return next(req) end
