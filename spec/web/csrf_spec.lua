@@ -240,13 +240,35 @@ describe("ml.web.csrf", function()
   end)
 
   it("is there for the page that says that another was wrong", function()
-    local app = app_with_form({})
-    app:on_error(function(err, req) return web.csrf_token(req), err.status end)
-    browsers.visit(app, function(one)
-      local res = one:post("/", "", { ["Sec-Fetch-Site"] = "cross-site" })
-      assert.equal(403, res.status)
-      assert.equal(200, (post_form(one, res.body)).status)
+    for _, app in ipairs { app_with_form {}, app_with_form({ secret = SECRET }, false) } do
+      app:on_error(function(err, req) return web.csrf_token(req), err.status end)
+      browsers.visit(app, function(one)
+        local res = one:post("/", "", { ["Sec-Fetch-Site"] = "cross-site" })
+        assert.same({ 403, 1 }, { res.status, #res.cookies })
+        assert.equal(200, (post_form(one, res.body)).status)
+      end)
+    end
+  end)
+
+  it("sets its cookie once, on the page of any error", function()
+    local app = web.app()
+    app:use(function(req, next)
+      local res = next(req)
+      if req.path == "/outside" then web.abort(409) end
+      return res
     end)
+    app:use(web.csrf { secret = SECRET })
+    app:on_error(function(err, req) return web.csrf_token(req), err.status end)
+    app:post("/", function() return "posted" end)
+    app:get("/inside", function() web.abort(410) end)
+    app:get("/outside", function() return "" end)
+    for path, status in pairs { ["/inside"] = 410, ["/outside"] = 409 } do
+      browsers.visit(app, function(one)
+        local res = one:get(path)
+        assert.same({ status, 1 }, { res.status, #res.cookies })
+        assert.equal(200, one:post("/", "", { ["X-CSRF-Token"] = res.body }).status)
+      end)
+    end
   end)
 
   it("says what csrf_token needs", function()

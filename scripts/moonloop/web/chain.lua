@@ -26,6 +26,11 @@ local answer_fault -- f(err, req, traceback, name) -> response | nil
 -- from it is the usual one. For `moonloop dev`.
 function M.answer_faults(f) answer_fault = f end
 
+local finish_page -- f(req, res) -> response
+
+--- From now on f(req, res) gives what is sent where a function of app:on_error has made `res`. For csrf.lua.
+function M.finish_pages(f) finish_page = f end
+
 --- The answer for an error that no script answers.
 local function default(err, req, traceback, name)
   if has_status(err) then
@@ -79,7 +84,7 @@ function M.renderer(handlers)
         return default(res, req, trace, handler.name)
       elseif res then
         if res.status >= 500 then report(err, req, traceback, name) end
-        return res
+        return finish_page and finish_page(req, res) or res
       end
     end
     return default(err, req, traceback, name)

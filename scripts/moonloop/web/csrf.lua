@@ -2,6 +2,7 @@
 --
 -- Browsers say where a request comes from: in Sec-Fetch-Site (Fetch Metadata; over TLS and on loopback
 -- addresses) and in Origin (RFC 6454). A token is needed only where they say neither.
+local chain = require "moonloop.web.chain"
 local check_options = require "moonloop.core.options".check
 local core = require "moonloop.web.core"
 local cors = require "moonloop.web.cors"
@@ -163,6 +164,13 @@ local function with_cookie(own, req, res)
   return res
 end
 
+-- The page of an error outside of the middleware, or of its own refusal, may be the one with the new token's form.
+chain.finish_pages(function(req, res)
+  local own = states[req]
+  if own and own.is_new and not own.is_inside then return with_cookie(own, req, res) end
+  return res
+end)
+
 --- ml.web.csrf{...} -> middleware that answers 403 to requests with which other sites could act in a
 -- user's name. Options: `trusted`, a list of origins that may; `secret`, for tokens in a signed cookie
 -- where there are no sessions; `name`, that cookie's ("csrf"); `header` ("X-CSRF-Token") and `field`
@@ -180,7 +188,9 @@ function M.csrf(opts)
     local own = { state = state }
     states[req] = own -- before the check: the page of a refusal may have a form
     if is_unsafe(req) then check(state, req) end
+    own.is_inside = true
     local res = next(req)
+    own.is_inside = false
     return own.is_new and with_cookie(own, req, res) or res
   end
 end
