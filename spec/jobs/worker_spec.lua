@@ -402,6 +402,28 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     assert.is_false((pcall(jobs.work, jobs, { queues = { ["q\31x"] = 1 } })))
   end)
 
+  if kind.name == "SQLite" then -- PostgreSQL takes no such row
+    it("fails a job whose arguments are not JSON, and does not run it without any", function()
+      local reports <close> = keep_reports()
+      local jobs, db = fresh()
+      local ran = 0
+      jobs:define("x", { attempts = 1 }, function() ran = ran + 1 end)
+      local ids = {}
+      for i = 1, 2 do ids[i] = assert(jobs:push("x", { n = i })) end
+      assert(db:exec [[update moonloop_jobs set args = '{"n":']])
+      assert.same({ 0, 2 }, { jobs:drain() })
+      jobs:retry(ids[1])
+      local _ <close> = work(jobs)
+      eventually(function() return reports:text():find("has failed", 1, true) end)
+      for _, id in ipairs(ids) do
+        local job = assert(jobs:get(id))
+        assert.equal("dead", job.state)
+        assert.matches("the arguments in its row are not JSON: .*line 1, column 6", job.errors[1].message)
+      end
+      assert.equal(0, ran)
+    end)
+  end
+
   it("works on a database whose rows have nulls", function()
     local reports <close> = keep_reports()
     fresh()

@@ -25,9 +25,7 @@ local function run_one(self, id, row)
     if not written then core.shield(dialect.put_back, db, { ids = { row.id }, worker = id }) end
   end })
   local observed = not row.cancelled and run.began(row)
-  if not row.cancelled then
-    outcome, value, traceback = run.attempt(record.definition, row.args, record.job)
-  end
+  if not row.cancelled then outcome, value, traceback = run.attempt(record) end
   if outcome == "interrupted" then
     core.sleep(0) -- raises the cancel
   elseif outcome == "failed" then

@@ -135,7 +135,7 @@ end
 local function run_record(self, record, row)
   record.begun = true
   local observed = run.began(row)
-  local outcome, value, traceback = run.attempt(record.definition, record.args, record.job)
+  local outcome, value, traceback = run.attempt(record)
   local state = outcome
   if outcome == "failed" then
     local ok
@@ -154,7 +154,8 @@ end
 function M.record(jobs, row, worker_id)
   return {
     id = row.id, name = row.name, attempt = row.attempt, max_attempts = row.max_attempts, args = row.args,
-    keyed = row.unique_key ~= nil, definition = jobs.definitions[row.name], worker = worker_id, job = run.job(row),
+    bad_args = row.bad_args, keyed = row.unique_key ~= nil, definition = jobs.definitions[row.name],
+    worker = worker_id, job = run.job(row),
   }
 end
 

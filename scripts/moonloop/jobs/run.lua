@@ -68,10 +68,11 @@ function M.began(row)
   }
 end
 
---- Runs it in this task: "done"; "failed", what it raised or returned, a traceback or nil; or "interrupted" where
--- the task was cancelled, which then must not wait any more.
-function M.attempt(definition, args, job)
-  local own, ran, value, err = core.catch(xpcall, call, handler, definition, args, job)
+--- Runs the job of a record (feed.lua) in this task: "done"; "failed", what it raised or returned, a traceback or
+-- nil; or "interrupted" where the task was cancelled, which then must not wait any more.
+function M.attempt(record)
+  if record.bad_args then return "failed", record.bad_args end
+  local own, ran, value, err = core.catch(xpcall, call, handler, record.definition, record.args, record.job)
   if not own then return "interrupted" end
   if not ran then return "failed", value.value, value.traceback end
   if value == nil and err ~= nil then return "failed", err end

@@ -105,8 +105,12 @@ local function stamped(values)
   return values
 end
 
+-- The column takes any text: a script may have changed a row by hand. `bad_args`: what is wrong with it.
 local function decoded(row)
-  if type(row.args) == "string" then row.args = json.decode(row.args) end
+  local args, err = nil, nil
+  if type(row.args) == "string" then args, err = json.decode(row.args) end
+  if err then row.bad_args = "the arguments in its row are not JSON: " .. tostring(err) end
+  row.args = args
   row.cancelled = row.cancelled == 1
   return row
 end
