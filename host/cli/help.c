@@ -242,9 +242,10 @@ static const char about_work[] =
     "An app\n"
     "that the file returns does not listen; its on_start and on_stop functions run.\n"
     "\n"
-    "  --queues LIST         queues, each with how many jobs at once: emails:20,default:5 (the "
-    "queue of\n"
-    "                        each ml.jobs.new, 10 at once)\n"
+    "  --queues LIST         the queues to work, each with how many jobs at once: "
+    "emails:20,default:5\n"
+    "                        (the queue of each ml.jobs.new, 10 at once); other queues wait for\n"
+    "                        another worker\n"
     "  --drain SECONDS       for running jobs when it ends; the others are given back (" TEXT(
         DEFAULTS_WORK_DRAIN) ")\n"
                              "  --block-limit MS      reports a task that holds up the loop for "

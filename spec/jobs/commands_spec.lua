@@ -160,6 +160,42 @@ print "start"]])
     assert.equal("inside /var/outside: Permission denied", program:line())
   end)
 
+  it("leaves jobs of other queues alone, unless --queues names theirs", function()
+    assert(jobs:push("note", { n = 1 }, { queue = "elsewhere" }))
+    assert(jobs:push("note", { n = 2 }))
+    do
+      local program <close> = work()
+      assert.equal("note 2 in default", program:line())
+      program:kill "TERM"
+      assert.same({ "stop\n", 0, "" }, { program:wait() })
+    end
+    local program <close>, line = work "--queues elsewhere"
+    assert.matches("app.lua: elsewhere %(10%) ", line)
+    assert.equal("note 1 in elsewhere", program:line())
+    program:kill "TERM"
+    assert.same({ "stop\n", 0, "" }, { program:wait() })
+  end)
+
+  it("says once that a hub without Redis reaches no client from here", function()
+    folders.write(folder.path .. "/app.lua", [[
+      local ml = require "moonloop"
+      local jobs, hub = ml.jobs.new(ml.sql.open(assert(os.getenv "JOBS_DATABASE"))), ml.web.hub { name = "news" }
+      jobs:define("note", function(args)
+        hub:publish("all", args)
+        hub:publish("all", args)
+        print "published"
+        io.stdout:flush()
+      end)
+      print "start"]])
+    assert(jobs:push("note", { n = 1 }))
+    local program <close> = work()
+    assert.equal("published", program:line())
+    program:kill "TERM"
+    local _, _, errors = program:wait()
+    assert.equal("moonloop: hub: 'news' failed: hub:publish reaches nobody: clients are connected to the server, and "
+      .. "`moonloop work` is another process. Give ml.web.hub the option 'redis', here and in the server\n", errors)
+  end)
+
   it("says what is wrong with how it was called", function()
     local binary = process.quote(support.binary)
     folders.write(folder.path .. "/none.lua", "return 1")

@@ -5,6 +5,7 @@ local events = require "moonloop.web.events"
 local executor = require "moonloop.executor.core"
 local json = require "moonloop.json"
 local options = require "moonloop.core.options"
+local report = require "moonloop.web.core".report
 local tasks = require "moonloop.core"
 
 local fail = tasks.fail
@@ -68,6 +69,12 @@ local function check_publish(message, kind, opts)
   return message, kind ~= "binary", options.check(opts, PUBLISH, "hub:publish").except
 end
 
+local function report_nobody(self)
+  self.is_alone = false -- once
+  report(nil, "hub:publish reaches nobody: clients are connected to the server, and `moonloop work` is another process. "
+    .. "Give ml.web.hub the option 'redis', here and in the server", nil, tostring(self), true)
+end
+
 --- hub:publish(topic, message [, kind] [, {except = ws}]): gives the message, a string or what is made
 -- JSON, to all that have joined `topic`, here and elsewhere. kind: "text" or "binary".
 function Hub:publish(topic, message, kind, opts)
@@ -75,7 +82,11 @@ function Hub:publish(topic, message, kind, opts)
   if type(kind) == "table" and opts == nil then kind, opts = nil, kind end
   local text, is_text, except = check_publish(message, kind, opts)
   core.publish(self.core, topic, text, is_text, except and receiver(except))
-  if self.link then self.link:tell(topic, text, is_text) end
+  if self.link then
+    self.link:tell(topic, text, is_text)
+  elseif self.is_alone and core.members(self.core) == 0 then
+    report_nobody(self)
+  end
 end
 
 -- --- making hubs ---
@@ -99,7 +110,10 @@ local OPTIONS = { name = is_name, redis = is_redis, max_backlog = is_size }
 local hubs = {} -- by name
 
 local function new(name, max_backlog)
-  return setmetatable({ name = name, max_backlog = max_backlog, core = core.new(name, max_backlog) }, Hub)
+  return setmetatable({
+    name = name, max_backlog = max_backlog, core = core.new(name, max_backlog),
+    is_alone = package.loaded["moonloop.jobs.work_command"] ~= nil, -- a process without a server beside it
+  }, Hub)
 end
 
 --- ml.web.hub{name = "default", redis = r, max_backlog =} -> hub. All calls with a name give the same hub.

@@ -43,7 +43,7 @@ function jobs:define(name, opts, f) end
 ---@field delay? number seconds until the job is due (0)
 ---@field at? number the moment when the job is due, in seconds since 1970 (now)
 ---@field priority? integer those with lower numbers are taken first, 0 to 1,000,000 (0)
----@field queue? string (that of `ml.jobs.new`)
+---@field queue? string where it waits, until a worker takes it that has this queue (that of `ml.jobs.new`)
 ---@field unique? string a key: there is no second job of it until this one is done, dead or cancelled. Keys are those of the whole database (none)
 ---@field unique_for? number seconds for which the key is taken instead, from now on, whatever becomes of the job (none)
 
