@@ -71,8 +71,8 @@ end
 
 local function report_nobody(self)
   self.is_alone = false -- once
-  report(nil, "hub:publish reaches nobody: clients are connected to the server, and `moonloop work` is another process. "
-    .. "Give ml.web.hub the option 'redis', here and in the server", nil, tostring(self), true)
+  report(nil, "hub:publish reaches nobody: clients are connected to the server, and `moonloop work` is another "
+    .. "process. Give ml.web.hub the option 'redis', here and in the server", nil, tostring(self), true)
 end
 
 --- hub:publish(topic, message [, kind] [, {except = ws}]): gives the message, a string or what is made
