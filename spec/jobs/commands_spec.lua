@@ -309,7 +309,8 @@ job mail      |     2 |         0 |       0 |    0
       ["list --state late"] = { 2, "moonloop: jobs list: --state must be ready, scheduled, running, dead, done or "
         .. "cancelled, not 'late'\n" },
       ["list --limit 0"] = { 2, "moonloop: jobs list: --limit must be a number from 1 to 10000, not '0'\n" },
-      ["stats"] = { 1, ("moonloop: there is no database %s\n"):format(folder.path .. "/app.db") },
+      ["stats"] = { 1, ("moonloop: there is no database %s: --url or DATABASE_URL says which it is\n")
+        :format(folder.path .. "/app.db") },
     } do
       local output, status = run(words)
       assert.same(expected, { status, output })

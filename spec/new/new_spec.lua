@@ -56,6 +56,19 @@ describe("moonloop new", function()
     end)
   end
 
+  it("makes workers whose jobs `moonloop jobs` finds", function()
+    local folder <close> = folders.new {}
+    assert.equal(0, select(2, run(folder, "new shop --template worker")))
+    local project = { path = folder.path .. "/shop" }
+    local server <close> = processes.serve("app.lua", nil, ("unset DATABASE_URL; cd '%s';"):format(project.path))
+    assert.equal(202, assert(ml.http.post(server.url .. "/texts", { json = { text = "to be" } })).status)
+    server:stop()
+    local output, status = processes.sh(("unset DATABASE_URL; cd '%s' && timeout 300 %s jobs list")
+      :format(project.path, BINARY))
+    assert.equal(0, status, output)
+    assert.matches("| ready |", output, 1, true)
+  end)
+
   it("passes luacheck", function()
     if not os.execute "command -v luacheck >/dev/null" then return pending "luacheck is not installed" end
     local folder <close> = folders.new {}

@@ -22,7 +22,9 @@ local function open(url)
   local good, driver, place = pcall(urls.parse, url)
   if not good then fail(1, tostring(driver)) end
   local file = driver == "sqlite" and place.path and io.open(place.path)
-  if driver == "sqlite" and place.path and not file then fail(1, ("there is no database %s"):format(place.path)) end
+  if driver == "sqlite" and place.path and not file then
+    fail(1, ("there is no database %s: --url or DATABASE_URL says which it is"):format(place.path))
+  end
   if file then file:close() end
   local db = sql.open(url, { pool = 2 })
   if not check(tables.exist(db)) then fail(1, ("%s has no jobs yet"):format(urls.shown(url))) end
