@@ -501,8 +501,10 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     end)
   end)
 
-  it("gives the jobs of lost workers to others, and poison ends", function()
-    local reports <close> = keep_reports()
+  it("gives the jobs of lost workers to others, and names the ones that are dead", function()
+    local entries = {}
+    local _ <close> = setmetatable({}, { __close = function() ml.log.to(nil) end })
+    ml.log.to(function(entry) entries[#entries + 1] = entry end)
     local jobs, db = fresh()
     local ran = 0
     jobs:define("x", { attempts = 3 }, function() ran = ran + 1 end)
@@ -518,13 +520,15 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
       :format(now, now, a, b, c)))
     jobs_support.with_times({ beat = 0.1, poll = 0.02 }, function()
       local _ <close> = work(jobs)
-      eventually(function()
-        return ran == 2 and reports:text():find("jobs of lost workers were given back", 1, true)
-      end)
+      eventually(function() return ran == 2 and #entries == 2 end)
     end)
     local job = assert(jobs:get(b))
-    assert.equal("dead", job.state)
-    assert.matches("its worker was lost", job.errors[1].message, 1, true)
+    local why = "its worker was lost (process 1 on gone)"
+    assert.same({ "dead", why }, { job.state, job.errors[1].message })
+    assert.same({ "warn", "3 jobs of 1 lost worker were given back" }, { entries[1].level, entries[1].message })
+    assert.same({ "error", ("the job 'x' (id %d) is dead after attempt 3 of 3: %s"):format(b, why), why, 3, tostring(b),
+      "x", "default" }, { entries[2].level, entries[2].message, entries[2].error, entries[2].attempt,
+      entries[2].job_id, entries[2].job, entries[2].queue })
     assert.is_true(select(2, jobs:push("x", nil, { unique = "k" })))
   end)
 

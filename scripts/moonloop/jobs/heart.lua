@@ -3,6 +3,7 @@
 local errors = require "moonloop.jobs.errors"
 local executor = require "moonloop.executor"
 local holders = require "moonloop.sql.holders"
+local signals = require "moonloop.signals"
 local times = require "moonloop.jobs.times"
 
 local M = {}
@@ -13,7 +14,7 @@ local function beat(made_from, dialect_name, id, every, lost)
   local db = require "moonloop.sql.transfer".unpack(made_from)
   local message = require "moonloop.jobs.errors".message
   local dialect = require(dialect_name)
-  local function say(format, ...) ml.executor.current():progress(format:format(...)) end
+  local function tell(what, value) ml.executor.current():progress(what, value) end
   local regular, last = 0, ml.now()
   while true do
     local n, err = dialect.beat(db, { worker = id })
@@ -24,13 +25,26 @@ local function beat(made_from, dialect_name, id, every, lost)
     if regular >= 2 then
       local found
       found, err = dialect.rescue(db, { worker = id, seconds = lost + 0.0 })
-      if found and found.jobs > 0 then
-        say("jobs of lost workers were given back: %d of %d workers; %d of them are dead after the last attempt",
-          found.jobs, found.lost, found.dead)
-      end
+      if found and found.jobs > 0 then tell("rescued", found) end
     end
-    if err then say("the heartbeat of worker %d has failed: %s", id, message(err)) end
+    if err then tell("say", ("the heartbeat of worker %d has failed: %s"):format(id, message(err))) end
     ml.sleep(n and every or math.min(1, every))
+  end
+end
+
+local function plural(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" or "s") end
+
+-- What the thread has to tell.
+local told = { say = function(text) errors.say("%s", text) end }
+
+function told.rescued(found)
+  errors.say("%s of %s given back", plural(found.jobs, "job"),
+    (found.lost == 0 and "workers that are gone" or plural(found.lost, "lost worker")) ..
+    (found.jobs == 1 and " was" or " were"))
+  for _, job in ipairs(found.dead) do
+    signals.say("error", ("the job '%s' (id %d) is dead after attempt %d of %d: %s"):format(job.name, job.id,
+      job.attempt, job.max_attempts, job.why), nil, "attempt", job.attempt, "error", job.why,
+      "job_id", tostring(job.id), "job", job.name, "queue", job.queue)
   end
 end
 
@@ -42,7 +56,7 @@ function M.run(jobs, id)
   local call = pool:start(beat, holders.of(jobs.db).made_from,
     "moonloop.jobs." .. (jobs.driver == "pg" and "postgres" or "sqlite"), id, times.beat, times.lost)
   local _ <close> = setmetatable({}, { __close = function() call:cancel() end })
-  for text in call:progress() do errors.say("%s", text) end
+  for what, value in call:progress() do told[what](value) end
   call:await()
 end
 

@@ -196,10 +196,12 @@ jsonb_build_object('attempt', attempt, 'at', extract(epoch from now())::float8, 
 
   where state = 'running' and (worker in (select id from lost)
     or not exists (select from moonloop_jobs_workers w where w.id = j.worker))
-  returning id, state, unique_key),
+  returning id, name, queue, attempt, max_attempts, state, unique_key, errors -> -1 ->> 'message' as why),
 u as (]] .. release "r" .. [[ and j.state = 'dead')
-select (select count(*) from lost) as lost, (select count(*) from r) as jobs,
-  (select count(*) from r where state = 'dead') as dead]],
+select (select count(*) from lost) as lost, (select count(*) from r) as jobs, (
+  select coalesce(json_agg(json_build_object('id', id, 'name', name, 'queue', queue, 'attempt', attempt,
+    'max_attempts', max_attempts, 'why', why) order by id), '[]')
+  from r where state = 'dead') as dead]],
 
   cancelled = "select id from moonloop_jobs where cancelled and " .. MINE,
 
@@ -247,6 +249,8 @@ end
 function M.register(holder, values) return run(holder, "value", statements.register, values) end
 
 --- rescue(holder, {worker =, seconds =}) -> {lost =, jobs =, dead =} | nil, err
+-- How many workers were lost, how many jobs of such ones were given back, and a list of those that are dead now:
+-- {id =, name =, queue =, attempt =, max_attempts =, why =}.
 function M.rescue(holder, values) return run(holder, "one", statements.rescue, values) end
 
 --- schedules(holder, {now =}) -> rows {now, key, spec, next_at}; one without a key where there are none | nil, err

@@ -77,14 +77,18 @@ returning id]],
   progress = "update moonloop_jobs_workers set progress = {progress} where id = {worker}",
   leave = "delete from moonloop_jobs_workers where id = {worker}",
   -- As in postgres.lua: a machine that stood still for a while has not lost itself.
-  lose = "delete from moonloop_jobs_workers where seen_at < " .. OLDEST,
+  lose = "delete from moonloop_jobs_workers where seen_at < " .. OLDEST .. " returning id, host, pid",
   has_lost = [[
 select exists (select 1 from moonloop_jobs_workers where seen_at < ]] .. OLDEST .. ") or exists (" .. LOST .. ")",
   rescue = [[
 update moonloop_jobs set worker = null, started_at = null,
   state = case when attempt >= max_attempts and not cancelled then 'dead' else 'ready' end, ]]
-    .. with_error "json_object('attempt', attempt, 'at', {now}, 'message', 'its worker was lost')"
-    .. " where id in (" .. LOST .. ") returning state",
+    .. with_error [[
+json_object('attempt', attempt, 'at', {now}, 'message', coalesce((
+      select 'its worker was lost (process ' || (value ->> 'pid') || ' on ' || (value ->> 'host') || ')'
+      from json_each({lost}) where value ->> 'id' = worker), 'its worker is gone'))]]
+    .. " where id in (" .. LOST .. [[)
+returning id, name, queue, attempt, max_attempts, state, errors ->> '$[#-1].message' as why]],
 
   cancelled = "select id from moonloop_jobs where cancelled and " .. MINE,
   relane = [[
@@ -177,18 +181,18 @@ function M.rescue(holder, values)
   values = { worker = values.worker, seconds = values.seconds, now = os.time() }
   local found, err = run(holder, "value", statements.has_lost, values)
   if found == nil then return nil, err end
-  local result = { lost = 0, jobs = 0, dead = 0 }
-  if found == 0 then return result end
-  local rows
-  result.lost, err = run(holder, "exec", statements.lose, values)
-  if not result.lost then return nil, err end
+  if found == 0 then return { lost = 0, jobs = 0, dead = {} } end
+  local lost, rows
+  lost, err = run(holder, "query", statements.lose, values)
+  if not lost then return nil, err end
+  values.lost = json.encode(json.array(lost))
   rows, err = run(holder, "query", statements.rescue, values)
   if not rows then return nil, err end
+  local dead = {}
   for _, row in ipairs(rows) do
-    result.jobs = result.jobs + 1
-    if row.state == "dead" then result.dead = result.dead + 1 end
+    if row.state == "dead" then dead[#dead + 1] = row end
   end
-  return result
+  return { lost = #lost, jobs = #rows, dead = dead }
 end
 
 function M.schedules(holder, values) return run(holder, "query", statements.schedules, stamped(values)) end
