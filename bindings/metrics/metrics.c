@@ -13,6 +13,9 @@
      When it is closed (`<close>`), the seconds since then are observed.
    observe()
      From now on, the host's own metrics are kept, too.
+   message(is_sent, queue, name, [error])
+     If they are kept: counts a job that was pushed (error: the kind of what kept it from that), or
+     is about to run.
    text(open) -> all metrics as text: of OpenMetrics if `open`, else Prometheus's
    wants_open(accept) -> boolean: does this Accept header prefer OpenMetrics?
    text_type, open_type: their media types. */
@@ -24,6 +27,7 @@
 #include "core/script_place.h"
 #include "metrics/metric_exemplar.h"
 #include "metrics/metric_text.h"
+#include "metrics/metrics_built_in.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -265,6 +269,15 @@ static int l_observe(lua_State *L) {
   return 0;
 }
 
+static int l_message(lua_State *L) {
+  const Metrics *metrics = runtime_of(L)->metrics;
+  const char *queue = luaL_checkstring(L, 2), *name = luaL_checkstring(L, 3);
+  if (metrics && metrics->built_in)
+    metrics_built_in_count_message(metrics->built_in, lua_toboolean(L, 1), queue, name,
+                                   luaL_optstring(L, 4, NULL));
+  return 0;
+}
+
 static int l_text(lua_State *L) {
   Buffer out = {0};
   bool open = lua_toboolean(L, 1);
@@ -293,10 +306,10 @@ int luaopen_moonloop_metrics_core(lua_State *L) {
        {"with", l_with},
        {NULL, NULL}},
       {{"observe", l_histogram_observe}, {"with", l_with}, {NULL, NULL}}};
-  static const luaL_Reg functions[] = {{"define", l_define}, {"is_name", l_is_name},
-                                       {"timer", l_timer},   {"observe", l_observe},
-                                       {"text", l_text},     {"wants_open", l_wants_open},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"define", l_define},   {"is_name", l_is_name},
+                                       {"timer", l_timer},     {"observe", l_observe},
+                                       {"text", l_text},       {"wants_open", l_wants_open},
+                                       {"message", l_message}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
   for (int i = 0; i < METRIC_TYPES; i++) {
     class_make(L, class_names[i], methods[i], NULL, NULL);

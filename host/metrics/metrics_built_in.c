@@ -22,6 +22,15 @@ static const double http_buckets[] = {.005, .01, .025, .05, .075, .1,  .25,
 static const double db_buckets[] = {.001, .005, .01, .05, .1, .5, 1, 5, 10};
 static const double long_buckets[] = {.1, .5, 1, 5, 10, 30, 60, 300, 600, 3600};
 
+/* Those of messaging.process.duration, and longer ones: a job may take an hour. */
+static const double job_buckets[] = {.005, .01, .025, .05, .075, .1, .25, .5,  .75, 1,
+                                     2.5,  5,   7.5,  10,  30,   60, 300, 600, 3600};
+
+/* What the three of jobs have; OpenTelemetry has no attribute for the name of a job. */
+#define MESSAGE_LABELS                                                                             \
+  "messaging_system", "messaging_operation_name", "messaging_destination_name",                    \
+      "moonloop_job_name", "error_type"
+
 #define PLACE(name) offsetof(MetricsBuiltIn, name)
 #define BUCKETS(list) list, sizeof list / sizeof *list
 
@@ -98,16 +107,32 @@ static const Definition definitions[] = {
     {PLACE(job),
      METRIC_HISTOGRAM,
      0,
-     "moonloop_job_duration_seconds",
+     "messaging_process_duration_seconds",
      "Duration of runs of jobs.",
-     {"job_name", "job_queue", "job_outcome"},
-     BUCKETS(long_buckets)},
+     {MESSAGE_LABELS},
+     BUCKETS(job_buckets)},
+    {PLACE(sent_jobs),
+     METRIC_COUNTER,
+     0,
+     "messaging_client_sent_messages_total",
+     "Jobs that were pushed.",
+     {MESSAGE_LABELS},
+     NULL,
+     0},
+    {PLACE(consumed_jobs),
+     METRIC_COUNTER,
+     0,
+     "messaging_client_consumed_messages_total",
+     "Runs of jobs that have begun.",
+     {MESSAGE_LABELS},
+     NULL,
+     0},
     {PLACE(job_wait),
      METRIC_HISTOGRAM,
      0,
      "moonloop_job_wait_duration_seconds",
      "Time from when a job was due to its run.",
-     {"job_name", "job_queue"},
+     {"messaging_destination_name", "moonloop_job_name"},
      BUCKETS(long_buckets)},
     {PLACE(lag),
      METRIC_GAUGE,
@@ -151,7 +176,7 @@ static const Definition definitions[] = {
     {PLACE(descriptors),
      METRIC_GAUGE,
      METRIC_SUM,
-     "process_open_fds",
+     "process_unix_file_descriptor_count",
      "Open file descriptors.",
      {NULL},
      NULL,
@@ -167,7 +192,7 @@ static const Definition definitions[] = {
     {PLACE(connections),
      METRIC_GAUGE,
      METRIC_SUM,
-     "db_client_connections_usage",
+     "db_client_connection_count",
      "Connections of pools to databases.",
      {"db_system_name", "db_client_connection_pool_name", "db_client_connection_state"},
      NULL,
@@ -175,7 +200,7 @@ static const Definition definitions[] = {
     {PLACE(connections_max),
      METRIC_GAUGE,
      METRIC_SUM,
-     "db_client_connections_max",
+     "db_client_connection_limit",
      "Connections that pools may have at most.",
      {"db_system_name", "db_client_connection_pool_name"},
      NULL,
@@ -183,7 +208,7 @@ static const Definition definitions[] = {
     {PLACE(pending),
      METRIC_GAUGE,
      METRIC_SUM,
-     "db_client_connections_pending_requests",
+     "db_client_connection_pending_requests",
      "Those that wait for a connection of a pool.",
      {"db_system_name", "db_client_connection_pool_name"},
      NULL,

@@ -21,7 +21,7 @@ struct MetricsBuiltIn {
   Metric *request, *active, *received, *sent, *limited;
   MetricsRequest requests[METRICS_REQUESTS_KEPT];
   /* of other operations */
-  Metric *call, *database, *executor, *executor_wait, *job, *job_wait;
+  Metric *call, *database, *executor, *executor_wait, *job, *job_wait, *sent_jobs, *consumed_jobs;
   /* of the process: metrics_beat.c */
   Metric *lag, *blocked, *tasks, *lua_memory, *memory, *descriptors, *cpu;
   Metric *connections, *connections_max, *pending;
@@ -52,6 +52,11 @@ void metrics_built_in_count_active(MetricsBuiltIn *b);
 /* --- metrics_built_in_operations.c: all other kinds --- */
 
 void metrics_built_in_count_other(MetricsBuiltIn *b, const Observation *o);
+
+/* Counts a job that was pushed or, unless `is_sent`, is given to the application to run. `error`:
+   the kind of what kept it from being pushed, or NULL. */
+void metrics_built_in_count_message(MetricsBuiltIn *b, bool is_sent, const char *queue,
+                                    const char *name, const char *error);
 
 /* --- metrics_built_in_pools.c --- */
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MESSAGING_SYSTEM "moonloop" /* as in spans */
+
 static double seconds(const Observation *o) { return 1e-9 * (double)(o->ended_ns - o->started_ns); }
 
 static void count(MetricsBuiltIn *b, Metric *m, const char *const *values, const Observation *o) {
@@ -33,10 +35,18 @@ static void count_executor(MetricsBuiltIn *b, const Observation *o) {
 
 static void count_job(MetricsBuiltIn *b, const Observation *o) {
   const ObservedJob *job = &o->job;
-  count(b, b->job, (const char *[]){job->name, job->queue, job->outcome}, o);
+  const char *error = job->outcome && strcmp(job->outcome, "done") != 0 ? job->outcome : "";
+  count(b, b->job, (const char *[]){MESSAGING_SYSTEM, "process", job->queue, job->name, error}, o);
   MetricSeries *wait =
-      metrics_built_in_series(b, b->job_wait, (const char *[]){job->name, job->queue});
+      metrics_built_in_series(b, b->job_wait, (const char *[]){job->queue, job->name});
   metric_region_observe(b->job_wait->about, wait, job->waited);
+}
+
+void metrics_built_in_count_message(MetricsBuiltIn *b, bool is_sent, const char *queue,
+                                    const char *name, const char *error) {
+  const char *values[] = {MESSAGING_SYSTEM, is_sent ? "push" : "process", queue, name, error};
+  MetricSeries *s = metrics_built_in_series(b, is_sent ? b->sent_jobs : b->consumed_jobs, values);
+  metric_region_add(&s->cells[0], 1);
 }
 
 void metrics_built_in_count_other(MetricsBuiltIn *b, const Observation *o) {

@@ -39,10 +39,13 @@ __attribute__((noinline)) static void look_up(MetricsBuiltIn *b, const Observati
   if (r->status) snprintf(status, sizeof status, "%d", r->status);
   const char *error = !r->status ? "cancelled" : r->status >= 500 ? status : "";
   const char *method = observe_method(r->method), *route = r->route ? r->route : "";
-  const char *values[] = {method, route, status, error, scheme_name(r->is_secure), r->version};
+  const char *scheme = scheme_name(r->is_secure);
+  const char *values[] = {method, route, status, error, scheme, r->version};
   kept->duration = metrics_built_in_series(b, b->request, values);
   kept->received = metrics_built_in_series(b, b->received, (const char *[]){method, route});
   kept->sent = metrics_built_in_series(b, b->sent, (const char *[]){method, route});
+  /* It is there as 0, too, while no request is seen under way. */
+  metrics_built_in_series(b, b->active, (const char *[]){method, scheme});
   /* What had no room in the region shares its memory with others. */
   kept->kind = metric_store_lost(b->metrics->store) ? 0 : kind;
   count(b, kept, o);

@@ -118,7 +118,8 @@ print "start"]])
     end
     -- The job is counted when it has ended, which is after its line.
     served.wait_until("the job was not counted", function()
-      return metrics "localhost".body:find('\nmoonloop_job_duration_seconds_count{job_name="note",[^\n]* 1\n')
+      return metrics "localhost".body
+        :find('\nmessaging_process_duration_seconds_count{[^\n]*moonloop_job_name="note"} 1\n')
     end)
     assert.is_truthy(metrics "localhost".body:find("\nmoonloop_loop_lag_seconds ", 1, true))
     assert.equal(421, metrics "evil.example".status)

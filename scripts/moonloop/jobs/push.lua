@@ -4,6 +4,7 @@ local define = require "moonloop.jobs.define"
 local errors = require "moonloop.jobs.errors"
 local holders = require "moonloop.sql.holders"
 local json = require "moonloop.json"
+local metrics = require "moonloop.metrics.core"
 local moment = require "moonloop.jobs.moment"
 local observed_job = require "moonloop.observed_job"
 local options = require "moonloop.core.options"
@@ -81,13 +82,22 @@ local function check_holder(self, tx, whose)
   end
 end
 
--- Workers look when the job can be seen.
-local function tell(self, tx, lanes)
-  if not tx then
+-- Workers look, and the jobs are counted, when they can be seen.
+local function tell(self, tx, lanes, jobs)
+  local function pushed()
     wake.pushed(self.db, lanes)
-  else
-    transaction.after_commit(tx, function() wake.pushed(self.db, lanes) end)
+    for _, job in ipairs(jobs) do
+      if job.is_created then metrics.message(true, job.queue, job.name) end
+    end
   end
+  if tx then transaction.after_commit(tx, pushed) else pushed() end
+end
+
+-- Counts jobs that could not be pushed: nil, err
+local function failed(jobs, err)
+  local kind = core.is_error(err) and err.kind or "error"
+  for _, job in ipairs(jobs) do metrics.message(true, job.queue, job.name, kind) end
+  return nil, err
 end
 
 --- jobs:push(name, args [, opts]) -> id, created | nil, err
@@ -96,10 +106,11 @@ function M.push(self, name, args, opts)
   local job = make(self, name, args, opts, "jobs:push")
   check_holder(self, opts.tx, "jobs:push")
   local ok, err = tables.need(self.db, opts.tx)
-  if not ok then return nil, err end
+  if not ok then return failed({ job }, err) end
   local id, created = self.dialect.push(opts.tx or self.db, job)
-  if not id then return nil, created end
-  if created then tell(self, opts.tx, { [job.lane] = job.delay }) end
+  if not id then return failed({ job }, created) end
+  job.is_created = created
+  if created then tell(self, opts.tx, { [job.lane] = job.delay }, { job }) end
   return id, created
 end
 
@@ -109,9 +120,9 @@ local function push_list(self, holder, list)
   local ids, plain, places = {}, {}, {}
   for i, job in ipairs(list) do
     if job.unique then
-      local id, err = self.dialect.push(holder, job)
-      if not id then return nil, err end
-      ids[i] = id
+      local id, created = self.dialect.push(holder, job)
+      if not id then return nil, created end
+      ids[i], job.is_created = id, created
     else
       plain[#plain + 1], places[#plain + 1] = job, i
     end
@@ -119,7 +130,7 @@ local function push_list(self, holder, list)
   if #plain > 0 then
     local rows, err = self.dialect.push_many(holder, plain)
     if not rows then return nil, err end
-    for i, row in ipairs(rows) do ids[places[i]] = row.id end
+    for i, row in ipairs(rows) do ids[places[i]], plain[i].is_created = row.id, true end
   end
   return ids
 end
@@ -146,15 +157,15 @@ function M.push_all(self, list, opts)
   check_holder(self, opts.tx, "jobs:push_all")
   if #jobs == 0 then return {} end
   local ok, err = tables.need(self.db, opts.tx)
-  if not ok then return nil, err end
+  if not ok then return failed(jobs, err) end
   local ids
   if keyed and not opts.tx then
     ids, err = self.db:tx(function(tx) return push_list(self, tx, jobs) end)
   else
     ids, err = push_list(self, opts.tx or self.db, jobs)
   end
-  if not ids then return nil, err end
-  tell(self, opts.tx, lanes)
+  if not ids then return failed(jobs, err) end
+  tell(self, opts.tx, lanes, jobs)
   return ids
 end
 

@@ -4,6 +4,7 @@ local errors = require "moonloop.jobs.errors"
 local json = require "moonloop.json"
 local bound = require "moonloop.log.bound"
 local log = require "moonloop.log.core"
+local metrics = require "moonloop.metrics.core"
 local observed_job = require "moonloop.observed_job"
 
 local M = {}
@@ -62,6 +63,7 @@ end
 
 --- Tells observers that a run begins in this task: nil, or what is told of its end by :ended(outcome).
 function M.began(row)
+  metrics.message(false, row.queue, row.name)
   return observed_job.began {
     name = row.name, queue = row.queue, attempt = row.attempt, id = tostring(row.id), parent = row.trace,
     waited = math.max(0, row.waited),
