@@ -19,18 +19,15 @@
 
 /* What fields of the context point to. */
 typedef struct ContextTexts {
-  char number[24], trace_id[33], span_id[17];
+  char id[TASK_LABEL_COUNTED], trace_id[33], span_id[17];
 } ContextTexts;
 
-static void add_request(LogFields *fields, const Task *t, char number[24]) {
-  uint64_t of_request;
-  const TaskLabel *label = task_label_of(t, &of_request);
+static void add_request(LogFields *fields, const Task *t, char text[TASK_LABEL_COUNTED]) {
+  uint64_t number;
+  const TaskLabel *label = task_label_of(t, &number);
   if (!label) return;
-  if (!label->id_len) { /* not snprintf: in signal handlers, too */
-    Text text = text_in(number, 24);
-    text_add_number(&text, of_request);
-  }
-  log_fields_add_text(fields, LOG_FIELD_CONTEXT, "request_id", label->id_len ? label->id : number);
+  const char *id = task_label_id(label, number, text);
+  log_fields_add_text(fields, LOG_FIELD_CONTEXT, "request_id", id);
   log_fields_add_text(fields, LOG_FIELD_CONTEXT, "route", label->route);
 }
 
@@ -45,7 +42,7 @@ static void add_context(Runtime *rt, LogFields *fields, ContextTexts *texts, boo
   Reports *reports = &rt->reports;
   if (reports->bound && t->has_vars && !in_signal)
     log_fields_add_kept(fields, reports->bound(rt, t));
-  add_request(fields, t, texts->number);
+  add_request(fields, t, texts->id);
   if (!reports->trace_ids || !reports->trace_ids(t, texts->trace_id, texts->span_id)) return;
   log_fields_add_text(fields, LOG_FIELD_CONTEXT, "trace_id", texts->trace_id);
   log_fields_add_text(fields, LOG_FIELD_CONTEXT, "span_id", texts->span_id);

@@ -1,4 +1,4 @@
-/* What tasks of a request work for: its route and, if it was given one, its id. Tasks inherit it,
+/* What tasks of a request work for: its route and its id. Tasks inherit it,
    so that the log can say it of every task that a request has started. */
 #ifndef ML_TASK_LABEL_H
 #define ML_TASK_LABEL_H
@@ -9,13 +9,22 @@
 
 typedef struct TaskLabel {
   unsigned refs;
-  size_t id_len;
-  const char *id; /* "" if the request has its number alone; ends with a NUL */
-  char route[];   /* "GET /users/{id}" */
+  bool is_counted; /* `id` begins the ids of all requests that have the label */
+  const char *id;  /* ends with a NUL */
+  char route[];    /* "GET /users/{id}" */
 } TaskLabel;
 
 /* A new label with one reference; NULL when memory is out. Texts are copied. */
 TaskLabel *task_label_new(const char *route, const char *id, size_t id_len);
+
+/* The same for all requests of the route: their ids are the beginning, of up to 20 bytes, and the
+   request's number. */
+TaskLabel *task_label_new_counted(const char *route, const char *beginning);
+
+enum { TASK_LABEL_COUNTED = 48 }; /* bytes of an id with a number and its NUL */
+
+/* The id of request `number`, which may be in `text`. Safe in signal handlers. */
+const char *task_label_id(const TaskLabel *label, uint64_t number, char text[TASK_LABEL_COUNTED]);
 
 /* Drops a reference, and frees the label with the last one (NULL is ignored). */
 static inline void task_label_drop(TaskLabel *label) {

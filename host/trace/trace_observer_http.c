@@ -1,6 +1,6 @@
 #include "trace/trace_observer_http.h"
 
-#include "trace/trace_redact.h"
+#include "base/redact.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -110,7 +110,7 @@ static void set_target(Span *span, ObservedText target) {
   span_set_text(span, "url.path", target.at, path);
   if (!query) return;
   Buffer shown = {0};
-  if (trace_redact_query(&shown, query + 1, target.len - path - 1))
+  if (redact_query(&shown, query + 1, target.len - path - 1))
     span_set_text(span, "url.query", shown.data ? shown.data : "", shown.len);
   buffer_free(&shown);
 }
@@ -180,7 +180,7 @@ static void describe_call(Span *span, const ObservedCall *c) {
   bool ok = c->shown.at ? buffer_add(&url, c->shown.at, c->shown.len)
                         : buffer_add(&url, c->base.at, c->base.len) && buffer_add_char(&url, '/') &&
                               buffer_add(&url, c->target.at, c->target.len);
-  if (ok && trace_redact_url(&shown, url.data, url.len))
+  if (ok && redact_url(&shown, url.data, url.len))
     span_set_text(span, "url.full", shown.data, shown.len);
   buffer_free(&url);
   buffer_free(&shown);

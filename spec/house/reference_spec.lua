@@ -335,7 +335,8 @@ describe("the names of", function()
       web.ask(port, "nonsense\r\n\r\n")
       assert(ml.timeout(100, function() seen:wait() return true end))
     end)
-    entries.worker = true -- in a worker process only
+    entries.worker, entries.pid = true, true -- in a worker process only
+    entries.trace_id = true -- in a trace only
     compare(documented(pages["web.md"], "entry"), entries, "web.md entry")
   end)
 

@@ -372,7 +372,7 @@ describe("the logs of workers", function()
 
   it("have the worker in the entries of the access log, whose lines stay whole", function()
     local long = "/?" .. ("x"):rep(500)
-    local common_line = '^127%.0%.0%.1 %- %- %[.-%] "GET (%S+) HTTP/1.1" 200 %d+ "%-" "%-" [%d.]+ "%d+" (%d)$'
+    local common_line = '^127%.0%.0%.1 %- %- %[.-%] "GET (%S+) HTTP/1.1" 200 %d+ "%-" "%-" [%d.]+ "%x+%-%d+" (%d)$'
     for _, format in ipairs { "json", "common" } do
       local server <close> = served.start({ ["app.lua"] = app }, "--workers 2 --access-log " .. format)
       local connections, all <close> = connect_to_each(server, 2) -- luacheck: ignore all
@@ -391,6 +391,7 @@ describe("the logs of workers", function()
         if format == "json" then
           local entry = assert(json.decode(line))
           target, number = entry.target, tostring(entry.worker)
+          assert.is_number(entry.pid)
         end
         if target ~= "/" then
           assert.equal(long, target)

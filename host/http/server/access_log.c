@@ -1,7 +1,9 @@
 #include "http/server/access_log.h"
 
+#include "base/redact.h"
 #include "core/report.h"
 #include "core/runtime.h"
+#include "core/task_label.h"
 #include "http/server/http_server.h"
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -19,6 +21,21 @@ static AccessNote *note_of(HttpConnection *c) {
   return c->access;
 }
 
+/* Adds the request line, well formed or not, without secrets in its query. */
+static void add_line(Buffer *text, const char *line, const char *end) {
+  size_t n = (size_t)(end - line);
+  const char *query = memchr(line, '?', n);
+  const char *space = query ? memrchr(query, ' ', (size_t)(end - query)) : NULL;
+  const char *over = space ? space : end;
+  if (!query) {
+    buffer_add(text, line, n);
+  } else if (!buffer_add(text, line, (size_t)(++query - line)) ||
+             !redact_query(text, query, (size_t)(over - query)) ||
+             !buffer_add(text, over, (size_t)(end - over))) {
+    text->len = 0; /* no memory */
+  }
+}
+
 /* The request line as received: the first line that is not empty. That of an HTTP/2 stream ends in
    HTTP/1.1, which the client did not say. */
 static void note_line(AccessNote *note, const HttpRequest *r, bool is_stream) {
@@ -27,18 +44,24 @@ static void note_line(AccessNote *note, const HttpRequest *r, bool is_stream) {
   if (end - p > LINE_MAX_LOGGED) end = p + LINE_MAX_LOGGED;
   const char *line_end = p;
   while (line_end < end && *line_end != '\r' && *line_end != '\n') line_end++;
-  buffer_add(&note->text, p, (size_t)(line_end - p));
+  add_line(&note->text, p, line_end);
   note->line = note->text.len;
-  if (is_stream && line_end < end) memcpy(note->text.data + note->line - 3, "2.0", 3);
+  if (is_stream && line_end < end && note->line) memcpy(note->text.data + note->line - 3, "2.0", 3);
 }
 
-static void note_header(AccessNote *note, const HttpRequest *r, const char *name) {
+static bool add_text(Buffer *text, const char *value, size_t n) {
+  return buffer_add(text, value, n);
+}
+
+static void note_header(AccessNote *note, const HttpRequest *r, const char *name,
+                        bool (*add)(Buffer *text, const char *value, size_t n)) {
   const char *lines = http_request_head(r) + r->headers.at;
   size_t n = r->headers.len;
   HttpHeader h;
   while (http_header_next(&lines, &n, &h))
     if (http_header_is(h.name, h.name_len, name)) {
-      buffer_add(&note->text, h.value, h.value_len);
+      size_t before = note->text.len;
+      if (!add(&note->text, h.value, h.value_len)) note->text.len = before;
       return;
     }
 }
@@ -50,11 +73,12 @@ void access_log_begin(HttpConnection *c) {
   note->began = runtime_now(c->server->rt);
   note->text.len = 0;
   note->id_len = 0;
+  note->trace_id[0] = 0;
   note->parsed = r->state == REQUEST_IN_BODY || r->state == REQUEST_COMPLETE;
   note_line(note, r, c->is_stream);
-  if (note->parsed) note_header(note, r, "referer");
+  if (note->parsed) note_header(note, r, "referer", redact_url);
   note->referer = note->text.len - note->line;
-  if (note->parsed) note_header(note, r, "user-agent");
+  if (note->parsed) note_header(note, r, "user-agent", add_text);
 }
 
 void access_log_forget(HttpConnection *c) {
@@ -83,7 +107,20 @@ static void fill_client(AccessEntry *entry, const HttpConnection *c) {
     strcpy(entry->client, "-");
 }
 
-void access_log_end(HttpConnection *c, uint64_t number) {
+/* The same ids as in the log. */
+static void note_ids(AccessNote *note, const HttpConnection *c, const Task *handler) {
+  const Reports *reports = &c->server->rt->reports;
+  char text[TASK_LABEL_COUNTED], span_id[17];
+  if (!note->id_len) {
+    const char *id = task_label_id(c->match.route->label, c->number, text);
+    note->id_len = strlen(id);
+    memcpy(note->id, id, note->id_len);
+  }
+  if (reports->trace_ids && !reports->trace_ids(handler, note->trace_id, span_id))
+    note->trace_id[0] = 0;
+}
+
+void access_log_end(HttpConnection *c, const Task *handler) {
   HttpServer *server = c->server;
   AccessLog *log = server->log;
   AccessNote *note = c->access;
@@ -96,10 +133,10 @@ void access_log_end(HttpConnection *c, uint64_t number) {
       .seconds = now.tv_sec,
       .milliseconds = (unsigned)(now.tv_nsec / 1000000),
       .duration = note->parsed ? 1e-9 * (double)(runtime_now(server->rt) - note->began) : 0,
-      .number = number,
       .worker = log->worker,
       .note = note,
   };
+  if (handler) note_ids(note, c, handler);
   fill_client(&entry, c);
   size_t before = log->lines.len;
   if (before > ACCESS_LOG_MAX || !log->format(&log->lines, &entry)) {

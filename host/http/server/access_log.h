@@ -16,11 +16,12 @@ typedef struct AccessNote {
   uint64_t began; /* start on the runtime's clock in nanoseconds; 0: no request is under way */
   uint64_t bytes; /* bytes of the response's body, without its framing */
   int status;     /* of the response; 0: there is none */
-  Buffer text;    /* the request line, the Referer, the User-Agent */
+  Buffer text;    /* the request line, the Referer, the User-Agent, without secrets in queries */
   size_t line, referer; /* lengths of the first two; the rest is the User-Agent */
   bool parsed;          /* the request line is well formed */
-  size_t id_len;
+  size_t id_len;        /* 0: it had no handler */
   char id[ACCESS_ID_MAX];
+  char trace_id[33]; /* "" if it is in no trace */
 } AccessNote;
 
 /* A finished request. Texts are as the client sent them and may have any bytes. */
@@ -29,7 +30,6 @@ typedef struct AccessEntry {
   time_t seconds;  /* since 1970, when the response was complete */
   unsigned milliseconds;
   double duration; /* seconds since the head was read; 0 if it never was */
-  uint64_t number; /* the request's number; 0: it had no handler */
   int worker;      /* the number of the worker process; 0: not a worker */
   const AccessNote *note;
 } AccessEntry;
@@ -51,15 +51,15 @@ typedef struct AccessLog {
 /* The head of the connection's current request has been read. */
 void access_log_begin(HttpConnection *c);
 
-/* The current request is over, whether or not it was answered. `number` is used if it has no id; 0:
-   it had no handler. */
-void access_log_end(HttpConnection *c, uint64_t number);
+/* The current request is over, whether or not it was answered. `handler` is its task; NULL: it had
+   none. */
+void access_log_end(HttpConnection *c, const Task *handler);
 
 /* Frees the connection's note. */
 void access_log_forget(HttpConnection *c);
 
 /* The formats. Common: the "combined" one of Apache, then the duration in seconds and the id:
-     127.0.0.1 - - [23/Nov/2026:09:45:01 +0000] "GET /x HTTP/1.1" 200 13 "-" "curl/8" 0.000104 "7"
+     127.0.0.1 - - [23/Nov/2026:09:45:01 +0000] "GET /x HTTP/1.1" 200 13 "-" "curl" 0.000104 "b7-7"
    A worker process adds its number.
    In quotes, what is no printable ASCII, quotes and backslashes are written as \xhh. */
 bool access_log_common(Buffer *out, const AccessEntry *entry);

@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 #include "http/server/access_log.h"
 #include <stdio.h>
+#include <unistd.h>
 
 enum {
   CLOSED_BY_CLIENT = 499
@@ -31,13 +32,7 @@ static int status_of(const AccessNote *note) {
   return note->status ? note->status : CLOSED_BY_CLIENT;
 }
 
-/* The id as text. */
-static Part id_of(const AccessEntry *entry, char text[24]) {
-  const AccessNote *note = entry->note;
-  if (note->id_len) return (Part){note->id, note->id_len};
-  if (!entry->number) return (Part){"", 0};
-  return (Part){text, (size_t)snprintf(text, 24, "%llu", (unsigned long long)entry->number)};
-}
+static Part id_of(const AccessNote *note) { return (Part){note->id, note->id_len}; }
 
 static bool add_hex(Buffer *out, const char *prefix, unsigned char c) {
   return buffer_printf(out, "%s%02x", prefix, c);
@@ -61,7 +56,6 @@ bool access_log_common(Buffer *out, const AccessEntry *entry) {
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   const AccessNote *note = entry->note;
   struct tm t; /* not strftime: its months follow the locale */
-  char number[24];
   gmtime_r(&entry->seconds, &t);
   return buffer_printf(out, "%s - - [%02d/%s/%d:%02d:%02d:%02d +0000] ", entry->client, t.tm_mday,
                        months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec) &&
@@ -69,7 +63,7 @@ bool access_log_common(Buffer *out, const AccessEntry *entry) {
          buffer_printf(out, " %d %llu ", status_of(note), (unsigned long long)note->bytes) &&
          add_quoted(out, referer_of(note)) && buffer_add_char(out, ' ') &&
          add_quoted(out, agent_of(note)) && buffer_printf(out, " %.6f ", entry->duration) &&
-         add_quoted(out, id_of(entry, number)) &&
+         add_quoted(out, id_of(note)) &&
          (!entry->worker || buffer_printf(out, " %d", entry->worker)) && buffer_add_char(out, '\n');
 }
 
@@ -110,7 +104,6 @@ static bool add_request(Buffer *out, const AccessNote *note) {
 bool access_log_json(Buffer *out, const AccessEntry *entry) {
   const AccessNote *note = entry->note;
   struct tm t;
-  char number[24];
   gmtime_r(&entry->seconds, &t);
   return buffer_printf(out, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03uZ\",\"client\":\"%s\"",
                        t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec,
@@ -120,7 +113,9 @@ bool access_log_json(Buffer *out, const AccessEntry *entry) {
                        (unsigned long long)note->bytes, entry->duration) &&
          add_member(out, "referer", referer_of(note)) &&
          add_member(out, "user_agent", agent_of(note)) &&
-         add_member(out, "id", id_of(entry, number)) &&
-         (!entry->worker || buffer_printf(out, ",\"worker\":%d", entry->worker)) &&
+         add_member(out, "request_id", id_of(note)) &&
+         add_member(out, "trace_id", (Part){note->trace_id, strlen(note->trace_id)}) &&
+         (!entry->worker ||
+          buffer_printf(out, ",\"worker\":%d,\"pid\":%d", entry->worker, (int)getpid())) &&
          buffer_add(out, "}\n", 2);
 }

@@ -18,7 +18,7 @@ void http_answer_detail(HttpConnection *c, int status, const char *detail, const
 
 /* The request is answered, and had no handler. */
 static void over(HttpConnection *c, const Route *route) {
-  if (c->server->log) access_log_end(c, 0);
+  if (c->server->log) access_log_end(c, NULL);
   if (c->server->rt->observers) http_observed_at_once(c, route);
 }
 

@@ -369,8 +369,8 @@ static void leave_body(HttpConnection *c) {
 }
 
 void http_connection_responded(HttpConnection *c) {
+  if (c->server->log) access_log_end(c, c->task);
   c->task = NULL;
-  if (c->server->log) access_log_end(c, c->number);
   if (c->observed) http_observed_end(c);
   if (c->phase >= PHASE_UPGRADED) {
     if (c->phase == PHASE_UPGRADED) http_server_due(c->server, c); /* for what follows */

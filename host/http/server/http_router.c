@@ -2,17 +2,33 @@
 #include "http/server/http_router_tree.h"
 
 #include "base/hash.h"
+#include "base/hex.h"
 #include "core/task_label.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 static const char *const method_names[ROUTE_METHODS] = {"GET",    "POST", "PUT",     "PATCH",
                                                         "DELETE", "HEAD", "OPTIONS", "ANY"};
 
-HttpRouter *http_router_new(void) { return calloc(1, sizeof(HttpRouter)); }
+/* So that ids of other processes, and of other servers in this one, differ. */
+static void begin_ids(HttpRouter *router) {
+  unsigned char random[ROUTER_ID_BYTES];
+  if (uv_random(NULL, NULL, random, sizeof random, 0, NULL) != 0) {
+    uint64_t now = hash_mix(uv_hrtime() ^ (uint64_t)uv_os_getpid() << 40);
+    memcpy(random, &now, sizeof random);
+  }
+  *hex_put(router->ids, random, sizeof random) = '-';
+}
+
+HttpRouter *http_router_new(void) {
+  HttpRouter *router = calloc(1, sizeof *router);
+  if (router) begin_ids(router);
+  return router;
+}
 
 static void free_node_content(Node *node);
 
@@ -213,7 +229,7 @@ static bool keep_route(Compile *c, const char *method) {
   route->name = malloc(size);
   if (!route->name) return fail(c, "out of memory");
   snprintf(route->name, size, "%s %s", method, c->pattern);
-  route->label = task_label_new(route->name, "", 0);
+  route->label = task_label_new_counted(route->name, c->router->ids);
   if (!route->label) return fail(c, "out of memory");
   if (*method != '(') {
     route->template = route->name + strlen(method) + 1;

@@ -27,13 +27,14 @@ typedef struct StaticPath {
   char path[];
 } StaticPath;
 
-enum { STATIC_BUCKETS = 256 };
+enum { STATIC_BUCKETS = 256, ROUTER_ID_BYTES = 6 };
 
 struct HttpRouter {
   Node root; /* before the first '/' */
   StaticPath *statics[STATIC_BUCKETS];
   Route *routes;
   bool has_fallbacks;
+  char ids[2 * ROUTER_ID_BYTES + 2]; /* begins the ids of its requests: random, and a "-" */
 };
 
 /* The child of `node` that is this text segment, or NULL. */

@@ -29,7 +29,7 @@ end
 
 --- Keeps the log of the host's server `http`: "common" or "json" lines on standard output, or a
 -- function that gets each entry as a table (time, client, method, target, protocol or request,
--- status, bytes, duration, referer, user_agent, id), one after the other, in a separate task.
+-- status, bytes, duration, referer, user_agent, request_id, trace_id), one after the other, in a separate task.
 function M.keep(http, option)
   if type(option) == "string" then
     http:log(option)

@@ -573,7 +573,7 @@ function hub:publish(topic, message, kind, opts) end
 ---@field body string the whole body, `""` if there is none. The first use suspends until it has arrived
 ---@field valid table what the schemas of a typed route have checked: `body`, `form`, `query`, `params`, `headers`, `cookies`; nil without any
 ---@field client table `{host = "127.0.0.1", port = 54321}`; `tostring` gives `127.0.0.1:54321`. Of a Unix socket it is `{host = "unix", port = 0}`
----@field id integer|string a number; with `ml.web.request_id`, the request id
+---@field id integer|string a number, at which the `request_id` of the logs ends; with `ml.web.request_id`, the request id
 ---@field [string] any
 local request = {}
 
@@ -947,8 +947,10 @@ function server:wait() end
 ---@field duration number seconds
 ---@field referer string headers of the request; nil if it had none
 ---@field user_agent string headers of the request; nil if it had none
----@field id string the request id
----@field worker integer the worker's number, with `serve --workers`
+---@field request_id string the request id, as in `ml.log`; nil if no handler ran
+---@field trace_id string the trace that the request belongs to, as in `ml.log`; nil if there is none
+---@field worker integer the worker's number and process id, with `serve --workers`
+---@field pid integer the worker's number and process id, with `serve --workers`
 local access_entry = {}
 
 ---@class moonloop.web.signer

@@ -1,6 +1,7 @@
 -- The access log of a server.
 local ml = require "moonloop"
 local json = require "moonloop.json"
+local eventually = require("spec.support.tasks").eventually
 local rawtcp = require "spec.support".rawtcp
 local support = require "spec.support.web"
 local web = ml.web
@@ -30,8 +31,9 @@ describe("the access log", function()
     end)
     assert.equal(1, #entries)
     local e = entries[1]
-    assert.same({ "127.0.0.1", "GET", "/x?a=%20b", "HTTP/1.1", 203, 4, "http://r/", "spec/1", "1" },
-      { e.client, e.method, e.target, e.protocol, e.status, e.bytes, e.referer, e.user_agent, e.id })
+    assert.same({ "127.0.0.1", "GET", "/x?a=%20b", "HTTP/1.1", 203, 4, "http://r/", "spec/1" },
+      { e.client, e.method, e.target, e.protocol, e.status, e.bytes, e.referer, e.user_agent })
+    assert.matches("^%x+%-1$", e.request_id)
     assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$", e.time)
     assert.is_true(e.duration >= 0.002 and e.duration < 100)
   end)
@@ -52,7 +54,7 @@ describe("the access log", function()
     local got = {}
     for i, e in ipairs(entries) do
       got[i] = { e.status, e.method and e.method .. " " .. e.target or e.request }
-      assert.is_nil(e.id)
+      assert.is_nil(e.request_id)
     end
     assert.same({
       { 404, "GET /none" }, { 405, "GET /" }, { 413, "POST /" }, { 400, "GET / HTTP/1.1" },
@@ -105,7 +107,59 @@ describe("the access log", function()
       support.get(port, "/none", "X-Request-Id: other\r\n")
     end)
     assert.same({ "mine", 409, "other", 404 },
-      { entries[1].id, entries[1].status, entries[2].id, entries[2].status })
+      { entries[1].request_id, entries[1].status, entries[2].request_id, entries[2].status })
+  end)
+
+  it("has ids of requests that no other server has, and the same ones as the log", function()
+    local first, ids, logged = nil, {}, {}
+    local _ <close> = setmetatable({}, { __close = function() ml.log.to(nil) end })
+    ml.log.to(function(entry) logged[#logged + 1] = entry.request_id end)
+    for server = 1, 2 do
+      local app = web.app()
+      app:get("/", function() ml.log.info "asked" return "" end)
+      for i, entry in ipairs(entries_of(app, function(port)
+        for _ = 1, 2 do support.get(port, "/") end
+      end)) do
+        local beginning, number = entry.request_id:match "^(%x+)%-(%d+)$"
+        assert.equal(tostring(i), number)
+        assert.equal(server == 1 or i == 2, beginning == (first or beginning))
+        first = beginning
+        ids[#ids + 1] = entry.request_id
+      end
+    end
+    eventually(function() return #logged == 4 end)
+    assert.same(ids, logged)
+  end)
+
+  it("has the trace of a request, as the log has", function()
+    local logged
+    local _ <close> = setmetatable({}, { __close = function() ml.trace.stop() ml.log.to(nil) end })
+    ml.log.to(function(entry) logged = logged or entry end)
+    ml.trace.start { endpoint = "http://127.0.0.1:1" }
+    local app = web.app()
+    app:get("/", function() ml.log.info "asked" return "" end)
+    local entries = entries_of(app, function(port)
+      support.get(port, "/", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\r\n")
+    end)
+    eventually(function() return logged end)
+    assert.same({ "0af7651916cd43dd8448eb211c80319c", "0af7651916cd43dd8448eb211c80319c" },
+      { entries[1].trace_id, logged.trace_id })
+  end)
+
+  it("shows no secrets in queries, neither of the request nor of the Referer", function()
+    local app = web.app()
+    app:get("/x", function() return "" end)
+    local entries = entries_of(app, function(port)
+      support.get(port, "/x?password=pp&x=1&access_token=t%20t", "Referer: http://u:pw@r/a?x=1&key=k#f\r\n")
+      support.get(port, "/none?sid=s")
+      send(port, "GET /x?token=abc HTTP/1.1\r\n\r\n")
+      send(port, "GET /x?token=abc and so on\r\n\r\n")
+    end)
+    local got = {}
+    for i, e in ipairs(entries) do got[i] = e.target or e.request end
+    assert.same({ "/x?password=REDACTED&x=1&access_token=REDACTED", "/none?sid=REDACTED",
+      "GET /x?token=REDACTED HTTP/1.1", "GET /x?token=REDACTED on" }, got)
+    assert.equal("http://r/a?x=1&key=REDACTED", entries[1].referer)
   end)
 
   it("gives entries one after the other, and server:stop waits for the last one", function()
@@ -179,7 +233,7 @@ describe("the lines of the access log", function()
     local line = lines("json", request("/a?b", "Referer: http://r/\r\n"))
     local e = assert(json.decode((line:gsub("\n$", ""))))
     assert.same({ "127.0.0.1", "GET", "/a?b", "HTTP/1.1", 200, 4, "http://r/", "r1" },
-      { e.client, e.method, e.target, e.protocol, e.status, e.bytes, e.referer, e.id })
+      { e.client, e.method, e.target, e.protocol, e.status, e.bytes, e.referer, e.request_id })
   end)
 
   it("cannot be forged, whatever a client sends", function()

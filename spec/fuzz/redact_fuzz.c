@@ -1,6 +1,6 @@
 /* Feeds queries and URLs to what takes secrets out of them for traces: the value of a name of a
    secret is never there, and there is nothing more to be taken out. */
-#include "trace/trace_redact.h"
+#include "base/redact.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static void check_secret(const char *text, size_t n) {
   static const char secret[] = "&access_token=S3cret";
   Buffer query = {0}, out = {0};
   check((!n || buffer_add(&query, text, n)) && buffer_add(&query, secret, sizeof secret - 1));
-  check(trace_redact_query(&out, query.data, query.len));
+  check(redact_query(&out, query.data, query.len));
   check(!memmem(out.data, out.len, "S3cret", 6) || (n && memmem(text, n, "S3cret", 6)));
   buffer_free(&query);
   buffer_free(&out);
@@ -37,8 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
   check(text);
   if (size) memcpy(text, data, size);
-  check_both(trace_redact_query, text, size);
-  check_both(trace_redact_url, text, size);
+  check_both(redact_query, text, size);
+  check_both(redact_url, text, size);
   check_secret(text, size);
   free(text);
   return 0;

@@ -1,8 +1,8 @@
-#include "trace/trace_redact.h"
+#include "base/redact.h"
 
 #include "base/secret_name.h"
 
-bool trace_redact_query(Buffer *out, const char *query, size_t n) {
+bool redact_query(Buffer *out, const char *query, size_t n) {
   static const char instead[] = "REDACTED";
   for (const char *end = query + n; query < end;) {
     const char *next = memchr(query, '&', (size_t)(end - query));
@@ -18,7 +18,7 @@ bool trace_redact_query(Buffer *out, const char *query, size_t n) {
   return true;
 }
 
-bool trace_redact_url(Buffer *out, const char *url, size_t n) {
+bool redact_url(Buffer *out, const char *url, size_t n) {
   const char *end = url + n, *fragment = memchr(url, '#', n);
   if (fragment) end = fragment;
   const char *query = memchr(url, '?', (size_t)(end - url)), *path_end = query ? query : end;
@@ -28,6 +28,6 @@ bool trace_redact_url(Buffer *out, const char *url, size_t n) {
   const char *at = memrchr(host, '@', (size_t)((slash ? slash : path_end) - host));
   return buffer_add(out, url, (size_t)(host - url)) &&
          buffer_add(out, at ? at + 1 : host, (size_t)(path_end - (at ? at + 1 : host))) &&
-         (!query || (buffer_add_char(out, '?') &&
-                     trace_redact_query(out, query + 1, (size_t)(end - query - 1))));
+         (!query ||
+          (buffer_add_char(out, '?') && redact_query(out, query + 1, (size_t)(end - query - 1))));
 }
