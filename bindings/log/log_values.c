@@ -241,12 +241,23 @@ static bool add_causes(lua_State *L, int index, LogValues *v) {
   return ok;
 }
 
-/* Fields of an error that are shown in another way. */
-static bool is_special(const Key *key) {
-  static const char *const names[] = {"message", "cause", "traceback"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strlen(names[i]) == key->len && memcmp(names[i], key->text, key->len) == 0) return true;
-  return false;
+static bool is_key(const Key *key, const char *name) {
+  return strlen(name) == key->len && memcmp(name, key->text, key->len) == 0;
+}
+
+/* Fields of an error that are shown in another way, or not at all: the detail of a database's error
+   has values of rows and parameters. */
+static bool is_special(const Key *key, bool is_of_statement) {
+  return is_key(key, "message") || is_key(key, "cause") || is_key(key, "traceback") ||
+         (is_of_statement && is_key(key, "detail"));
+}
+
+/* Is the error at `index` that of a database? */
+static bool is_of_statement(lua_State *L, int index) {
+  lua_pushliteral(L, "sql");
+  bool is = lua_rawget(L, index) == LUA_TSTRING;
+  lua_pop(L, 1);
+  return is;
 }
 
 bool log_values_add_error(lua_State *L, int index, const char *name, bool with_text, LogValues *v) {
@@ -259,9 +270,10 @@ bool log_values_add_error(lua_State *L, int index, const char *name, bool with_t
   const char *text = lua_tolstring(L, -1, &len);
   bool ok = add_text_field(v, name, strlen(name), with_text ? LOG_FIELD_TEXT : LOG_FIELD_QUIET,
                            text, len);
+  bool of_statement = is_of_statement(L, index);
   int n = push_keys(L, index, keys, ITEMS);
   for (int i = 0; ok && i < n; i++) {
-    if (is_special(&keys[i])) continue;
+    if (is_special(&keys[i], of_statement)) continue;
     char whole[120];
     snprintf(whole, sizeof whole, "%.*s_%.*s", (int)utf8_cut(name, strlen(name), 58), name,
              (int)utf8_cut(keys[i].text, keys[i].len, 60), keys[i].text);

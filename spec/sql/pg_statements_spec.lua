@@ -1,6 +1,7 @@
 -- Statements on PostgreSQL by its driver alone: results, parameters, errors, batches, rows.
 local ml = require "moonloop"
 local pg = require "moonloop.sql.pg"
+local eventually = require("spec.support.tasks").eventually
 local postgres = require "spec.support.postgres"
 
 describe("a statement on PostgreSQL", function()
@@ -103,6 +104,38 @@ describe("a statement on PostgreSQL", function()
     fails("sql", "22012", "select 1 / $1::int", 0)
     local _, named = db:value("select :first_name::text, 'é', :n::int, nosuch", { first_name = "x", n = 1 })
     assert.equal(41, named.position) -- in the statement as it was written
+  end)
+
+  it("gives errors whose message has no value of a parameter, which the log does not get", function()
+    local entries = {}
+    local _ <close> = setmetatable({}, { __close = function() ml.log.to(nil) end })
+    ml.log.to(function(entry) entries[#entries + 1] = entry end)
+    db:exec "create table people(email text unique, born date)"
+    db:exec("insert into people values ($1, null)", "hunter2@x")
+    local function fails(message, detail, ...)
+      local _, err = db:exec(...)
+      assert.equal(message, err.message)
+      assert.equal(detail, err.detail)
+      ml.log.error("as a message", err)
+      ml.log.error("as a field", { err = err })
+      ml.log.error(err)
+    end
+    fails('duplicate key value violates unique constraint "people_email_key"',
+      "Key (email)=(hunter2@x) already exists.", "insert into people values ($1, null)", "hunter2@x")
+    fails("invalid input syntax for type integer: (hidden)", 'invalid input syntax for type integer: "hunter2"',
+      "select $1::text::int", "hunter2")
+    fails("invalid input syntax for type integer: (hidden)", 'invalid input syntax for type integer: "a" hunter2 "b"',
+      "select $1::text::int", 'a" hunter2 "b')
+    fails("value (hidden) is out of range for type integer", 'value "99999999999" is out of range for type integer',
+      "select $1::text::int", "99999999999")
+    fails("malformed array literal: (hidden)",
+      'malformed array literal: "hunter2": Array value must start with "{" or dimension information.',
+      "select $1::text::int[]", "hunter2")
+    eventually(function() return #entries == 15 end)
+    local text = ml.json.encode(entries)
+    assert.matches("people_email_key", text, 1, true)
+    assert.not_matches("hunter2", text)
+    assert.not_matches("99999999999", text)
   end)
 
   it("takes many lists of parameters as one, all or nothing", function()

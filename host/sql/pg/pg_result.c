@@ -31,12 +31,42 @@ static unsigned written_position(const PgResult *of, unsigned sent) {
   return position;
 }
 
+/* Where what a message quotes begins and ends, from the first to the last quote, whose kind depends
+   on the server's language; false: it quotes nothing. */
+static bool find_quoted(const char *text, const char **from, const char **to) {
+  static const char *const marks[] = {"\"", "«", "»", "„", "“", "”", "「", "」"};
+  *from = *to = NULL;
+  for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+    const char *at = strstr(text, marks[i]);
+    if (at && (!*from || at < *from)) *from = at;
+    for (; at; at = strstr(at + 1, marks[i]))
+      if (!*to || at + strlen(marks[i]) > *to) *to = at + strlen(marks[i]);
+  }
+  return *from;
+}
+
+/* Errors of class 22 ("data exception") quote the value of a parameter, which messages, since they
+   are logged, must not have: it goes to the detail. */
+static bool hides_value(const char *code, const char *text, const char *detail, char *message,
+                        size_t message_size, char *whole, size_t whole_size) {
+  const char *from, *to;
+  if (!code || strncmp(code, "22", 2) != 0 || !find_quoted(text, &from, &to)) return false;
+  snprintf(message, message_size, "%.*s(hidden)%s", (int)(from - text), text, to);
+  snprintf(whole, whole_size, "%s%s%s", text, detail ? ": " : "", detail ? detail : "");
+  return true;
+}
+
 void pg_result_push_error(lua_State *L, const PgMessage *m, const PgResult *of, unsigned list) {
   const char *code = pg_reader_field(m, 'C'), *text = pg_reader_field(m, 'M');
-  const char *hint = pg_reader_field(m, 'H');
+  const char *hint = pg_reader_field(m, 'H'), *detail = pg_reader_field(m, 'D');
+  char shown[440], whole[1024];
   if (!hint && (is(code, "26000") || is(code, "42P05"))) /* a pooler has changed the session */
     hint = "behind pgbouncer's transaction mode a database needs prepare = false";
   if (!text) text = "an error without a message";
+  if (hides_value(code, text, detail, shown, sizeof shown, whole, sizeof whole)) {
+    text = shown;
+    detail = whole;
+  }
   char message[480];
   if (list)
     snprintf(message, sizeof message, "list %u of the batch: %s", list, text);
@@ -48,7 +78,7 @@ void pg_result_push_error(lua_State *L, const PgMessage *m, const PgResult *of, 
                                 .constraint = pg_reader_field(m, 'n'),
                                 .table = pg_reader_field(m, 't'),
                                 .column = pg_reader_field(m, 'c'),
-                                .detail = pg_reader_field(m, 'D'),
+                                .detail = detail,
                                 .hint = hint,
                                 .position = written_position(of, number(pg_reader_field(m, 'P'))),
                                 .sql = of->sql,
