@@ -62,7 +62,7 @@ M.NAMES = {
   options = "table", o = "moonloop.web.override",
 }
 
--- What a name means on one page, or for one function.
+-- What a name means on one page, for one function, or as a field of one object.
 M.OWN_NAMES = {
   ["web-test.md"] = { res = "moonloop.http.response" }, ["json.md"] = { t = "table" },
   ["net.md"] = { server = "moonloop.net.server" }, ["web.md"] = { server = "moonloop.web.server" },
@@ -72,7 +72,14 @@ M.OWN_NAMES = {
   ["websocket.md connect"] = { err = "moonloop.error" }, -- its code is the system's
   ["websocket.md send_binary"] = { bytes = "string" }, ["web-request.md all"] = { list = "string[]" },
   ["fs.md temp_dir"] = { dir = "moonloop.fs.dir" },
-  ["jobs.md"] = { id = "integer|string", db = "moonloop.sql.db" },
+  ["jobs.md"] = { id = "integer", db = "moonloop.sql.db", when = "string|number" },
+  ["jobs.md push"] = { created = "boolean" },
+  ["jobs.md push_all"] = { list = "{ [1]: string, [2]: any, [3]: moonloop.jobs.jobs.push.opts? }[]", ids = "integer[]",
+    opts = "{ tx: moonloop.sql.tx }" },
+  ["jobs.md drain"] = { done = "integer", failed = "integer" },
+  ["jobs.md list"] = { list = "table[]" },
+  ["jobs.md worker"] = { done = "integer", late = "integer" },
+  ["jobs.md job"] = { id = "integer", name = "string", queue = "string", attempt = "integer", attempts = "integer" },
   ["jobs.md define"] = { f = "fun(args: any, job: moonloop.jobs.job): any" },
   ["web-app.md"] = { handler = "fun(req: moonloop.web.request, deps: table<string, any>): " .. RESULTS },
   ["web-app.md websocket"] = {
@@ -98,7 +105,7 @@ M.OWN_NAMES = {
 M.WORDS = {
   string = "string", integer = "integer", number = "number", boolean = "boolean", table = "table", list = "any[]",
   ["function"] = "function", any = "any", ["false"] = "false", ["true"] = "true", ["nil"] = "nil",
-  task = "moonloop.task", schema = "moonloop.schema.schema", stream = "moonloop.stream",
+  task = "moonloop.task", transaction = "moonloop.sql.tx", schema = "moonloop.schema.schema", stream = "moonloop.stream",
 }
 
 return M

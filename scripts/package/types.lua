@@ -239,7 +239,8 @@ local function add_function(page, section, owner, name, is_method, arguments, re
 end
 
 local function add_field(page, owner, name, row, about)
-  add_member(class(class_of(page, owner), page), { name = name, type = type_of_words(row and row.type),
+  local own = OWN_NAMES[page .. " " .. owner] or {}
+  add_member(class(class_of(page, owner), page), { name = name, type = own[name] or type_of_words(row and row.type),
     about = about or { row and about_row(row):sub(2) or "" } })
 end
 

@@ -121,6 +121,17 @@ describe("the types for LuaLS", function()
     end
   end)
 
+  it("know what jobs are made of", function()
+    for _, text in ipairs {
+      "---@field tx? moonloop.sql.tx of the same database",
+      "---@return integer? id\n---@return boolean|moonloop.error created\nfunction jobs:push(",
+      "---@return integer[]? ids\n---@return moonloop.error? err\nfunction jobs:push_all(",
+      "---@param id integer\n---@return boolean?\n---@return moonloop.error? err\nfunction jobs:retry(",
+      "---@return integer done\n---@return integer failed\nfunction jobs:drain(",
+      "---@field attempt integer ", "---@field late integer ", "---@param when string|number\n",
+    } do assert.truthy(files["moonloop/jobs.lua"]:find("\n" .. text, 1, true), text) end
+  end)
+
   it("know that an option may be left out in front of another", function()
     for name, line in pairs {
       ["moonloop/net.lua"] = "fun(host: string, port: integer, f?: fun(conn: moonloop.net.conn)): ",

@@ -39,7 +39,7 @@ local jobs = {}
 function jobs:define(name, opts, f) end
 
 ---@class moonloop.jobs.jobs.push.opts
----@field tx? any of the same database: the job exists exactly if it commits (none)
+---@field tx? moonloop.sql.tx of the same database: the job exists exactly if it commits (none)
 ---@field delay? number seconds until the job is due (0)
 ---@field at? number the moment when the job is due, in seconds since 1970 (now)
 ---@field priority? integer those with lower numbers are taken first, 0 to 1,000,000 (0)
@@ -52,15 +52,15 @@ function jobs:define(name, opts, f) end
 ---@param name string
 ---@param args any
 ---@param opts? moonloop.jobs.jobs.push.opts
----@return integer|string? id
----@return any|moonloop.error created
+---@return integer? id
+---@return boolean|moonloop.error created
 function jobs:push(name, args, opts) end
 
 ---Makes many jobs in one journey, all or none. Each item is a list `{name, args, opts}` with the options of `jobs:push` but for `tx`,
 ---which is the one option here. The id of a key that was taken is that of the job that has it.
----@param list any[]
----@param opts? table
----@return any? ids
+---@param list { [1]: string, [2]: any, [3]: moonloop.jobs.jobs.push.opts? }[]
+---@param opts? { tx: moonloop.sql.tx }
+---@return integer[]? ids
 ---@return moonloop.error? err
 function jobs:push_all(list, opts) end
 
@@ -71,7 +71,7 @@ function jobs:push_all(list, opts) end
 ---Pushes jobs of that name at certain times, once in the whole cluster, however many workers have the same line. `when` is a
 ---cron expression, or a number of seconds, at least 1. The job has to be defined before, and its arguments are always
 ---the same.
----@param when any
+---@param when string|number
 ---@param name string
 ---@param args any
 ---@param opts? moonloop.jobs.jobs.every.opts
@@ -87,7 +87,7 @@ function jobs:every(when, name, args, opts) end
 function jobs:work(opts) end
 
 ---One job; nil, nil if there is none any more.
----@param id integer|string
+---@param id integer
 ---@return table?
 ---@return moonloop.error? err
 function jobs:get(id) end
@@ -101,7 +101,7 @@ function jobs:get(id) end
 
 ---Jobs in the order of their ids, without `errors` and `progress`.
 ---@param opts? moonloop.jobs.jobs.list.opts
----@return any[]?
+---@return table[]?
 ---@return moonloop.error? err
 function jobs:list(opts) end
 
@@ -112,30 +112,30 @@ function jobs:list(opts) end
 function jobs:stats() end
 
 ---A dead job becomes ready, with all its attempts; a scheduled one is ready now. False: there is no such job.
----@param id integer|string
+---@param id integer
 ---@return boolean?
 ---@return moonloop.error? err
 function jobs:retry(id) end
 
 ---A job that is ready, scheduled or dead ends as cancelled. If it runs, its task is cancelled by its worker, within a second or
 ---two, and it is not tried again. False: there is no such job.
----@param id integer|string
+---@param id integer
 ---@return boolean?
 ---@return moonloop.error? err
 function jobs:cancel(id) end
 
 ---Runs what is due, one after the other in this task, until there is nothing more, and returns how many runs were done and how many
 ---failed. Failed ones are due later: with the virtual clock, `ml.sleep` makes them so at once.
----@return moonloop.task[] done
----@return any failed
+---@return integer done
+---@return integer failed
 function jobs:drain() end
 
 ---@class moonloop.jobs.job
----@field id any An integer.
----@field name any
----@field queue any
----@field attempt any The number of this run, from 1.
----@field attempts any How many there may be.
+---@field id integer An integer.
+---@field name string
+---@field queue string
+---@field attempt integer The number of this run, from 1.
+---@field attempts integer How many there may be.
 local job = {}
 
 ---Shows a value of JSON to `jobs:get`. It is written down once a second, and only if it has changed.
@@ -148,8 +148,8 @@ function job:progress(value) end
 function job:cancelled() end
 
 ---@class moonloop.jobs.worker
----@field done any How many jobs it has finished.
----@field late any How many it has finished that others had been given meanwhile.
+---@field done integer How many jobs it has finished.
+---@field late integer How many it has finished that others had been given meanwhile.
 local worker = {}
 
 ---Takes no more jobs, lets those that run go on for `drain` seconds (0), cancels the others, and gives them back at once
