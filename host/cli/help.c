@@ -165,7 +165,7 @@ static const char about_test[] =
     "no limit\n"
     "  --virtual-clock       sleeps take no time: the clock jumps to the next timer\n"
     "  --shuffle[=SEED]      random order of specs and of ready tasks, to expose races\n" ABOUT_LOG
-    "                        busted's own options work too: moonloop test --help lists them\n";
+    "\nThe options of busted work, too: moonloop test --help lists them\n";
 
 static const char about_ps[] = "Usage: moonloop ps [OPTIONS] PID\n"
                                "Prints what the tasks of a running moonloop are doing; for a "
@@ -230,8 +230,8 @@ static const char about_jobs[] =
     "  retry ID...           runs dead or scheduled ones at once\n"
     "  cancel ID...          takes waiting ones away, and cancels running ones\n"
     "  stats                 how many there are, by queue and name\n"
-    "\n" ABOUT_URL
-    "  --state STATE         list: ready, scheduled, running, dead, done or cancelled\n"
+    "\n" ABOUT_URL "  --state STATE         list: of that state: ready, scheduled, running, dead, "
+    "done or cancelled\n"
     "  --name NAME           list: of that name\n"
     "  --queue QUEUE         list: of that queue\n"
     "  --limit NUMBER        list: at most so many (100)\n";

@@ -105,7 +105,8 @@ M.OWN_NAMES = {
 M.WORDS = {
   string = "string", integer = "integer", number = "number", boolean = "boolean", table = "table", list = "any[]",
   ["function"] = "function", any = "any", ["false"] = "false", ["true"] = "true", ["nil"] = "nil",
-  task = "moonloop.task", transaction = "moonloop.sql.tx", schema = "moonloop.schema.schema", stream = "moonloop.stream",
+  task = "moonloop.task", schema = "moonloop.schema.schema", stream = "moonloop.stream",
+  transaction = "moonloop.sql.tx",
 }
 
 return M

@@ -64,6 +64,18 @@ describe("completions", function()
     assert.equal("--workers ", complete("serve", "--work"))
     assert.equal("auto ", complete("serve", "--workers", ""))
     assert.equal("common json ", complete("serve", "--access-log", ""))
+    assert.equal("json terminal text ", complete("dev", "--log-format", ""))
+    assert.equal("debug error info warn ", complete("work", "--log-level", ""))
+    assert.equal("clear false true ", complete("serve", "--http2", ""))
+    assert.equal("cancelled dead done ready running scheduled ", complete("jobs", "--state", ""))
+    assert.equal("api library page worker ", complete("new", "--template", ""))
+    assert.equal("cancel list retry stats ", complete("jobs", ""))
+    assert.equal("jobs ", complete("help", "jo"))
+    for _, words in ipairs { { "jobs", "moon" }, { "db", "moon" }, { "migrate", "up", "moon" }, { "new", "moon" } } do
+      assert.equal(" ", complete(table.unpack(words)), words[1]) -- no files
+    end
+    assert.equal("moonloop.bash moonloop.fish ", complete("migrate", "check", "moon"))
+    assert.equal("moonloop.bash moonloop.fish ", complete("serve", "--inspect", "moon")) -- its value is behind a =
     assert.equal("status ", complete("migrate", "stat"))
     assert.equal("moonloop.bash moonloop.fish ", complete("serve", "moon"))
   end)
@@ -77,7 +89,13 @@ describe("completions", function()
     end
     assert.matches("^serve\t", complete "moonloop ser")
     assert.matches("^%-%-workers\t", complete "moonloop serve --worker")
-    assert.matches("^auto\t", complete "moonloop serve --workers a")
+    assert.equal("auto\n", complete "moonloop serve --workers a")
+    assert.equal("api\nlibrary\npage\nworker\n", complete "moonloop new --template ")
+    assert.equal("--template\twhat it begins with\n", complete "moonloop new --tem")
+    assert.equal("cancel\nlist\nretry\nstats\n", complete "moonloop jobs ")
+    assert.equal("dead\ndone\n", complete "moonloop jobs list --state d")
+    assert.equal("", complete "moonloop jobs retry ")
+    assert.matches("tmp/", complete "moonloop serve ")
   end)
 
   it("are zsh's own syntax", function()
