@@ -370,6 +370,41 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     assert.same({ 12, 12 }, { ran, others })
   end)
 
+  it("counts what runs of a name with `concurrency` in all queues", function()
+    local now, most, ran = 0, 0, 0
+    local function define(jobs)
+      jobs:define("few", { concurrency = 2 }, function()
+        now = now + 1
+        most = math.max(most, now)
+        ml.sleep(0.002)
+        now = now - 1
+        ran = ran + 1
+      end)
+      return jobs
+    end
+    local first, second = define(fresh()), define(again())
+    for i = 1, 24 do assert(first:push("few", nil, { queue = i % 2 == 0 and "a" or "b" })) end
+    jobs_support.with_times({ poll = 0.02 }, function()
+      local _ <close> = work(first, { queues = { a = 10, b = 10 } })
+      local _ <close> = work(second, { queues = { a = 10, b = 10 } })
+      eventually(function() return ran >= 24 end)
+    end)
+    assert.same({ 2, 24 }, { most, ran })
+  end)
+
+  it("begins the next job of a name with `concurrency` in another queue when one has ended", function()
+    local jobs, ran = fresh(), {}
+    jobs:define("one", { concurrency = 1 }, function(_, job) ran[#ran + 1] = job.queue end)
+    for _ = 1, 3 do
+      assert(jobs:push("one", nil, { queue = "a" }))
+      assert(jobs:push("one", nil, { queue = "b" }))
+    end
+    jobs_support.with_times({ poll = 3600 }, function() -- no look but those for what has ended
+      local _ <close> = work(jobs, { queues = { a = 10, b = 10 } })
+      eventually(function() return #ran == 6 end)
+    end)
+  end)
+
   it("puts jobs into the lanes that they belong into now", function()
     local before, jobs, ran = fresh(), again(), 0
     before:define("x", function() end)

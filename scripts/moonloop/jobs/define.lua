@@ -64,7 +64,7 @@ local SEPARATOR = "\31" -- no name has it: they have no control characters
 function M.own_lane(name, queue) return queue .. SEPARATOR .. name end
 
 --- The lane of a job: jobs of one lane are taken in their order. A name with `concurrency` has one of its own in
--- each queue, so that those that must wait are in nobody's way.
+-- each queue, so that those that must wait are in nobody's way; they are counted by the name, in all queues.
 function M.lane(definition, queue)
   return definition.concurrency and M.own_lane(definition.name, queue) or queue
 end

@@ -34,12 +34,13 @@ end
 
 -- --- lanes ---
 
-local function add_lane(self, name, concurrency)
+-- `limited`: the name whose jobs have this lane for themselves, or nil.
+local function add_lane(self, name, concurrency, limited)
   for _, lane in ipairs(self.lanes) do
     if lane.name == name then return end
   end
-  table.insert(self.lanes, { name = name, concurrency = concurrency, dirty = true, priority = self.jobs.dialect.LOWEST,
-    id = 0, full_at = -math.huge, not_before = -math.huge })
+  table.insert(self.lanes, { name = name, concurrency = concurrency, limited = limited, dirty = true,
+    priority = self.jobs.dialect.LOWEST, id = 0, full_at = -math.huge, not_before = -math.huge })
 end
 
 -- Jobs may be defined while the worker runs.
@@ -50,7 +51,9 @@ local function update_lanes(self)
   add_lane(self, self.name)
   for _, name in ipairs(names) do
     local definition = self.jobs.definitions[name]
-    if definition.concurrency then add_lane(self, define.lane(definition, self.name), definition.concurrency) end
+    if definition.concurrency then
+      add_lane(self, define.lane(definition, self.name), definition.concurrency, name)
+    end
   end
 end
 
@@ -60,6 +63,18 @@ function Feed:look(name)
     if not name or lane.name == name then lane.dirty, lane.not_before = true, -math.huge end
   end
   self.fetch:set()
+end
+
+-- A job of the name with `concurrency` has ended: another one may begin, in any queue.
+local function look_for_limited(worker, name)
+  for _, one in pairs(worker.feeds) do
+    for _, lane in ipairs(one.lanes) do
+      if lane.limited == name then
+        lane.dirty, lane.not_before = true, -math.huge
+        one.fetch:set()
+      end
+    end
+  end
 end
 
 -- The lane that is next, or nil; and the time when there may be one.
@@ -90,8 +105,8 @@ local function settle(self, record, outcome)
   if outcome ~= "failed" then
     self.ended[#self.ended + 1] = record
     self.finish:set()
-  elseif record.lane.concurrency then
-    record.lane.dirty = true
+  elseif record.lane.limited then
+    look_for_limited(self.worker, record.lane.limited)
   end
   self.fetch:set()
   if not next(self.worker.running) then self.worker.idle:set() end
@@ -265,7 +280,8 @@ local function add_lane_values(self, values)
   if not lane then return nil end
   local is_full = lane.concurrency or now >= lane.full_at
   if is_full then lane.priority, lane.id = self.jobs.dialect.LOWEST, 0 end
-  values.lane, values.concurrency, values.names = lane.name, lane.concurrency, self.jobs.names
+  values.lane, values.concurrency, values.limited = lane.name, lane.concurrency, lane.limited
+  values.names = self.jobs.names
   values.limit, values.priority, values.id = math.min(room, MOST), lane.priority, lane.id
   lane.dirty = false
   return lane, is_full
@@ -279,7 +295,7 @@ local function note_finished(self, ended, count, finished)
   self.repeated = false
   self.worker.done = self.worker.done + finished
   for _, record in ipairs(ended) do
-    if record.lane.concurrency then record.lane.dirty, record.lane.not_before = true, -math.huge end
+    if record.lane.limited then look_for_limited(self.worker, record.lane.limited) end
   end
   self.fetch:set()
 end

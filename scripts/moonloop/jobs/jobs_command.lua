@@ -70,7 +70,7 @@ function verbs.list(request)
     rows[i] = { job.id, job.name, job.queue, job.cancelling and "cancelling" or job.state,
       ("%d/%d"):format(job.attempt, job.attempts), moment(job.pushed_at), remark(jobs, job) }
   end
-  io.stdout:write(table_text({ "id", "name", "queue", "state", "attempt", "pushed", "" }, rows))
+  io.stdout:write(table_text({ "id", "name", "queue", "state", "attempt", "pushed", "details" }, rows))
   if #list == limit then print(("the first %d: --limit shows more"):format(limit)) end
   db:close()
 end

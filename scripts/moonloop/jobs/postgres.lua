@@ -85,7 +85,7 @@ end
 local LOCK = "select pg_try_advisory_xact_lock(hashtextextended($1, 0)), " .. LAZY
 local limited = texts.new(take((PICK:gsub("{limit}::bigint",
   "greatest(0, least({limit}::bigint, {concurrency}::bigint - "
-  .. "(select count(*) from moonloop_jobs where lane = {lane} and state = 'running')))"))))
+  .. "(select count(*) from moonloop_jobs where name = {limited} and state = 'running')))"))))
 
 local READY = "select exists (select from moonloop_jobs where lane = $1 and state = 'ready')"
 
@@ -94,7 +94,7 @@ local function take_limited(db, values)
   if any == nil then return nil, failure end
   if not any then return {} end
   return db:tx({ isolation = "read committed" }, function(tx)
-    local locked, err = tx:value(LOCK, "moonloop_jobs " .. values.lane)
+    local locked, err = tx:value(LOCK, "moonloop_jobs " .. values.limited)
     if locked == nil then return nil, err end
     if not locked then return "busy" end
     return run(tx, "query", limited, values)
@@ -103,8 +103,8 @@ end
 
 --- round(db, values) -> how many were finished, the rows that were taken | nil, err
 -- `done`, `kept` (with `seconds` and `states`): the jobs of `worker` that have ended, those with `keyed` had keys;
--- `lane`: where at most `limit` are taken, or nil; with `concurrency` so that no more of the lane run. The rows are
--- "busy" where another worker looks into that lane right now.
+-- `lane`: where at most `limit` are taken, or nil; with `concurrency` so that no more run of the name
+-- `limited`, in any queue. The rows are "busy" where another worker looks for jobs of that name right now.
 function M.round(db, values)
   local finished, rows = 0, {}
   local err

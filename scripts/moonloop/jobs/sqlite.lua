@@ -41,7 +41,7 @@ from (
     select id, null, null from moonloop_jobs where lane = {lane} and state = 'ready' and name = any({names})
       and exists (select 1 from moonloop_jobs_workers where id = {worker})
     order by priority, id limit max(0, min({limit}, {concurrency} - iif({concurrency} < 1000000000, (
-      select count(*) from moonloop_jobs where lane = {lane} and state = 'running'
+      select count(*) from moonloop_jobs where name = {limited} and state = 'running'
         and id not in (select value ->> 0 from json_each({ended}))), 0))))
 ) w where moonloop_jobs.id = +w.id
 returning state, ]] .. COLUMNS_OF_RUN .. "iif(state = 'running', args, null) as args",

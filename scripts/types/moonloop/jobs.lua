@@ -25,7 +25,7 @@ local jobs = {}
 ---@field timeout? number seconds that a run may take (no limit)
 ---@field cpu? number seconds of CPU time that a run may take, see limits.md (no limit)
 ---@field offload? boolean runs on another core, by `ml.executor`: `f` and its upvalues are copied (false)
----@field concurrency? integer how many jobs of this name run at once in each queue, on all machines together (no limit)
+---@field concurrency? integer how many jobs of this name run at once, in all queues and on all machines together (no limit)
 ---@field keep? number seconds for which its jobs are kept when they have ended (that of `ml.jobs.new`)
 ---@field args? moonloop.schema.schema what the arguments have to be, see `ml.schema`: checked when a job is pushed, which then has the parsed value (none)
 
