@@ -2,6 +2,7 @@
    nil, loads and ready must not be called. */
 #include "serve/supervised.h"
 #include "bindings/serve/open.h"
+#include "serve/metrics_listener.h"
 
 /* number() -> the number of this worker process, from 1 | nil in other processes */
 static int l_number(lua_State *L) {
@@ -59,10 +60,20 @@ static int l_inspector(lua_State *L) {
   return 3;
 }
 
+/* metrics() -> the URL at which --metrics shows them | nil */
+static int l_metrics(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, METRICS_LISTENER_KEY);
+  const MetricsListener *listener = lua_touserdata(L, -1);
+  if (!listener || !*listener->where) return 0;
+  lua_pushstring(L, listener->where);
+  return 1;
+}
+
 int luaopen_moonloop_supervised(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"number", l_number},       {"loads", l_loads},       {"ready", l_ready}, {"shows", l_shows},
-      {"inspector", l_inspector}, {"inspects", l_inspects}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"number", l_number},       {"loads", l_loads},
+                                       {"ready", l_ready},         {"shows", l_shows},
+                                       {"inspector", l_inspector}, {"inspects", l_inspects},
+                                       {"metrics", l_metrics},     {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -179,6 +179,8 @@ static int open_metrics(Script *s) {
   s->metrics.data = metrics;
   s->metrics_end.close = close_metrics;
   ml_runtime_on_close(s->rt, &s->metrics_end);
+  lua_pushlightuserdata(s->rt->L, &s->metrics);
+  lua_setfield(s->rt->L, LUA_REGISTRYINDEX, METRICS_LISTENER_KEY);
   return metrics_listener_start(&s->metrics, &s->rt->loop);
 }
 

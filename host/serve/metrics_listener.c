@@ -213,7 +213,7 @@ int metrics_listener_start(MetricsListener *l, uv_loop_t *loop) {
   rc = uv_listen((uv_stream_t *)&l->handle, 128, on_client);
   if (rc) return rc;
   uv_unref((uv_handle_t *)&l->handle);
-  fprintf(stderr, "moonloop: metrics on %s/metrics\n", where);
+  snprintf(l->where, sizeof l->where, "%s/metrics", where);
   return 0;
 }
 

@@ -14,8 +14,9 @@
 typedef struct MetricsClient MetricsClient;
 
 typedef struct MetricsListener {
-  ListenSocket socket;        /* fd -1: there is none */
-  char name[LISTEN_NAME_MAX]; /* the host it was asked to listen on */
+  ListenSocket socket;              /* fd -1: there is none */
+  char name[LISTEN_NAME_MAX];       /* the host it was asked to listen on */
+  char where[LISTEN_NAME_MAX + 48]; /* the URL of the metrics; "": it does not answer */
   /* Appends the metrics as text, of OpenMetrics if `open`. False: memory is out. */
   bool (*write)(void *data, Buffer *out, bool open);
   void *data;
@@ -29,11 +30,14 @@ typedef struct MetricsListener {
 bool metrics_listener_bind(MetricsListener *l, uv_loop_t *loop, const ListenAddress *address,
                            char *wrong, size_t size);
 
-/* Answers from now on, with `write` and `data` set, without keeping the loop alive; says on
-   standard error where. Returns 0 or a libuv error. */
+/* Answers from now on, with `write` and `data` set, without keeping the loop alive. Returns 0 or a
+   libuv error. */
 int metrics_listener_start(MetricsListener *l, uv_loop_t *loop);
 
 /* Closes everything; the loop has to run until that is done. Harmless if it was not started. */
 void metrics_listener_stop(MetricsListener *l);
+
+/* The name under which the main runtime's registry keeps its listener, a light userdata. */
+#define METRICS_LISTENER_KEY "moonloop.metrics_listener"
 
 #endif

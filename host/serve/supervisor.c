@@ -114,6 +114,12 @@ static void begin_generation(Supervisor *s) {
   start_coming(s, 1);
 }
 
+static void say_metrics(const Supervisor *s) {
+  if (*s->metrics_listener.where)
+    printf("moonloop %s: the metrics are at %s\n", ML_VERSION, s->metrics_listener.where);
+  fflush(stdout);
+}
+
 static void say_where(Supervisor *s) {
   const char *warning = privileges_warning(s->options.user);
   printf("moonloop %s: serving %s on %s with %u worker%s (Ctrl-C stops)\n", ML_VERSION,
@@ -123,7 +129,7 @@ static void say_where(Supervisor *s) {
     inspect_socket_describe(&s->sockets.inspect, where, sizeof where);
     printf("moonloop %s: the inspector is at %s\n", ML_VERSION, where);
   }
-  fflush(stdout);
+  say_metrics(s);
   if (warning) say(s, LOG_WARN, "%s", warning);
 }
 
@@ -140,8 +146,9 @@ static void let_coming_serve(Supervisor *s) {
   for (Child *w = s->children.first; w; w = w->next) {
     if (w->generation != s->serving && w->state != PROCESS_LEAVING) child_retire(w);
   }
-  if (is_first && s->options.dev) return; /* the worker has told more */
-  if (is_first)
+  if (is_first && s->options.dev)
+    say_metrics(s); /* the worker has told all else */
+  else if (is_first)
     say_where(s);
   else
     say(s, LOG_INFO, "reloaded: %u new worker%s of generation %u", s->n_posts,

@@ -177,3 +177,21 @@ describe("with workers", function()
     assert.is_nil((text:gsub("plain\27", "")):find "[\0-\8\11-\31\127\x9b]")
   end)
 end)
+
+describe("the way to errors alone in how-to/logs.md", function()
+  it("passes over lines that are no entries", function()
+    if os.execute "command -v jq >/dev/null" ~= true then return pending "there is no jq" end
+    local program = folders.read "doc/how-to/logs.md":match "moonloop serve app.lua 2>&1 | jq %-Rc '([^\n]+)'"
+    local code = [[
+      print "moonloop 0.1.0: serving app.lua on http://127.0.0.1:8000 (Ctrl-C stops)"
+      print '{"time":"2026-01-31T12:00:00.000Z","client":"127.0.0.1","status":500}'
+      print "17"
+      ml.log.info "no"
+      ml.log.error("yes", { n = 1 })]]
+    local script <close> = folders.file('local ml = require "moonloop"\n' .. code)
+    local command = "MOONLOOP_LOG=,json %s run %s 2>&1 | jq -Rc '%s'"
+    local output = process.sh(command:format(support.binary, script.path, program))
+    local entry = assert(json.decode(output), output)
+    assert.same({ "yes", "error", 1 }, { entry.message, entry.level, entry.n })
+  end)
+end)

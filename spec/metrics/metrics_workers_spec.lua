@@ -67,7 +67,9 @@ end
 describe("serve --metrics", function()
   it("shows the metrics of one process, and says where", function()
     local server <close> = start()
-    assert.truthy(server:errors():find("metrics on http://127.0.0.1:" .. server.metrics .. "/metrics", 1, true))
+    assert.matches("^moonloop [%d.]+: serving app.lua on ", server.line)
+    assert.matches("^moonloop [%d.]+: the metrics are at http://127%.0%.0%.1:" .. server.metrics .. "/metrics$",
+      server.process:line())
     count(server, 3)
     local text, res = metrics_of(server)
     assert.equal(3, sample(text, COUNTED))
@@ -119,6 +121,8 @@ end)
 describe("the metrics of workers", function()
   it("are one sum, for whoever asks, and gauges as they say", function()
     local server <close> = start "--workers 2"
+    assert.matches("^moonloop [%d.]+: the metrics are at http://127%.0%.0%.1:" .. server.metrics .. "/metrics$",
+      server.process:line())
     local pids = count(server, 40)
     local text = metrics_of(server)
     assert.equal(40, sample(text, COUNTED))

@@ -35,6 +35,8 @@ local function say_what(file, shown, version, inspector)
   service.ready(status)
   io.stdout:write("moonloop ", version, ": ", status, " (Ctrl-C stops)\n")
   if inspector then io.stdout:write("moonloop ", version, ": the inspector is at ", inspector, "\n") end
+  local metrics = supervised.metrics()
+  if metrics then io.stdout:write("moonloop ", version, ": the metrics are at ", metrics, "\n") end
   io.stdout:flush()
 end
 

@@ -28,6 +28,8 @@ local function say_where(file, addresses, version, inspector, warning)
   service.ready(status)
   io.stdout:write("moonloop ", version, ": serving ", file, " on ", shown, " (Ctrl-C stops)\n")
   if inspector then io.stdout:write("moonloop ", version, ": the inspector is at ", inspector, "\n") end
+  local metrics = supervised.metrics()
+  if metrics then io.stdout:write("moonloop ", version, ": the metrics are at ", metrics, "\n") end
   io.stdout:flush()
   if warning then signals.say("warn", warning) end
 end
