@@ -2,8 +2,8 @@
 
 #include "base/container_of.h"
 #include "metrics/metric_text.h"
+#include "net/own_host.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,21 +66,6 @@ static const char *header(const char *head, const char *name, size_t *len) {
   return NULL;
 }
 
-/* Can nobody have made this name lead here? An address, "localhost", or a name of this machine. */
-static bool is_own_host(const MetricsListener *l, const char *value, size_t len) {
-  char host[LISTEN_NAME_MAX], own[LISTEN_NAME_MAX];
-  struct in_addr v4;
-  if (!len || len >= sizeof host) return false;
-  memcpy(host, value, len);
-  host[len] = 0;
-  if (*host == '[') return strchr(host, ']') != NULL;
-  char *colon = strrchr(host, ':');
-  if (colon) *colon = 0;
-  if (inet_pton(AF_INET, host, &v4) == 1 || !strcasecmp(host, "localhost")) return true;
-  if (*l->name && !strcasecmp(host, l->name)) return true;
-  return gethostname(own, sizeof own) == 0 && !strcasecmp(host, own);
-}
-
 static void respond(MetricsClient *c, const char *status, const char *type, const Buffer *body,
                     bool is_head) {
   bool ok = buffer_printf(&c->out,
@@ -124,7 +109,7 @@ static void answer(MetricsClient *c, const char *head) {
     refuse(c, "405 Method Not Allowed", "only GET is answered here");
   } else if (header(head, "Origin", &ignored)) {
     refuse(c, "403 Forbidden", "a request of a page (Origin) is not answered here");
-  } else if (!host || !is_own_host(c->listener, host, n)) {
+  } else if (!host || !(own_host_is(host, n) || own_host_is_named(host, n, c->listener->name))) {
     refuse(c, "421 Misdirected Request",
            "the Host is not known to be this machine: ask by its address, or by the name that "
            "--metrics has");

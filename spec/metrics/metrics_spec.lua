@@ -184,7 +184,7 @@ describe("app:metrics", function()
     local app = ml.web.app()
     app:get("/metered/{id}", function(req) return { id = req.params.id } end)
     app:get("/broken", function() return { why = "it is down" }, 503 end)
-    app:metrics()
+    app:metrics { hosts = { "here" } } -- as the requests of the specs have it
     return app
   end
 
@@ -337,9 +337,35 @@ describe("app:metrics", function()
     assert.equal("10\n0\n", text)
   end)
 
+  it("answers nobody who was led here by another name", function()
+    local app = ml.web.app()
+    app:metrics { hosts = { "metrics.example" } }
+    app:metrics "/plain"
+    support.serving(app, function(port)
+      local function status(host, path, headers)
+        return support.ask(port, ("GET %s HTTP/1.1\r\nHost: %s\r\n%sConnection: close\r\n\r\n")
+          :format(path or "/metrics", host, headers or "")).status
+      end
+      local machine = io.open "/proc/sys/kernel/hostname":read "l"
+      for _, host in ipairs { "127.0.0.1:" .. port, "localhost", "LOCALHOST:80", "[::1]:9100", "10.0.0.7", machine,
+        "metrics.example", "Metrics.Example:443" } do
+        assert.equal(200, status(host), host)
+      end
+      for _, host in ipairs { "evil.example", "127.0.0.1.evil.example:80", "x.metrics.example",
+        "metrics.example.evil:80", "2130706433" } do
+        assert.equal(421, status(host), host)
+      end
+      assert.equal(421, status("metrics.example", "/plain"))
+      assert.equal(403, status("localhost", nil, "Origin: http://evil.example\r\n"))
+    end)
+    for _, hosts in ipairs { "metrics.example", { 1 }, { "metrics.example:80" }, { "http://metrics.example" } } do
+      assert.matches("option 'hosts' of app:metrics", message(app.metrics, app, { hosts = hosts }), 1, true)
+    end
+  end)
+
   it("is for any path, and not part of the OpenAPI document", function()
     local app = ml.web.app()
-    app:metrics "/internal/metrics"
+    app:metrics("/internal/metrics", { hosts = { "here" } })
     support.serving(app, function(port)
       assert.equal(200, support.get(port, "/internal/metrics").status)
       assert.equal("# EOF\n", support.get(port, "/internal/metrics", "Accept: " .. OPEN .. "\r\n").body:sub(-6))

@@ -97,13 +97,12 @@ function App.health(app, path)
   return add_route(app, "GET", path, nil, health.answer, true, true)
 end
 
---- app:metrics([path = "/metrics"]): a route where Prometheus and its like collect the metrics.
-function App.metrics(app, path)
+--- app:metrics([path = "/metrics"] [, {hosts =}]): a route where Prometheus and its like collect the metrics.
+function App.metrics(app, path, opts)
   check_self(app, "metrics")
+  if type(path) == "table" then path, opts = nil, path end
   if path == nil then path = "/metrics" end
-  local metrics = require "moonloop.web.metrics"
-  metrics.observe()
-  return add_route(app, "GET", path, nil, metrics.answer, false, true)
+  return add_route(app, "GET", path, nil, require "moonloop.web.metrics".handler(opts), false, true)
 end
 
 --- app:static(prefix, dir [, opts]): serves the files of a directory (web/static.lua).

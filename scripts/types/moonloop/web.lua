@@ -425,13 +425,18 @@ function app:route(method, path, opts, handler) end
 ---@overload fun(self: moonloop.web.app, path: string, handler: fun(ws: moonloop.ws.socket, req: moonloop.web.request, deps: table<string, any>)): moonloop.web.app
 function app:websocket(path, opts, handler) end
 
+---@class moonloop.web.app.metrics.opts
+---@field hosts? any[] names by which clients ask for this server, such as `"metrics.example"`, without a port (none)
+
 ---A route where Prometheus and its like collect the metrics of all worker processes, at `"/metrics"` by default; middleware
----surrounds it as any other, so that it can be kept from strangers: whoever reaches the app reads them, by whatever name.
----`serve --metrics` shows them beside the app, and only to those who ask for this machine. From then on the host's own are among them:
+---surrounds it as any other, so that it can be kept from strangers: whoever reaches the app reads them.
+---`serve --metrics` shows them beside the app. From then on the host's own are among them:
 ---ml.metrics.
 ---@param path? string
+---@param opts? moonloop.web.app.metrics.opts
 ---@return moonloop.web.app app
-function app:metrics(path) end
+---@overload fun(self: moonloop.web.app, opts?: moonloop.web.app.metrics.opts): moonloop.web.app
+function app:metrics(path, opts) end
 
 ---A route for probes, at `"/healthz"` by default: 200 while the app is served, 503 while the functions of `app:on_start`
 ---run and while the server stops. No middleware runs around it.
