@@ -353,8 +353,10 @@ static const char *check_script(OptionReader *a, const char *word) {
   for (int i = 0; i < CLI_COMMANDS; i++)
     if (command_names[i]) names[n++] = command_names[i];
   const char *near = nearest_name(word, names, n);
-  if (!near || access(word, F_OK) == 0) return NULL;
+  bool may_be_command = near || (strcmp(word, "-") != 0 && !strpbrk(word, "./"));
+  if (!may_be_command || access(word, F_OK) == 0) return NULL;
   a->request->about = CLI_HELP;
+  if (!near) return option_wrong(a, "'%s' is neither a command nor a file", word);
   return option_wrong(a, "'%s' is neither a command nor a file (did you mean 'moonloop %s'?)", word,
                       near);
 }

@@ -75,12 +75,10 @@ const char *option_read_log(OptionReader *reader, char **list, int n, int *i) {
 
 const char *option_set_metrics(OptionReader *reader, const char *v) {
   CliRequest *r = reader->request;
+  const char *wrong = inspect_socket_read(v, &r->metrics);
   r->shows_metrics = true;
-  if (!listen_address_read(v, strlen(v), &r->metrics) && r->metrics.kind == LISTEN_TCP &&
-      !r->metrics.tls)
-    return NULL;
-  return option_wrong(reader, "%s: --metrics %s: ADDRESS:PORT is expected, such as 127.0.0.1:9100",
-                      arguments_command_name(r->command), v);
+  if (!wrong) return NULL;
+  return option_wrong(reader, "%s: --metrics %s: %s", arguments_command_name(r->command), v, wrong);
 }
 
 const char *option_read_inspect(OptionReader *reader, const char *arg) {

@@ -104,7 +104,8 @@ static void on_returned(MainTask *main, lua_State *L) {
   if (!path || !is_idle_app(L, 1)) return;
   if (archive_main())
     report_sayf(s->rt, LOG_ERROR,
-                "%s returned an app, and nothing serves it: the command 'serve' does", path);
+                "%s returned an app, and nothing serves it: run it with '%s serve'", path,
+                program_invocation_name);
   else
     report_sayf(s->rt, LOG_ERROR,
                 "%s returned an app, and nothing serves it: run it with 'moonloop serve %s'", path,

@@ -248,7 +248,10 @@ describe("moonloop", function()
       "Try 'moonloop --help'.\n", err)
     assert.equal(2, status)
     _, err, status = sh "$M nosuchfile"
-    assert.equal("moonloop: cannot open nosuchfile: No such file or directory\n", err)
+    assert.equal("moonloop: 'nosuchfile' is neither a command nor a file\nTry 'moonloop --help'.\n", err)
+    assert.equal(2, status)
+    _, err, status = sh "$M nosuchfile.lua"
+    assert.equal("moonloop: cannot open nosuchfile.lua: No such file or directory\n", err)
     assert.equal(1, status)
   end)
 
@@ -368,7 +371,7 @@ describe("moonloop", function()
       local request = ml.spawn(ml.http.get, url .. "/stuck")
       wait_for "in the handler"
       signal "TERM"
-      wait_for "a second signal ends them"
+      wait_for "a second signal ends"
       signal "TERM"
       assert.equal(143, finish())
       assert.is_nil((request:await()))

@@ -28,6 +28,13 @@ local function files_of(path, prefix, found)
 end
 
 describe("moonloop new", function()
+  it("quotes a path for the shell where it has to", function()
+    local folder <close> = folders.new {}
+    local said, status = run(folder, [[new "it's mine/shop" --template library]])
+    assert.equal(0, status, said)
+    assert.matches([[  cd 'it'\''s mine/shop']], said, 1, true)
+  end)
+
   for _, template in ipairs { "api", "page", "worker", "library" } do
     it("makes a project of the template " .. template .. " whose specs pass", function()
       local folder <close> = folders.new {}

@@ -255,7 +255,7 @@ describe("serve --workers", function()
     local stuck = ml.spawn(pcall, server.get, server, "/stuck")
     server:wait_for "in the handler"
     server:kill "TERM"
-    server:wait_for "a second signal ends them"
+    server:wait_for "a second signal ends"
     server:kill "TERM"
     assert.equal(143, (server:finish()))
     for _, pid in pairs(pids) do

@@ -76,9 +76,11 @@ end
 
 local function say(format, ...) io.stdout:write(format:format(...), "\n") end
 
+local function count(n, what) return ("%d %s%s"):format(n, what, n == 1 and "" or "s") end
+
 local function report(request, c, size, inside)
-  say("%s: %s with %d modules and %d other files (%s), %s in all", request.output, c.main, #c.module_list, c.files,
-    bytes(inside), bytes(size))
+  say("%s: %s with %s and %s (%s), %s in all", request.output, c.main, count(#c.module_list, "module"),
+    count(c.files, "other file"), bytes(inside), bytes(size))
   table.sort(c.module_list, function(a, b) return a.name < b.name end)
   for _, module in ipairs(c.module_list) do say("  module %s (%s)", module.name, module.path) end
   table.sort(c.folder_list)

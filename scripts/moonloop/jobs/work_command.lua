@@ -56,10 +56,12 @@ end
 
 local function stop(workers, drain)
   local n = count_running(workers)
-  service.stopping(("stopping: %d running job(s)"):format(n))
+  local is_one = n == 1
+  local what = ("stopping: %d running job"):format(n) .. (is_one and "" or "s")
+  service.stopping(what)
   if n > 0 then
-    signals.say("info", ("stopping: %d running job(s) get %g s; a second signal ends them at once")
-      :format(n, drain))
+    signals.say("info", ("%s %s %g s; a second signal ends %s at once"):format(what, is_one and "gets" or "get", drain,
+      is_one and "it" or "them"))
   end
   stop_all(workers, drain)
 end

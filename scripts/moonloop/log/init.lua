@@ -1,11 +1,15 @@
 --- ml.log: entries on the standard error, one a line.
 local bound = require "moonloop.log.bound"
+local core = require "moonloop.core"
 local log = require "moonloop.log.core"
 
 local M = { debug = log.debug, info = log.info, warn = log.warn, error = log.error }
 
 --- with(fields, f, ...) -> f's results: what f logs, and the tasks that it starts, has these fields.
 function M.with(fields, f, ...)
+  local wrong = type(fields) ~= "table" and "#1 to 'ml.log.with' (table expected, got " .. type(fields)
+    or not core.is_callable(f) and "#2 to 'ml.log.with' (function expected, got " .. type(f)
+  if wrong then core.fail("bad argument " .. wrong .. ")") end
   return bound:with(log.bind(fields, f, bound:get()), f, ...)
 end
 

@@ -64,7 +64,7 @@ local function say(path, name, template, names)
   lines[#lines + 1] = ""
   lines[#lines + 1] = "What to do next:"
   lines[#lines + 1] = ""
-  lines[#lines + 1] = "  cd " .. path
+  lines[#lines + 1] = "  cd " .. (path:find "^[%w_./+@-]+$" and path or "'" .. path:gsub("'", "'\\''") .. "'")
   for _, step in ipairs(NEXT[template]) do lines[#lines + 1] = ("  %-24s # %s"):format(step[1], step[2]) end
   lines[#lines + 1] = ("  %-24s # %s"):format("moonloop test", "runs its specs")
   lines[#lines + 1] = ""

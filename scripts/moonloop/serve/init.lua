@@ -58,10 +58,12 @@ end
 
 local function stop(server, drain)
   local running = server.tasks
-  service.stopping(("stopping: %d running task(s)"):format(running))
+  local is_one = running == 1
+  local what = ("stopping: %d running task"):format(running) .. (is_one and "" or "s")
+  service.stopping(what)
   if running > 0 then
-    signals.say("info", ("stopping: %d running task(s) get %g s; a second signal ends them at once")
-      :format(running, drain))
+    signals.say("info", ("%s %s %g s; a second signal ends %s at once"):format(what, is_one and "gets" or "get", drain,
+      is_one and "it" or "them"))
   end
   server:stop(drain)
 end
