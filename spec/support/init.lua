@@ -41,6 +41,8 @@ require "reports".text_in_processes()
 return {
   --- The path of the moonloop that runs the specs.
   binary = binary,
+  --- Is this a build with a sanitizer?
+  sanitized = folder:find "/asan$" ~= nil or folder:find "/tsan$" ~= nil,
   rawtcp = require "rawtcp",
   --- A text of n times "x". string.rep calls memcpy for each byte, which takes seconds under TSan.
   xs = function(n) return ("x"):rep(1024):rep(n // 1024) .. ("x"):rep(n % 1024) end,

@@ -10,8 +10,7 @@ local FOLDER = ".deps/npm"
 
 --- Why there are none: in the builds with sanitizers they would show nothing more; else what is missing.
 local function missing()
-  local build = support.binary:match "/build/(%a+)/"
-  if build == "asan" or build == "tsan" then return "not in the builds with sanitizers" end
+  if support.sanitized then return "not in the builds with sanitizers" end
   local version = tonumber((process.sh "node --version"):match "^v(%d+)")
   if not version then return "Node.js is missing" end
   if version < 20 then return ("Node.js is %d, and 20 is needed"):format(version) end
