@@ -52,6 +52,20 @@ static int l_progress_take_values(lua_State *L) {
   return take(L, p);
 }
 
+/* progress:poll() -> the next values | nil when there are none now. Never waits: for code that
+   holds up the loop, beside a task that takes. */
+static int l_progress_poll(lua_State *L) {
+  Progress *p = executor_check_progress(L, 1);
+  TransferMessage message;
+  if (progress_take(p, &message) != PROGRESS_DONE) {
+    lua_pushnil(L);
+    return 1;
+  }
+  int n = transfer_unpack(L, &message);
+  transfer_free(&message);
+  return n < 0 ? lua_error(L) : n;
+}
+
 /* progress:discard(): nobody takes values from now on. Also its __close and __gc. */
 static int l_progress_discard(lua_State *L) {
   progress_discard(executor_check_progress(L, 1));
@@ -68,8 +82,10 @@ static int l_progress_gc(lua_State *L) {
 }
 
 int executor_progress_new(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"take", l_progress_take_values}, {"discard", l_progress_discard}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"take", l_progress_take_values},
+                                     {"poll", l_progress_poll},
+                                     {"discard", l_progress_discard},
+                                     {NULL, NULL}};
   ProgressHandle *handle = lua_newuserdatauv(L, sizeof *handle, 0);
   handle->progress = NULL;
   class_set(L, PROGRESS, methods, l_progress_gc, l_progress_discard);

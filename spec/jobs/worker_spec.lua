@@ -301,6 +301,69 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     assert.matches("attempt 1 of 1; it is dead now", reports:text(), 1, true)
   end)
 
+  -- Computes until `over()` is true, for a time that any machine has.
+  local function compute_until(over)
+    local stop = os.time() + 120
+    repeat until over() or os.time() > stop
+    assert(os.time() <= stop, "it was never over")
+  end
+
+  it("tells a job that computes that it is cancelled, and does not try it again", function()
+    local jobs, db = fresh { keep = 60 }
+    local seen, computing = nil, nil
+    jobs:define("x", { backoff = { base = 0.01 } }, function(args, job)
+      if args == "long" then
+        local _ <close> = setmetatable({}, { __close = function() seen = seen or job:cancelled() end })
+        ml.sleep(1000)
+      end
+      computing = job.id
+      compute_until(function() return job:cancelled() end)
+      return nil, "it was cancelled"
+    end)
+    local waiting = assert(jobs:push("x", "long"))
+    local id = assert(jobs:push "x")
+    -- On a thread of its own, since nothing else runs here meanwhile.
+    local call = ml.executor.start(function(database, ids)
+      local own = require "moonloop"
+      local there = own.jobs.new(database)
+      for _, one in ipairs(ids) do
+        while assert(there:get(one)).state ~= "running" do own.sleep(0.005) end
+      end
+      for _, one in ipairs(ids) do assert(there:cancel(one)) end
+    end, db, { waiting, id })
+    eventually(function() return call:status() ~= "pending" end)
+    jobs_support.with_times({ poll = 0.02 }, function()
+      local _ <close> = work(jobs)
+      eventually(function() return jobs:get(id).state == "cancelled" and jobs:get(waiting).state == "cancelled" end)
+    end)
+    call:await()
+    assert.same({ id, true, {} }, { computing, seen, jobs:get(id).errors })
+  end)
+
+  it("tells a job that computes that its time is over, and fails a run that was late", function()
+    local reports <close> = keep_reports()
+    local jobs = fresh { keep = 60 }
+    jobs:define("x", { timeout = 0.05, attempts = 1 }, function(_, job)
+      compute_until(function() return job:cancelled() end)
+      return "all done"
+    end)
+    jobs:define("quick", { timeout = 300 }, function(_, job) return job:cancelled() and error "it is not late" end)
+    local quick, late = assert(jobs:push "quick"), assert(jobs:push "x")
+    do
+      local _ <close> = work(jobs)
+      eventually(function() return jobs:get(late).state == "dead" and jobs:get(quick).state == "done" end)
+    end
+    local function check(job)
+      assert.same({ "dead", "timeout", "not finished after 0.05 s" }, { job.state, job.errors[1].kind,
+        job.errors[1].message })
+    end
+    check(jobs:get(late))
+    local drained = assert(jobs:push "x")
+    assert.same({ 0, 1 }, { jobs:drain() })
+    check(jobs:get(drained))
+    assert.matches("not finished after 0.05 s", reports:text(), 1, true)
+  end)
+
   it("runs jobs on another core, with their progress", function()
     local jobs = fresh { keep = 100 }
     local folder <close> = folders.new {}

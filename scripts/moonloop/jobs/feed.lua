@@ -176,7 +176,7 @@ end
 
 local function start(self, lane, row, worker_id)
   local record = M.record(self.jobs, row, worker_id)
-  record.lane, record.feed = lane, self
+  record.lane, record.feed, record.job.worker = lane, self, self.worker
   self.running = self.running + 1
   self.worker.running[record.id] = record
   if row.cancelled then

@@ -19,8 +19,16 @@ function Job:progress(value)
   self.shown = text
 end
 
---- job:cancelled() -> boolean
-function Job:cancelled() return self.is_cancelled or false end
+--- job:cancelled() -> boolean: is it being cancelled, or is its `timeout` over? True while the loop computes, too.
+function Job:cancelled()
+  if self.is_cancelled then return true end
+  local listen = self.worker and self.worker.listen
+  if listen then listen() end
+  return self.is_cancelled or M.is_late(self)
+end
+
+--- Is its time over?
+function M.is_late(job) return job.ends ~= nil and core.now() > job.ends end
 
 --- The object that a run gets.
 function M.job(row)
@@ -46,6 +54,7 @@ end
 
 local function call(definition, args, job)
   local f = definition.f
+  job.ends = definition.timeout and core.now() + definition.timeout
   if definition.offload or definition.cpu then
     f = definition.offload and require "moonloop.jobs.offload" or with_budget
     if definition.timeout then return core.timeout(definition.timeout, f, definition, args, job) end
@@ -78,6 +87,10 @@ function M.attempt(record)
   if not own then return "interrupted" end
   if not ran then return "failed", value.value, value.traceback end
   if value == nil and err ~= nil then return "failed", err end
+  if M.is_late(record.job) then -- it has computed, and nothing could end it
+    return "failed", core.error { kind = "timeout",
+      message = ("not finished after %g s"):format(record.definition.timeout) }
+  end
   return "done"
 end
 

@@ -1,9 +1,8 @@
---- What a worker does each second: schedules, full looks, scheduled jobs that are due, cancels, progress.
+--- What a worker does each second: schedules, full looks, scheduled jobs that are due, progress.
 local core = require "moonloop.core"
 local define = require "moonloop.jobs.define"
 local every = require "moonloop.jobs.every"
 local errors = require "moonloop.jobs.errors"
-local feed = require "moonloop.jobs.feed"
 local moment = require "moonloop.jobs.moment"
 local times = require "moonloop.jobs.times"
 
@@ -42,17 +41,6 @@ local function find_queues(worker)
   local rows, err = worker.jobs.dialect.counts(worker.jobs.db)
   if not rows then return nil, err end
   for _, row in ipairs(rows) do worker.add_queue(row.queue) end
-  return true
-end
-
-local function look_for_cancels(worker)
-  if not next(worker.running) then return true end
-  local rows, err = worker.jobs.dialect.cancelled(worker.jobs.db, { worker = worker.id })
-  if not rows then return nil, err end
-  for _, row in ipairs(rows) do
-    local record = worker.running[row.id]
-    if record and not record.job.is_cancelled then feed.cancel(record, true) end
-  end
   return true
 end
 
@@ -96,7 +84,6 @@ local function each(worker)
   if not next_due then return nil, err end
   local ok
   ok, err = find_queues(worker)
-  if ok then ok, err = look_for_cancels(worker) end
   if ok then ok, err = write_progress(worker) end
   if not ok then return nil, err end
   return math.min(next_due, next_beat, times.poll)

@@ -30,7 +30,7 @@ end
 local function beat(self)
   if holders.of(self.jobs.db).made_from.memory then return end -- no other thread can reach it
   while true do
-    heart.run(self.jobs, self.id)
+    heart.run(self)
     errors.say("worker %d was taken for lost, and goes on as another one: what it finishes late does not count",
       self.id)
     self.id = errors.insist(self, register)

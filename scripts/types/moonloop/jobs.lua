@@ -22,7 +22,7 @@ local jobs = {}
 ---@class moonloop.jobs.jobs.define.opts
 ---@field attempts? integer runs that may fail, before the job is dead. A run counts when it begins (25)
 ---@field backoff? function|table seconds until the next attempt: `f(attempt, err)`, or `{base =, max =, jitter =}` (see below)
----@field timeout? number seconds that a run may take (no limit)
+---@field timeout? number seconds that a run may take: see what ends a run (no limit)
 ---@field cpu? number seconds of CPU time that a run may take, see limits.md (no limit)
 ---@field offload? boolean runs on another core, by `ml.executor`: `f` and its upvalues are copied (false)
 ---@field concurrency? integer how many jobs of this name run at once, in all queues and on all machines together (no limit)
@@ -118,7 +118,7 @@ function jobs:stats() end
 function jobs:retry(id) end
 
 ---A job that is ready, scheduled or dead ends as cancelled. If it runs, its task is cancelled by its worker, within a second or
----two, and it is not tried again. False: there is no such job.
+---two (what ends a run), and it is not tried again. False: there is no such job.
 ---@param id integer
 ---@return boolean?
 ---@return moonloop.error? err
@@ -142,8 +142,7 @@ local job = {}
 ---@param value any
 function job:progress(value) end
 
----Whether the job is being cancelled, for code that computes or is offloaded; elsewhere the task is cancelled, see
----`jobs:cancel`.
+---Whether the job is being cancelled, or its `timeout` is over: for code that computes, between two of its steps. It does not wait.
 ---@return boolean
 function job:cancelled() end
 
