@@ -81,8 +81,9 @@ static void end_job(Tracer *tracer, Span *span, const Observation *o) {
   const char *outcome = o->job.outcome;
   Task *t = o->task;
   span_set_string(span, "moonloop.job.outcome", outcome);
-  if (outcome && (strcmp(outcome, "failed") == 0 || strcmp(outcome, "dead") == 0))
-    span_set_failure(span, outcome);
+  bool has_failed = outcome && (strcmp(outcome, "failed") == 0 || strcmp(outcome, "dead") == 0);
+  /* Where its error is known, that says more. */
+  if (has_failed && span->status != SPAN_ERROR) span_set_failure(span, outcome);
   /* If it still runs, it goes on in what it ran in before. */
   TaskTrace *before = span->before;
   span->before = NULL;

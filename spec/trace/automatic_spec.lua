@@ -2,6 +2,7 @@
 local collectors = require "spec.support.collector"
 local folders = require "spec.support.folder"
 local http = require "spec.support.http"
+local jobs_support = require "spec.support.jobs"
 local ml = require "moonloop"
 local process = require "spec.support.process"
 local rawtcp = require("spec.support").rawtcp
@@ -371,6 +372,34 @@ describe("a span of", function()
     }, span.set)
     assert.equal(span.spanId, collector:span("inner").parentSpanId)
     assert.equal(collector:span("around").spanId, collector:span("after").parentSpanId)
+  end)
+
+  it("the run of a job that has failed has its error", function()
+    local reports <close> = require("spec.support").keep_reports()
+    local jobs = ml.jobs.new(ml.sql.open "sqlite::memory:")
+    jobs:define("raises", { attempts = 1 }, function() error("the problem", 0) end)
+    jobs:define("returns", { backoff = { base = 1000 } }, function()
+      return nil, require "moonloop.core".error { kind = "late", message = "too late" }
+    end)
+    assert(jobs:push "raises")
+    assert.same({ 0, 1 }, { jobs:drain() })
+    local id = assert(jobs:push "returns")
+    local worker = jobs:work()
+    jobs_support.eventually(function() return jobs:get(id).state == "scheduled" end)
+    worker:stop()
+    assert.matches("too late", reports:text(), 1, true)
+    assert(trace.flush())
+    local function check(name, kind, message, outcome)
+      local span = collector:span("process " .. name)
+      assert.same({ { code = 2, message = message }, kind, outcome },
+        { span.status, span.set["error.type"], span.set["moonloop.job.outcome"] })
+      local event = collectors.attributes(span.events[1].attributes)
+      assert.same({ "exception", kind, message }, { span.events[1].name, event["exception.type"],
+        event["exception.message"] })
+      return event["exception.stacktrace"]
+    end
+    assert.matches("automatic_spec.lua:%d+: in function", check("raises", "error", "the problem", "dead"))
+    assert.is_nil(check("returns", "late", "too late", "failed"))
   end)
 end)
 

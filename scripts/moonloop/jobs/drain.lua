@@ -30,13 +30,13 @@ local function run_one(self, id, row)
     core.sleep(0) -- raises the cancel
   elseif outcome == "failed" then
     local state = need(dialect.fail(db, (feed.failure(record, value, traceback))))
-    if observed then observed:ended(state == "dead" and state or "failed") end
+    run.ended(observed, state == "dead" and state or "failed", value, traceback)
   else
     local values = { worker = id, now = moment() }
     record.outcome = outcome
     feed.add_finished(values, record)
     need(dialect.round(db, values))
-    if observed then observed:ended(outcome) end
+    run.ended(observed, outcome)
   end
   written = true
   return outcome == "done"

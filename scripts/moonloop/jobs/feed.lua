@@ -158,10 +158,8 @@ local function run_record(self, record, row)
     if not ok then outcome = "interrupted" end
   end
   if outcome == "interrupted" and record.job.is_cancelled then outcome = "cancelled" end
-  if observed then
-    observed:ended(outcome == "done" and "done" or outcome == "failed" and (state == "dead" and state or "failed")
-      or "cancelled")
-  end
+  run.ended(observed, outcome == "done" and "done" or outcome == "failed" and (state == "dead" and state or "failed")
+    or "cancelled", value, traceback)
   settle(self, record, outcome)
 end
 

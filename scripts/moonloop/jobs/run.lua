@@ -6,6 +6,7 @@ local bound = require "moonloop.log.bound"
 local log = require "moonloop.log.core"
 local metrics = require "moonloop.metrics.core"
 local observed_job = require "moonloop.observed_job"
+local trace = require "moonloop.trace.core"
 
 local M = {}
 
@@ -70,13 +71,32 @@ function M.logged(row, f, ...)
   return bound:with(fields, f, ...)
 end
 
---- Tells observers that a run begins in this task: nil, or what is told of its end by :ended(outcome).
+--- Tells observers that a run begins in this task: what `ended` takes.
 function M.began(row)
   metrics.message(false, row.queue, row.name)
   return observed_job.began {
     name = row.name, queue = row.queue, attempt = row.attempt, id = tostring(row.id), parent = row.trace,
     waited = math.max(0, row.waited),
   }
+end
+
+-- The error of a run, in its span, as ml.trace.span notes one.
+local function note_error(value, traceback)
+  local span = trace.current()
+  if not span:recorded() then return end
+  local kind = core.is_error(value) and value.kind or type(value) == "string" and "error" or type(value)
+  local message = errors.message(value)
+  span:event("exception", { ["exception.type"] = kind, ["exception.message"] = message,
+    ["exception.stacktrace"] = traceback })
+  span:set("error.type", kind):status("error", message)
+end
+
+--- Tells observers what became of a run: `observed` is what `began` gave, `value` and `traceback` are those of
+-- `attempt`.
+function M.ended(observed, outcome, value, traceback)
+  if not observed then return end
+  if outcome == "failed" or outcome == "dead" then note_error(value, traceback) end
+  observed:ended(outcome)
 end
 
 --- Runs the job of a record (feed.lua) in this task: "done"; "failed", what it raised or returned, a traceback or
