@@ -126,7 +126,7 @@ typedef int Push(lua_State *L, const SqlitePoolObject *of, const SqliteJob *job,
 static int deliver(lua_State *L, SqliteJob *job, Push *push) {
   SqlitePoolObject *of = job->data;
   int text = text_at(L);
-  double seconds = (double)(runtime_now(job->pool->rt) - job->since) / 1e9;
+  double seconds = sqlite_pool_seconds(job);
   if (seconds >= of->slow && job->since) report_slow(L, job, seconds);
   sqlite_observed(job);
   if (sqlite_result_is_given_up(job)) {

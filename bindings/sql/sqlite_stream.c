@@ -105,7 +105,7 @@ static int push_next(lua_State *L, SqliteStream *s) {
  */
 static void report_if_slow(lua_State *L, const SqliteStream *s) {
   const SqliteJob *job = s->job;
-  double seconds = (double)(runtime_now(job->pool->rt) - job->since) / 1e9;
+  double seconds = sqlite_pool_seconds(job);
   if (!job->since || seconds < s->of->slow) return;
   size_t len;
   lua_getiuservalue(L, 1, KEEPS_SQL);

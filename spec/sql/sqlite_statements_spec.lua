@@ -165,6 +165,24 @@ describe("a statement of SQLite", function()
     assert.equal("with recursive c(x) as (select 1 union all select x + 1 from c) select count(*), $1 from c", text)
   end)
 
+  it("is not slow because the loop was held up meanwhile", function()
+    local reports <close> = require("spec.support").keep_reports()
+    local own = sqlite.again(place, { slow = 1 })
+    assert.equal(1, own:value "select 1")
+    local asked = ml.spawn(function() return own:value "select 2" end)
+    local rows = ml.spawn(function()
+      local n
+      for row in own:rows "select 3 as n" do n = row.n end
+      return n
+    end)
+    ml.sleep(0) -- they have asked, and what they have asked for is handed over behind this pass
+    local stop = ml.now() + 1.2
+    repeat until ml.now() > stop
+    assert.same({ 2, 3 }, { asked:await(), rows:await() })
+    assert.not_matches("slow query", reports:text(), 1, true)
+    own:close()
+  end)
+
   it("counts the rows that it has changed, and gives 0 where there is no count", function()
     assert.equal(3, db:exec "insert into t(id) values (1), (2), (3)")
     assert.equal(2, db:exec "update t set n = 1 where id < 3")

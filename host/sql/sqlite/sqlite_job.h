@@ -44,6 +44,7 @@ typedef struct SqliteJob {
   struct SqliteThread *thread; /* that has it, or had it */
   Waker waker;
   uint64_t since, due; /* of the runtime's clock */
+  uint64_t handed_at;  /* uv_hrtime; 0: it was not, in this turn */
   uint8_t state;       /* a SqliteJobState; the loop's */
   bool awaited;        /* somebody will be woken */
   bool owned;          /* and will release or abandon it */
@@ -71,6 +72,7 @@ typedef struct SqliteJob {
   bool more;                      /* of the stream */
   bool in_transaction;            /* is the connection, after it */
   bool lost;                      /* it was in one, which SQLite has rolled back */
+  uint64_t done_at;               /* uv_hrtime when the thread was done with it */
   void *open;                     /* the stream's sqlite3_stmt; the thread's */
   struct SqliteJob *streams_next; /* of the connection; the thread's */
 

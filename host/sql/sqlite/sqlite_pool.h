@@ -182,6 +182,10 @@ void sqlite_pool_fail_timeout(SqliteJob *job);
 void sqlite_pool_start_clock(SqliteJob *job, uint64_t limit);
 void sqlite_pool_stop_clock(SqliteJob *job);
 
+/* Seconds that it took from its handing over until the thread was done with it: what the loop did
+   before and after is not its time. 0: its time never ran. */
+double sqlite_pool_seconds(const SqliteJob *job);
+
 /* It is handed over at the end of this pass. */
 void sqlite_pool_make_pending(SqliteJob *job, SqliteJobs *pending);
 void sqlite_pool_on_pass(PassHook *hook, Runtime *rt);

@@ -40,9 +40,17 @@ static void set_deadline(SqlitePool *pool, uint64_t due) {
 void sqlite_pool_start_clock(SqliteJob *job, uint64_t limit) {
   SqlitePool *pool = job->pool;
   job->since = runtime_now(pool->rt);
+  job->handed_at = 0;
   job->due = limit == TIMER_NEVER ? TIMER_NEVER : job->since + limit;
   flight_add(flight_of(job), job);
   set_deadline(pool, job->due);
+}
+
+double sqlite_pool_seconds(const SqliteJob *job) {
+  if (!job->since) return 0;
+  if (!job->handed_at) return (double)(runtime_now(job->pool->rt) - job->since) / 1e9;
+  uint64_t end = job->given_up ? uv_hrtime() : job->done_at; /* the thread still has it */
+  return (double)(end - job->handed_at) / 1e9;
 }
 
 /* --- the ends --- */

@@ -31,8 +31,10 @@ void sqlite_pool_return_all(SqliteJobs *jobs) {
 }
 
 static void mark_handed(SqliteJobs *jobs, SqliteThread *thread) {
+  uint64_t now = uv_hrtime();
   for (SqliteJob *job = jobs->first; job; job = job->next) {
     job->state = SQLITE_JOB_HANDED;
+    job->handed_at = job->done_at = now;
     if (thread) job->thread = thread;
   }
 }

@@ -20,6 +20,8 @@
 
 static void give_back(SqlitePool *pool, SqliteJobs *jobs) {
   if (!jobs->first) return;
+  uint64_t now = uv_hrtime();
+  for (SqliteJob *job = jobs->first; job; job = job->next) job->done_at = now;
   pthread_mutex_lock(&pool->lock);
   bool first = !pool->done.first;
   sqlite_job_move(&pool->done, jobs);
