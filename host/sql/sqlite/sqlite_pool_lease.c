@@ -53,8 +53,9 @@ static void set_leased(SqliteThread *thread, bool leased) {
   if (wake) pthread_cond_signal(&thread->wake);
 }
 
-/* A reader to be leased: one that has nothing to do, if there is. */
-static SqliteThread *reader_for_lease(SqlitePool *pool) {
+/* Leases a reader: one that has nothing to do, if there is. It is leased from the moment it is
+   found or started, so that it does not take a read of others, which may be long, first. */
+static SqliteThread *lease_reader(SqlitePool *pool) {
   SqliteThread *busy = NULL;
   pthread_mutex_lock(&pool->lock);
   SqliteThread *found = NULL;
@@ -66,11 +67,17 @@ static SqliteThread *reader_for_lease(SqlitePool *pool) {
     else
       busy = thread;
   }
+  if (found) found->leased = true;
   pthread_mutex_unlock(&pool->lock);
   if (found) return found;
   SqliteJobs nothing = {0};
   SqliteThread *fresh = sqlite_pool_next_reader(pool);
-  if (fresh && sqlite_pool_start_reader(pool, &nothing)) return fresh;
+  if (fresh) {
+    set_leased(fresh, true);
+    if (sqlite_pool_start_reader(pool, &nothing)) return fresh;
+    set_leased(fresh, false);
+  }
+  if (busy) set_leased(busy, true);
   return busy;
 }
 
@@ -82,13 +89,12 @@ static void grant(SqliteJob *job, SqliteThread *thread) {
   lease->since = runtime_now(pool->rt);
   lease->last_task = pool->rt->tasks.last_id;
   thread->lease = lease;
-  if (thread == &pool->writer) return;
-  set_leased(thread, true);
-  sqlite_pool_pass_reads_on(pool);
+  if (thread != &pool->writer) sqlite_pool_pass_reads_on(pool);
 }
 
+/* The thread for a job that leases one, or NULL: it waits. */
 static SqliteThread *thread_for(SqlitePool *pool, const SqliteJob *job) {
-  if (job->reads) return sqlite_pool_has_reader(pool) ? reader_for_lease(pool) : NULL;
+  if (job->reads) return sqlite_pool_has_reader(pool) ? lease_reader(pool) : NULL;
   return pool->writer.lease ? NULL : &pool->writer;
 }
 
