@@ -49,6 +49,13 @@ local admin = ml.web.app()
 admin:get("/users", function() error "in a mounted app" end)
 admin:websocket("/live", function() end)
 app:mount("/admin", admin)
+app:get("/literals", function()
+  local url = "postgres://ann:PASSWORD-1@db:5432/shop"
+  local long = ("-"):rep(170) .. " redis://:" .. ("PASSWORD-2"):rep(30) .. "@cache/0"
+  local options = { api_key = "PASSWORD-3", ["x-auth-token"] = 'PASSWORD-\'4', sort_key = "by name" }
+  local later = "shown", url, long, options
+  error("cannot connect to " .. url)
+end)
 return app
 ]]
 
@@ -169,7 +176,7 @@ describe("an error of a handler", function()
     assert.matches("<td>trap</td><td>Trap {}</td>", body)
     assert.matches("xxx&quot; %.%.%. %(5000 bytes%)", body)
     assert.matches("<td>password</td><td>%(hidden%)</td>", body)
-    assert.matches("<td>req</td><td>moonloop%.web%.core%.request</td>", body)
+    assert.matches("<td>req</td><td>the request</td>", body)
     assert.matches("<td>x%-api%-key</td><td>%(hidden%)</td>", body)
     assert.matches("GET /fail/7%?q=1&amp;token=%(hidden%)&amp;code=%(hidden%)", body)
     for _, secret in ipairs { "hunter2", "abcd1234", "0123456789", "k-1234567890", "90210" } do
@@ -210,6 +217,18 @@ describe("an error of a handler", function()
     local body = page "/table"
     assert.matches('<span class="kind">error</span> {code = 7, password = %(hidden%)}', body)
     assert.is_nil(body:find("hunter2", 1, true))
+  end)
+
+  it("hides passwords of URLs, and texts in the source that are given to secret names", function()
+    local body = page "/literals"
+    assert.matches("cannot connect to postgres://ann:***@db:5432/shop", body, 1, true)
+    assert.matches("<td>url</td><td>&quot;postgres://ann:***@db:5432/shop&quot;</td>", body, 1, true)
+    assert.matches("- redis://:***@cache/0&quot;</td>", body, 1, true)
+    assert.matches('{ api_key = "(hidden)", ["x-auth-token"] = \'(hidden)\', sort_key = "by name" }',
+      (body:gsub("&quot;", '"'):gsub("&#39;", "'")), 1, true)
+    assert.is_nil(body:find "PASSWORD%-1")
+    assert.is_nil(body:find "PASSWORD%-3")
+    assert.is_nil(body:find "PASSWORD%-\\+'?&?#?39?;?4")
   end)
 
   it("hides secrets in paths", function()

@@ -150,7 +150,7 @@ local function report_of(err, req, traceback, name)
     entry.message = keeper.mask(entry.message)
     for _, frame in ipairs(entry.frames or {}) do
       frame.lines = source.around(frame.source, frame.line)
-      for _, code in ipairs(frame.lines or {}) do code.text = keeper.mask(value.utf8(code.text)) end
+      for _, code in ipairs(frame.lines or {}) do code.text = keeper.mask(secrets.code(value.utf8(code.text))) end
       for _, row in ipairs(frame.locals) do row.text = keeper.mask(row.text) end
     end
   end

@@ -11,6 +11,29 @@ function M.is_secret(name) return type(name) == "string" and log.is_secret(name)
 --- The same for a parameter of a query.
 function M.is_secret_in_query(name) return log.is_secret(name, true) end
 
+--- The text without passwords of URLs, as the log shows it (log_passwords.h).
+function M.urls(text)
+  if not text:find("://", 1, true) then return text end
+  return (text:gsub('(://[^%s/?#"\\<>:@]*:)[^%s/?#"\\<>]+@', "%1***@"))
+end
+
+--- A line of code without the texts that are given to secret names: `api_key = "..."`.
+function M.code(line)
+  local parts, at = {}, 1
+  while true do
+    local _, last, name, quote = line:find("([%a_][%w_-]*)[\"']?%]?%s*=%s*([\"'])", at)
+    if not last then break end
+    parts[#parts + 1] = line:sub(at, last)
+    at = last + 1
+    if M.is_secret(name) then
+      while at <= #line and line:sub(at, at) ~= quote do at = at + (line:sub(at, at) == "\\" and 2 or 1) end
+      parts[#parts + 1] = M.HIDDEN
+    end
+  end
+  parts[#parts + 1] = line:sub(at)
+  return table.concat(parts)
+end
+
 local MIN, MOST = 4, 100 -- bytes of a text that is looked for elsewhere; how many
 
 --- A keeper of hidden values: they may stand in other places, too, such as a message.
@@ -37,8 +60,9 @@ function M.keeper()
     return M.HIDDEN
   end
 
-  --- The text without the hidden values.
+  --- The text without the hidden values, and without passwords of URLs.
   function keeper.mask(text)
+    text = M.urls(text)
     for _, value in ipairs(list) do
       if text:find(value, 1, true) then text = text:gsub(value:gsub("%p", "%%%0"), M.HIDDEN) end
     end

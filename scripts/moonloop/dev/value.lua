@@ -17,14 +17,15 @@ function M.utf8(text)
 end
 
 local function quote(text)
-  local cut = text
-  if #text > STRING then
+  local cut = secrets.urls(text:sub(1, 4 * STRING)) -- before it is cut where a password may be
+  local is_cut = #cut > STRING or #text > 4 * STRING
+  if #cut > STRING then
     local most = STRING
-    while most > 1 and text:find("^[\x80-\xBF]", most + 1) do most = most - 1 end
-    cut = text:sub(1, most)
+    while most > 1 and cut:find("^[\x80-\xBF]", most + 1) do most = most - 1 end
+    cut = cut:sub(1, most)
   end
   cut = M.utf8((cut:gsub('[%c\\"]', escape_byte)))
-  return #text > STRING and ('"%s" ... (%d bytes)'):format(cut, #text) or '"' .. cut .. '"'
+  return is_cut and ('"%s" ... (%d bytes)'):format(cut, #text) or '"' .. cut .. '"'
 end
 
 local function show_function(f)
@@ -36,6 +37,7 @@ end
 local function class_of(v)
   local meta = debug.getmetatable(v)
   local name = type(meta) == "table" and rawget(meta, "__name")
+  if name == "moonloop.web.core.request" then return "the request" end -- which the page shows
   return type(name) == "string" and name or nil
 end
 
