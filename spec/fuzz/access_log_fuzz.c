@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   note.id_len = n < 8 ? n : 8;
   if (n) memcpy(note.id, data + 4, note.id_len);
   if (!buffer_add(&note.text, data + 4, n)) return 0;
-  AccessEntry entry = {.client = "127.0.0.1", .seconds = size, .number = data[1], .note = &note};
+  AccessEntry entry = {
+      .client = "127.0.0.1", .seconds = size, .worker = data[1] & 1, .note = &note};
   Buffer line = {0};
   if (!access_log_common(&line, &entry)) die("the common format failed");
   check_line(&line);
