@@ -88,7 +88,9 @@ local function copy_table(from, to, pair)
   local sql = ("copy %s (%s) from stdin"):format(quote(pair.to.name), table.concat(names, ", "))
   local copied, err = to:copy_in(sql, chunk)
   if not copied then
-    fail("%s: %s%s; nothing was copied", pair.from.name, err.message, err.where and " (" .. err.where .. ")" or "")
+    -- Who copies sees the value that messages, since they are logged, leave to the detail.
+    local why = err.message:find("(hidden)", 1, true) and err.detail or err.message
+    fail("%s: %s%s; nothing was copied", pair.from.name, why, err.where and " (" .. err.where .. ")" or "")
   end
   return total
 end
