@@ -48,6 +48,7 @@ local function place_of(path)
   if page then return (page:gsub("README%.md$", "index.md")) end
   local example = path:match "^scripts/examples/(.*)$"
   if not example then return nil end
+  if example:find "%.md$" then return "examples/" .. example:gsub("README%.md$", "index.md") end
   return example:find "%.%w+$" and "examples/" .. example .. ".md" or "examples/index.md" -- that of a folder
 end
 
@@ -123,7 +124,10 @@ local function examples()
   local lines = { "# Examples", "", "Each one is run by a spec.", "" }
   for _, path in ipairs(files "scripts/examples") do
     local name, kind = path:match "^scripts/examples/(.-%.(%w+))$"
-    if LANGUAGES[kind] then
+    if kind == "md" then
+      local place = add(path, read(path))
+      lines[#lines + 1] = ("- [%s](%s)"):format(titles[place], place:match "^examples/(.*)$")
+    elseif LANGUAGES[kind] then
       local text = read(path)
       local fence = ("`"):rep(4)
       local page = ("# %s\n\n%s%s\n%s\n%s\n"):format(name, fence, LANGUAGES[kind], (text:gsub("\n$", "")), fence)

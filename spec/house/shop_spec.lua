@@ -23,7 +23,7 @@ end
 
 --- Adds ann, who may run the shop.
 local function add_admin(before)
-  local output, status = process.sh(("%s echo '%s' | '%s' run %s/add_admin.lua ann"):format(before, PASSWORD,
+  local output, status = process.sh(("%s echo '%s' | '%s' run --block-limit 0 %s/add_admin.lua ann"):format(before, PASSWORD,
     support.binary, SHOP))
   assert.same({ "", 0 }, { output, status })
 end

@@ -112,7 +112,7 @@ Secure.__index = Secure
 function Secure:send(bytes) return (self.conn:write(bytes)) end
 
 function Secure:receive(what, seconds)
-  local _, got = ml.catch(ml.timeout, seconds or 5, function()
+  local _, got = ml.catch(ml.timeout, seconds or 60, function()
     if type(what) == "number" then return self.conn:read(what) end
     return what == "*a" and self.conn:read "a" or self.conn:read_until(what)
   end)
