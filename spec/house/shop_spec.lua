@@ -23,8 +23,8 @@ end
 
 --- Adds ann, who may run the shop.
 local function add_admin(before)
-  local output, status = process.sh(("%s echo '%s' | '%s' run --block-limit 0 %s/add_admin.lua ann"):format(before, PASSWORD,
-    support.binary, SHOP))
+  local add = "%s echo '%s' | '%s' run --block-limit 0 %s/add_admin.lua ann"
+  local output, status = process.sh(add:format(before, PASSWORD, support.binary, SHOP))
   assert.same({ "", 0 }, { output, status })
 end
 
