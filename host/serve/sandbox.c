@@ -93,7 +93,7 @@ static bool allow_listed(Sandbox *s, const char *variable, char separator, uint6
   const char *list = getenv(variable);
   char path[PATH_MAX];
   bool ok = true;
-  for (const char *at = list; ok && at && *at; at += *at == separator) {
+  for (const char *at = list; ok && at && *at; at += *at != '\0') { /* over the separator */
     size_t n = strcspn(at, ends);
     snprintf(path, sizeof path, "%.*s", (int)n, at);
     at += n;

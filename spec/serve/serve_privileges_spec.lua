@@ -194,6 +194,19 @@ describe("serve --sandbox", function()
       (refused "--sandbox-read /nowhere"))
   end)
 
+  it("reads one file of a variable that has one, and nothing of the variables behind it", function()
+    if not works then return end
+    local folder <close> = folders.new(files)
+    local outside <close> = folders.new({ ["given"] = "given", ["closed="] = "closed" }, OUTSIDE)
+    -- The last string of the environment is the path of the closed file: a variable called like it, without a value.
+    local through = ("env -u SSL_CERT_FILE SSL_CERT_FILE='%s/given' '%s/closed='"):format(outside.path, outside.path)
+    local process <close> = processes.start("serve app.lua --port 0 --sandbox", ("cd '%s';"):format(folder.path),
+      through)
+    local port = tonumber(assert(process:line(), process:errors()):match ":(%d+) ")
+    assert.equal("given", web.get(port, "/read?path=" .. outside.path .. "/given").body)
+    assert.matches("Permission denied", web.get(port, "/read?path=" .. outside.path .. "/closed%3d").body)
+  end)
+
   for _, example in ipairs { "shop", "site.lua", "upload.lua", "events.lua" } do
     it("lets the example " .. example .. " be served", function()
       if not works then return end
