@@ -1,4 +1,4 @@
---- Configurations of other programs in the documents, as specs start them.
+--- The blocks of the documents; of them, configurations of other programs as specs start them.
 local folders = require "spec.support.folder"
 local assert = require "luassert"
 

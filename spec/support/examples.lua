@@ -4,7 +4,7 @@
 --
 -- An example is a block that begins with "```lua". It checks itself, by assert. One that returns an app
 -- is served for a moment; one with an `it` is run by `moonloop test`.
-local folders = require "spec.support.folder"
+local documented = require "spec.support.documented"
 local ml = require "moonloop"
 local process = require "spec.support.process"
 
@@ -24,12 +24,11 @@ end
 -- that leaves out what a reader knows: a function that gives the globals of each example.
 function M.of(path, names)
   local list = {}
-  for text in folders.read(path):gmatch "\n```lua\n(.-)\n```" do
-    local name = ("example %d of %s runs"):format(#list + 1, path:match "[^/]+$")
+  for i, text in ipairs(documented.blocks(path, "lua")) do
+    local name = ("example %d of %s runs"):format(i, path:match "[^/]+$")
     local run = text:find "%f[%w]it%(" and run_spec or run_chunk
-    list[#list + 1] = { name = name, text = text, run = function() run(text, name, names and names()) end }
+    list[i] = { name = name, text = text, run = function() run(text, name, names and names()) end }
   end
-  assert(#list > 0, path .. " has no examples")
   return list
 end
 
