@@ -8,8 +8,10 @@
 #include "core/error.h"
 #include "core/error_text.h"
 #include "core/report.h"
+#include "log/log_passwords.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 /* --- entries --- */
 
@@ -53,6 +55,19 @@ static int l_is_secret(lua_State *L) {
   return 1;
 }
 
+/* hide_passwords(text) -> the text without the passwords of URLs (log_passwords.h) */
+static int l_hide_passwords(lua_State *L) {
+  size_t n;
+  luaL_Buffer result;
+  const char *text = luaL_checklstring(L, 1, &n);
+  char *copy = luaL_buffinitsize(L, &result, n);
+  memcpy(copy, text, n);
+  Buffer out = {.data = copy, .len = n, .cap = n}; /* which does not grow */
+  log_passwords_hide(&out, 0);
+  luaL_pushresultsize(&result, out.len);
+  return 1;
+}
+
 int luaopen_moonloop_log_core(lua_State *L) {
   static const luaL_Reg functions[] = {{"debug", l_debug},
                                        {"info", l_info},
@@ -63,6 +78,7 @@ int luaopen_moonloop_log_core(lua_State *L) {
                                        {"set_variable", log_bound_set_variable},
                                        {"to", log_taker_set},
                                        {"is_secret", l_is_secret},
+                                       {"hide_passwords", l_hide_passwords},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;

@@ -52,6 +52,7 @@ app:mount("/admin", admin)
 app:get("/literals", function()
   local url = "postgres://ann:PASSWORD-1@db:5432/shop"
   local long = ("-"):rep(170) .. " redis://:" .. ("PASSWORD-2"):rep(30) .. "@cache/0"
+  local mail = "smtp://ann@shop.example:PASSWORD-5@mail:25"
   local options = { api_key = "PASSWORD-3", ["x-auth-token"] = 'PASSWORD-\'4', sort_key = "by name" }
   local later = "shown", url, long, options
   error("cannot connect to " .. url)
@@ -224,10 +225,12 @@ describe("an error of a handler", function()
     assert.matches("cannot connect to postgres://ann:***@db:5432/shop", body, 1, true)
     assert.matches("<td>url</td><td>&quot;postgres://ann:***@db:5432/shop&quot;</td>", body, 1, true)
     assert.matches("- redis://:***@cache/0&quot;</td>", body, 1, true)
+    assert.matches("<td>mail</td><td>&quot;smtp://ann@shop.example:***@mail:25&quot;</td>", body, 1, true)
     assert.matches('{ api_key = "(hidden)", ["x-auth-token"] = \'(hidden)\', sort_key = "by name" }',
       (body:gsub("&quot;", '"'):gsub("&#39;", "'")), 1, true)
     assert.is_nil(body:find "PASSWORD%-1")
     assert.is_nil(body:find "PASSWORD%-3")
+    assert.is_nil(body:find "PASSWORD%-5")
     assert.is_nil(body:find "PASSWORD%-\\+'?&?#?39?;?4")
   end)
 

@@ -11,11 +11,8 @@ function M.is_secret(name) return type(name) == "string" and log.is_secret(name)
 --- The same for a parameter of a query.
 function M.is_secret_in_query(name) return log.is_secret(name, true) end
 
---- The text without passwords of URLs, as the log shows it (log_passwords.h).
-function M.urls(text)
-  if not text:find("://", 1, true) then return text end
-  return (text:gsub('(://[^%s/?#"\\<>:@]*:)[^%s/?#"\\<>]+@', "%1***@"))
-end
+--- The text without passwords of URLs, as the log shows it.
+M.urls = log.hide_passwords
 
 --- A line of code without the texts that are given to secret names: `api_key = "..."`.
 function M.code(line)
