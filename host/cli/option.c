@@ -40,6 +40,12 @@ bool option_is(const char *arg, const char *name) {
   return strncmp(arg, name, n) == 0 && (arg[n] == 0 || arg[n] == '=');
 }
 
+const ValueOption *option_find(const ValueOption *list, size_t n, const char *arg) {
+  for (size_t i = 0; i < n; i++)
+    if (option_is(arg, list[i].name)) return &list[i];
+  return NULL;
+}
+
 const char *option_read_time(OptionReader *reader, const char *name, const char *v, double unit,
                              double *value) {
   char *end;
@@ -71,6 +77,14 @@ const char *option_read_log(OptionReader *reader, char **list, int n, int *i) {
   if (!v || !*v)
     return option_wrong(reader, "%s needs a value", is_level ? level_option : format_option);
   return is_level ? option_set_log_level(reader, v) : option_set_log_format(reader, v);
+}
+
+const char *option_set_block_limit(OptionReader *reader, const char *v) {
+  return option_read_time(reader, block_option, v, 1e-3, &reader->request->block_limit);
+}
+
+const char *option_set_cpu_limit(OptionReader *reader, const char *v) {
+  return option_read_time(reader, "--cpu-limit", v, 1, &reader->request->cpu_limit);
 }
 
 const char *option_set_metrics(OptionReader *reader, const char *v) {
@@ -116,5 +130,5 @@ const char *option_read_shared(OptionReader *reader, char **list, int n, int *i)
   if (option_is_log(list[*i])) return option_read_log(reader, list, n, i);
   const char *v = option_value(list, n, i);
   if (!v || !*v) return option_wrong(reader, "%s needs a value", block_option);
-  return option_read_time(reader, block_option, v, 1e-3, &reader->request->block_limit);
+  return option_set_block_limit(reader, v);
 }

@@ -27,6 +27,15 @@ bool option_is(const char *arg, const char *name);
    NULL if there is none. */
 const char *option_value(char **list, int n, int *i);
 
+/* An option that takes a value, and what takes it: NULL, or what is wrong with the value. */
+typedef struct ValueOption {
+  const char *name;
+  const char *(*set)(OptionReader *reader, const char *v);
+} ValueOption;
+
+/* The one of `n` options that `arg` is, with or without the value. NULL: it is none of them. */
+const ValueOption *option_find(const ValueOption *list, size_t n, const char *arg);
+
 /* Reads the time `v` of option `name`, in units of `unit` seconds, into *value. Returns NULL or
    what is wrong. */
 const char *option_read_time(OptionReader *reader, const char *name, const char *v, double unit,
@@ -39,6 +48,10 @@ const char *option_read_log(OptionReader *reader, char **list, int n, int *i);
 /* The values of both. */
 const char *option_set_log_level(OptionReader *reader, const char *v);
 const char *option_set_log_format(OptionReader *reader, const char *v);
+
+/* The values of --block-limit and of --cpu-limit. */
+const char *option_set_block_limit(OptionReader *reader, const char *v);
+const char *option_set_cpu_limit(OptionReader *reader, const char *v);
 
 /* The values of --metrics, --sandbox-read and --sandbox-write, which serve and work have. */
 const char *option_set_metrics(OptionReader *reader, const char *v);

@@ -66,14 +66,6 @@ static const char *set_workers(OptionReader *reader, const char *v) {
   return NULL;
 }
 
-static const char *set_block_limit(OptionReader *reader, const char *v) {
-  return option_read_time(reader, "--block-limit", v, 1e-3, &reader->request->block_limit);
-}
-
-static const char *set_cpu_limit(OptionReader *reader, const char *v) {
-  return option_read_time(reader, "--cpu-limit", v, 1, &reader->request->cpu_limit);
-}
-
 static const char *set_kill_after(OptionReader *reader, const char *v) {
   return option_read_time(reader, "--kill-after", v, 1, &reader->request->kill_after);
 }
@@ -120,10 +112,7 @@ static const char *add_tls_key(OptionReader *reader, const char *v) {
   return option_add_text(reader, &reader->request->tls_keys, &reader->request->n_tls_keys, v);
 }
 
-static const struct ServeOption {
-  const char *name;
-  const char *(*set)(OptionReader *reader, const char *v);
-} serve_options[] = {
+static const ValueOption serve_options[] = {
     {"--host", set_host},
     {"--port", set_port},
     {"--listen", set_listen},
@@ -131,8 +120,8 @@ static const struct ServeOption {
     {"--tls-cert", add_tls_cert},
     {"--tls-key", add_tls_key},
     {"--workers", set_workers},
-    {"--block-limit", set_block_limit},
-    {"--cpu-limit", set_cpu_limit},
+    {"--block-limit", option_set_block_limit},
+    {"--cpu-limit", option_set_cpu_limit},
     {"--access-log", set_access_log},
     {"--log-level", option_set_log_level},
     {"--log-format", option_set_log_format},
@@ -146,11 +135,10 @@ static const struct ServeOption {
     {"--sandbox-read", option_add_readable},
     {"--sandbox-write", option_add_writable},
 };
+enum { OPTIONS = sizeof serve_options / sizeof *serve_options };
 
-static const struct ServeOption *find_option(const char *arg) {
-  for (size_t i = 0; i < sizeof serve_options / sizeof *serve_options; i++)
-    if (option_is(arg, serve_options[i].name)) return &serve_options[i];
-  return NULL;
+static const ValueOption *find_option(const char *arg) {
+  return option_find(serve_options, OPTIONS, arg);
 }
 
 /* --- limits of the server --- */
@@ -180,7 +168,6 @@ static const char *set_limit(OptionReader *reader, const HttpLimit *limit, const
 
 /* Reports an unknown option, and suggests a similar one. */
 static const char *unknown_option(OptionReader *reader, const char *option) {
-  enum { OPTIONS = sizeof serve_options / sizeof *serve_options };
   static const char *const flags[] = {"--reload",  "--docs",    "--proxy-protocol",
                                       "--sandbox", "--inspect", "--core-files"};
   enum { FLAGS = sizeof flags / sizeof *flags };
@@ -210,7 +197,7 @@ bool serve_arguments_has(const char *arg) { return find_option(arg) || find_limi
 const char *serve_arguments_read(OptionReader *reader, char **list, int n, int *i) {
   const char *option = list[*i];
   size_t name_length = strcspn(option, "=");
-  const struct ServeOption *known = find_option(option);
+  const ValueOption *known = find_option(option);
   const HttpLimit *limit = find_limit(option);
   if (!known && !limit) return unknown_option(reader, option);
   const char *v = option_value(list, n, i);

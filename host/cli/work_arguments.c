@@ -16,47 +16,38 @@ static const char *set_drain(OptionReader *reader, const char *v) {
   return option_read_time(reader, "--drain", v, 1, &reader->request->drain);
 }
 
-static const char *set_cpu_limit(OptionReader *reader, const char *v) {
-  return option_read_time(reader, "--cpu-limit", v, 1, &reader->request->cpu_limit);
-}
-
-/* Those that take a value, besides the shared ones. */
-static const struct WorkOption {
-  const char *name;
-  const char *(*set)(OptionReader *reader, const char *v);
-} work_options[] = {
+static const ValueOption work_options[] = {
     {"--queues", set_queues},
     {"--drain", set_drain},
-    {"--cpu-limit", set_cpu_limit},
+    {"--block-limit", option_set_block_limit},
+    {"--cpu-limit", option_set_cpu_limit},
+    {"--log-level", option_set_log_level},
+    {"--log-format", option_set_log_format},
     {"--metrics", option_set_metrics},
     {"--sandbox-read", option_add_readable},
     {"--sandbox-write", option_add_writable},
 };
 enum { OPTIONS = sizeof work_options / sizeof *work_options };
 
-static const struct WorkOption *find_option(const char *arg) {
-  for (size_t i = 0; i < OPTIONS; i++)
-    if (option_is(arg, work_options[i].name)) return &work_options[i];
-  return NULL;
+static const ValueOption *find_option(const char *arg) {
+  return option_find(work_options, OPTIONS, arg);
 }
 
-bool work_arguments_has(const char *arg) { return find_option(arg) || option_is_shared(arg); }
+bool work_arguments_has(const char *arg) { return find_option(arg); }
 
 static const char *unknown_option(OptionReader *reader, const char *option) {
-  static const char *const others[] = {core_files_option, sandbox_option, inspect_option,
-                                       OPTION_SHARED_NAMES};
-  enum { OTHERS = sizeof others / sizeof *others };
-  const char *names[OPTIONS + OTHERS];
+  static const char *const flags[] = {core_files_option, sandbox_option, inspect_option};
+  enum { FLAGS = sizeof flags / sizeof *flags };
+  const char *names[OPTIONS + FLAGS];
   size_t n = 0;
-  for (size_t i = 0; i < OTHERS; i++) names[n++] = others[i];
+  for (size_t i = 0; i < FLAGS; i++) names[n++] = flags[i];
   for (size_t i = 0; i < OPTIONS; i++) names[n++] = work_options[i].name;
   return option_unknown(reader, "work", option, names, n);
 }
 
 static const char *read_option(OptionReader *reader, char **list, int n, int *i) {
   const char *option = list[*i];
-  const struct WorkOption *known = find_option(option);
-  if (option_is_shared(option)) return option_read_shared(reader, list, n, i);
+  const ValueOption *known = find_option(option);
   if (!known) return unknown_option(reader, option);
   const char *value = option_value(list, n, i);
   if (!value || !*value)
