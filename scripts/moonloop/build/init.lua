@@ -1,6 +1,7 @@
 --- `moonloop build APP.lua -o FILE`: a copy of this program, with an app inside.
 local archive = require "moonloop.build.archive"
 local collect = require "moonloop.build.collect".collect
+local counted = require "moonloop.core.counted"
 local elf = require "moonloop.build.elf"
 local fs = require "moonloop.fs"
 local libraries = require "moonloop.build.libraries"
@@ -76,11 +77,9 @@ end
 
 local function say(format, ...) io.stdout:write(format:format(...), "\n") end
 
-local function count(n, what) return ("%d %s%s"):format(n, what, n == 1 and "" or "s") end
-
 local function report(request, c, size, inside)
-  say("%s: %s with %s and %s (%s), %s in all", request.output, c.main, count(#c.module_list, "module"),
-    count(c.files, "other file"), bytes(inside), bytes(size))
+  say("%s: %s with %s and %s (%s), %s in all", request.output, c.main, counted(#c.module_list, "module"),
+    counted(c.files, "other file"), bytes(inside), bytes(size))
   table.sort(c.module_list, function(a, b) return a.name < b.name end)
   for _, module in ipairs(c.module_list) do say("  module %s (%s)", module.name, module.path) end
   table.sort(c.folder_list)

@@ -1,6 +1,7 @@
 --- The heartbeat of a worker, on a thread and a connection of its own: it goes on while the loop computes, and while
 -- its pool is empty. It also finds workers that are lost, and gives their jobs back, and jobs of its own that are to
 -- be cancelled.
+local counted = require "moonloop.core.counted"
 local errors = require "moonloop.jobs.errors"
 local executor = require "moonloop.executor"
 local feed = require "moonloop.jobs.feed"
@@ -57,16 +58,14 @@ local function beat(made_from, all)
   end
 end
 
-local function plural(n, noun) return ("%d %s%s"):format(n, noun, n == 1 and "" or "s") end
-
 -- What the thread has to tell.
 local told = {}
 
 function told.say(_, text) errors.say("%s", text) end
 
 function told.rescued(_, found)
-  local of = found.lost == 0 and "workers that are gone" or plural(found.lost, "lost worker")
-  errors.say("%s of %s %s given back", plural(found.jobs, "job"), of, found.jobs == 1 and "was" or "were")
+  local of = found.lost == 0 and "workers that are gone" or counted(found.lost, "lost worker")
+  errors.say("%s of %s %s given back", counted(found.jobs, "job"), of, found.jobs == 1 and "was" or "were")
   for _, job in ipairs(found.dead) do
     signals.say("error", ("the job '%s' (id %d) is dead after attempt %d of %d: %s"):format(job.name, job.id,
       job.attempt, job.max_attempts, job.why), nil, "attempt", job.attempt, "error", job.why,

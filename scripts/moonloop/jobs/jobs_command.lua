@@ -1,4 +1,5 @@
 --- `moonloop jobs list|retry|cancel|stats`.
+local counted = require "moonloop.core.counted"
 local jobs_of = require "moonloop.jobs".new
 local sorted_keys = require "moonloop.core.sorted_keys"
 local sql = require "moonloop.sql"
@@ -125,7 +126,7 @@ function verbs.stats(request)
   add("queue ", stats.queues)
   add("job ", stats.names)
   io.stdout:write(table_text({ "", "ready", "scheduled", "running", "dead" }, rows))
-  print(("%d worker%s"):format(stats.workers, stats.workers == 1 and "" or "s"))
+  print(counted(stats.workers, "worker"))
   db:close()
 end
 

@@ -1,6 +1,7 @@
 --- `moonloop migrate up|down [NUMBER]|status|new NAME|check [PATH...]`.
 local check = require "moonloop.sql.migrate_check"
 local core = require "moonloop.core"
+local counted = require "moonloop.core.counted"
 local files = require "moonloop.sql.migrate_files"
 local folder = require "moonloop.folder"
 local migrate = require "moonloop.sql.migrate"
@@ -11,8 +12,6 @@ local function fail(message)
   io.stderr:write("moonloop: ", message, "\n")
   os.exit(1)
 end
-
-local function count(n, what) return ("%d %s%s"):format(n, what, n == 1 and "" or "s") end
 
 local function read(request, conn) return files.read(request.dir, conn.place.dialect) end
 
@@ -65,8 +64,8 @@ function verbs.check(request, conn)
   local paths = { table.unpack(request) }
   local result = check(conn, read(request, conn), request.dir, paths)
   for _, line in ipairs(result.notes) do print(line) end
-  print(("%s and %s of %s are right"):format(count(result.migrations, "migration"),
-    count(result.statements, "statement"), count(result.files, "file")))
+  print(("%s and %s of %s are right"):format(counted(result.migrations, "migration"),
+    counted(result.statements, "statement"), counted(result.files, "file")))
 end
 
 -- Writes a file that must not be there yet.
