@@ -1,6 +1,8 @@
 #include "bindings/web/web_json.h"
 
+#include "core/task.h"
 #include "core/wait.h"
+#include "core/waiters.h"
 #include "schema/schema_error.h"
 #include "schema/schema_steps.h"
 #include "json/json_steps.h"
@@ -12,23 +14,19 @@ typedef enum Phase { COUNTING, DECODING, CHECKING } Phase;
 
 #define LONG_TEXT "moonloop.web.core.long_text"
 
-typedef struct LongText LongText;
-
 /* One per Lua state, in the registry: only one long text at a time is being decoded, the others
    wait in order. Half-made values of many clients would fill the memory. */
 typedef struct LongTexts {
-  LongText *current;      /* or NULL */
-  LongText *first, *last; /* those that wait */
+  bool taken; /* the turn */
+  Waiters line;
 } LongTexts;
 
 static const char texts_key; /* its address is the registry's key of the LongTexts */
 
 /* A userdata on the stack, above the text. */
-struct LongText {
+typedef struct LongText {
   LongTexts *all;
-  LongText *next, *before; /* while it waits */
-  bool waits;
-  Waker waker;
+  bool has_turn;
   Phase phase;
   const SchemaNode *n; /* NULL: no schema */
   int table;
@@ -39,12 +37,13 @@ struct LongText {
   JsonCount count;
   JsonSteps json;
   SchemaSteps schema[]; /* one, or none */
-};
+} LongText;
 
 static LongTexts *texts_of(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &texts_key) == LUA_TNIL) {
     LongTexts *made = lua_newuserdatauv(L, sizeof *made, 0);
-    *made = (LongTexts){0};
+    made->taken = false;
+    waiters_init(&made->line);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &texts_key);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &texts_key);
     lua_remove(L, -2);
@@ -54,22 +53,12 @@ static LongTexts *texts_of(lua_State *L) {
   return all;
 }
 
-static void unlink_waiting(LongText *text) {
-  LongTexts *all = text->all;
-  *(text->before ? &text->before->next : &all->first) = text->next;
-  *(text->next ? &text->next->before : &all->last) = text->before;
-  text->waits = false;
-}
+/* A turn is over: the next one's begins. */
+static void pass_on(LongTexts *all) { all->taken = waiters_wake_first(&all->line) != NULL; }
 
-/* It is over: the next one continues. */
 static void leave(LongText *text) {
-  LongTexts *all = text->all;
-  if (text->waits) unlink_waiting(text);
-  if (all->current != text) return;
-  LongText *next = all->current = all->first;
-  if (!next) return;
-  unlink_waiting(next);
-  ml_wait_wake(next->waker);
+  if (text->has_turn) pass_on(text->all);
+  text->has_turn = false;
 }
 
 static int l_text_gc(lua_State *L) {
@@ -113,27 +102,34 @@ static JsonProgress step(lua_State *L, LongText *text) {
   return schema_steps_go(text->schema);
 }
 
-static int go_on(lua_State *L, Task *t, void *op);
+static int go_on(lua_State *L, LongText *text);
 
 static void turn_cancel(Task *t, void *op) {
-  (void)t;
-  leave(op);
+  waiters_leave(&((LongText *)op)->all->line, &t->waiter);
 }
 
+static int turn_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  LongText *text = op;
+  text->has_turn = true;
+  return go_on(L, text);
+}
+
+/* Cancelled after it was woken, in its turn. */
 static bool turn_revoke(Task *t, void *op) {
   (void)t;
-  leave(op);
+  LongText *text = op;
+  text->has_turn = true;
+  leave(text);
   return true;
 }
 
 static const WaitType turn_wait = {.name = "its turn to decode a long body of JSON",
                                    .cancel = turn_cancel,
-                                   .finish = go_on,
+                                   .finish = turn_finish,
                                    .revoke = turn_revoke};
 
-static int go_on(lua_State *L, Task *t, void *op) {
-  (void)t;
-  LongText *text = op;
+static int go_on(lua_State *L, LongText *text) {
   for (;;) {
     JsonProgress progress = step(L, text);
     if (progress != JSON_MORE) {
@@ -147,15 +143,14 @@ static int go_on(lua_State *L, Task *t, void *op) {
 /* Begins, or waits until those before it are over. */
 static int enter(lua_State *L, LongText *text) {
   LongTexts *all = text->all;
-  if (!all->current) all->current = text;
-  if (all->current == text || !wait_may_give_way(L)) return go_on(L, NULL, text);
-  Task *t = ml_wait_enter(L, "req:json");
-  text->waker = ml_wait_waker(t);
-  text->waits = true;
-  text->before = all->last;
-  *(all->last ? &all->last->next : &all->first) = text;
-  all->last = text;
-  return ml_wait_suspend(L, t, &turn_wait, text);
+  if (all->taken && wait_may_give_way(L)) {
+    Task *t = ml_wait_enter(L, "req:json");
+    waiters_join(&all->line, &t->waiter);
+    return ml_wait_suspend(L, t, &turn_wait, text);
+  }
+  text->has_turn = !all->taken;
+  all->taken = true;
+  return go_on(L, text);
 }
 
 int web_json_decode(lua_State *L, uint64_t max_values, const SchemaNode *n, int table,
@@ -164,8 +159,7 @@ int web_json_decode(lua_State *L, uint64_t max_values, const SchemaNode *n, int 
   const char *bytes = lua_tolstring(L, -1, &size);
   LongText *text = lua_newuserdatauv(L, sizeof *text + (n ? sizeof *text->schema : 0), 0);
   text->all = texts_of(L);
-  text->next = text->before = NULL;
-  text->waits = false;
+  text->has_turn = false;
   text->phase = COUNTING;
   text->n = n;
   text->table = table;
