@@ -32,7 +32,6 @@ typedef struct LongText {
   int table;
   SchemaMode mode;
   size_t size;
-  uint64_t max_values;
   WebJsonDone done;
   JsonCount count;
   JsonSteps json;
@@ -82,8 +81,7 @@ static JsonProgress step(lua_State *L, LongText *text) {
   JsonProgress progress;
   switch (text->phase) {
   case COUNTING:
-    if (!json_count_go(&text->count, COUNT_STEP, text->max_values, &error))
-      return fail(L, text, &error);
+    if (!json_count_go(&text->count, COUNT_STEP, &error)) return fail(L, text, &error);
     if (text->count.p < text->count.end) return JSON_MORE;
     json_steps_begin(&text->json, L, text->count.start, text->size);
     text->phase = DECODING;
@@ -165,9 +163,8 @@ int web_json_decode(lua_State *L, uint64_t max_values, const SchemaNode *n, int 
   text->table = table;
   text->mode = mode;
   text->size = size;
-  text->max_values = max_values;
   text->done = done;
-  json_count_begin(&text->count, bytes, size);
+  json_count_begin(&text->count, bytes, size, max_values);
   if (luaL_newmetatable(L, LONG_TEXT)) {
     lua_pushcfunction(L, l_text_gc);
     lua_setfield(L, -2, "__gc");

@@ -42,14 +42,15 @@ bool json_exceeds(const char *text, size_t size, uint64_t most, JsonError *error
 /* The same in steps: a text whose values are being counted. */
 typedef struct JsonCount {
   const char *start, *p, *end;
-  uint64_t count;
+  uint64_t count, most;
 } JsonCount;
 
-void json_count_begin(JsonCount *c, const char *text, size_t size);
+/* Where the text is too short for more than `most`, `p` is `end` at once. */
+void json_count_begin(JsonCount *c, const char *text, size_t size, uint64_t most);
 
 /* Counts on for at least so many bytes; at the end of the text `p` is `end`. False: there are more
-   than `most`, and `error` says where. */
-bool json_count_go(JsonCount *c, size_t bytes, uint64_t most, JsonError *error);
+   than may be, and `error` says where. */
+bool json_count_go(JsonCount *c, size_t bytes, JsonError *error);
 
 /* json_decode for Lua functions: pushes the value and returns 1, or nil and an error object of kind
    "json" (with `line` and `column`) and returns 2. */

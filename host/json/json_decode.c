@@ -9,12 +9,15 @@ static const char *skip_string(const char *p, const char *end) {
   return p < end ? p + 1 : end;
 }
 
-void json_count_begin(JsonCount *c, const char *text, size_t size) {
+void json_count_begin(JsonCount *c, const char *text, size_t size, uint64_t most) {
   /* Each value but the first has a comma or a bracket of its own. */
-  *c = (JsonCount){.start = text, .p = text, .end = text + size, .count = 1};
+  bool may_exceed = size / 2 >= most;
+  const char *end = text + size;
+  *c = (JsonCount){
+      .start = text, .p = may_exceed ? text : end, .end = end, .count = 1, .most = most};
 }
 
-bool json_count_go(JsonCount *c, size_t bytes, uint64_t most, JsonError *error) {
+bool json_count_go(JsonCount *c, size_t bytes, JsonError *error) {
   const char *p = c->p, *end = c->end;
   const char *stop = (size_t)(end - p) > bytes ? p + bytes : end;
   uint64_t count = c->count;
@@ -28,9 +31,9 @@ bool json_count_go(JsonCount *c, size_t bytes, uint64_t most, JsonError *error) 
       const char *first = json_decoder_skip_space(p + 1, end);
       opens = first < end && *first != ']' && *first != '}';
     }
-    if ((opens || *p == ',') && ++count > most) {
+    if ((opens || *p == ',') && ++count > c->most) {
       Decoder d = {.start = c->start, .p = p, .end = end, .error = error};
-      return json_decoder_fail(&d, p, "more than %llu values", (unsigned long long)most);
+      return json_decoder_fail(&d, p, "more than %llu values", (unsigned long long)c->most);
     }
     p++;
   }
@@ -40,10 +43,9 @@ bool json_count_go(JsonCount *c, size_t bytes, uint64_t most, JsonError *error) 
 }
 
 bool json_exceeds(const char *text, size_t size, uint64_t most, JsonError *error) {
-  if (size / 2 < most) return false;
   JsonCount c;
-  json_count_begin(&c, text, size);
-  return !json_count_go(&c, size, most, error);
+  json_count_begin(&c, text, size, most);
+  return !json_count_go(&c, size, error);
 }
 
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) {
