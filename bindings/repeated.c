@@ -3,37 +3,48 @@
 #include <lauxlib.h>
 #include <string.h>
 
-/* Pushes the list of the values of the name at `name`, whose first one is on the top (replaced). */
-static void push_list(lua_State *L, int table, int name) {
-  if (lua_isnil(L, table + 1)) {
+void repeated_add(lua_State *L, int table) {
+  lua_pushvalue(L, -2);
+  if (lua_rawget(L, table) == LUA_TNIL) {
+    lua_pop(L, 1);
     lua_newtable(L);
-    lua_replace(L, table + 1);
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, table);
+  }
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 2);
+}
+
+/* Makes the lists if there are none, and begins that of the name with the value on the top (popped)
+   unless it has begun. */
+static void begin_list(lua_State *L, int lists, int name) {
+  if (lua_isnil(L, lists)) {
+    lua_newtable(L);
+    lua_replace(L, lists);
   }
   lua_pushvalue(L, name);
-  if (lua_rawget(L, table + 1) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_createtable(L, 4, 0);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, 1);
-    lua_pushvalue(L, name);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, table + 1);
+  if (lua_rawget(L, lists) != LUA_TNIL) {
+    lua_pop(L, 2);
+    return;
   }
-  lua_replace(L, -2);
+  lua_pop(L, 1);
+  lua_pushvalue(L, name);
+  lua_insert(L, -2);
+  repeated_add(L, lists);
 }
 
 void repeated_set(lua_State *L, int table) {
-  int value = lua_gettop(L), name = value - 1;
+  int name = lua_gettop(L) - 1, lists = table + 1;
   lua_pushvalue(L, name);
   if (lua_rawget(L, table) == LUA_TNIL) {
     lua_pop(L, 1);
     lua_rawset(L, table);
     return;
   }
-  push_list(L, table, name);
-  lua_pushvalue(L, value);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  lua_settop(L, name - 1);
+  begin_list(L, lists, name);
+  repeated_add(L, lists);
 }
 
 /* Pushes the values of the list at `list` as one text. */

@@ -5,6 +5,10 @@
 
 #include <lua.h>
 
+/* Adds the value on the top to the list under the name below it, which is made if there is none, in
+   the table at `table`; pops both. */
+void repeated_add(lua_State *L, int table);
+
 /* Sets the value on the top under the name below it, and pops both, in the table at `table`. The
    slot above the table is nil at first, and for these functions. */
 void repeated_set(lua_State *L, int table);

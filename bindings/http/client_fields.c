@@ -31,22 +31,10 @@ static void push_name(lua_State *L, const char *name, size_t len) {
 /* Adds the value on the top, which it pops with the name below it, to the table. Those of
    Set-Cookie, which cannot be joined, are always a list. */
 static void add_field(lua_State *L, int table) {
-  if (strcmp(lua_tostring(L, -2), "set-cookie") != 0) {
+  if (strcmp(lua_tostring(L, -2), "set-cookie") == 0)
+    repeated_add(L, table);
+  else
     repeated_set(L, table);
-    return;
-  }
-  int name = lua_gettop(L) - 1;
-  lua_pushvalue(L, name);
-  if (lua_rawget(L, table) == LUA_TNIL) {
-    lua_pushvalue(L, name);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_replace(L, name + 2);
-    lua_rawset(L, table);
-  }
-  lua_pushvalue(L, name + 1);
-  lua_rawseti(L, name + 2, (lua_Integer)lua_rawlen(L, name + 2) + 1);
-  lua_settop(L, name - 1);
 }
 
 /* headers(head) -> a table name -> value of the fields in the lines `head`: names in lower case. */

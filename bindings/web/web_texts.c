@@ -60,26 +60,11 @@ static bool is_list(const Part *p, int index) {
   return is;
 }
 
-/* Adds the value on the top to the list in the field of the name below it; pops both. */
-static void add_item(const Part *p) {
-  lua_State *L = p->L;
-  lua_pushvalue(L, -2);
-  if (lua_rawget(L, p->texts) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -3);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, p->texts);
-  }
-  lua_insert(L, -2);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-  lua_pop(L, 2);
-}
-
-/* The same of a list; of other fields the last value is kept. */
+/* Adds the value on the top to the field of the name below it; pops both. Of fields that are no
+   lists the last value is kept. */
 static void add(const Part *p) {
   if (is_list(p, -2))
-    add_item(p);
+    repeated_add(p->L, p->texts);
   else
     lua_rawset(p->L, p->texts);
 }
@@ -108,7 +93,7 @@ static void add_headers(const Part *p, const WebRequest *req) {
     if (!take_field(p)) continue;
     push_text(L, h.value, h.value_len);
     if (is_list(p, -2))
-      add_item(p);
+      repeated_add(L, p->texts);
     else
       repeated_set(L, p->texts);
   }
