@@ -20,15 +20,6 @@ static bool has_parts(const SchemaNode *n) {
          n->kind == SCHEMA_TAGGED || n->kind == SCHEMA_REF;
 }
 
-/* Pushes the table that is built, or nil. */
-static void push_made(SchemaWalk *w, SchemaOpen *o) {
-  if (w->build)
-    lua_createtable(w->L, 0, o->n->kind == SCHEMA_OBJECT ? (int)o->n->count : 0);
-  else
-    lua_pushnil(w->L);
-  o->made = lua_gettop(w->L);
-}
-
 static bool begin_kind(SchemaWalk *w, SchemaOpen *o) {
   const SchemaNode *n = o->n;
   lua_Integer count;
@@ -45,11 +36,8 @@ static bool begin_kind(SchemaWalk *w, SchemaOpen *o) {
     o->other = n->item;
     return true;
   default:
-    if (!schema_walk_is_object(w->L, o->index))
-      return schema_error_add(w, n, o->index, o->up,
-                              n->kind == SCHEMA_MAP ? "dict_type" : "model_attributes_type", NULL);
-    if (n->kind == SCHEMA_OBJECT) lua_rawgeti(w->L, w->table, n->list);
-    push_made(w, o);
+    if (!schema_walk_begin_object(w, n, o->index, o->up)) return false;
+    o->made = lua_gettop(w->L);
     o->in_others = n->kind == SCHEMA_MAP;
     if (o->in_others) lua_pushnil(w->L); /* before the first key */
     return true;
@@ -133,20 +121,11 @@ static void take(SchemaWalk *w, SchemaOpen *o, bool fits, bool was_walked) {
 
 /* After the last part. */
 static bool end(SchemaWalk *w, SchemaOpen *o) {
-  lua_State *L = w->L;
   bool ok = o->ok;
-  if (o->n->kind == SCHEMA_LIST) {
+  if (o->n->kind == SCHEMA_LIST)
     ok = schema_walk_end_list(w, o->n, o->index, o->up, (lua_Integer)o->count, ok);
-  } else if (!o->other) {
-    if (o->n->kind == SCHEMA_MAP) ok = schema_walk_end_map(w, o->n, o->index, o->up, o->count, ok);
-    int first = o->n->kind == SCHEMA_OBJECT ? o->made - 1 : o->made; /* there is a list of keys */
-    bool keeps = ok && w->build;
-    if (keeps && first < o->made) {
-      lua_pushvalue(L, o->made);
-      lua_replace(L, first);
-    }
-    lua_settop(L, keeps ? first : first - 1);
-  }
+  else if (!o->other)
+    ok = schema_walk_end_object(w, o->n, o->index, o->up, o->made, o->count, ok);
   schema_walk_leave(w, o->mode);
   return ok;
 }

@@ -360,6 +360,36 @@ static bool walk_list(SchemaWalk *w, const SchemaNode *n, int index, const Schem
   return ok;
 }
 
+static bool object_error(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  return schema_error_add(w, n, index, up,
+                          n->kind == SCHEMA_MAP ? "dict_type" : "model_attributes_type", NULL);
+}
+
+bool schema_walk_begin_object(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
+  lua_State *L = w->L;
+  bool is_map = n->kind == SCHEMA_MAP;
+  if (!schema_walk_is_object(L, index)) return object_error(w, n, index, up);
+  if (!is_map) lua_rawgeti(L, w->table, n->list);
+  if (w->build)
+    lua_createtable(L, 0, is_map ? 0 : (int)n->count);
+  else
+    lua_pushnil(L);
+  return true;
+}
+
+bool schema_walk_end_object(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
+                            int made, size_t count, bool ok) {
+  lua_State *L = w->L;
+  bool is_map = n->kind == SCHEMA_MAP;
+  if (is_map && ok && count < n->size_min)
+    ok = schema_error_size(w, n, index, up, "too_short", "Dictionary", count);
+  if (is_map && ok && count > n->size_max)
+    ok = schema_error_size(w, n, index, up, "too_long", "Dictionary", count);
+  lua_settop(L, ok && w->build ? made : made - 1);
+  if (!is_map) lua_remove(L, made - 1); /* the list of keys */
+  return ok;
+}
+
 SchemaPart schema_walk_next_member(SchemaWalk *w, const SchemaNode *n, int index,
                                    const SchemaStep *up, size_t *count, SchemaStep *step) {
   lua_State *L = w->L;
@@ -370,7 +400,7 @@ SchemaPart schema_walk_next_member(SchemaWalk *w, const SchemaNode *n, int index
     return SCHEMA_NO_MORE;
   }
   if (lua_type(L, key) != LUA_TSTRING) {
-    schema_error_add(w, n, index, up, is_map ? "dict_type" : "model_attributes_type", NULL);
+    object_error(w, n, index, up);
     return SCHEMA_WRONG;
   }
   *step = (SchemaStep){.up = up};
@@ -413,28 +443,12 @@ static bool walk_others(SchemaWalk *w, const SchemaNode *n, int index, const Sch
   return ok;
 }
 
-bool schema_walk_end_map(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
-                         size_t count, bool ok) {
-  if (ok && count < n->size_min)
-    ok = schema_error_size(w, n, index, up, "too_short", "Dictionary", count);
-  if (ok && count > n->size_max)
-    ok = schema_error_size(w, n, index, up, "too_long", "Dictionary", count);
-  return ok;
-}
-
 static bool walk_map(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
-  lua_State *L = w->L;
-  if (!schema_walk_is_object(L, index)) return schema_error_add(w, n, index, up, "dict_type", NULL);
-  int top = lua_gettop(L);
-  if (w->build)
-    lua_newtable(L);
-  else
-    lua_pushnil(L);
+  if (!schema_walk_begin_object(w, n, index, up)) return false;
+  int made = lua_gettop(w->L);
   size_t count = 0;
-  bool ok = walk_others(w, n, index, up, top + 1, &count);
-  ok = schema_walk_end_map(w, n, index, up, count, ok);
-  lua_settop(L, ok && w->build ? top + 1 : top);
-  return ok;
+  bool ok = walk_others(w, n, index, up, made, &count);
+  return schema_walk_end_object(w, n, index, up, made, count, ok);
 }
 
 SchemaPart schema_walk_begin_field(SchemaWalk *w, const SchemaNode *n, uint32_t i, int index,
@@ -478,32 +492,18 @@ static bool walk_field(SchemaWalk *w, const SchemaNode *n, uint32_t i, int index
 }
 
 static bool walk_object(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up) {
-  lua_State *L = w->L;
-  if (!schema_walk_is_object(L, index))
-    return schema_error_add(w, n, index, up, "model_attributes_type", NULL);
-  int top = lua_gettop(L);
-  lua_rawgeti(L, w->table, n->list);
-  if (w->build)
-    lua_createtable(L, 0, (int)n->count);
-  else
-    lua_pushnil(L);
+  if (!schema_walk_begin_object(w, n, index, up)) return false;
+  int made = lua_gettop(w->L);
   bool ok = true;
   for (uint32_t i = 0; i < n->count; i++) {
-    if (walk_field(w, n, i, index, top + 1, up)) continue;
+    if (walk_field(w, n, i, index, made - 1, up)) continue;
     ok = false;
     if (!w->errors || w->count >= SCHEMA_ERRORS_MAX) break;
   }
   size_t count = 0;
-  if (n->extra != SCHEMA_IGNORE && (ok || w->errors) &&
-      !walk_others(w, n, index, up, top + 2, &count))
+  if (n->extra != SCHEMA_IGNORE && (ok || w->errors) && !walk_others(w, n, index, up, made, &count))
     ok = false;
-  if (ok && w->build) {
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
-  } else {
-    lua_settop(L, top);
-  }
-  return ok;
+  return schema_walk_end_object(w, n, index, up, made, count, ok);
 }
 
 /* Tries each branch; with `labels` their errors stay, each with the branch's name in its location.

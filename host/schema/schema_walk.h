@@ -86,9 +86,13 @@ SchemaPart schema_walk_next_member(SchemaWalk *w, const SchemaNode *n, int index
  */
 void schema_walk_keep_member(lua_State *L, int made);
 
-/* After the members of a map: are they too few or too many? */
-bool schema_walk_end_map(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
-                         size_t count, bool ok);
+/* Around the members of an object or a map: pushes the list of keys, for an object alone, and the
+   table of the new one, or nil; or adds an error and returns false. Afterwards, with that table at
+   `made` and `count` members of a map: pops all from there on, and leaves the table if all is well
+   and values are built. */
+bool schema_walk_begin_object(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up);
+bool schema_walk_end_object(SchemaWalk *w, const SchemaNode *n, int index, const SchemaStep *up,
+                            int made, size_t count, bool ok);
 
 /* The node that the tag of the object names, and its step; NULL with an error. */
 const SchemaNode *schema_walk_tagged(SchemaWalk *w, const SchemaNode *n, int index,
