@@ -11,12 +11,11 @@ void json_steps_begin(JsonSteps *s, lua_State *L, const char *text, size_t size)
   lua_pushnil(L); /* instead of the mark */
 }
 
-/* At a bracket or a brace. */
+/* At a bracket or a brace. Where this would be too deep, there is no `list`. */
 static bool open(Decoder *d, JsonOpen *list) {
-  list->is_object = *d->p == '{';
-  list->count = 0;
+  bool is_object = *d->p == '{';
   if (!json_decoder_enter(d)) return false;
-  list->table = lua_gettop(d->L);
+  *list = (JsonOpen){.table = lua_gettop(d->L), .is_object = is_object};
   return true;
 }
 
@@ -70,7 +69,6 @@ static JsonProgress step(JsonSteps *s) {
   for (int left = JSON_STEP; left > 0; left--) {
     if (d->depth > 0 && !before_value(d, &s->open[d->depth - 1])) return JSON_FAILED;
     if (d->p < d->end && (*d->p == '[' || *d->p == '{')) {
-      if (d->depth == JSON_MAX_DEPTH) return open(d, &(JsonOpen){0}), JSON_FAILED;
       JsonOpen *list = &s->open[d->depth];
       if (!open(d, list)) return JSON_FAILED;
       if (d->p >= d->end || *d->p != (list->is_object ? '}' : ']')) continue;
