@@ -74,6 +74,7 @@ void web_access_log_open(WebAccessLog *log, lua_State *L, int index, HttpServer 
   log->http = http;
   log->object = object;
   log->log.worker = worker;
+  log->log.pid = getpid();
   if (lua_isfunction(L, index)) {
     lua_pushvalue(L, index);
     log->function = luaL_ref(L, LUA_REGISTRYINDEX);

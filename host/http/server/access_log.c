@@ -134,6 +134,7 @@ void access_log_end(HttpConnection *c, const Task *handler) {
       .milliseconds = (unsigned)(now.tv_nsec / 1000000),
       .duration = note->parsed ? 1e-9 * (double)(runtime_now(server->rt) - note->began) : 0,
       .worker = log->worker,
+      .pid = log->pid,
       .note = note,
   };
   if (handler) note_ids(note, c, handler);

@@ -31,6 +31,7 @@ typedef struct AccessEntry {
   unsigned milliseconds;
   double duration; /* seconds since the head was read; 0 if it never was */
   int worker;      /* the number of the worker process; 0: not a worker */
+  int pid;
   const AccessNote *note;
 } AccessEntry;
 
@@ -41,6 +42,7 @@ typedef struct AccessLog {
   void (*flush)(struct AccessLog *log);
   Buffer lines;
   int worker;         /* the number of the worker process that keeps it; 0: not a worker */
+  int pid;            /* of this process: asking for it is a system call */
   Output output;      /* of access_log_to_stdout, opened */
   int error;          /* errno of what cannot be written, or 0 */
   size_t lost;        /* entries without room */

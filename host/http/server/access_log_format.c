@@ -3,7 +3,6 @@
 #include "base/utf8.h"
 #include "http/server/access_log.h"
 #include <stdio.h>
-#include <unistd.h>
 
 enum {
   CLOSED_BY_CLIENT = 499
@@ -116,6 +115,6 @@ bool access_log_json(Buffer *out, const AccessEntry *entry) {
          add_member(out, "request_id", id_of(note)) &&
          add_member(out, "trace_id", (Part){note->trace_id, strlen(note->trace_id)}) &&
          (!entry->worker ||
-          buffer_printf(out, ",\"worker\":%d,\"pid\":%d", entry->worker, (int)getpid())) &&
+          buffer_printf(out, ",\"worker\":%d,\"pid\":%d", entry->worker, entry->pid)) &&
          buffer_add(out, "}\n", 2);
 }
