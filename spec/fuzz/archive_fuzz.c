@@ -2,8 +2,7 @@
    folder is in it, and the parts of the archive that are no files are never found. The first byte
    chooses the folder. The archive is one of a few files, which is not read from a program. */
 #include "base/archive.c" // the archive is static
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static const char *const names[] = {"?shop.cart", "app.lua", "public/a.css", "public/js/b.js",
                                     "secret.txt"};
@@ -15,10 +14,6 @@ typedef struct Sample {
   char names[FILES][PLACE];
   char empty[PLACE];
 } Sample;
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static void open_sample(void) {
   static Sample sample;

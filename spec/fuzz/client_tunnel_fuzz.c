@@ -1,22 +1,15 @@
 /* Feeds bytes to the reader of a proxy's answer to CONNECT, as they would come: each answer that is
    final stays what it is when more comes, but for an open tunnel, behind which nothing may come;
    and no tunnel is open without "HTTP/1.x 2xx" and the end of a head. */
+#include "fuzz.h"
 #include "http/client/client_tunnel.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(int ok) {
-  if (!ok) abort();
-}
-
 static ClientTunnelAnswer read_copy(const uint8_t *data, size_t n) {
-  char *bytes = malloc(n ? n : 1); /* of this very size, so that reading past the end is seen */
-  check(bytes != NULL);
-  if (n) memcpy(bytes, data, n);
+  char *bytes = exact_copy(data, n);
   ClientTunnelAnswer answer = client_tunnel_read(bytes, n);
   if (answer.state == CLIENT_TUNNEL_REFUSED) {
     check(answer.line >= bytes && answer.n >= 12 && answer.line + answer.n + 4 <= bytes + n);

@@ -1,16 +1,11 @@
 /* Feeds bytes to the readers of Forwarded and X-Forwarded-For: what comes out lies inside of what
    went in, without quotes around it, and reads the same when it is written again. */
 #include "base/buffer.h"
+#include "fuzz.h"
 #include "http/forwarded.h"
 
 #include <stdint.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static void check_inside(ForwardedText text, const char *from, const char *end) {
   if (text.len) check(text.text >= from && text.text + text.len <= end);
@@ -59,10 +54,7 @@ static bool rewrite(const char *text, size_t n, Buffer *out) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   Buffer once = {0}, twice = {0};
-  char *text =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  check(text);
-  if (size) memcpy(text, data, size);
+  char *text = exact_copy(data, size);
   if (rewrite(text, size, &once)) {
     check(rewrite(once.data, once.len, &twice));
     check(once.len == twice.len && (!once.len || !memcmp(once.data, twice.data, once.len)));

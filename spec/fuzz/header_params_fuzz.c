@@ -1,16 +1,11 @@
 /* Feeds bytes to the reader of headers with parameters: what comes out lies inside of what went in,
    in order, and a value without its quotes is no longer than with them. */
+#include "fuzz.h"
 #include "http/header_params.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static void check_value(const HeaderParam *param) {
   char *out = malloc(param->value_len ? param->value_len : 1);
@@ -22,10 +17,7 @@ static void check_value(const HeaderParam *param) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  char *text =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  check(text);
-  if (size) memcpy(text, data, size);
+  char *text = exact_copy(data, size);
   const char *at = text, *end = text + size, *word;
   size_t left = size, n;
   header_params_begin(&at, &left, &word, &n);

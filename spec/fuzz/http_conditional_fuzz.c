@@ -2,19 +2,14 @@
    the method, a date that is read is the same when it is written and read again, and a validator
    matches itself. The first byte says which headers are there and whether the method is safe; the
    rest are their values, a line each, and the resource's tag. */
+#include "fuzz.h"
 #include "http/http_conditional.h"
 #include "http/http_date.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum { VALUES = 6, SAFE = 64, DATED = 128 };
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static void check_date(const char *text, size_t n) {
   static const int64_t now = 1700000000;
@@ -35,9 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (int i = 0; i < VALUES; i++) {
     const uint8_t *line_end = data < end ? memchr(data, '\n', (size_t)(end - data)) : NULL;
     size_t n = (size_t)((line_end ? line_end : end) - data);
-    copies[i] = malloc(n ? n : 1); /* of this very size, so that reading past the end is seen */
-    check(copies[i]);
-    if (n) memcpy(copies[i], data, n);
+    copies[i] = exact_copy(data, n);
     if (flags & 1 << i) values[i] = (HttpValue){copies[i], n};
     check_date(copies[i], n);
     data = line_end ? line_end + 1 : end;

@@ -1,12 +1,11 @@
 /* Feeds bytes to the parser of Cookie headers: what comes out lies inside of what went in, in
    order, and is what comes out again when it is written as a Cookie header. */
 #include "base/buffer.h"
+#include "fuzz.h"
 #include "http/http_cookie.h"
 
 #include <stdint.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void write_cookie(Buffer *out, const HttpCookie *cookie) {
   bool ok = (!out->len || buffer_add(out, "; ", 2)) &&
@@ -33,10 +32,7 @@ static void rewrite(const char *text, size_t n, Buffer *out) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   Buffer once = {0}, twice = {0};
-  char *text =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  if (!text) abort();
-  if (size) memcpy(text, data, size);
+  char *text = exact_copy(data, size);
   rewrite(text, size, &once);
   free(text);
   if (once.len) rewrite(once.data, once.len, &twice);

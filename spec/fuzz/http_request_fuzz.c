@@ -2,6 +2,7 @@
    requests and the same refusal, and each request keeps the rules that the server counts on. The
    first byte chooses the size of the pieces, the second the limits, and whether pieces of bodies
    are read to their place. */
+#include "fuzz.h"
 #include "http/server/http_request.h"
 
 #include <stdlib.h>
@@ -73,9 +74,7 @@ static HttpProgress feed(HttpRequest *r, const uint8_t *data, size_t n, bool in_
     if (n) memcpy(end, data, n);
     return http_request_feed(r, end, n);
   }
-  char *copy = malloc(n ? n : 1); /* so that ASan sees every read beyond the piece */
-  require(copy);
-  memcpy(copy, data, n);
+  char *copy = exact_copy(data, n);
   HttpProgress progress = http_request_feed(r, copy, n);
   free(copy);
   return progress;

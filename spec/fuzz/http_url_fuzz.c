@@ -1,5 +1,6 @@
 /* Takes URLs apart: what is accepted has parts that can be written into a request as they are; and
    what is a plain target is one to its end in a URL, too, and only that. */
+#include "fuzz.h"
 #include "http/http_url.h"
 
 #include <ctype.h>
@@ -21,9 +22,7 @@ static void check_target(const char *target, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   HttpUrl url;
-  char *text = malloc(size ? size : 1); /* so that ASan sees every read beyond it */
-  if (!text) abort();
-  memcpy(text, data, size);
+  char *text = exact_copy(data, size);
   if (http_url_parse(text, size, &url)) {
     const char *end = text + size;
     if (!url.host_len || url.host_len > HTTP_URL_MAX_HOST || !url.port) abort();

@@ -2,17 +2,12 @@
    hub that gives them to its members. Frames read in pieces are those read whole; what a member
    gets lies inside of what came; and what a hub passes on is what another takes. */
 #include "base/buffer.h"
+#include "fuzz.h"
 #include "hub/hub.h"
 #include "serve/channel_frames.h"
 
 #include <stdint.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static const char *from;
 static size_t length, got;

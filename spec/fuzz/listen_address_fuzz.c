@@ -1,16 +1,13 @@
 /* Feeds texts to the reader of listening addresses: what it takes has a name that ends, a mode and
    a descriptor in their ranges, and can be shown; what it does not take is said why. An address
    that is shown as one of a host and a port is read again from these. */
+#include "fuzz.h"
 #include "net/listen_address.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 /* The address of the same host and port is the same. */
 static void check_tcp(const ListenAddress *address) {
@@ -21,10 +18,7 @@ static void check_tcp(const ListenAddress *address) {
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
-  char *text =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  check(text);
-  if (size) memcpy(text, data, size);
+  char *text = exact_copy(data, size);
   ListenAddress address;
   memset(&address, 0x5a, sizeof address);
   const char *wrong = listen_address_read(text, size, &address);

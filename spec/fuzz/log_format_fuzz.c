@@ -2,18 +2,13 @@
    decodes, and one of text cannot look like two: it has no control characters, and only its first
    line begins at the left. The first byte chooses level, source and kind of the field; the lines
    are the message, a field's name and its value. */
+#include "fuzz.h"
 #include "log/log_format.h"
 #include "json/json.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static void check_json(lua_State *L, const LogEntry *entry) {
   Buffer out = {0};

@@ -1,16 +1,11 @@
 /* Reads bytes as the memory of another process's metrics, which may have been killed at any moment,
    or be broken: nothing beyond it is read, and what is taken from it can be written as text. */
+#include "fuzz.h"
 #include "metrics/metric_merge.h"
 #include "metrics/metric_text.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 /* Its head would seldom be right by chance. */
 static MetricRegion *region_of(const uint8_t *data, size_t size) {

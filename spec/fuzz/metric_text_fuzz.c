@@ -3,6 +3,7 @@
    what was counted, and names the same series again. Merged into an empty store, it is the same
    text. The bytes are an Accept header, too. */
 #include "base/utf8.h"
+#include "fuzz.h"
 #include "metrics/metric_merge.h"
 #include "metrics/metric_text.h"
 
@@ -12,12 +13,6 @@
 #include <string.h>
 
 enum { SERIES = 12, LABELS = 3, BUCKETS = 4 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 /* --- metrics of bytes --- */
 
@@ -249,9 +244,7 @@ static void check_text(MetricStore *store, MetricStore *merged, bool open) {
 }
 
 static void check_accept(const uint8_t *data, size_t size) {
-  char *exact = malloc(size ? size : 1); /* so that ASan sees every read beyond the end */
-  check(exact != NULL);
-  if (size) memcpy(exact, data, size);
+  char *exact = exact_copy(data, size);
   if (metric_text_wants_open(exact, size)) check(size >= strlen("application/openmetrics-text"));
   free(exact);
 }

@@ -1,12 +1,11 @@
 /* Feeds bytes to the multipart parser in one piece, in pieces, and byte by byte: all must see the
    same parts, and the same error. The first byte chooses the size of the pieces and the boundary.
  */
+#include "fuzz.h"
 #include "http/multipart.h"
 
 #include <stdint.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void note(Buffer *log, const void *bytes, size_t n) {
   if (!buffer_add(log, bytes, n)) abort();
@@ -34,9 +33,7 @@ static void run(const uint8_t *data, size_t size, size_t piece, const char *boun
   multipart_open(&m, boundary, strlen(boundary), &limits);
   for (size_t at = 0; at < size && event != MULTIPART_BAD; at += piece) {
     size_t n = size - at < piece ? size - at : piece;
-    char *copy = malloc(n ? n : 1); /* so that ASan sees every read beyond the piece */
-    if (!copy) abort();
-    memcpy(copy, data + at, n);
+    char *copy = exact_copy(data + at, n);
     multipart_feed(&m, copy, n);
     while ((event = multipart_next(&m)) != MULTIPART_MORE && event != MULTIPART_BAD) {
       if (ended || in_part != (event == MULTIPART_DATA || event == MULTIPART_PART_END)) abort();

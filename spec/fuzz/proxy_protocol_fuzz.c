@@ -1,21 +1,13 @@
 /* Feeds bytes to the reader of the PROXY protocol, at once and in two pieces: both end the same
    way, at the same byte, and what is said is one of the families. */
+#include "fuzz.h"
 #include "http/server/proxy_protocol.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
-
 static ProxyProgress feed(ProxyProtocol *p, const uint8_t *data, size_t size, size_t *used) {
-  char *bytes =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  check(bytes);
-  if (size) memcpy(bytes, data, size);
+  char *bytes = exact_copy(data, size);
   ProxyProgress progress = proxy_protocol_feed(p, bytes, size, used);
   free(bytes);
   check(*used <= size);

@@ -1,5 +1,6 @@
 /* Feeds texts to the check of public addresses: what passes is an address, and one of IPv4 passes
    in its IPv6 forms if and only if it passes by itself. */
+#include "fuzz.h"
 #include "http/client/public_address.h"
 
 #include <arpa/inet.h>
@@ -7,12 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static void check_as_v6(const unsigned char v4[4], bool is_public) {
   static const char *const forms[] = {"::ffff:%u.%u.%u.%u", "64:ff9b::%u.%u.%u.%u"};
@@ -26,10 +21,7 @@ static void check_as_v6(const unsigned char v4[4], bool is_public) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  char *text =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  check(text);
-  if (size) memcpy(text, data, size);
+  char *text = exact_copy(data, size);
   bool is_public = public_address(text, size);
   char name[INET6_ADDRSTRLEN + 1] = "";
   unsigned char v4[4], v6[16];

@@ -1,16 +1,11 @@
 /* Feeds queries and URLs to what takes secrets out of them for traces: the value of a name of a
    secret is never there, and there is nothing more to be taken out. */
 #include "base/redact.h"
+#include "fuzz.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static void check_both(bool (*redact)(Buffer *, const char *, size_t), const char *text, size_t n) {
   Buffer once = {0}, twice = {0};
@@ -33,10 +28,7 @@ static void check_secret(const char *text, size_t n) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  char *text =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  check(text);
-  if (size) memcpy(text, data, size);
+  char *text = exact_copy(data, size);
   check_both(redact_query, text, size);
   check_both(redact_url, text, size);
   check_secret(text, size);

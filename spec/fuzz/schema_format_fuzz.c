@@ -1,6 +1,7 @@
 /* Feeds texts to the formats of schemas and to Lua's patterns: a text either fits or is said not
    to, addresses are those that the system takes, and a date that fits is a point in time. The first
    byte chooses; behind a pattern stands a line end and the text. */
+#include "fuzz.h"
 #include "schema/schema_format.h"
 #include "schema/schema_pattern.h"
 
@@ -9,12 +10,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static bool is_address(int family, const char *text, size_t size) {
   unsigned char address[16];
@@ -52,9 +47,7 @@ static void check_pattern(const char *text, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!size) return 0;
   size_t n = size - 1;
-  char *text = malloc(n ? n : 1); /* of this very size, so that reading past the end is seen */
-  check(text);
-  if (n) memcpy(text, data + 1, n);
+  char *text = exact_copy(data + 1, n);
   unsigned kind = data[0] % (SCHEMA_FORMAT_JSON_POINTER + 2u);
   if (kind > SCHEMA_FORMAT_JSON_POINTER)
     check_pattern(text, n);

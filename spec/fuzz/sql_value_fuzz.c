@@ -1,5 +1,6 @@
 /* Feeds texts to the readers of values that databases send: arrays of PostgreSQL, and points in
    time of it and of SQLite. What is read and written again is the same. */
+#include "fuzz.h"
 #include "sql/pg/pg_array.h"
 #include "sql/pg/pg_time.h"
 #include "sql/sqlite/sqlite_time.h"
@@ -8,12 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static void push(lua_State *L, const char *bytes, size_t len, void *data) {
   (*(size_t *)data)++;
@@ -48,10 +43,7 @@ static void check_times(const char *text, size_t n) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static lua_State *L;
   if (!L) L = luaL_newstate();
-  char *text =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  check(text);
-  if (size) memcpy(text, data, size);
+  char *text = exact_copy(data, size);
   lua_pushcfunction(L, l_array);
   lua_pushlstring(L, text, size);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1); /* memory is out */

@@ -1,12 +1,11 @@
 /* Fuzzes the reads of streams: what a list of reads finds in a text does not depend on the pieces
    in which the text comes, and nothing is scanned beyond what has come. */
 #include "base/buffer.h"
+#include "fuzz.h"
 #include "stream/stream_scan.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Adds what was found to the list of what was read. */
 static void note(Buffer *reads, StreamLook look, const char *bytes, size_t n) {
@@ -35,9 +34,7 @@ static void read_all(Buffer *reads, const uint8_t *plan, size_t n_plan, const ch
     for (;;) {
       StreamTail tail = come == n ? STREAM_ENDED : STREAM_OPEN;
       size_t here = come - at, len = 0, used = 0;
-      char *copy = malloc(here ? here : 1);
-      if (!copy) abort();
-      memcpy(copy, text + at, here);
+      char *copy = exact_copy(text + at, here);
       StreamLook look = stream_scan(&want, copy, here, tail, &len, &used);
       if (look == STREAM_FOUND) {
         if (len > used || used > here) abort();

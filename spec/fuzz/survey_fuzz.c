@@ -1,16 +1,11 @@
 /* Asks a process what the pages of the inspector ask, by any text: each question ends in an answer
    that is an object of JSON on a line. */
+#include "fuzz.h"
 #include "inspect/survey.h"
 #include "json/json.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static Runtime *rt;

@@ -1,15 +1,10 @@
 /* Feeds bytes to the readers of traceparent and tracestate: what is understood reads the same when
    it is written again, and a tracestate is never longer than what may be passed on. */
+#include "fuzz.h"
 #include "trace/trace_context.h"
 
 #include <stdint.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool ok) {
-  if (!ok) abort();
-}
 
 static void check_parent(const char *text, size_t size) {
   TraceContext first, again;

@@ -4,12 +4,11 @@
 #include "base/buffer.h"
 #include "base/url.h"
 #include "base/utf8.h"
+#include "fuzz.h"
 
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Encodes every byte but letters, and compares what that decodes to. */
 static void check_encoding(const char *bytes, size_t n) {
@@ -52,10 +51,7 @@ static void check_query(const char *bytes, size_t n) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  char *text =
-      malloc(size ? size : 1); /* of this very size, so that reading past the end is seen */
-  if (!text) abort();
-  if (size) memcpy(text, data, size);
+  char *text = exact_copy(data, size);
   const char *at = text, *last = text, *end = text + size;
   size_t n = size;
   UrlPair pair;

@@ -1,5 +1,6 @@
 /* permessage-deflate: messages of a peer, which must not hold more than they may; what we compress
    has to come back; offers and answers as text. The first byte chooses among the modes. */
+#include "fuzz.h"
 #include "websocket/ws_deflate.h"
 
 #include <stdlib.h>
@@ -50,9 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   WsDeflate agreed = {.window = (uint8_t)(9 + data[0] % 7), .peer_window = 15};
   agreed.takeover = agreed.peer_takeover = data[0] & 0x80;
   size_t n = size - 1;
-  char *bytes = malloc(n ? n : 1); /* so that ASan sees every read beyond it */
-  if (!bytes) abort();
-  memcpy(bytes, data + 1, n);
+  char *bytes = exact_copy(data + 1, n);
   check_unpack(&theirs, &agreed, bytes, n);
   if (n)
     for (int i = 0; i < 2; i++) check_round(&ours, &agreed, bytes, n);
