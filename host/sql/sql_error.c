@@ -11,6 +11,12 @@ static void set_text(lua_State *L, const char *name, const char *text) {
   lua_setfield(L, -2, name);
 }
 
+static void set_true(lua_State *L, const char *name, bool is) {
+  if (!is) return;
+  lua_pushboolean(L, true);
+  lua_setfield(L, -2, name);
+}
+
 void sql_error_push(lua_State *L, const SqlError *error) {
   luaL_checkstack(L, 3, "an error of a database");
   ml_error_push(L, error->kind, error->code, "%s", error->message ? error->message : "unknown");
@@ -27,10 +33,8 @@ void sql_error_push(lua_State *L, const SqlError *error) {
     lua_pushlstring(L, error->sql, error->sql_len);
     lua_setfield(L, -2, "sql");
   }
-  if (error->unknown) {
-    lua_pushboolean(L, true);
-    lua_setfield(L, -2, "unknown");
-  }
+  set_true(L, "hidden", error->hidden);
+  set_true(L, "unknown", error->unknown);
 }
 
 const char *sql_error_kind(const char *sqlstate) {

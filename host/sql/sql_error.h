@@ -15,6 +15,7 @@ typedef struct SqlError {
   unsigned position; /* characters into the statement, from 1; 0: unknown */
   const char *sql;   /* the statement, `sql_len` bytes; never the values of its parameters */
   size_t sql_len;
+  bool hidden;  /* `message` hides a value, and `detail` is the whole of both */
   bool unknown; /* a COMMIT whose answer was lost: it may have happened */
 } SqlError;
 

@@ -126,7 +126,7 @@ describe("db copy", function()
     local it <close> = pair("create table a (n integer); create table b (n text); insert into a values (1);" ..
       "insert into b values ('1'), ('two');", "create table a (n integer); create table b (n integer);")
     local output, status = it:copy()
-    assert.matches("^moonloop: b: .*two.*; nothing was copied\n$", output)
+    assert.equal('moonloop: b: invalid input syntax for type integer: "two"; nothing was copied\n', output)
     assert.equal(1, status)
     assert.equal(0, it:rows("select count(*) as n from a")[1].n)
   end)

@@ -432,6 +432,24 @@ describe("migrations of PostgreSQL", function()
 
   specs(make, "select pg_sleep(600) as slowly;")
 
+  it("show what the server says, with the values that are not logged", function()
+    local app <close> = make {
+      ["0001_a.sql"] = "create table a (n text); insert into a values ('ten'), ('ten');",
+      ["0002_b.sql"] = "alter table a alter n type integer using n::integer;",
+    }
+    local left = "; nothing of the file is left in the database\n"
+    assert.equal('ran 0001_a (MS)\nmoonloop: migrations/0002_b.sql:1: invalid input syntax for type integer: "ten"'
+      .. left, (app:run "migrate up"))
+    app:write { ["0002_b.sql"] = "create unique index i on a (n);" }
+    assert.equal('moonloop: migrations/0002_b.sql:1: could not create unique index "i"' .. left
+      .. "  detail: Key (n)=(ten) is duplicated.\n", (app:run "migrate up"))
+    app:with(function(db)
+      app:write { ["0002_b.sql"] = "alter table a alter n type integer using n::integer;" }
+      local _, err = db:migrate(app.folder.path .. "/migrations")
+      assert.matches("invalid input syntax for type integer: (hidden); nothing of the file", err.message, 1, true)
+    end)
+  end)
+
   it("make indexes without a transaction where many processes start at the same time", function()
     local app <close> = make {
       ["0001_a.sql"] = "create table a (id integer)",

@@ -145,4 +145,17 @@ describe("db shell on PostgreSQL", function()
   setup(function() server = postgres.start() end)
   teardown(function() server:close() end)
   specs(function() return server.url end)
+
+  it("shows what the server says, with the values that are not logged", function()
+    local _, err = shell(server.url, [[
+create table people (email text unique);
+insert into people values ('ann@x'), ('ann@x');
+select 'ten'::integer;
+drop table people;]])
+    assert.equal([[
+line 2: duplicate key value violates unique constraint "people_email_key"
+  detail: Key (email)=(ann@x) already exists.
+line 3: invalid input syntax for type integer: "ten"
+]], err)
+  end)
 end)

@@ -63,7 +63,8 @@ void pg_result_push_error(lua_State *L, const PgMessage *m, const PgResult *of, 
   if (!hint && (is(code, "26000") || is(code, "42P05"))) /* a pooler has changed the session */
     hint = "behind pgbouncer's transaction mode a database needs prepare = false";
   if (!text) text = "an error without a message";
-  if (hides_value(code, text, detail, shown, sizeof shown, whole, sizeof whole)) {
+  bool hidden = hides_value(code, text, detail, shown, sizeof shown, whole, sizeof whole);
+  if (hidden) {
     text = shown;
     detail = whole;
   }
@@ -82,7 +83,8 @@ void pg_result_push_error(lua_State *L, const PgMessage *m, const PgResult *of, 
                                 .hint = hint,
                                 .position = written_position(of, number(pg_reader_field(m, 'P'))),
                                 .sql = of->sql,
-                                .sql_len = of->sql_len});
+                                .sql_len = of->sql_len,
+                                .hidden = hidden});
 }
 
 bool pg_result_find_error(PgSlice reply, PgMessage *m) {

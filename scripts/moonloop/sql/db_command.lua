@@ -1,5 +1,6 @@
 --- `moonloop db copy FROM_URL TO_URL` and `moonloop db shell`.
 local core = require "moonloop.core"
+local error_shown = require "moonloop.sql.error_shown"
 local migrate = require "moonloop.sql.migrate"
 
 local verbs = {}
@@ -21,7 +22,7 @@ end
 return function(request)
   local result, err = migrate.caught(verbs[request.verb], request)
   if err then
-    io.stderr:write("moonloop: ", err.message, "\n")
+    io.stderr:write("moonloop: ", error_shown(err), "\n")
     os.exit(1)
   end
   return result

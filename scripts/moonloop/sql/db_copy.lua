@@ -88,9 +88,8 @@ local function copy_table(from, to, pair)
   local sql = ("copy %s (%s) from stdin"):format(quote(pair.to.name), table.concat(names, ", "))
   local copied, err = to:copy_in(sql, chunk)
   if not copied then
-    -- Who copies sees the value that messages, since they are logged, leave to the detail.
-    local why = err.message:find("(hidden)", 1, true) and err.detail or err.message
-    fail("%s: %s%s; nothing was copied", pair.from.name, why, err.where and " (" .. err.where .. ")" or "")
+    error(files.error(("%s: %s; nothing was copied"):format(pair.from.name, err.message),
+      { cause = err, code = err.code }), 0)
   end
   return total
 end

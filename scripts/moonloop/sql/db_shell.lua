@@ -1,7 +1,7 @@
 --- `moonloop db shell`: sends statements to a database and shows what comes back. On one connection, so that
 -- transactions and SET work.
-local core = require "moonloop.core"
 local describe = require "moonloop.sql.db_shell_tables"
+local error_shown = require "moonloop.sql.error_shown"
 local files = require "moonloop.sql.migrate_files"
 local json = require "moonloop.json"
 local lines = require "moonloop.repl.lines"
@@ -62,11 +62,7 @@ end
 
 local function say_error(err, line)
   io.stdout:flush()
-  local parts = { (line and "line " .. line .. ": " or "") .. (core.is_error(err) and err.message or tostring(err)) }
-  for _, name in ipairs { "detail", "hint" } do
-    if core.is_error(err) and err[name] then parts[#parts + 1] = ("  %s: %s"):format(name, err[name]) end
-  end
-  io.stderr:write(table.concat(parts, "\n"), "\n")
+  io.stderr:write(line and "line " .. line .. ": " or "", error_shown(err), "\n")
 end
 
 -- Calls f() as a task that Ctrl-C cancels. Was it good?

@@ -2,6 +2,7 @@
 local check = require "moonloop.sql.migrate_check"
 local core = require "moonloop.core"
 local counted = require "moonloop.core.counted"
+local error_shown = require "moonloop.sql.error_shown"
 local files = require "moonloop.sql.migrate_files"
 local folder = require "moonloop.folder"
 local migrate = require "moonloop.sql.migrate"
@@ -105,5 +106,5 @@ return function(request)
     local conn <close> = (request.verb == "up" and migrate.connect or migrate.connect_to_look)(url)
     verbs[request.verb](request, conn)
   end)
-  if err then fail(core.is_error(err) and err.message or tostring(err)) end
+  if err then fail(error_shown(err)) end
 end
