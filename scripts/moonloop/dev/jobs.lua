@@ -1,7 +1,5 @@
 --- Jobs in `moonloop dev`: it works for all that the app has made with ml.jobs.new, in all queues, unless the app
 -- does so itself.
-local gather = require "moonloop.core.gather"
-
 local M = {}
 
 --- Starts the workers. Returns how many there are, and f(drain), which stops them.
@@ -12,11 +10,7 @@ function M.work()
       if not jobs.is_worked then workers[#workers + 1] = require "moonloop.jobs.worker".work_all(jobs) end
     end
   end
-  return #workers, function(drain)
-    local stops = {}
-    for i, worker in ipairs(workers) do stops[i] = { worker.stop, worker, drain } end
-    gather(stops)
-  end
+  return #workers, function(drain) require "moonloop.jobs.made".stop(workers, drain) end
 end
 
 return M

@@ -1,6 +1,5 @@
 --- `moonloop work APP.lua`: runs the jobs of an app, which does not listen.
 local core = require "moonloop.core"
-local gather = require "moonloop.core.gather"
 local is_app = require "moonloop.web.app".is_app
 local load = require "moonloop.web.load"
 local made = require "moonloop.jobs.made"
@@ -48,12 +47,6 @@ local function count_running(workers)
   return n
 end
 
-local function stop_all(workers, drain)
-  local stops = {}
-  for i, worker in ipairs(workers) do stops[i] = { worker.stop, worker, drain } end
-  gather(stops)
-end
-
 local function stop(workers, drain)
   local n = count_running(workers)
   local is_one = n == 1
@@ -63,7 +56,7 @@ local function stop(workers, drain)
     signals.say("info", ("%s %s %g s; a second signal ends %s at once"):format(what, is_one and "gets" or "get", drain,
       is_one and "it" or "them"))
   end
-  stop_all(workers, drain)
+  made.stop(workers, drain)
 end
 
 --- @param file string the app file
@@ -93,7 +86,7 @@ return function(file, opts, version)
       if stopping then return end
       stopping = true
       signals.say("error", "work: a worker has ended by itself")
-      stop_all(workers, 0)
+      made.stop(workers, 0)
       os.exit(1)
     end)
   end
