@@ -3,9 +3,10 @@ local ml = require "moonloop"
 local folders = require "spec.support.folder"
 local jobs_support = require "spec.support.jobs"
 local process = require "spec.support.process"
-local keep_reports = require("spec.support").keep_reports
+local support = require "spec.support"
 
 local eventually, work = jobs_support.eventually, jobs_support.work
+local keep_log, keep_reports = support.keep_log, support.keep_reports
 
 jobs_support.on_each("a worker", function(fresh, kind, place)
   --- The same jobs through another pool, as another process would have them.
@@ -212,31 +213,29 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
   end)
 
   it("has the id, name and queue of a job in what is logged for its run", function()
-    local jobs, entries = fresh(), {}
-    local id
-    local _ <close> = setmetatable({}, { __close = function() ml.log.to(nil) end })
-    ml.log.to(function(entry) entries[#entries + 1] = entry end)
+    local log <close> = keep_log()
+    local jobs, id = fresh(), nil
     jobs:define("x", { backoff = function() return 100 end }, function()
       ml.log.info "in the run"
       ml.spawn(function() ml.log.info "in a task of it" end):await()
       error("it fails", 0)
     end)
     local function check(messages)
-      eventually(function() return #entries == #messages end)
+      eventually(function() return #log.entries == #messages end)
       for i, message in ipairs(messages) do
-        local entry = entries[i]
+        local entry = log.entries[i]
         assert.equal(message, entry.message:match(message))
         assert.same({ tostring(id), "x", "q" }, { entry.job_id, entry.job, entry.queue })
       end
-      entries = {}
+      log.entries = {}
     end
     id = assert(jobs:push("x", nil, { queue = "q" }))
     assert.same({ 0, 1 }, { jobs:drain() })
     check { "in the run", "in a task of it" }
     ml.log.info "behind it"
-    eventually(function() return entries[1] end)
-    assert.is_nil(entries[1].job_id)
-    entries = {}
+    eventually(function() return log.entries[1] end)
+    assert.is_nil(log.entries[1].job_id)
+    log.entries = {}
     jobs:cancel(id)
     id = assert(jobs:push("x", nil, { queue = "q" }))
     local _ <close> = work(jobs, { queues = { q = 1 } })
@@ -244,10 +243,9 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
   end)
 
   it("logs failed runs with the fields of their errors: as warnings, and dead jobs as errors", function()
-    local jobs, entries = fresh(), {}
+    local log <close> = keep_log()
+    local jobs, entries = fresh(), log.entries
     local new_error = require "moonloop.core".error
-    local _ <close> = setmetatable({}, { __close = function() ml.log.to(nil) end })
-    ml.log.to(function(entry) entries[#entries + 1] = entry end)
     jobs:define("x", { attempts = 2, backoff = { base = 0.01 } }, function()
       error(new_error { kind = "late", code = "E7", message = "it is late",
         cause = new_error { kind = "x", message = "rain" } })
@@ -600,9 +598,8 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
   end)
 
   it("gives the jobs of lost workers to others, and names the ones that are dead", function()
-    local entries = {}
-    local _ <close> = setmetatable({}, { __close = function() ml.log.to(nil) end })
-    ml.log.to(function(entry) entries[#entries + 1] = entry end)
+    local log <close> = keep_log()
+    local entries = log.entries
     local jobs, db = fresh()
     local ran = 0
     jobs:define("x", { attempts = 3 }, function() ran = ran + 1 end)

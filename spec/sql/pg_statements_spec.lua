@@ -107,9 +107,7 @@ describe("a statement on PostgreSQL", function()
   end)
 
   it("gives errors whose message has no value of a parameter, which the log does not get", function()
-    local entries = {}
-    local _ <close> = setmetatable({}, { __close = function() ml.log.to(nil) end })
-    ml.log.to(function(entry) entries[#entries + 1] = entry end)
+    local log <close> = require("spec.support").keep_log()
     db:exec "create table people(email text unique, born date)"
     db:exec("insert into people values ($1, null)", "hunter2@x")
     local function fails(message, detail, ...)
@@ -132,8 +130,8 @@ describe("a statement on PostgreSQL", function()
     fails("malformed array literal: (hidden)",
       'malformed array literal: "hunter2": Array value must start with "{" or dimension information.',
       "select $1::text::int[]", "hunter2")
-    eventually(function() return #entries == 15 end)
-    local text = ml.json.encode(entries)
+    eventually(function() return #log.entries == 15 end)
+    local text = ml.json.encode(log.entries)
     assert.matches("people_email_key", text, 1, true)
     assert.not_matches("hunter2", text)
     assert.not_matches("99999999999", text)

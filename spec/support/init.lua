@@ -53,4 +53,11 @@ return {
   --- `local reports <close> = keep_reports()`: what is reported is in reports:text() instead of on the
   -- standard error.
   keep_reports = require "reports".keep,
+  --- `local log <close> = keep_log()`: what is logged is in the list log.entries instead of on the standard error.
+  keep_log = function()
+    local to = require "moonloop".log.to
+    local log = setmetatable({ entries = {} }, { __close = function() to(nil) end })
+    to(function(entry) log.entries[#log.entries + 1] = entry end)
+    return log
+  end,
 }
