@@ -1,31 +1,17 @@
 /* Spans as OTLP's JSON (opentelemetry-proto, trace/v1): ids in hexadecimal, enums as numbers,
    64-bit integers as strings. */
 #include "base/utf8.h"
-#include "base/word.h"
 #include "trace/span.h"
+#include "json/json_scan.h"
 
 #include <math.h>
-
-/* How many of the bytes from `p` on stand for themselves in a string, as far as eight are looked at
-   at a time. */
-static size_t plain_run(const char *p, size_t n) {
-  size_t at = 0;
-  for (; n - at >= 8; at += 8) {
-    uint64_t w = word_load(p + at), quote = w ^ WORD_ONES * '"', slash = w ^ WORD_ONES * '\\';
-    uint64_t special = (w | ((w - WORD_ONES * ' ') & ~w) | ((quote - WORD_ONES) & ~quote) |
-                        ((slash - WORD_ONES) & ~slash)) &
-                       WORD_TOPS;
-    if (special) return at + word_before(special);
-  }
-  return at;
-}
 
 bool span_json_string(Buffer *b, const char *text, size_t n) {
   const char *end = text + n;
   if (!buffer_add_char(b, '"')) return false;
   while (text < end) {
     const char *from = text;
-    text += plain_run(text, (size_t)(end - text));
+    text = json_skip_plain(text, end);
     while (text < end && (unsigned char)*text >= ' ' && *text != '"' && *text != '\\') {
       unsigned length = utf8_length((const unsigned char *)text, (size_t)(end - text));
       if (!length) break;
