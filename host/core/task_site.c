@@ -1,4 +1,5 @@
 /* Where tasks were spawned, and their names in reports. */
+#include "base/hash.h"
 #include "core/script_place.h"
 #include "core/task.h"
 
@@ -14,17 +15,12 @@ typedef struct SourceName {
   char name[LUA_IDSIZE];
 } SourceName;
 
-static uint32_t hash_of(const char *name) {
-  uint32_t hash = 2166136261u;
-  for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 16777619u;
-  return hash ^ hash >> 16;
-}
-
 /* File names are few and repeat: the last one used is nearly always the right one. */
 static const SourceName *intern_source(Runtime *rt, const char *name) {
   SourceNames *names = &rt->tasks.source_names;
   if (names->last && strcmp(names->last->name, name) == 0) return names->last;
-  SourceName **bucket = &names->buckets[hash_of(name) % SOURCE_NAME_BUCKETS], *s = *bucket;
+  uint64_t hash = hash_bytes(HASH_START, name, strlen(name));
+  SourceName **bucket = &names->buckets[(hash ^ hash >> 32) % SOURCE_NAME_BUCKETS], *s = *bucket;
   while (s && strcmp(s->name, name) != 0) s = s->next;
   if (!s) {
     if (names->count >= MOST_NAMES || !(s = calloc(1, sizeof *s))) return NULL;
