@@ -2,15 +2,6 @@
 
 #include <stdlib.h>
 
-/* A trace's times fit each other: those of both threads have one offset. */
-static int64_t day_offset_of(const Runtime *rt, const Span *parent) {
-  const Clock *clock = &rt->timers.clock;
-  bool has_own = parent && (parent->is_recorded || parent->is_stand_in);
-  int64_t offset =
-      has_own ? parent->day_offset_ns : clock_day_time(clock) - (int64_t)clock_now(clock);
-  return offset + (int64_t)clock->ahead;
-}
-
 TraceCarrier *trace_carrier_new(const Runtime *rt, const Observation *o, const Task *t) {
   const Tracer *tracer = tracer_active(rt);
   if (!tracer) return NULL;
@@ -22,7 +13,7 @@ TraceCarrier *trace_carrier_new(const Runtime *rt, const Observation *o, const T
   if (!carrier) return NULL;
   *carrier = (TraceCarrier){.settings = tracer->settings, .has_parent = parent, .state_size = n};
   if (parent) carrier->parent = parent->context;
-  carrier->day_offset_ns = day_offset_of(rt, parent);
+  carrier->day_offset_ns = tracer_day_offset(tracer, parent) + (int64_t)rt->timers.clock.ahead;
   if (n) memcpy(carrier->state, parent->state->text, n);
   return carrier;
 }

@@ -159,6 +159,12 @@ static void set_context(Tracer *tracer, Span *span, const Span *parent) {
   memcpy(context->span_id, &id, sizeof context->span_id);
 }
 
+int64_t tracer_day_offset(const Tracer *tracer, const Span *parent) {
+  const Clock *clock = &tracer->rt->timers.clock;
+  if (parent && (parent->is_recorded || parent->is_stand_in)) return parent->day_offset_ns;
+  return clock_day_time(clock) - (int64_t)clock_now(clock);
+}
+
 /* Kept apart: most are not recorded. */
 __attribute__((noinline)) static void record(const Tracer *tracer, Span *span, const Span *parent,
                                              SpanKind kind, uint64_t now_ns) {
@@ -166,12 +172,7 @@ __attribute__((noinline)) static void record(const Tracer *tracer, Span *span, c
   buffer_reserve(&span->attributes, ATTRIBUTES_AT_FIRST);
   span->kind = (uint8_t)kind;
   span->started_ns = now_ns;
-  if (parent && (parent->is_recorded || parent->is_stand_in)) {
-    span->day_offset_ns = parent->day_offset_ns; /* so that a trace's times fit each other */
-  } else {
-    const Clock *clock = &tracer->rt->timers.clock;
-    span->day_offset_ns = clock_day_time(clock) - (int64_t)clock_now(clock);
-  }
+  span->day_offset_ns = tracer_day_offset(tracer, parent);
 }
 
 Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name, size_t n,

@@ -75,6 +75,10 @@ void tracer_hand_over(Tracer *tracer, const TracerSettings *settings, struct Tra
 Span *tracer_begin(Tracer *tracer, Span *parent, SpanKind kind, const char *name, size_t n,
                    uint64_t now_ns);
 
+/* From the runtime's clock to the time since 1970, for what is done in `parent` (or NULL): the
+   parent's, so that a trace's times fit each other, if it has one. */
+int64_t tracer_day_offset(const Tracer *tracer, const Span *parent);
+
 /* The span ends at `now_ns`. The caller's reference stays the caller's. */
 void tracer_end(Tracer *tracer, Span *span, uint64_t now_ns);
 
