@@ -258,7 +258,7 @@ static void on_began(Observer *observer, Observation *o) {
     request_began(traffic, o);
   else if (o->kind == OBSERVED_JOB)
     job_began(traffic, o);
-  else if (traffic->keeps_spans && o->task)
+  else if (observer->reads_spans && o->task)
     span_began(traffic, o);
 }
 
@@ -279,7 +279,6 @@ bool traffic_open(Traffic *traffic, Runtime *rt) {
 }
 
 void traffic_keep_spans(Traffic *traffic, bool keeps) {
-  traffic->keeps_spans = keeps;
   observe_read_spans(traffic->rt, &traffic->observer, keeps);
 }
 

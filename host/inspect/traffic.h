@@ -60,7 +60,6 @@ typedef struct TrafficJob {
 typedef struct Traffic {
   Runtime *rt;
   Observer observer;
-  bool keeps_spans;
   uint64_t begun, ended, errors;
   uint64_t latencies[TRAFFIC_LATENCIES];
   unsigned n_routes;
