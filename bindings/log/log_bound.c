@@ -1,6 +1,5 @@
 #include "bindings/log/log_bound.h"
 
-#include "bindings/args.h"
 #include "bindings/log/log_values.h"
 #include "core/report.h"
 #include "core/runtime.h"
@@ -10,7 +9,7 @@
 
 static const char variable; /* its address is the registry's key for the variable of ml.log.with */
 
-/* Of the task: the value of the variable, which is what l_bind has made. */
+/* Of the task: the value of the variable, which the functions below have made. */
 static const LogKeptFields *bound(Runtime *rt, const Task *t) {
   lua_State *L = rt->scheduler.running ? rt->scheduler.running : rt->L;
   const LogKeptFields *kept = NULL;
@@ -44,14 +43,13 @@ int log_bound_bind(lua_State *L) {
   LogValues values = {0};
   LogFields fields;
   fields.n = 0;
-  check_type(L, 1, LUA_TTABLE);
-  check_callable(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
   if (!log_values_add_table(L, 1, &values)) {
     log_values_free(&values);
     return luaL_error(L, "not enough memory");
   }
   log_values_list(&values, &fields);
-  log_fields_add_kept(&fields, lua_touserdata(L, 3));
+  log_fields_add_kept(&fields, lua_touserdata(L, 2));
   lua_pushcfunction(L, l_keep); /* protected: the values are not the collector's */
   lua_pushlightuserdata(L, &fields);
   bool kept = lua_pcall(L, 1, 1, 0) == LUA_OK;

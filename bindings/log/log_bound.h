@@ -9,8 +9,8 @@
 /* set_variable(var): the values of this variable are bound. */
 int log_bound_set_variable(lua_State *L);
 
-/* bind(fields, f, before | nil) -> value for the variable: `fields`, and those of `before` that are
-   not among them. f is what will be called. */
+/* bind(fields, before | nil) -> value for the variable: `fields`, a table, and those of `before`
+   that are not among them. */
 int log_bound_bind(lua_State *L);
 
 /* bind_context(before | nil, name, text, ...) -> the same of texts that the host says of an entry:

@@ -10,7 +10,7 @@ function M.with(fields, f, ...)
   local wrong = type(fields) ~= "table" and "#1 to 'ml.log.with' (table expected, got " .. type(fields)
     or not core.is_callable(f) and "#2 to 'ml.log.with' (function expected, got " .. type(f)
   if wrong then core.fail("bad argument " .. wrong .. ")") end
-  return bound:with(log.bind(fields, f, bound:get()), f, ...)
+  return bound:with(log.bind(fields, bound:get()), f, ...)
 end
 
 --- to(f): from now on f(entry) gets the entries, in a task, in place of the standard error; nil: as before.
