@@ -1,5 +1,6 @@
 --- `moonloop work APP.lua`: runs the jobs of an app, which does not listen.
 local core = require "moonloop.core"
+local counted = require "moonloop.core.counted"
 local is_app = require "moonloop.web.app".is_app
 local load = require "moonloop.web.load"
 local made = require "moonloop.jobs.made"
@@ -50,7 +51,7 @@ end
 local function stop(workers, drain)
   local n = count_running(workers)
   local is_one = n == 1
-  local what = ("stopping: %d running job"):format(n) .. (is_one and "" or "s")
+  local what = "stopping: " .. counted(n, "running job")
   service.stopping(what)
   if n > 0 then
     signals.say("info", ("%s %s %g s; a second signal ends %s at once"):format(what, is_one and "gets" or "get", drain,

@@ -1,5 +1,6 @@
 --- `moonloop db shell`: sends statements to a database and shows what comes back. On one connection, so that
 -- transactions and SET work.
+local counted = require "moonloop.core.counted"
 local describe = require "moonloop.sql.db_shell_tables"
 local error_shown = require "moonloop.sql.error_shown"
 local files = require "moonloop.sql.migrate_files"
@@ -23,7 +24,7 @@ local gives_rows = { select = true, values = true, with = true, show = true, exp
   table = true, fetch = true, execute = true }
 local counts = { insert = true, update = true, delete = true, merge = true, replace = true }
 
-local function count(n) return ("(%d row%s)\n"):format(n, n == 1 and "" or "s") end
+local function count(n) return "(" .. counted(n, "row") .. ")\n" end
 
 local function cell(value)
   if type(value) ~= "table" then return value end
