@@ -1,11 +1,3 @@
-enum { SOURCE_NAME_BUCKETS = 256 };
-
-/* The file names of spawn sites (task_site.c), by their hashes. */
-typedef struct SourceNames {
-  struct SourceName *buckets[SOURCE_NAME_BUCKETS], *last; /* last: used */
-  unsigned count;
-} SourceNames;
-
 /* The runtime's part for tasks (task.h): the live ones, and what is stored for them. */
 #ifndef ML_TASK_PART_H
 #define ML_TASK_PART_H
@@ -14,6 +6,14 @@ typedef struct SourceNames {
 
 #include <stddef.h>
 #include <stdint.h>
+
+enum { SOURCE_NAME_BUCKETS = 256 };
+
+/* The file names of spawn sites (task_site.c), by their hashes. */
+typedef struct SourceNames {
+  struct SourceName *buckets[SOURCE_NAME_BUCKETS], *last; /* last: used */
+  unsigned count;
+} SourceNames;
 
 typedef struct Tasks {
   size_t live;       /* started and not ended */
