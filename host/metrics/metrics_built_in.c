@@ -264,8 +264,7 @@ static void blocked(Observer *observer, const char *name, uint64_t ns) {
 
 static void limited(Observer *observer, const char *limit) {
   MetricsBuiltIn *b = container_of(observer, MetricsBuiltIn, observer);
-  MetricSeries *s = metrics_built_in_series(b, b->limited, (const char *[]){limit});
-  metric_region_add(&s->cells[0], 1);
+  metrics_built_in_add(b, b->limited, (const char *[]){limit}, 1);
 }
 
 MetricsBuiltIn *metrics_built_in_new(Metrics *metrics) {

@@ -41,6 +41,16 @@ static inline void metrics_built_in_set(MetricsBuiltIn *b, Metric *m, const char
   metric_region_set(&metrics_built_in_series(b, m, values)->cells[0], value);
 }
 
+static inline void metrics_built_in_add(MetricsBuiltIn *b, Metric *m, const char *const *values,
+                                        double value) {
+  metric_region_add(&metrics_built_in_series(b, m, values)->cells[0], value);
+}
+
+/* Sets all series of a gauge to 0 before it is added up anew: what has gone since must not stay. */
+static inline void metrics_built_in_clear(const Metric *m) {
+  for (unsigned i = 0; i < m->n_series; i++) metric_region_set(&m->series[i]->cells[0], 0);
+}
+
 /* --- metrics_built_in_requests.c --- */
 
 /* Observer.ended, of all kinds; requests first, since they are the most. */

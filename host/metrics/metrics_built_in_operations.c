@@ -45,8 +45,7 @@ static void count_job(MetricsBuiltIn *b, const Observation *o) {
 void metrics_built_in_count_message(MetricsBuiltIn *b, bool is_sent, const char *queue,
                                     const char *name, const char *error) {
   const char *values[] = {MESSAGING_SYSTEM, is_sent ? "push" : "process", queue, name, error};
-  MetricSeries *s = metrics_built_in_series(b, is_sent ? b->sent_jobs : b->consumed_jobs, values);
-  metric_region_add(&s->cells[0], 1);
+  metrics_built_in_add(b, is_sent ? b->sent_jobs : b->consumed_jobs, values, 1);
 }
 
 void metrics_built_in_count_other(MetricsBuiltIn *b, const Observation *o) {

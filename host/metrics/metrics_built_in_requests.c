@@ -66,11 +66,10 @@ void metrics_built_in_ended(Observer *observer, Observation *o) {
 }
 
 void metrics_built_in_count_active(MetricsBuiltIn *b) {
-  const Metric *m = b->active;
-  for (unsigned i = 0; i < m->n_series; i++) metric_region_set(&m->series[i]->cells[0], 0);
+  metrics_built_in_clear(b->active);
   for (const Observation *o = observe_under_way(b->metrics->rt); o; o = o->next) {
     if (o->kind != OBSERVED_REQUEST) continue;
     const char *values[] = {observe_method(o->request.method), scheme_name(o->request.is_secure)};
-    metric_region_add(&metrics_built_in_series(b, b->active, values)->cells[0], 1);
+    metrics_built_in_add(b, b->active, values, 1);
   }
 }
