@@ -671,6 +671,87 @@ describe("command-line.md", function()
     assert.equal(listed - 1, count) -- max_per_ip has none
   end)
 
+  it("has the limits that are fixed, as the code has them", function()
+    local text = folders.read(reference.FOLDER .. "limits.md")
+    -- What begins the row, the number in it that is meant, its unit, and where the code says it.
+    for _, row in ipairs {
+      { "a chunk's size and extensions", 1, 1024, "host/http/http_chunks.h", "HTTP_CHUNKS_MAX_LINE" },
+      { "ranges of a request", 1, 1, "host/http/http_range.h", "HTTP_MAX_RANGES" },
+      { "proxies in a header", 1, 1, "host/http/server/http_forwarded.c", "MOST" },
+      { "lines of the access log that wait", 1, 1 << 20, "host/http/server/access_log.h", "ACCESS_LOG_MAX" },
+      { "clients of `--metrics` at a time", 1, 1, "host/serve/metrics_listener.c", "CLIENTS_MAX" },
+      { "clients of `--metrics` at a time", 2, 1000, "host/serve/metrics_listener.c", "PATIENCE_MS" },
+      { "clients of `--metrics` at a time", 3, 1024, "host/serve/metrics_listener.c", "HEAD_MAX" },
+      { "CPU time of a task", 1, 1, "host/cli/defaults.h", "DEFAULTS_CPU_LIMIT" },
+      { "steps of a body", 1, 1, "host/json/json_steps.h", "JSON_STEP" },
+      { "levels", 1, 1, "host/json/json.h", "JSON_MAX_DEPTH" },
+      { "errors by a schema", 1, 1, "host/schema/schema.h", "SCHEMA_ERRORS_MAX" },
+      { "errors by a schema", 2, 1024, "host/schema/schema_error.h", "SCHEMA_INPUT_MAX" },
+      { "visits by a schema", 1, 1, "host/schema/schema_walk.c", "STEPS_SHORT" },
+      { "visits by a schema", 2, 1, "host/schema/schema_walk.c", "STEPS_BYTE" },
+      { "visits by a schema", 3, 1000000, "host/schema/schema_walk.c", "STEPS_MAX" },
+      { "steps of a `pattern`", 1, 1, "host/schema/schema_pattern.c", "MATCH_LIMIT_SHORT" },
+      { "steps of a `pattern`", 2, 1, "host/schema/schema_pattern.c", "MATCH_LIMIT_BYTE" },
+      { "steps of a `pattern`", 3, 1000000, "host/schema/schema_pattern.c", "MATCH_LIMIT" },
+      { "header lines of a part", 1, 1, "host/http/multipart.h", "MULTIPART_MAX_LINES" },
+      { "`boundary`", 1, 1, "host/http/multipart.h", "MULTIPART_MAX_BOUNDARY" },
+      { "messages waiting to be received", 1, 1024, "host/websocket/ws_link.c", "MOST_INBOUND" },
+      { "heads and trailers of a response", 1, 1024, "host/http/client/client_limits.h", "CLIENT_MAX_HEAD" },
+      { "heads and trailers of a response", 2, 1, "host/http/client/client_limits.h", "CLIENT_MAX_FIELDS" },
+      { "what a proxy answers to CONNECT", 1, 1024, "host/http/client/client_tunnel.c", "MOST_ANSWER" },
+      { "addresses of a name that are tried", 1, 1, "host/net/dial.c", "MAX_ADDRESSES" },
+      { "look-ups at a time", 1, 1, "host/net/lookup.h", "LOOKUP_MOST" },
+      { "cookies", 1, 1, "scripts/moonloop/http/cookies.lua", "MOST" },
+      { "cookies", 2, 1024, "scripts/moonloop/http/set_cookie.lua", "MAX_SIZE" },
+      { "cookies", 3, 1, "scripts/moonloop/http/cookie_jar.lua", "MAX_PER_DOMAIN" },
+      { "cookies", 4, 1, "scripts/moonloop/http/cookie_jar.lua", "MAX" },
+      { "cookies", 5, 86400, "scripts/moonloop/http/cookie_jar.lua", "MAX_AGE" },
+      { "the head of a WebSocket's answer", 1, 1024, "scripts/moonloop/websocket/init.lua", "LONGEST_HEAD" },
+      { "statements prepared", 1, 1, "host/sql/pg/pg_statement.h", "PG_STATEMENTS" },
+      { "statements prepared", 1, 1, "host/sql/sqlite/sqlite_connection.h", "SQLITE_PREPARED" },
+      { "a token", 1, 1024, "host/jwt/jwt_token.h", "JWT_TOKEN_LONGEST" },
+      { "an RSA key", 1, 1, "host/jwt/jwt_key.h", "JWT_KEY_BITS_LEAST" },
+      { "an RSA key", 2, 1, "host/jwt/jwt_key.h", "JWT_KEY_BITS_MOST" },
+      { "keys of a set", 1, 1, "scripts/moonloop/jwt/jwks.lua", "MOST" },
+      { "tokens that wait for a signature by RSA", 1, 1, "scripts/moonloop/jwt/init.lua", "MOST_SIGNING" },
+      { "a password", 1, 1024, "scripts/moonloop/password/init.lua", "LONGEST" },
+      { "passwords that wait", 1, 1, "host/password/password_line.h", "PASSWORD_LINE_MOST" },
+      { "costs of a hash that is verified", 1, 1024, "host/password/password_hash.h", "PASSWORD_HASH_MOST_KIB" },
+      { "costs of a hash that is verified", 2, 1, "host/password/password_hash.h", "PASSWORD_HASH_MOST_PASSES" },
+      { "costs of a hash that is verified", 3, 1, "host/password/password_hash.h", "PASSWORD_HASH_MOST_LANES" },
+      { "`max_line` of a", 1, 1024, "host/stream/stream.h", "STREAM_MAX_LINE" },
+      { "`max_output` of a", 1, 1 << 20, "scripts/moonloop/process/options.lua", "MAX_OUTPUT" },
+      { "a message between workers", 1, 1 << 20, "host/serve/channel_frames.h", "CHANNEL_MESSAGE_MAX" },
+      { "series of a", 1, 1, "host/metrics/metric_region.h", "METRIC_SERIES_MAX" },
+      { "series of a", 2, 1, "host/metrics/metric_region.h", "METRIC_VALUE_MAX" },
+      { "attributes, events of a", 1, 1, "host/trace/span.h", "SPAN_ATTRIBUTES_MAX" },
+      { "attributes, events of a", 1, 1, "host/trace/span.h", "SPAN_EVENTS_MAX" },
+      { "attributes, events of a", 2, 1024, "host/trace/span.h", "SPAN_TEXT_MAX" },
+      { "attributes, events of a", 3, 1, "host/trace/span.h", "SPAN_NAME_MAX" },
+      { "`tracestate`", 1, 1, "host/trace/trace_context.h", "TRACE_STATE_MAX" },
+      { "`tracestate`", 2, 1, "host/trace/trace_context.c", "MEMBERS_MAX" },
+      { "programs that ask `moonloop ps`", 1, 1, "host/inspect/inspector.c", "MAX_CLIENTS" },
+      { "a text in an entry", 1, 1024, "host/log/log_format.h", "LOG_MESSAGE_MAX" },
+      { "an entry", 1, 1, "host/log/log_fields.h", "LOG_FIELDS_MAX" },
+      { "an entry", 2, 1024, "host/log/log_format.h", "LOG_LINE_MAX" },
+      { "what waits for a slow reader", 1, 1024, "host/log/log_output.c", "MOST_WAITING" },
+      { "what waits for a slow reader", 2, 1 << 20, "host/log/log_output.c", "MOST_ERRORS_WAITING" },
+    } do
+      local begin, which, unit, file, name = table.unpack(row)
+      local cell
+      for first, second in text:gmatch "\n| ([^\n|]+) | ([^\n|]+) |" do
+        if first:sub(1, #begin) == begin then cell = second break end
+      end
+      assert(cell, begin)
+      local numbers = {}
+      for number in cell:gmatch "%d+" do numbers[#numbers + 1] = tonumber(number) end
+      local code = "\n" .. folders.read(file)
+      local value = code:match("[^%w_]" .. name .. " =? ?([%d(][^,;}/\n]*)")
+      value = assert(value, name):gsub("%(size_t%)", ""):gsub("%-%-.*", ""):gsub("(%d)u", "%1")
+      assert.equal(load("return " .. value)(), (numbers[which] or 0) * unit, begin .. ": " .. name .. " of " .. file)
+    end
+  end)
+
   it("has the environment variables that the code asks for", function()
     local text = folders.read(reference.FOLDER .. "command-line.md"):match "## Environment variables(.*)"
     local found = 0
