@@ -28,6 +28,13 @@ static char *put_backwards(char *end, uint64_t value) {
   return end;
 }
 
+/* The number of decimal digits of a value with three or more, up to 2^63. */
+static inline int count_digits(uint64_t value) {
+  int count = 3;
+  for (uint64_t power = 1000; value >= power; power *= 10) count++;
+  return count;
+}
+
 size_t json_number_put_integer(char *out, int64_t value) {
   char *start = out;
   uint64_t u = (uint64_t)value;
@@ -41,9 +48,8 @@ size_t json_number_put_integer(char *out, int64_t value) {
     memcpy(out, digit_pairs + u * 2, 2);
     out += 2;
   } else {
-    char text[20], *end = text + sizeof text, *p = put_backwards(end, u);
-    memcpy(out, p, (size_t)(end - p));
-    out += end - p;
+    out += count_digits(u);
+    put_backwards(out, u);
   }
   return (size_t)(out - start);
 }

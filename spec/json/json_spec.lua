@@ -94,6 +94,15 @@ describe("json.encode", function()
     assert.equal('{"a":{}}', encode {a = {}})
   end)
 
+  it("writes integers on both sides of one more digit", function()
+    for digits = 1, 18 do
+      local power = "1" .. ("0"):rep(digits)
+      assert.equal(power, encode(math.tointeger(power)))
+      assert.equal(("9"):rep(digits), encode(math.tointeger(power) - 1))
+      assert.equal("-" .. power, encode(-math.tointeger(power)))
+    end
+  end)
+
   it("writes integers across all 64 bits", function()
     assert.equal("9223372036854775807", encode(math.maxinteger))
     assert.equal("-9223372036854775808", encode(math.mininteger))
