@@ -2,20 +2,10 @@
 # guard, and tables of the loader that nobody can write. Not -fcf-protection: the archives of Debian that
 # are linked in are made without it, so the loader would not turn it on, and each call would pay.
 # spec/house/hardening_spec.lua looks at the result.
+#
+# A function with an array, or a local whose address is taken, has its frame checked. On the way of a request
+# what is seldom needed and has such locals is a function of its own, which is not inlined.
 set(HARDENED $<CONFIG:Release>)
 add_compile_options($<$<C_COMPILER_ID:GNU>:-Wformat=2> "$<${HARDENED}:-fstack-protector-strong>" "$<${HARDENED}:-fstack-clash-protection>"
   "$<${HARDENED}:-D_FORTIFY_SOURCE=2>")
 add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
-
-# The way of a request has no arrays of bytes on its stack, but addresses of locals: a check in each of
-# these functions would be a hundredth of a request. What has such arrays is checked there, too.
-set_source_files_properties(
-  ${CMAKE_SOURCE_DIR}/bindings/web/web_response.c
-  ${CMAKE_SOURCE_DIR}/host/core/scheduler.c
-  ${CMAKE_SOURCE_DIR}/host/http/server/http_head.c
-  ${CMAKE_SOURCE_DIR}/host/http/server/http_request.c
-  ${CMAKE_SOURCE_DIR}/host/http/server/http_response.c
-  ${CMAKE_SOURCE_DIR}/host/http/server/http_router_find.c
-  ${CMAKE_SOURCE_DIR}/host/json/json_number.c
-  ${CMAKE_SOURCE_DIR}/host/net/byte_stream.c
-  PROPERTIES COMPILE_OPTIONS "$<${HARDENED}:-fstack-protector>")

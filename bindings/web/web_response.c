@@ -431,7 +431,7 @@ int web_respond(lua_State *L, Web *web, HttpConnection *c, int first) {
   if (reply.upgrade) return upgrade_reply(&reply);
   if (reply.close) http_connection_end_after(c, AFTER_CLOSE);
   if (reply.stream) return stream_reply(&reply);
-  write_reply(&reply);
+  write_head_and_body(&reply, false); /* here, not by a call: it is every request's way */
   return 0;
 }
 

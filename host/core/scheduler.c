@@ -38,14 +38,14 @@ static void stretch_over(Runtime *rt, Task *t) {
 /* The only place where tasks run. */
 static void resume(Runtime *rt, Task *t) {
   lua_State *co = t->co;
-  int nargs = t->status == TASK_PENDING ? t->nargs : 0, n;
+  int nargs = t->status == TASK_PENDING ? t->nargs : 0;
   t->ready = false;
   t->status = TASK_RUNNING;
   rt->scheduler.current = t;
   rt->scheduler.running = co;
   take_step(rt);
   if (t->limits) task_limits_enter(rt, t);
-  int rc = lua_resume(co, rt->L, nargs, &n);
+  int rc = lua_resume(co, rt->L, nargs, &t->nargs);
   take_step(rt);
   rt->scheduler.current = NULL;
   rt->scheduler.running = NULL;

@@ -98,7 +98,7 @@ struct ml_Task {
   bool handle_on_failure; /* its observer takes the results from its thread: a handle is made only
                              if it ends without results */
   uint32_t number;        /* number of its thread, in order of creation (task_pool.c) */
-  int nargs;              /* what the first resume passes */
+  int nargs; /* what the first resume passes; then how much the last one has returned */
   int line;
   const struct SourceName *source; /* where it was spawned, or NULL */
   const char *name;                /* name for reports, or NULL; the owner keeps it alive */

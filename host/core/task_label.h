@@ -49,9 +49,8 @@ static inline TaskLabel *task_label_of(const Task *t, uint64_t *number) {
 
 /* A new task works for what its parent works for. */
 static inline void task_label_inherit(Task *t, const Task *parent) {
-  uint64_t number;
-  TaskLabel *label = task_label_of(parent, &number);
-  if (label) task_label_set(t, number, label);
+  TaskLabel *label = task_label_of(parent, &t->request);
+  if (label) task_label_set(t, t->request, label);
 }
 
 #endif

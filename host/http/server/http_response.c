@@ -125,7 +125,7 @@ const char *http_response_reason(int status) {
   }
 }
 
-static void make_date(HttpDate *date, time_t now) {
+__attribute__((noinline)) static void make_date(HttpDate *date, time_t now) {
   char text[HTTP_DATE_LEN + 1];
   http_date_format(now, text);
   snprintf(date->lines, sizeof date->lines, "HTTP/1.1 200 OK\r\nDate: %s\r\n", text);

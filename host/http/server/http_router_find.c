@@ -15,17 +15,17 @@ typedef struct Search {
 } Search;
 
 /* A node where the path ends: does it have a route for the method? */
-static bool take(Search *s, const Node *node) {
+static bool take(RouteMatch *match, RouteMethod method, const Node *node) {
   Route *const *routes = node->routes;
-  const Route *route = s->method < ROUTE_ANY ? routes[s->method] : NULL;
-  if (!route && s->method == ROUTE_HEAD) route = routes[ROUTE_GET];
+  const Route *route = method < ROUTE_ANY ? routes[method] : NULL;
+  if (!route && method == ROUTE_HEAD) route = routes[ROUTE_GET];
   if (!route) route = routes[ROUTE_ANY];
   if (route) {
-    s->match->route = route;
+    match->route = route;
     return true;
   }
   for (int i = 0; i < ROUTE_ANY; i++)
-    if (routes[i]) s->match->allowed |= 1u << i;
+    if (routes[i]) match->allowed |= 1u << i;
   return false;
 }
 
@@ -84,7 +84,7 @@ static void note_fallback(Search *s, const Node *node, const char *at, unsigned 
 }
 
 static bool search_below(Search *s, const Node *node, const char *at, unsigned n_captures) {
-  if (at == s->end) return take(s, node);
+  if (at == s->end) return take(s->match, s->method, node);
   const char *segment = at + 1;
   const char *slash = memchr(segment, '/', (size_t)(s->end - segment));
   const char *segment_end = slash ? slash : s->end;
@@ -124,11 +124,10 @@ static bool search(Search *s, const Node *node, const char *at, unsigned n_captu
   return false;
 }
 
-void http_router_find(const HttpRouter *router, RouteMethod method, const char *path, size_t n,
-                      bool escaped, RouteMatch *match) {
-  match->route = NULL;
-  match->allowed = 0;
-  if (!n || path[0] != '/') return;
+/* Searches the tree. Kept out of the way of paths without parameters, for its locals. */
+__attribute__((noinline)) static void find_in_tree(const HttpRouter *router, RouteMethod method,
+                                                   const char *path, size_t n, bool escaped,
+                                                   RouteMatch *match) {
   Search s;
   s.method = method;
   s.path = path;
@@ -136,10 +135,6 @@ void http_router_find(const HttpRouter *router, RouteMethod method, const char *
   s.escaped = escaped;
   s.for_fallback = s.is_mounted = false;
   s.match = match;
-  if (!escaped) {
-    const StaticPath *found = find_static(router, path, n);
-    if (found && take(&s, found->node)) return;
-  }
   if (search(&s, &router->root, path, 0) || !router->has_fallbacks) return;
   s.for_fallback = true;
   s.is_mounted = false;
@@ -147,4 +142,16 @@ void http_router_find(const HttpRouter *router, RouteMethod method, const char *
   search(&s, &router->root, path, 0);
   if (match->route)
     memcpy(match->captures, s.captures, match->route->n_params * sizeof *s.captures);
+}
+
+void http_router_find(const HttpRouter *router, RouteMethod method, const char *path, size_t n,
+                      bool escaped, RouteMatch *match) {
+  match->route = NULL;
+  match->allowed = 0;
+  if (!n || path[0] != '/') return;
+  if (!escaped) {
+    const StaticPath *found = find_static(router, path, n);
+    if (found && take(match, method, found->node)) return;
+  }
+  find_in_tree(router, method, path, n, escaped, match);
 }
