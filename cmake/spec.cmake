@@ -16,7 +16,7 @@ add_custom_target(clash_names DEPENDS ${clash_names})
 # the examples, and one full of the host's names. They take Lua's and moonloop.h's symbols from the executable.
 foreach(source spec/support/rawtcp.c spec/support/pty.c spec/support/loop.c spec/support/hooks.c
     spec/support/coding.c spec/support/framing.c spec/support/socket_faults.c spec/support/clash.c
-    spec/support/reports.c spec/support/observations.c
+    spec/support/reports.c spec/support/observations.c spec/support/system_call.c
     scripts/examples/embed/process.c scripts/examples/embed/checksum.c)
   get_filename_component(module ${source} NAME_WE)
   add_library(${module} MODULE ${source})

@@ -1,6 +1,7 @@
 #include "metrics/metric_merge.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The metric of `into` that is the same; NULL: there is none, or another one has its name. */
@@ -50,13 +51,15 @@ static void merge_exemplar(MetricExemplar *to, const MetricExemplar *from) {
   metric_region_store(&to->version, 2);
 }
 
-static void merge_histogram(const MetricAbout *m, MetricSeries *to, const MetricSeries *from) {
+/* `live` is `from`, where its process writes it. */
+static void merge_histogram(const MetricAbout *m, MetricSeries *to, const MetricSeries *from,
+                            const MetricSeries *live) {
   for (unsigned i = 0; i <= m->n_buckets; i++)
     metric_region_count(&to->cells[i], metric_region_load(&from->cells[i]));
   metric_region_add(&to->cells[m->n_buckets + 1],
                     metric_region_double(metric_region_load(&from->cells[m->n_buckets + 1])));
   if (!from->exemplars_at || !to->exemplars_at) return;
-  const MetricExemplar *examples = (const void *)((const char *)from + from->exemplars_at);
+  const MetricExemplar *examples = (const void *)((const char *)live + from->exemplars_at);
   MetricExemplar *others = (void *)((char *)to + to->exemplars_at);
   for (unsigned i = 0; i <= m->n_buckets; i++) merge_exemplar(&others[i], &examples[i]);
 }
@@ -68,7 +71,7 @@ static double lag_of(const MetricRegion *region, uint64_t now) {
 }
 
 static void merge_series(MetricStore *into, const MetricRegion *region, const MetricAbout *m,
-                         const MetricSeries *from, uint64_t now) {
+                         const MetricSeries *from, const MetricSeries *live, uint64_t now) {
   Metric *metric = counterpart(into, m);
   if (!metric) return;
   MetricText values[METRIC_LABELS_MAX];
@@ -77,7 +80,7 @@ static void merge_series(MetricStore *into, const MetricRegion *region, const Me
   MetricSeries *to = metric_store_series(into, metric, values, from->exemplars_at != 0);
   uint64_t cell = metric_region_load(&from->cells[0]);
   if (m->type == METRIC_HISTOGRAM) {
-    merge_histogram(m, to, from);
+    merge_histogram(m, to, from, live);
   } else if (m->type == METRIC_COUNTER) {
     metric_region_add(&to->cells[0], metric_region_double(cell));
   } else {
@@ -87,17 +90,23 @@ static void merge_series(MetricStore *into, const MetricRegion *region, const Me
   }
 }
 
-void metric_merge_region(MetricStore *into, const MetricRegion *region, size_t size, bool gauges,
+bool metric_merge_region(MetricStore *into, const MetricRegion *region, size_t size, bool gauges,
                          uint64_t now) {
   size_t used = metric_region_used(region, size), at = sizeof *region;
-  for (const MetricRecord *r; used && (r = metric_region_next(region, used, &at));) {
+  if (!used) return true;
+  MetricRegion *copy = metric_region_copy(region, used);
+  if (!copy) return false;
+  for (const MetricRecord *r; (r = metric_region_next(copy, used, &at));) {
     if (r->kind == METRIC_RECORD_METRIC) {
       if (gauges || ((const MetricAbout *)r)->type != METRIC_GAUGE)
         counterpart(into, (const void *)r);
       continue;
     }
     const MetricSeries *s = (const void *)r;
-    const MetricAbout *m = metric_region_metric(region, used, s);
-    if (gauges || m->type != METRIC_GAUGE) merge_series(into, region, m, s, now);
+    const void *live = (const char *)region + ((const char *)s - (const char *)copy);
+    const MetricAbout *m = metric_region_metric(copy, used, s);
+    if (gauges || m->type != METRIC_GAUGE) merge_series(into, region, m, s, live, now);
   }
+  free(copy);
+  return true;
 }

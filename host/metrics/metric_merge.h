@@ -8,8 +8,9 @@
    are summed up, gauges as they say; without `gauges`, these are left out: their process is gone. A
    metric that is something else in the store is left out.
    A loop that has not turned for longer than it should is seen here: its lag grows. `now`:
-   CLOCK_MONOTONIC in nanoseconds. */
-void metric_merge_region(MetricStore *into, const MetricRegion *region, size_t size, bool gauges,
+   CLOCK_MONOTONIC in nanoseconds. False: memory is out. Another process may write to the region
+   meanwhile, whatever it likes. */
+bool metric_merge_region(MetricStore *into, const MetricRegion *region, size_t size, bool gauges,
                          uint64_t now);
 
 /* The name of the gauge of the loop's lag. */

@@ -1,5 +1,6 @@
 #include "metrics/metric_region.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void metric_region_open(MetricRegion *region) {
@@ -10,7 +11,17 @@ void metric_region_open(MetricRegion *region) {
 size_t metric_region_used(const MetricRegion *region, size_t size) {
   if (atomic_load_explicit(&region->magic, memory_order_acquire) != METRIC_MAGIC) return 0;
   uint64_t used = atomic_load_explicit(&region->used, memory_order_acquire);
-  return used < sizeof *region ? 0 : used > size ? size : (size_t)used;
+  if (used > size) used = size;
+  return used < sizeof *region ? 0 : (size_t)used & ~(size_t)7;
+}
+
+MetricRegion *metric_region_copy(const MetricRegion *region, size_t used) {
+  MetricRegion *copy = malloc(used);
+  const _Atomic uint64_t *from = (const void *)region;
+  _Atomic uint64_t *to = (void *)copy;
+  for (size_t i = 0; copy && i < used / sizeof *from; i++)
+    metric_region_store(&to[i], metric_region_load(&from[i]));
+  return copy;
 }
 
 static const MetricRecord *record_at(const MetricRegion *region, size_t used, size_t offset) {

@@ -1,6 +1,8 @@
 /* The memory that has a process's metrics: records, one after the other, that are only added to.
    One process writes, others may read at any time, even when the writer has been killed: a record
-   is complete before `used` grows, and cells change by single stores. So a reader asks nobody.
+   is complete before `used` grows, and cells change by single stores. So a reader asks nobody. Nor
+   does it believe anybody: the writer may have been taken over, and the reader be the supervisor,
+   which no sandbox holds. It follows a copy.
 
      METRIC  size, kind, what it is, buckets, texts: name, help, names of labels
      SERIES  size, kind, its metric, cells, texts: values of labels
@@ -123,8 +125,12 @@ void metric_region_open(MetricRegion *region);
    first is at sizeof(MetricRegion). `used`: bytes of the region that may be read. */
 const MetricRecord *metric_region_next(const MetricRegion *region, size_t used, size_t *offset);
 
-/* How many of its bytes may be read: no more than `size`. 0: it is not in use. */
+/* How many of its bytes may be read: no more than `size`, a multiple of 8. 0: it is not in use. */
 size_t metric_region_used(const MetricRegion *region, size_t size);
+
+/* A copy of so many of its bytes, which its writer cannot change while they are checked and
+   followed; the caller frees it. NULL: memory is out. */
+MetricRegion *metric_region_copy(const MetricRegion *region, size_t used);
 
 /* The metric of a series that metric_region_next gave; NULL: it cannot be one. */
 const MetricAbout *metric_region_metric(const MetricRegion *region, size_t used,

@@ -1,5 +1,6 @@
 #include "metrics/metric_share.h"
 
+#include "base/shared_memory.h"
 #include "metrics/metric_merge.h"
 
 #include <errno.h>
@@ -31,11 +32,11 @@ static MetricRegion *map_region(const MetricShare *share, unsigned place, bool w
 }
 
 int metric_share_new(MetricShare *share) {
-  *share = (MetricShare){.fd = memfd_create("moonloop metrics", MFD_CLOEXEC)};
+  *share =
+      (MetricShare){.fd = shared_memory_new("moonloop metrics", (size_t)offset_of(PLACES_MAX))};
   if (share->fd < 0) return errno;
-  if (ftruncate(share->fd, offset_of(PLACES_MAX)) == 0) share->head = map_head(share->fd);
-  MetricRegion *base = share->head ? map_region(share, 0, true) : NULL;
-  if (base) share->base = metric_store_new(base, METRIC_REGION);
+  share->head = map_head(share->fd);
+  share->base = share->head ? metric_store_new(NULL, 0) : NULL;
   if (share->base) {
     atomic_store(&share->head->places, 1);
     return 0;
@@ -53,11 +54,7 @@ bool metric_share_open(MetricShare *share, int fd, unsigned place) {
 }
 
 void metric_share_close(MetricShare *share) {
-  if (share->base) {
-    MetricRegion *region = metric_store_region(share->base);
-    metric_store_free(share->base);
-    munmap(region, METRIC_REGION);
-  }
+  metric_store_free(share->base);
   if (share->head) munmap(share->head, HEAD);
   if (share->fd >= 0) close(share->fd);
   *share = (MetricShare){.fd = -1};
@@ -73,23 +70,29 @@ MetricRegion *metric_share_own(const MetricShare *share) {
   return region;
 }
 
-/* False: a region cannot be mapped. */
+/* False: memory is out. */
 static bool merge_place(const MetricShare *share, unsigned place, MetricStore *into, bool gauges) {
   MetricRegion *region = map_region(share, place, false);
   if (!region) return false;
-  metric_merge_region(into, region, METRIC_REGION, gauges, uv_hrtime());
+  bool ok = metric_merge_region(into, region, METRIC_REGION, gauges, uv_hrtime());
   munmap(region, METRIC_REGION);
-  return true;
+  return ok;
+}
+
+/* The base: the supervisor has its own, and does not look at what it has shown to workers. */
+static bool merge_base(const MetricShare *share, MetricStore *into) {
+  if (!share->base) return merge_place(share, 0, into, false);
+  return metric_merge_region(into, metric_store_region(share->base), METRIC_REGION, false, 0);
 }
 
 MetricStore *metric_share_collect(const MetricShare *share) {
   for (int tries = 0;; tries++) {
     uint64_t version = atomic_load(&share->head->version);
     MetricStore *store = metric_store_new(NULL, 0);
-    bool ok = store != NULL;
     uint32_t places = atomic_load(&share->head->places);
-    for (unsigned i = 0; ok && i < places && i < PLACES_MAX; i++)
-      ok = merge_place(share, i, store, i > 0);
+    bool ok = store && merge_base(share, store);
+    for (unsigned i = 1; ok && i < places && i < PLACES_MAX; i++)
+      ok = merge_place(share, i, store, true);
     bool is_whole = version % 2 == 0 && version == atomic_load(&share->head->version);
     if (ok && (is_whole || tries == TRIES)) return store;
     metric_store_free(store);
@@ -109,10 +112,20 @@ static void clear(const MetricShare *share, unsigned place) {
   munmap(region, METRIC_REGION);
 }
 
+/* Shows the workers what the base has. */
+static void show_base(const MetricShare *share) {
+  const MetricRegion *base = metric_store_region(share->base);
+  MetricRegion *shown = map_region(share, 0, true);
+  if (!shown) return;
+  __builtin_memcpy(shown, base, metric_region_used(base, METRIC_REGION));
+  munmap(shown, METRIC_REGION);
+}
+
 void metric_share_fold(MetricShare *share, unsigned place) {
   if (!share->base || place >= atomic_load(&share->head->places)) return;
   atomic_fetch_add(&share->head->version, 1);
   merge_place(share, place, share->base, false);
+  show_base(share);
   clear(share, place);
   atomic_fetch_add(&share->head->version, 1);
 }

@@ -1,6 +1,7 @@
 /* The metrics of several processes in one file of memory: a page that says what there is, the base,
-   which has what processes that are gone had counted, and a region for each process's place. Only
-   the supervisor writes the base. */
+   which has what processes that are gone had counted, and a region for each process's place. The
+   supervisor has the base in memory of its own and writes it for the others: whatever they do to
+   this file, it goes on. */
 #ifndef ML_METRIC_SHARE_H
 #define ML_METRIC_SHARE_H
 
@@ -12,7 +13,7 @@ typedef struct MetricShare {
   int fd; /* of the memory; -1: there is none */
   MetricShareHead *head;
   unsigned place;    /* of this process, from 1; 0: the supervisor's */
-  MetricStore *base; /* the supervisor's */
+  MetricStore *base; /* the supervisor's own */
 } MetricShare;
 
 /* Makes the memory, for the supervisor. Returns 0, or an errno. */

@@ -22,8 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   MetricRegion *region = region_of(data, size);
   MetricStore *store = metric_store_new(NULL, 0);
   check(store != NULL);
-  metric_merge_region(store, region, sizeof *region + size, true, 1);
-  metric_merge_region(store, region, sizeof *region + size, false, 1); /* it has ended */
+  check(metric_merge_region(store, region, sizeof *region + size, true, 1));
+  check(metric_merge_region(store, region, sizeof *region + size, false, 1)); /* it has ended */
   Buffer text = {0};
   check(metric_text_write(&text, store, true));
   buffer_free(&text);

@@ -256,7 +256,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   MetricStore *store = metric_store_new(NULL, 0), *merged = metric_store_new(NULL, 0);
   check(store && merged);
   for (unsigned i = 0; i < 3 && in.left; i++) define(&in, store, names[i]);
-  metric_merge_region(merged, metric_store_region(store), METRIC_REGION, true, 0);
+  check(metric_merge_region(merged, metric_store_region(store), METRIC_REGION, true, 0));
   check_text(store, merged, false);
   check_text(store, merged, true);
   metric_store_free(store);

@@ -2,7 +2,7 @@
 local ml = require "moonloop"
 local common = require "spec.support.servers"
 local folders = require "spec.support.folder"
-local rawtcp = require("spec.support").rawtcp
+local support = require "spec.support"
 local served = require "spec.support.served"
 local web = require "spec.support.web"
 
@@ -23,9 +23,27 @@ local APP = [[
     local from = os.time()
     while os.time() < from + 30 do end
   end)
+  if spoil then app:get("/spoil", spoil) end
   app:metrics { hosts = { "here" } } -- as the requests of the specs have it
   return app
 ]]
+
+-- Before the app: a route that does to the memory of the metrics what machine code could: cut it off, and write over
+-- what those who are gone have counted.
+local SPOILER = ([[
+  package.cpath = "%s/spec/?.so;" .. package.cpath
+  local HEADS = 4096 + 32 -- of the memory, and of its first region
+  local function spoil()
+    local ml, call = require "moonloop", require "system_call"
+    for _, fd in ipairs(ml.fs.list "/proc/self/fd") do
+      if (ml.fs.readlink("/proc/self/fd/" .. fd) or ""):find("memfd:moonloop metrics", 1, true) then
+        fd = tonumber(fd)
+        local cut, why = call("ftruncate", fd, 0)
+        return { cut or why, call("pwrite64", fd, ("\255"):rep(65536), 65536, HEADS) }
+      end
+    end
+  end
+]]):format((support.binary:match "^(.*)/"))
 
 local function sample(text, line)
   local at = ("\n" .. text):find("\n" .. line .. " ", 1, true)
@@ -88,14 +106,14 @@ describe("serve --metrics", function()
       local h = ml.metrics.histogram("spec_large", "Large.", { labels = { "of" }, buckets = buckets })
       for i = 1, 1000 do h:observe(i % 60, { of = i .. ("x"):rep(200) }) end
       return ml.web.app()]])
-    local conn <close> = assert(rawtcp.connect(server.metrics))
+    local conn <close> = assert(support.rawtcp.connect(server.metrics))
     assert(conn:send "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
     conn:shutdown()
     local res = assert(web.receive(conn))
     assert.equal(200, res.status)
     local _, lines = res.body:gsub("\nspec_large_count{", "")
     assert.equal(1000, lines)
-    local half <close> = assert(rawtcp.connect(server.metrics))
+    local half <close> = assert(support.rawtcp.connect(server.metrics))
     assert(half:send "GET /metrics HTTP/1.1\r\nHost: localhost\r\n")
     half:shutdown()
     assert.equal("", half:receive "*a") -- no more of it comes
@@ -113,7 +131,7 @@ describe("serve --metrics", function()
     assert.equal(200, status "GET /metrics HTTP/1.1\r\nHost: localhost:9100")
     assert.equal(200, status "GET /metrics?x HTTP/1.0\r\nHost: [::1]:9100")
     assert.equal(400, status(("x"):rep(20000)))
-    local _ <close> = assert(rawtcp.connect(server.metrics)) -- says nothing, and holds nobody up
+    local _ <close> = assert(support.rawtcp.connect(server.metrics)) -- says nothing, and holds nobody up
     assert.equal(200, status "GET /metrics HTTP/1.1\r\nHost: localhost")
   end)
 end)
@@ -133,6 +151,24 @@ describe("the metrics of workers", function()
     local own = server:get("/metrics").body
     assert.equal(40, sample(own, COUNTED))
     assert.equal(2, sample(own, "spec_level"))
+  end)
+
+  -- The supervisor reads them, and no sandbox holds it.
+  it("are not believed: a worker that writes over what all share, or takes it away, ends nobody", function()
+    local server <close> = start("--workers 1", SPOILER .. APP)
+    local function replace()
+      os.execute("kill -KILL " .. next(count(server, 1)))
+      served.wait_until("the worker is not replaced", function()
+        return sample(metrics_of(server), "spec_level") == 1
+      end)
+    end
+    replace()
+    assert.equal(1, sample(metrics_of(server), COUNTED))
+    assert.same({ "EPERM", 65536 }, ml.json.decode(server:get("/spoil").body))
+    assert.equal(1, sample(metrics_of(server), COUNTED))
+    replace()
+    assert.equal(2, sample(metrics_of(server), COUNTED))
+    assert.equal(2, sample(server:get("/metrics").body, COUNTED))
   end)
 
   it("lose nothing when one is killed, but its gauges", function()
@@ -168,7 +204,7 @@ describe("the metrics of workers", function()
   it("are read while one computes, whose lag grows", function()
     local server <close> = start "--workers 1"
     count(server, 3)
-    local conn <close> = assert(rawtcp.connect(server.port))
+    local conn <close> = assert(support.rawtcp.connect(server.port))
     conn:send(web.request("GET", "/block"))
     eventually(server, "no lag is seen", function(text)
       assert.equal(3, sample(text, COUNTED))

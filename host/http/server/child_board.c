@@ -1,5 +1,7 @@
 #include "http/server/child_board.h"
 
+#include "base/shared_memory.h"
+
 #include <sodium.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,9 +12,9 @@
 #define SLACK_QUOTIENT 16
 
 ChildBoard *child_board_new(int *fd) {
-  *fd = memfd_create("moonloop workers", MFD_CLOEXEC);
+  *fd = shared_memory_new("moonloop workers", sizeof(ChildBoard));
   if (*fd < 0) return NULL;
-  ChildBoard *board = ftruncate(*fd, sizeof(ChildBoard)) == 0 ? child_board_map(*fd) : NULL;
+  ChildBoard *board = child_board_map(*fd);
   if (board)
     randombytes_buf(board->group, sizeof board->group);
   else
@@ -26,6 +28,12 @@ ChildBoard *child_board_map(int fd) {
 }
 
 void child_board_unmap(ChildBoard *board) { munmap(board, sizeof *board); }
+
+/* Whatever another process has written there. */
+static uint32_t used_of(const ChildBoard *board) {
+  uint32_t used = atomic_load_explicit(&board->used, memory_order_relaxed);
+  return used < CHILD_PLACES_MAX ? used : CHILD_PLACES_MAX;
+}
 
 int child_board_take(ChildBoard *board) {
   for (int i = 0; i < CHILD_PLACES_MAX; i++) {
@@ -41,13 +49,15 @@ int child_board_take(ChildBoard *board) {
 void child_board_give(ChildBoard *board, int place) {
   board->places[place].accepts = false;
   board->places[place].taken = false;
-  while (board->used && !board->places[board->used - 1].taken) board->used--;
+  uint32_t used = used_of(board);
+  while (used && !board->places[used - 1].taken) used--;
+  board->used = used;
 }
 
 bool child_board_is_over(const ChildShare *share) {
   const ChildBoard *board = share->board;
   uint32_t own = atomic_load_explicit(&share->own->connections, memory_order_relaxed);
-  uint32_t used = atomic_load_explicit(&board->used, memory_order_relaxed);
+  uint32_t used = used_of(board);
   for (uint32_t i = 0; i < used; i++) {
     const ChildPlace *other = &board->places[i];
     if (!atomic_load_explicit(&other->accepts, memory_order_relaxed)) continue;
