@@ -138,8 +138,11 @@ static const char *open_sockets(Script *s) {
 static const char *prepare_service(Script *s) {
   static char refusal[PATH_MAX + 200];
   const CliRequest *r = s->request;
-  SandboxPaths paths = {r->target,     r->readable,   r->writable,    r->tls_certs, r->tls_keys,
-                        r->n_readable, r->n_writable, r->n_tls_certs, r->n_tls_keys};
+  SandboxPaths paths = {r->target,     r->readable,
+                        r->writable,   r->tls_certs,
+                        r->tls_keys,   r->n_readable,
+                        r->n_writable, r->n_tls_certs,
+                        r->n_tls_keys, .others = r->where.inspects}; /* it asks the other workers */
   const char *wrong = open_sockets(s);
   if (wrong || !r->sandbox || sandbox_enter(&paths, refusal, sizeof refusal)) return wrong;
   serve_sockets_close(&s->sockets);

@@ -105,9 +105,12 @@ static int bind_file(const ListenAddress *address, const SocketName *name, Liste
   struct stat about;
   int error = remove_stale(name), fd = error ? error : open_socket(AF_UNIX);
   if (fd < 0) return fd;
-  /* Nobody gets in with other permissions in between: it does not listen yet. */
-  if (bind(fd, &name->any, sizeof name->file) ||
-      (address->mode >= 0 && chmod(path, (mode_t)address->mode)) || lstat(path, &about)) {
+  /* Nobody gets in with other permissions in between: it does not listen yet. The file has those of
+     the socket but for what the umask takes, and in a sandbox they cannot be changed. */
+  if (address->mode >= 0) fchmod(fd, (mode_t)address->mode);
+  if (bind(fd, &name->any, sizeof name->file) || lstat(path, &about) ||
+      (address->mode >= 0 && (about.st_mode & 07777) != (mode_t)address->mode &&
+       chmod(path, (mode_t)address->mode))) {
     error = failure();
     close(fd);
     return error;

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,18 +39,33 @@
 typedef struct Sandbox {
   int fd;
   uint64_t known; /* what this kernel can forbid */
+  bool is_all;    /* '/' was to be opened, and with it everything */
 } Sandbox;
 
-static bool open_rules(Sandbox *s) {
+/* landlock_ruleset_attr of version 6 (Linux 6.12). */
+typedef struct Rules {
+  uint64_t files, net, scoped;
+} Rules;
+#define OUTSIDE_ABSTRACT_SOCKETS (1ull << 0)
+#define OUTSIDE_SIGNALS (1ull << 1)
+
+/* `others`: it may ask and interrupt other processes of its user. */
+static bool open_rules(Sandbox *s, bool others) {
   long version =
       syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
   if (version < 0) return false;
   s->known = IN_READ | IN_WRITE | NOWHERE;
   if (version < 3) s->known &= ~(uint64_t)LANDLOCK_ACCESS_FS_TRUNCATE;
   if (version < 2) s->known &= ~(uint64_t)LANDLOCK_ACCESS_FS_REFER;
-  struct landlock_ruleset_attr rules = {.handled_access_fs = s->known};
-  s->fd = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0);
+  Rules rules = {s->known, 0, others ? 0 : OUTSIDE_ABSTRACT_SOCKETS | OUTSIDE_SIGNALS};
+  size_t size = version < 6 ? offsetof(Rules, net) : sizeof rules;
+  s->fd = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
   return s->fd >= 0;
+}
+
+static bool is_root(const struct stat *about) {
+  struct stat root;
+  return stat("/", &root) == 0 && root.st_ino == about->st_ino && root.st_dev == about->st_dev;
 }
 
 /* Allows `access` at `path` and below. ENOENT and its like: there is no such path. */
@@ -57,7 +74,14 @@ static bool allow_existing(Sandbox *s, const char *path, uint64_t access) {
   int fd = open(path, O_PATH | O_CLOEXEC);
   if (fd < 0) return false;
   /* The kernel takes for a file only what can be done to one. */
-  if (fstat(fd, &about) == 0 && !S_ISDIR(about.st_mode)) access &= TO_READ | TO_WRITE;
+  bool is_known = fstat(fd, &about) == 0;
+  if (is_known && !S_ISDIR(about.st_mode)) access &= TO_READ | TO_WRITE;
+  if (!is_known || is_root(&about)) {
+    s->is_all = is_known;
+    close(fd);
+    errno = EPERM;
+    return false;
+  }
   struct landlock_path_beneath_attr rule = {.allowed_access = access & s->known, .parent_fd = fd};
   long rc = syscall(SYS_landlock_add_rule, s->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
   int error = errno;
@@ -164,7 +188,25 @@ static bool allow_given(Sandbox *s, const SandboxPaths *paths, const char **lost
   return ok;
 }
 
-static void say(char *wrong, size_t size, const char *lost, int error) {
+/* Of what root may do, what is left can reach only what Landlock leaves open, or is a port. */
+static bool drop_capabilities(void) {
+  const uint32_t kept = 1u << CAP_DAC_OVERRIDE | 1u << CAP_NET_BIND_SERVICE;
+  struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct list[_LINUX_CAPABILITY_U32S_3];
+  if (syscall(SYS_capget, &head, list)) return false;
+  list[0].effective &= kept;
+  list[0].permitted &= kept;
+  list[0].inheritable = list[1].effective = list[1].permitted = list[1].inheritable = 0;
+  return syscall(SYS_capset, &head, list) == 0;
+}
+
+static void say(char *wrong, size_t size, const Sandbox *s, const char *lost, int error) {
+  if (s->is_all) {
+    snprintf(wrong, size,
+             "--sandbox: it would open '/', and with it everything: that is the working directory, "
+             "or the folder of the app, of a key or of LUA_PATH, or was asked for");
+    return;
+  }
   if (lost) {
     snprintf(wrong, size, "--sandbox: %s: %s", lost, strerror(error));
     return;
@@ -178,11 +220,12 @@ static void say(char *wrong, size_t size, const char *lost, int error) {
 bool sandbox_enter(const SandboxPaths *paths, char *wrong, size_t size) {
   Sandbox s = {.fd = -1};
   const char *lost = NULL;
-  bool ok = open_rules(&s) && allow_system(&s) && allow_writing(&s) &&
+  bool ok = open_rules(&s, paths->others) && allow_system(&s) && allow_writing(&s) &&
             allow_given(&s, paths, &lost) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-            syscall(SYS_landlock_restrict_self, s.fd, 0) == 0 && syscall_filter_enter();
+            drop_capabilities() && syscall(SYS_landlock_restrict_self, s.fd, 0) == 0 &&
+            syscall_filter_enter();
   int error = errno;
   if (s.fd >= 0) close(s.fd);
-  if (!ok) say(wrong, size, lost, error);
+  if (!ok) say(wrong, size, &s, lost, error);
   return ok;
 }

@@ -8,8 +8,10 @@
    - Files can be read there, and where a program has its code, libraries and settings: below /usr,
    /etc and the folder of the app, for instance. Homes and the data of others are closed.
    - No program can be executed, and none of the calls of syscall_filter.h be made.
+   - Of root's capabilities two are left: those to pass over the permissions of files, and to listen
+   below port 1024.
    - No privileges can be gained (no_new_privs), nothing can be mounted, and no process outside can
-   be traced. */
+   be traced, nor, from Linux 6.12 on, signalled or reached by an abstract socket. */
 #ifndef ML_SANDBOX_H
 #define ML_SANDBOX_H
 
@@ -23,6 +25,7 @@ typedef struct SandboxPaths {
   const char *const *write;               /* the same */
   const char *const *certs, *const *keys; /* files: their folders are read, where new ones come */
   int n_read, n_write, n_certs, n_keys;
+  bool others; /* other processes may be signalled, and reached by abstract sockets */
 } SandboxPaths;
 
 /* Enters it; before threads are started, which it would not hold. False: `wrong` of `size` bytes

@@ -1,0 +1,170 @@
+-- `moonloop serve --sandbox`: what machine code cannot do that has got into an app.
+local common = require "spec.support"
+local call = require "system_call"
+local folders = require "spec.support.folder"
+local json = require "moonloop.json"
+local lfs = require "lfs"
+local processes = require "spec.support.process"
+local served = require "spec.support.served"
+local web = require "spec.support.web"
+
+local OUTSIDE = common.binary:match "^(.*)/" -- of what a sandbox opens
+local LANDLOCK_CREATE_RULESET = 444
+local version = call(LANDLOCK_CREATE_RULESET, 0, 0, 1) -- of Landlock here, or nil
+
+-- Makes the system calls of the body's list, each a list, in a handler or in an executor's thread.
+local app = ([[
+  package.cpath = "%s/spec/?.so;" .. package.cpath
+  local ml = require "moonloop"
+  local app = ml.web.app()
+  local function all(list)
+    local call = require "system_call"
+    for i, args in ipairs(list) do
+      local result, why = call(table.unpack(args))
+      list[i] = result or why
+    end
+    return list
+  end
+  app:post("/", function(req) return all(req:json()) end)
+  app:post("/job", function(req) return ml.executor.run(all, req:json()) end)
+  app:get("/threads", function()
+    local unlimited = 0
+    ml.executor.run(function() end)
+    ml.fs.stat "."
+    for _, id in ipairs(ml.fs.list "/proc/self/task") do
+      local status = ml.fs.read("/proc/self/task/" .. id .. "/status")
+      if not status:find "Seccomp:%%s+2" or not status:find "NoNewPrivs:%%s+1" then unlimited = unlimited + 1 end
+    end
+    return { unlimited = unlimited }
+  end)
+  app:get("/capabilities", function()
+    return { effective = ml.fs.read "/proc/self/status":match "CapEff:%%s+(%%x+)" }
+  end)
+  app:get("/chmod", function(req)
+    local ok, err = ml.fs.chmod(req.query.path, tonumber("640", 8))
+    return { ok and ml.fs.stat(req.query.path).mode or err.code }
+  end)
+  app:get("/listen", function()
+    local server <close> = assert(ml.net.listen("unix:made.sock", { mode = tonumber("600", 8) }))
+    return { ml.fs.stat "made.sock".mode }
+  end)
+  return app
+]]):format(OUTSIDE)
+local files = { ["app.lua"] = app, inside = "" }
+local options = "--sandbox-read " .. OUTSIDE .. "/spec"
+
+-- Constants of Linux, the same on all machines that have the sandbox.
+local AT_FDCWD, NUL = -100, "\0"
+local AF_UNIX, AF_INET, AF_NETLINK, AF_ALG, AF_VSOCK, AF_TIPC = 1, 2, 16, 38, 40, 30
+local STREAM, RAW = 1, 3
+local IPPROTO_TCP, IPPROTO_SCTP, NETLINK_NETFILTER = 6, 132, 12
+local TIOCSTI = 0x5412
+local O_CREAT = 512 -- of System V's queues and memory
+local RLIMIT_NOFILE = 7
+local CLONE_NEWUSER = 0x10000000
+
+local function post(server, target, list)
+  local res = assert(web.post(server.port, target, json.encode(list), "Content-Type: application/json\r\n"))
+  return json.decode(res.body)
+end
+
+describe("machine code in the sandbox", function()
+  if not version then return pending "this kernel has no Landlock" end
+
+  for _, target in ipairs { "/", "/job" } do
+    it(("has none of the usual ways out (%s)"):format(target), function()
+      local outside <close> = folders.new({ file = "kept" }, OUTSIDE)
+      local server <close> = served.start(files, options)
+      local path = outside.path .. "/file"
+      local expected, list = {}, {}
+      local function refused(why, ...)
+        list[#list + 1] = { ... }
+        expected[#expected + 1] = why
+      end
+      -- Landlock asks nothing about these.
+      refused("EPERM", "fchmodat", AT_FDCWD, path, 511)
+      refused("EPERM", "fchownat", AT_FDCWD, path, 65534, 65534, 0)
+      refused("EPERM", "setxattr", path, "user.a", "b", 1, 0)
+      refused("EPERM", "truncate", path, 0)
+      -- To type into the terminal, where a shell reads it.
+      refused("EPERM", "ioctl", 0, TIOCSTI, "x")
+      -- Others of the user.
+      refused("EPERM", "prlimit64", server.pid + 1, RLIMIT_NOFILE, 0, 0)
+      refused("EPERM", "shmget", 0, 4096, O_CREAT)
+      refused("EPERM", "msgget", 0, O_CREAT)
+      refused("EPERM", "ptrace", 0, 0, 0, 0)
+      -- What seldom anybody needs, and has had holes.
+      refused("EAFNOSUPPORT", "socket", AF_ALG, STREAM, 0)
+      refused("EAFNOSUPPORT", "socket", AF_VSOCK, STREAM, 0)
+      refused("EAFNOSUPPORT", "socketpair", AF_TIPC, STREAM, 0, NUL:rep(8))
+      refused("EPROTONOSUPPORT", "socket", AF_INET, STREAM, IPPROTO_SCTP)
+      refused("EPROTONOSUPPORT", "socket", AF_INET, RAW, 1)
+      refused("EPROTONOSUPPORT", "socket", AF_NETLINK, RAW, NETLINK_NETFILTER)
+      refused("ENOSYS", "io_uring_setup", 8, NUL:rep(200))
+      refused("EPERM", "bpf", 0, 0, 0)
+      refused("EPERM", "keyctl", 0, 0)
+      refused("EPERM", "userfaultfd", 0)
+      refused("EPERM", "unshare", CLONE_NEWUSER)
+      refused("ENOSYS", 452, AT_FDCWD, path, 511, 0) -- fchmodat2, and whatever is newer than the list
+      assert.same(expected, post(server, target, list))
+      assert.equal("kept", folders.read(path))
+    end)
+  end
+
+  it("signals nobody outside, and reaches no abstract socket", function()
+    if version < 6 then return pending "Landlock cannot forbid it here" end
+    local name = "\1" .. NUL .. NUL .. "moonloop/" -- AF_UNIX, and the name of a process's socket
+    for given, expected in pairs { [""] = "EPERM", ["--workers 1"] = "EPERM", ["--inspect=127.0.0.1:0"] = 0 } do
+      local server <close> = served.start(files, options .. " " .. given)
+      local own = tonumber(lfs.symlinkattributes("/proc/self").target)
+      local address = name .. own
+      local socket = post(server, "/", { { "socket", AF_UNIX, STREAM, 0 } })[1]
+      assert.same({ expected, expected }, post(server, "/", { { "kill", own, 0 },
+        { "connect", socket, address, #address } }), given)
+    end
+  end)
+
+  it("has of root's capabilities only that over permissions of files, and that to listen on low ports", function()
+    local server <close> = served.start(files, options)
+    local mask = tonumber(json.decode(server:get "/capabilities".body).effective, 16)
+    assert.equal(0, mask & ~0x402)
+  end)
+
+  it("has no thread that is not limited", function()
+    for _, given in ipairs { "", "--workers 1", "--listen localhost:0" } do
+      local server <close> = given:find "listen" and served.start_at(given, files, options)
+        or served.start(files, options .. " " .. given)
+      assert.equal('{"unlimited":0}', server:get "/threads".body)
+    end
+  end)
+end)
+
+describe("an app in the sandbox", function()
+  if not version then return pending "this kernel has no Landlock" end
+
+  it("changes permissions where it may write, and of its sockets", function()
+    local outside <close> = folders.new({ file = "" }, OUTSIDE)
+    local server <close> = served.start(files, options)
+    assert.equal("[416]", server:get "/chmod?path=inside".body)
+    assert.equal('["EACCES"]', server:get("/chmod?path=" .. outside.path .. "/file").body)
+    assert.equal("[384]", server:get "/listen".body)
+  end)
+
+  it("speaks TCP, and asks the kernel about networks", function()
+    local server <close> = served.start(files, options)
+    for _, fd in ipairs(post(server, "/", { { "socket", AF_INET, STREAM, IPPROTO_TCP },
+      { "socket", AF_NETLINK, RAW, 0 }, { "socket", AF_UNIX, STREAM, 0 } })) do
+      assert.is_number(fd)
+    end
+  end)
+
+  it("is not served where '/' would be opened, and with it everything", function()
+    local folder <close> = folders.new(files)
+    for where, given in pairs { ["/"] = "", [folder.path] = "--sandbox-read /" } do
+      local output, status = processes.sh(("cd '%s' && timeout 60 '%s' serve '%s/app.lua' --port 0 --sandbox %s")
+        :format(where, common.binary, folder.path, given))
+      assert.matches("^moonloop: %-%-sandbox: it would open '/', and with it everything", output)
+      assert.equal(1, status)
+    end
+  end)
+end)
