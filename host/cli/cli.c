@@ -72,6 +72,7 @@ static int run(const CliRequest *request, char **argv, void (*open)(lua_State *L
                                .metrics = request->shows_metrics ? &request->metrics : NULL,
                                .user = request->user,
                                .group = request->group,
+                               .core_files = request->core_files || request->reload,
                                .kill_after = request->kill_after},
           argv);
     return script_main(request, argv, open);

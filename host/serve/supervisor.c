@@ -7,6 +7,7 @@
 #include "log/log_output.h"
 #include "metrics/metric_text.h"
 #include "net/tls_tickets.h"
+#include "serve/core_files.h"
 #include "serve/privileges.h"
 #include "serve/supervised.h"
 
@@ -401,6 +402,8 @@ int supervisor_main(const SupervisorOptions *options, char **argv) {
       (!options->metrics || metrics_listener_bind(&s.metrics_listener, &s.loop, options->metrics,
                                                   wrong, sizeof wrong)) &&
       privileges_drop(options->user, options->group, wrong, sizeof wrong)) {
+    core_files_allow(
+        options->core_files); /* it has the keys of session tickets, and all variables */
     serve_sockets_describe(&s.sockets, s.shown, sizeof s.shown);
     serve(&s, argv);
     serve_sockets_end(&s.sockets);

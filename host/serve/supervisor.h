@@ -19,6 +19,7 @@ typedef struct SupervisorOptions {
   bool dev;                     /* a first generation that fails waits for a change of the code */
   const ListenAddress *metrics; /* where they are shown, or NULL */
   const char *user, *group;     /* to go on as when the sockets are open, or NULL */
+  bool core_files;              /* may be made */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
 } SupervisorOptions;
 
