@@ -248,6 +248,9 @@ static const char about_work[] =
     "                        another worker\n"
     "  --drain SECONDS       for running jobs when it ends; the others are given back (" TEXT(
         DEFAULTS_WORK_DRAIN) ")\n"
+                             "  --user NAME           a user to go on as, before the file is "
+                             "loaded\n"
+                             "  --group NAME          a group, in place of the user's\n"
                              "  --block-limit MS      reports a task that holds up the loop for "
                              "longer (" BLOCK_LIMIT "); 0: never\n"
                              "  --core-files          lets core files be made, which have its "

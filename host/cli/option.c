@@ -95,6 +95,16 @@ const char *option_set_metrics(OptionReader *reader, const char *v) {
   return option_wrong(reader, "%s: --metrics %s: %s", arguments_command_name(r->command), v, wrong);
 }
 
+const char *option_set_user(OptionReader *reader, const char *v) {
+  reader->request->user = v;
+  return NULL;
+}
+
+const char *option_set_group(OptionReader *reader, const char *v) {
+  reader->request->group = v;
+  return NULL;
+}
+
 const char *option_read_inspect(OptionReader *reader, const char *arg) {
   CliRequest *r = reader->request;
   const char *equals = strchr(arg, '='), *v = equals ? equals + 1 : NULL;

@@ -53,8 +53,11 @@ const char *option_set_log_format(OptionReader *reader, const char *v);
 const char *option_set_block_limit(OptionReader *reader, const char *v);
 const char *option_set_cpu_limit(OptionReader *reader, const char *v);
 
-/* The values of --metrics, --sandbox-read and --sandbox-write, which serve and work have. */
+/* The values of --metrics, --user, --group, --sandbox-read and --sandbox-write, which serve and
+   work have. */
 const char *option_set_metrics(OptionReader *reader, const char *v);
+const char *option_set_user(OptionReader *reader, const char *v);
+const char *option_set_group(OptionReader *reader, const char *v);
 const char *option_add_readable(OptionReader *reader, const char *v);
 const char *option_add_writable(OptionReader *reader, const char *v);
 

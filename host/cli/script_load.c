@@ -209,6 +209,7 @@ static void push_arguments(lua_State *L, const CliRequest *r) {
     lua_pushstring(L, r->target);
     push_work_options(L, r);
     lua_pushliteral(L, ML_VERSION);
+    lua_pushstring(L, privileges_warning(r->user)); /* NULL is nil */
     break;
   case CLI_RUN:
     luaL_checkstack(L, r->nargs, "too many arguments");

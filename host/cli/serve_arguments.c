@@ -70,16 +70,6 @@ static const char *set_kill_after(OptionReader *reader, const char *v) {
   return option_read_time(reader, "--kill-after", v, 1, &reader->request->kill_after);
 }
 
-static const char *set_user(OptionReader *reader, const char *v) {
-  reader->request->user = v;
-  return NULL;
-}
-
-static const char *set_group(OptionReader *reader, const char *v) {
-  reader->request->group = v;
-  return NULL;
-}
-
 static const char *set_access_log(OptionReader *reader, const char *v) {
   if (strcmp(v, "common") != 0 && strcmp(v, "json") != 0)
     return option_wrong(reader, "serve: --access-log must be common or json, not '%s'", v);
@@ -130,8 +120,8 @@ static const ValueOption serve_options[] = {
     {"--root-path", set_root_path},
     {"--http2", set_http2},
     {"--metrics", option_set_metrics},
-    {"--user", set_user},
-    {"--group", set_group},
+    {"--user", option_set_user},
+    {"--group", option_set_group},
     {"--sandbox-read", option_add_readable},
     {"--sandbox-write", option_add_writable},
 };

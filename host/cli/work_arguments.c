@@ -24,6 +24,8 @@ static const ValueOption work_options[] = {
     {"--log-level", option_set_log_level},
     {"--log-format", option_set_log_format},
     {"--metrics", option_set_metrics},
+    {"--user", option_set_user},
+    {"--group", option_set_group},
     {"--sandbox-read", option_add_readable},
     {"--sandbox-write", option_add_writable},
 };

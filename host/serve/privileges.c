@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static bool fail(char *wrong, size_t size, const char *option, const char *name, const char *why) {
-  snprintf(wrong, size, "serve: %s %s: %s", option, name, why);
+  snprintf(wrong, size, "%s %s: %s", option, name, why);
   return false;
 }
 
@@ -74,6 +74,6 @@ bool privileges_drop(const char *user, const char *group, char *wrong, size_t si
 
 const char *privileges_warning(const char *user) {
   if (geteuid() != 0 || user) return NULL;
-  return "serving as root: whoever finds a hole in the app has the whole machine. --user NAME goes "
+  return "running as root: whoever finds a hole in the app has the whole machine. --user NAME goes "
          "on as somebody else when the sockets are open; --user root says that it is meant";
 }

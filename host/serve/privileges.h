@@ -1,4 +1,4 @@
-/* Giving up what a server needs only to open its sockets: `serve --user NAME --group NAME`. */
+/* Giving up what a service needs only to open its sockets: --user and --group of serve and work. */
 #ifndef ML_PRIVILEGES_H
 #define ML_PRIVILEGES_H
 
@@ -11,7 +11,7 @@
    False: `wrong` of `size` bytes says why, and the process must end. */
 bool privileges_drop(const char *user, const char *group, char *wrong, size_t size);
 
-/* What a server is told that is left with all of them, though `user` is not root's own wish; NULL
+/* What a service is told that is left with all of them, though `user` is not root's own wish; NULL
    for others. */
 const char *privileges_warning(const char *user);
 

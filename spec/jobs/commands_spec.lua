@@ -144,6 +144,33 @@ print "start"]])
     assert.equal("default", running.name)
   end)
 
+  it("goes on as another user before the file is loaded, and says so where it stays root", function()
+    if not process.sh "id -u":find "^0" then return end
+    local who = [[
+      local status = io.open "/proc/self/status":read "a"
+      print("ids " .. status:match "Uid:%s+([^\n]+)" .. " groups " .. status:match "Groups:%s+([^\n]*)")
+      io.stdout:flush()
+    ]]
+    folders.write(folder.path .. "/app.lua", who .. APP)
+    process.sh(("chmod -R a+rwX '%s'"):format(folder.path))
+    local all = { [""] = { "0", true }, ["--user nobody --group 65533"] = { "65534", false, "65533" } }
+    for options, expected in pairs(all) do
+      local program <close> = process.start("work --block-limit 0 " .. options .. " app.lua",
+        ("cd '%s'; export JOBS_DATABASE=%s;"):format(folder.path, process.quote(url)))
+      local uid = expected[1]
+      local line = assert(program:line(), program:errors())
+      assert.equal(("ids %s\t%s\t%s\t%s"):format(uid, uid, uid, uid), (line:match "^(.*) groups"))
+      if expected[3] then assert.equal(expected[3], line:match "groups (%d+)%s*$") end
+      assert.equal("start", program:line())
+      program:line() -- works now
+      assert.equal(expected[2], program:all_errors():find "running as root" ~= nil)
+      program:kill "TERM"
+      assert.same({ "stop\n", 0, "" }, { program:wait() })
+    end
+    assert.equal("moonloop: --user not-there: there is no such user\n",
+      (process.sh(("timeout 60 '%s' work --user not-there '%s/app.lua'"):format(support.binary, folder.path))))
+  end)
+
   it("runs in a sandbox", function()
     folders.write(folder.path .. "/app.lua", [[
       local ml = require "moonloop"

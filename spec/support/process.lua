@@ -75,7 +75,7 @@ function Process:line() return self.pipe:read("l") end
 function Process:all_errors() return folders.read(self.error_file.path) end
 
 --- The same without what every server says that root starts, as where the specs may be run.
-function Process:errors() return (self:all_errors():gsub("[^\n]*serving as root[^\n]*\n", "")) end
+function Process:errors() return (self:all_errors():gsub("[^\n]*running as root[^\n]*\n", "")) end
 
 --- Forgets what it has written to its standard error so far.
 function Process:forget_errors() folders.write(self.error_file.path, "") end

@@ -63,7 +63,8 @@ end
 --- @param file string the app file
 --- @param opts table queues, a text or nil; drain, in seconds
 --- @param version string
-return function(file, opts, version)
+--- @param warning? string said at the start
+return function(file, opts, version, warning)
   local queues, shown
   if opts.queues then queues, shown = read_queues(opts.queues) end
   local ok, app = load.run(file)
@@ -80,6 +81,7 @@ return function(file, opts, version)
     workers[i] = jobs:work { queues = queues }
     if not seen[jobs.queue] then names[#names + 1], seen[jobs.queue] = jobs.queue .. " (10)", true end
   end
+  if warning then signals.say("warn", warning) end
   local stopping = false
   for _, worker in ipairs(workers) do
     core.spawn(function()
