@@ -150,6 +150,24 @@ note = nil]], tostring(settings))
     assert.is_nil(refusal({ { db = s.object { url = s.string { max = 3 } } } }):find("hush", 1, true))
   end)
 
+  it("do not show what is called like a secret, unless the schema says that it is none", function()
+    environment = { DB_PASSWORD = "hush", API_KEY = "hush", TOKEN_NAME = "shop", AUTH__USER = "hush",
+      URL = "postgres://ann:hu@sh@db.example/shop" }
+    local settings = ml.settings { { { "db_password", s.string() }, { "api_key", s.string() },
+      { "token_name", s.string { secret = false } }, { "auth", s.object { user = s.string() } },
+      { "url", s.string() } } }
+    assert.equal([[
+db_password = (hidden)
+api_key = (hidden)
+token_name = "shop"
+auth = (hidden)
+url = "postgres://ann:***@db.example/shop"]], tostring(settings))
+    assert.equal("hush", settings.db_password)
+    local said = refusal { { db_password = s.string { max = 2 }, api_key = s.int() } }
+    assert.matches("DB_PASSWORD", said)
+    assert.is_nil(said:find("hush", 1, true))
+  end)
+
   it("are an object that is read, not changed", function()
     local settings = ml.settings { { port = s.int():default(80) } }
     assert.error_matches(function() settings.port = 81 end, "settings are not changed %(setting 'port'%)")

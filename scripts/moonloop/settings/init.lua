@@ -4,6 +4,7 @@ local core = require "moonloop.core"
 local define = require "moonloop.schema.define"
 local dotenv = require "moonloop.settings.dotenv"
 local json = require "moonloop.json"
+local log = require "moonloop.log.core"
 local options = require "moonloop.core.options"
 local show = require "moonloop.settings.show"
 local sorted_keys = require "moonloop.core.sorted_keys"
@@ -141,7 +142,9 @@ local function describe(from, def, err)
   if from.is_bad[name] then return nil end -- it has been told already
   if err.type == "missing" then return ("%s: is missing (%s)"):format(whole, from.looked) end
   local given = ""
-  if type(err.input) == "string" then given = (', not "%s"'):format(show.without_passwords(err.input)) end
+  if type(err.input) == "string" and not log.is_secret(name) then
+    given = (', not "%s"'):format(log.hide_passwords(err.input))
+  end
   local place = from.places[name]
   while not place and name:find "__" do -- inside of an object that is JSON
     name = name:match "^(.*)__"

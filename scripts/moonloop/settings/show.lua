@@ -3,6 +3,7 @@
 local core = require "moonloop.core"
 local define = require "moonloop.schema.define"
 local json = require "moonloop.json"
+local log = require "moonloop.log.core"
 
 local fail = core.fail
 
@@ -10,17 +11,21 @@ local M = {}
 
 local HIDDEN = "(hidden)"
 
---- A text without the passwords that URLs in it have.
-function M.without_passwords(text) return (text:gsub("(://[^:/@%s\"]*:)[^@/%s\"]*@", "%1***@")) end
-
 local function text_of(value)
-  if type(value) == "string" then return M.without_passwords(("%q"):format(value):gsub("\\\n", "\\n")) end
+  if type(value) == "string" then return log.hide_passwords(("%q"):format(value):gsub("\\\n", "\\n")) end
   if type(value) ~= "table" then return tostring(value) end
   local ok, text = pcall(json.encode, value)
-  return ok and M.without_passwords(text) or tostring(value)
+  return ok and log.hide_passwords(text) or tostring(value)
 end
 
---- Is the value, or a part of it, a secret?
+--- Is what has this name and definition never shown? The log hides by the name alone.
+local function is_secret(name, def)
+  local said = def.opts and def.opts.secret
+  if said == nil then return log.is_secret(name) end
+  return said
+end
+
+--- Is a part of the value a secret?
 local function has_secret(def)
   if def.opts and def.opts.secret then return true end
   local parts = { def.item }
@@ -38,7 +43,7 @@ local function add_lines(lines, values, def, prefix)
     local value, shown = values[name], nil
     if value == nil then
       shown = "nil"
-    elseif inner.opts and inner.opts.secret then
+    elseif is_secret(name, inner) then
       shown = HIDDEN
     elseif inner.fields and type(value) == "table" and value ~= json.null then
       add_lines(lines, value, inner, prefix .. name .. ".")
