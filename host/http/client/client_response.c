@@ -123,7 +123,7 @@ static int on_value_complete(llhttp_t *parser) { return client_response_end_fiel
 
 int client_response_forget_head(ClientResponse *r) {
   r->head.len = r->name_at = 0;
-  r->chunked = r->coded = r->coded_twice = r->has_length = false;
+  r->chunked = r->coded = r->coded_twice = r->has_length = r->has_line = false;
   if (++r->fields <= CLIENT_MAX_FIELDS) return 0;
   return client_response_malformed(r, "too many interim responses");
 }
@@ -309,6 +309,14 @@ static bool feed_chunks(ClientResponse *r, const char *p, const char *end) {
   }
 }
 
+/* Counts the empty lines before the status line, any number of which llhttp steps over. */
+static int count_blank(ClientResponse *r, const char *bytes, size_t n) {
+  size_t blank = 0;
+  while (blank < n && (bytes[blank] == '\r' || bytes[blank] == '\n')) blank++;
+  r->has_line = blank < n;
+  return client_response_count_head(r, blank);
+}
+
 bool client_response_feed(ClientResponse *r, const char *bytes, size_t n) {
   if (r->error) return false;
   if (r->complete) {
@@ -321,6 +329,7 @@ bool client_response_feed(ClientResponse *r, const char *bytes, size_t n) {
     r->parser.data = r;
     r->began = true;
   }
+  if (!r->has_line && count_blank(r, bytes, n)) return false;
   if (r->head_read && r->chunked) return feed_chunks(r, bytes, bytes + n);
   r->feed_at = bytes;
   llhttp_errno_t error = llhttp_execute(&r->parser, bytes, n);

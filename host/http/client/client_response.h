@@ -17,6 +17,7 @@ typedef struct ClientResponse {
   bool by_pieces;    /* the body is taken with client_response_take */
   bool answers_head; /* the request was HEAD: there is no body */
   bool began;        /* a byte has arrived */
+  bool has_line;     /* of HTTP/1: its status line has begun, or that of an interim response */
   bool head_read;    /* `status` and `head` are complete */
   bool complete;
   bool keep_alive; /* valid when complete: the connection can be used again */

@@ -296,6 +296,8 @@ describe("moonloop.http.core", function()
       assert_error("http", "BAD_RESPONSE", answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         .. "1;" .. ("x"):rep(300000), nil, true))
       assert_error("http", "BAD_RESPONSE", answer(("HTTP/1.1 100 Go\r\n\r\n"):rep(2000), nil, true))
+      assert_error("http", "too_large", answer(("\r\n"):rep(200000), nil, true))
+      assert_error("http", "too_large", answer("HTTP/1.1 100 Go\r\n\r\n" .. ("\n"):rep(400000), nil, true))
     end)
 
     it("is decoded by its Content-Encoding; an unknown one is left as it is, a wrong one is an error", function()
