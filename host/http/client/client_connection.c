@@ -203,6 +203,7 @@ static void finish(ClientConnection *c) {
   x->connection = NULL;
   if (keep) {
     c->kept = true;
+    c->may_follow = client_response_has_no_body(&x->response);
     if (c->out.cap > KEPT_BUFFER) buffer_free(&c->out);
     client_connection_set_busy(c, false);
     client_pool_add_idle(c);

@@ -30,6 +30,7 @@ struct ClientConnection {
   bool idle;                         /* in the pool's list of such connections */
   bool busy;                         /* keeps the loop alive */
   bool kept;                         /* it has been used before */
+  bool may_follow;                   /* its last response had no body; some servers send one */
   bool write_failed; /* the server takes nothing more; what it has sent can still be read */
   bool paused;       /* reading is paused: too much waits */
   size_t sent;       /* bytes of `out` */

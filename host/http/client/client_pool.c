@@ -74,12 +74,14 @@ void client_pool_closed(ClientOrigin *o) {
 }
 
 /* The idle connection that was used last. It may be about to end: if the request cannot be sent
-   twice, the system is asked first. */
+   twice, the system is asked first. So it is if a body may have come that there should not be,
+   which would be taken for the next response. */
 static ClientConnection *take_idle(ClientOrigin *o, const ClientExchange *x) {
   bool ask = !x->idempotent || x->request.framing != CLIENT_BODY_WHOLE;
   o->connections++; /* keeps the origin */
   ClientConnection *c;
-  while ((c = o->idle) && ask && !client_connection_is_quiet(c)) client_connection_close(c);
+  while ((c = o->idle) && (ask || c->may_follow) && !client_connection_is_quiet(c))
+    client_connection_close(c);
   o->connections--;
   if (c) client_pool_remove_idle(c);
   return c;

@@ -152,7 +152,7 @@ static int on_headers_complete(llhttp_t *parser) {
   }
   r->head_read = true;
   r->status = parser->status_code;
-  if (r->answers_head || parser->status_code == 204 || parser->status_code == 304) return 1;
+  if (client_response_has_no_body(r)) return 1;
   const uint64_t length = parser->content_length;
   if (client_response_open_body(r, parser->flags & F_CONTENT_LENGTH ? &length : NULL)) return -1;
   if (!r->chunked) return 0;
@@ -220,9 +220,12 @@ static int end_message(ClientResponse *r) {
   const llhttp_t *parser = &r->parser;
   if (!r->by_pieces && client_response_end_body(r)) return -1;
   r->complete = true;
-  /* HTTP/1.0 has no chunks: if it sends them, the framing is in doubt (RFC 9112 6.1). */
-  r->keep_alive = llhttp_should_keep_alive(parser) && !(r->chunked && parser->http_minor == 0) &&
-                  !(parser->flags & F_CONNECTION_CLOSE);
+  /* HTTP/1.0 has no chunks: if it sends them, the framing is in doubt (RFC 9112 6.1). So it is
+     where 204 comes with the length of a body (RFC 9110 8.6), which may follow. */
+  bool in_doubt = r->chunked ? parser->http_minor == 0 || r->status == 204
+                             : r->status == 204 && parser->content_length;
+  r->keep_alive =
+      llhttp_should_keep_alive(parser) && !in_doubt && !(parser->flags & F_CONNECTION_CLOSE);
   return 0;
 }
 

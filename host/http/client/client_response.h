@@ -67,6 +67,11 @@ bool client_response_end(ClientResponse *r);
 /* Switches a body in pieces, none of which was taken, to one piece. False if it is bad. */
 bool client_response_collect(ClientResponse *r, size_t max_body);
 
+/* Has it no body, whatever its fields say (RFC 9112 section 6.3)? `status` is known. */
+static inline bool client_response_has_no_body(const ClientResponse *r) {
+  return r->answers_head || r->status == 204 || r->status == 304;
+}
+
 /* For a body in pieces: bytes that wait to be taken, as received. */
 static inline size_t client_response_waiting(const ClientResponse *r) {
   return r->body.len - r->taken;

@@ -54,7 +54,7 @@ bool client_response_end_block(ClientResponse *r) {
   if (r->head_read) return true;
   if (!is_final(r)) return !client_response_forget_head(r);
   r->head_read = true;
-  if (r->answers_head || r->status == 204 || r->status == 304) return true;
+  if (client_response_has_no_body(r)) return true;
   return !client_response_open_body(r, r->has_length ? &r->length : NULL);
 }
 

@@ -362,6 +362,32 @@ describe("moonloop.http.core", function()
       eventually(function() return server.open == 0 end)
     end)
 
+    it("is closed after 204 with the length of a body, which may follow, and kept after 204 without", function()
+      for fields, closes in pairs { ["Content-Length: 5\r\n"] = true, ["Transfer-Encoding: chunked\r\n"] = true,
+        ["Content-Length: 0\r\n"] = false, [""] = false } do
+        local server = serve(answering("HTTP/1.1 204 None\r\n" .. fields .. "\r\n"))
+        for _ = 1, 2 do assert.equal(204, (get(pool, server.url))) end
+        assert.equal(closes and 2 or 1, server.connections, fields)
+      end
+    end)
+
+    it("is not used again if a body has come behind a response that has none", function()
+      for _, first in ipairs { { "HEAD", "200 OK" }, { "GET", "304 Same" } } do
+        local conn
+        local server = serve(function(socket)
+          receive(socket)
+          conn = conn or socket
+          socket:send(socket == conn and "HTTP/1.1 " .. first[2] .. "\r\nContent-Length: 50\r\n\r\n" or ok("ours"))
+          socket:receive("*a")
+        end)
+        request(pool, first[1], server.url)
+        ml.spawn(conn.send, conn, ok("forged")) -- both in one pass of the loop
+        local asked = ml.spawn(get, pool, server.url)
+        assert.equal("ours", select(2, asked:await()), first[1])
+        assert.equal(2, server.connections)
+      end
+    end)
+
     it("is closed after a request that says so, and kept for HTTP/1.0 with keep-alive", function()
       local server = serve(answering("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n"))
       for _ = 1, 2 do get(pool, server.url) end
