@@ -18,6 +18,7 @@ enum {
   ZLIB_GZIP = 16, /* added to the window: the gzip format */
   PIECE = 4096,   /* least room for output: more than a flush needs at once */
   MAX_PIECE = 1 << 20,
+  MAX_BARREN = 256 * 1024, /* bytes decoded to nothing: no encoder writes as many */
 };
 
 typedef enum Operation { FEED, FLUSH, FINISH } Operation;
@@ -43,8 +44,9 @@ struct ContentCoder {
   ContentCoding coding;
   bool encodes;
   bool zlib_open;
-  bool started; /* there was input */
-  bool ended;   /* the stream, or this member of a gzip file, is complete */
+  bool started;  /* there was input */
+  bool ended;    /* the stream, or this member of a gzip file, is complete */
+  size_t barren; /* bytes decoded since the last one of the output */
   union {
     z_stream zlib;
     BrotliEncoder *encoder;
@@ -242,8 +244,10 @@ static CodingResult run(ContentCoder *c, Operation operation, const char **bytes
     step.out_len = room;
     StepResult result = c->step(c, &step);
     out->len += room - step.out_len;
+    c->barren = step.out_len < room ? 0 : c->barren + *n - step.in_len;
     *bytes = (const char *)step.in;
     *n = step.in_len;
+    if (!c->encodes && c->barren > MAX_BARREN) return CODING_MALFORMED;
     switch (result) {
     case STEP_IDLE:
       return CODING_DONE;

@@ -131,6 +131,21 @@ describe("content codings", function()
     assert.equal("malformed", select(2, coding.decode("gzip", nil, { two:sub(1, -3) })))
   end)
 
+  it("refuses what goes on without giving anything: empty members, empty blocks, a name", function()
+    local head = unhex "1f8b0800000000000000"
+    local empty = coding.encode("gzip", 0, { "" })
+    for what, text in pairs {
+      members = empty:rep((300 << 10) // #empty),
+      blocks = head .. unhex("000000ffff"):rep(60 << 10),
+      name = unhex "1f8b0808000000000000" .. ("x"):rep(300 << 10),
+    } do
+      assert.same({ "", "malformed" }, { coding.decode("gzip", nil, pieces(text, 1000)) }, what)
+      assert.same({ "", "malformed" }, { coding.decode("gzip", nil, { text }) }, what)
+    end
+    local sparse = head .. (unhex("000000ffff"):rep(20 << 10) .. unhex "000100feff78"):rep(5)
+    assert.same({ "xxxxx" }, { (coding.decode("gzip", nil, { sparse })) })
+  end)
+
   it("knows the names in any case, and x-gzip", function()
     assert.equal("hello", (coding.decode("X-GZip", nil, { unhex(HELLO.gzip) })))
     assert.equal("hello", (coding.decode("BR", nil, { unhex(HELLO.br) })))
