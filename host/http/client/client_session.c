@@ -3,8 +3,6 @@
 #include "http/client/client_session_callbacks.h"
 #include <string.h>
 
-enum { SILENT = 64 }; /* bytes of which nghttp2 says nothing that count as a frame */
-
 /* --- life --- */
 
 static nghttp2_session *make(ClientSession *s) {
@@ -68,14 +66,6 @@ void client_session_stray(ClientSession *s, const ClientStream *stream) {
   s->astray += window + window / 8; /* with the heads of frames */
 }
 
-/* Bytes of which nghttp2 says nothing: of a cancelled body, or frames of types that it does not
-   know. */
-static void came_unheard(ClientSession *s, size_t n) {
-  size_t of_body = n < s->astray ? n : s->astray;
-  s->astray -= of_body;
-  client_session_callbacks_noise(s, (n - of_body) / SILENT);
-}
-
 bool client_session_feed(ClientSession *s, const char *bytes, size_t n, uint64_t now) {
   if (s->is_broken) return false;
   s->heard += n;
@@ -85,7 +75,7 @@ bool client_session_feed(ClientSession *s, const char *bytes, size_t n, uint64_t
   if (taken < 0)
     client_session_callbacks_break(s, s->library->nghttp2_strerror((int)taken));
   else if (!s->is_news)
-    came_unheard(s, n);
+    client_session_callbacks_unheard(s, n);
   return !s->is_broken;
 }
 

@@ -6,6 +6,8 @@
    some each second. A frame that brings or takes a part of a body makes good for a few. */
 enum { MOST_NOISE = 2000, FORGIVEN = 200, WORTH = 4 };
 
+enum { SILENT = 64 }; /* bytes for nobody that count as a frame */
+
 void client_session_callbacks_note(ClientSession *s, ClientStream *stream) {
   if (stream->changed) return;
   stream->changed = true;
@@ -32,6 +34,12 @@ void client_session_callbacks_noise(ClientSession *s, size_t n) {
   if (s->noise <= MOST_NOISE || s->is_broken) return;
   client_session_callbacks_break(s, "it sends too many frames that lead nowhere");
   s->library->nghttp2_session_terminate_session(s->h2, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+void client_session_callbacks_unheard(ClientSession *s, size_t n) {
+  size_t of_cancelled = n < s->astray ? n : s->astray;
+  s->astray -= of_cancelled;
+  client_session_callbacks_noise(s, (n - of_cancelled) / SILENT);
 }
 
 static void make_noise(ClientSession *s) { client_session_callbacks_noise(s, 1); }
@@ -163,6 +171,10 @@ static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *head, voi
   ClientSession *s = data;
   s->is_news = true;
   if (head->type == NGHTTP2_RST_STREAM) make_noise(s);
+  /* Of a header block for no request nghttp2 says nothing more; it costs as much as any. */
+  bool is_block = head->type == NGHTTP2_HEADERS || head->type == NGHTTP2_CONTINUATION;
+  if (is_block && !stream_of(s, head->stream_id))
+    client_session_callbacks_unheard(s, head->length + SILENT);
   return 0;
 }
 

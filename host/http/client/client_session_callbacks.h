@@ -17,6 +17,10 @@ void client_session_callbacks_break(ClientSession *s, const char *why);
 /* The server sends what leads nowhere, like `n` frames; too much of it breaks the session. */
 void client_session_callbacks_noise(ClientSession *s, size_t n);
 
+/* `n` bytes have come for nobody: of a response that we have cancelled, or frames of types that
+   nghttp2 does not know. */
+void client_session_callbacks_unheard(ClientSession *s, size_t n);
+
 /* Time has passed: at `now`, in milliseconds, some of the noise is forgotten. */
 void client_session_callbacks_forgive(ClientSession *s, uint64_t now);
 

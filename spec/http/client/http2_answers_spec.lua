@@ -255,4 +255,26 @@ describe("a connection of HTTP/2", { timeout = 100 }, function()
       eventually(60, "the bad connection is not closed", function() return server.open == 1 end)
     end)
   end
+
+  for what, bytes in pairs {
+    ["that has ended"] = function(id) return ok(id, "x") .. headers(id, { "x-a", "b" }):rep(5000) end,
+    ["that was refused"] = function(id) return headers(id, { ":status", "103" }):rep(7000) end,
+    ["that was cancelled"] = function(id)
+      return headers(id, { ":status", "200" }) .. headers(id, { "x-a", ("b"):rep(100) }):rep(5000)
+    end,
+  } do
+    it("with a flood of heads for a request " .. what .. " is ended, and the others are told", function()
+      local server
+      server = http2.serve(function(conn, id)
+        if conn.n > 1 then return conn:send(ok(id, "good")) and nil end
+        if id == 3 then conn:send(bytes(id)) end
+      end)
+      local other = ml.spawn(function() return client:get(server.url) end)
+      eventually(60, "the request does not begin", function() return server.connections == 1 end)
+      client:get(server.url)
+      assert_error("http", "HTTP2", other:await())
+      assert.equal("good", assert(client:get(server.url)).body)
+      assert.equal(2, server.connections)
+    end)
+  end
 end)
