@@ -194,6 +194,8 @@ static bool drop_capabilities(void) {
   struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
   struct __user_cap_data_struct list[_LINUX_CAPABILITY_U32S_3];
   if (syscall(SYS_capget, &head, list)) return false;
+  /* Units that leave none forbid capset, too. */
+  if (!(list[0].permitted & ~kept) && !list[1].permitted) return true;
   list[0].effective &= kept;
   list[0].permitted &= kept;
   list[0].inheritable = list[1].effective = list[1].permitted = list[1].inheritable = 0;

@@ -158,6 +158,14 @@ describe("an app in the sandbox", function()
     end
   end)
 
+  it("is served below the filters of the units in the documentation, which forbid some calls", function()
+    if processes.sh "id -u":find "^0" == nil then return pending "only root becomes another user" end
+    for _, given in ipairs { "", "--workers 1 " } do
+      local server <close> = served.start_at("--port 0", files, "--user nobody " .. given .. options, "--filtered ")
+      assert.equal('{"unlimited":0}', server:get "/threads".body)
+    end
+  end)
+
   it("is not served where '/' would be opened, and with it everything", function()
     local folder <close> = folders.new(files)
     for where, given in pairs { ["/"] = "", [folder.path] = "--sandbox-read /" } do

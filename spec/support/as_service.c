@@ -6,7 +6,9 @@
      --notify PATH LOG    listens at the datagram socket PATH ("@NAME": an abstract one), and writes
                           what comes to LOG, a line for each datagram, with spaces for line ends
      --watchdog USEC      asks for a sign of life that often
-     --no-io-uring        forbids io_uring, as containers do */
+     --no-io-uring        forbids io_uring, as containers do
+     --filtered           forbids seccomp and capset, as SystemCallFilter=@system-service
+   ~@privileged does */
 #include "no_io_uring.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -117,6 +119,8 @@ int main(int argc, char **argv) {
       is_plain = 1;
     } else if (!strcmp(argv[at], "--no-io-uring")) {
       if (no_io_uring(SYS_io_uring_setup)) die(argv[at]);
+    } else if (!strcmp(argv[at], "--filtered")) {
+      if (no_io_uring(SYS_capset) || no_io_uring(SYS_seccomp)) die(argv[at]);
     } else {
       die(argv[at]);
     }

@@ -1,4 +1,5 @@
-/* What a container's seccomp filter does to io_uring, for the programs of the specs. */
+/* What a container's seccomp filter does to io_uring, and a unit's to other calls, for the programs
+   of the specs. */
 #ifndef ML_NO_IO_URING_H
 #define ML_NO_IO_URING_H
 
