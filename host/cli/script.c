@@ -128,7 +128,8 @@ static const char *open_sockets(Script *s) {
     if (!is_open) serve_sockets_close(&s->sockets);
   }
   uv_loop_close(&loop);
-  if (is_open && privileges_drop(s->request->user, s->request->group, wrong, sizeof wrong))
+  if (is_open &&
+      privileges_drop(s->request->user, s->request->group, &s->sockets, wrong, sizeof wrong))
     return NULL;
   serve_sockets_close(&s->sockets);
   return wrong;

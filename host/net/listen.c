@@ -188,12 +188,28 @@ const char *listen_strerror(int error) {
   }
 }
 
+static bool is_ours(const ListenSocket *s, const struct stat *about) {
+  return about->st_dev == s->device && about->st_ino == s->inode;
+}
+
+int listen_give(const ListenSocket *s, uid_t user, gid_t group) {
+  struct stat about;
+  if (!s->file) return 0;
+  /* Root gives away nothing that somebody has put in its place. */
+  int fd = open(s->file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return failure();
+  int error = fstat(fd, &about)                              ? failure()
+              : !is_ours(s, &about)                          ? UV_EEXIST
+              : fchownat(fd, "", user, group, AT_EMPTY_PATH) ? failure()
+                                                             : 0;
+  close(fd);
+  return error;
+}
+
 void listen_close(ListenSocket *s) {
   struct stat about;
   /* The number of a file that was made later may be the same only after the socket is closed. */
-  if (s->file && lstat(s->file, &about) == 0 && about.st_dev == s->device &&
-      about.st_ino == s->inode)
-    unlink(s->file);
+  if (s->file && lstat(s->file, &about) == 0 && is_ours(s, &about)) unlink(s->file);
   free(s->file);
   s->file = NULL;
   if (s->fd >= 0) close(s->fd);

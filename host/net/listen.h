@@ -25,6 +25,10 @@ int listen_bind(uv_loop_t *loop, const ListenAddress *address, ListenSocket *s);
    wait to be accepted; 0: as many as the system allows. Returns 0 or a libuv error. */
 int listen_start(const ListenSocket *s, int backlog);
 
+/* Makes the file of a Unix socket that was bound here another user's, and group's: who may connect
+   is what its mode says of these. Nothing for others. Returns 0 or a libuv error. */
+int listen_give(const ListenSocket *s, uid_t user, gid_t group);
+
 /* What went wrong, as words. */
 const char *listen_strerror(int error);
 

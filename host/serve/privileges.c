@@ -46,7 +46,8 @@ static void set_environment(const struct passwd *user) {
   setenv("LOGNAME", user->pw_name, 1);
 }
 
-bool privileges_drop(const char *user, const char *group, char *wrong, size_t size) {
+bool privileges_drop(const char *user, const char *group, const ServeSockets *sockets, char *wrong,
+                     size_t size) {
   const struct passwd *entry = NULL;
   gid_t gid = getegid();
   if (!user && !group) return true;
@@ -59,6 +60,8 @@ bool privileges_drop(const char *user, const char *group, char *wrong, size_t si
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     return fail(wrong, size, "--user", user ? user : group, strerror(errno));
   if (is_there && geteuid() != 0) return true;
+  if (geteuid() == 0 && serve_sockets_give(sockets, entry ? entry->pw_uid : (uid_t)-1, gid))
+    return fail(wrong, size, "--user", user ? user : group, "the file of a socket cannot be given");
   /* The groups first: they cannot be changed any more behind setuid. */
   int rc = group || !entry ? setgroups(1, &gid) : initgroups(entry->pw_name, gid);
   if (!rc) rc = setgid(gid);

@@ -122,6 +122,12 @@ bool serve_sockets_start(ServeSockets *s, char *wrong, size_t size) {
   return true;
 }
 
+int serve_sockets_give(const ServeSockets *s, uid_t user, gid_t group) {
+  int rc = 0;
+  for (unsigned i = 0; !rc && i < s->n; i++) rc = listen_give(&s->list[i], user, group);
+  return rc;
+}
+
 void serve_sockets_end(ServeSockets *s) {
   for (unsigned i = 0; i < s->n; i++) listen_end(&s->list[i]);
   s->n = 0;

@@ -38,6 +38,9 @@ bool serve_sockets_open(ServeSockets *s, uv_loop_t *loop, const ServeWhere *wher
  * inherit them. The same on failure. */
 bool serve_sockets_start(ServeSockets *s, char *wrong, size_t size);
 
+/* Makes the files of their Unix sockets another user's, and group's. Returns 0 or a libuv error. */
+int serve_sockets_give(const ServeSockets *s, uid_t user, gid_t group);
+
 /* Ends listening for all processes, and closes them. */
 void serve_sockets_end(ServeSockets *s);
 

@@ -401,7 +401,7 @@ int supervisor_main(const SupervisorOptions *options, char **argv) {
       serve_sockets_start(&s.sockets, wrong, sizeof wrong) &&
       (!options->metrics || metrics_listener_bind(&s.metrics_listener, &s.loop, options->metrics,
                                                   wrong, sizeof wrong)) &&
-      privileges_drop(options->user, options->group, wrong, sizeof wrong)) {
+      privileges_drop(options->user, options->group, &s.sockets, wrong, sizeof wrong)) {
     core_files_allow(
         options->core_files); /* it has the keys of session tickets, and all variables */
     serve_sockets_describe(&s.sockets, s.shown, sizeof s.shown);

@@ -71,6 +71,17 @@ describe("serve --user and --group", function()
     end)
   end
 
+  -- Else only root could connect, or everybody had to.
+  it("give the file of a Unix socket to whom they name", function()
+    if not is_root then return end
+    for _, options in ipairs { "", "--workers 1" } do
+      local server <close> = served.start_at("--listen unix:s.sock,mode=660", files,
+        "--user nobody --group 65533 " .. options)
+      assert.equal("65534 65533 660\n", (processes.sh(("stat -c '%%u %%g %%a' '%s/s.sock'"):format(server.path))))
+      assert.equal("65534", json.decode(server:get_from("s.sock", "/who").body).uid)
+    end
+  end)
+
   it("take numbers, and the user's own groups", function()
     if not is_root then return end
     local server <close> = served.start(files, "--user 65534")
