@@ -2,6 +2,7 @@
 #include "json/json.h"
 #include "base/buffer.h"
 #include "bindings/check.h"
+#include "bindings/json/json_long.h"
 #include "bindings/json/open.h"
 #include "bindings/options.h"
 #include "core/script_place.h"
@@ -41,13 +42,24 @@ static int l_encode(lua_State *L) {
   return 1;
 }
 
+/* The value, or the error, is on the top. */
+static int decode_done(lua_State *L, bool ok) {
+  if (ok) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
 /* ml.json.decode(text) -> value, or nil and an error of kind "json" with `line` and `column` (from
-   1; a column is a character). null is ml.json.null; arrays are marked as ml.json.array does. */
+   1; a column is a character). null is ml.json.null; arrays are marked as ml.json.array does. A
+   long text suspends the task now and then, where that is possible. */
 static int l_decode(lua_State *L) {
   size_t size;
   check_type(L, 1, LUA_TSTRING);
   const char *text = lua_tolstring(L, 1, &size);
-  return json_decode_return(L, text, size);
+  if (size <= JSON_LONG) return json_decode_return(L, text, size);
+  lua_settop(L, 1);
+  return json_long_decode(L, UINT64_MAX, NULL, 0, SCHEMA_STRICT, decode_done);
 }
 
 static int set_mark(lua_State *L, JsonMark mark) {

@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "bindings/check.h"
 #include "bindings/class.h"
+#include "bindings/json/json_long.h"
 #include "bindings/schema/open.h"
 #include "bindings/schema/schema_compile.h"
 #include "schema/schema_format.h"
@@ -62,7 +63,8 @@ static int l_parse(lua_State *L) {
   return result(L, schema_walk(L, n, table, 2, mode, false));
 }
 
-/* decode(program, text [, mode]) -> value | nil, errors */
+/* decode(program, text [, mode]) -> value | nil, errors. Suspends now and then if the text is long,
+   where that is possible. */
 static int l_decode(lua_State *L) {
   int table;
   size_t size;
@@ -71,7 +73,9 @@ static int l_decode(lua_State *L) {
   SchemaMode mode = mode_at(L, 3);
   lua_settop(L, 2);
   const SchemaNode *n = program_at_1(L, &table);
-  return result(L, schema_decode(L, n, table, text, size, mode));
+  if (size <= JSON_LONG) return result(L, schema_decode(L, n, table, text, size, mode));
+  lua_pushvalue(L, 2);
+  return json_long_decode(L, UINT64_MAX, n, table, mode, result);
 }
 
 /* encode(program, value) -> text | nil, errors */

@@ -1,7 +1,7 @@
 /* The request object that handlers get. It owns a copy of the request's head, so it stays valid for
    as long as a script keeps it. Its fields are made on first use. */
 #include "bindings/web/web_request.h"
-#include "bindings/web/web_json.h"
+#include "bindings/json/json_long.h"
 
 #include "bindings/check.h"
 #include "bindings/options.h"
@@ -384,8 +384,7 @@ static int l_request_json(lua_State *L) {
   const char *text = lua_tolstring(L, -1, &n);
   if (!text) return luaL_error(L, "req:json: the body is a %s", luaL_typename(L, -1));
   const WebRequest *req = lua_touserdata(L, 1);
-  if (n > WEB_JSON_LONG)
-    return web_json_decode(L, req->max_values, NULL, 0, SCHEMA_STRICT, json_done);
+  if (n > JSON_LONG) return json_long_decode(L, req->max_values, NULL, 0, SCHEMA_STRICT, json_done);
   JsonError error;
   bool ok = !json_exceeds(text, n, req->max_values, &error) && json_decode(L, text, n, &error);
   if (!ok) json_error_return(L, &error);

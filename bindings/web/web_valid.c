@@ -1,7 +1,7 @@
 /* The parts of a request that a route has schemas for: its body, which is decoded and checked in
    one go, and the texts of query and headers by the names of the schema's fields. The rest is in
    scripts/moonloop/web/valid.lua. */
-#include "bindings/web/web_json.h"
+#include "bindings/json/json_long.h"
 #include "bindings/web/web_request.h"
 #include "bindings/web/web_texts.h"
 
@@ -152,7 +152,7 @@ static int fault(lua_State *L, const char *what) {
 
 /* Reads the body and ends with `done`; or returns nil and what is wrong with it. Suspends until the
    body is there, see web_body_push_whole, and while it is decoded. */
-static int read_body(lua_State *L, const WebRequest *req, const WaitType *wait, WebJsonDone done) {
+static int read_body(lua_State *L, const WebRequest *req, const WaitType *wait, JsonLongDone done) {
   if (lua_getiuservalue(L, 1, WEB_REQUEST_BODY) == LUA_TNIL) return fault(L, "missing");
   lua_settop(L, 1);
   if (!has_json(req)) return fault(L, "type");
@@ -163,7 +163,7 @@ static int read_body(lua_State *L, const WebRequest *req, const WaitType *wait, 
   const SchemaNode *n = lua_touserdata(L, lua_upvalueindex(UP_BODY));
   int table = lua_upvalueindex(UP_BODY_TABLE);
   SchemaMode mode = (SchemaMode)lua_tointeger(L, lua_upvalueindex(UP_MODE));
-  if (size > WEB_JSON_LONG) return web_json_decode(L, req->max_values, n, table, mode, done);
+  if (size > JSON_LONG) return json_long_decode(L, req->max_values, n, table, mode, done);
   JsonError error;
   if (!json_exceeds(text, size, req->max_values, &error))
     return done(L, schema_decode(L, n, table, text, size, mode));

@@ -683,7 +683,7 @@ describe("command-line.md", function()
       { "clients of `--metrics` at a time", 2, 1000, "host/serve/metrics_listener.c", "PATIENCE_MS" },
       { "clients of `--metrics` at a time", 3, 1024, "host/serve/metrics_listener.c", "HEAD_MAX" },
       { "CPU time of a task", 1, 1, "host/cli/defaults.h", "DEFAULTS_CPU_LIMIT" },
-      { "steps of a body", 1, 1, "host/json/json_steps.h", "JSON_STEP" },
+      { "steps of a text", 1, 1, "host/json/json_steps.h", "JSON_STEP" },
       { "levels", 1, 1, "host/json/json.h", "JSON_MAX_DEPTH" },
       { "errors by a schema", 1, 1, "host/schema/schema.h", "SCHEMA_ERRORS_MAX" },
       { "errors by a schema", 2, 1024, "host/schema/schema_error.h", "SCHEMA_INPUT_MAX" },

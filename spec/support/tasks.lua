@@ -15,6 +15,23 @@ function M.started(f, ...)
   return task
 end
 
+--- How often another task runs during f(...), and what that returns.
+function M.turns_during(f, ...)
+  local turns, over = 0, false
+  local other = M.started(function()
+    while not over do
+      turns = turns + 1
+      ml.sleep(0)
+    end
+  end)
+  local before = turns
+  local results = table.pack(f(...))
+  local during = turns - before
+  over = true
+  other:await()
+  return during, table.unpack(results, 1, results.n)
+end
+
 --- How a task ends: true and its results, or false and what it raised.
 function M.await(task) return pcall(task.await, task) end
 

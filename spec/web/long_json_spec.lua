@@ -1,7 +1,7 @@
 -- Long bodies of JSON: decoded in steps between which other tasks run, and the same in all else.
 local ml = require "moonloop"
 local random_schema = require "spec.support.random_schema"
-local started = require("spec.support.tasks").started
+local tasks = require "spec.support.tasks"
 local web = require "moonloop.web"
 
 local s, json = ml.schema, ml.json
@@ -9,30 +9,13 @@ local TYPE <const> = { ["content-type"] = "application/json" }
 local STEP <const> = 8192 -- values decoded, or checked, in one go at most
 local BLANKS <const> = (" "):rep(256 * 1024) -- in front of a text they make a long one of it
 
--- How often another task runs during f(...), and what that returns.
-local function turns_during(f, ...)
-  local turns, over = 0, false
-  local other = started(function()
-    while not over do
-      turns = turns + 1
-      ml.sleep(0)
-    end
-  end)
-  local before = turns
-  local value = f(...)
-  local during = turns - before
-  over = true
-  other:await()
-  return during, value
-end
-
 -- An app and its client; seen.turns: of another task while the last request was handled, from when its body was there.
 local function app_with_turns()
   local app, seen = web.app { max_body = 64 << 20 }, {}
   app:use(function(req, next)
     assert(req.body)
     local res
-    seen.turns, res = turns_during(next, req)
+    seen.turns, res = tasks.turns_during(next, req)
     return res
   end)
   return app, seen
@@ -181,7 +164,7 @@ describe("a long body of JSON", function()
       return tostring(count)
     end)
     local c <close> = web.test(app)
-    local other = started(function()
+    local other = tasks.started(function()
       while not over do
         turns = turns + 1
         ml.sleep(0)

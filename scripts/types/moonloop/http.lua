@@ -176,7 +176,7 @@ function client:close() end
 ---@field history table the responses that led here by redirects, oldest first
 local response = {}
 
----The body as JSON; see `ml.json.decode`.
+---The body as JSON; see `ml.json.decode`. Suspends if it is longer than 256 kB.
 ---@return any? value
 ---@return moonloop.error? err
 function response:json() end

@@ -204,7 +204,8 @@ local schema = {}
 function schema:parse(value) end
 
 ---The same of JSON text, checked while it is decoded. Text that is not JSON is one error of type `json_invalid` whose `loc` is
----the character, from 0.
+---the character, from 0. A text of more than 256 kB is decoded and checked in steps between which other tasks run, as
+---`ml.json.decode` does.
 ---@param text string
 ---@return any? value
 ---@return moonloop.error? err

@@ -1,4 +1,4 @@
-#include "bindings/web/web_json.h"
+#include "bindings/json/json_long.h"
 
 #include "core/task.h"
 #include "core/wait.h"
@@ -12,7 +12,7 @@
 
 typedef enum Phase { COUNTING, DECODING, CHECKING } Phase;
 
-#define LONG_TEXT "moonloop.web.core.long_text"
+#define LONG_TEXT "moonloop.json.long_text"
 
 /* One per Lua state, in the registry: only one long text at a time is being decoded, the others
    wait in order. Half-made values of many clients would fill the memory. */
@@ -32,7 +32,7 @@ typedef struct LongText {
   int table;
   SchemaMode mode;
   size_t size;
-  WebJsonDone done;
+  JsonLongDone done;
   JsonCount count;
   JsonSteps json;
   SchemaSteps schema[]; /* one, or none */
@@ -122,7 +122,7 @@ static bool turn_revoke(Task *t, void *op) {
   return true;
 }
 
-static const WaitType turn_wait = {.name = "its turn to decode a long body of JSON",
+static const WaitType turn_wait = {.name = "its turn to decode a long text of JSON",
                                    .cancel = turn_cancel,
                                    .finish = turn_finish,
                                    .revoke = turn_revoke};
@@ -142,7 +142,7 @@ static int go_on(lua_State *L, LongText *text) {
 static int enter(lua_State *L, LongText *text) {
   LongTexts *all = text->all;
   if (all->taken && wait_may_give_way(L)) {
-    Task *t = ml_wait_enter(L, "req:json");
+    Task *t = ml_wait_enter(L, "ml.json.decode");
     waiters_join(&all->line, &t->waiter);
     return ml_wait_suspend(L, t, &turn_wait, text);
   }
@@ -151,8 +151,8 @@ static int enter(lua_State *L, LongText *text) {
   return go_on(L, text);
 }
 
-int web_json_decode(lua_State *L, uint64_t max_values, const SchemaNode *n, int table,
-                    SchemaMode mode, WebJsonDone done) {
+int json_long_decode(lua_State *L, uint64_t max_values, const SchemaNode *n, int table,
+                     SchemaMode mode, JsonLongDone done) {
   size_t size;
   const char *bytes = lua_tolstring(L, -1, &size);
   LongText *text = lua_newuserdatauv(L, sizeof *text + (n ? sizeof *text->schema : 0), 0);

@@ -1,0 +1,23 @@
+/* Long texts of JSON, decoded in steps between which other tasks run: a peer decides how much work
+   they are, and the loop is not to be its alone for so long. One is decoded at a time, the others
+   wait in order. */
+#ifndef ML_JSON_LONG_H
+#define ML_JSON_LONG_H
+
+#include "schema/schema.h"
+
+/* Bytes from which on steps are worth it; a shorter text takes a few milliseconds at most. */
+#define JSON_LONG (256 << 10)
+
+/* With the value on the top of the stack, or (`ok` is false) an error: the one of
+   json_error_return, or a schema's list. Returns the number of the caller's results, or raises. */
+typedef int (*JsonLongDone)(lua_State *L, bool ok);
+
+/* Decodes the text on the top of the stack, which may have up to `max_values` values, by the schema
+   `n` if that is not NULL (its table is at the index `table`), and ends with `done`: `return
+   json_long_decode(...);`. What is below stays. Suspends in between, but not where that is not
+   possible. */
+int json_long_decode(lua_State *L, uint64_t max_values, const SchemaNode *n, int table,
+                     SchemaMode mode, JsonLongDone done);
+
+#endif
