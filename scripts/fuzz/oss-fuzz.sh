@@ -35,7 +35,7 @@ cmake --build "$work" -j "$(nproc)" --target "${fuzzers[@]}" >>"$work/log" 2>&1 
 
 # Where the fuzzers run, there is only a C library. These are loaded when they are needed.
 for library in libpcre2-8.so.0 libcrypto.so.3 libssl.so.3 libnghttp2.so.14 libsqlite3.so.0 libpq.so.5; do
-  path=$(ldconfig -p | awk -v name="$library" '$1 == name { print $NF; exit }')
+  path=$(ldconfig -p | awk -v name="$library" '$1 == name && !n++ { print $NF }')
   [ -z "$path" ] || cp -L "$path" "$OUT/lib/"
 done
 for fuzzer in "$work"/*_fuzz; do
