@@ -8,6 +8,13 @@ local security = web.security
 
 local function nobody() return nil end
 
+-- Where fuzzers run, there may be no other file.
+local FILE = (os.getenv "TMPDIR" or "/tmp") .. "/moonloop_web_app_fuzz"
+do
+  local file <close> = assert(io.open(FILE, "w"))
+  assert(file:write "a short file\n")
+end
+
 local app = web.app()
 app:use(web.request_id())
 app:use(web.security_headers())
@@ -28,7 +35,7 @@ app:post("/form", function(req)
   return names
 end)
 app:post("/json", function(req) return { got = req:json() } end)
-app:get("/file", function() return web.file "/etc/hostname" end)
+app:get("/file", function() return web.file(FILE) end)
 app:get("/query", function(req) return req.query:all "a" end)
 app:any("/{rest:path}", function(req) return { path = req.path, accept = req.headers.accept } end)
 
