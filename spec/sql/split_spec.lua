@@ -49,5 +49,9 @@ describe("a text of SQL", function()
     local numbered = "select $1::int, ':b', x[1:2], y[a:b], z[$2], $1, $3 from t where u := 1 -- :z"
     assert.same({ numbered, 3 }, { splitting.number(text, "postgres") })
     assert.same({ "select $2, $1", 2 }, { splitting.number("select $2, $1", "sqlite") })
+    assert.same({ "select 1 limit $1 offset $2", 2 }, { splitting.number("select 1 limit:n offset:m", "sqlite") })
+    assert.same({ "select $99999999999999999999", 65535 },
+      { splitting.number("select $99999999999999999999", "sqlite") })
+    assert.same({ "select $1$$ :b $$, $2", 2 }, { splitting.number("select :a$$ :b $$, :c", "postgres") })
   end)
 end)

@@ -3,6 +3,8 @@
 
 local M = {}
 
+local MOST = 65535 -- parameters of a statement
+
 -- Goes behind a quoted text that begins at `at`; nil where it does not end. A doubled quote reads as an
 -- end and a beginning.
 local function behind_quoted(text, at, quote, escapes)
@@ -173,7 +175,9 @@ function M.number(text, dialect)
     elseif sign == "]" then
       brackets = math.max(brackets - 1, 0)
     elseif sign == "$" then
-      count = math.max(count, tonumber(text:match("^%$(%d+)", from) or 0))
+      local digits = text:match("^%$(%d+)", from) or ""
+      count = math.max(count, math.min(tonumber(digits) or 0, MOST))
+      at = from + 1 + #digits
     elseif sign == ":" then
       local name = text:match("^:([%a_\128-\255][%w_\128-\255]*)", from)
       local is_slice = brackets > 0 and text:find("^[%w_%])\"]", from - 1)
@@ -184,7 +188,9 @@ function M.number(text, dialect)
           count = count + 1
           numbers[name] = count
         end
-        out[#out + 1] = ("%s$%d"):format(text:sub(copied, from - 1), numbers[name])
+        local before = text:sub(copied, from - 1)
+        local gap = before:find "[%w_$\128-\255]$" and " " or "" -- `limit:n` must not become the name `limit$1`
+        out[#out + 1] = ("%s%s$%d"):format(before, gap, numbers[name])
         at = from + 1 + #name
         copied = at
       end
