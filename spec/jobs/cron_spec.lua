@@ -241,6 +241,15 @@ describe("a time zone", function()
     assert.equal("it is not a TZif file", select(2, zones.read(("x"):rep(100))))
   end)
 
+  it("ignores the rule of a file that names days which no year has", function()
+    local head = ("TZif2" .. ("\0"):rep(15)) .. (">I4I4I4I4I4I4"):pack(0, 0, 0, 0, 1, 4)
+    local block = head .. (">i4BB"):pack(3600, 0, 0) .. "EST\0"
+    for _, date in ipairs { "J0", "J366", "366", "M13.1.0", "M0.1.0", "M1.6.0", "M1.1.7", "J" .. ("9"):rep(30) } do
+      local place = assert(zones.read(("%s%s\nEST5EDT,J60,%s\n"):format(block, block, date)))
+      assert.same({ 3600, -math.huge, math.huge }, { place:span(0) }, date)
+    end
+  end)
+
   it("has the rule of its file behind the last change that the file lists", function()
     -- Only the rule, without a list, in UTC-5 with summer time from day 60 on (1 March in every year) to day 300.
     local head = ("TZif2" .. ("\0"):rep(15)) .. (">I4I4I4I4I4I4"):pack(0, 0, 0, 0, 1, 4)

@@ -26,6 +26,8 @@ end
 
 local function read_name(text) return text:match "^<[^>]+>(.*)$" or text:match "^%a+(.*)$" end
 
+local function is_between(value, first, last) return value ~= nil and value >= first and value <= last end
+
 -- ",M3.5.0/2", ",J60" or ",59": a function from the year to the local second since 1970, and the rest.
 local function read_date(text)
   local month, week, weekday, rest = text:match "^,M(%d+)%.(%d+)%.(%d+)(.*)$"
@@ -41,6 +43,8 @@ local function read_date(text)
   end
   month, week, weekday = math.tointeger(month), math.tointeger(week), math.tointeger(weekday)
   local n = math.tointeger(of_year)
+  local is_date = is_between(month, 1, 12) and is_between(week, 1, 5) and is_between(weekday, 0, 6)
+  if not is_date and not is_between(n, julian == "J" and 1 or 0, 365) then return nil end
   return function(year)
     local day
     if not month then
