@@ -18,13 +18,14 @@ describe("the slot of a key", function()
 end)
 
 --- A cluster of one node; `server.seen` are the commands that it got. reply(words): a text, or nil: it cuts the
--- connection.
-local function fake_cluster(reply)
+-- connection. `slots`: what it says to CLUSTER SLOTS, unless it has them all.
+local function fake_cluster(reply, slots)
   local server
   server = redis.fake(function(conn)
     for words in redis.read_command, conn do
       if words[1] == "CLUSTER" then
-        conn:send(("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n"):format(server.listener.port))
+        conn:send(slots
+          or ("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n"):format(server.listener.port))
       else
         server.seen[#server.seen + 1] = table.concat(words, " ")
         local text = reply(words)
@@ -78,6 +79,28 @@ describe("a command on a Redis cluster", function()
     assert.equal("MOVED", select(2, r:incr "n").code)
     assert(#server.seen < 30)
     assert.equal("MOVED", r:pipeline(function(p) p:incr "n" end)[1].code)
+  end)
+
+  it("follows no redirection to a port or a slot that there is not", function()
+    for _, place in ipairs { "1 127.0.0.1:70000", "1 127.0.0.1:0", "16384 127.0.0.1:1", "1 127.0.0.1", "" } do
+      local server <close> = fake_cluster(function() return ("-MOVED %s\r\n"):format(place) end)
+      local r <close> = ml.redis.client { cluster = server.url }
+      assert.equal("MOVED", select(2, r:incr "n").code, place)
+    end
+  end)
+
+  it("fails where no node says which has which slots", function()
+    local function range(first, last, place)
+      return ("*1\r\n*3\r\n%s\r\n%s\r\n%s"):format(first, last, place or "*2\r\n$9\r\n127.0.0.1\r\n:1\r\n")
+    end
+    local replies = { "+OK\r\n", ":1\r\n", "*0\r\n", "*1\r\n:1\r\n", "*1\r\n*0\r\n",
+      range(":0", ":9223372036854775807"), range(":-1", ":0"), range("+a", "+b"), range(":0", ":1", ":2\r\n"),
+      range(":0", ":1", "*2\r\n+a\r\n:70000\r\n"), range(":0", ":1", "*1\r\n+a\r\n") }
+    for _, reply in ipairs(replies) do
+      local server <close> = fake_cluster(function() return "+OK\r\n" end, reply)
+      local r <close> = ml.redis.client { cluster = server.url }
+      assert.equal("CLUSTERDOWN", select(2, r:incr "n").code, reply)
+    end
   end)
 end)
 

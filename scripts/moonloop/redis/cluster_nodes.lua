@@ -4,6 +4,7 @@ local tasks = require "moonloop.core"
 
 local LONGEST_QUESTION = 2 -- seconds to wait for one node's answer to CLUSTER SLOTS
 local MOVED_PAUSE = 1 -- seconds between refreshes because slots have moved
+local SLOTS = 16384
 
 -- A table with weak keys.
 local function by_node() return setmetatable({}, { __mode = "k" }) end
@@ -38,14 +39,27 @@ local function close_unused(self, known)
   end
 end
 
--- Applies the reply to CLUSTER SLOTS: {{first, last, {host, port, id, ...}, replicas...}, ...}.
+local function is_between(value, first, last)
+  return math.type(value) == "integer" and value >= first and value <= last
+end
+
+-- The node of {first, last, {host, port, id, ...}, replicas...}, which `asked` has sent; nil if it is something else.
+local function node_of(self, asked, range)
+  local place = type(range) == "table" and range[3]
+  if type(place) ~= "table" or not is_between(place[2], 1, 65535) then return nil end
+  if not (is_between(range[1], 0, SLOTS - 1) and is_between(range[2], range[1], SLOTS - 1)) then return nil end
+  local host = place[1]
+  if type(host) ~= "string" or host == "" or host == "?" then host = self.hosts[asked] end
+  return node_at(self, host, place[2])
+end
+
+-- Applies the reply to CLUSTER SLOTS, a list of ranges. False: it is none.
 local function apply(self, asked, reply)
+  if type(reply) ~= "table" then return false end
   local slots, masters, known = {}, {}, {}
   for _, range in ipairs(reply) do
-    local place = range[3]
-    local host = place[1]
-    if not host or host == "" or host == "?" then host = self.hosts[asked] end
-    local node = node_at(self, host, place[2])
+    local node = node_of(self, asked, range)
+    if not node then return false end
     if not known[node] then masters[#masters + 1] = node end
     known[node] = true
     for slot = range[1], range[2] do slots[slot] = node end
@@ -119,13 +133,13 @@ end
 
 --- The node that a MOVED or ASK error names.
 function Nodes:redirected(err, from)
-  local host, port = err.message:match "%u+ %d+ (.*):(%d+)$"
-  if not host then return nil end
+  local slot, host, port = err.message:match "%u+ (%d+) (.*):(%d+)$"
+  slot, port = math.tointeger(tonumber(slot)), math.tointeger(tonumber(port))
+  if not (is_between(slot, 0, SLOTS - 1) and is_between(port, 1, 65535)) then return nil end
   if host == "" or host == "?" then host = self.hosts[from] end
-  local node = node_at(self, host, math.tointeger(tonumber(port)))
+  local node = node_at(self, host, port)
   if err.code == "MOVED" then
-    local slot = math.tointeger(tonumber(err.message:match "MOVED (%d+) "))
-    if slot then self.slots[slot] = node end
+    self.slots[slot] = node
     self.moved = true
   end
   return node
