@@ -24,8 +24,9 @@ static void push_base64(lua_State *L, const char *text, size_t n) {
 static int bad_url(lua_State *L, int index, const char *method, const char *code,
                    const char *what) {
   const char *url = lua_tostring(L, index);
-  const char *authority = strstr(url, "//");
-  const char *from = authority ? authority + 2 : url, *at = strrchr(from, '@');
+  size_t scheme = strspn(url, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-.");
+  const char *from = strncmp(url + scheme, "://", 3) == 0 ? url + scheme + 3 : url;
+  const char *at = strrchr(from, '@');
   return ml_error_return(L, "http", code, "%s %.*s%s: %s", method, (int)(from - url), url,
                          at ? at + 1 : from, what);
 }

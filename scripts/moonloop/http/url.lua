@@ -109,7 +109,7 @@ function M.credentials(url) return url:match("^%a[%w+.-]*://([^/?#]*@)") or "" e
 --- A URL for messages, which may be malformed. It is not certain where its password ends, so all up to
 -- the last '@' is left out.
 function M.shown(url)
-  local front = url:match("^[^/]*//") or ""
+  local front = url:match("^%a[%w+.-]*://") or ""
   return front .. url:sub(#front + 1):gsub("^.*@", "")
 end
 

@@ -74,7 +74,7 @@ describe("URLs of ml.http", function()
 
   it("do not show the password where they are refused", function()
     for _, url in ipairs { "http://u:secret@h:port/", "http://u:secret\\@h/", "http://u:secret@a@h/",
-      "x://u:secret@h/" } do
+      "x://u:secret@h/", "u:secret//@h" } do
       assert.is_nil(refused(url).message:find("secret", 1, true), url)
     end
   end)
