@@ -41,6 +41,21 @@ describe("bench/shop", { timeout = 300 }, function()
   end)
 end)
 
+describe("bench/instructions", { timeout = 300 }, function()
+  if not exists "/usr/bin/python3" or not exists "valgrind" or not support.binary:find("/release/", 1, true) then
+    pending "needs Python, valgrind and the release build"
+    return
+  end
+
+  it("counts the instructions of requests", function()
+    local output, status = process.sh(("bench/instructions --runs 1 %s"):format(process.quote(support.binary)))
+    assert.equal(0, status, output)
+    for _, path in ipairs { "/plaintext", "/json" } do
+      assert.matches("%f[^%c%z]" .. path .. " %S+: %d,%d+ %(%d,%d+ to %d,%d+%)\n", output)
+    end
+  end)
+end)
+
 describe("bench/run", function()
   if not exists "/usr/bin/python3" or not exists "wrk" then
     pending "needs Python and wrk: scripts/setup.sh --dev"
