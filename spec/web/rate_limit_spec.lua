@@ -63,6 +63,25 @@ describe("ml.web.rate_limit", function()
     end)
   end)
 
+  it("forgets those whose bucket is full again", function()
+    clock.virtual()
+    local one <close> = web.test(app_with { rate = 1, max = 100000, key = user })
+    local function grown_by_clients(first, last)
+      local function used()
+        collectgarbage()
+        collectgarbage()
+        return collectgarbage "count"
+      end
+      local before = used()
+      for i = first, last do assert.equal(200, one:get("/", { headers = { ["X-User"] = "user" .. i } }).status) end
+      return used() - before
+    end
+    grown_by_clients(1, 10) -- what a first request makes
+    local first = grown_by_clients(11, 1500)
+    ml.sleep(3600)
+    assert(grown_by_clients(1501, 3000) < first / 4, first)
+  end)
+
   it("fails where its key is neither text nor a number, which would count nobody twice", function()
     for value, name in pairs { [{}] = "table", [true] = "boolean", [print] = "function" } do
       local reports <close> = keep_reports()

@@ -332,6 +332,14 @@ describe("sessions in memory", function()
     assert.matches("more than 2 sessions", reports:text())
   end)
 
+  it("that are over do not stay until there are too many", function()
+    local store, now = require "moonloop.web.session_memory"(10000), ml.time.now()
+    for i = 1, 500 do store:create("over" .. i, "text", now - 20, now + 1e9) end
+    for i = 1, 500 do store:touch("over" .. i, now - 10) end
+    for i = 1, 300 do store:create("new" .. i, "text", now, now + 1e9) end
+    assert.equal(300, store.records.count)
+  end)
+
   it("with several workers are an error at start", function()
     local app = [[
       local ml = require "moonloop"

@@ -56,6 +56,16 @@ end
 --- lru:oldest() -> the value that was used least recently | nil.
 function Lru:oldest() return self.ends.newer.value end
 
+--- Removes the two values that were used least recently, as far as is_over(value, now) says so: called for each new
+-- value, it leaves few of those that nobody needs any more.
+function Lru:expire(is_over, now)
+  for _ = 1, 2 do
+    local node = self.ends.newer
+    if node == self.ends or not is_over(node.value, now) then return end
+    self:remove(node.key)
+  end
+end
+
 local M = {}
 
 --- A table for at most `max` entries.

@@ -1,4 +1,5 @@
---- Sessions in the memory of this process: the least recently used one goes when there are too many.
+--- Sessions in the memory of this process: those that are over go when others begin, and the least recently used one
+-- when there are too many.
 local lru = require "moonloop.core.lru"
 local seldom = require "moonloop.web.seldom"
 local time = require "moonloop.core".time
@@ -8,7 +9,10 @@ Memory.__index = Memory
 
 function Memory:load(key) return self.records:get(key) end
 
+local function is_over(record, now) return record.expires <= now end
+
 function Memory:create(key, text, created, expires)
+  self.records:expire(is_over, time())
   local gone = self.records:set(key, { text = text, created = created, expires = expires })
   if gone and gone.expires > time() then
     self.report(("there are more than %d sessions in memory: those used least recently are dropped (option 'max')")
