@@ -276,7 +276,7 @@ void tls_session_shut(TlsSession *s) {
 
 int tls_session_transport_ended(TlsSession *s) {
   if (s->ended) return UV_EOF;
-  s->failed = true;
+  s->failed = s->cut = true;
   set_error(s, s->ready ? "the connection was cut: the peer has not said that it ends"
                         : "the peer has closed the connection during the handshake");
   return UV_EPROTO;

@@ -29,6 +29,7 @@ struct TlsSession {
   bool failed; /* nothing can be read or written any more */
   bool ended;  /* the peer has ended its side, in order */
   bool shut;   /* we have ended ours */
+  bool cut;    /* it has failed because the transport ended before the peer did */
 
   /* A client: the server offers to resume the session in a later connection, perhaps more than
      once. True: `session` is taken over, with its reference. For contexts with `keep_sessions`. */

@@ -38,10 +38,14 @@ static void came(ByteStream *stream, const char *bytes, size_t n) {
   redis_link_read(link);
 }
 
-/* The connection has failed. */
+/* The connection has failed. A server that is stopped cuts it without TLS's own end, or in the
+   middle of a handshake: that is no fault of TLS, and no reply is taken for whole by it. */
 static void broken(RedisLink *link, int status) {
   const TlsSession *session = byte_stream_tls(&link->socket->stream);
-  if (status == UV_EPROTO && session && session->error) {
+  if (status == UV_EPROTO && session && session->cut) {
+    redis_link_lost(link, "network", "EOF", "%s",
+                    session->error ? session->error : uv_strerror(UV_EOF));
+  } else if (status == UV_EPROTO && session && session->error) {
     link->fatal = !session->ready; /* its certificate will be the same in a moment */
     redis_link_lost(link, "tls", NULL, "%s", session->error);
   } else {

@@ -1,6 +1,7 @@
 -- rediss://: TLS to a Redis server.
 local ml = require "moonloop"
 local process = require "spec.support.process"
+local proxies = require "spec.support.proxy"
 local redis = require "spec.support.redis"
 local servers = require "spec.support.servers"
 local tls = require "spec.support.tls"
@@ -84,5 +85,26 @@ describe("a Redis server with TLS", function()
     local ok, err = pcall(ml.redis.client, url, { tls = { ca = "/no/such/file" } })
     assert.is_false(ok)
     assert.equal("tls", err.kind)
+  end)
+
+  it("is connected to again where it was cut off, and where it was in the middle of a handshake", function()
+    local proxy <close> = proxies.start(port)
+    local r <close> = ml.redis.client("rediss://localhost:" .. proxy.port,
+      { tls = { ca = certs.ca }, timeout = 60, connect_timeout = 60 })
+    local next_message, state, _, closing = r:subscribe "cut"
+    local _ <close> = closing
+    local whole, handshakes = proxy.pass, 0
+    proxy.pass = function(bytes, upwards)
+      if upwards then handshakes = handshakes + 1 end
+      return { bytes:sub(1, 50), cut = true }
+    end
+    proxy:cut()
+    local reader, pinger = ml.spawn(next_message, state), ml.spawn(function() return r:ping() end)
+    servers.eventually(60, "the handshakes are few", function() return handshakes > 6 end)
+    proxy.pass = whole
+    assert.is_true(reader:await().gap)
+    assert.equal("PONG", pinger:await())
+    assert(r:publish("cut", "after") == 1)
+    assert.equal("after", next_message(state).payload)
   end)
 end)
