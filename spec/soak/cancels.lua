@@ -11,6 +11,7 @@ local M = {}
 local random = math.random
 
 local AT_A_TIME = 48
+local PATIENCE = 10 -- times as many as wanted are broken off, until each operation was done once
 local LONGEST = 60 -- seconds after which an operation hangs
 local LEAST = 10 -- of so many that are broken off, one at least has to be done: else little was tried
 
@@ -41,14 +42,15 @@ local function operation(self, n)
     if not over then self.cancelled = self.cancelled + 1 end
   end })
   local text = ("text-%d."):format(n)
-  local f = self.operations[random(#self.operations)]
-  local value, err = f(text, n)
+  local name = self.names[random(#self.names)]
+  local value, err = self.operations[name](text, n)
   over = true
   if err ~= nil then
     self.failed = self.failed + 1
     if not self.may_fail(err) then self:wrong("operation %d failed: %s", n, tostring(err)) end
   elseif value == text or value == nil and self.may_lose then
     self.done = self.done + 1
+    if value then self.times[name] = self.times[name] + 1 end
   else
     self:wrong("operation %d got %s in place of '%s'", n, tostring(value), text)
   end
@@ -94,6 +96,13 @@ local ways = {
 
 local function is_empty(t) return next(t) == nil end
 
+-- The name of an operation that was never done.
+local function undone(self)
+  for name, times in pairs(self.times) do
+    if times == 0 then return name end
+  end
+end
+
 -- Waits until f() is true; else raises `what`, with what `details()` says.
 local function wait_until(what, f, details)
   local ok = ml.timeout(LONGEST, function()
@@ -117,7 +126,7 @@ end
 local function run(self, o)
   local over, n = false, 0
   local troubles = o.disturb and ml.spawn(o.disturb, function() return over end)
-  while self.cancelled < o.cancels do
+  while self.cancelled < o.cancels or undone(self) and self.cancelled < o.cancels * PATIENCE do
     local tasks = {}
     for i = 1, AT_A_TIME do
       n = n + 1
@@ -139,6 +148,7 @@ local function run(self, o)
   if self.done < o.cancels // LEAST then
     self:wrong("%d operations were broken off, and only %d were done", self.cancelled, self.done)
   end
+  if undone(self) then self:wrong("%s was never done", undone(self)) end
   if self.faults > 0 then error(("%d faults:\n%s"):format(self.faults, table.concat(self.messages, "\n")), 0) end
 end
 
@@ -160,22 +170,27 @@ function M.harass(proxy)
   end
 end
 
---- Runs operations until so many were broken off: o.cancels. A tenth of that number must have been done besides.
--- o.operations: functions(text, n) that give the text, or nil and an error, for which o.may_fail(err) has to be true;
--- with o.may_lose, nil without an error is an answer, too. o.longest: the seconds in which they are broken off.
--- o.disturb(over): a function that makes faults until over() is true. Gives {cancelled, done, failed}, and raises
--- where anything was wrong.
+--- Runs operations until so many were broken off: o.cancels. A tenth of that number must have been done besides, and
+-- each operation at least once. o.operations: from names to functions(text, n) that give the text, or nil and an
+-- error, for which o.may_fail(err) has to be true; with o.may_lose, nil without an error is an answer, too. o.longest:
+-- the seconds in which they are broken off. o.disturb(over): a function that makes faults until over() is true. Gives
+-- {cancelled, done, failed, times = how often each was done}, and raises where anything was wrong.
 function M.run(o)
   local self = setmetatable({ operations = o.operations, may_fail = o.may_fail or function() return false end,
     may_lose = o.may_lose, longest = o.longest or 0.004, faults = 0, messages = {}, live = {}, cancelled = 0,
-    done = 0, failed = 0 }, Soak)
+    done = 0, failed = 0, names = {}, times = {} }, Soak)
+  for name in pairs(o.operations) do
+    table.insert(self.names, name)
+    self.times[name] = 0
+  end
+  table.sort(self.names) -- so that a seed repeats a run
   local app = ml.web.app()
   app:get("/{n:int}", function(req) return operation(self, req.params.n) end)
   web.serving(app, function(port)
     self.port = port
     run(self, o)
   end)
-  return { cancelled = self.cancelled, done = self.done, failed = self.failed }
+  return { cancelled = self.cancelled, done = self.done, failed = self.failed, times = self.times }
 end
 
 return M

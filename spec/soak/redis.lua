@@ -2,12 +2,13 @@
 --
 -- Plain commands, pipelines, transactions, subscriptions and blocking commands are broken off by a cancel, a deadline
 -- or an HTTP client that goes away; directly, through a proxy that delays, cuts, freezes and resets, and while
--- connections are killed and the server is stopped and restarted. No answer may be given to the wrong task, no
--- operation may hang, and in the end all leased connections are back and the server has no others.
+-- connections are killed and the server is stopped and restarted, by TLS too. No answer may be given to the wrong task,
+-- no operation may hang, and in the end all leased connections are back and the server has no others.
 local cancels = require "spec.soak.cancels"
 local core = require "moonloop.redis.core"
 local ml = require "moonloop"
 local redis = require "spec.support.redis"
+local tls = require "spec.support.tls"
 
 local soak = {}
 
@@ -84,14 +85,13 @@ local function published(r, text, n)
   error(value, 0)
 end
 
-local operations = { echo, echo, echo, pipeline, pipeline, transaction, watched, blocking, waiting, published }
+local operations = { echo = echo, pipeline = pipeline, transaction = transaction, watched = watched,
+  blocking = blocking, waiting = waiting, published = published }
 
 local function bind(r)
-  local list = {}
-  for i, f in ipairs(operations) do
-    list[i] = function(text, n) return f(r, text, n) end
-  end
-  return list
+  local bound = {}
+  for name, f in pairs(operations) do bound[name] = function(text, n) return f(r, text, n) end end
+  return bound
 end
 
 --- Everything of the client is back: no leased connection, nobody in line; the server has no more connections.
@@ -161,16 +161,33 @@ local runs = {
     check_rest(r, server)
     return books
   end },
+  { "by TLS, while connections are killed", function(server, o)
+    if not server.tls_port then return nil end
+    local r <close> = ml.redis.client("rediss://localhost:" .. server.tls_port,
+      { tls = { ca = server.ca }, timeout = 30 })
+    o.operations, o.may_fail, o.may_lose = bind(r), is_passing, true
+    o.disturb = troubles(server)
+    local books = cancels.run(o)
+    check_rest(r, server)
+    return books
+  end },
 }
 
 --- run(cancels, seed [, progress]): raises where anything is wrong. progress(text).
 function soak.run(wanted, seed, progress)
   math.randomseed(seed)
-  local server <close> = redis.start()
+  local certs <close> = tls.is_there() and tls.certificates { good = {} } or nil
+  local words, port
+  if certs then
+    os.execute(("chmod -R a+rX '%s'"):format(certs.path)) -- the server may run as nobody
+    words, port = redis.tls_words(certs)
+  end
+  local server <close> = redis.start(words)
+  server.tls_port, server.ca = port, certs and certs.ca
   for _, run in ipairs(runs) do
     local name, f = run[1], run[2]
     local books = f(server, { cancels = wanted })
-    if progress then
+    if progress and books then
       progress(("%s: %d broken off, %d done, %d failed"):format(name, books.cancelled, books.done, books.failed))
     end
   end

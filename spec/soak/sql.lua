@@ -2,14 +2,15 @@
 --
 -- Plain and pipelined statements, transactions with savepoints and locks, sessions and streams of rows are broken off
 -- by a cancel, a deadline or an HTTP client that goes away: on SQLite; on PostgreSQL directly, through a proxy that
--- delays, cuts, freezes and resets, while all backends are terminated and the server is stopped and restarted, and
--- behind pgbouncer. No statement may be hit by another's cancel, no answer may be given to the wrong task, and in the
--- end the pool has its full size, no transaction is open and no lock is held. RUN: a part of the name of a run.
+-- delays, cuts, freezes and resets, by TLS while all backends are terminated and the server is stopped and restarted,
+-- and behind pgbouncer. No statement may be hit by another's cancel, no answer may be given to the wrong task, and in
+-- the end the pool has its full size, no transaction is open and no lock is held. RUN: a part of the name of a run.
 local cancels = require "spec.soak.cancels"
 local folders = require "spec.support.folder"
 local ml = require "moonloop"
 local postgres = require "spec.support.postgres"
 local proxies = require "spec.support.proxy"
+local tls = require "spec.support.tls"
 
 local soak = {}
 
@@ -170,7 +171,7 @@ local function list_of(db, ...)
   local list = {}
   for _, set in ipairs { ... } do
     for name, f in pairs(set) do
-      list[#list + 1] = function(text, n)
+      list[name] = function(text, n)
         local ok, value, err = pcall(f, db, text, n)
         if ok then return value, err end
         -- what `assert` has raised; a cancel and a deadline go on
@@ -293,8 +294,8 @@ local runs = {
     db:close()
     return books
   end },
-  { "PostgreSQL, while backends are terminated and the server is stopped and restarted", function(o, server)
-    local db = open(server.tcp_url)
+  { "PostgreSQL, by TLS, while backends are terminated and the server is stopped and restarted", function(o, server)
+    local db = open(server:at("postgres", nil, tls.is_there() and "sslmode=require" or "sslmode=disable"))
     o.operations, o.may_fail = list_of(db, common, of_postgres, of_sessions), is_passing
     o.disturb = troubles(server)
     local books = cancels.run(o)
@@ -337,7 +338,7 @@ function soak.run(wanted, seed, progress, which)
       math.randomseed(seed)
       local skipped = name:find "PostgreSQL" and postgres.missing()
       if name:find "PostgreSQL" and not server and not skipped then
-        server = postgres.start { max_connections = 200 }
+        server = postgres.start { max_connections = 200, ssl = tls.is_there() }
       end
       if server then server:psql(TABLE) end
       local o = { cancels = wanted, longest = name:find "SQLite" and 0.004 or 0.02 }

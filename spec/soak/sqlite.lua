@@ -67,9 +67,7 @@ local function operations(db)
     return row.text
   end
 
-  local all = {}
-  for _, f in pairs(list) do all[#all + 1] = f end
-  return all
+  return list
 end
 
 local function check(db, place)
