@@ -5,7 +5,8 @@
 -- or a request of their own under way. Each client leaves at a random byte of what it sends or of what
 -- it gets, by closing, by a reset, by ending its side, or not at all. Afterwards nothing may be left:
 -- no connection, no task, no descriptor, and no memory that grows with each part of the run.
--- A quarter of the clients stay, among those that leave: they must get all of their answers whole.
+-- A quarter of the clients stay, among those that leave: they must get all of their answers whole, of each kind one at
+-- least.
 -- With `tls` the server speaks it: most clients do so too, and leave in the middle of their handshake or after
 -- it; the others send what is no TLS. With `http2` half of the clients speak it, and cancel a third of their streams.
 -- The seed is printed; the same seed gives the same clients.
@@ -20,9 +21,10 @@ local soak = {}
 
 local random = math.random
 
---- @param counts how many handlers have begun and ended, for the check that all are over
+--- The app of these clients.
+-- @param counts how many handlers have begun and ended, for the check that all are over
 -- @param client what handlers ask with
-local function make_app(counts, client)
+function soak.app(counts, client)
   local app = web.app()
   local function handler(f)
     return function(req)
@@ -72,6 +74,9 @@ local function make_app(counts, client)
   return app
 end
 
+local KINDS = { "a pipeline", "/body", "/chunks", "/unread", "/inner/ask", "/plain", "/large", "/sleep", "/children",
+  "/stream", "/events" }
+
 local function get(path) return "GET " .. path .. " HTTP/1.1\r\nHost: here\r\n\r\n" end
 
 local function post(path, body)
@@ -86,9 +91,8 @@ local function post(path, body)
   return "POST " .. path .. " HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n" .. text .. "0\r\n\r\n"
 end
 
---- What a client sends: its bytes, and how many requests they are.
-local function make_bytes(port)
-  local kind = random(11)
+--- What a client sends, of that kind: its bytes, and how many requests they are.
+local function make_bytes(port, kind)
   if kind == 1 then
     local list = {}
     for i = 1, random(2, 8) do list[i] = get(({ "/plain", "/sleep", "/large", "/nothing" })[random(4)]) end
@@ -102,7 +106,7 @@ local function make_bytes(port)
   elseif kind == 5 then
     return get("/inner/ask/" .. port), 1
   end
-  return get(({ "/plain", "/large", "/sleep", "/children", "/stream", "/events" })[kind - 5]), 1
+  return get(KINDS[kind]), 1
 end
 
 -- A connection with TLS, with the methods of rawtcp's.
@@ -125,7 +129,7 @@ function Secure:reset() self.conn:close() end
 
 --- A connection, or nil. `ca`: the authority, if the server speaks TLS. `alpn`: what to ask for. `stays`: whether it is
 -- to be one that works.
-local function connect(port, ca, alpn, stays)
+function soak.connect(port, ca, alpn, stays)
   if not ca or (not stays and random(4) == 1) then return rawtcp.connect(port) end
   local limit = not stays and random(2) == 1 and random(0, 100) / 1000 or 60
   local tls = { ca = ca, alpn = alpn }
@@ -156,21 +160,23 @@ local function send(conn, bytes)
   end
 end
 
---- What a client has to say: {bytes =, count =, wanted = streams of HTTP/2, alpn =}.
-local function make_talk(port, o)
+--- What a client has to say: {kind =, bytes =, count = of requests, wanted = streams of HTTP/2, alpn =}. `o.http2`: it
+-- may be in HTTP/2.
+function soak.talk(port, o)
   local talk = {}
   if o.http2 and random(2) == 1 then
     talk.bytes, talk.count, talk.wanted = http2.make()
-    talk.alpn = { "h2" }
+    talk.alpn, talk.kind = { "h2" }, "HTTP/2"
   else
-    talk.bytes, talk.count = make_bytes(port)
+    local kind = random(#KINDS)
+    talk.kind, talk.bytes, talk.count = KINDS[kind], make_bytes(port, kind)
   end
   return talk
 end
 
 --- One that leaves: sends its bytes, or a part; reads something; goes.
 local function play(port, talk, ca)
-  local conn = connect(port, ca, talk.alpn)
+  local conn = soak.connect(port, ca, talk.alpn)
   if not conn then return end
   local bytes = talk.bytes
   if random(2) == 1 then bytes = bytes:sub(1, random(0, #bytes)) end
@@ -201,7 +207,7 @@ end
 
 --- One that stays. Gives how many of its requests were answered; nil and what is wrong.
 local function stay(port, talk, ca)
-  local conn = connect(port, ca, talk.alpn, true)
+  local conn = soak.connect(port, ca, talk.alpn, true)
   if not conn then return nil, "no connection" end
   send(conn, talk.bytes)
   local completed, why
@@ -212,6 +218,14 @@ local function stay(port, talk, ca)
   end
   leave(conn)
   return completed, why
+end
+
+--- One client that says so; a quarter of them stay, or this one does: `stays`. `ca`: the authority, if the server
+-- speaks TLS. Gives how many of its requests were answered whole if it stayed, else 0; or nil and what is wrong.
+function soak.client(port, talk, ca, stays)
+  if stays or random(4) == 1 then return stay(port, talk, ca) end
+  play(port, talk, ca)
+  return 0
 end
 
 --- Bytes of memory in use, and of addresses.
@@ -259,14 +273,16 @@ function soak.run(requests, clients, seed, o)
   ml.sleep(0.01)
   local tasks, descriptors = #ml.tasks(), left.descriptors()
   local client = ml.http.client { timeout = 60 }
-  local server = assert(web.listen(make_app(counts, client), { port = 0, tls = cert, http2 = o.http2 and "clear" }))
-  local port, sent, completed, disappointed = server.port, 0, 0, 0
+  local server = assert(web.listen(soak.app(counts, client), { port = 0, tls = cert, http2 = o.http2 and "clear" }))
+  local port, sent, completed, disappointed, of_kind = server.port, 0, 0, 0, {}
   local function one_client()
-    local talk = make_talk(port, o)
+    local talk = soak.talk(port, o)
     sent = sent + talk.count
-    if random(4) > 1 then return play(port, talk, ca) end
-    local n, why = stay(port, talk, ca)
+    local is_first = not of_kind[talk.kind]
+    of_kind[talk.kind] = of_kind[talk.kind] or 0
+    local n, why = soak.client(port, talk, ca, is_first)
     completed = completed + (n or 0)
+    of_kind[talk.kind] = of_kind[talk.kind] + (n or 0)
     if not n then
       disappointed = disappointed + 1
       if disappointed <= 5 then wrong[#wrong + 1] = "a client that stayed: " .. why end
@@ -297,6 +313,10 @@ function soak.run(requests, clients, seed, o)
   end
   client:close()
   check("enough exchanges completed", completed >= requests // 10 or completed, true)
+  for i = 1, #KINDS + (o.http2 and 1 or 0) do
+    local kind = KINDS[i] or "HTTP/2"
+    if (of_kind[kind] or 0) == 0 then wrong[#wrong + 1] = "no exchange was completed: " .. kind end
+  end
   check("connections of the server", settle(0, function() return server.connections end), 0)
   check("handlers that have not ended", settle(0, function() return counts.begun - counts.ended end), 0)
   server:stop(5)

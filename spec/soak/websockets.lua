@@ -1,14 +1,15 @@
--- WebSockets that come and go at random points: moonloop spec/soak/websockets.lua [SOCKETS [CLIENTS [SEED]]]
+-- WebSockets that come and go at random points: moonloop spec/soak/websockets.lua [SOCKETS [CLIENTS [SEED [tls]]]]
 --
 -- CLIENTS (200) at a time open SOCKETS (20,000) in all to a server in this process, whose handlers echo, send, sleep,
 -- read in a child, fail, close or stop to read. Each client leaves at a random point: within the handshake, within
 -- a frame, after some messages; with a Close frame, by closing, by a reset, by ending its side. A quarter of them stay,
 -- and must get back all that they have sent. Afterwards nothing may be left: no connection, no task, no descriptor.
+-- With `tls` the server speaks it; most clients do so, too, and leave in the middle of their handshake or after it.
 -- The seed is printed; the same seed gives the same clients.
+local disconnect = require "spec.soak.disconnect"
 local handshake = require "spec.support.handshake"
 local left = require "spec.support.left"
 local ml = require "moonloop"
-local rawtcp = require("spec.support").rawtcp
 local web = ml.web
 
 local soak = {}
@@ -17,8 +18,9 @@ local random = math.random
 
 local ROUTES = { "/echo", "/send", "/sleep", "/child", "/fail", "/close", "/deaf", "/needs" }
 
---- @param counts how many handlers and dependencies have begun and ended
-local function make_app(counts)
+--- The app of these clients.
+-- @param counts how many handlers and dependencies have begun and ended
+function soak.app(counts)
   local app = web.app()
   local function count(name)
     counts[name] = (counts[name] or 0) + 1
@@ -85,8 +87,8 @@ local function leave(conn)
 end
 
 --- One client: sends its bytes, or a part, in pieces; reads something; goes.
-local function play(port)
-  local conn = rawtcp.connect(port)
+local function play(port, ca)
+  local conn = disconnect.connect(port, ca)
   if not conn then return end
   local route = ROUTES[random(#ROUTES)]
   local parts = { handshake.request(route, random(3) == 1 and
@@ -119,8 +121,9 @@ end
 
 --- One that stays: sends messages to the echo and gets them back, then closes in order. Gives how many came back; nil
 -- and what is wrong.
-local function stay(port)
-  local ws, err = ml.ws.connect(("ws://127.0.0.1:%d/echo"):format(port), { timeout = 60, compress = random(2) == 1 })
+local function stay(port, ca)
+  local ws, err = ml.ws.connect(("%s://localhost:%d/echo"):format(ca and "wss" or "ws", port),
+    { timeout = 60, compress = random(2) == 1, tls = ca and { ca = ca } or nil })
   if not ws then return nil, tostring(err) end
   local messages = {}
   for i = 1, random(1, 5) do
@@ -135,6 +138,14 @@ local function stay(port)
   return #messages
 end
 
+--- One client; a quarter of them stay. `ca`: the authority, if the server speaks TLS. Gives how many messages came back
+-- to it if it stayed; or nil and what is wrong.
+function soak.client(port, ca)
+  if random(4) == 1 then return stay(port, ca) end
+  play(port, ca)
+  return 0
+end
+
 --- Waits until `f()` gives `wanted`; returns what it gives in the end.
 local function settle(wanted, f)
   local stop = ml.now() + 20
@@ -146,27 +157,27 @@ local function settle(wanted, f)
   return value
 end
 
---- soak.run(sockets, clients, seed) -> true, figures | nil, what is wrong
-function soak.run(sockets, clients, seed)
+--- soak.run(sockets, clients, seed [, cert]) -> true, figures | nil, what is wrong. `cert`: {cert =, key =} of a server
+-- with TLS, and the authority.
+function soak.run(sockets, clients, seed, cert)
   math.randomseed(seed)
   local counts, wrong = {}, {}
   local function check(what, is, wanted)
     if is ~= wanted then wrong[#wrong + 1] = ("%s: %s instead of %s"):format(what, is, wanted) end
   end
   do -- opens what a loop keeps from its first sockets on
-    local server = assert(web.listen(web.app(), { port = 0 }))
-    local client <close> = ml.http.client()
-    assert(client:get(("http://127.0.0.1:%d/"):format(server.port)))
+    local server = assert(web.listen(web.app(), { port = 0, tls = cert }))
+    local client <close> = ml.http.client { ca = cert and cert.cert }
+    assert(client:get(("%s://localhost:%d/"):format(cert and "https" or "http", server.port)))
     server:stop(5)
   end
   ml.sleep(0.01)
   local tasks, descriptors = #ml.tasks(), left.descriptors()
-  local server = assert(web.listen(make_app(counts), { port = 0, keep_alive = 5, drain = 0.5 }))
+  local server = assert(web.listen(soak.app(counts), { port = 0, keep_alive = 5, drain = 0.5, tls = cert }))
   local port, opened, completed, list = server.port, 0, 0, {}
   local function one_client()
     opened = opened + 1
-    if random(4) > 1 then return play(port) end
-    local n, why = stay(port)
+    local n, why = soak.client(port, cert and cert.cert)
     completed = completed + (n or 0)
     if not n and #wrong < 5 then wrong[#wrong + 1] = "a client that stayed: " .. why end
   end
@@ -195,7 +206,9 @@ if arg and arg[0]:find("websockets%.lua$") then
   local seed = number(3, random(1, 2 ^ 31 - 1))
   print("seed " .. seed)
   local reports <close> = require("spec.support").keep_reports() -- luacheck: ignore
-  local done, text = soak.run(number(1, 20000), number(2, 200), seed)
+  local folder = arg[4] == "tls" and require "spec.support.tls".certificates { one = { signer = "self" } } or nil
+  local done, text = soak.run(number(1, 20000), number(2, 200), seed, folder and folder.one)
+  if folder then folder:close() end
   print(text)
   if not done then os.exit(1) end
 end
