@@ -119,6 +119,27 @@ describe("serve --metrics", function()
     assert.equal("", half:receive "*a") -- no more of it comes
   end)
 
+  it("has 64 clients at most, and 16 kB of a head", function()
+    local server <close> = start()
+    local conns = {}
+    local _ <close> = setmetatable({}, { __close = function()
+      for _, conn in ipairs(conns) do conn:close() end
+    end })
+    for i = 1, 64 do
+      conns[i] = assert(support.rawtcp.connect(server.metrics))
+      assert(conns[i]:send "GET /metrics HTTP/1.1\r\n")
+    end
+    local another <close> = assert(support.rawtcp.connect(server.metrics))
+    another:send "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    assert.is_nil((web.receive(another)))
+    assert(conns[1]:send "Host: localhost\r\n\r\n")
+    assert.equal(200, web.receive(conns[1]).status)
+    assert(conns[2]:send("X: " .. ("x"):rep(16 * 1024) .. "\r\n"))
+    assert.equal(400, web.receive(conns[2]).status)
+    conns[3]:close() -- makes room
+    eventually(server, "there is room", function(text) return text end)
+  end)
+
   it("answers nobody who was led here", function()
     local server <close> = start()
     local function status(head) return web.ask(server.metrics, head .. "\r\n\r\n").status end

@@ -47,6 +47,30 @@ describe("c:websocket", function()
     assert.equal("bob", other:receive_json().user)
   end)
 
+  it("takes no more than 64 kB of messages ahead of a handler that does not receive", function()
+    clock.virtual()
+    local app, go, received = web.app(), ml.event(), 0
+    app:websocket("/ws", function(ws)
+      go:wait()
+      for message in ws:messages() do received = received + #message end
+    end)
+    local c <close> = web.test(app)
+    local ws <close> = assert(c:websocket("/ws"))
+    local sent = 0
+    local sender = ml.spawn(function()
+      for i = 1, 1000 do
+        ws:send(("m"):rep(1000))
+        sent = i * 1000
+      end
+    end)
+    ml.sleep(5) -- of the virtual clock: until nothing goes on any more
+    assert(sent >= 64000 and sent < 64000 * 6, sent) -- 64 kB wait there, as many here, and some in between
+    go:set()
+    sender:await()
+    ml.sleep(1)
+    assert.equal(1000000, received)
+  end)
+
   it("gives nil and an error where the app answers otherwise", function()
     local app = echo()
     app:get("/plain", function() return "" end)

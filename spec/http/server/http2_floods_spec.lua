@@ -182,6 +182,42 @@ describe("a client of HTTP/2 that waits", function()
     end)
   end)
 
+  it("for handlers that do not read may send 128 kB of each body, and no more", function()
+    local app, go = web.app(), ml.event()
+    app:post("/", function(req)
+      go:wait()
+      return tostring(#req.body)
+    end)
+    with(app, function(port)
+      local client <close> = http2.connect(port)
+      local may, sent = { [0] = 65535 }, {} -- RFC 9113 section 6.9.2
+      for _ = 1, 40 do
+        local stream = client:ask("POST", "/", {}, true)
+        may[stream], sent[stream] = 65535, 0
+      end
+      local function note(frame)
+        if frame.type == http2.WINDOW_UPDATE then
+          may[frame.stream] = may[frame.stream] + (">I4"):unpack(frame.payload)
+        end
+        return frame.type == http2.PING and frame.flags & http2.ACK ~= 0
+      end
+      for _ = 1, 30 do -- more than enough for all of a megabyte each
+        for stream, n in pairs(sent) do
+          while sent[stream] + 16000 <= may[stream] and may[0] >= 16000 and n < 1000000 do
+            client:send(http2.DATA, 0, stream, ("x"):rep(16000))
+            sent[stream], n, may[0] = sent[stream] + 16000, n + 16000, may[0] - 16000
+          end
+        end
+        client:send(http2.PING, 0, 0, "12345678")
+        assert(client:read_until(note))
+      end
+      for _, n in pairs(sent) do assert(n <= 1 << 17, n) end
+      go:set()
+      for stream in pairs(sent) do client:send(http2.DATA, http2.END_STREAM, stream) end
+      for stream, n in pairs(sent) do assert.same({ 200, tostring(n) }, { client:response(stream) }) end
+    end)
+  end)
+
   it("in a head, or between two requests, is not waited for for ever", function()
     with(quick(), function(port)
       local client <close> = http2.connect(port)
