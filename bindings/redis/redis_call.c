@@ -169,6 +169,9 @@ static void expand(lua_State *L, const Command *command) {
 
 int redis_refused(lua_State *L, const RedisLink *link, const char *name) {
   const char *label = link->settings->label;
+  if (link->lost)
+    return ml_error_return(L, link->why_kind, link->why_code[0] ? link->why_code : NULL,
+                           "%s: the connection to %s was lost: %s", name, label, link->why);
   if (link->state == REDIS_CLOSED)
     return ml_error_return(L, "closed", NULL, "%s: the client of %s was closed", name, label);
   if (redis_link_is_full(link))

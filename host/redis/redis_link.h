@@ -149,6 +149,7 @@ struct RedisLink {
   bool has_reader;
   char why_kind[12], why_code[24], why[200]; /* why the last connection ended */
   bool fatal;                                /* no retry would help: wrong password */
+  bool lost;                                 /* a leased one: closed because that ended */
   uint64_t connections;                      /* made so far */
   RedisCall *delivering; /* its results are being pushed; still set if that raised a memory error */
   RedisCall *free_calls;

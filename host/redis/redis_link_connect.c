@@ -337,6 +337,7 @@ void redis_link_lost(RedisLink *link, const char *kind, const char *code, const 
     link->unsent = NULL;
     link->out.len = 0;
   }
+  link->lost = over;
   if (over)
     redis_link_close(link);
   else if (link->awaited)

@@ -219,6 +219,18 @@ describe("a Redis client", function()
     assert.equal("51", r:get "x")
   end)
 
+  it("says that its connection was lost where that is known before it begins", function()
+    local failure
+    local list, err = r:multi({ watch = "x" }, function(m, c)
+      r:client("KILL", "TYPE", "normal", "SKIPME", "yes")
+      repeat failure = select(2, c:get "x") until failure
+      m:get "x"
+    end)
+    assert.is_nil(list)
+    assert.equal("network", err.kind)
+    assert.matches("the connection to .* was lost", err.message)
+  end)
+
   it("watches nothing any more after a function that failed", function()
     assert.is_false(pcall(r.multi, r, { watch = "x" }, function() error "no" end))
     assert.same({ "OK", n = 1 }, r:multi({ watch = { "y", "z" } }, function(m)
