@@ -128,9 +128,12 @@ static const uint16_t forbidden[] = {
 };
 
 /* Said not to exist, so that others take their place. clone3 cannot be looked at: its arguments
-   are in memory. */
-static const uint16_t unknown[] = {SYS_clone3, SYS_io_uring_setup, SYS_io_uring_enter,
-                                   SYS_io_uring_register};
+   are in memory. Of the rest, nothing that is linked in has a use, and kernels have had holes. */
+static const uint16_t unknown[] = {
+    SYS_clone3,           SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
+    SYS_io_setup,         SYS_splice,         SYS_vmsplice,       SYS_tee,
+    SYS_remap_file_pages, SYS_move_pages,     SYS_migrate_pages,
+};
 
 /* Those whose addresses are of the network, of Unix, or of the kernel, which says which networks
    there are; and what is spoken there: 0 is the usual one, of the kernel that about networks. */
