@@ -36,6 +36,25 @@ describe("a statement of SQLite", function()
     assert.same({ "x" }, db:query("select 1 as x where false").columns)
   end)
 
+  it("reaches no address of memory, nor the schema behind SQLite's back", function()
+    assert.is_nil((db:value "select fts3_tokenizer('simple')"))
+    local _, err = db:exec("create virtual table f using fts3(tokenize = x)")
+    assert.is_truthy(err)
+    db:exec "pragma writable_schema = on"
+    fails("syntax", db:exec "update sqlite_master set sql = 'broken'")
+    fails("sql", db:value "select load_extension('x')")
+  end)
+
+  it("may be of a view or a trigger that uses FTS5 and JSON", function()
+    assert(db:exec "create virtual table words using fts5(name)")
+    assert(db:exec "create trigger found after insert on t begin insert into words values (new.name); end")
+    assert(db:exec "create view hits as select highlight(words, 0, '<', '>') h from words where words match 'hello'")
+    assert(db:exec [[create view parts as select json_extract('{"a":1}', '$.a') n, value from json_each('[2]')]])
+    assert(db:exec "insert into t(name) values ('hello you')")
+    assert.equal("<hello> you", db:value "select h from hits")
+    assert.same({ n = 1, value = 2 }, db:one "select * from parts")
+  end)
+
   it("gives one row, one value, or says that there are more", function()
     db:exec "insert into t(id, name) values (1, 'a'), (2, 'b')"
     assert.same({ name = "a" }, db:one("select name from t where id = $1", 1))

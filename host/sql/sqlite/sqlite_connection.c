@@ -113,9 +113,19 @@ void sqlite_connection_rollback(SqliteConnection *c) {
 
 /* --- opening --- */
 
+/* Takes away what SQL alone would need to run code or to break the file: a tokenizer given by its
+   address (some systems' libraries allow that), writing to the schema and to shadow tables.
+   TRUSTED_SCHEMA stays on: without it, views and triggers could not use FTS5, nor JSON in some
+   versions. */
+static void disarm(const SqliteConnection *c) {
+  c->lib->db_config(c->db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0, NULL);
+  c->lib->db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+}
+
 static bool set_up(SqliteConnection *c, SqliteJob *job) {
   const SqliteLibrary *lib = c->lib;
   const SqliteSettings *s = c->settings;
+  disarm(c);
   lib->extended_result_codes(c->db, 1);
   lib->busy_handler(c->db, on_busy, c);
   lib->progress_handler(c->db, STEPS, on_progress, c);

@@ -25,6 +25,7 @@
   X(column_name)                                                                                   \
   X(column_text)                                                                                   \
   X(column_type)                                                                                   \
+  X(db_config)                                                                                     \
   X(errmsg)                                                                                        \
   X(error_offset)                                                                                  \
   X(extended_errcode)                                                                              \
