@@ -212,6 +212,10 @@ void redis_link_connect(RedisLink *link);
 void redis_link_lost(RedisLink *link, const char *kind, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* What a server says in place of an answer, `*n` bytes, or another text where that repeats the
+   secret of `len` bytes, which may be NULL: some servers repeat the command that they refuse. */
+const char *redis_link_without(const char *text, size_t *n, const char *secret, size_t len);
+
 /* Connects to one address: a sentinel's or the server's. */
 void redis_link_dial(RedisLink *link, const DialEndpoint *endpoint);
 

@@ -96,11 +96,23 @@ static bool begins(const char *text, size_t n, const char *with) {
   return n >= strlen(with) && !memcmp(text, with, strlen(with));
 }
 
+const char *redis_link_without(const char *text, size_t *n, const char *secret, size_t len) {
+  static const char hidden[] = "what the server says is not shown, as it repeats the password";
+  if (!secret || !len || !memmem(text, *n, secret, len)) return text;
+  *n = sizeof hidden - 1;
+  return hidden;
+}
+
 /* The server refused the connection. The first word of its message is the code. */
 static void refuse(RedisLink *link, const char *kind, const char *text, size_t n) {
+  const RedisSettings *s = link->settings;
   char said[160], code[24];
+  const char *blank = memchr(text, ' ', n);
+  size_t word = blank ? (size_t)(blank - text) : n;
+  const char *first = redis_link_without(text, &word, s->password, s->password_len);
+  snprintf(code, sizeof code, "%.*s", (int)word, first == text ? text : "ERR");
+  text = redis_link_without(text, &n, s->password, s->password_len);
   snprintf(said, sizeof said, "%.*s", (int)(n < sizeof said ? n : sizeof said - 1), text);
-  snprintf(code, sizeof code, "%.*s", (int)strcspn(said, " "), said);
   redis_link_lost(link, kind, code, "%s", said);
 }
 

@@ -73,6 +73,7 @@ void redis_sentinel_answered(RedisLink *link, const char *bytes) {
   if (redis_value_is_error(bytes)) {
     size_t n;
     const char *text = redis_value_error_text(bytes, &n);
+    text = redis_link_without(text, &n, sentinel(link)->password, sentinel(link)->password_len);
     redis_link_lost(link, "network", "ESENTINEL", "the sentinel %s says: %.*s",
                     sentinel(link)->label, n < 100 ? (int)n : 100, text);
   } else if (sentinel(link)->password && !link->inquiry.logged_in) {

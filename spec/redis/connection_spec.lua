@@ -11,6 +11,29 @@ local function waits_for(task)
 end
 
 describe("the shared connection", function()
+  it("shows no password that the server repeats in a refusal", function()
+    local function refusal(text, opts)
+      local server <close> = redis.fake(function() end, function(conn, words)
+        conn:send((text:gsub("WORDS", table.concat(words, " "))))
+        redis.read_command(conn)
+      end)
+      opts.password = "hunter2"
+      local r <close> = ml.redis.client(server.url, opts)
+      return select(2, r:get "k")
+    end
+    for _, opts in ipairs { {}, { protocol = 2 } } do
+      local err = refusal("-ERR cannot do WORDS here\r\n", opts)
+      assert.equal("ERR", err.code)
+      assert(not tostring(err):find("hunter2", 1, true), tostring(err))
+      assert(err.message:find("repeats the password", 1, true), err.message)
+      err = refusal("-WRONGPASS no hunter2\r\n", opts)
+      assert.same({ "auth", "WRONGPASS" }, { err.kind, err.code })
+      assert(not tostring(err):find("hunter2", 1, true), tostring(err))
+      err = refusal("-hunter2\r\n", opts)
+      assert(not (tostring(err) .. err.code):find("hunter2", 1, true), tostring(err))
+    end
+  end)
+
   it("drops the reply of a cancelled command, and gives none to another task", function()
     local asked, go = ml.event(), ml.event()
     local server <close> = redis.fake(function(conn)
