@@ -18,6 +18,16 @@ local SWITCH = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnec
 local RIGHT = SWITCH .. "Sec-WebSocket-Accept: KEY\r\n"
 
 describe("ml.ws.connect", function()
+  it("ends with interim responses that do not", function()
+    local early = ("HTTP/1.1 103 Early Hints\r\n\r\n"):rep(10000)
+    local server <close> = assert(ml.net.listen("127.0.0.1", 0, function(conn)
+      repeat until not conn:write(early)
+    end))
+    local ws, err = ml.ws.connect(("ws://127.0.0.1:%d"):format(select(2, server:address())), { timeout = math.huge })
+    assert.is_nil(ws)
+    assert.is_truthy(err.kind == "limit" or err.code == "HANDSHAKE", tostring(err))
+  end)
+
   it("refuses a protocol that differs from the offered one in case", function()
     local _ <close>, url = peers.listen(function(peer) peer:over() end, "Sec-WebSocket-Protocol: chat\r\n")
     local ws, err = ml.ws.connect(url, { protocols = { "Chat" } })

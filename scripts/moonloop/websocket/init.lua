@@ -16,7 +16,7 @@ local M = {}
 
 local WHOSE = "ml.ws.connect"
 local TIMEOUT = 10            -- seconds, for the connection and its handshake
-local LONGEST_HEAD = 64 * 1024 -- bytes of the response
+local LONGEST_HEAD = 64 * 1024 -- bytes of the response, with interim ones
 
 --- The names of the options, and what is checked of each.
 M.known = {
@@ -122,12 +122,15 @@ local function shake_hands(conn, where, opts, set)
   local ok, err = conn:write(request(where, opts, set, key))
   if not ok then return nil, err end
   local head, status, headers
+  local left = LONGEST_HEAD
   repeat -- responses such as 103 come before the one that counts
-    head, err = conn:read_until("\r\n\r\n", LONGEST_HEAD)
+    head, err = conn:read_until("\r\n\r\n", left)
     if not head and err then return nil, err end
     if not head or head:sub(-4) ~= "\r\n\r\n" then
       return refused(where, "the server has closed the connection instead of answering")
     end
+    left = left - #head
+    if left <= 0 then return refused(where, "the answer is too long") end
     status, headers = parse(head)
   until not status or status >= 200 or status == 101
   return agree(where, opts, key, status, headers)
