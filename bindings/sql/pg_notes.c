@@ -15,6 +15,8 @@ int pg_notes_listen(lua_State *L) {
   size_t len;
   const char *channel = luaL_checklstring(L, 2, &len);
   luaL_argcheck(L, strlen(channel) == len, 2, "a channel has no NUL byte");
+  PgLease *lease = pg_check_lease(L, "listen");
+  if (lease->connection) lease->connection->listens = true;
   lua_settop(L, 2);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
@@ -44,6 +46,7 @@ static int give(lua_State *L, PgConnection *c) {
   lua_setfield(L, -2, "pid");
   c->notes = note->next;
   if (!c->notes) c->last_note = &c->notes;
+  pg_connection_note_taken(c, sizeof *note + note->channel_len + note->payload_len);
   free(note);
   return 1;
 }

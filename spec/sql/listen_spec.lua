@@ -131,3 +131,63 @@ describe("notifications", function()
     away:close()
   end)
 end)
+
+describe("notifications that nobody takes", function()
+  if postgres.missing() then return end -- libpq may be, too
+
+  local function message(type, body) return type .. (">I4"):pack(#body + 4) .. body end
+
+  local ready = message("C", "LISTEN\0") .. message("Z", "I")
+  local greeting = message("R", (">I4"):pack(0)) .. message("S", "DateStyle\0ISO, MDY\0")
+    .. message("K", (">I4I4"):pack(1, 2)) .. message("Z", "I")
+  local NOTES, SIZE = 8192, 8000 -- 64 MB
+
+  --- A server that sends so many notifications to who says LISTEN, and to who asks for anything else; `server.sent`
+  -- counts them.
+  local function flooding()
+    local server = { sent = 0 }
+    local note = message("A", (">I4"):pack(1) .. "news\0" .. ("x"):rep(SIZE) .. "\0")
+    server.net = assert(ml.net.listen("127.0.0.1", 0, function(conn)
+      conn:read((">I4"):unpack(conn:read(4)) - 4)
+      conn:write(greeting)
+      while true do
+        local head = conn:read(5)
+        if not head or #head < 5 then return end
+        local text = conn:read((">I4"):unpack(head, 2) - 4)
+        if head:sub(1, 1) == "Q" then conn:write(ready) end
+        while text:find "LISTEN" and server.sent < NOTES do
+          if not conn:write(note) then return end
+          server.sent = server.sent + 1
+        end
+      end
+    end))
+    server.url = ("postgres://me@127.0.0.1:%d/db?sslmode=disable"):format(select(2, server.net:address()))
+    return server
+  end
+
+  it("wait at the server, where a listener does not keep up", function()
+    local server = flooding()
+    local database = ml.sql.open(server.url)
+    local got, go = 0, ml.event()
+    local listener = ml.spawn(function()
+      for note in database:listen "news" do
+        assert.equal(SIZE, #note.payload)
+        got = got + 1
+        go:wait()
+        if got == NOTES then return end
+      end
+    end)
+    local last, quiet = -1, 0
+    while quiet < 20 and server.sent < NOTES do -- what the system's buffers take may take a while
+      quiet = server.sent == last and server.sent > 0 and quiet + 1 or 0
+      last = server.sent
+      ml.sleep(0.01)
+    end
+    assert.is_true(server.sent < NOTES // 2, server.sent)
+    go:set()
+    listener:await()
+    assert.equal(NOTES, got)
+    database:close()
+    server.net:stop(0)
+  end)
+end)

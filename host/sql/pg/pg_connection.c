@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MOST_UNREAD = 256 << 10 };
+enum { MOST_UNREAD = 256 << 10, MOST_NOTES = 1 << 20 };
 
 static Runtime *runtime(const PgConnection *c) { return c->pool->rt; }
 
 /* --- what comes --- */
 
 static void keep_note(PgConnection *c, const PgMessage *m) {
-  if (m->len < 6) return;
+  if (m->len < 6 || !c->listens) return;
   const char *channel = m->body + 4, *end = m->body + m->len;
   const char *stop = memchr(channel, 0, (size_t)(end - channel));
   const char *last = stop && stop + 1 < end ? memchr(stop + 1, 0, (size_t)(end - stop - 1)) : NULL;
@@ -20,6 +20,7 @@ static void keep_note(PgConnection *c, const PgMessage *m) {
   size_t n = (size_t)(stop - channel), payload = (size_t)(last - stop - 1);
   PgNote *note = malloc(sizeof *note + n + payload);
   if (!note) return;
+  c->note_bytes += sizeof *note + n + payload;
   *note = (PgNote){.pid = pg_wire_get32(m->body), .channel_len = n, .payload_len = payload};
   memcpy(note->bytes, channel, n);
   memcpy(note->bytes + n, stop + 1, payload);
@@ -151,10 +152,20 @@ static void take(PgConnection *c, const PgMessage *m) {
   if (!c->flying.first && !c->is_copying_out) pg_reader_skip(&c->in);
 }
 
+void pg_connection_note_taken(PgConnection *c, size_t n) {
+  c->note_bytes -= n;
+  if (c->note_bytes <= MOST_NOTES / 2 && !c->is_copying_out) pg_connection_pause(c, false);
+}
+
+/* Has whoever reads it so much before it that the server should wait? */
+static bool has_enough(const PgConnection *c) {
+  if (c->is_copying_out) return c->in.at - c->in.from > MOST_UNREAD;
+  return c->note_bytes > MOST_NOTES;
+}
+
 static void look_after(PgConnection *c) {
   PgCall *call = c->flying.first;
-  if (!call && c->is_copying_out && c->in.at - c->in.from > MOST_UNREAD)
-    pg_connection_pause(c, true);
+  if (!call && has_enough(c)) pg_connection_pause(c, true);
   if (call && call->until == PG_UNTIL_ANY && c->in.at > c->in.from) complete(c);
   call = c->flying.first;
   if (call && pg_connection_is_unwanted(call) && !c->cancel && !c->cancels)
@@ -221,6 +232,7 @@ void pg_connection_submit(PgConnection *c, PgCall *call, uint64_t now) {
   call->in_flight = true;
   call->parses = call->has_error = false;
   call->since = now;
+  pg_connection_pause(c, false); /* its answer comes behind notifications */
   pg_call_append(&c->flying, call);
   if (call->awaited) pg_connection_hold_for(c, call, true);
   bool ok = !call->statement || prepare(c, call);

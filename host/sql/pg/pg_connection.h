@@ -68,8 +68,10 @@ typedef struct PgConnection {
   PgCancel *cancel;
   unsigned cancels;     /* tries, for the first call in flight */
   uint64_t drain_since; /* of the first one */
+  bool listens;         /* somebody has asked for notifications; others are not kept */
   PgNote *notes, **last_note;
-  Waker reader; /* of notes, or of room to send */
+  size_t note_bytes; /* of them, with their memory */
+  Waker reader;      /* of notes, or of room to send */
   bool has_reader;
   char why_kind[16], why_code[16], why[256]; /* what it ended with */
 } PgConnection;
@@ -102,6 +104,9 @@ void pg_connection_submit(PgConnection *c, PgCall *call, uint64_t now);
 
 /* Sends what is to be sent. */
 void pg_connection_flush(PgConnection *c);
+
+/* A notification was taken, of `n` bytes: there may be room for more. */
+void pg_connection_note_taken(PgConnection *c, size_t n);
 
 /* Reads what there is. False: the connection is gone. */
 bool pg_connection_read(PgConnection *c);
