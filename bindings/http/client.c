@@ -9,8 +9,9 @@
      a request is closed. A missing option means no limit. Further requests wait in line. When the
      pool is collected, its connections are closed. `server`: a server of moonloop.web.core without
      a socket, which all requests go to, whatever their host. `ca`, `cert`, `key`: for https, each
-     the path of a PEM file or PEM text; `ca` instead of the system's authorities. `http2`: true: it
-     is offered over TLS; "clear": the same, and spoken without TLS; false: neither.
+     the path of a PEM file or PEM text; `ca` instead of the system's authorities; `cert_host` and
+     `cert_port`: who alone is shown `cert`, nil: everybody. `http2`: true: it is offered over TLS;
+     "clear": the same, and spoken without TLS; false: neither.
    pool:close([abort])
      Takes no more requests: idle connections are closed at once, the others after their requests,
      or with `abort`, which makes these fail, at once as well.
@@ -342,8 +343,12 @@ static int l_pool(lua_State *L) {
     files[i] = luaL_optstring(L, -1, NULL);
     lua_pop(L, 1);
   }
-  if (!client_tls_set(&(*pool)->tls, files[0], files[1], files[2]))
+  lua_getfield(L, 1, "cert_host");
+  lua_getfield(L, 1, "cert_port");
+  if (!client_tls_set(&(*pool)->tls, files[0], files[1], files[2], luaL_optstring(L, -2, NULL),
+                      (uint16_t)luaL_optinteger(L, -1, 0)))
     return luaL_error(L, "not enough memory");
+  lua_pop(L, 2);
   lua_getfield(L, 1, "http2");
   (*pool)->http2 = lua_toboolean(L, -1);
   (*pool)->http2_clear = lua_isstring(L, -1);

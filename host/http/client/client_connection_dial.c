@@ -105,8 +105,7 @@ bool client_connection_new(ClientOrigin *origin, ClientExchange *x) {
     return true;
   }
   char error[TLS_ERROR_MAX];
-  if (origin->is_https &&
-      !client_tls_context(&pool->tls, origin->insecure, origin->takes_http2, error)) {
+  if (origin->is_https && !client_tls_context(&pool->tls, client_pool_tls_kind(origin), error)) {
     client_connection_fail(c, "tls", "OWN_CERTIFICATE", "%s", error);
     return true;
   }

@@ -74,7 +74,7 @@ void client_connection_open_tls(ClientConnection *c) {
   ClientOrigin *o = c->origin;
   ClientPools *client = client_of(c);
   char error[TLS_ERROR_MAX];
-  TlsContext *context = client_tls_context(&o->pool->tls, o->insecure, o->takes_http2, error);
+  TlsContext *context = client_tls_context(&o->pool->tls, client_pool_tls_kind(o), error);
   if (!client->plain_buffer) client->plain_buffer = malloc(RECORD);
   if (!context) {
     client_connection_fail(c, "tls", "OWN_CERTIFICATE", "%s", error);

@@ -89,8 +89,9 @@ struct ClientOrigin {
   bool is_ipv6, is_https;
   bool is_plain; /* a host with a name or an address of IPv4, and nothing else */
   bool by_proxy;
-  bool insecure; /* whoever the server is */
-  char key[];    /* followed by the strings above */
+  bool insecure;   /* whoever the server is */
+  bool hides_cert; /* it is not shown our certificate */
+  char key[];      /* followed by the strings above */
 };
 
 enum { CLIENT_BUCKETS = 64 };
@@ -159,6 +160,12 @@ bool client_pool_add_host(Buffer *b, const HttpUrl *url);
 /* Do requests to `o` name the whole URL (RFC 9112 section 3.2.2)? */
 static inline bool client_pool_is_forwarding(const ClientOrigin *o) {
   return o->by_proxy && !o->is_https;
+}
+
+/* The kind of its connections with TLS. */
+static inline unsigned client_pool_tls_kind(const ClientOrigin *o) {
+  return (o->insecure ? CLIENT_TLS_INSECURE : 0) | (o->takes_http2 ? CLIENT_TLS_HTTP2 : 0) |
+         (o->hides_cert ? CLIENT_TLS_ANONYMOUS : 0);
 }
 
 /* Removes a waiting exchange from the line. */

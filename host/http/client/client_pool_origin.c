@@ -124,6 +124,7 @@ static ClientOrigin *origin_new(ClientPool *pool, const Key *key, const ClientRe
     host[host_len] = 0;
     at += key->host_len + 1;
     o->host = host;
+    o->hides_cert = client_tls_hides_cert(&pool->tls, host, r->url.port);
     o->endpoint = (DialEndpoint){.host = host, .port = r->url.port};
     if (proxy) o->endpoint = (DialEndpoint){memcpy(at, r->proxy.host, proxy), r->proxy.port};
     at += proxy;

@@ -17,6 +17,11 @@ local DIRECT = {} -- no proxy
 --- Collects what the client's pool needs to know. Connections are opened when they are needed.
 function M.open(client)
   local proxies = proxy.of(client.proxy)
+  local cert_host, cert_port
+  if client.cert and client.base_url then
+    local base, host, port = core.place("GET", client.base_url)
+    cert_host, cert_port = base and base:find "^https:" and host:lower() or "", base and port
+  end
   client.pool_options = {
     max_connections = client.max_connections,
     max_per_origin = client.max_per_origin,
@@ -24,6 +29,8 @@ function M.open(client)
     ca = client.ca,
     cert = client.cert,
     key = client.key,
+    cert_host = cert_host,
+    cert_port = cert_port,
     http2 = client.http2,
   }
   client.proxies = (proxies.http or proxies.https) and not client.unix_socket and proxies

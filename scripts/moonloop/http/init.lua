@@ -19,7 +19,7 @@ local http = {}
 --   max_connections  at a time (100): further requests wait for their turn
 --   max_per_origin   the same for one scheme, host and port (no separate limit)
 --   idle             seconds after which a connection without a request is closed (60)
---   headers, auth    with a base_url, sent to its origin only
+--   headers, auth    with a base_url, sent to its origin only; `cert` is shown to it only
 --   ca, cert, key    for https: the authorities of servers' certificates, our own certificate and its key, each
 --                    the path of a PEM file or PEM text
 --   http2            true: over https, where the server has it; "clear": also over http, whose servers are

@@ -105,6 +105,29 @@ describe("ml.http over https", function()
     end, { ca = certs.ca, verify = "required" })
   end)
 
+  it("shows it to the origin of its base_url alone, whatever redirects and whole URLs lead to", function()
+    local app = web.app()
+    app:get("/", function(req) return req.tls.peer and "shown" or "hidden" end)
+    app:get("/to", function(req) return web.redirect(req.query.url) end)
+    local pair = { cert = certs.server.cert, key = certs.server.key, ca = certs.ca, verify = "optional" }
+    local asks = { port = 0, tls = pair }
+    local own, other = assert(web.listen(app, asks)), assert(web.listen(app, asks))
+    local function url(server) return ("https://localhost:%d/"):format(server.port) end
+    for _, opts in ipairs { {}, { verify = false } } do
+      local c <close> = client { base_url = url(own):upper():gsub("HTTPS", "https"), cert = certs.client.cert,
+        key = certs.client.key, verify = opts.verify }
+      assert.equal("shown", assert(c:get "/").body)
+      assert.equal("shown", assert(c:get(url(own))).body)
+      assert.equal("hidden", assert(c:get(url(other))).body)
+      assert.equal("hidden", assert(c:get("/to", { query = { url = url(other) } })).body)
+      assert.equal("shown", assert(c:get("/to", { query = { url = url(own) } })).body)
+    end
+    local c <close> = client { cert = certs.client.cert, key = certs.client.key }
+    assert.equal("shown", assert(c:get(url(other))).body)
+    own:stop(0)
+    other:stop(0)
+  end)
+
   it("says which file cannot be read", function()
     local c <close> = ml.http.client { ca = "/nowhere/ca.pem" }
     local err = assert_error("tls", "OWN_CERTIFICATE", c:get "https://localhost:1/")
