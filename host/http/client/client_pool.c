@@ -75,9 +75,11 @@ void client_pool_closed(ClientOrigin *o) {
 
 /* The idle connection that was used last. It may be about to end: if the request cannot be sent
    twice, the system is asked first. So it is if a body may have come that there should not be,
-   which would be taken for the next response. */
+   which would be taken for the next response; and of a proxy, whose connections serve servers that
+   are not to answer for each other. */
 static ClientConnection *take_idle(ClientOrigin *o, const ClientExchange *x) {
-  bool ask = !x->idempotent || x->request.framing != CLIENT_BODY_WHOLE;
+  bool ask =
+      !x->idempotent || x->request.framing != CLIENT_BODY_WHOLE || client_pool_is_forwarding(o);
   o->connections++; /* keeps the origin */
   ClientConnection *c;
   while ((c = o->idle) && (ask || c->may_follow) && !client_connection_is_quiet(c))

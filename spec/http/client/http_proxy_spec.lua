@@ -58,6 +58,22 @@ describe("ml.http proxies", function()
     assert.equal(1, proxy.connections)
   end)
 
+  it("a response that comes behind that of one server is not taken for that of another", function()
+    local conn
+    local proxy = serve(function(socket)
+      raw.read_request(socket)
+      conn = conn or socket
+      socket:send(ok(socket == conn and "first" or "ours"))
+      socket:receive("*a")
+    end)
+    local client <close> = http.client { proxy = proxy.url }
+    assert.equal("first", assert(client:get("http://one.invalid/")).body)
+    ml.spawn(conn.send, conn, ok("forged")) -- both in one pass of the loop
+    local asked = ml.spawn(client.get, client, "http://two.invalid/")
+    assert.equal("ours", assert(asked:await()).body)
+    assert.equal(2, proxy.connections)
+  end)
+
   it("its user and password go only to the proxy", function()
     local proxy = serve_proxy()
     local res = assert(http.client { proxy = proxy.url:gsub("//", "//u:p@") }:get("http://nowhere.invalid/"))
