@@ -89,6 +89,7 @@
 #include "bindings/http/client.h"
 #include "bindings/class.h"
 #include "bindings/http/open.h"
+#include "core/wait.h"
 #include "http/client/public_address.h"
 #include "http/client/public_suffix.h"
 #include "net/network.h"
@@ -121,6 +122,12 @@ int client_push_in_memory(lua_State *L, const ClientExchange *x) {
   if (!x->in_memory) return 0;
   lua_pushinteger(L, (lua_Integer)x->in_memory);
   return 1;
+}
+
+bool client_is_decoded(lua_State *L, ClientExchange *x) {
+  while (!client_exchange_decode(x))
+    if (wait_may_give_way(L)) return false;
+  return true;
 }
 
 void client_drop_undelivered(ClientPools *client) {
@@ -162,8 +169,11 @@ void client_cancel(Task *task, void *op) {
   client_exchange_release(op);
 }
 
+static const WaitType request_wait;
+
 static int request_finish(lua_State *L, Task *task, void *op) {
   (void)task;
+  if (!client_is_decoded(L, op)) return wait_give_way(L, &request_wait, op);
   return client_push_response(L, op, 3);
 }
 
@@ -227,7 +237,7 @@ static int l_request(lua_State *L) {
   ClientExchange *x;
   int failed = client_start_arguments(L, &request, 9, timeout, max_body, false, &x);
   if (failed) return failed;
-  if (client_exchange_has(x, CLIENT_WANTS_END)) return client_push_response(L, x, 3);
+  if (client_exchange_has(x, CLIENT_WANTS_END)) return request_finish(L, task, x);
   if (client_exchange_wait(x, CLIENT_WANTS_END, ml_wait_waker(task), timeout))
     return ml_wait_suspend(L, task, &request_wait, x);
   client_exchange_release(x);

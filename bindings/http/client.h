@@ -31,6 +31,10 @@ int client_start(lua_State *L, ClientPool *pool, int url, ClientRequest *request
 int client_start_arguments(lua_State *L, ClientRequest *request, int unix_path, double timeout,
                            size_t max_body, bool by_pieces, ClientExchange **x);
 
+/* Is the body of an exchange that is over decoded? False: the others are to have their turn
+   (wait_give_way) before it goes on. */
+bool client_is_decoded(lua_State *L, ClientExchange *x);
+
 /* Pushes the results of an exchange that is over, including the URL at `url`, or nil and the error.
    Releases the exchange. */
 int client_push_response(lua_State *L, ClientExchange *x, int url);

@@ -12,6 +12,7 @@
      in seconds of the clock. false: nothing was done, because client.bare is not a bare or the
      URL, below the base, does not begin with "http://" or "https://". */
 #include "bindings/http/client.h"
+#include "core/wait.h"
 #include <lauxlib.h>
 #include <math.h>
 #include <string.h>
@@ -136,8 +137,11 @@ static int give(lua_State *L, ClientExchange *x) {
   return 3;
 }
 
+static const WaitType bare_wait;
+
 static int finish(lua_State *L, Task *task, void *op) {
   (void)task;
+  if (!client_is_decoded(L, op)) return wait_give_way(L, &bare_wait, op);
   return give(L, op);
 }
 
@@ -168,7 +172,7 @@ static int send_to(lua_State *L, const Bare *bare) {
         client_start(L, bare->pool, AT_URL, &request, bare->timeout, bare->max_body, false, &x);
     if (failed) return failed;
   }
-  if (client_exchange_has(x, CLIENT_WANTS_END)) return give(L, x);
+  if (client_exchange_has(x, CLIENT_WANTS_END)) return finish(L, task, x);
   if (client_exchange_wait(x, CLIENT_WANTS_END, ml_wait_waker(task), bare->timeout))
     return ml_wait_suspend(L, task, &bare_wait, x);
   client_exchange_release(x);

@@ -239,11 +239,14 @@ static int l_upload_write(lua_State *L) {
   return wait_for(L, task, h, CLIENT_WANTS_ROOM, &write_wait);
 }
 
+static const WaitType response_wait;
+
 /* The whole response has arrived. */
 static int response_finish(lua_State *L, Task *task, void *op) {
   (void)task;
   Handle *h = op;
   ClientExchange *x = h->x;
+  if (!client_is_decoded(L, x)) return wait_give_way(L, &response_wait, h);
   lua_getiuservalue(L, 1, KEEPS_URL);
   h->x = NULL;
   return client_push_response(L, x, lua_gettop(L));

@@ -36,6 +36,7 @@ static Seen run(const uint8_t *data, size_t size, size_t piece, uint8_t flags, b
     if (by_pieces) take_all(&r, &seen.body);
   }
   if (ok && flags & ENDS) ok = client_response_end(&r);
+  while (ok && !by_pieces && r.complete && r.coder) ok = client_response_decode(&r);
   if (ok && by_pieces && r.complete) client_response_take(&r, &seen.body, 1); /* the coding's end */
   if (ok && flags & ENDS && !r.complete) abort();
   if (!ok && (!r.error_kind || !r.error_code || !r.error)) abort();
@@ -46,6 +47,7 @@ static Seen run(const uint8_t *data, size_t size, size_t piece, uint8_t flags, b
   seen.status = r.head_read ? r.status : 0;
   if (r.head_read && !buffer_add(&seen.head, r.head.data, r.head.len)) abort();
   if (!by_pieces && !buffer_add(&seen.body, r.body.data, r.body.len)) abort();
+  if (r.coder) seen.body.len = 0; /* in one piece, it is not decoded before its end */
   if (seen.body.len > MAX_BODY && !r.error) abort();
   client_response_reset(&r);
   client_response_close(&r);
@@ -56,10 +58,12 @@ static bool same(const Buffer *a, const Buffer *b) {
   return a->len == b->len && (!a->len || !memcmp(a->data, b->data, a->len));
 }
 
-/* A decoder may hold back the byte that is too much until more input comes. */
+/* In one piece, a body is decoded when it is complete; a decoder may hold back the byte that is too
+   much until more input comes. */
 static bool is_still_to_come(const Seen *seen, const Seen *other) {
   return !seen->complete && !seen->error_code && other->error_code &&
-         !strcmp(other->error_code, "too_large");
+         (!strcmp(other->error_code, "too_large") ||
+          !strcmp(other->error_code, "BAD_CONTENT_ENCODING"));
 }
 
 /* Errors may be found at different times, so that they hide each other; what is good is the same.

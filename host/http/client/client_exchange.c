@@ -415,6 +415,16 @@ bool client_exchange_collect(ClientExchange *x, size_t max_body) {
   return !x->error_kind;
 }
 
+bool client_exchange_decode(ClientExchange *x) {
+  ClientResponse *r = &x->response;
+  if (x->error_kind || !r->coder) return true;
+  if (client_response_decode(r)) return !r->coder;
+  x->error_kind = r->error_kind;
+  x->error_code = r->error_code;
+  snprintf(x->error, sizeof x->error, "%s", r->error);
+  return true;
+}
+
 bool client_exchange_take(ClientExchange *x, Buffer *out, size_t max) {
   size_t waited = client_response_waiting(&x->response);
   if (!check_response(x, client_response_take(&x->response, out, max))) return false;

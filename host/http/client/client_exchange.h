@@ -116,6 +116,9 @@ bool client_exchange_end_body(ClientExchange *x);
 /* Switches to a body in one piece after all. False if it failed. */
 bool client_exchange_collect(ClientExchange *x, size_t max_body);
 
+/* Decodes a step of the body in one piece of an exchange that is over. False: it goes on. */
+bool client_exchange_decode(ClientExchange *x);
+
 /* Takes up to `max` bytes of a body in pieces. False when it failed. */
 bool client_exchange_take(ClientExchange *x, Buffer *out, size_t max);
 

@@ -171,18 +171,16 @@ static int check_coding(ClientResponse *r, CodingResult result) {
   return 0;
 }
 
-/* Decodes into a body that is in one piece. */
-static int decode(ClientResponse *r, const char *bytes, size_t n) {
-  size_t limit = r->max_body == SIZE_MAX ? SIZE_MAX : r->max_body + 1;
-  CodingResult result = content_coding_coder_feed(r->coder, &bytes, &n, &r->body, limit);
-  if (r->body.len > r->max_body) return too_large(r);
-  return check_coding(r, result);
+/* The most bytes of a body in one piece, as received. Encoding may make a body longer. */
+static size_t most_received(const ClientResponse *r) {
+  enum { SPARE = 64 << 10 };
+  size_t spare = r->coder ? SPARE + r->max_body / 8 : 0;
+  return r->max_body > SIZE_MAX - spare ? SIZE_MAX : r->max_body + spare;
 }
 
 /* Adds to a body that is in one piece. */
 static int add_to_body(ClientResponse *r, const char *bytes, size_t n) {
-  if (r->coder) return decode(r, bytes, n);
-  if (n > r->max_body - r->body.len) return too_large(r);
+  if (n > most_received(r) - r->body.len) return too_large(r);
   return buffer_add(&r->body, bytes, n) ? 0 : client_response_no_memory(r);
 }
 
@@ -196,19 +194,11 @@ int client_response_add_body(ClientResponse *r, const char *at, size_t n) {
   return buffer_add(&r->body, at, n) ? 0 : client_response_no_memory(r);
 }
 
-int client_response_end_body(ClientResponse *r) {
-  return r->coder ? check_coding(r, content_coding_coder_finish(r->coder, &r->body)) : 0;
-}
-
 bool client_response_collect(ClientResponse *r, size_t max_body) {
-  Buffer came = r->body;
-  r->body = (Buffer){0};
   r->by_pieces = false;
   r->max_body = max_body;
-  bool ok = !r->error && !add_to_body(r, came.data, came.len) &&
-            !(r->complete && client_response_end_body(r));
-  buffer_free(&came);
-  return ok;
+  if (r->body.len > most_received(r)) too_large(r);
+  return !r->error;
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t n) {
@@ -218,7 +208,6 @@ static int on_body(llhttp_t *parser, const char *at, size_t n) {
 /* The last byte has arrived. */
 static int end_message(ClientResponse *r) {
   const llhttp_t *parser = &r->parser;
-  if (!r->by_pieces && client_response_end_body(r)) return -1;
   r->complete = true;
   /* HTTP/1.0 has no chunks: if it sends them, the framing is in doubt (RFC 9112 6.1). So it is
      where 204 comes with the length of a body (RFC 9110 8.6), which may follow. */
@@ -257,6 +246,7 @@ void client_response_reset(ClientResponse *r) {
   content_coding_coder_free(r->coder);
   empty(&r->head);
   empty(&r->body);
+  empty(&r->decoded);
   memset(r, 0, offsetof(ClientResponse, head));
 }
 
@@ -270,6 +260,7 @@ void client_response_close(ClientResponse *r) {
   content_coding_coder_free(r->coder);
   buffer_free(&r->head);
   buffer_free(&r->body);
+  buffer_free(&r->decoded);
 }
 
 /* --- reading --- */
@@ -387,5 +378,17 @@ bool client_response_take(ClientResponse *r, Buffer *out, size_t max) {
   if (r->taken == r->body.len) r->taken = r->body.len = 0;
   r->given += out->len - before;
   if (r->given > r->max_body) return too_large(r), false;
+  return true;
+}
+
+/* --- a coded body in one piece --- */
+
+bool client_response_decode(ClientResponse *r) {
+  enum { STEP = 256 << 10 };
+  if (!client_response_take(r, &r->decoded, STEP)) return false;
+  if (r->coder) return true;
+  Buffer received = r->body;
+  r->body = r->decoded;
+  r->decoded = received;
   return true;
 }

@@ -40,9 +40,11 @@ typedef struct ClientResponse {
   const char *feed_at;
 
   /* The fields below are not zero in a new one. */
-  Buffer head;       /* the fields, "name: value\r\n" each, names in lower case */
-  Buffer body;       /* decoded; with `by_pieces`, as received, from `taken` on */
-  llhttp_t parser;   /* once it is used */
+  Buffer head;     /* the fields, "name: value\r\n" each, names in lower case */
+  Buffer body;     /* as long as there is a `coder`, or with `by_pieces`, as received, from `taken`
+                      on */
+  Buffer decoded;  /* the beginning of a body that is being decoded */
+  llhttp_t parser; /* once it is used */
   HttpChunks chunks; /* for a `chunked` body, once its head is read */
   char error_text[80];
 } ClientResponse;
@@ -85,6 +87,10 @@ static inline bool client_response_has_piece(const ClientResponse *r) {
 /* Appends up to `max` decoded bytes of a body in pieces to `out`, possibly none. False if it is
    bad: `error` says why. */
 bool client_response_take(ClientResponse *r, Buffer *out, size_t max);
+
+/* Decodes on in a complete body in one piece, about a millisecond's work; there is no `coder` any
+   more once all is. False if it is bad: `error` says why. */
+bool client_response_decode(ClientResponse *r);
 
 /* --- HTTP/2 (client_response_http2.c): what nghttp2 has taken apart --- */
 
@@ -129,8 +135,5 @@ int client_response_forget_head(ClientResponse *r);
 int client_response_open_body(ClientResponse *r, const uint64_t *length);
 
 int client_response_add_body(ClientResponse *r, const char *at, size_t n);
-
-/* A body in one piece is complete. */
-int client_response_end_body(ClientResponse *r);
 
 #endif

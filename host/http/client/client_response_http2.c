@@ -67,7 +67,6 @@ bool client_response_end_stream(ClientResponse *r) {
   if (r->error) return false;
   if (!r->head_read)
     return !client_response_malformed(r, "the stream has ended before the response");
-  if (!r->by_pieces && client_response_end_body(r)) return false;
   r->complete = true;
   return true;
 }

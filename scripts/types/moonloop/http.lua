@@ -171,7 +171,7 @@ function client:close() end
 ---@field status integer
 ---@field ok boolean whether the status is 200 to 299
 ---@field headers table names are found in any case; repeated ones are joined with `", "`, but `set-cookie` is a list
----@field body string decoded; for a streamed response, reads all of it on first use, and raises on errors
+---@field body string decoded, in steps of 256 kB between which other tasks run; for a streamed response, reads all of it on first use, and raises on errors
 ---@field url string where the response came from, after redirects, without user and password
 ---@field history table the responses that led here by redirects, oldest first
 local response = {}

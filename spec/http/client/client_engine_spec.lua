@@ -6,7 +6,8 @@ local core = require "moonloop.http.core"
 local raw = require "spec.support.http"
 local common = require "spec.support"
 local serve, receive, answering, ok = raw.serve, raw.read_request, raw.answering, raw.ok
-local eventually = require("spec.support.tasks").eventually
+local task_support = require "spec.support.tasks"
+local eventually = task_support.eventually
 local assert_error = raw.assert_error
 
 -- The request with what most specs do not care about filled in.
@@ -312,6 +313,61 @@ describe("moonloop.http.core", function()
       end
       assert_error("http", "too_large", answer(ok(gzip, "Content-Encoding: gzip\r\n"), { max_body = 9 }))
       assert.equal("hello gzip", select(2, answer(ok(gzip, "Content-Encoding: gzip\r\n"), { max_body = 10 })))
+    end)
+
+    it("lets others run while it is decoded, if a few bytes become many", function()
+      local size <const>, step <const> = 20 << 20, 256 << 10
+      local pipe = assert(io.popen(("head -c %d /dev/zero | gzip -9"):format(size)))
+      local coded = pipe:read "a"
+      pipe:close()
+      local turns, over, sent = 0, false, nil
+      local server = serve(function(conn)
+        for _ in receive, conn do
+          if not conn:send(ok(coded, "Content-Encoding: gzip\r\n")) then return end
+          sent = turns
+        end
+      end)
+      local other = task_support.started(function()
+        while not over do
+          turns = turns + 1
+          ml.sleep(0)
+        end
+      end)
+      for way, f in pairs {
+        plain = function() return (select(2, get(pool, server.url))) end,
+        bare = function() return assert(ml.http.get(server.url)).body end,
+        upload = function()
+          local upload = assert(core.begin(pool, "POST", server.url, "", 0, 30))
+          return (select(2, upload:response(math.huge, false)))
+        end,
+      } do
+        assert.equal(size, #f(), way)
+        assert(turns - sent >= size // step - 1, way .. ": " .. turns - sent)
+      end
+      over = true
+      other:await()
+      assert_error("http", "too_large", get(pool, server.url, { max_body = size - 1 }))
+    end)
+
+    it("can be cancelled at any time while it is decoded", function()
+      local pipe = assert(io.popen "head -c 5000000 /dev/zero | gzip -9")
+      local coded = pipe:read "a"
+      pipe:close()
+      local sent
+      local server = serve(function(conn)
+        receive(conn)
+        conn:send(ok(coded, "Content-Encoding: gzip\r\n"))
+        sent = true
+      end)
+      for passes = 0, 30 do
+        sent = false
+        local task = ml.spawn(function() return #select(2, get(pool, server.url)) end)
+        while not sent do ml.sleep(0) end
+        for _ = 1, passes do ml.sleep(0) end
+        task:cancel()
+        local ended, outcome = task_support.await(task)
+        assert(ended and outcome == 5000000 or not ended and ml.is_error(outcome, "cancelled"))
+      end
     end)
   end)
 
