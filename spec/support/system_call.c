@@ -26,7 +26,7 @@ static const struct {
     {"kill", SYS_kill},
     {"msgget", SYS_msgget},
     {"prlimit64", SYS_prlimit64},
-    {"ptrace", SYS_ptrace},
+    {"process_vm_readv", SYS_process_vm_readv},
     {"pwrite64", SYS_pwrite64},
     {"setxattr", SYS_setxattr},
     {"shmget", SYS_shmget},
