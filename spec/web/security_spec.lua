@@ -230,6 +230,13 @@ describe("api_key", function()
     end)
   end)
 
+  it("is not there by itself where the query's field is called as the method of a query", function()
+    serving(security.api_key { query = "all" }, function(ask)
+      answers(401, "Not authenticated", "APIKey", ask())
+      answers(200, "secret", nil, ask(nil, "/?all=x&all=secret"))
+    end)
+  end)
+
   it("needs exactly one place", function()
     raises("one of the options 'header', 'query' and 'cookie' is needed", security.api_key, {})
     raises("only one of", security.api_key, { header = "a", query = "b" })

@@ -14,7 +14,7 @@ end
 
 --- The last lines of what it printed.
 local function last_lines(text)
-  text = text and text:gsub("%s+$", "") or ""
+  text = text and text:match "^(.*%S)" or ""
   if #text > LONGEST_END then text = text:sub(-LONGEST_END):gsub("^[^\n]*\n", "", 1) end
   return text == "" and "" or ":\n" .. text
 end

@@ -7,6 +7,7 @@ local json = require "moonloop.json"
 local options = require "moonloop.core.options"
 local s = require "moonloop.schema"
 local tasks = require "moonloop.core"
+local trim = require "moonloop.core.trim"
 
 local fail = tasks.fail
 
@@ -120,9 +121,9 @@ end
 --- The credentials of the Authorization header for a scheme in lower case, or nil if they are of another one.
 local function authorization(req, scheme)
   local header = req.headers.authorization
-  local name, rest = (header or ""):match "^(%S+) +(.-) *$"
-  if not name or name:lower() ~= scheme or rest == "" then return nil end
-  return rest
+  local name, rest = (header or ""):match "^(%S+) +(%S.*)$"
+  if not name or name:lower() ~= scheme then return nil end
+  return trim(rest)
 end
 
 local function read_bearer(req) return authorization(req, "bearer") end
@@ -177,7 +178,12 @@ end
 
 local PLACES = {
   header = function(name) return function(req) return req.headers[name] end end,
-  query = function(name) return function(req) return req.query[name] end end,
+  query = function(name) -- not req.query[name], which is a method where the name is "all"
+    return function(req)
+      local values = req.query:all(name)
+      return values[#values]
+    end
+  end,
   cookie = function(name) return function(req) return req:cookies()[name] end end,
 }
 

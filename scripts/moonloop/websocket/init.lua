@@ -6,6 +6,7 @@ local net = require "moonloop.net"
 local parse_url = require "moonloop.websocket.url"
 local place = require "moonloop.net.place"
 local socket_options = require "moonloop.websocket.options"
+local trim = require "moonloop.core.trim"
 local websocket = require "moonloop.websocket.core"
 local TOKEN = require "moonloop.http.token"
 require "moonloop.websocket.methods"
@@ -70,9 +71,9 @@ local function parse(head)
   local headers = {}
   for line in rest:gmatch "(.-)\r\n" do
     if line ~= "" then
-      local name, value = line:match "^([^%s:]+):[ \t]*(.-)[ \t]*$"
+      local name, value = line:match "^([^%s:]+):(.*)$"
       if not name then return nil end
-      name = name:lower()
+      name, value = name:lower(), trim(value)
       headers[name] = headers[name] and headers[name] .. ", " .. value or value
     end
   end
