@@ -82,17 +82,34 @@ describe("ml.web.rate_limit", function()
     assert(grown_by_clients(1501, 3000) < first / 4, first)
   end)
 
-  it("fails where its key is neither text nor a number, which would count nobody twice", function()
+  it("refuses a key that is neither text nor a number, which would count nobody twice, and says so once", function()
     for value, name in pairs { [{}] = "table", [true] = "boolean", [print] = "function" } do
       local reports <close> = keep_reports()
       visit({ rate = 1, key = function() return value end }, function(one)
-        assert.same({ 500, 500 }, statuses(one, 2))
+        assert.same({ 400, 400 }, statuses(one, 2))
       end)
+      assert.equal(1, select(2, reports:text():gsub("returned a", "")))
       assert.matches("the function 'key' %(.*rate_limit_spec.lua:%d+%) returned a " .. name
         .. " %(expected a string or a number, or nil for no limit%)", reports:text())
     end
     clock.virtual()
     visit({ rate = 1, key = function() return 7 end }, function(one) assert.same({ 200, 429 }, statuses(one, 2)) end)
+  end)
+
+  it("answers 400 to a client that sends a file, or a list, for the field that is the key", function()
+    local app = web.app()
+    local function by(read) return { use = { web.rate_limit { rate = 1, key = read } } } end
+    app:post("/form", by(function(req) return req:form().user end), function() return "" end)
+    app:post("/json", by(function(req) return req:json().user end), function() return "" end)
+    local _ <close> = keep_reports()
+    browsers.visit(app, function(one)
+      local function status(path, type, body) return one:post(path, body, { ["Content-Type"] = type }).status end
+      local file = '--B\r\nContent-Disposition: form-data; name="user"; filename="a"\r\n\r\n\r\n--B--\r\n'
+      assert.equal(400, status("/form", "multipart/form-data; boundary=B", file))
+      for _, other in ipairs { "[]", "true", "null", "{}" } do
+        assert.equal(400, status("/json", "application/json", '{"user":' .. other .. "}"))
+      end
+    end)
   end)
 
   it("takes the network of an IPv6 client", function()

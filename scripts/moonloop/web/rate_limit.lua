@@ -89,13 +89,13 @@ local function key_of_client(req)
   return host and network_of(host) or ""
 end
 
---- The key as text. Another value would be a client of its own each time, and so none would ever be refused.
-local function text_of(key, key_of)
-  if type(key) ~= "string" and type(key) ~= "number" then
-    error(("%s: the function 'key' (%s) returned a %s (expected a string or a number, or nil for no limit)"):format(
-      WHOSE, chain.site(key_of), type(key)), 0)
-  end
-  return tostring(key)
+--- The key as text. Another value would be a client of its own each time, and so none would ever be refused. Where the
+-- key is part of a form or of JSON, the client chooses its type: so that is the client's mistake.
+local function text_of(key, key_of, report)
+  if type(key) == "string" or type(key) == "number" then return tostring(key) end
+  report(("the function 'key' (%s) returned a %s (expected a string or a number, or nil for no limit)"):format(
+    chain.site(key_of), type(key)))
+  error(core.abort(400, "whose request this is, for its rate limit, should be a text or a number"), 0)
 end
 
 -- --- the middleware ---
@@ -147,7 +147,7 @@ function M.rate_limit(opts)
   local key_of = opts.key or key_of_client
   local window = interval * burst
   local limit, policy = burst, ("%d;w=%d"):format(burst, math.ceil(window))
-  local report = seldom(WHOSE)
+  local report, report_key = seldom(WHOSE), seldom(WHOSE) -- apart: a client must not hide that the store fails
 
   --- The headers of draft-ietf-httpapi-ratelimit-headers-06.
   local function tell(headers, full)
@@ -161,7 +161,7 @@ function M.rate_limit(opts)
   return function(req, next)
     local key = key_of(req)
     if key == nil then return next(req) end -- no limit for this one
-    local ok, passes, full = take(short(text_of(key, key_of)))
+    local ok, passes, full = take(short(text_of(key, key_of, report_key)))
     if not ok then
       report(passes)
       if on_failure == "allow" then return next(req) end
