@@ -72,6 +72,13 @@ describe("a route", function()
     })
   end)
 
+  it("takes no number that is too large for a float, which would be an infinity that no JSON can have", function()
+    expect(routes("/n/{x:number}"), {
+      { "/n/1e308", "/n/{x:number}", { x = 1e308 } }, { "/n/1e-400", "/n/{x:number}", { x = 0.0 } },
+      { "/n/1e309", 404 }, { "/n/-1e999", 404 },
+    })
+  end)
+
   it("takes the rest of the path for {name:path}, also an empty one", function()
     expect(routes("/files/{rest:path}"), {
       { "/files/a", "/files/{rest:path}", { rest = "a" } },

@@ -2,6 +2,9 @@
 #include "http/server/http_router_tree.h"
 
 #include "base/url.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct Search {
   RouteMethod method;
@@ -43,7 +46,7 @@ static bool is_int(const char *text, size_t n) {
   return true;
 }
 
-/* -?digits[.digits][e[+-]digits] */
+/* -?digits[.digits][e[+-]digits], and finite: JSON, which handlers answer in, has no infinity */
 static bool is_number(const char *text, size_t n) {
   const char *p = text, *end = text + n;
   if (p < end && *p == '-') p++;
@@ -62,7 +65,11 @@ static bool is_number(const char *text, size_t n) {
     while (p < end && *p >= '0' && *p <= '9') p++;
     if (p == digits) return false;
   }
-  return p == end && n < 64;
+  char number[64];
+  if (p != end || n >= sizeof number) return false;
+  memcpy(number, text, n);
+  number[n] = '\0';
+  return isfinite(strtod(number, NULL));
 }
 
 static bool search(Search *s, const Node *node, const char *at, unsigned n_captures);
