@@ -89,41 +89,44 @@ static bool may_be_public(lua_State *L, int index) {
   return lua_getinfo(L, ">S", &ar) && script_place_is_host(&ar);
 }
 
-/* The registry caches the results of push_public and push_method, by function: a name, or false. A
-   search takes longer the more tasks there are, since each has a place in the registry, and the
-   name of a function does not change. */
-static const char found_key;
-
-/* Pushes a name of the host's. False if the function has none. */
-static bool push_of_host(lua_State *L, int index, int loaded) {
+/* Pushes the name of the function at `index`, or false. */
+static void push_found(lua_State *L, int index, int loaded) {
   int top = lua_gettop(L);
-  weak_keys_push(L, &found_key);
-  lua_pushvalue(L, index);
-  if (lua_rawget(L, -2) == LUA_TNIL) {
-    bool known = push_public(L, index, loaded);
+  bool known = false;
+  if (may_be_public(L, index)) {
+    known = push_public(L, index, loaded);
     if (!known) {
-      lua_settop(L, top + 2);
+      lua_settop(L, top);
       known = push_method(L, index);
     }
-    if (!known) lua_pushboolean(L, false);
-    lua_pushvalue(L, index);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, top + 1);
   }
-  return lua_isstring(L, -1);
+  if (!known) {
+    lua_settop(L, top);
+    known = push_other(L, index, loaded);
+  }
+  if (!known) lua_pushboolean(L, false);
 }
+
+/* The registry caches what was found, by function: a name, or false. A search takes longer the more
+   modules and tasks there are, and whoever makes a server fail chooses how often its frames are
+   named. A name that a function gets later is missed. */
+static const char found_key;
 
 void function_name_push(lua_State *L, int index) {
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   index = lua_absindex(L, index);
-  int top = lua_gettop(L), loaded = top + 1;
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  bool known = may_be_public(L, index) && push_of_host(L, index, loaded);
-  if (!known) {
-    lua_settop(L, loaded);
-    known = push_other(L, index, loaded);
+  int names = lua_gettop(L) + 1, loaded = names + 1;
+  weak_keys_push(L, &found_key);
+  lua_pushvalue(L, index);
+  if (lua_rawget(L, names) == LUA_TNIL) {
+    lua_settop(L, names);
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    push_found(L, index, loaded);
+    lua_pushvalue(L, index);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, names);
   }
-  if (!known) lua_pushnil(L);
-  lua_replace(L, top + 1);
-  lua_settop(L, top + 1);
+  if (!lua_toboolean(L, -1)) lua_pushnil(L);
+  lua_replace(L, names);
+  lua_settop(L, names);
 }

@@ -27,6 +27,7 @@ typedef struct Listing {
      one of them is a Lua part of the host. */
   int before_run;
   bool run_has_host;
+  bool all_is_host; /* so its frames are shown */
 } Listing;
 
 static bool is_host_lua(const lua_Debug *ar) {
@@ -47,8 +48,9 @@ static void push_public_name(lua_State *L, lua_State *of, lua_Debug *ar) {
 
 /* Pushes "function 'ml.sleep'", "method 'await'" and the like; nil if there is no name. `by_host`:
    the caller is the host, whose name for the function means nothing to users. */
-static void push_function(lua_State *L, lua_State *of, lua_Debug *ar, bool by_host) {
-  push_public_name(L, of, ar);
+static void push_function(const Listing *list, lua_Debug *ar, bool by_host) {
+  lua_State *L = list->L;
+  push_public_name(L, list->of, ar);
   if (!lua_isnil(L, -1)) {
     const char *name = lua_tostring(L, -1);
     lua_pushfstring(L, "%s '%s'", strchr(name, ':') ? "method" : "function", name);
@@ -56,8 +58,10 @@ static void push_function(lua_State *L, lua_State *of, lua_Debug *ar, bool by_ho
     lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
   } else if (*ar->what == 'm') {
     lua_pushliteral(L, "main chunk");
-  } else if (*ar->what != 'C' && !is_host_lua(ar)) {
+  } else if (*ar->what != 'C' && (list->all_is_host || !is_host_lua(ar))) {
     lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
+  } else if (list->all_is_host) {
+    lua_pushliteral(L, "?");
   } else {
     return;
   }
@@ -67,13 +71,13 @@ static void push_function(lua_State *L, lua_State *of, lua_Debug *ar, bool by_ho
 /* Adds the line of a frame, or nothing for one that is not shown. */
 static void add_frame(Listing *list, lua_Debug *ar, bool by_host) {
   lua_State *L = list->L;
-  push_function(L, list->of, ar, by_host);
+  push_function(list, ar, by_host && !list->all_is_host);
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
     return;
   }
   const char *tail = ar->istailcall ? "\n\t(...tail calls...)" : "";
-  if (is_host_lua(ar))
+  if (is_host_lua(ar) && !list->all_is_host)
     lua_pushfstring(L, "\n\t[moonloop]: in %s%s", lua_tostring(L, -1), tail);
   else if (ar->currentline > 0)
     lua_pushfstring(L, "\n\t%s:%d: in %s%s", ar->short_src, ar->currentline, lua_tostring(L, -1),
@@ -92,7 +96,7 @@ static void add_frames(Listing *list, int level, int end) {
   for (; there && level < end; level++, ar = caller) {
     there = get(list->of, level + 1, &caller); /* slow deep in a stack, so done once per frame */
     bool is_script = *ar.what != 'C' && !is_host_lua(&ar);
-    if (is_host_lua(&ar)) {
+    if (is_host_lua(&ar) && !list->all_is_host) {
       list->count = list->before_run;
       list->run_has_host = true;
     }
@@ -138,6 +142,19 @@ static void join(Listing *list, int skipped) {
   lua_settop(L, list->lines);
 }
 
+/* Adds the frames of a stack, of a deep one those at both ends; returns how many were skipped. */
+static int add_ends(Listing *list, int level, int total) {
+  int skipped = total - level - 2 * FRAMES;
+  if (skipped <= 0) {
+    add_frames(list, level, total);
+    return 0;
+  }
+  add_frames(list, level, level + FRAMES);
+  list->before_run = list->count;
+  add_frames(list, total - FRAMES, total);
+  return skipped;
+}
+
 bool stack_text_push(lua_State *L, lua_State *of, int level) {
   if (runtime_of(L)->tracebacks.all_frames || !lua_checkstack(L, SLOTS) || !lua_checkstack(of, 2)) {
     luaL_traceback(L, of, NULL, level);
@@ -145,21 +162,12 @@ bool stack_text_push(lua_State *L, lua_State *of, int level) {
   }
   lua_newtable(L);
   Listing list = {.L = L, .of = of, .lines = lua_gettop(L)};
-  int total = count_frames(of), skipped = total - level - 2 * FRAMES;
-  if (skipped > 0) {
-    add_frames(&list, level, level + FRAMES);
-    list.before_run = list.count;
-    add_frames(&list, total - FRAMES, total);
-  } else {
-    add_frames(&list, level, total);
-    skipped = 0;
-  }
+  int total = count_frames(of), skipped = add_ends(&list, level, total);
   bool has_host = list.run_has_host;
   if (has_host) list.count = list.before_run; /* it called the script */
   if (list.count == 0 && has_host) {
-    lua_settop(L, list.lines - 1);
-    luaL_traceback(L, of, NULL, level); /* all of it belongs to the host */
-    return true;
+    list.all_is_host = true;
+    add_ends(&list, level, total);
   }
   join(&list, skipped);
   return list.count > 0;
