@@ -74,7 +74,8 @@ static bool put_text(Encoder *e, const SchemaNode *n, int index) {
   } else if (!schema_node_size_fits(n, s, size)) {
     return false;
   }
-  if ((n->format || n->pattern || n->match) && schema_walk_text(n, s, size, &detail)) return false;
+  if ((n->format || n->pattern || n->match) && schema_walk_text(&e->walk, n, s, size, &detail))
+    return false;
   return put_string(e, index, s, size);
 }
 

@@ -102,9 +102,21 @@ static uint32_t limit_for(size_t size) {
   return size >= most ? MATCH_LIMIT : MATCH_LIMIT_SHORT + (uint32_t)size * MATCH_LIMIT_BYTE;
 }
 
-bool schema_pattern_matches(const SchemaPattern *pattern, const char *s, size_t size) {
-  library.set_match_limit(pattern->context, limit_for(size));
-  /* 0: it matches, and has more groups than the data has room for. */
-  return library.match(pattern->code, (PCRE2_SPTR)s, size, 0, 0, pattern->data, pattern->context) >=
-         0;
+/* The library does not say how many calls a match took. So it is tried with few, which are not
+   counted, and then with more. */
+#define FEWER 512
+#define MORE 4
+
+bool schema_pattern_matches(const SchemaPattern *pattern, const char *s, size_t size,
+                            int64_t *steps) {
+  uint32_t most = limit_for(size), limit = most / FEWER;
+  int result;
+  for (;; limit = limit > most / MORE ? most : limit * MORE) {
+    library.set_match_limit(pattern->context, limit);
+    result =
+        library.match(pattern->code, (PCRE2_SPTR)s, size, 0, 0, pattern->data, pattern->context);
+    if (limit > most / FEWER) *steps += limit;
+    if (result != PCRE2_ERROR_MATCHLIMIT || limit == most) break;
+  }
+  return result >= 0; /* 0: it matches, and has more groups than the data has room for */
 }

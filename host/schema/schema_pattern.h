@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct SchemaPattern SchemaPattern;
 
@@ -15,11 +16,13 @@ SchemaPattern *schema_pattern_new(const char *pattern, size_t size, char *error,
 
 void schema_pattern_free(SchemaPattern *pattern);
 
-/* Does the pattern match somewhere in the text? */
-bool schema_pattern_matches(const SchemaPattern *pattern, const char *s, size_t size);
+/* Does the pattern match somewhere in the text? The steps that this takes, beyond the few that most
+   patterns take, are added to `*steps`. */
+bool schema_pattern_matches(const SchemaPattern *pattern, const char *s, size_t size,
+                            int64_t *steps);
 
 /* The same of a Lua pattern without captures. False, too, where it is malformed. */
 bool schema_pattern_lua_matches(const char *pattern, size_t pattern_size, const char *s,
-                                size_t size);
+                                size_t size, int64_t *steps);
 
 #endif

@@ -8,6 +8,7 @@
 #define STEPS_MAX 2000000
 #define STEPS_SHORT 50000
 #define STEPS_BYTE 1000 /* more for each byte */
+#define STEPS_PCRE 8    /* take as long as one of libpcre2-8 */
 #define DEPTH_MAX 200
 
 typedef struct Match {
@@ -171,15 +172,22 @@ static bool match(Match *m, const char *s, const char *p) {
   return ok;
 }
 
-bool schema_pattern_lua_matches(const char *pattern, size_t pattern_size, const char *s,
-                                size_t size) {
-  /* Many short texts may come at once, in a list or a form. */
-  long steps = size >= (STEPS_MAX - STEPS_SHORT) / STEPS_BYTE
-                   ? STEPS_MAX
-                   : STEPS_SHORT + (long)size * STEPS_BYTE;
-  Match m = {.s = s, .end = s + size, .pattern_end = pattern + pattern_size, .steps = steps};
-  if (pattern_size && *pattern == '^') return match(&m, s, pattern + 1);
-  for (const char *p = s; p <= m.end && m.steps > 0; p++)
-    if (match(&m, p, pattern)) return true;
+/* Is there a match from one of the starts? */
+static bool search(Match *m, const char *pattern, size_t pattern_size) {
+  if (pattern_size && *pattern == '^') return match(m, m->s, pattern + 1);
+  for (const char *p = m->s; p <= m->end && m->steps > 0; p++)
+    if (match(m, p, pattern)) return true;
   return false;
+}
+
+bool schema_pattern_lua_matches(const char *pattern, size_t pattern_size, const char *s,
+                                size_t size, int64_t *steps) {
+  /* Many short texts may come at once, in a list or a form. */
+  long most = size >= (STEPS_MAX - STEPS_SHORT) / STEPS_BYTE
+                  ? STEPS_MAX
+                  : STEPS_SHORT + (long)size * STEPS_BYTE;
+  Match m = {.s = s, .end = s + size, .pattern_end = pattern + pattern_size, .steps = most};
+  bool found = search(&m, pattern, pattern_size);
+  *steps += (most - m.steps) / STEPS_PCRE;
+  return found;
 }

@@ -92,7 +92,7 @@ static bool check_string(SchemaWalk *w, const SchemaNode *n, int index, const Sc
   bool ok = true;
   if (sizes->min > 0 || (double)size > sizes->max)
     ok = check_size(w, n, index, up, sizes, schema_node_characters(s, size), "characters");
-  const char *fault = schema_walk_text(n, s, size, &detail);
+  const char *fault = schema_walk_text(w, n, s, size, &detail);
   if (fault) ok = schema_error_add(w, n, index, up, fault, detail);
   return ok;
 }
@@ -152,7 +152,7 @@ static bool check_member(SchemaWalk *w, const SchemaNode *n, const SchemaStep *u
     if (!schema_walk_value(w, n->fields[field].node, value, &step)) ok = false;
   }
   for (uint32_t i = 0; i < r->pattern_count; i++) {
-    if (!schema_pattern_matches(r->patterns[i].pattern, key, size)) continue;
+    if (!schema_walk_matches(w, r->patterns[i].pattern, key, size)) continue;
     known = true;
     if (!schema_walk_value(w, r->patterns[i].node, value, &step)) ok = false;
   }

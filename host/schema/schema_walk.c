@@ -18,6 +18,9 @@
 #define STEPS_SHORT 10000
 #define STEPS_BYTE 64 /* for each byte of the text */
 
+/* Steps of patterns that are free. */
+#define PATTERN_STEPS 100000
+
 int64_t schema_walk_steps(size_t size) {
   size_t most = (STEPS_MAX - STEPS_SHORT) / STEPS_BYTE;
   return size >= most ? STEPS_MAX : STEPS_SHORT + (int64_t)size * STEPS_BYTE;
@@ -81,10 +84,31 @@ const char *schema_walk_bound(lua_State *L, const SchemaNode *n, int index,
   return NULL;
 }
 
-const char *schema_walk_text(const SchemaNode *n, const char *s, size_t size, const char **detail) {
-  if (n->pattern && !schema_pattern_matches(n->pattern, s, size)) return "string_pattern_mismatch";
-  if (n->match && !schema_pattern_lua_matches(n->match, n->match_size, s, size))
-    return "string_pattern_mismatch";
+/* Those of a few texts are free: a pattern may take more steps than there are for a short text. */
+static void note_pattern_steps(SchemaWalk *w, int64_t steps) {
+  w->pattern_steps += steps;
+  if (w->pattern_steps > PATTERN_STEPS) w->steps -= steps;
+}
+
+static bool matches_lua(SchemaWalk *w, const SchemaNode *n, const char *s, size_t size) {
+  int64_t steps = 0;
+  bool matches =
+      w->steps > 0 && schema_pattern_lua_matches(n->match, n->match_size, s, size, &steps);
+  note_pattern_steps(w, steps);
+  return matches;
+}
+
+bool schema_walk_matches(SchemaWalk *w, const void *pattern, const char *s, size_t size) {
+  int64_t steps = 0;
+  bool matches = w->steps > 0 && schema_pattern_matches(pattern, s, size, &steps);
+  note_pattern_steps(w, steps);
+  return matches;
+}
+
+const char *schema_walk_text(SchemaWalk *w, const SchemaNode *n, const char *s, size_t size,
+                             const char **detail) {
+  if (n->pattern && !schema_walk_matches(w, n->pattern, s, size)) return "string_pattern_mismatch";
+  if (n->match && !matches_lua(w, n, s, size)) return "string_pattern_mismatch";
   if (n->format) return schema_format_check(n->format, s, size, detail);
   return NULL;
 }
@@ -164,7 +188,7 @@ static bool walk_string(SchemaWalk *w, const SchemaNode *n, int index, const Sch
                                  : (is_bytes ? "bytes_too_long" : "string_too_long"),
                              NULL, count);
   }
-  const char *fault = schema_walk_text(n, s, size, &detail);
+  const char *fault = schema_walk_text(w, n, s, size, &detail);
   if (fault) return schema_error_add(w, n, index, up, fault, detail);
   if (n->is_unix && w->build)
     lua_pushnumber(L, schema_format_unix(s, size));

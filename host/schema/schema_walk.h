@@ -26,7 +26,8 @@ typedef struct SchemaWalk {
   bool output;    /* to be encoded: what is absent becomes null where that is allowed */
   bool reporting; /* inside a union that fits nothing: its branches' errors are wanted */
   int depth;
-  int64_t steps; /* that are left: unions within unions could take for ever */
+  int64_t steps;         /* that are left: unions within unions could take for ever */
+  int64_t pattern_steps; /* that patterns have taken: many texts could, too */
 } SchemaWalk;
 
 /* Levels of nodes at most: a level of the value takes up to three. */
@@ -111,9 +112,14 @@ bool schema_walk_is_object(lua_State *L, int index);
 const char *schema_walk_bound(lua_State *L, const SchemaNode *n, int index,
                               const SchemaBound **bound);
 
+/* Does the pattern, a SchemaPattern, match somewhere in the text? False, too, where no steps are
+   left. */
+bool schema_walk_matches(SchemaWalk *w, const void *pattern, const char *s, size_t size);
+
 /* Does the string fit the pattern, the match and the format? The type of the error, or NULL;
    `*detail` explains it where there is more to say. */
-const char *schema_walk_text(const SchemaNode *n, const char *s, size_t size, const char **detail);
+const char *schema_walk_text(SchemaWalk *w, const SchemaNode *n, const char *s, size_t size,
+                             const char **detail);
 
 /* Which of the literals the value is: its number from 1, or 0. */
 lua_Integer schema_walk_literal(lua_State *L, const SchemaNode *n, int table, int index);

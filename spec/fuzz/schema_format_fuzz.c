@@ -40,8 +40,10 @@ static void check_pattern(const char *text, size_t size) {
   const char *line_end = size ? memchr(text, '\n', size) : NULL;
   if (!line_end) return;
   size_t n = (size_t)(line_end - text), rest = size - n - 1;
-  bool found = schema_pattern_lua_matches(text, n, line_end + 1, rest);
-  check(found == schema_pattern_lua_matches(text, n, line_end + 1, rest));
+  int64_t steps = 0, again = 0;
+  bool found = schema_pattern_lua_matches(text, n, line_end + 1, rest, &steps);
+  check(found == schema_pattern_lua_matches(text, n, line_end + 1, rest, &again));
+  check(steps == again);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

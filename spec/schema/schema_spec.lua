@@ -331,6 +331,26 @@ describe("decoding by a schema", function()
     assert.is_nil(P:parse(("a"):rep(17) .. "b"))
   end)
 
+  it("tries no pattern for ever on texts that are slow one by one, where the errors do not count", function()
+    local slow = ("a"):rep(25) .. "!"
+    local texts = {}
+    for i = 1, 2000 do texts[i] = slow end
+    for _, opts in ipairs { { pattern = "^(a+)+$" }, { match = "^a*a*a*a*a*a*$" } } do
+      local schema = s.list(s.union { s.string(opts), s.string() })
+      local value, err = schema:decode(json.encode(texts))
+      assert.is_nil(value)
+      assert.equal("recursion_loop", err.errors[#err.errors].type)
+      assert.truthy(schema:decode(json.encode { slow }))
+    end
+  end)
+
+  it("tries patterns that are a little slow on many texts", function()
+    local schema = s.list(s.string { pattern = "^.+@.+[.].+$", match = "^.+@.+%..+$" })
+    local texts = {}
+    for i = 1, 10000 do texts[i] = ("a"):rep(20) .. i .. "@b.c.d.e" end
+    assert.truthy(schema:decode(json.encode(texts)))
+  end)
+
   it("tries unions within unions fewer times for a short text than for a long one", function()
     local U
     local A = s.object { next = s.ref(function() return U end):optional() }

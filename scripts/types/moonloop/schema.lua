@@ -11,7 +11,8 @@ local schema = {}
 ---@field match? string the same as a Lua pattern; it is not in documents (none)
 ---@field format? string `date-time date time duration email hostname ipv4 ipv6 ip uri uri-reference url uuid json-pointer` (none)
 
----A text that takes a pattern more than a bounded number of steps does not match.
+---A text that takes a pattern more than a bounded number of steps does not match. In a body of many such texts these steps count as
+---visits (limits), and so end in one error.
 ---@param opts? moonloop.schema.string.opts
 ---@return moonloop.schema.schema
 function schema.string(opts) end

@@ -222,7 +222,7 @@ function web.csrf_token(req) end
 ---@field rate number requests in `per` seconds
 ---@field per? number seconds (1)
 ---@field burst? integer requests at once (`rate`, rounded up)
----@field key? function `key(req)` gives a string or a number for whom to count, or nil: no limit; anything else is an error (the client's address)
+---@field key? function `key(req)` gives a string or a number for whom to count, or nil: no limit; anything else, such as a file in place of a field, is answered with 400 and reported, at most once a minute (the client's address)
 ---@field store? any `"memory"` counts in each worker by itself; a Redis client counts for all together, with one journey for each request (`"memory"`)
 ---@field name? string for Redis, and ignored in memory: limits with the same name and the same numbers count together (none)
 ---@field max? integer for `"memory"`, and ignored with Redis: clients at most; the one that was seen least recently is forgotten (10000)
