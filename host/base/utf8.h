@@ -57,9 +57,13 @@ static inline size_t utf8_cut(const char *text, size_t n, size_t max) {
   return max < 4 ? 0 : max; /* no characters */
 }
 
-/* Is the character at `p`, of `length` bytes (utf8_length), one that terminals obey? C0, DEL and
-   C1. */
+/* Is the character at `p`, of `length` bytes (utf8_length), one that terminals obey, or that
+   changes where others are shown? C0, DEL and C1; U+2028 to U+202E, which end lines and turn the
+   order around; and U+2066 to U+2069, which do that, too. */
 static inline bool utf8_is_control(const unsigned char *p, unsigned length) {
+  if (length == 3)
+    return *p == 0xE2 && ((p[1] == 0x80 && p[2] >= 0xA8 && p[2] <= 0xAE) ||
+                          (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9));
   return *p < ' ' || *p == 0x7F || (length == 2 && *p == 0xC2 && p[1] < 0xA0);
 }
 

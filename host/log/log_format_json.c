@@ -1,4 +1,4 @@
-#include "base/hex.h"
+#include "base/quote.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "log/log_format.h"
@@ -9,48 +9,9 @@
 
 static bool add_text(Buffer *out, const char *text) { return buffer_add(out, text, strlen(text)); }
 
-static bool add_hex(Buffer *out, const char *prefix, unsigned char c) {
-  char digits[2];
-  hex_put(digits, &c, 1);
-  return add_text(out, prefix) && buffer_add(out, digits, 2);
-}
-
-static bool add_byte(Buffer *out, unsigned char c) {
-  switch (c) {
-  case '\n':
-    return add_text(out, "\\n");
-  case '\t':
-    return add_text(out, "\\t");
-  case '\r':
-    return add_text(out, "\\r");
-  case '"':
-    return add_text(out, "\\\"");
-  case '\\':
-    return add_text(out, "\\\\");
-  default:
-    if (c >= 0x80) return add_hex(out, "\\\\x", c);
-    if (c < ' ' || c == 0x7f) return add_hex(out, "\\u00", c);
-    return buffer_add_char(out, (char)c);
-  }
-}
-
-static bool add_characters(Buffer *out, const char *text, size_t n) {
-  bool ok = true;
-  for (size_t i = 0; ok && i < n;) {
-    const unsigned char *p = (const unsigned char *)text + i;
-    unsigned length = utf8_length(p, n - i);
-    if (length == 2 && utf8_is_control(p, length)) /* C1, of which JSON says nothing */
-      ok = add_hex(out, "\\u00", p[1]);
-    else
-      ok = length > 1 ? buffer_add(out, p, length) : add_byte(out, *p);
-    i += length ? length : 1;
-  }
-  return ok;
-}
-
 bool log_format_json_string(Buffer *out, const char *text, size_t n, size_t max) {
   bool is_cut = n > max;
-  return buffer_add_char(out, '"') && add_characters(out, text, utf8_cut(text, n, max)) &&
+  return buffer_add_char(out, '"') && quote_json(out, text, utf8_cut(text, n, max)) &&
          add_text(out, is_cut ? "...\"" : "\"");
 }
 
@@ -73,7 +34,7 @@ static bool add_field(Buffer *out, const LogField *f) {
   return buffer_add_char(out, ',') && log_format_json_string(out, taken ? name : f->name, n, 200) &&
          buffer_add_char(out, ':') &&
          (f->kind == LOG_FIELD_JSON
-              ? buffer_add(out, f->value, f->value_len)
+              ? quote_json_value(out, f->value, f->value_len)
               : log_format_json_string(out, f->value, f->value_len,
                                        f->kind == LOG_FIELD_BELOW ? LOG_BELOW_MAX
                                                                   : LOG_MESSAGE_MAX));

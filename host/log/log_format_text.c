@@ -49,7 +49,8 @@ static bool is_plain(const char *text, size_t n) {
     unsigned char c = (unsigned char)text[i];
     if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
   }
-  return utf8_is_well_formed(text, n) && !memchr(text, 0xC2, n); /* what C1 begins with */
+  return utf8_is_well_formed(text, n) && !memchr(text, 0xC2, n) &&
+         !memchr(text, 0xE2, n); /* what utf8_is_control may be true of */
 }
 
 static bool add_name(Buffer *out, const LogField *f) {

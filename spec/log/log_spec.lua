@@ -345,6 +345,24 @@ describe("the log of a program", function()
     assert.same({ "a", '  b "x\\n"="c\\nd" y="e f"' }, lines)
   end)
 
+  it("shows no characters that end lines or turn the order around, in any format", function()
+    local chars = { 0x2028, 0x2029, 0x202A, 0x202E, 0x2066, 0x2069, 0x9B }
+    for _, code in ipairs(chars) do
+      local c = utf8.char(code)
+      local call = ("ml.log.info('a%sb', { f = 'c%sd', t = { 'e%sf' }, ['g%s'] = 1 })"):format(c, c, c, c)
+      for _, format in ipairs { "text", "terminal", "json" } do
+        local text = table.concat(run(call, "info," .. format), "\n")
+        assert.is_nil(text:find(c, 1, true), format)
+        assert.matches("b", text)
+      end
+      local got = json.decode(run(call, "info,json")[1])
+      assert.same({ "a" .. c .. "b", "c" .. c .. "d", "e" .. c .. "f", 1 },
+        { got.message, got.f, got.t[1], got["g" .. c] })
+    end
+    local shown = "\u{200f}\u{2026}\u{20ac}"
+    assert.same({ shown .. ' q="\u{2026}"' }, run(("ml.log.info('%s', { q = '\u{2026}' })"):format(shown), "info,text"))
+  end)
+
   it("has time, level and colours in the terminal's format", function()
     local lines = run('ml.log.warn("a\\nb", { c = 1 })', "info,terminal")
     assert.matches("^\27%[2m%d%d:%d%d:%d%d%.%d%d%d\27%[0m \27%[33mWARN \27%[0m a$", lines[1])

@@ -1,6 +1,6 @@
 /* The formats of the access log. Whatever bytes a client sends, an entry is one line, and its parts
    cannot be confused. */
-#include "base/utf8.h"
+#include "base/quote.h"
 #include "http/server/access_log.h"
 #include <stdio.h>
 
@@ -68,24 +68,11 @@ bool access_log_common(Buffer *out, const AccessEntry *entry) {
 
 /* --- JSON --- */
 
-static bool add_json_byte(Buffer *out, unsigned char c) {
-  if (c >= 0x80) return add_hex(out, "\\\\x", c);
-  if (c < ' ' || c == 0x7f) return add_hex(out, "\\u00", c);
-  if (c == '"' || c == '\\') return buffer_add_char(out, '\\') && buffer_add_char(out, (char)c);
-  return buffer_add_char(out, (char)c);
-}
-
 /* ,"name":"text", or nothing for no text */
 static bool add_member(Buffer *out, const char *name, Part part) {
   if (!part.len) return true;
-  bool ok = buffer_printf(out, ",\"%s\":\"", name);
-  for (size_t i = 0; ok && i < part.len;) {
-    const unsigned char *p = (const unsigned char *)part.text + i;
-    unsigned n = utf8_length(p, part.len - i);
-    ok = n > 1 ? buffer_add(out, p, n) : add_json_byte(out, *p);
-    i += n ? n : 1;
-  }
-  return ok && buffer_add_char(out, '"');
+  return buffer_printf(out, ",\"%s\":\"", name) && quote_json(out, part.text, part.len) &&
+         buffer_add_char(out, '"');
 }
 
 /* ,"method":...,"target":...,"version":... of a good request line; else the whole as "request". */

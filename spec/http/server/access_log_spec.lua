@@ -244,6 +244,10 @@ describe("the lines of the access log", function()
     line = lines("json", request("/", "User-Agent: " .. evil .. "\r\n"))
     assert.equal(1, select(2, line:gsub("\n", "")))
     assert.equal('x" 200 1 "\\\t\\x80\\xff\xc3\xa9\\xed\\xa0\\x80', assert(json.decode(line)).user_agent)
+    evil = "a\u{9b}31m\u{2028}b\u{202e}c"
+    line = lines("json", request("/", "User-Agent: " .. evil .. "\r\n"))
+    assert.is_nil(line:find "[\x80-\xff]")
+    assert.equal(evil, assert(json.decode(line)).user_agent)
   end)
 
   it("have the raw line if it is not a valid request", function()
