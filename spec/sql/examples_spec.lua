@@ -33,7 +33,9 @@ local function use_notes(url)
   refused(409, "there is a note with this title, or a tag twice", post { title = "a", text = "b", tags = { "c", "c" } })
   assert.same({ "tea", "sleep" }, titles "/notes") -- neither has left a half of itself
   refused(422, "a note has a title and a text", post { title = "tea" })
-  refused(422, "tags are strings", post { title = "c", text = "d", tags = { 1 } })
+  for _, tags in ipairs { { 1 }, "x", 1, ml.json.null } do
+    refused(422, "tags are strings", post { title = "c", text = "d", tags = tags })
+  end
 
   local function put(id, new) return assert(client:put("/notes/" .. id, { json = new })) end
   assert.equal(204, put(1, { title = "tea", text = "bought", tags = { "done" } }).status)

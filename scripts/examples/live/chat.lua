@@ -7,6 +7,8 @@ local page = require "page"
 local s = ml.schema
 
 local KEPT = 50 -- messages that a room remembers
+local ROOMS = 100 -- that are remembered: anybody can think of as many names as they like
+local DAY = 86400 -- seconds after which Redis forgets a room where nobody speaks
 local BEAT = '{"kind":"beat"}' -- a page that has heard nothing for a while asks so, and gets it back
 
 local app = ml.web.app()
@@ -23,16 +25,21 @@ local Said = s.object("Said", {
 -- The last messages of each room, oldest first: in Redis if there is one, so that all processes have the same, else
 -- here. Each is JSON as it was sent.
 local history = {}
-local remembered = {}
+local remembered, order = {}, {} -- rooms, and their names, the one that was made first in front
 
 function history.add(room, text)
   if redis then
     redis:rpush("chat:" .. room, text)
     redis:ltrim("chat:" .. room, -KEPT, -1)
+    redis:expire("chat:" .. room, DAY)
     return
   end
-  local list = remembered[room] or {}
-  remembered[room] = list
+  local list = remembered[room]
+  if not list then
+    list = {}
+    remembered[room], order[#order + 1] = list, room
+    if #order > ROOMS then remembered[table.remove(order, 1)] = nil end
+  end
   list[#list + 1] = text
   if #list > KEPT then table.remove(list, 1) end
 end

@@ -18,7 +18,9 @@ local function read_note(req)
   if type(note) ~= "table" or type(note.title) ~= "string" or type(note.text) ~= "string" then
     ml.web.abort(422, "a note has a title and a text")
   end
-  for _, tag in ipairs(note.tags or {}) do
+  local tags = note.tags or {}
+  if type(tags) ~= "table" then ml.web.abort(422, "tags are strings") end
+  for _, tag in ipairs(tags) do
     if type(tag) ~= "string" then ml.web.abort(422, "tags are strings") end
   end
   return note

@@ -27,6 +27,12 @@ describe("the guest book", function()
     assert.matches(">Hello</textarea>", res.body)
   end)
 
+  it("shows the form again when a file came in place of a text", function()
+    local res = c:post("/", { multipart = { name = { filename = "a.txt", body = "x" }, text = "Hello" } })
+    assert.equal(422, res.status)
+    assert.matches(">Hello</textarea>", res.body)
+  end)
+
   it("refuses forms of other sites", function()
     assert.equal(403, c:post("/", { form = {}, headers = { ["Sec-Fetch-Site"] = "cross-site" } }).status)
   end)
