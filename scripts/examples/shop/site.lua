@@ -1,6 +1,7 @@
 -- What all pages have: templates, sessions, protection against forged forms, and who looks at them.
 local ml = require "moonloop"
 local accounts = require "accounts"
+local settings = require "settings"
 local stores = require "stores"
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/" or "."
@@ -14,7 +15,7 @@ local views = ml.web.templates(here .. "/views", { globals = {
 local middleware = {
   ml.web.security_headers { csp = { default_src = "'self'", form_action = "'self'", frame_ancestors = "'none'" } },
   ml.web.sessions { store = stores.redis or stores.db },
-  ml.web.csrf {},
+  ml.web.csrf { secret = settings.token_key }, -- without it, each visitor of a page with a form would have a session
 }
 
 --- A page, with what its layout needs.
