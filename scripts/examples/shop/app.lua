@@ -12,6 +12,11 @@ app:use(ml.web.compress())
 app:health()
 app:static("/static", here .. "/public", { max_age = 60 })
 
+-- PostgreSQL takes no text with a NUL, which a client may send anywhere.
+app:on_error(function(err)
+  if err.kind == "sql" and err.code == "22021" then return { detail = "a text has a NUL" }, 422 end
+end)
+
 -- Many processes may start at once: one of them migrates, and the others wait.
 app:on_start(function() return stores.db:migrate(here .. "/migrations") end)
 

@@ -24,6 +24,16 @@ describe("the API", function()
     assert.equal(429, guess())
   end)
 
+  it("fails for no text that a client sends", function()
+    local c = shop.c
+    for _, path in ipairs { "/api/items?q=%00", "/?q=%00", "/?q=%ff", "/api/items?q=%25_" } do
+      assert(c:get(path).status < 500, path)
+    end
+    local form = { username = "a\0", password = "\0" }
+    assert(c:post("/api/token", { form = form }).status < 500)
+    assert(c:post("/login", { form = { name = "a\0", password = "\0" } }).status < 500)
+  end)
+
   it("has a catalogue that those who run the shop change", function()
     local c = shop.c
     shop.act_as("ann", "admin")
