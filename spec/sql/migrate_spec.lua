@@ -380,6 +380,19 @@ describe("migrations of SQLite", function()
       (app:run "migrate up"))
   end)
 
+  it("are shown by status, and undone, while a new one has no statement yet", function()
+    local app <close> = make { ["0001_a.up.sql"] = "create table a(x int)", ["0001_a.down.sql"] = "drop table a" }
+    assert.equal("ran 0001_a (MS)\n", (app:run "migrate up"))
+    assert.matches("wrote migrations/0002_b.up.sql", (app:run "migrate new b"))
+    local output, status = app:run "migrate status"
+    assert.equal(0, status, output)
+    assert.matches("\n0001_a +| ran on TIME *\n0002_b +| has no statement yet *\n", output)
+    assert.equal("undid 0001_a (MS)\n", (app:run "migrate down"))
+    output, status = app:run "migrate up"
+    assert.equal(1, status)
+    assert.equal("moonloop: migrations/0002_b.up.sql has no statement: write one, or take the file away\n", output)
+  end)
+
   it("are told of wrong words before anything is done", function()
     local app <close> = make {}
     local function wrong(words, message)

@@ -15,6 +15,7 @@ local function fail(message)
 end
 
 local function read(request, conn) return files.read(request.dir, conn.place.dialect) end
+local function look(request, conn) return files.look(request.dir, conn.place.dialect) end
 
 local function told(word)
   return function(migration, seconds)
@@ -35,12 +36,12 @@ end
 
 function verbs.down(request, conn)
   local most = math.tointeger(tonumber(request[1] or 1))
-  local n = run.run(conn, read(request, conn), request.dir, "down", most, told "undid", migrate.say_waiting)
+  local n = run.run(conn, look(request, conn), request.dir, "down", most, told "undid", migrate.say_waiting)
   if n < most then print(n == 0 and "nothing to undo: no migration has run" or "no other migration has run") end
 end
 
 function verbs.status(request, conn)
-  local list, applied = read(request, conn), run.applied(conn)
+  local list, applied = look(request, conn), run.applied(conn)
   local rows, wrong = {}, 0
   for _, migration in ipairs(list) do
     local row = applied[migration.name]
@@ -50,6 +51,8 @@ function verbs.status(request, conn)
       state = "not for " .. files.databases[conn.place.dialect]
     elseif row and run.changed(migration, row) then
       state, wrong = ("has changed since it ran on %s"):format(run.time(row)), wrong + 1
+    elseif #migration.up.statements == 0 then
+      state = "has no statement yet"
     end
     rows[#rows + 1] = { migration.name, state }
   end

@@ -104,9 +104,6 @@ local function load(migration, dialect)
   local up_text = from and text:sub(1, from - 1) or text
   migration.up = part(both or up, up_text, 1, dialect)
   migration.sha256 = crypto.sha256(up_text)
-  if #migration.up.statements == 0 then
-    fail("%s has no statement: write one, or take the file away", migration.up.file)
-  end
   if from then
     local _, lines = text:sub(1, to - 1):gsub("\n", "")
     migration.down = part(both or up, text:sub(to + 1), lines + 2, dialect, not migration.up.transaction)
@@ -169,10 +166,20 @@ end
 
 --- The same with what is in the files for `dialect` ("postgres" or "sqlite"): each has `up`, `down` (or nil)
 -- and `sha256`, or `elsewhere = true` where it is for the other database alone. `up` and `down` are {file,
--- text, transaction, statements}.
-function M.read(dir, dialect)
+-- text, transaction, statements}. To look at: an `up` may have no statement yet.
+function M.look(dir, dialect)
   local list = M.list(dir)
   for _, migration in ipairs(list) do load(migration, dialect) end
+  return list
+end
+
+--- The same to be run: each that is for `dialect` has statements.
+function M.read(dir, dialect)
+  local list = M.look(dir, dialect)
+  for _, migration in ipairs(list) do
+    local up = migration.up
+    if up and #up.statements == 0 then fail("%s has no statement: write one, or take the file away", up.file) end
+  end
   return list
 end
 
