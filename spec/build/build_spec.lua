@@ -284,6 +284,26 @@ describe("one file:", function()
         "from there on\n", output)
     end)
 
+    it("says which settings stay outside", function()
+      local files = {
+        ["app.lua"] = 'local ml = require "moonloop"\n' ..
+          'print(ml.settings { { { "key", ml.schema.string() } }, dotenv = { "a.env", "gone.env" } }.key)\n',
+        ["a.env"] = "KEY=17\n",
+      }
+      local folder <close>, output = built(files)
+      assert.truthy(output:find("\n  not inside: a.env, settings, which it reads where it runs\n", 1, true), output)
+      assert.is_nil(output:find("gone.env", 1, true))
+      assert.equal("17\n", (run(folder, "")))
+      local away <close> = alone(folder.path .. "/app")
+      local said, status = run(away, "")
+      assert.equal(1, status)
+      assert.truthy(said:find("a.env, which is no file here", 1, true), said)
+      local with <close>, told = built(files, "--include a.env")
+      assert.is_nil(told:find("not inside: a.env", 1, true), told)
+      local other <close> = alone(with.path .. "/app")
+      assert.equal("17\n", (run(other, "")))
+    end)
+
     it("leaves out what it is told to", function()
       local folder <close> = built({
         ["app.lua"] = 'ml, lfs = require "moonloop", require "lfs"\nml.web.app():static("/", "up")\n' ..

@@ -68,6 +68,18 @@ dofile "x.lua"
 ml.web.load("y.lua")]].paths))
   end)
 
+  it("are not those of settings, which are listed by themselves", function()
+    local found = uses.read [[
+local dotenv = "x"
+ml.settings { schema, dotenv = here .. "/app.env", secrets_dir = "/run/secrets" }
+ml.settings({ schema, dotenv = { ".env", here .. "/b.env" } })
+ml.settings { dotenv = dotenv, env_prefix = "X_" }]]
+    assert.same({ "2: /app.env", "3: .env", "3: /b.env" }, lines(found.secrets))
+    assert.same({ false, true, false }, { found.secrets[1].is_whole, found.secrets[2].is_whole,
+      found.secrets[3].is_whole })
+    assert.same({}, found.paths)
+  end)
+
   it("are reported where the name is not there", function()
     assert.same({ "1: static(dir)", "2: templates(views_of ( 1 ))" }, lines(uses.read [[
 app:static("/s", dir)

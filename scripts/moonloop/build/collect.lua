@@ -2,6 +2,7 @@
 -- they name, and what is asked for. Nothing of the app is run.
 local folder = require "moonloop.folder"
 local fs = require "moonloop.fs"
+local sorted_keys = require "moonloop.core.sorted_keys"
 local uses = require "moonloop.build.uses"
 
 local M = {}
@@ -170,6 +171,10 @@ function scan(c, path, text)
   end
   if not name_of(path) then return end -- the module of somebody else: it has no files here
   for _, use in ipairs(found.paths) do add_path(c, use, path) end
+  for _, use in ipairs(found.secrets) do
+    local file = find_path(use, path)
+    if file and name_of(file) then c.secrets[name_of(file)] = true end
+  end
   for _, use in ipairs(found.unclear) do
     warning(c, ("%s:%d"):format(path, use.line), "%s: what that is shows when it runs: --include it", use.what)
   end
@@ -209,11 +214,11 @@ local function include(c, what)
 end
 
 --- collect(request) -> collection: `entries`, a list for the archive; `main`; `module_list` (name, path),
--- `folder_list`, `files` (how many); `required` (module -> where); `paths` of all that was read; `problems` and
--- `warnings`, lists of lines. request: `app`, `include`, `leave_out`.
+-- `folder_list`, `files` (how many); `secrets`, files of settings that are not inside; `required` (module -> where);
+-- `paths` of all that was read; `problems` and `warnings`, lists of lines. request: `app`, `include`, `leave_out`.
 function M.collect(request)
-  local c = { entries = {}, paths = {}, module_list = {}, folder_list = {}, folders = {}, files = 0, required = {},
-    problems = {}, warnings = {}, left_out = {} }
+  local c = { entries = {}, paths = {}, module_list = {}, folder_list = {}, folders = {}, files = 0, secrets = {},
+    required = {}, problems = {}, warnings = {}, left_out = {} }
   for _, what in ipairs(request.leave_out) do
     c.left_out[what] = true
     local name = name_of(what)
@@ -236,6 +241,10 @@ function M.collect(request)
   scan(c, name, text)
   if is_folder "migrations" then note_folder(c, "migrations", "migrations") end
   for _, what in ipairs(request.include) do include(c, what) end
+  for secret in pairs(c.secrets) do
+    if c.entries[secret] then c.secrets[secret] = nil end -- it was asked for
+  end
+  c.secrets = sorted_keys(c.secrets)
   local list = {}
   for _, entry in pairs(c.entries) do list[#list + 1] = entry end
   c.entries = list

@@ -84,6 +84,7 @@ local function report(request, c, size, inside)
   for _, module in ipairs(c.module_list) do say("  module %s (%s)", module.name, module.path) end
   table.sort(c.folder_list)
   for _, name in ipairs(c.folder_list) do say("  folder %s", name) end
+  for _, name in ipairs(c.secrets) do say("  not inside: %s, settings, which it reads where it runs", name) end
   say("Not inside: %s. Loaded when they are first needed, where they are:", table.concat(libraries.always, ", "))
   for _, library in ipairs(libraries.when_needed) do
     say("  %-17s (%s) %s", library.file, library.package, library.what)

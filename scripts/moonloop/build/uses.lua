@@ -98,14 +98,36 @@ local function read_path(uses, list, i)
   end
 end
 
+-- The files of `dotenv = here .. "/app.env"`, or of a list of such, in a table.
+local function read_dotenv(uses, list, i)
+  if not is_symbol(list[i + 1], "=") or not (is_symbol(list[i - 1], "{") or is_symbol(list[i - 1], ",")) then return end
+  local depth = 0
+  for at = i + 2, #list do
+    local token, before = list[at], list[at - 1]
+    if token.kind == "string" then
+      local is_whole = is_symbol(before, "=") or is_symbol(before, ",") or is_symbol(before, "{")
+      uses.secrets[#uses.secrets + 1] = { path = token.text, line = token.line, is_whole = is_whole }
+    elseif OPENERS[token.text] then
+      depth = depth + 1
+    elseif depth == 0 and (CLOSERS[token.text] or token.text == ",") then
+      return
+    elseif CLOSERS[token.text] then
+      depth = depth - 1
+    end
+  end
+end
+
 --- read(text) -> uses: `modules` (name, line, is_protected: by pcall), `unknown` requires (line, what), `paths`
--- (path, line, is_whole: all of it is known, is_code), `unclear` ones (line, what)
+-- (path, line, is_whole: all of it is known, is_code), `unclear` ones (line, what), `secrets`: paths of settings, which
+-- are not to be inside
 function M.read(text)
-  local uses = { modules = {}, unknown = {}, paths = {}, unclear = {} }
+  local uses = { modules = {}, unknown = {}, paths = {}, unclear = {}, secrets = {} }
   local list = tokens.read(text)
   for i, token in ipairs(list) do
     if token.kind == "name" and token.text == "require" then
       read_require(uses, list, i)
+    elseif token.kind == "name" and token.text == "dotenv" then
+      read_dotenv(uses, list, i)
     elseif token.kind == "name" and PATHS[token.text] then
       read_path(uses, list, i)
     end
