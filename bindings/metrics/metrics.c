@@ -18,8 +18,6 @@
      is about to run.
    text(open) -> all metrics as text: of OpenMetrics if `open`, else Prometheus's
    wants_open(accept) -> boolean: does this Accept header prefer OpenMetrics?
-   is_own_host(host, [names]) -> boolean: is this Host this machine, or one of the list `names`, so
-     that nobody was led here by another name?
    text_type, open_type: their media types. */
 #include "metrics/metrics.h"
 #include "bindings/check.h"
@@ -30,7 +28,6 @@
 #include "metrics/metric_exemplar.h"
 #include "metrics/metric_text.h"
 #include "metrics/metrics_built_in.h"
-#include "net/own_host.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -300,19 +297,6 @@ static int l_wants_open(lua_State *L) {
   return 1;
 }
 
-static int l_is_own_host(lua_State *L) {
-  size_t n = 0;
-  const char *host = luaL_optlstring(L, 1, "", &n);
-  bool is_own = own_host_is(host, n);
-  for (lua_Integer i = 1; !is_own && lua_istable(L, 2) && i <= luaL_len(L, 2); i++) {
-    lua_geti(L, 2, i);
-    is_own = own_host_is_named(host, n, luaL_checkstring(L, -1));
-    lua_pop(L, 1);
-  }
-  lua_pushboolean(L, is_own);
-  return 1;
-}
-
 int luaopen_moonloop_metrics_core(lua_State *L) {
   static const luaL_Reg methods[METRIC_TYPES][5] = {
       {{"inc", l_counter_inc}, {"with", l_with}, {NULL, NULL}},
@@ -322,15 +306,10 @@ int luaopen_moonloop_metrics_core(lua_State *L) {
        {"with", l_with},
        {NULL, NULL}},
       {{"observe", l_histogram_observe}, {"with", l_with}, {NULL, NULL}}};
-  static const luaL_Reg functions[] = {{"define", l_define},
-                                       {"is_name", l_is_name},
-                                       {"timer", l_timer},
-                                       {"observe", l_observe},
-                                       {"text", l_text},
-                                       {"wants_open", l_wants_open},
-                                       {"message", l_message},
-                                       {"is_own_host", l_is_own_host},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"define", l_define},   {"is_name", l_is_name},
+                                       {"timer", l_timer},     {"observe", l_observe},
+                                       {"text", l_text},       {"wants_open", l_wants_open},
+                                       {"message", l_message}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
   for (int i = 0; i < METRIC_TYPES; i++) {
     class_make(L, class_names[i], methods[i], NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include "bindings/net/open.h"
 #include "bindings/stream/stream_object.h"
+#include "net/own_host.h"
 #include "stream/stream_socket.h"
 
 #include <arpa/inet.h>
@@ -155,14 +156,31 @@ void net_gate_entered(lua_State *L, NetGate *gate) {
   socket->on_close_data = gate;
 }
 
+/* is_own_host(host | nil [, names]) -> boolean: has nobody been led here who asks with this header
+   Host, since it is an address, localhost, or below that? With the list `names`, for servers that
+   other machines ask, it may be one of these as well, or the name of this machine. */
+static int l_is_own_host(lua_State *L) {
+  size_t n = 0;
+  const char *host = luaL_optlstring(L, 1, "", &n);
+  bool is_own = own_host_is(host, n);
+  if (!is_own && lua_istable(L, 2)) {
+    is_own = own_host_is_named(host, n, "");
+    for (lua_Integer i = 1; !is_own && i <= luaL_len(L, 2); i++) {
+      lua_geti(L, 2, i);
+      is_own = own_host_is_named(host, n, luaL_checkstring(L, -1));
+      lua_pop(L, 1);
+    }
+  }
+  lua_pushboolean(L, is_own);
+  return 1;
+}
+
 int luaopen_moonloop_net_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"connect", net_connect},
-                                       {"resolve", net_resolve},
-                                       {"listen", net_listen},
-                                       {"udp", net_udp},
-                                       {"check_tls", net_check_tls},
-                                       {"connect_in_memory", l_connect_in_memory},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"connect", net_connect},       {"resolve", net_resolve},
+      {"listen", net_listen},         {"udp", net_udp},
+      {"check_tls", net_check_tls},   {"connect_in_memory", l_connect_in_memory},
+      {"is_own_host", l_is_own_host}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

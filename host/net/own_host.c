@@ -19,16 +19,21 @@ static bool read_host(const char *value, size_t n, char host[static LISTEN_NAME_
   return true;
 }
 
-bool own_host_is_named(const char *value, size_t n, const char *name) {
-  char host[LISTEN_NAME_MAX];
-  return read_host(value, n, host) && *name && strcasecmp(host, name) == 0;
+static bool ends_with(const char *host, const char *end) {
+  size_t n = strlen(host), length = strlen(end);
+  return n > length && !strcasecmp(host + n - length, end);
 }
 
 bool own_host_is(const char *value, size_t n) {
-  char host[LISTEN_NAME_MAX], own[LISTEN_NAME_MAX];
+  char host[LISTEN_NAME_MAX];
   struct in_addr v4;
-  if (!read_host(value, n, host)) return false;
-  if (*host == '[' || inet_pton(AF_INET, host, &v4) == 1 || !strcasecmp(host, "localhost"))
-    return true;
-  return gethostname(own, sizeof own) == 0 && !strcasecmp(host, own);
+  return read_host(value, n, host) &&
+         (*host == '[' || inet_pton(AF_INET, host, &v4) == 1 || !strcasecmp(host, "localhost") ||
+          ends_with(host, ".localhost"));
+}
+
+bool own_host_is_named(const char *value, size_t n, const char *name) {
+  char host[LISTEN_NAME_MAX], own[LISTEN_NAME_MAX];
+  if (!read_host(value, n, host) || !*host) return false;
+  return !strcasecmp(host, name) || (gethostname(own, sizeof own) == 0 && !strcasecmp(host, own));
 }

@@ -7,10 +7,11 @@
 #include <stddef.h>
 
 /* Is the `n` bytes of a header Host, with or without a port, something that nobody else can have
-   made lead here: an address, "localhost", or the name of this machine? */
+   made lead here: an address, "localhost" or a name below it? */
 bool own_host_is(const char *value, size_t n);
 
-/* Is it the host `name`? */
+/* Is it the host `name`, or the name of this machine? For servers that other machines ask, who know
+   no other names of it. */
 bool own_host_is_named(const char *value, size_t n, const char *name);
 
 #endif

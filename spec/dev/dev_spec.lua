@@ -267,6 +267,7 @@ describe("an error of a handler", function()
     is_plain("", "evil.example")
     is_plain("", "127.0.0.1.evil.example:80")
     is_plain("", "localhost.evil.example")
+    is_plain("", (io.open "/proc/sys/kernel/hostname":read "l"))
     local named = ask(server.port, "http://evil.example/fail/7", BROWSER, "localhost") -- which counts before Host
     assert.equal('{"detail":"Internal Server Error"}', named.body)
     is_plain "Origin: https://evil.example\r\n"
@@ -274,7 +275,7 @@ describe("an error of a handler", function()
     is_plain "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n"
     is_plain "X-Forwarded-For: 192.0.2.1\r\n"
     is_plain "Forwarded: for=192.0.2.1\r\n"
-    for _, host in ipairs { "localhost:8000", "[::1]:80", "shop.localhost", "127.0.0.2" } do
+    for _, host in ipairs { "localhost:8000", "[::1]:80", "shop.localhost", "127.0.0.2", "LOCALHOST", "10.0.0.7" } do
       assert.matches("<!DOCTYPE", ask(server.port, "/fail/7", BROWSER, host).body)
     end
   end)

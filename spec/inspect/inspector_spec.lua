@@ -93,12 +93,13 @@ describe("the inspector", { timeout = 240 }, function()
     local function status(host, headers, target)
       return get(served, target or "/task?pid=1&id=1", bearer(served.token) .. (headers or ""), host).status
     end
-    for _, host in ipairs { "127.0.0.1:" .. served.port, "localhost:1", "LOCALHOST", "[::1]:80", "10.0.0.1" } do
+    for _, host in ipairs { "127.0.0.1:" .. served.port, "localhost:1", "LOCALHOST", "[::1]:80", "10.0.0.1",
+      "shop.localhost:80" } do
       assert.equal(404, status(host), host) -- there is no process 1
       assert.equal(404, status(host, ("Origin: http://%s\r\nSec-Fetch-Site: same-origin\r\n"):format(host)), host)
     end
     for _, host in ipairs { "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "1.2.3.4.5",
-      "2130706433" } do
+      "2130706433", io.open "/proc/sys/kernel/hostname":read "l" } do
       assert.equal(403, status(host), host)
       assert.equal(403, status(host, nil, "/"), host)
       assert.equal(403, status("localhost", nil, "http://" .. host .. "/"), host) -- which counts before Host

@@ -348,6 +348,7 @@ describe("app:metrics", function()
       end
       local machine = io.open "/proc/sys/kernel/hostname":read "l"
       for _, host in ipairs { "127.0.0.1:" .. port, "localhost", "LOCALHOST:80", "[::1]:9100", "10.0.0.7", machine,
+        "shop.localhost",
         "metrics.example", "Metrics.Example:443" } do
         assert.equal(200, status(host), host)
       end

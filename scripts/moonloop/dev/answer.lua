@@ -3,6 +3,7 @@
 local core = require "moonloop.core"
 local crypto = require "moonloop.crypto"
 local frames = require "moonloop.dev.frames"
+local net = require "moonloop.net.core"
 local page = require "moonloop.dev.page"
 local response = require "moonloop.web.response"
 local secrets = require "moonloop.dev.secrets"
@@ -16,21 +17,13 @@ local M = {}
 
 local function is_loopback(host) return host == "::1" or host:find "^127%." or host:find "^::ffff:127%." end
 
---- The host of a header Host, without its port.
-local function name_of(host) return (host:lower():gsub(":%d*$", "")) end
-
-local function is_known(host)
-  local name = name_of(host or "")
-  return name == "localhost" or name:find "%.localhost$" or name == "[::1]" or name:find "^127%.%d+%.%d+%.%d+$"
-end
-
 local PROXY = { "forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via" }
 
 --- Did a person at this machine ask, by a name of this machine? A page of elsewhere, whose name may lead here,
 -- asks with its own, or says where it comes from; a proxy says for whom it asks.
 function M.may_see(req)
   local headers = req.headers
-  if not is_loopback(req.client.host) or not is_known(req.host) then return false end
+  if not is_loopback(req.client.host) or not net.is_own_host(req.host) then return false end
   for _, name in ipairs(PROXY) do
     if headers[name] then return false end
   end

@@ -4,6 +4,7 @@
 local ask = require "moonloop.inspect.ask".ask
 local crypto = require "moonloop.crypto"
 local ml = require "moonloop"
+local net = require "moonloop.net.core"
 local page = require "moonloop.inspect.page".page
 local ticker = require "moonloop.inspect.ticker"
 
@@ -15,18 +16,10 @@ local HEADERS = {
   ["Cross-Origin-Resource-Policy"] = "same-origin",
 }
 
---- Is this the Host of somebody who was not led here by a name? An address cannot be rebound.
-local function is_own(host)
-  local name = host and (host:match "^(%[[%x:.]+%])$" or host:match "^(%[[%x:.]+%]):%d+$" or host:match "^([^:]+)$"
-    or host:match "^([^:]+):%d+$")
-  if not name then return false end
-  return name:lower() == "localhost" or name:sub(1, 1) == "[" or name:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
-end
-
 --- Raises the refusal of requests that come from elsewhere.
 local function check_source(req)
   local host, origin, site = req.host, req.headers.origin, req.headers["sec-fetch-site"]
-  if not is_own(host) then
+  if not net.is_own_host(host) then
     ml.web.abort(403, "the inspector answers to its address and to localhost, not to other names")
   end
   if origin and origin:lower() ~= "http://" .. host:lower() then

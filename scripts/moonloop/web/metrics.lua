@@ -2,6 +2,7 @@
 -- was led here by a name of somebody else's (DNS rebinding): a page in a browser of this network might ask.
 local core = require "moonloop.metrics.core"
 local metrics = require "moonloop.metrics"
+local net = require "moonloop.net.core"
 local options = require "moonloop.core.options"
 local response = require "moonloop.web.response"
 
@@ -25,7 +26,7 @@ local function refusal(req, hosts)
   if req.headers.origin then
     return { detail = "a request of a page (Origin) is not answered here" }, 403
   end
-  if not core.is_own_host(req.host, hosts) then return { detail = WHY }, 421 end
+  if not net.is_own_host(req.host, hosts) then return { detail = WHY }, 421 end
 end
 
 --- The handler. From now on the host's own metrics are kept. `opts`: hosts, names by which clients may ask.
