@@ -1,5 +1,6 @@
-/* moonloop.web.coding: gzip and brotli for responses. What is compressed, and when, is decided in
-   scripts/moonloop/web/compress.lua. */
+/* moonloop.web.coding: gzip and brotli for responses, and what clients accept. What is compressed,
+   and when, is decided in scripts/moonloop/web/compress.lua. */
+#include "base/accept.h"
 #include "bindings/class.h"
 #include "bindings/web/open.h"
 #include "core/thread_job.h"
@@ -131,6 +132,15 @@ static int l_choose(lua_State *L) {
   return 1;
 }
 
+/* weight(accept | nil, media type) -> integer: in thousandths; 0: the header Accept does not name
+   it, or refuses it */
+static int l_weight(lua_State *L) {
+  size_t n;
+  const char *accept = luaL_optlstring(L, 1, "", &n);
+  lua_pushinteger(L, accept_media(accept, n, luaL_checkstring(L, 2)));
+  return 1;
+}
+
 /* compress(text, coding [, level]) -> bytes. Suspends for a long text. */
 static int l_compress(lua_State *L) {
   size_t size;
@@ -215,8 +225,11 @@ static int l_finish(lua_State *L) {
 int luaopen_moonloop_web_coding(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"write", l_write}, {"finish", l_finish}, {"close", l_close}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"choose", l_choose}, {"compress", l_compress}, {"encoder", l_encoder}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"choose", l_choose},
+                                       {"weight", l_weight},
+                                       {"compress", l_compress},
+                                       {"encoder", l_encoder},
+                                       {NULL, NULL}};
   class_make(L, WEB_ENCODER, methods, l_close, l_close);
   luaL_newlib(L, functions);
   return 1;

@@ -1,54 +1,15 @@
 #include "metrics/metric_text.h"
 
-#include <ctype.h>
+#include "base/accept.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-/* --- the Accept header: RFC 9110 section 12.5.1 --- */
-
-/* Its weight in thousandths: "0.875", at most three digits behind the point. 0: it is none. */
-static int read_weight(const char *p, const char *end) {
-  if (p == end || (*p != '0' && *p != '1')) return 0;
-  int weight = *p++ == '1' ? 1000 : 0;
-  if (p < end && *p == '.') p++;
-  for (int unit = 100; unit && p < end && *p >= '0' && *p <= '9'; unit /= 10)
-    weight += unit * (*p++ - '0');
-  return weight < 1000 ? weight : 1000;
-}
-
-/* The weight of a range, whose parameters follow `at`. */
-static int weight_of(const char *at, const char *end) {
-  for (const char *p = at; p && p < end; p = memchr(p, ';', (size_t)(end - p))) {
-    if (*p == ';') p++;
-    while (p < end && (*p == ' ' || *p == '\t')) p++;
-    if (end - p > 2 && (*p == 'q' || *p == 'Q') && p[1] == '=') return read_weight(p + 2, end);
-  }
-  return 1000;
-}
-
-static bool range_is(const char *range, size_t n, const char *type) {
-  return n == strlen(type) && !strncasecmp(range, type, n);
-}
 
 bool metric_text_wants_open(const char *accept, size_t n) {
-  int open = 0, plain = 0;
-  const char *p = accept, *end = accept ? accept + n : NULL;
-  while (p && p < end) {
-    const char *comma = memchr(p, ',', (size_t)(end - p)), *over = comma ? comma : end;
-    while (p < over && isspace((unsigned char)*p)) p++;
-    const char *type_end = memchr(p, ';', (size_t)(over - p));
-    if (!type_end) type_end = over;
-    size_t len = (size_t)(type_end - p);
-    while (len && isspace((unsigned char)p[len - 1])) len--;
-    int weight = weight_of(type_end, over);
-    if (range_is(p, len, "application/openmetrics-text") && weight > open) open = weight;
-    if (range_is(p, len, "text/plain") && weight > plain) plain = weight;
-    p = comma ? comma + 1 : NULL;
-  }
-  return open > 0 && open >= plain;
+  int open = accept_media(accept, n, "application/openmetrics-text");
+  return open > 0 && open >= accept_media(accept, n, "text/plain");
 }
 
 /* --- numbers and texts --- */

@@ -257,6 +257,11 @@ describe("an error of a handler", function()
     assert.equal("app.lua:8", body.at)
     assert.matches("attempt to perform arithmetic", body.message)
     assert.matches("stack traceback:", body.traceback)
+    for accept, is_page in pairs { ["text/html;q=0.3, application/json;q=0.4"] = false, ["text/htmlx"] = false,
+      ["application/json;q=0.2, TEXT/HTML;q=0.4"] = true, ["text/html;q=0"] = false } do
+      local text = ask(server.port, "/fail/7", ("Accept: %s\r\n"):format(accept)).body
+      assert.equal(is_page, text:find("<!DOCTYPE", 1, true) ~= nil, accept)
+    end
   end)
 
   it("says nothing to pages of elsewhere, other hosts' names and proxies", function()

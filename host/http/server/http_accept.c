@@ -1,5 +1,7 @@
 #include "http/server/http_accept.h"
 
+#include "base/accept.h"
+
 #include <strings.h>
 
 /* The rest of the input. */
@@ -17,25 +19,14 @@ static bool read_char(Input *in, char c) {
   return true;
 }
 
-/* A weight in thousandths, "0.5" or "1" (section 12.4.2); -1: malformed. */
-static int read_weight(Input *in) {
-  if (in->at == in->end || (*in->at != '0' && *in->at != '1')) return -1;
-  int weight = (*in->at++ - '0') * 1000;
-  if (in->at == in->end || *in->at != '.') return weight;
-  in->at++;
-  for (int unit = 100; unit && in->at < in->end && *in->at >= '0' && *in->at <= '9'; unit /= 10)
-    weight += (*in->at++ - '0') * unit;
-  return weight <= 1000 ? weight : -1;
-}
-
-/* The weight of an element after its name: 1000 by default. */
+/* The weight of an element after its name; -1: malformed. */
 static int read_parameters(Input *in) {
   skip_blanks(in);
-  if (in->at == in->end || *in->at != ';') return 1000;
+  if (in->at == in->end || *in->at != ';') return ACCEPT_WHOLE;
   in->at++;
   skip_blanks(in);
   if (!read_char(in, 'q') || in->at == in->end || *in->at++ != '=') return -1;
-  return read_weight(in);
+  return accept_weight(&in->at, in->end);
 }
 
 typedef struct Weights {

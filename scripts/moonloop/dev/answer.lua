@@ -1,5 +1,6 @@
 --- The answer to a request whose handler failed, in `moonloop dev`: a page for browsers, more JSON for others. Only
 -- for clients on this machine: an error can say much about a program.
+local coding = require "moonloop.web.coding"
 local core = require "moonloop.core"
 local crypto = require "moonloop.crypto"
 local frames = require "moonloop.dev.frames"
@@ -35,13 +36,8 @@ end
 
 --- Does the client prefer a page?
 function M.wants_page(accept)
-  local html, json = 0, 0
-  for range in (accept or ""):lower():gmatch "[^,]+" do
-    local q = tonumber(range:match ";%s*q=([%d.]+)") or 1
-    if range:find "^%s*text/html" then html = q end
-    if range:find "^%s*application/json" then json = q end
-  end
-  return html > 0 and html >= json
+  local html = coding.weight(accept, "text/html")
+  return html > 0 and html >= coding.weight(accept, "application/json")
 end
 
 -- --- what it says ---
