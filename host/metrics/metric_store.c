@@ -58,6 +58,7 @@ void metric_store_free(MetricStore *store) {
   if (!store) return;
   for (unsigned i = 0; i < store->n_metrics; i++) {
     free(store->metrics[i]->series);
+    free(store->metrics[i]->sums);
     free(store->metrics[i]);
   }
   free(store->metrics);
@@ -248,8 +249,12 @@ static bool list_series(Metric *m, MetricSeries *s) {
     MetricSeries **more = realloc(m->series, cap * sizeof *more);
     if (!more) return false;
     m->series = more;
+    double *sums = realloc(m->sums, cap * sizeof *sums);
+    if (!sums) return false;
+    m->sums = sums;
     m->cap = cap;
   }
+  m->sums[m->n_series] = 0;
   m->series[m->n_series++] = s;
   return true;
 }

@@ -25,6 +25,7 @@ typedef struct Metric {
   uint32_t offset; /* of it, in the region */
   unsigned n_series, cap;
   MetricSeries **series; /* in the order they came */
+  double *sums;          /* one for each, where a gauge is added up before it is set */
   MetricSeries *other;   /* has what is beyond METRIC_SERIES_MAX; or NULL, it may also be one of
                             `series` */
 } Metric;

@@ -46,9 +46,22 @@ static inline void metrics_built_in_add(MetricsBuiltIn *b, Metric *m, const char
   metric_region_add(&metrics_built_in_series(b, m, values)->cells[0], value);
 }
 
-/* Sets all series of a gauge to 0 before it is added up anew: what has gone since must not stay. */
-static inline void metrics_built_in_clear(const Metric *m) {
-  for (unsigned i = 0; i < m->n_series; i++) metric_region_set(&m->series[i]->cells[0], 0);
+/* --- a gauge that is added up anew: what has gone since must not stay, and another process that
+   looks at it meanwhile must not see a part of it --- */
+
+static inline void metrics_built_in_sum_begin(const Metric *m) {
+  for (unsigned i = 0; i < m->n_series; i++) m->sums[i] = 0;
+}
+
+static inline void metrics_built_in_sum_add(MetricsBuiltIn *b, Metric *m, const char *const *values,
+                                            double value) {
+  const MetricSeries *s = metrics_built_in_series(b, m, values);
+  for (unsigned i = 0; i < m->n_series; i++)
+    if (m->series[i] == s) m->sums[i] += value;
+}
+
+static inline void metrics_built_in_sum_end(const Metric *m) {
+  for (unsigned i = 0; i < m->n_series; i++) metric_region_set(&m->series[i]->cells[0], m->sums[i]);
 }
 
 /* --- metrics_built_in_requests.c --- */

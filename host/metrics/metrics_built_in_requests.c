@@ -66,10 +66,11 @@ void metrics_built_in_ended(Observer *observer, Observation *o) {
 }
 
 void metrics_built_in_count_active(MetricsBuiltIn *b) {
-  metrics_built_in_clear(b->active);
+  metrics_built_in_sum_begin(b->active);
   for (const Observation *o = observe_under_way(b->metrics->rt); o; o = o->next) {
     if (o->kind != OBSERVED_REQUEST) continue;
     const char *values[] = {observe_method(o->request.method), scheme_name(o->request.is_secure)};
-    metrics_built_in_add(b, b->active, values, 1);
+    metrics_built_in_sum_add(b, b->active, values, 1);
   }
+  metrics_built_in_sum_end(b->active);
 }
