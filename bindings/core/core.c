@@ -219,6 +219,12 @@ static int l_core_error_text(lua_State *L) {
   return 1;
 }
 
+/* error_causes(v) -> string | nil: the causes of an error, as reports show them. */
+static int l_core_error_causes(lua_State *L) {
+  check_any(L, 1);
+  return error_text_push_causes(L, 1);
+}
+
 /* fail(message): raises the text with the line of the calling script, skipping Lua parts of the
    host in between. */
 static int l_core_fail(lua_State *L) { return script_place_error(L, "%s", check_string(L, 1)); }
@@ -359,6 +365,7 @@ int luaopen_moonloop_core(lua_State *L) {
                                        {"is_task", l_core_is_task},
                                        {"is_error", l_core_is_error},
                                        {"error", l_core_error},
+                                       {"error_causes", l_core_error_causes},
                                        {"error_text", l_core_error_text},
                                        {"fail", l_core_fail},
                                        {"raise", l_core_raise},

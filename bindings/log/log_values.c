@@ -18,8 +18,7 @@ enum {
   ITEMS = 50,                   /* of each table */
   NESTED_TEXT = 1024,           /* bytes of a text in a table */
   NESTED_MAX = LOG_MESSAGE_MAX, /* bytes of a table, after which items are left out */
-  CAUSES = 5,
-  SLOTS = 8 /* of the stack, besides the keys */
+  SLOTS = 8                     /* of the stack, besides the keys */
 };
 
 /* --- keys in order --- */
@@ -220,24 +219,11 @@ bool log_values_add_table(lua_State *L, int index, LogValues *v) {
 
 /* Adds the texts of the error's causes as one. */
 static bool add_causes(lua_State *L, int index, LogValues *v) {
-  int top = lua_gettop(L);
-  struct LogValue *field = NULL;
-  bool ok = true;
-  lua_pushvalue(L, index);
-  for (int i = 0; ok && i < CAUSES && lua_istable(L, -1); i++) {
-    lua_pushliteral(L, "cause");
-    if (lua_rawget(L, -2) == LUA_TNIL) break;
-    size_t n;
-    error_text_push(L, -1);
-    const char *text = lua_tolstring(L, -1, &n);
-    if (i == 0 && !(field = begin_field(v, "cause", 5, LOG_FIELD_TEXT))) break;
-    ok = (i == 0 || add(&v->texts, "; caused by: ")) &&
-         buffer_add(&v->texts, text, utf8_cut(text, n, NESTED_TEXT));
-    lua_pop(L, 1);
-    if (!lua_checkstack(L, SLOTS)) break;
-  }
-  if (field && ok) end_field(v, field);
-  lua_settop(L, top);
+  if (!error_text_push_causes(L, index)) return true;
+  size_t n;
+  const char *text = lua_tolstring(L, -1, &n);
+  bool ok = add_text_field(v, "cause", 5, LOG_FIELD_TEXT, text, n);
+  lua_pop(L, 1);
   return ok;
 }
 

@@ -3,7 +3,6 @@
 #include "base/text.h"
 #include "base/utf8.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +11,8 @@
 #define MAX_STRING 200 /* bytes of each */
 #define MAX_FIELDS 12  /* of each table; as many list items */
 #define MAX_DEPTH 3    /* tables below are {...}, which also ends cycles */
+#define MAX_CAUSES 5
+#define MAX_CAUSE 1024 /* bytes of each */
 
 /* --- parts --- */
 
@@ -205,4 +206,26 @@ const char *error_text_push_short(lua_State *L, int index, size_t max) {
   lua_concat(L, 2);
   lua_replace(L, -2);
   return lua_tostring(L, -1);
+}
+
+bool error_text_push_causes(lua_State *L, int index) {
+  int n = 0, first = lua_gettop(L) + 1;
+  luaL_checkstack(L, 2 * MAX_CAUSES + 4, "not enough memory");
+  lua_pushvalue(L, index);
+  for (; n < MAX_CAUSES && lua_istable(L, -1); n++) { /* on the top is where to look next */
+    lua_pushliteral(L, "cause");
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+    if (lua_isnil(L, -1)) break;
+    if (n) {
+      lua_pushliteral(L, "; caused by: ");
+      lua_insert(L, -2);
+    }
+    error_text_push_short(L, -1, MAX_CAUSE);
+    lua_insert(L, -2);
+  }
+  lua_pop(L, 1);
+  int texts = lua_gettop(L) - first + 1;
+  if (texts) lua_concat(L, texts);
+  return texts > 0;
 }

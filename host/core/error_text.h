@@ -3,6 +3,7 @@
 #define ML_ERROR_TEXT_H
 
 #include <lauxlib.h>
+#include <stdbool.h>
 
 /* Pushes the value at `index` as text and returns it: the result of its __tostring, or tostring. A
    table without __tostring shows its fields on one line, `{code = 7, message = "boom"}`: strings
@@ -13,5 +14,9 @@ const char *error_text_push(lua_State *L, int index);
 /* The same, of at most `max` bytes, in whole characters: longer texts end in "...". May raise a
    memory error. */
 const char *error_text_push_short(lua_State *L, int index, size_t max);
+
+/* Pushes the texts of the causes of the error at `index`, which a circle cannot make endless, as
+   one text; false, and nothing is pushed, if it has none. May raise a memory error. */
+bool error_text_push_causes(lua_State *L, int index);
 
 #endif

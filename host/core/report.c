@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define RETRY_MS 50
-#define CAUSES 5 /* most causes of an error that are shown */
 
 /* --- the context --- */
 
@@ -173,29 +172,6 @@ static void add_part(lua_State *L, LogFields *fields, int index, const char *key
     log_fields_add_text(fields, LOG_FIELD_QUIET, name, lua_tostring(L, -1));
 }
 
-/* Pushes the texts of the causes of the error at `index`; false if it has none. */
-static bool push_causes(lua_State *L, int index) {
-  int n = 0, first = lua_gettop(L) + 1;
-  lua_pushvalue(L, index);
-  for (; n < CAUSES && lua_istable(L, -1); n++) { /* under the top, which is where to look next */
-    lua_pushliteral(L, "cause");
-    lua_rawget(L, -2);
-    lua_remove(L, -2);
-    if (lua_isnil(L, -1)) break;
-    if (n) {
-      lua_pushliteral(L, "; caused by: ");
-      lua_insert(L, -2);
-    }
-    error_text_push(L, -1);
-    lua_insert(L, -2);
-  }
-  lua_pop(L, 1);
-  int texts = lua_gettop(L) - first + 1;
-  if (!texts) return false;
-  lua_concat(L, texts);
-  return true;
-}
-
 typedef struct ErrorReport {
   const char *headline, *traceback, *place;
   const LogKeptFields *context;
@@ -206,7 +182,6 @@ static int write_error(lua_State *L) {
   const ErrorReport *of = lua_touserdata(L, 1);
   LogFields fields;
   fields.n = 0;
-  luaL_checkstack(L, 2 * CAUSES + 10, "not enough memory");
   const char *text = error_text_push(L, 2);
   size_t len;
   if (of->headline) { /* not lua_pushfstring, since the text may have a NUL */
@@ -221,7 +196,7 @@ static int write_error(lua_State *L) {
   if (lua_istable(L, 2)) {
     add_part(L, &fields, 2, "kind", "error_kind");
     add_part(L, &fields, 2, "code", "error_code");
-    if (push_causes(L, 2))
+    if (error_text_push_causes(L, 2))
       log_fields_add_text(&fields, LOG_FIELD_CONTEXT, "cause", lua_tostring(L, -1));
   }
   LogEntry entry = {.level = LOG_ERROR, .source = LOG_HOST, .message = message, .message_len = len};

@@ -4,7 +4,6 @@ local json = require "moonloop.json"
 local reconnect = require "moonloop.core.reconnect"
 
 local MESSAGE, WHOLE = 2048, 8192 -- bytes
-local MOST_CAUSES = 10
 local AGAIN = 60 -- seconds until the same complaint is made again
 
 local M = {}
@@ -34,14 +33,8 @@ end
 --- The code of what was raised, and the texts of its causes; or nil for either.
 function M.code_and_cause(value)
   if not core.is_error(value) then return nil end
-  local causes, cause = {}, value.cause
-  while cause ~= nil and #causes < MOST_CAUSES do
-    causes[#causes + 1] = core.error_text(cause)
-    cause = type(cause) == "table" and cause.cause or nil
-  end
-  local code = value.code
-  return code ~= nil and clean(tostring(code), MESSAGE) or nil,
-    #causes > 0 and clean(table.concat(causes, "; caused by: "), MESSAGE) or nil
+  local code, causes = value.code, core.error_causes(value)
+  return code ~= nil and clean(tostring(code), MESSAGE) or nil, causes and clean(causes, MESSAGE)
 end
 
 --- The entry of a run that has failed, for the list of a job: {attempt, at, message, kind, traceback}.
