@@ -62,22 +62,18 @@ static const char *read_serve(OptionReader *a, char **list, int n) {
   CliRequest *r = a->request;
   if (!serve_arguments_default(r)) return option_wrong(a, "not enough memory");
   for (int i = 0; i < n; i++) {
+    const char *bad;
     if (is_help(list[i])) return ask_for_help(a, CLI_SERVE);
-    if (strcmp(list[i], "--reload") == 0) {
+    if (option_read_serving_flag(a, list[i], &bad)) {
+      if (bad) return bad;
+    } else if (strcmp(list[i], "--reload") == 0) {
       r->reload = true;
     } else if (strcmp(list[i], "--docs") == 0) {
       r->docs = true;
     } else if (strcmp(list[i], "--proxy-protocol") == 0) {
       r->proxy_protocol = true;
-    } else if (strcmp(list[i], "--sandbox") == 0) {
-      r->sandbox = true;
-    } else if (strcmp(list[i], "--core-files") == 0) {
-      r->core_files = true;
-    } else if (option_is(list[i], "--inspect")) {
-      const char *bad = option_read_inspect(a, list[i]);
-      if (bad) return bad;
     } else if (list[i][0] == '-') {
-      const char *bad = serve_arguments_read(a, list, n, &i);
+      bad = serve_arguments_read(a, list, n, &i);
       if (bad) return bad;
     } else if (r->target) {
       return option_wrong(a, "serve: only one app file is allowed, not also '%s'", list[i]);
@@ -101,7 +97,7 @@ static const char *read_dev(OptionReader *a, char **list, int n) {
   if (archive_main()) return option_wrong(a, "dev: the code is inside of this program, and stays");
   r->dev = r->reload = r->docs = true;
   r->command = CLI_SERVE;
-  if (!bad && !r->where.inspects) bad = option_read_inspect(a, "--inspect");
+  if (!bad && !r->where.inspects) option_read_serving_flag(a, "--inspect", &bad);
   if (!bad || bad != a->message || strncmp(bad, other, sizeof other - 1) != 0) return bad;
   memmove(a->message + sizeof own - 1, a->message + sizeof other - 1,
           strlen(a->message + sizeof other - 1) + 1);
@@ -292,9 +288,9 @@ static const char *read_letter(OptionReader *a, Reading *reading) {
 
 /* A long option: it belongs to the command that follows. */
 static const char *keep_for_command(OptionReader *a, Reading *reading) {
-  static const char *const flags[] = {"--reload",  "--traceback", "--virtual-clock",
-                                      "--shuffle", "--docs",      "--proxy-protocol",
-                                      "--sandbox", "--inspect",   "--core-files"};
+  static const char *const flags[] = {OPTION_SERVING_FLAGS, "--reload",  "--traceback",
+                                      "--virtual-clock",    "--shuffle", "--docs",
+                                      "--proxy-protocol"};
   char *option = a->argv[reading->at];
   size_t n = strcspn(option, "=");
   bool is_flag = false, has_value = serve_arguments_has(option) || database_arguments_has(option) ||

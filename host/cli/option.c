@@ -105,13 +105,27 @@ const char *option_set_group(OptionReader *reader, const char *v) {
   return NULL;
 }
 
-const char *option_read_inspect(OptionReader *reader, const char *arg) {
+static const char *read_inspect(OptionReader *reader, const char *arg) {
   CliRequest *r = reader->request;
   const char *equals = strchr(arg, '='), *v = equals ? equals + 1 : NULL;
   const char *wrong = inspect_socket_read(v, &r->where.inspect);
   r->where.inspects = true;
   if (!wrong) return NULL;
   return option_wrong(reader, "%s: --inspect=%s: %s", arguments_command_name(r->command), v, wrong);
+}
+
+bool option_read_serving_flag(OptionReader *reader, const char *arg, const char **wrong) {
+  CliRequest *r = reader->request;
+  *wrong = NULL;
+  if (strcmp(arg, "--sandbox") == 0)
+    r->sandbox = true;
+  else if (strcmp(arg, "--core-files") == 0)
+    r->core_files = true;
+  else if (option_is(arg, "--inspect"))
+    *wrong = read_inspect(reader, arg);
+  else
+    return false;
+  return true;
 }
 
 const char *option_add_text(OptionReader *reader, const char ***list, int *n, const char *v) {

@@ -53,16 +53,27 @@ const char *option_set_log_format(OptionReader *reader, const char *v);
 const char *option_set_block_limit(OptionReader *reader, const char *v);
 const char *option_set_cpu_limit(OptionReader *reader, const char *v);
 
-/* The values of --metrics, --user, --group, --sandbox-read and --sandbox-write, which serve and
-   work have. */
+/* The values of --metrics, --user, --group, --sandbox-read and --sandbox-write. */
 const char *option_set_metrics(OptionReader *reader, const char *v);
 const char *option_set_user(OptionReader *reader, const char *v);
 const char *option_set_group(OptionReader *reader, const char *v);
 const char *option_add_readable(OptionReader *reader, const char *v);
 const char *option_add_writable(OptionReader *reader, const char *v);
 
-/* Reads "--inspect" or "--inspect=WHERE". Returns NULL or what is wrong. */
-const char *option_read_inspect(OptionReader *reader, const char *arg);
+/* The options with values that serve and work have, in a list of ValueOptions. */
+#define OPTION_SERVING                                                                             \
+  {"--block-limit", option_set_block_limit}, {"--cpu-limit", option_set_cpu_limit},                \
+      {"--log-level", option_set_log_level}, {"--log-format", option_set_log_format},              \
+      {"--metrics", option_set_metrics}, {"--user", option_set_user},                              \
+      {"--group", option_set_group}, {"--sandbox-read", option_add_readable}, {                    \
+    "--sandbox-write", option_add_writable                                                         \
+  }
+
+/* Those without, of which --inspect may have one. */
+#define OPTION_SERVING_FLAGS "--sandbox", "--inspect", "--core-files"
+
+/* Reads one of these flags. False: `arg` is none of them. *wrong: NULL, or what is wrong. */
+bool option_read_serving_flag(OptionReader *reader, const char *arg, const char **wrong);
 
 /* Adds `v` to a list of the request, of *n texts. NULL, or that memory is out. */
 const char *option_add_text(OptionReader *reader, const char ***list, int *n, const char *v);

@@ -110,20 +110,12 @@ static const ValueOption serve_options[] = {
     {"--tls-cert", add_tls_cert},
     {"--tls-key", add_tls_key},
     {"--workers", set_workers},
-    {"--block-limit", option_set_block_limit},
-    {"--cpu-limit", option_set_cpu_limit},
     {"--access-log", set_access_log},
-    {"--log-level", option_set_log_level},
-    {"--log-format", option_set_log_format},
     {"--kill-after", set_kill_after},
     {"--trusted-proxies", set_trusted_proxies},
     {"--root-path", set_root_path},
     {"--http2", set_http2},
-    {"--metrics", option_set_metrics},
-    {"--user", option_set_user},
-    {"--group", option_set_group},
-    {"--sandbox-read", option_add_readable},
-    {"--sandbox-write", option_add_writable},
+    OPTION_SERVING,
 };
 enum { OPTIONS = sizeof serve_options / sizeof *serve_options };
 
@@ -158,8 +150,8 @@ static const char *set_limit(OptionReader *reader, const HttpLimit *limit, const
 
 /* Reports an unknown option, and suggests a similar one. */
 static const char *unknown_option(OptionReader *reader, const char *option) {
-  static const char *const flags[] = {"--reload",  "--docs",    "--proxy-protocol",
-                                      "--sandbox", "--inspect", "--core-files"};
+  static const char *const flags[] = {"--reload", "--docs", "--proxy-protocol",
+                                      OPTION_SERVING_FLAGS};
   enum { FLAGS = sizeof flags / sizeof *flags };
   const char *names[OPTIONS + HTTP_LIMITS + FLAGS];
   char limits[HTTP_LIMITS][40];

@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-static const char core_files_option[] = "--core-files", sandbox_option[] = "--sandbox",
-                  inspect_option[] = "--inspect";
-
 static const char *set_queues(OptionReader *reader, const char *v) {
   reader->request->queues = v;
   return NULL;
@@ -19,15 +16,7 @@ static const char *set_drain(OptionReader *reader, const char *v) {
 static const ValueOption work_options[] = {
     {"--queues", set_queues},
     {"--drain", set_drain},
-    {"--block-limit", option_set_block_limit},
-    {"--cpu-limit", option_set_cpu_limit},
-    {"--log-level", option_set_log_level},
-    {"--log-format", option_set_log_format},
-    {"--metrics", option_set_metrics},
-    {"--user", option_set_user},
-    {"--group", option_set_group},
-    {"--sandbox-read", option_add_readable},
-    {"--sandbox-write", option_add_writable},
+    OPTION_SERVING,
 };
 enum { OPTIONS = sizeof work_options / sizeof *work_options };
 
@@ -38,7 +27,7 @@ static const ValueOption *find_option(const char *arg) {
 bool work_arguments_has(const char *arg) { return find_option(arg); }
 
 static const char *unknown_option(OptionReader *reader, const char *option) {
-  static const char *const flags[] = {core_files_option, sandbox_option, inspect_option};
+  static const char *const flags[] = {OPTION_SERVING_FLAGS};
   enum { FLAGS = sizeof flags / sizeof *flags };
   const char *names[OPTIONS + FLAGS];
   size_t n = 0;
@@ -62,20 +51,17 @@ const char *work_arguments_read(OptionReader *reader, char **list, int n) {
   r->drain = DEFAULTS_WORK_DRAIN;
   r->cpu_limit = DEFAULTS_CPU_LIMIT;
   for (int i = 0; i < n; i++) {
-    const char *bad = NULL;
-    if (strcmp(list[i], core_files_option) == 0) {
-      r->core_files = true;
-    } else if (strcmp(list[i], sandbox_option) == 0) {
-      r->sandbox = true;
-    } else if (option_is(list[i], inspect_option)) {
-      bad = option_read_inspect(reader, list[i]);
-    } else if (list[i][0] == '-') {
-      bad = read_option(reader, list, n, &i);
-    } else if (r->target) {
-      bad = option_wrong(reader, "work: only one app file is allowed, not also '%s'", list[i]);
-    } else {
-      r->target = list[i];
+    const char *bad;
+    if (option_read_serving_flag(reader, list[i], &bad)) {
+      if (bad) return bad;
+      continue;
     }
+    if (list[i][0] == '-')
+      bad = read_option(reader, list, n, &i);
+    else if (r->target)
+      bad = option_wrong(reader, "work: only one app file is allowed, not also '%s'", list[i]);
+    else
+      r->target = list[i];
     if (bad) return bad;
   }
   return NULL;
