@@ -1,6 +1,7 @@
 #include "test/time_limit.h"
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "core/report.h"
 #include "core/script_place.h"
 #include "core/task.h"
@@ -17,7 +18,8 @@
 #define GRACE_MS 5000
 /* How often code that computes is interrupted once its time is over. */
 #define PERIOD_NS 100000000ull
-/* Time for handling the error of a wait (busted finds the line then), until that begins. */
+/* Time that the thread may compute to handle the error of a wait (busted finds the line then),
+   until that begins. */
 #define HANDLING_NS 2000000000ull
 /* How often it may catch the error. */
 #define MAX_STEPS 50
@@ -62,7 +64,7 @@ static void describe(TimeLimit *limit, const char *end) {
 static void expire(TimeLimit *limit, const char *end) {
   describe(limit, end);
   limit->steps++;
-  limit->look_at = uv_hrtime() + HANDLING_NS;
+  limit->look_at_cpu = clock_thread_cpu() + HANDLING_NS;
   scope_cancel(&limit->scope, cause_hold(limit->cause));
 }
 
@@ -127,7 +129,8 @@ static void set_kernel_timer(TimeLimit *limit, double seconds) {
 static bool time_limit_wanted(Interrupt *interrupt, Runtime *rt) {
   (void)rt;
   const TimeLimit *limit = container_of(interrupt, TimeLimit, interrupt);
-  return limit->scope.task && uv_hrtime() >= limit->look_at;
+  return limit->scope.task && uv_hrtime() >= limit->look_at &&
+         clock_thread_cpu() >= limit->look_at_cpu;
 }
 
 /* A task other than the limited one is cancelled: that is not a failure, and cannot be caught. */
@@ -146,7 +149,7 @@ static void raise_in(lua_State *L, TimeLimit *limit, Task *t) {
 static void time_limit_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   TimeLimit *limit = container_of(interrupt, TimeLimit, interrupt);
   uint64_t now = uv_hrtime();
-  if (!limit->scope.task || now < limit->look_at || !limit->rt->scheduler.current) return;
+  if (!time_limit_wanted(interrupt, limit->rt) || !limit->rt->scheduler.current) return;
   if (lua_getinfo(L, "S", ar) && script_place_is_host(ar)) {
     interrupt_arm(L, RETRY_HOST);
     return;
@@ -156,6 +159,7 @@ static void time_limit_act(Interrupt *interrupt, lua_State *L, lua_Debug *ar) {
   else if (++limit->steps == MAX_STEPS)
     give_up(limit);
   limit->look_at = now + PERIOD_NS; /* the handler of this error is not interrupted */
+  limit->look_at_cpu = 0;
   if (limit->steps >= MAX_STEPS) task_limits_break_off(L, limit->seconds);
   luaL_checkstack(L, LUA_MINSTACK, NULL);
   raise_in(L, limit, limit->rt->scheduler.current);
@@ -206,6 +210,7 @@ bool time_limit_enter(TimeLimit *limit, Task *t, double seconds, const char *wha
   limit->cause->deadline = seconds;
   limit->seconds = seconds;
   limit->steps = 0;
+  limit->look_at_cpu = 0;
   snprintf(limit->what, sizeof limit->what, "%s", what);
   snprintf(limit->name, sizeof limit->name, "%s", name);
   double ns = seconds * (double)NS_PER_S;

@@ -24,8 +24,9 @@ typedef struct TimeLimit {
   Scope scope; /* scope.task is NULL if there is none */
   CancelCause *cause;
   double seconds;
-  uint64_t look_at; /* the time of uv_hrtime at which code that computes is interrupted */
-  unsigned steps;   /* taken against it so far */
+  uint64_t look_at;     /* the time of uv_hrtime at which code that computes is interrupted */
+  uint64_t look_at_cpu; /* and the time that the thread has computed */
+  unsigned steps;       /* taken against it so far */
   char what[80], name[240];
 } TimeLimit;
 

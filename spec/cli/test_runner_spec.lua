@@ -310,6 +310,23 @@ describe("moonloop test", function()
     assert.equal(1, status)
   end)
 
+  it("names the line of a spec that takes too long even where the machine stands still meanwhile", function()
+    local output, status = run([[
+      local getinfo = debug.getinfo
+      local function stalled(...)
+        debug.getinfo = getinfo
+        os.execute "sleep 2.5" -- longer than handling the error may compute
+        return getinfo(...)
+      end
+      it("waits", function()
+        debug.getinfo = stalled
+        ml.event():wait()
+      end)
+    ]], "-o TAP --timeout 0.2")
+    assert.matches("^not ok 1 .-fixture_spec.lua:10: timeout: .- it waits for an event\n", output)
+    assert.equal(1, status)
+  end)
+
   it("fails a spec that computes too long, even in a task or if it catches the error", function()
     local output, status = run([[
       it("computes", function()
