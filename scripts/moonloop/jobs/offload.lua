@@ -7,7 +7,8 @@ local function run_there(f, args, about)
   local job = about
   function job.progress(_, value) current:progress(value) end
   function job.cancelled() return current:cancelled() end
-  return f(args, job)
+  local value, err = f(args, job) -- no tail call, which a traceback would show
+  return value, err
 end
 
 --- Runs a job there, and passes its progress on.

@@ -40,9 +40,9 @@ end
 -- Where an error was raised; what is below the call of the function is not the script's.
 local function handler(value)
   local text = core.origin(value) or debug.traceback(nil, 2)
-  local last
-  for at in text:gmatch "()\n\t%[C%]: in function 'xpcall'" do last = at end
-  return { value = value, traceback = last and text:sub(1, last - 1) or text }
+  local own = text:find "\n\t%[C%]: in function 'xpcall'\n\t%[C%]: in function '[%w.]*catch'" -- by either name
+  if own then text = text:sub(1, own - 1) end
+  return { value = value, traceback = (text:gsub("\n\t%(%.%.%.tail calls%.%.%.%)$", "")) } -- those of `call`
 end
 
 -- A budget of CPU time is that of a task: this one has to write down what became of the run.
