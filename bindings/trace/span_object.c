@@ -365,12 +365,12 @@ static int run_in(lua_State *L, Task *t, int f, bool is_own) {
 }
 
 /* A span for the call, or NULL: it is not traced. */
-static Span *begin(lua_State *L, const char *name, size_t n) {
+static Span *begin(lua_State *L, SpanKind kind, const char *name, size_t n) {
   Tracer *tracer;
   Task *t = traced_task(L, &tracer);
   Span *parent = t && t->trace ? span_of(t->trace) : NULL;
   if (!t || (parent && !span_takes_children(parent))) return NULL;
-  return tracer_begin(tracer, parent, SPAN_INTERNAL, name, n, runtime_now(t->rt));
+  return tracer_begin(tracer, parent, kind, name, n, runtime_now(t->rt));
 }
 
 /* The same for those who observe it. */
@@ -382,7 +382,7 @@ static Observation *begin_observed(Runtime *rt, Task *t, const char *name, size_
   return o;
 }
 
-int span_object_span(lua_State *L) {
+static int run_in_new(lua_State *L, SpanKind kind) {
   size_t n;
   check_type(L, 1, LUA_TSTRING);
   const char *name = lua_tolstring(L, 1, &n);
@@ -392,7 +392,7 @@ int span_object_span(lua_State *L) {
   Runtime *rt = runtime_of(L);
   Task *t = rt->scheduler.running == L ? rt->scheduler.current : NULL;
   bool is_read = t && observe_has_span_readers(rt);
-  Span *span = begin(L, name, n);
+  Span *span = begin(L, kind, name, n);
   if (!span && !is_read) return run_untraced(L, f);
   if (has_attributes && lua_istable(L, 2) && span && span->is_recorded) {
     push_object(L, span); /* frees it if an attribute is wrong */
@@ -405,6 +405,10 @@ int span_object_span(lua_State *L) {
   if (is_read) object->observed = begin_observed(rt, t, name, n);
   return run_in(L, t, f, true);
 }
+
+int span_object_span(lua_State *L) { return run_in_new(L, SPAN_INTERNAL); }
+
+int span_object_producer(lua_State *L) { return run_in_new(L, SPAN_PRODUCER); }
 
 int span_object_continue(lua_State *L) {
   size_t n = 0, state_size = 0;

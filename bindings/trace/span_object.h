@@ -14,6 +14,9 @@ int span_object_current(lua_State *L);
 /* span(name, [attributes | nil,] f, ...) -> f's results: runs f in a span of that name */
 int span_object_span(lua_State *L);
 
+/* The same for what is sent, such as a job, and goes on elsewhere. */
+int span_object_producer(lua_State *L);
+
 /* continue(traceparent | nil, tracestate | nil, f, ...) -> f's results: runs f as a part of the
    trace of another program. One that is malformed, or nil, is ignored. */
 int span_object_continue(lua_State *L);

@@ -1,6 +1,6 @@
 /* moonloop.trace.core: spans, and what the exporter of scripts/moonloop/trace sends.
 
-   span, current, continue: those of ml.trace, see span_object.h.
+   span, current, continue: those of ml.trace, and producer: see span_object.h.
 
    export(settings, f) -> started
      From now on sampled spans are exported, with the settings `parent_based`, `ratio`, `queue`,
@@ -223,6 +223,7 @@ static int l_process(lua_State *L) {
 
 int luaopen_moonloop_trace_core(lua_State *L) {
   static const luaL_Reg functions[] = {{"span", span_object_span},
+                                       {"producer", span_object_producer},
                                        {"current", span_object_current},
                                        {"continue", span_object_continue},
                                        {"export", l_export},

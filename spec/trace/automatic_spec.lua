@@ -374,6 +374,31 @@ describe("a span of", function()
     assert.equal(collector:span("around").spanId, collector:span("after").parentSpanId)
   end)
 
+  it("a push of jobs is a span, of which their runs are parts", function()
+    local jobs = ml.jobs.new(ml.sql.open "sqlite::memory:")
+    for _, name in ipairs { "mail", "note", "other" } do jobs:define(name, function() end) end
+    local id
+    trace.span("around", function()
+      id = assert(jobs:push "mail")
+      assert(jobs:push_all { { "note" }, { "other" } })
+    end)
+    assert(jobs:push "mail")
+    assert.same({ 4, 0 }, { jobs:drain() })
+    assert(trace.flush())
+    local one, both, run = collector:span "send mail", collector:span "send", collector:span "process note"
+    assert.same({ 4, 4 }, { one.kind, both.kind })
+    local around = collector:span("around").spanId
+    assert.same({ around, around }, { one.parentSpanId, both.parentSpanId })
+    assert.same({
+      ["messaging.system"] = "moonloop", ["messaging.operation.name"] = "send", ["messaging.operation.type"] = "send",
+      ["messaging.destination.name"] = "default", ["messaging.message.id"] = tostring(id),
+      ["moonloop.job.name"] = "mail",
+    }, one.set)
+    assert.equal(2, both.set["messaging.batch.message_count"])
+    assert.equal(both.spanId, run.parentSpanId)
+    assert.equal(one.traceId, run.traceId)
+  end)
+
   it("the run of a job that has failed has its error", function()
     local reports <close> = require("spec.support").keep_reports()
     local jobs = ml.jobs.new(ml.sql.open "sqlite::memory:")

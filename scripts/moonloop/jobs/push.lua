@@ -63,7 +63,7 @@ local function make(self, name, args, opts, whose)
     attempts = definition.attempts, args = encode(definition, args, whose), at = opts.at,
     delay = (opts.delay or 0) + 0.0,
     is_due = opts.at ~= nil or opts.delay ~= nil, unique = opts.unique, unique_for = opts.unique_for,
-    now = moment(), trace = observed_job.parent(),
+    now = moment(),
   }
 end
 
@@ -100,18 +100,35 @@ local function failed(jobs, err)
   return nil, err
 end
 
+--- Calls f(...) in a span of its own, of which the runs of the jobs are parts, where the task is traced.
+local function in_span(jobs, f, ...)
+  if not observed_job.parent() then return f(...) end
+  local first, is_one = jobs[1], #jobs == 1
+  return require "moonloop.trace.core".producer(is_one and "send " .. first.name or "send", {
+    ["messaging.system"] = "moonloop", ["messaging.operation.name"] = "send", ["messaging.operation.type"] = "send",
+    ["messaging.destination.name"] = first.queue, ["moonloop.job.name"] = is_one and first.name or nil,
+    ["messaging.batch.message_count"] = not is_one and #jobs or nil,
+  }, f, ...)
+end
+
+local function push_one(self, job, tx)
+  job.trace = observed_job.parent()
+  local ok, err = tables.need(self.db, tx)
+  if not ok then return failed({ job }, err) end
+  local id, created = self.dialect.push(tx or self.db, job)
+  if not id then return failed({ job }, created) end
+  if job.trace then require "moonloop.trace.core".current():set("messaging.message.id", tostring(id)) end
+  job.is_created = created
+  if created then tell(self, tx, { [job.lane] = job.delay }, { job }) end
+  return id, created
+end
+
 --- jobs:push(name, args [, opts]) -> id, created | nil, err
 function M.push(self, name, args, opts)
   opts = options.check(opts, known, "jobs:push")
   local job = make(self, name, args, opts, "jobs:push")
   check_holder(self, opts.tx, "jobs:push")
-  local ok, err = tables.need(self.db, opts.tx)
-  if not ok then return failed({ job }, err) end
-  local id, created = self.dialect.push(opts.tx or self.db, job)
-  if not id then return failed({ job }, created) end
-  job.is_created = created
-  if created then tell(self, opts.tx, { [job.lane] = job.delay }, { job }) end
-  return id, created
+  return in_span({ job }, push_one, self, job, opts.tx)
 end
 
 local all_known = { tx = known.tx }
@@ -132,6 +149,22 @@ local function push_list(self, holder, list)
     if not rows then return nil, err end
     for i, row in ipairs(rows) do ids[places[i]], plain[i].is_created = row.id, true end
   end
+  return ids
+end
+
+local function push_jobs(self, jobs, lanes, keyed, tx)
+  local trace = observed_job.parent()
+  for _, job in ipairs(jobs) do job.trace = trace end
+  local ok, err = tables.need(self.db, tx)
+  if not ok then return failed(jobs, err) end
+  local ids
+  if keyed and not tx then
+    ids, err = self.db:tx(function(inner) return push_list(self, inner, jobs) end)
+  else
+    ids, err = push_list(self, tx or self.db, jobs)
+  end
+  if not ids then return failed(jobs, err) end
+  tell(self, tx, lanes, jobs)
   return ids
 end
 
@@ -156,17 +189,7 @@ function M.push_all(self, list, opts)
   end
   check_holder(self, opts.tx, "jobs:push_all")
   if #jobs == 0 then return {} end
-  local ok, err = tables.need(self.db, opts.tx)
-  if not ok then return failed(jobs, err) end
-  local ids
-  if keyed and not opts.tx then
-    ids, err = self.db:tx(function(tx) return push_list(self, tx, jobs) end)
-  else
-    ids, err = push_list(self, opts.tx or self.db, jobs)
-  end
-  if not ids then return failed(jobs, err) end
-  tell(self, opts.tx, lanes, jobs)
-  return ids
+  return in_span(jobs, push_jobs, self, jobs, lanes, keyed, opts.tx)
 end
 
 return M
