@@ -137,17 +137,32 @@ bool frames_can_tell_functions(lua_State *L) {
 
 /* --- text --- */
 
+static void add_call(Text *text, const lua_Debug *function, const lua_Debug *caller) {
+  text_add(text, "in ");
+  add_function(text, function);
+  if (!caller) return;
+  text_add(text, ", called at ");
+  add_place(text, caller);
+}
+
+/* What a script has called says more to its author than what the host's own Lua has called for it.
+ */
 static void read_top(lua_State *L, void *data) {
-  lua_Debug ar;
-  if (!get(L, 0, &ar)) return;
-  text_add(data, "in ");
-  add_function(data, &ar);
+  lua_Debug top, called, first, ar;
+  bool has_first = false;
+  if (!get(L, 0, &top)) return;
+  called = top;
   for (int level = 1; get(L, level, &ar); level++) {
     if (ar.currentline <= 0) continue;
-    text_add(data, ", called at ");
-    add_place(data, &ar);
-    return;
+    if (!script_place_is_host(&ar)) {
+      add_call(data, &called, &ar);
+      return;
+    }
+    if (!has_first) first = ar;
+    has_first = true;
+    called = ar;
   }
+  add_call(data, &top, has_first ? &first : NULL);
 }
 
 void frames_add_top(Text *text, lua_State *L) { guarded(read_top, L, text); }

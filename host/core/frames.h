@@ -18,7 +18,8 @@ lua_CFunction frames_c_function(lua_State *L);
 /* Is this Lua's memory laid out as frames_c_function expects? Calls a function. */
 bool frames_can_tell_functions(lua_State *L);
 
-/* Appends "in function 'find', called at app.lua:12" for the frame on top. */
+/* Appends "in function 'find', called at app.lua:12" for the frame on top, or for the function of
+   the host's that a script has called. */
 void frames_add_top(Text *text, lua_State *L);
 
 /* Appends "app.lua:12", where the innermost code of a script is; nothing if there is none. */

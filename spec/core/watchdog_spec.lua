@@ -108,6 +108,13 @@ return text:find(".-.-b")]]
 local text = "[" .. ("[],"):rep(3000000) .. "1]"
 return require("moonloop").json.decode(text)]], "--block-limit 20")
     assert.matches("in %a+ 'decode', called at SCRIPT:3", output)
+    output = run([[
+local s = require("moonloop").schema
+local lists = s.list(s.list(s.int()))
+local text = "[" .. ("[],"):rep(3000000) .. "[] ]"
+return lists:decode(text)]], "--block-limit 20")
+    assert.matches("in method 'decode', called at SCRIPT:5", output)
+    assert.not_matches("called at [moonloop]", output, 1, true)
   end)
 
   it("shows the coroutines that the line is in", function()
