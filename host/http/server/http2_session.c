@@ -142,6 +142,12 @@ void http2_session_expire(Http2Session *s) {
     end(s, NGHTTP2_NO_ERROR);
 }
 
+void http2_session_leave(Http2Session *s) {
+  s->retires = s->has_retired = true;
+  s->wants_ping = false;
+  end(s, NGHTTP2_NO_ERROR);
+}
+
 void http2_session_farewell(Http2Session *s) {
   if (!s->retires || s->has_retired) return;
   s->has_retired = true;
@@ -302,6 +308,7 @@ const Http2Calls http2_session_calls = {.open = http2_session_open,
                                         .pass = http2_session_pass,
                                         .retire = http2_session_retire,
                                         .expire = http2_session_expire,
+                                        .leave = http2_session_leave,
                                         .over = http2_session_over,
                                         .free = http2_session_free,
                                         .has_all = http2_stream_has_all,

@@ -86,6 +86,9 @@ void http2_session_retire(Http2Session *s);
 /* That round trip is over. */
 void http2_session_farewell(Http2Session *s);
 
+/* Ends at once, for a connection that only waits for its client: says which stream was the last. */
+void http2_session_leave(Http2Session *s);
+
 /* The connection's time is over. */
 void http2_session_expire(Http2Session *s);
 

@@ -23,7 +23,8 @@ enum {
 };
 
 void http_connection_set_deadline(HttpConnection *c, uint64_t ms) {
-  c->deadline = ms && ms != HTTP_NO_LIMIT ? uv_now(&c->server->rt->loop) + ms : 0;
+  c->waits_since = uv_now(&c->server->rt->loop);
+  c->deadline = ms && ms != HTTP_NO_LIMIT ? c->waits_since + ms : 0;
 }
 
 static HttpConnection *connection_of(ByteStream *s) {
@@ -33,6 +34,7 @@ static HttpConnection *connection_of(ByteStream *s) {
 static void set_body_deadline(HttpConnection *c) {
   const HttpLimits *l = &c->server->limits;
   uint64_t now = http_server_now(c->server);
+  c->waits_since = now;
   c->deadline = http_pace_deadline(&c->body_pace, now, l->body_timeout, l->body_rate);
   if (l->body_total == HTTP_NO_LIMIT) return;
   if (!c->body_due) c->body_due = now + l->body_total;

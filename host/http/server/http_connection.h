@@ -75,6 +75,7 @@ typedef struct Http2Calls {
   void (*pass)(Http2Session *s);
   void (*retire)(Http2Session *s);
   void (*expire)(Http2Session *s);
+  void (*leave)(Http2Session *s);
   void (*over)(Http2Session *s);
   bool (*free)(Http2Session *s);
   bool (*has_all)(const HttpConnection *stream);
@@ -116,6 +117,7 @@ struct HttpConnection {
   HttpServer *server;
   struct HttpConnection *next, **link; /* in the server's list */
   uint64_t deadline;       /* loop milliseconds by which the client has to send; 0: no limit */
+  uint64_t waits_since;    /* loop milliseconds when that time was last given to it */
   uint64_t write_deadline; /* the same for taking some of a response */
   struct HttpConnection *next_due; /* in the list of this pass */
   HttpRequest request;

@@ -2,31 +2,64 @@
 
 #include "core/observe.h"
 #include "core/report.h"
-#include "http/server/http_connection.h"
+#include "http/server/http2_stream.h"
+#include "http/server/http_body.h"
 #include "http/server/http_server.h"
 
 /* A look at all connections makes room for several, so that a flood of new ones does not cost a
    look each. */
-enum { SHARE = 256 };
+enum { SHARE = 256, ROOM = 64 };
 
-/* Waits for the next request, and has nothing to receive any more. */
-static bool is_idle(const HttpConnection *c) {
-  return !c->is_stream && !c->task && c->deadline &&
-         (c->phase == PHASE_IDLE || c->phase == PHASE_CARRYING) &&
-         !byte_stream_is_writing(&c->bytes);
+/* One that waits for its client. */
+typedef struct Waiting {
+  HttpConnection *connection;
+  uint64_t since; /* loop milliseconds */
+} Waiting;
+
+/* Since when it waits for its client and nothing else; 0: it does not. */
+static uint64_t waits_since(const HttpConnection *c) {
+  bool reads_body = c->phase == PHASE_HANDLING && c->deadline && http_body_is_owed(c);
+  bool waits = reads_body || c->phase == PHASE_IDLE || c->phase == PHASE_IN_HEAD ||
+               c->phase == PHASE_DRAINING || c->phase == PHASE_LINGERING;
+  return waits && !byte_stream_is_writing(&c->bytes) ? c->waits_since : 0;
 }
 
-/* Fills `found` with those whose time ends first; returns how many. The list has the newest first.
+/* The same of one with HTTP/2: all its streams wait, too. */
+static uint64_t session_waits_since(const HttpConnection *c) {
+  const Http2Session *s = c->http2;
+  uint64_t since = c->waits_since;
+  if (byte_stream_is_writing(&c->bytes)) return 0;
+  for (const Http2Stream *st = s->streams; st; st = st->next) {
+    if (st == s->reading) continue; /* its head is coming */
+    uint64_t stream = st->connection.http2 ? waits_since(&st->connection) : 0;
+    if (!stream) return 0;
+    if (stream > since) since = stream;
+  }
+  return since;
+}
+
+/* Fills `found` with those that wait for longest; returns how many. The list has the newest first.
  */
-static unsigned find(const HttpServer *server, HttpConnection **found, unsigned most) {
+static unsigned find(const HttpServer *server, Waiting *found, unsigned most) {
   unsigned n = 0;
   for (HttpConnection *c = server->connections; c; c = c->next) {
-    if (!is_idle(c) || (n == most && c->deadline > found[n - 1]->deadline)) continue;
+    if (c->is_stream) continue;
+    uint64_t since = c->phase == PHASE_CARRYING ? session_waits_since(c) : waits_since(c);
+    if (!since || (n == most && since > found[n - 1].since)) continue;
     unsigned i = n < most ? n++ : n - 1;
-    for (; i && found[i - 1]->deadline >= c->deadline; i--) found[i] = found[i - 1];
-    found[i] = c;
+    for (; i && found[i - 1].since >= since; i--) found[i] = found[i - 1];
+    found[i] = (Waiting){c, since};
   }
   return n;
+}
+
+static void leave(HttpConnection *c) {
+  if (c->phase == PHASE_CARRYING)
+    c->server->http2_calls->leave(c->http2);
+  else if (c->phase == PHASE_IDLE)
+    http_connection_retire(c);
+  else
+    http_connection_abort(c);
 }
 
 static void report(HttpServer *server, unsigned n) {
@@ -36,14 +69,15 @@ static void report(HttpServer *server, unsigned n) {
   report_sayf(server->rt, LOG_WARN,
               "all %llu connections are taken (max_connections): %s; %llu times so far",
               (unsigned long long)server->limits.max_connections,
-              n ? "those that were idle for longest are closed for new clients"
-                : "none is idle, and new clients wait until a request has ended",
+              n ? "those whose clients have said nothing for longest are closed for new ones"
+                : "none waits for its client, and new ones wait until a request has ended",
               (unsigned long long)server->n_full);
 }
 
-unsigned http_room_find(HttpServer *server, HttpConnection *found[HTTP_ROOM]) {
+void http_room_make(HttpServer *server) {
+  Waiting found[ROOM];
   uint64_t most = server->limits.max_connections / SHARE + 1;
-  unsigned n = find(server, found, most < HTTP_ROOM ? (unsigned)most : HTTP_ROOM);
+  unsigned n = find(server, found, most < ROOM ? (unsigned)most : ROOM);
   report(server, n);
-  return n;
+  for (unsigned i = 0; i < n; i++) leave(found[i].connection);
 }

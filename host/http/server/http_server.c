@@ -198,11 +198,9 @@ static bool has_turn(HttpServer *server) {
 
 /* A client waits, and no more may be accepted. */
 static void make_room(HttpServer *server) {
-  HttpConnection *found[HTTP_ROOM];
   server->is_full = true;
   pause_accepting(server);
-  unsigned n = http_room_find(server, found);
-  for (unsigned i = 0; i < n; i++) http_connection_retire(found[i]);
+  http_room_make(server);
 }
 
 /* If no descriptors are left, libuv's own accept would take connections only to close them, or

@@ -3,6 +3,8 @@ local ml = require "moonloop"
 local web = require "moonloop.web"
 local common = require "spec.support"
 local support = require "spec.support.web"
+local eventually = require("spec.support.tasks").eventually
+local http2 = require "spec.support.http2"
 local keep_reports = require "reports".keep
 
 local request = support.request
@@ -34,13 +36,13 @@ local function answers(conn)
 end
 
 describe("a server that is full", function()
-  it("closes the connection that has been idle for longest", function()
+  it("closes the connection whose client has said nothing for longest", function()
     local reports <close> = keep_reports()
     support.serving(app_with(3), function(port, server)
       local conns = {}
       for i = 1, 3 do conns[i] = idle(port) end
       ml.sleep(0.005)
-      assert.equal("hi", answers(conns[1])) -- the second is idle for longest now
+      assert.equal("hi", answers(conns[1])) -- the second has been silent for longest now
       conns[4] = idle(port)
       assert.is_nil(answers(conns[2]))
       for _, i in ipairs { 1, 3, 4 } do assert.equal("hi", answers(conns[i])) end
@@ -50,7 +52,89 @@ describe("a server that is full", function()
     assert.matches("all 3 connections are taken %(max_connections%)", reports:text())
   end)
 
-  it("lets clients wait while none is idle, and ends a connection with its request then", function()
+  --- How a client holds a connection without asking for anything: each gets the port, and returns what is to be closed.
+  local function begun(bytes)
+    return function(port)
+      local conn = assert(common.rawtcp.connect(port))
+      assert(conn:send(bytes))
+      return conn
+    end
+  end
+  local function speaking_http2(type, flags, fields)
+    return function(port)
+      local client = http2.connect(port)
+      if type then client:send(type, flags, 1, http2.fields(fields)) end
+      return client.conn
+    end
+  end
+  local holders = {
+    ["say nothing"] = begun "",
+    ["have sent a byte of a head"] = begun "G",
+    ["owe a body"] = begun(request("POST", "/body", "Content-Length: 10\r\n", "x")),
+    ["owe a body that is thrown away"] = begun(request("POST", "/nowhere", "Content-Length: 10\r\n", "x")),
+    ["speak HTTP/2 and ask for nothing"] = speaking_http2(),
+    ["have begun a head of HTTP/2"] = speaking_http2(http2.HEADERS, 0, http2.request("GET", "/")),
+    ["owe a body of HTTP/2"] = speaking_http2(http2.HEADERS, http2.END_HEADERS, http2.request("POST", "/body")),
+  }
+  for what, hold in pairs(holders) do
+    it("closes those that " .. what .. ", and do not leave when they are asked to", function()
+      local reports <close> = keep_reports()
+      local app = app_with(3)
+      app:post("/body", function(req) return req.body end)
+      support.serving(app, function(port, server)
+        local held = {}
+        for i = 1, 3 do held[i] = hold(port) end
+        eventually(function() return server.connections == 3 end)
+        for _ = 1, 3 do
+          local conn = idle(port)
+          conn:close()
+        end
+        for _, conn in ipairs(held) do conn:close() end
+      end, { http2 = "clear" })
+      assert.matches("all 3 connections are taken", reports:text())
+    end)
+  end
+
+  it("lets a client with a short limit stay while others have said nothing for longer", function()
+    local reports <close> = keep_reports()
+    local app = app_with(2)
+    support.serving(app, function(port, server)
+      local first <close> = idle(port) -- may be idle for an hour
+      ml.sleep(0.005)
+      local new <close> = assert(common.rawtcp.connect(port)) -- has half an hour for its request
+      eventually(function() return server.connections == 2 end)
+      local third <close> = idle(port)
+      assert.is_nil(answers(first))
+      assert.equal("hi", answers(new))
+      assert.equal("hi", answers(third))
+    end, { keep_alive = 3600, header_timeout = 1800 })
+    assert.matches("all 2 connections are taken", reports:text())
+  end)
+
+  it("keeps a connection of HTTP/2 with a request, though a second one is only begun", function()
+    local reports <close> = keep_reports()
+    local app = app_with(2)
+    support.serving(app, function(port)
+      local client = http2.connect(port)
+      local conn <close> = client.conn
+      local stream = client:ask("GET", "/wait")
+      app.entered:wait()
+      client:send(http2.HEADERS, 0, stream + 2, http2.fields(http2.request("GET", "/")))
+      for _ = 1, 3 do idle(port):close() end
+      local second <close> = idle(port)
+      local third <close> = idle(port)
+      assert.is_nil(answers(second))
+      assert.equal("hi", answers(third))
+      client:send(http2.CONTINUATION, http2.END_HEADERS, stream + 2, http2.fields { { "x", "1" } })
+      app.over:set()
+      assert.same({ 200, "waited" }, { client:response(stream) })
+      assert.same({ 200, "hi" }, { client:response(stream + 2) })
+      assert.equal(conn, client.conn)
+    end, { http2 = "clear" })
+    assert.matches("all 2 connections are taken", reports:text())
+  end)
+
+  it("lets clients wait while none waits for its client, and ends a connection with its request then", function()
     local app = app_with(1)
     support.serving(app, function(port)
       local first <close> = assert(common.rawtcp.connect(port))
@@ -65,7 +149,7 @@ describe("a server that is full", function()
       assert.equal("waited", support.receive(first).body)
       assert.equal("hi", answer:await())
       assert.is_nil((first:receive(1)))
-      assert.matches("all 1 connections are taken %(max_connections%): none is idle", reports:text())
+      assert.matches("all 1 connections are taken %(max_connections%): none waits for its client", reports:text())
     end)
   end)
 
