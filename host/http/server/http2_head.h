@@ -33,6 +33,9 @@ void http2_head_begin(Http2Head *h, size_t max);
 Http2Field http2_head_add(Http2Head *h, Buffer *out, const char *name, size_t name_len,
                           const char *value, size_t value_len);
 
+/* The same for a field that nobody asks for: it only counts. */
+Http2Field http2_head_skip(Http2Head *h, size_t name_len, size_t value_len);
+
 /* No field follows; a body does if `has_body`. `*chunked`: it has to be sent in chunks. */
 Http2Field http2_head_end(Http2Head *h, Buffer *out, bool has_body, bool *chunked);
 

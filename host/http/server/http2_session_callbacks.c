@@ -98,12 +98,12 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
   if (!st) {
     reset_stream(s, id, NGHTTP2_REFUSED_STREAM);
     http2_session_charge(s, HTTP2_COST_STREAM);
+  http2_head_begin(&s->head, s->connection->server->limits.max_header_bytes);
     return 0;
   }
   s->lib->nghttp2_session_set_stream_user_data(ng, id, st);
   s->reading = st;
   buffer_pool_take(&s->connection->server->out_pool, &st->in);
-  http2_head_begin(&s->head, s->connection->server->limits.max_header_bytes);
   return 0;
 }
 
@@ -121,10 +121,11 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
   (void)ng, (void)flags;
   Http2Session *s = data;
   Http2Stream *st = s->reading;
-  if (!st) return 0; /* refused; or a trailer, which nobody asks for */
-  return refuse(s, frame->hd.stream_id,
-                http2_head_add(&s->head, &st->in, (const char *)name, name_len, (const char *)value,
-                               value_len));
+  /* Of a refused stream, or a trailer, which nobody asks for: it has cost its reading. */
+  Http2Field field = st ? http2_head_add(&s->head, &st->in, (const char *)name, name_len,
+                                         (const char *)value, value_len)
+                        : http2_head_skip(&s->head, name_len, value_len);
+  return refuse(s, frame->hd.stream_id, field);
 }
 
 /* nghttp2 would leave the field out. */

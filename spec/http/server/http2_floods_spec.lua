@@ -94,6 +94,32 @@ describe("a client of HTTP/2 that floods", function()
     end)
   end)
 
+  it("with trailers of a few bytes that stand for megabytes is told to calm down", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      local line = "\x40\1x\x7f\xa1\x1e" .. ("y"):rep(4000) -- goes into the table, as number 62
+      local head = http2.fields(http2.request("POST", "/"))
+      for i = 1, 20 do
+        client:send(http2.HEADERS, http2.END_HEADERS, 2 * i - 1, i == 1 and head .. line or head)
+        client:send(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, 2 * i - 1, ("\xbe"):rep(12000))
+      end
+      assert.equal(http2.ENHANCE_YOUR_CALM, client:end_code())
+      assert.is_nil(next(client.statuses))
+    end)
+  end)
+
+  it("with heads of a few bytes that stand for four times what a head may have is told to calm down", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      local line = "\x40\1x\x7f\xa1\x1e" .. ("y"):rep(4000)
+      local bomb = http2.fields(http2.request("GET", "/")) .. line .. ("\xbe"):rep(40)
+      for i = 1, 20 do
+        client:send(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM, 2 * i - 1, bomb)
+      end
+      assert.equal(http2.ENHANCE_YOUR_CALM, client:end_code())
+    end)
+  end)
+
   it("with a head of a few bytes that stands for megabytes is told to calm down", function()
     with(quick(), function(port)
       local client <close> = http2.connect(port)
