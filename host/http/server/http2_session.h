@@ -21,6 +21,7 @@ typedef struct Http2Stream Http2Stream;
 
 enum {
   HTTP2_STREAMS = 100,        /* at once, with those whose handlers still run after a reset */
+  HTTP2_FEW_STREAMS = 10,     /* the same while all connections have max_connections of them */
   HTTP2_WINDOW = 1024 * 1024, /* bytes of all bodies that clients may send before we say more */
   HTTP2_GAPS = 4,             /* runs of stream numbers that were skipped, kept in mind */
   HTTP2_ENDED = 32,           /* streams that their client has ended, the same */

@@ -87,18 +87,24 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 
 /* --- heads --- */
 
+static bool may_open(const Http2Session *s) {
+  const HttpServer *server = s->connection->server;
+  bool is_crowded = server->n_streams >= server->limits.max_connections;
+  return s->n_streams < (is_crowded ? HTTP2_FEW_STREAMS : HTTP2_STREAMS);
+}
+
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *data) {
   Http2Session *s = data;
   int32_t id = frame->hd.stream_id;
   s->head_stream = id;
   s->reading = NULL;
+  http2_head_begin(&s->head, s->connection->server->limits.max_header_bytes);
   if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0; /* trailers */
   note_number(s, id);
-  Http2Stream *st = s->n_streams < HTTP2_STREAMS ? http2_stream_new(s, id) : NULL;
+  Http2Stream *st = may_open(s) ? http2_stream_new(s, id) : NULL;
   if (!st) {
     reset_stream(s, id, NGHTTP2_REFUSED_STREAM);
     http2_session_charge(s, HTTP2_COST_STREAM);
-  http2_head_begin(&s->head, s->connection->server->limits.max_header_bytes);
     return 0;
   }
   s->lib->nghttp2_session_set_stream_user_data(ng, id, st);

@@ -40,6 +40,7 @@ Http2Stream *http2_stream_new(Http2Session *session, int32_t id) {
   if (st->next) st->next->link = &st->next;
   session->streams = st;
   session->n_streams++;
+  session->connection->server->n_streams++;
   return st;
 }
 
@@ -54,6 +55,7 @@ void http2_stream_free(Http2Stream *st) {
   *st->link = st->next;
   if (st->next) st->next->link = st->link;
   session->n_streams--;
+  session->connection->server->n_streams--;
   if (session->reading == st) session->reading = NULL;
   deallocate(session->connection->server, st);
   http2_session_due(session);

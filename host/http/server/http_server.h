@@ -70,6 +70,7 @@ struct HttpServer {
   uint64_t n_requests;
   HttpClients clients;     /* the limit max_per_ip */
   size_t buffered;         /* http_buffered.h */
+  size_t n_streams;             /* of HTTP/2, of all connections */
   HttpConnection *due;     /* connections to handle at the end of the pass */
   Http2Session *http2_due; /* the same of HTTP/2 sessions, after them */
   PassHook pass;

@@ -155,6 +155,38 @@ describe("the streams of a connection", function()
     end)
   end)
 
+  it("are few for each client where all together have as many as there may be connections", function()
+    local app, began, go = web.app(), ml.queue(), ml.event()
+    app:get("/", function()
+      began:put(true)
+      go:wait()
+      return "done"
+    end)
+    with(app, function(port)
+      local greedy <close> = http2.connect(port)
+      local modest <close> = http2.connect(port)
+      local streams = {}
+      for i = 1, 50 do streams[i] = greedy:ask("GET", "/") end
+      for _ = 1, 30 do began:get() end
+      for i = 1, 10 do modest:ask("GET", "/", { { "x-number", tostring(i) } }) end
+      for _ = 1, 10 do began:get() end
+      assert.same({ nil, http2.REFUSED_STREAM }, { modest:response(modest:ask("GET", "/")) })
+      go:set()
+      local done = 0
+      for _, stream in ipairs(streams) do
+        local status, body = greedy:response(stream)
+        if status == 200 and body == "done" then
+          done = done + 1
+        else
+          assert.equal(http2.REFUSED_STREAM, body)
+        end
+      end
+      assert.equal(30, done)
+      assert.same({ 200, "done" }, { modest:response(1) })
+      assert.same({ 200, "done" }, { greedy:response(greedy:ask("GET", "/")) })
+    end, { max_connections = 30 })
+  end)
+
   it("are thousands in turn", function()
     with(quick(), function(port)
       local client <close> = http2.connect(port, { window = 1 << 20 })
