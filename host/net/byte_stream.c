@@ -285,6 +285,11 @@ bool byte_stream_has_gone(const ByteStream *s) {
   return poll(&watched, 1, 0) > 0;
 }
 
+bool byte_stream_has_unread(const ByteStream *s) {
+  int n = 0;
+  return !ioctl(s->fd, FIONREAD, &n) && n > 0;
+}
+
 static void free_secure(ByteStream *s) {
   if (s->tls) tls_stream_free(s->tls);
   tls_context_release(s->tls_context);

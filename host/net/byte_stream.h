@@ -155,6 +155,9 @@ void byte_stream_watch_peer(ByteStream *s);
    reset noticed by the system counts. */
 bool byte_stream_has_gone(const ByteStream *s);
 
+/* Has its socket bytes that were not read yet? */
+bool byte_stream_has_unread(const ByteStream *s);
+
 /* Closes the socket at once; with `reset`, in a way that the peer cannot take for an orderly end.
    `closed` is called from the loop, once. */
 void byte_stream_close(ByteStream *s, bool reset);

@@ -124,6 +124,16 @@ void http_preface_expire(HttpServer *server, uint64_t polled_at) {
     if (p->deadline && p->deadline <= polled_at) close_preface(p);
 }
 
+unsigned http_preface_make_room(HttpServer *server, unsigned most) {
+  HttpPreface *oldest[HTTP_PREFACE_ROOM]; /* a ring, since the list has the newest first */
+  unsigned n = 0, left = 0;
+  if (most > HTTP_PREFACE_ROOM) most = HTTP_PREFACE_ROOM;
+  for (HttpPreface *p = server->prefaces; p; p = p->next)
+    if (p->fd >= 0) oldest[n++ % most] = p;
+  for (; left < most && left < n; left++) close_preface(oldest[left]);
+  return left;
+}
+
 void http_preface_close_all(HttpServer *server) {
   for (HttpPreface *p = server->prefaces; p; p = p->next) close_preface(p);
 }

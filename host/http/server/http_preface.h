@@ -15,6 +15,12 @@ void http_preface_open(HttpServer *server, int fd, HttpEntry entry);
    milliseconds. */
 void http_preface_expire(HttpServer *server, uint64_t polled_at);
 
+enum { HTTP_PREFACE_ROOM = 64 };
+
+/* Clients wait, and no more may be accepted: closes up to `most` of them, HTTP_PREFACE_ROOM at
+   most, those first that have been waited for longest. Returns how many. */
+unsigned http_preface_make_room(HttpServer *server, unsigned most);
+
 void http_preface_close_all(HttpServer *server);
 
 #endif

@@ -4,11 +4,12 @@
 #include "core/report.h"
 #include "http/server/http2_stream.h"
 #include "http/server/http_body.h"
+#include "http/server/http_preface.h"
 #include "http/server/http_server.h"
 
 /* A look at all connections makes room for several, so that a flood of new ones does not cost a
    look each. */
-enum { SHARE = 256, ROOM = 64 };
+enum { SHARE = 256, ROOM = HTTP_PREFACE_ROOM };
 
 /* One that waits for its client. */
 typedef struct Waiting {
@@ -53,31 +54,39 @@ static unsigned find(const HttpServer *server, Waiting *found, unsigned most) {
   return n;
 }
 
-static void leave(HttpConnection *c) {
+/* False: there is something to be read first. */
+static bool leave(HttpConnection *c) {
+  if (byte_stream_has_unread(&c->bytes)) return false;
   if (c->phase == PHASE_CARRYING)
     c->server->http2_calls->leave(c->http2);
   else if (c->phase == PHASE_IDLE)
     http_connection_retire(c);
   else
     http_connection_abort(c);
+  return true;
 }
 
-static void report(HttpServer *server, unsigned n) {
-  observe_limited(server->rt, "max_connections");
-  if (++server->n_full > 1 && server->n_full < 2 * server->told_of_full) return;
-  server->told_of_full = server->n_full;
-  report_sayf(server->rt, LOG_WARN,
-              "all %llu connections are taken (max_connections): %s; %llu times so far",
-              (unsigned long long)server->limits.max_connections,
+static void report(HttpServer *server, HttpRoomLack lack, unsigned n) {
+  HttpFull *full = &server->full[lack];
+  char why[64] = "no descriptors are left (ulimit -n)";
+  if (lack == HTTP_ROOM_CONNECTIONS)
+    snprintf(why, sizeof why, "all %llu connections are taken (max_connections)",
+             (unsigned long long)server->limits.max_connections);
+  observe_limited(server->rt, lack == HTTP_ROOM_CONNECTIONS ? "max_connections" : "descriptors");
+  if (++full->count > 1 && full->count < 2 * full->told) return;
+  full->told = full->count;
+  report_sayf(server->rt, LOG_WARN, "%s: %s; %llu times so far", why,
               n ? "those whose clients have said nothing for longest are closed for new ones"
                 : "none waits for its client, and new ones wait until a request has ended",
-              (unsigned long long)server->n_full);
+              (unsigned long long)full->count);
 }
 
-void http_room_make(HttpServer *server) {
+HttpRoom http_room_make(HttpServer *server, HttpRoomLack lack) {
   Waiting found[ROOM];
-  uint64_t most = server->limits.max_connections / SHARE + 1;
-  unsigned n = find(server, found, most < ROOM ? (unsigned)most : ROOM);
-  report(server, n);
-  for (unsigned i = 0; i < n; i++) leave(found[i].connection);
+  uint64_t share = server->n_connections / SHARE + 1;
+  unsigned n = find(server, found, share < ROOM ? (unsigned)share : ROOM), left = 0;
+  if (!n) left = http_preface_make_room(server, share < ROOM ? (unsigned)share : ROOM);
+  report(server, lack, n + left);
+  for (unsigned i = 0; i < n; i++) left += leave(found[i].connection);
+  return left ? HTTP_ROOM_MADE : n ? HTTP_ROOM_SOON : HTTP_ROOM_NONE;
 }

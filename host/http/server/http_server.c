@@ -14,7 +14,9 @@
 #define MAX_SWEEP_MS 2000
 #define ACCEPT_PAUSE_SECONDS 0.1 /* between attempts while no descriptors are left */
 #define ACCEPTS_A_PASS 64
-#define STEP_BACK_SECONDS 0.001 /* how long a worker with many clients steps back */
+#define STEP_BACK_SECONDS                                                                          \
+  0.001 /* how long a worker with many clients steps back, or a full one                           \
+         */
 #define ACCEPTS_LEFT_BY_OTHERS 4
 #define IN_BUFFER                                                                                  \
   BUFFER_POOL_SIZE(512) /* bytes: holds most heads; each waiting handler holds one */
@@ -196,11 +198,15 @@ static bool has_turn(HttpServer *server) {
   return false;
 }
 
-/* A client waits, and no more may be accepted. */
-static void make_room(HttpServer *server) {
-  server->is_full = true;
+/* A client waits, and no more may be accepted until a connection has gone; or for a moment, since a
+   descriptor may also be that of a file. */
+static void make_room(HttpServer *server, HttpRoomLack lack) {
   pause_accepting(server);
-  http_room_make(server);
+  HttpRoom room = http_room_make(server, lack);
+  server->is_full = room == HTTP_ROOM_MADE || lack == HTTP_ROOM_CONNECTIONS;
+  if (room == HTTP_ROOM_SOON || !server->is_full)
+    set_timer(server, &server->accept_pause,
+              room == HTTP_ROOM_SOON ? STEP_BACK_SECONDS : ACCEPT_PAUSE_SECONDS, pause_is_over);
 }
 
 /* If no descriptors are left, libuv's own accept would take connections only to close them, or
@@ -212,7 +218,7 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
   HttpServer *server = listener->server;
   for (int i = 0; i < ACCEPTS_A_PASS; i++) {
     if (server->n_connections >= server->limits.max_connections) {
-      if (!i) make_room(server); /* else nobody may wait */
+      if (!i) make_room(server, HTTP_ROOM_CONNECTIONS); /* else nobody may wait */
       return;
     }
     if (!has_turn(server)) return;
@@ -220,10 +226,7 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       server->left_by_others = 0;
-      if (errno != EAGAIN) {
-        pause_accepting(server);
-        set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, pause_is_over);
-      }
+      if (errno != EAGAIN) make_room(server, HTTP_ROOM_DESCRIPTORS);
       return;
     }
     HttpEntry entry = listener->socket.redirects ? HTTP_REDIRECTS

@@ -26,6 +26,11 @@ typedef struct HttpListener {
   ListenSocket socket;
 } HttpListener;
 
+/* Times that there was no room (http_room.h), and how many there were when that was last told. */
+typedef struct HttpFull {
+  uint64_t count, told;
+} HttpFull;
+
 struct HttpServer {
   Runtime *rt;
   const HttpRouter *router;
@@ -65,12 +70,12 @@ struct HttpServer {
   HttpConnection *connections;
   struct HttpPreface *prefaces; /* those of which not even the proxy's header is there */
   size_t n_connections;         /* of both */
+  size_t n_streams;             /* of HTTP/2, of all connections */
   bool told_of_preface;         /* a connection without a header was reported */
   uint8_t n_large_unsent;       /* streams that may have more bytes in the kernel (http_unsent.h) */
   uint64_t n_requests;
   HttpClients clients;     /* the limit max_per_ip */
   size_t buffered;         /* http_buffered.h */
-  size_t n_streams;             /* of HTTP/2, of all connections */
   HttpConnection *due;     /* connections to handle at the end of the pass */
   Http2Session *http2_due; /* the same of HTTP/2 sessions, after them */
   PassHook pass;
@@ -80,8 +85,8 @@ struct HttpServer {
       left_by_others; /* clients that may be taken beyond the share, since others had their turn */
   bool is_full; /* max_connections is reached, and clients wait: connections end with their request,
                    and accepting resumes when one has gone */
-  uint64_t n_full, told_of_full; /* times that there was no room (http_room.h) */
-  Timer grace;                   /* running requests may take until then */
+  HttpFull full[2]; /* by HttpRoomLack */
+  Timer grace;      /* running requests may take until then */
   HttpDate date;
   char *read_buffer;
   /* Buffers for requests while their handlers run, for responses and larger requests, and for the

@@ -95,6 +95,22 @@ describe("a server that is full", function()
     end)
   end
 
+  it("closes those of which not even the header of a proxy has come", function()
+    local reports <close> = keep_reports()
+    support.serving(app_with(3), function(port, server)
+      local held = {}
+      for i = 1, 3 do held[i] = assert(common.rawtcp.connect(port)) end
+      eventually(function() return server.connections == 3 end)
+      for _ = 1, 3 do
+        local conn <close> = assert(common.rawtcp.connect(port))
+        assert(conn:send("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" .. request("GET", "/")))
+        assert.equal("hi", support.receive(conn).body)
+      end
+      for _, conn in ipairs(held) do conn:close() end
+    end, { proxy_protocol = true, header_timeout = 3600 })
+    assert.matches("all 3 connections are taken", reports:text())
+  end)
+
   it("lets a client with a short limit stay while others have said nothing for longer", function()
     local reports <close> = keep_reports()
     local app = app_with(2)
