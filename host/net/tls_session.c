@@ -13,6 +13,20 @@ static BIO_METHOD *method; /* the process's; NULL if memory is out */
 static const TlsLibrary *lib;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+static void set_error(TlsSession *s, const char *text) {
+  if (!s->error) s->error = strdup(text);
+}
+
+/* A server is about to give these bytes to OpenSSL. False: the session has failed. */
+static bool look_at_hello(TlsSession *s, const char *bytes, size_t n) {
+  /* Only TLS 1.3 may ask for a second one. */
+  if (s->hello.has_one && lib->SSL_version(s->ssl) != TLS1_3_VERSION) s->hello.over = true;
+  if (s->hello.over || tls_hello_look(&s->hello, bytes, n)) return true;
+  set_error(s, "the ClientHello is too long");
+  s->failed = true;
+  return false;
+}
+
 static int bio_read(BIO *bio, char *to, int n) {
   TlsSession *s = lib->BIO_get_data(bio);
   lib->BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
@@ -21,6 +35,7 @@ static int bio_read(BIO *bio, char *to, int n) {
     return -1;
   }
   if ((size_t)n > s->n_in) n = (int)s->n_in;
+  if (s->context->is_server && !s->hello.over && !look_at_hello(s, s->in, (size_t)n)) return -1;
   memcpy(to, s->in, (size_t)n);
   s->in += n;
   s->n_in -= (size_t)n;
@@ -49,10 +64,6 @@ static void make_method(void) {
 }
 
 /* --- reasons --- */
-
-static void set_error(TlsSession *s, const char *text) {
-  if (!s->error) s->error = strdup(text);
-}
 
 /* OpenSSL calls this for each certificate of the peer's chain that is not good, and for those that
    are. The first fault is kept, while the certificate is at hand. */

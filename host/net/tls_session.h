@@ -12,6 +12,7 @@
 
 #include "base/buffer.h"
 #include "net/tls_context.h"
+#include "net/tls_hello.h"
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,6 +26,7 @@ struct TlsSession {
   Buffer *out; /* where ciphertext for the peer is put; set by the transport, before each call */
   char *error; /* why it failed, or NULL */
   char *name;  /* a client: the name or address that was asked for, or NULL */
+  TlsHello hello;
   bool ready;  /* the handshake is over */
   bool failed; /* nothing can be read or written any more */
   bool ended;  /* the peer has ended its side, in order */

@@ -228,6 +228,32 @@ describe("a server with TLS", function()
     end, { handshake_timeout = 0.1 })
   end)
 
+  it("closes a connection whose ClientHello says that it will be long, before it has room for it", function()
+    local function record(bytes) return string.pack(">BI2s2", 22, 0x301, bytes) end
+    local long = "\1\1\xff\0"
+    -- One that asks for TLS 1.3 with X25519, and has no key for it: the server wants a second one.
+    local function extension(type, bytes) return string.pack(">I2s2", type, bytes) end
+    local extensions = extension(43, "\2\3\4") .. extension(10, "\0\2\0\x1d") .. extension(51, "\0\0")
+      .. extension(13, "\0\4\4\3\8\4")
+    local hello = "\3\3" .. ("r"):rep(32) .. "\32" .. ("s"):rep(32) .. "\0\2\x13\1\1\0" .. string.pack(">s2", extensions)
+    local first = record("\1" .. string.pack(">I3", #hello) .. hello)
+    local change = "\20\3\3\0\1\1"
+    with(own, function(port)
+      for what, bytes in pairs {
+        ["at once"] = record(long), ["in small records"] = long:gsub(".", record), ["in a second one"] = first .. record(long),
+        ["in a second one, behind another record"] = first .. change .. record(long),
+      } do
+        local conn = assert(rawtcp.connect(port))
+        assert(conn:send(bytes))
+        local answer = conn:receive "*a"
+        assert.is_not_nil(answer, what)
+        local retried = answer:sub(1, 1) == "\22"
+        assert.equal(what:find "second" ~= nil, retried, what)
+        conn:close()
+      end
+    end, { handshake_timeout = 3600 })
+  end)
+
   it("serves others beside a thousand half-open handshakes", function()
     with(own, function(port, server)
       local silent = {}
