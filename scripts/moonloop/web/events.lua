@@ -40,11 +40,20 @@ local function format(event)
   local data = event.data
   if data ~= nil then
     if type(data) ~= "string" then data = json.encode(data) end
-    data = data:gsub("\r\n?", "\n")
-    for line in (data .. "\n"):gmatch("(.-)\n") do lines[#lines + 1] = "data: " .. line end
+    if data:find("\r", 1, true) then data = data:gsub("\r\n?", "\n") end
+    if data:find("\n", 1, true) then data = data:gsub("\n", "\ndata: ") end
+    lines[#lines + 1] = "data: " .. data
   end
   lines[#lines + 1] = "\n"
   return table.concat(lines, "\n")
+end
+
+local last_letter, last_text
+
+--- The text of what a hub has given. All its members are given the same, one after the other.
+local function format_letter(letter)
+  if letter ~= last_letter then last_letter, last_text = letter, format { data = letter } end
+  return last_text
 end
 
 local mailboxes = setmetatable({}, { __mode = "k" }) -- by `send`
@@ -54,7 +63,7 @@ function M.mailbox(send) return mailboxes[send] end
 
 --- Sends what hubs have given.
 local function send_letters(out, mailbox)
-  for text in mailbox.take, mailbox do out:write(format { data = text }) end
+  for letter in mailbox.take, mailbox do out:write(format_letter(letter)) end
 end
 
 --- Writes what comes from hubs, and a comment where nothing has come for a while, until it is closed.
@@ -62,10 +71,10 @@ local function write_on(out, mailbox, seconds)
   local closed = false
   local task = core.spawn(function()
     while true do
-      local text, err = core.timeout(seconds, mailbox.next, mailbox)
+      local letter, err = core.timeout(seconds, mailbox.next, mailbox)
       if closed then return end
-      if text then
-        out:write(format { data = text })
+      if letter then
+        out:write(format_letter(letter))
         send_letters(out, mailbox)
       elseif err then
         out:write(":\n\n")
