@@ -70,10 +70,11 @@ static int l_next(lua_State *L) {
   return ml_wait_suspend(L, t, &next_wait, m);
 }
 
-void mailbox_push(lua_State *L, void (*cut)(void *data), void *data) {
+void mailbox_push(lua_State *L, void (*cut)(void *data), bool (*keeps)(void *data, ptrdiff_t more),
+                  void *data) {
   static const luaL_Reg methods[] = {
       {"take", l_take}, {"next", l_next}, {"close", l_close}, {NULL, NULL}};
   HubMailbox *m = lua_newuserdatauv(L, sizeof *m, 1);
-  hub_mailbox_open(m, cut, data);
+  hub_mailbox_open(m, cut, keeps, data);
   class_set(L, MAILBOX, methods, l_close, l_close);
 }

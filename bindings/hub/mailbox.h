@@ -7,9 +7,10 @@
 
 #include <lua.h>
 
-/* Pushes an empty one, which has a user value. `cut(data)` is called where it is too far behind; it
+/* Pushes an empty one, which has a user value. `cut` and `keeps`: as with hub_mailbox_open; they
    must not enter Lua. */
-void mailbox_push(lua_State *L, void (*cut)(void *data), void *data);
+void mailbox_push(lua_State *L, void (*cut)(void *data), bool (*keeps)(void *data, ptrdiff_t more),
+                  void *data);
 
 /* The mailbox at `index`, or NULL for any other value. */
 HubMailbox *mailbox_test(lua_State *L, int index);

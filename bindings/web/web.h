@@ -177,6 +177,10 @@ bool web_body_revoke(Task *t, void *op);
    a string with which a script has replaced the body. */
 int web_body_chunks(lua_State *L);
 
+/* hold_chunks(state): the iterator's, before it is called. Whoever calls it keeps what it returns,
+   until the request is answered: that counts for max_buffered. */
+int web_body_hold(lua_State *L);
+
 /* --- WebSockets (web_websocket.c) --- */
 
 /* Reads what the response 101 at `index` says of its socket; pushes and returns that, for the next

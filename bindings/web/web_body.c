@@ -5,6 +5,7 @@
 
 #include "core/wait.h"
 #include "http/server/http_body.h"
+#include "http/server/http_buffered.h"
 #include "http/server/http_server.h"
 #include <lauxlib.h>
 
@@ -15,6 +16,7 @@ typedef struct WebBody {
   HttpBody *rest;
   bool in_chunks; /* req:chunks() has begun */
   bool ended;     /* and has reached the end */
+  bool is_held;   /* whoever reads them keeps them */
 } WebBody;
 
 static int l_body_gc(lua_State *L) {
@@ -114,6 +116,7 @@ void web_body_push_whole(lua_State *L, const char *function, const WaitType *wai
   if (!b->rest->complete) wait_for_more(L, b, function, wait);
   const Buffer *bytes = http_body_bytes(b->rest);
   lua_pushlstring(L, bytes->data, bytes->len);
+  b->rest->connection->held += bytes->len; /* the request has it until then */
   http_body_taken(b->rest);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, WEB_REQUEST_BODY);
@@ -151,12 +154,19 @@ static int l_next_chunk(lua_State *L) {
   if (bytes->len) {
     size_t n = bytes->len;
     lua_pushlstring(L, bytes->data, n);
+    if (b->is_held) b->rest->connection->held += n;
     http_body_taken(b->rest);
     return wait_spared(L, 1, wait_cost(n));
   }
   check_sound(L, b->rest);
   if (!b->rest->complete) return wait_for_more(L, b, function, &chunk_wait);
   b->ended = true;
+  return 0;
+}
+
+int web_body_hold(lua_State *L) {
+  WebBody *b = luaL_checkudata(L, 1, WEB_BODY);
+  b->is_held = true;
   return 0;
 }
 

@@ -7,7 +7,7 @@
 
 #include "core/traceback.h"
 #include "core/wait.h"
-#include "http/server/http_server.h"
+#include "http/server/http_buffered.h"
 #include "http/server/http_stream.h"
 #include <lauxlib.h>
 
@@ -277,9 +277,18 @@ static void cut(void *data) {
   if (c) http_connection_abort(c);
 }
 
+/* Its letters count as what the connection keeps. */
+static bool keeps(void *data, ptrdiff_t more) {
+  const WebOut *out = data;
+  HttpConnection *c = out && out->stream ? out->stream->connection : NULL;
+  if (!c) return true;
+  http_buffered_hold(c, more);
+  return !http_buffered_is_full(c->server);
+}
+
 int web_out_mailbox(lua_State *L) {
   WebOut *out = luaL_testudata(L, 1, WEB_OUT);
-  mailbox_push(L, cut, out);
+  mailbox_push(L, cut, keeps, out);
   lua_pushvalue(L, 1); /* the stream stays as long as the mailbox */
   lua_setiuservalue(L, -2, 1);
   return 1;

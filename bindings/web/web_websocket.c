@@ -4,6 +4,7 @@
 #include "bindings/websocket/ws_object.h"
 #include "core/error.h"
 #include "core/task.h"
+#include "http/server/http_buffered.h"
 #include "http/server/http_upgrade.h"
 #include "websocket/ws_link.h"
 
@@ -41,7 +42,15 @@ static void on_told(WsLink *link) {
   if (socket) http_upgrade_look(&socket->upgrade);
 }
 
-static const WsCarrier carrier = {.released = on_released, .told = on_told};
+static bool on_keeps(WsLink *link, ptrdiff_t more) {
+  const WebSocket *socket = link->owner;
+  HttpConnection *c = socket ? socket->upgrade.connection : NULL;
+  if (!c || http_connection_is_closing(c)) return true; /* counted no more */
+  http_buffered_hold(c, more);
+  return !http_buffered_is_full(c->server);
+}
+
+static const WsCarrier carrier = {.released = on_released, .told = on_told, .keeps = on_keeps};
 
 /* --- the connection's upgrade --- */
 

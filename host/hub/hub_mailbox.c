@@ -3,10 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* While all together keep too much. */
+enum { MOST_IF_FULL = 16 * 1024 };
+
 static bool take(void *receiver, HubMessage *message, size_t max_backlog) {
   HubMailbox *m = receiver;
   if (m->is_over) return true;
   if (m->bytes + message->n > max_backlog) return false;
+  if (m->bytes > MOST_IF_FULL && !m->keeps(m->data, 0)) return false;
   HubLetter *letter = malloc(sizeof *letter + message->n);
   if (!letter) return false;
   letter->next = NULL;
@@ -15,6 +19,7 @@ static bool take(void *receiver, HubMessage *message, size_t max_backlog) {
   *m->last = letter;
   m->last = &letter->next;
   m->bytes += message->n;
+  m->keeps(m->data, (ptrdiff_t)message->n);
   waiters_wake_first(&m->line);
   return true;
 }
@@ -27,8 +32,9 @@ static void drop(void *receiver) {
 
 const HubReceiverType hub_mailbox_type = {.take = take, .drop = drop};
 
-void hub_mailbox_open(HubMailbox *m, void (*cut)(void *data), void *data) {
-  *m = (HubMailbox){.cut = cut, .data = data};
+void hub_mailbox_open(HubMailbox *m, void (*cut)(void *data),
+                      bool (*keeps)(void *data, ptrdiff_t more), void *data) {
+  *m = (HubMailbox){.cut = cut, .keeps = keeps, .data = data};
   m->last = &m->first;
   waiters_init(&m->line);
 }
@@ -39,6 +45,7 @@ HubLetter *hub_mailbox_take(HubMailbox *m) {
   m->first = letter->next;
   if (!m->first) m->last = &m->first;
   m->bytes -= letter->n;
+  m->keeps(m->data, -(ptrdiff_t)letter->n);
   return letter;
 }
 

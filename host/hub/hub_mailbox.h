@@ -5,6 +5,8 @@
 #include "core/waiters.h"
 #include "hub/hub.h"
 
+#include <stddef.h>
+
 typedef struct HubLetter {
   struct HubLetter *next;
   size_t n;
@@ -19,13 +21,17 @@ typedef struct HubMailbox {
   bool is_over;            /* closed: nothing comes any more */
   Waiters line;            /* tasks that wait for a letter */
   void (*cut)(void *data); /* called where it is too far behind */
+  bool (*keeps)(void *data, ptrdiff_t more);
   void *data;
 } HubMailbox;
 
 extern const HubReceiverType hub_mailbox_type;
 
-/* Makes an empty one. `cut(data)` is called where it is too far behind; it is closed by then. */
-void hub_mailbox_open(HubMailbox *m, void (*cut)(void *data), void *data);
+/* Makes an empty one. `cut(data)` is called where it is too far behind; it is closed by then.
+   `keeps(data, more)` is told of how many bytes its letters have more, or less, and returns false
+   if whoever has such mailboxes keeps too much: then it is too far behind with fewer. */
+void hub_mailbox_open(HubMailbox *m, void (*cut)(void *data),
+                      bool (*keeps)(void *data, ptrdiff_t more), void *data);
 
 /* The oldest letter, which the caller frees; NULL if there is none. */
 HubLetter *hub_mailbox_take(HubMailbox *m);

@@ -6,9 +6,12 @@
 
 /* What waits for the end of the pass is no sign that its peer is slow. */
 static bool is_behind(WsLink *link, size_t n, size_t max_backlog) {
-  if (ws_link_queued(link) + n <= max_backlog) return false;
+  size_t most = max_backlog, queued = ws_link_queued(link);
+  if (queued > WS_LOW_WATER && WS_LOW_WATER + n < most && ws_link_is_crowded(link))
+    most = WS_LOW_WATER + n;
+  if (queued + n <= most) return false;
   ws_link_flush(link);
-  return ws_link_is_open(link) && ws_link_queued(link) + n > max_backlog;
+  return ws_link_is_open(link) && ws_link_queued(link) + n > most;
 }
 
 static bool take(void *receiver, HubMessage *message, size_t max_backlog) {

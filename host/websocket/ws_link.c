@@ -1,5 +1,6 @@
 #include "websocket/ws_link.h"
 
+#include "core/observe.h"
 #include "core/task.h"
 #include <math.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 /* How much may wait for a receiver before nothing is read any more. Each message counts a little
    more than its bytes. */
 enum { MOST_INBOUND = 64 * 1024, OVERHEAD = 64 };
+
+enum { LITTLE = 4096 }; /* bytes that do not count as kept */
 
 WsLink *ws_link_new(Runtime *rt, ByteStream *bytes, const WsCarrier *carrier, void *owner,
                     const WsOptions *options) {
@@ -50,6 +53,19 @@ void ws_link_drop(WsLink *link) {
   free(link->owed);
   ws_shared_release(link->shared);
   free(link);
+}
+
+void ws_link_note(WsLink *link) {
+  size_t kept = link->inbound + link->out.cap;
+  if (!link->carrier->keeps) return;
+  if (link->in.message) kept += link->in.message->cap;
+  if (link->phase != WS_OVER && byte_stream_is_writing(link->bytes))
+    kept += byte_stream_queued(link->bytes);
+  if (kept < LITTLE) kept = 0;
+  if (kept == link->kept) return;
+  ptrdiff_t more = (ptrdiff_t)(kept - link->kept);
+  link->kept = kept;
+  link->carrier->keeps(link, more);
 }
 
 /* --- what comes --- */
@@ -100,6 +116,29 @@ static void control(WsLink *link) {
     ws_link_pong(link, r->control, r->control_len);
 }
 
+/* The reader has said why. */
+static void failed(WsLink *link) {
+  if (link->first && link->phase == WS_OPEN)
+    ws_link_end_later(link, NULL);
+  else
+    ws_link_fail(link, link->in.code, link->in.why);
+}
+
+/* All that came is taken: shall more come? */
+static void took_all(WsLink *link) {
+  ws_link_note(link);
+  bool is_crowded = ws_link_is_crowded(link);
+  if (link->inbound > MOST_INBOUND || (is_crowded && link->inbound)) {
+    link->is_paused = true;
+    byte_stream_pause(link->bytes);
+  } else if (is_crowded && link->in.message && link->phase == WS_OPEN) {
+    observe_limited(link->shared->rt, "max_buffered");
+    link->in.code = WS_CODE_TRY_LATER;
+    link->in.why = "the server has too much to keep";
+    failed(link);
+  }
+}
+
 void ws_link_came(WsLink *link, char *bytes, size_t n) {
   link->heard_at = link->shared->rt->pass_at;
   link->is_pinged = false;
@@ -107,10 +146,7 @@ void ws_link_came(WsLink *link, char *bytes, size_t n) {
   while (link->phase <= WS_CLOSING && !link->is_ending) {
     switch (ws_reader_next(&link->in, &bytes, &n)) {
     case WS_EVENT_NONE:
-      if (link->inbound > MOST_INBOUND) {
-        link->is_paused = true;
-        byte_stream_pause(link->bytes);
-      }
+      took_all(link);
       ws_link_drop(link);
       return;
     case WS_EVENT_MESSAGE:
@@ -120,13 +156,11 @@ void ws_link_came(WsLink *link, char *bytes, size_t n) {
       control(link);
       break;
     case WS_EVENT_FAILED:
-      if (link->first && link->phase == WS_OPEN)
-        ws_link_end_later(link, NULL);
-      else
-        ws_link_fail(link, link->in.code, link->in.why);
+      failed(link);
       break;
     }
   }
+  ws_link_note(link);
   ws_link_drop(link);
 }
 
@@ -171,6 +205,7 @@ void ws_link_received(WsLink *link) {
   link->first = m->next;
   link->inbound -= m->len + OVERHEAD;
   free(m);
+  ws_link_note(link);
   if (link->is_paused && link->inbound < MOST_INBOUND / 2) {
     link->is_paused = false;
     if (link->phase != WS_OVER) byte_stream_resume(link->bytes);

@@ -27,6 +27,9 @@ typedef struct WsCarrier {
   void (*hold)(WsLink *link, bool held);
   /* Optional. The task `reader` was told of the end. */
   void (*told)(WsLink *link);
+  /* Optional. The link keeps that many bytes of messages more, or less, of both directions. False:
+     all links together keep more than they may. */
+  bool (*keeps)(WsLink *link, ptrdiff_t more);
 } WsCarrier;
 
 typedef struct WsOptions {
@@ -75,6 +78,7 @@ struct WsLink {
   WsReader in;
   WsInbound *first, *last; /* complete messages nobody has received */
   size_t inbound;          /* bytes of these */
+  size_t kept;             /* what the carrier was last told that it keeps */
   WsInbound *farewell;     /* the payload of a Close frame */
   WsInbound *owed;         /* that of the last ping, which is answered when there is room */
   Task *receiver;          /* the task that receives, from its first wait to its end; or NULL */
@@ -186,7 +190,15 @@ int ws_link_send_message(WsLink *link, WsMessage *message);
    link's compression knows what was sent before. */
 bool ws_link_frame(const WsLink *link, WsMessage *message, const char **bytes, size_t *n);
 
+/* Do all links together keep more than they may, and this one has a part in that? */
+static inline bool ws_link_is_crowded(WsLink *link) {
+  return link->kept && !link->carrier->keeps(link, 0);
+}
+
 /* --- among the files of ws_link --- */
+
+/* What the link keeps may have changed: tells the carrier. */
+void ws_link_note(WsLink *link);
 
 /* Queues a frame. */
 int ws_link_queue_frame(WsLink *link, unsigned first, const char *bytes, size_t n);

@@ -48,6 +48,7 @@ static void forget(WsLink *link) {
   ws_reader_free(&link->in);
   buffer_free(&link->out);
   ws_link_forget_pending(link);
+  ws_link_note(link);
   if (link->deflater && !(link->first && link->deflate.peer_takeover)) {
     ws_deflate_free(link->deflater);
     free(link->deflater);

@@ -46,6 +46,7 @@ static void join(WsLink *link) {
 static void write_rest(WsLink *link, size_t from) {
   int error = byte_stream_write(link->bytes, &link->out, from);
   if (error) ws_link_lose(link, uv_strerror(error), true);
+  ws_link_note(link);
 }
 
 static void pay_pong(WsLink *link) {
@@ -100,6 +101,7 @@ void ws_link_has_sent(WsLink *link, ssize_t sent) {
     ws_link_forget_pending(link);
     link->out.len = 0;
     buffer_pool_give(&link->shared->pool, &link->out);
+    ws_link_note(link);
     go_on(link);
     if (link->phase != WS_OPEN) ws_link_sent(link);
   }
@@ -121,6 +123,7 @@ void ws_link_written(WsLink *link, int status) {
     return;
   }
   if (link->out.len) join(link);
+  ws_link_note(link);
   go_on(link);
   if (!link->out.len && link->phase != WS_OPEN) ws_link_sent(link);
 }
@@ -137,6 +140,7 @@ int ws_link_queue_frame(WsLink *link, unsigned first, const char *bytes, size_t 
   else if (n)
     memcpy(out->data + out->len, bytes, n);
   out->len += n;
+  ws_link_note(link);
   join(link);
   return 0;
 }
@@ -239,6 +243,7 @@ int ws_link_send_message(WsLink *link, WsMessage *message) {
     if (!settle(link, 0)) return UV_ENOMEM;
     buffer_pool_take(&link->shared->pool, &link->out);
     if (!buffer_add(&link->out, bytes, n)) return UV_ENOMEM;
+    ws_link_note(link);
   }
   join(link);
   return 0;

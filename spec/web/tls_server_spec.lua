@@ -235,12 +235,14 @@ describe("a server with TLS", function()
     local function extension(type, bytes) return string.pack(">I2s2", type, bytes) end
     local extensions = extension(43, "\2\3\4") .. extension(10, "\0\2\0\x1d") .. extension(51, "\0\0")
       .. extension(13, "\0\4\4\3\8\4")
-    local hello = "\3\3" .. ("r"):rep(32) .. "\32" .. ("s"):rep(32) .. "\0\2\x13\1\1\0" .. string.pack(">s2", extensions)
+    local hello = "\3\3" .. ("r"):rep(32) .. "\32" .. ("s"):rep(32) .. "\0\2\x13\1\1\0"
+      .. string.pack(">s2", extensions)
     local first = record("\1" .. string.pack(">I3", #hello) .. hello)
     local change = "\20\3\3\0\1\1"
     with(own, function(port)
       for what, bytes in pairs {
-        ["at once"] = record(long), ["in small records"] = long:gsub(".", record), ["in a second one"] = first .. record(long),
+        ["at once"] = record(long), ["in small records"] = long:gsub(".", record),
+        ["in a second one"] = first .. record(long),
         ["in a second one, behind another record"] = first .. change .. record(long),
       } do
         local conn = assert(rawtcp.connect(port))

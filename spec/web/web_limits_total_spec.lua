@@ -2,6 +2,8 @@
 local common = require "spec.support"
 local ml = require "moonloop"
 local eventually = require("spec.support.tasks").eventually
+local events = require "spec.support.events"
+local peers = require "spec.support.ws_peer"
 local support = require "spec.support.web"
 local web = require "moonloop.web"
 
@@ -125,6 +127,199 @@ describe("max_buffered", function()
       assert.equal("2", support.receive(third).body)
     end, { max_buffered = 1000000, write_timeout = 60, body_timeout = 60 })
   end)
+end)
+
+describe("max_buffered", function()
+  --- Is a body refused that is not there at once, since the server keeps too much?
+  local function is_full(port)
+    local conn <close> = assert(rawtcp.connect(port))
+    conn:send(request("POST", "/body", "Content-Length: 2\r\n", "x"))
+    ml.sleep(0.001)
+    conn:send "y"
+    local res = support.receive(conn)
+    return res and res.status == 503
+  end
+
+  local function with(app, max, f)
+    app:post("/body", function(req) return req.body end)
+    support.serving(app, f, { max_buffered = max, body_timeout = 60, write_timeout = 60 })
+  end
+
+  it("counts requests that wait for one before them", function()
+    local app, go = web.app(), ml.event()
+    app:get("/wait", function()
+      go:wait()
+      return "waited"
+    end)
+    app:get("/", function() return "hello" end)
+    with(app, 40000, function(port)
+      local conn <close> = assert(rawtcp.connect(port))
+      local one = request("GET", "/")
+      conn:send(request("GET", "/wait") .. one:rep(50000 // #one))
+      eventually(function() return is_full(port) end)
+      go:set()
+      assert.equal("waited", support.receive(conn).body)
+      for _ = 1, 50000 // #one do assert.equal("hello", support.receive(conn).body) end
+      assert.is_false(is_full(port))
+    end)
+  end)
+
+  it("counts long heads, and refuses more of them", function()
+    with(web.app(), 50000, function(port)
+      local half = "GET / HTTP/1.1\r\nHost: a\r\nX: " .. common.xs(30000)
+      local first <close> = assert(rawtcp.connect(port))
+      local second <close> = assert(rawtcp.connect(port))
+      first:send(half)
+      eventually(function() return not is_full(port) end)
+      second:send(half)
+      local refused = assert(support.receive(second))
+      assert.equal(503, refused.status)
+      first:send "\r\n\r\n"
+      assert.equal(404, support.receive(first).status)
+      assert.is_false(is_full(port))
+    end)
+  end)
+
+  it("counts bodies that handlers have read until they answer", function()
+    local app, go, entered = web.app(), ml.event(), 0
+    app:post("/wait", function(req)
+      local body = req.body
+      entered = entered + 1
+      go:wait()
+      return tostring(#body)
+    end)
+    with(app, 400000, function(port)
+      local conns, refused = {}, nil
+      while not refused and #conns < 20 do
+        local conn = assert(rawtcp.connect(port))
+        local n = #conns + 1
+        conns[n] = conn
+        conn:send(request("POST", "/wait", "Content-Length: 50000\r\n", common.xs(10000)))
+        ml.sleep(0.001)
+        conn:send(common.xs(40000))
+        ml.spawn(function()
+          local res = support.receive(conn)
+          if res and res.status == 503 then refused = n end
+        end)
+        eventually(function() return refused or entered == n end)
+      end
+      assert(refused and refused > 2)
+      go:set()
+      eventually(function() return not is_full(port) end)
+      for _, conn in ipairs(conns) do conn:close() end
+    end)
+  end)
+
+  it("counts forms that are read whole while they come", function()
+    local app, files = web.app(), {}
+    app:post("/form", function(req)
+      files[#files + 1] = req:form().f.body
+      return tostring(#files[#files])
+    end)
+    with(app, 300000, function(port)
+      local head = '--B\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n'
+      local function begin(n)
+        local conn = assert(rawtcp.connect(port))
+        local lines = "Content-Type: multipart/form-data; boundary=B\r\nContent-Length: %d\r\n"
+        conn:send(request("POST", "/form", lines:format(#head + n + #"\r\n--B--\r\n"), head))
+        return conn
+      end
+      local large <close> = begin(400000)
+      local sender = ml.spawn(function()
+        for _ = 1, 40 do large:send(common.xs(10000)) end
+      end)
+      assert.equal(503, support.receive(large).status)
+      sender:cancel()
+      large:close()
+      local small <close> = begin(200000)
+      small:send(common.xs(200000) .. "\r\n--B--\r\n")
+      assert.equal("200000", support.receive(small).body)
+      assert.is_false(is_full(port)) -- it is answered, and what the script keeps is its own
+    end)
+  end)
+
+  it("counts messages of WebSockets that are not complete", function()
+    local app = web.app()
+    app:websocket("/", function(ws) for message in ws:messages() do ws:send(tostring(#message)) end end)
+    with(app, 150000, function(port)
+      local held = {}
+      local function open()
+        local peer = peers.connect(port, "/")
+        held[#held + 1] = peer.conn
+        return peer
+      end
+      local first, second, third = open(), open(), open()
+      first:send(0x02, common.xs(100000))
+      first:send(0x89, "there") -- all of that has come
+      assert.equal(0x8A, (first:frame()))
+      second:send(0x02, common.xs(100000))
+      assert.same({ 1013, "the server has too much to keep" }, { second:closed() })
+      third:send(0x82, "little")
+      assert.same({ 0x81, "6" }, { third:frame() })
+      first:send(0x80, "end")
+      assert.same({ 0x81, "100003" }, { first:frame() })
+      third:send(0x82, common.xs(100000))
+      assert.same({ 0x81, "100000" }, { third:frame() })
+      for _, conn in ipairs(held) do conn:close() end
+      eventually(function() return not is_full(port) end)
+    end)
+  end)
+
+  it("cuts off the responses that have waited for longest, where all have too much", function()
+    local app = web.app()
+    app:get("/", function() return "hello" end)
+    app:get("/big", function() return common.xs(3000000) end)
+    with(app, 20000000, function(port, server)
+      local conns = {}
+      for i = 1, 20 do
+        conns[i] = assert(rawtcp.connect(port))
+        conns[i]:send(request("GET", "/big"))
+        assert(conns[i]:receive "\r\n\r\n")
+      end
+      eventually(function() return server.connections < 10 end)
+      local body = conns[20]:receive(3000000)
+      assert.equal(3000000, #body)
+      assert.is_nil((conns[1]:receive(3000000)))
+      assert.equal(200, support.get(port, "/").status)
+      for _, conn in ipairs(conns) do conn:close() end
+    end)
+  end)
+
+  for _, how in ipairs { "WebSockets", "streams of events" } do
+    it("counts what members of a hub have not taken, who then are sooner too far behind: " .. how, function()
+      local app, hub = web.app(), web.hub { name = "limited " .. how, max_backlog = 1 << 30 }
+      app:websocket("/ws", function(ws)
+        hub:join(ws, "a")
+        ws:receive()
+      end)
+      app:get("/events", function()
+        return web.events(function(send)
+          hub:join(send, "a")
+          send "joined"
+          ml.sleep(math.huge)
+        end)
+      end)
+      with(app, 2000000, function(port)
+        local slow
+        if how == "WebSockets" then
+          slow = peers.connect(port, "/ws").conn
+        else
+          slow = events.open(port, "/events")
+          slow:next()
+        end
+        eventually(function() return hub:count "a" == 1 end)
+        local sent = 0
+        while hub:count "a" == 1 and sent < 1000 do
+          hub:publish("a", common.xs(100000))
+          sent = sent + 1
+          ml.sleep(0)
+        end
+        assert(sent < 1000)
+        slow:close()
+        eventually(function() return not is_full(port) end)
+      end)
+    end)
+  end
 end)
 
 describe("body_total", function()

@@ -1,5 +1,5 @@
-/* The limit `max_buffered`: bytes that a server keeps for all its clients together, of bodies that
-   no handler has taken yet and of responses that clients have not taken. */
+/* The limit `max_buffered`: bytes that a server keeps for all its clients together, of heads and
+   requests ahead, of bodies, of messages, and of responses that clients have not taken. */
 #ifndef ML_HTTP_BUFFERED_H
 #define ML_HTTP_BUFFERED_H
 
@@ -7,11 +7,25 @@
 
 #define HTTP_BUFFERED_DETAIL "the server has too much to keep; try again later"
 
-/* Notes how much the connection keeps now. */
+/* Notes how much the connection keeps now. A head of an ordinary size does not count. */
 static inline void http_buffered_note(HttpConnection *c) {
-  size_t now = c->queued + c->kept + (c->body ? c->request.body.cap : 0);
+  const HttpRequest *r = &c->request;
+  size_t now = c->queued + c->kept + c->held + (c->body ? r->body.cap : 0) +
+               (r->in.cap > r->pool->size ? r->in.cap : 0);
   c->server->buffered += now - c->buffered;
   c->buffered = now;
+}
+
+/* What stands on the connection, a handler, a WebSocket, keeps that many bytes more, or less.
+   Nothing is kept any more when it is closed, or has its response. */
+static inline void http_buffered_hold(HttpConnection *c, ptrdiff_t more) {
+  c->held += (size_t)more;
+  http_buffered_note(c);
+}
+
+static inline void http_buffered_release(HttpConnection *c) {
+  c->held = 0;
+  http_buffered_note(c);
 }
 
 /* Is nothing more taken? */

@@ -19,6 +19,7 @@
 enum {
   MAX_OUT = 64 * 1024,      /* bytes of responses collected before they are written */
   MAX_BELIEVED = 512 << 20, /* bytes: a Content-Length above this, and above max_body, is a 400 */
+  ROOM_IF_FULL = 2048,      /* bytes read at once while the server keeps more than max_buffered */
   MAX_IN_A_ROW = 32,        /* pipelined requests of one connection in one pass */
 };
 
@@ -193,6 +194,7 @@ static void end_request(HttpConnection *c) {
   }
   c->ended++;
   http_request_next(&c->request);
+  if (c->buffered) http_buffered_note(c);
   c->phase = PHASE_IDLE;
   c->body_pace.since = 0;
   c->body_due = 0;
@@ -274,8 +276,26 @@ static void advance(HttpConnection *c, HttpProgress progress) {
 
 static uv_buf_t on_room(ByteStream *s) {
   HttpConnection *c = connection_of(s);
-  return http_body_is_owed(c) ? http_body_room(c)
-                              : uv_buf_init(c->server->read_buffer, HTTP_READ_BUFFER);
+  if (http_body_is_owed(c)) return http_body_room(c);
+  bool is_full = http_buffered_is_full(c->server);
+  return uv_buf_init(c->server->read_buffer, is_full ? ROOM_IF_FULL : HTTP_READ_BUFFER);
+}
+
+/* Has the client sent much that is to be kept, and is there no room for that? */
+static bool keeps_too_much(HttpConnection *c) {
+  if (!c->buffered && c->request.in.cap <= c->request.pool->size) return false;
+  http_buffered_note(c);
+  return c->buffered && http_buffered_is_full(c->server);
+}
+
+static void feed(HttpConnection *c, const char *bytes, size_t n) {
+  HttpProgress progress = http_request_feed(&c->request, bytes, n);
+  if (keeps_too_much(c) && progress == HTTP_MORE && c->request.state == REQUEST_IN_HEAD) {
+    observe_limited(c->server->rt, "max_buffered");
+    http_answer_refuse(c, 503, HTTP_BUFFERED_DETAIL);
+    return;
+  }
+  advance(c, progress);
 }
 
 static void on_came(ByteStream *s, const char *bytes, size_t n) {
@@ -289,10 +309,10 @@ static void on_came(ByteStream *s, const char *bytes, size_t n) {
   if (c->after != AFTER_NEXT) return;
   if (!c->task && (byte_stream_is_writing(s) || c->lent)) c->phase = PHASE_POSTPONED;
   if (!c->task && c->phase != PHASE_POSTPONED)
-    advance(c, http_request_feed(&c->request, bytes, n));
+    feed(c, bytes, n);
   else if (!http_request_keep(&c->request, bytes, n))
     http_connection_abort(c);
-  else if (http_request_pending(&c->request) > c->server->limits.read_ahead)
+  else if (http_request_pending(&c->request) > c->server->limits.read_ahead || keeps_too_much(c))
     http_connection_pause(c);
 }
 
@@ -381,6 +401,7 @@ void http_connection_responded(HttpConnection *c) {
     return;
   }
   http_server_due(c->server, c);
+  if (c->held) http_buffered_release(c);
   bool leaves_body = c->request.state == REQUEST_IN_BODY;
   if (leaves_body) leave_body(c);
   if (c->body) http_body_over(c);

@@ -140,6 +140,7 @@ struct HttpConnection {
   uint64_t paused_at; /* since then we do not read */
   size_t queued;      /* bytes of responses that wait for the client */
   size_t kept;        /* bytes of a body that wait below, where an HTTP/2 stream is */
+  size_t held;        /* what stands on it keeps: http_buffered_hold */
   size_t buffered;    /* what server->buffered has of this connection */
   size_t unsent;      /* bytes that the client had not taken at the last check */
   ByteStreamPeer peer;

@@ -48,7 +48,7 @@ void http_connection_close(HttpConnection *c, bool reset) {
   if (c->http2 && !c->is_stream) c->server->http2_calls->over(c->http2);
   http_stream_over(c); /* a reader that is shielded from the handler's cancel learns of it, too */
   c->queued = 0;
-  http_buffered_note(c);
+  http_buffered_release(c);
   byte_stream_close(&c->bytes, reset);
   if (c->upgrade) c->upgrade->calls->cut(c);
 }
@@ -68,6 +68,7 @@ void http_connection_release(HttpConnection *c) {
   http_request_close(&c->request);
   access_log_forget(c);
   http_connection_uncount(c);
+  c->server->buffered -= c->buffered;
   free(c->forwarded);
   if (c->lent) http_lent_drop(c->lent);
   http_server_give_out(c->server, &c->out);

@@ -305,16 +305,29 @@ static HttpProgress take_body_that_is_here(HttpRequest *r) {
   return HTTP_COMPLETE;
 }
 
+/* What came of the body has been copied: keeps the head alone, and not in a buffer for both. */
+static void keep_head(HttpRequest *r) {
+  Buffer head = {0};
+  r->parsed = r->headers.at + r->headers.len + 2;
+  r->in.len = r->start + r->parsed;
+  if (r->in.cap <= r->large_pool->size) return;
+  lend(r, &head, r->parsed);
+  if (buffer_add(&head, http_request_head(r), r->parsed)) {
+    http_request_give(r, &r->in);
+    r->in = head;
+    r->start = 0;
+  } else {
+    buffer_free(&head);
+  }
+}
+
 /* Reads the `n` bytes of the body that wait behind the head. Kept out of the way of requests that
    have none, as is feed_body, for their locals. */
 __attribute__((noinline)) static HttpProgress parse_body(HttpRequest *r, size_t n) {
   size_t used;
   HttpProgress progress = read_body(r, n ? http_request_head(r) + r->parsed : "", n, &used);
   r->parsed += used;
-  if (progress == HTTP_MORE) { /* the body has been copied: keep only the head */
-    r->parsed = r->headers.at + r->headers.len + 2;
-    r->in.len = r->start + r->parsed;
-  }
+  if (progress == HTTP_MORE) keep_head(r);
   return progress;
 }
 

@@ -1,5 +1,6 @@
 #include "http/server/http_write.h"
 
+#include "core/observe.h"
 #include "http/server/http_buffered.h"
 #include "http/server/http_lent.h"
 #include "http/server/http_server.h"
@@ -9,6 +10,40 @@ static void renew_write_deadline(HttpConnection *c) {
   c->write_deadline = http_pace_deadline(&c->write_pace, http_server_now(c->server),
                                          l->write_timeout, l->write_rate);
 }
+
+/* --- responses that too many clients do not take --- */
+
+enum { CUT = 64 }; /* at most, at once */
+
+/* Adds `c` to those whose writes began first. */
+static unsigned note_slow(HttpConnection **slow, unsigned n, HttpConnection *c) {
+  uint64_t since = c->write_pace.since;
+  if (n == CUT && since >= slow[n - 1]->write_pace.since) return n;
+  unsigned i = n < CUT ? n++ : n - 1;
+  for (; i && slow[i - 1]->write_pace.since > since; i--) slow[i] = slow[i - 1];
+  slow[i] = c;
+  return n;
+}
+
+/* The server keeps too much. Responses may have half of max_buffered, so that bodies alone cut none
+   off: beyond that, the clients that have been taking one for longest lose it, but for `c`. */
+static void cut_slow(HttpConnection *c) {
+  HttpServer *server = c->server;
+  HttpConnection *slow[CUT];
+  uint64_t queued = 0;
+  unsigned n = 0;
+  for (HttpConnection *other = server->connections; other; other = other->next) {
+    queued += other->queued;
+    if (other->queued && other != c) n = note_slow(slow, n, other);
+  }
+  for (unsigned i = 0; i < n && queued > server->limits.max_buffered / 2; i++) {
+    queued -= slow[i]->queued;
+    observe_limited(server->rt, "max_buffered");
+    http_connection_abort(slow[i]);
+  }
+}
+
+/* --- writes --- */
 
 /* A write of `queued` bytes has begun, or failed to. */
 static void begun(HttpConnection *c, size_t queued, int status) {
@@ -21,6 +56,7 @@ static void begun(HttpConnection *c, size_t queued, int status) {
   c->write_pace = (HttpPace){0};
   c->unsent = byte_stream_unsent(&c->bytes);
   renew_write_deadline(c);
+  if (http_buffered_is_full(c->server)) cut_slow(c);
 }
 
 void http_write_rest(HttpConnection *c, size_t sent) {

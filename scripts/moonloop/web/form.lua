@@ -8,6 +8,7 @@ local file_writer = require "moonloop.file_writer"
 local forms = require "moonloop.forms"
 local media_type_of = require "moonloop.core.media_type"
 local options = require "moonloop.core.options"
+local web = require "moonloop.web.core"
 
 local fail = core.fail
 
@@ -211,6 +212,7 @@ end
 local function read_multipart(req, limits)
   local stream, err = open_stream(req, limits)
   if not stream then return nil, err end
+  web.hold_chunks(stream.state)
   local values, fields = {}, {}
   while true do
     local part, wrong = stream:next_part()
