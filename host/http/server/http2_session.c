@@ -78,7 +78,7 @@ bool http2_session_open(HttpConnection *c) {
   c->http2 = s;
   c->bytes.user = &user;
   c->phase = PHASE_CARRYING;
-  http_connection_set_deadline(c, c->server->limits.keep_alive);
+  http_connection_set_deadline(c, c->server->limits.header_timeout); /* for the first head */
   http2_session_due(s);
   return true;
 }

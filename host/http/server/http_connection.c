@@ -289,7 +289,10 @@ static bool keeps_too_much(HttpConnection *c) {
 }
 
 static void feed(HttpConnection *c, const char *bytes, size_t n) {
+  bool was_idle = c->phase == PHASE_IDLE;
   HttpProgress progress = http_request_feed(&c->request, bytes, n);
+  /* Empty lines begin no request, and give its client no more time. */
+  if (was_idle && progress == HTTP_MORE && c->request.state == REQUEST_IDLE) return;
   if (keeps_too_much(c) && progress == HTTP_MORE && c->request.state == REQUEST_IN_HEAD) {
     observe_limited(c->server->rt, "max_buffered");
     http_answer_refuse(c, 503, HTTP_BUFFERED_DETAIL);

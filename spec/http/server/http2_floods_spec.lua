@@ -276,6 +276,13 @@ describe("a client of HTTP/2 that waits", function()
     end)
   end)
 
+  it("without asking for anything has the time of a head", function()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      assert.equal(http2.NO_ERROR, client:end_code())
+    end, { header_timeout = 0.05, keep_alive = 3600 })
+  end)
+
   it("in a head, or between two requests, is not waited for for ever", function()
     with(quick(), function(port)
       local client <close> = http2.connect(port)

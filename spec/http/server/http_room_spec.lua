@@ -220,12 +220,15 @@ describe("a server that is full", function()
 end)
 
 describe("a new connection", function()
-  it("that says nothing has the time of a head", function()
-    local app = web.app { header_timeout = 0.05, keep_alive = 3600 }
-    support.serving(app, function(port, server)
-      local conn <close> = assert(common.rawtcp.connect(port))
-      assert.is_nil((conn:receive(1)))
-      assert.equal(0, server.connections)
+  for what, bytes in pairs { ["says nothing"] = "", ["sends empty lines"] = "\r\n" } do
+    it("that " .. what .. " has the time of a head", function()
+      local app = web.app { header_timeout = 0.05, keep_alive = 3600 }
+      support.serving(app, function(port, server)
+        local conn <close> = assert(common.rawtcp.connect(port))
+        assert(conn:send(bytes))
+        assert.is_nil((conn:receive(1)))
+        assert.equal(0, server.connections)
+      end)
     end)
-  end)
+  end
 end)
