@@ -101,6 +101,16 @@ describe("a URL of keys", function()
     end)
   end)
 
+  it("has a hundred keys at most", function()
+    local keys = {}
+    for i = 1, 101 do keys[i] = given.public(given.ec, { kid = "k" .. i }) end
+    serving({ keys = keys }, function(base)
+      local opts = { algorithms = ALL, jwks = base .. "/keys" }
+      assert.same({ n = 1 }, verify(sign({ n = 1 }, with_kid(given.ec, "k100")), opts))
+      assert.is_nil((verify(sign({ n = 1 }, with_kid(given.ec, "k101")), opts)))
+    end)
+  end)
+
   it("is fetched once for all that wait, even if the first of them is cancelled", function()
     local state = { keys = { given.public(given.ec, A) }, wait = ml.event() }
     serving(state, function(base)

@@ -109,6 +109,7 @@ describe("a reply", function()
     ["with a string that is longer than its length"] = "$1\r\nabc\r\n",
     ["with an invalid boolean"] = "#x\r\n",
     ["with a lone line feed"] = "+OK\n",
+    ["with a line of more than 64 kB"] = "+" .. ("x"):rep(70000),
     ["with a carriage return in a line"] = "+a\rb\r\n",
     ["that is nested too deeply"] = ("*1\r\n"):rep(40) .. ":1\r\n",
     ["that pushes inside of a list"] = "*1\r\n>1\r\n+x\r\n",

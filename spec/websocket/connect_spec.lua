@@ -82,6 +82,12 @@ describe("ml.ws.connect", function()
     end)
   end
 
+  it("refuses a head of more than 64 kB", function()
+    local _ <close>, url = answering("HTTP/1.1 101 X\r\n" .. ("A: b\r\n"):rep(12000))
+    local ws, err = ml.ws.connect(url)
+    assert.same({ nil, "limit" }, { ws, err.kind })
+  end)
+
   it("refuses compression that is not what was offered", function()
     for _, extension in ipairs { "permessage-deflate", "permessage-deflate; server_no_context_takeover; x",
       "permessage-deflate; server_no_context_takeover, permessage-deflate; server_no_context_takeover" } do
