@@ -276,7 +276,9 @@ local function judge(o, parts, rests, completed)
       medians[i] = ("%.1f"):format(median(list))
     end
     o.progress(("%s, MB resident under load, medians of the parts: %s"):format(who, table.concat(medians, " ")))
-    grown(who, "under load", "resident", tonumber(medians[2]), tonumber(medians[#medians]))
+    if who == "server" then -- that of the clients depends on how long the JSON is that they make up just then
+      grown(who, "under load", "resident", tonumber(medians[2]), tonumber(medians[#medians]))
+    end
     for what in pairs(o.most) do grown(who, "at rest", what, first[who][what], last[who][what]) end
   end
   if last.server.jobs ~= 0 then o.wrong(last.server.jobs .. " jobs are left") end
