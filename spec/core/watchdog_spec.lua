@@ -112,7 +112,7 @@ return require("moonloop").json.decode(text)]], "--block-limit 20")
 local s = require("moonloop").schema
 local lists = s.list(s.list(s.int()))
 local text = "[" .. ("[],"):rep(3000000) .. "[] ]"
-return lists:decode(text)]], "--block-limit 20")
+local value = lists:decode(text)]], "--block-limit 20") -- a tail call would leave no line of the script
     assert.matches("in method 'decode', called at SCRIPT:5", output)
     assert.not_matches("called at [moonloop]", output, 1, true)
   end)
