@@ -151,7 +151,9 @@ static bool pack(lua_State *L, int first, int count, TransferMessage *message) {
     if (lua_gettop(L) != top) die("packing left something on the stack");
     return true;
   }
-  if (!strstr(lua_tostring(L, -1), TRANSFER_TOO_LARGE)) die(lua_tostring(L, -1));
+  size_t n; /* a key in it may hold NUL */
+  const char *why = lua_tolstring(L, -1, &n);
+  if (!memmem(why, n, TRANSFER_TOO_LARGE, strlen(TRANSFER_TOO_LARGE))) die(why);
   if (message->bytes.len || message->code_count) die("something is left of a refused message");
   return false;
 }
