@@ -215,6 +215,7 @@ static bool start_early(HttpConnection *c) {
     c->phase = PHASE_DRAINING;
     return false;
   }
+  if (c->buffered) http_buffered_note(c); /* the body has left the buffer of the head */
   bool is_full = http_buffered_is_full(c->server);
   if (is_full) observe_limited(c->server->rt, "max_buffered");
   if (is_full || !http_body_begin(c)) {
