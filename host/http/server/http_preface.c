@@ -125,9 +125,9 @@ void http_preface_expire(HttpServer *server, uint64_t polled_at) {
 }
 
 unsigned http_preface_make_room(HttpServer *server, unsigned most) {
-  HttpPreface *oldest[HTTP_PREFACE_ROOM]; /* a ring, since the list has the newest first */
+  HttpPreface *oldest[HTTP_ROOM]; /* a ring, since the list has the newest first */
   unsigned n = 0, left = 0;
-  if (most > HTTP_PREFACE_ROOM) most = HTTP_PREFACE_ROOM;
+  if (most > HTTP_ROOM) most = HTTP_ROOM;
   for (HttpPreface *p = server->prefaces; p; p = p->next)
     if (p->fd >= 0) oldest[n++ % most] = p;
   for (; left < most && left < n; left++) close_preface(oldest[left]);

@@ -4,6 +4,7 @@
 #ifndef ML_HTTP_PREFACE_H
 #define ML_HTTP_PREFACE_H
 
+#include "http/server/http_room.h"
 #include "http/server/http_server.h"
 
 /* Takes over an accepted socket, and opens a connection with it when the header is there. If there
@@ -15,9 +16,7 @@ void http_preface_open(HttpServer *server, int fd, HttpEntry entry);
    milliseconds. */
 void http_preface_expire(HttpServer *server, uint64_t polled_at);
 
-enum { HTTP_PREFACE_ROOM = 64 };
-
-/* Clients wait, and no more may be accepted: closes up to `most` of them, HTTP_PREFACE_ROOM at
+/* Clients wait, and no more may be accepted: closes up to `most` of them, HTTP_ROOM at
    most, those first that have been waited for longest. Returns how many. */
 unsigned http_preface_make_room(HttpServer *server, unsigned most);
 

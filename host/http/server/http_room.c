@@ -4,12 +4,16 @@
 #include "core/report.h"
 #include "http/server/http2_stream.h"
 #include "http/server/http_body.h"
-#include "http/server/http_preface.h"
 #include "http/server/http_server.h"
 
 /* A look at all connections makes room for several, so that a flood of new ones does not cost a
    look each. */
-enum { SHARE = 256, ROOM = HTTP_PREFACE_ROOM };
+enum { SHARE = 256 };
+
+unsigned http_room_share(const HttpServer *server) {
+  size_t share = server->n_connections / SHARE + 1;
+  return share < HTTP_ROOM ? (unsigned)share : HTTP_ROOM;
+}
 
 /* One that waits for its client. */
 typedef struct Waiting {
@@ -54,19 +58,7 @@ static unsigned find(const HttpServer *server, Waiting *found, unsigned most) {
   return n;
 }
 
-/* False: there is something to be read first. */
-static bool leave(HttpConnection *c) {
-  if (byte_stream_has_unread(&c->bytes)) return false;
-  if (c->phase == PHASE_CARRYING)
-    c->server->http2_calls->leave(c->http2);
-  else if (c->phase == PHASE_IDLE)
-    http_connection_retire(c);
-  else
-    http_connection_abort(c);
-  return true;
-}
-
-static void report(HttpServer *server, HttpRoomLack lack, unsigned n) {
+static void report(HttpServer *server, HttpRoomLack lack, bool any) {
   HttpFull *full = &server->full[lack];
   char why[64] = "no descriptors are left (ulimit -n)";
   if (lack == HTTP_ROOM_CONNECTIONS)
@@ -76,17 +68,15 @@ static void report(HttpServer *server, HttpRoomLack lack, unsigned n) {
   if (++full->count > 1 && full->count < 2 * full->told) return;
   full->told = full->count;
   report_sayf(server->rt, LOG_WARN, "%s: %s; %llu times so far", why,
-              n ? "those whose clients have said nothing for longest are closed for new ones"
-                : "none waits for its client, and new ones wait until a request has ended",
+              any ? "those whose clients have said nothing for longest are closed for new ones"
+                  : "none waits for its client, and new ones wait until a request has ended",
               (unsigned long long)full->count);
 }
 
-HttpRoom http_room_make(HttpServer *server, HttpRoomLack lack) {
-  Waiting found[ROOM];
-  uint64_t share = server->n_connections / SHARE + 1;
-  unsigned n = find(server, found, share < ROOM ? (unsigned)share : ROOM), left = 0;
-  if (!n) left = http_preface_make_room(server, share < ROOM ? (unsigned)share : ROOM);
-  report(server, lack, n + left);
-  for (unsigned i = 0; i < n; i++) left += leave(found[i].connection);
-  return left ? HTTP_ROOM_MADE : n ? HTTP_ROOM_SOON : HTTP_ROOM_NONE;
+unsigned http_room_find(HttpServer *server, HttpRoomLack lack, HttpConnection *found[HTTP_ROOM]) {
+  Waiting waiting[HTTP_ROOM];
+  unsigned most = http_room_share(server), n = find(server, waiting, most);
+  report(server, lack, n || server->prefaces);
+  for (unsigned i = 0; i < n; i++) found[i] = waiting[i].connection;
+  return n;
 }

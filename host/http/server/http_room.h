@@ -3,22 +3,20 @@
 #ifndef ML_HTTP_ROOM_H
 #define ML_HTTP_ROOM_H
 
-#include <stdbool.h>
-
 typedef struct HttpServer HttpServer;
+typedef struct HttpConnection HttpConnection;
 
 typedef enum HttpRoomLack { HTTP_ROOM_CONNECTIONS, HTTP_ROOM_DESCRIPTORS } HttpRoomLack;
 
-typedef enum HttpRoom {
-  HTTP_ROOM_NONE,
-  HTTP_ROOM_SOON, /* those that it found have bytes that are about to be read: ask again then */
-  HTTP_ROOM_MADE,
-} HttpRoom;
+enum { HTTP_ROOM = 64 };
 
-/* Clients wait, and no more may be accepted: closes some of the connections that wait for nothing
-   but their client: between two requests, in a handshake, a head or a body. Reports that it was
-   called, the first time for each reason and each time the number of calls has doubled, and tells
-   observers each time. */
-HttpRoom http_room_make(HttpServer *server, HttpRoomLack lack);
+/* How many are to go at once: a share of all, HTTP_ROOM at most. */
+unsigned http_room_share(const HttpServer *server);
+
+/* Clients wait, and no more may be accepted: finds some of the connections that wait for nothing
+   but their client, between two requests, in a handshake, a head or a body; those first that have
+   been waited for longest. Returns how many. Reports that it was called, the first time for each
+   reason and each time the number of calls has doubled, and tells observers each time. */
+unsigned http_room_find(HttpServer *server, HttpRoomLack lack, HttpConnection *found[HTTP_ROOM]);
 
 #endif

@@ -198,15 +198,30 @@ static bool has_turn(HttpServer *server) {
   return false;
 }
 
-/* A client waits, and no more may be accepted until a connection has gone; or for a moment, since a
-   descriptor may also be that of a file. */
+/* False: there is something to be read first. */
+static bool leave(HttpConnection *c) {
+  if (byte_stream_has_unread(&c->bytes)) return false;
+  if (c->phase == PHASE_CARRYING)
+    c->server->http2_calls->leave(c->http2);
+  else if (c->phase == PHASE_IDLE)
+    http_connection_retire(c);
+  else
+    http_connection_abort(c);
+  return true;
+}
+
+/* A client waits, and no more may be accepted until a connection has gone; or for a moment: those
+   that were found have bytes that are about to be read, or a descriptor may be that of a file. */
 static void make_room(HttpServer *server, HttpRoomLack lack) {
+  HttpConnection *found[HTTP_ROOM];
   pause_accepting(server);
-  HttpRoom room = http_room_make(server, lack);
-  server->is_full = room == HTTP_ROOM_MADE || lack == HTTP_ROOM_CONNECTIONS;
-  if (room == HTTP_ROOM_SOON || !server->is_full)
-    set_timer(server, &server->accept_pause,
-              room == HTTP_ROOM_SOON ? STEP_BACK_SECONDS : ACCEPT_PAUSE_SECONDS, pause_is_over);
+  unsigned n = http_room_find(server, lack, found), left = 0;
+  for (unsigned i = 0; i < n; i++) left += leave(found[i]);
+  if (!n) left = http_preface_make_room(server, http_room_share(server));
+  server->is_full = left || lack == HTTP_ROOM_CONNECTIONS;
+  if (!left && (n || lack == HTTP_ROOM_DESCRIPTORS))
+    set_timer(server, &server->accept_pause, n ? STEP_BACK_SECONDS : ACCEPT_PAUSE_SECONDS,
+              pause_is_over);
 }
 
 /* If no descriptors are left, libuv's own accept would take connections only to close them, or
@@ -226,7 +241,12 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       server->left_by_others = 0;
-      if (errno != EAGAIN) make_room(server, HTTP_ROOM_DESCRIPTORS);
+      if (errno == EMFILE || errno == ENFILE) {
+        make_room(server, HTTP_ROOM_DESCRIPTORS);
+      } else if (errno != EAGAIN) {
+        pause_accepting(server);
+        set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, pause_is_over);
+      }
       return;
     }
     HttpEntry entry = listener->socket.redirects ? HTTP_REDIRECTS
