@@ -106,14 +106,18 @@ return text:find(".-.-b")]]
     assert.matches("in method 'find', called at SCRIPT:3", output)
     output = run([[
 local text = "[" .. ("[],"):rep(3000000) .. "1]"
-return require("moonloop").json.decode(text)]], "--block-limit 20")
-    assert.matches("in %a+ 'decode', called at SCRIPT:3", output)
+table.sort({ 1, 2 }, function() -- where it cannot let others run
+  return not require("moonloop").json.decode(text)
+end)]], "--block-limit 20")
+    assert.matches("in %a+ 'decode', called at SCRIPT:4", output)
     output = run([[
 local s = require("moonloop").schema
 local lists = s.list(s.list(s.int()))
 local text = "[" .. ("[],"):rep(3000000) .. "[] ]"
-local value = lists:decode(text)]], "--block-limit 20") -- a tail call would leave no line of the script
-    assert.matches("in method 'decode', called at SCRIPT:5", output)
+table.sort({ 1, 2 }, function()
+  return not lists:decode(text) -- a tail call would leave no line of the script
+end)]], "--block-limit 20")
+    assert.matches("in method 'decode', called at SCRIPT:6", output)
     assert.not_matches("called at [moonloop]", output, 1, true)
   end)
 
