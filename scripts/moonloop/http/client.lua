@@ -49,6 +49,7 @@ end
 -- first one if it has already come.
 local function perform(client, request, due, res)
   local history, err
+  local kept = 0 -- bytes of the bodies in `history`
   while true do
     if not res then res, err = attempt(client, request, due) end
     if not res then return nil, err end
@@ -63,6 +64,11 @@ local function perform(client, request, due, res)
     if #history == redirect.LIMIT then
       return nil, redirect.failure(request, res, "TOO_MANY_REDIRECTS",
         ("more than %d redirects"):format(redirect.LIMIT))
+    end
+    kept = kept + #(rawget(res, "body") or "") -- a streamed one was not read
+    if kept > request.max_body then
+      return nil, redirect.failure(request, res, "too_large",
+        ("the bodies of the redirects are over the limit of %.0f bytes"):format(request.max_body))
     end
     history[#history + 1] = res
     request, res = following, nil

@@ -55,8 +55,9 @@ local default = clients.new()
 --   retries           further attempts (0), or a table: see http/retry.lua. After errors of the kinds
 --                     network, dns and timeout, and the statuses 429, 502, 503 and 504; only for
 --                     idempotent methods, and never with a body in pieces
---   max_body          bytes of the decoded response that are accepted: 64 MB; more is an error of kind
---                     "http", code "too_large". math.huge: any number, as with `stream`
+--   max_body          bytes of the decoded response that are accepted, and of all that redirect to it:
+--                     64 MB; more is an error of kind "http", code "too_large". math.huge: any number,
+--                     as with `stream`
 --   follow_redirects  true; ten at most. Credentials and cookies given to the request are not sent to
 --                     another origin
 --   verify            true: the server's certificate must be good for its name

@@ -14,7 +14,7 @@ local http = {}
 ---@field auth? table|string|false `{user, password}` (Basic), a token (Bearer), or false to omit the client's (the client's)
 ---@field timeout? number seconds for the whole request, redirects and retries included; 0 ends at once, `math.huge` never. With `stream`, or a body in pieces, it limits each wait (30, or the client's)
 ---@field retries? integer|table further attempts: see below (0, or the client's)
----@field max_body? integer bytes of the decoded response; more is an error of kind `"http"`, code `"too_large"` (64 MB, or the client's; with `stream` no limit)
+---@field max_body? integer bytes of the decoded response, and of all that redirect to it together; more is an error of kind `"http"`, code `"too_large"` (64 MB, or the client's; with `stream` no limit)
 ---@field follow_redirects? boolean whether redirects are followed, ten at most (true, or the client's)
 ---@field verify? boolean whether the server's certificate must be valid for its name (true, or the client's)
 ---@field allow_address? function `f(ip, port)` says which addresses may be connected to: see below (the client's)

@@ -157,6 +157,34 @@ raw.on_both_ways(describe, "ml.http redirects", function(http)
     assert.same({}, assert(http.get(server.url .. "/3")).history)
   end)
 
+  it("keep no more than max_body of those on the way, also if they are compressed", function()
+    local page = ("x"):rep(100)
+    local packed = ("1f8b0800000000000203aba8a03d00008f5d0e5e64000000"):gsub("%x%x", function(hex)
+      return string.char(tonumber(hex, 16))
+    end)
+    local asked
+    local server = serve(answering(function(head)
+      local coded, n = head:match("^%S+ /(%a+)(%d+)")
+      asked, n = asked + 1, tonumber(n)
+      local body = coded == "gzip" and packed or page
+      return ("HTTP/1.1 %d X\r\nLocation: /%s%d\r\n%sContent-Length: %d\r\n\r\n"):format(n > 0 and 302 or 200, coded,
+        n - 1, coded == "gzip" and "Content-Encoding: gzip\r\n" or "", #body) .. body
+    end))
+    for _, path in ipairs { "/plain", "/gzip" } do
+      asked = 0
+      local err = assert_error("http", "too_large", http.get(server.url .. path .. 9, { max_body = 399 }))
+      assert.equal(4, asked)
+      assert.equal("GET " .. server.url .. path .. "6: the bodies of the redirects are over the limit of 399 bytes",
+        err.message)
+      local res = assert(http.get(server.url .. path .. 4, { max_body = 400 }))
+      assert.same({ page, page }, { res.history[1].body, res.history[4].body })
+      assert.equal(page, res.body)
+      asked = 0
+      local streamed <close> = assert(http.get(server.url .. path .. 9, { stream = true, max_body = 100 }))
+      assert.same({ 9, 10, page }, { #streamed.history, asked, streamed.body })
+    end
+  end)
+
   it("a redirect without a location, and a status that does not redirect, are responses", function()
     local server = serve(answering(function(head)
       local status = head:match("^%S+ /(%d+)")
