@@ -706,7 +706,7 @@ describe("command-line.md", function()
       { "cookies", 3, 1, "scripts/moonloop/http/cookie_jar.lua", "MAX_PER_DOMAIN" },
       { "cookies", 4, 1, "scripts/moonloop/http/cookie_jar.lua", "MAX" },
       { "cookies", 5, 86400, "scripts/moonloop/http/cookie_jar.lua", "MAX_AGE" },
-      { "the head of a WebSocket's answer", 1, 1024, "scripts/moonloop/websocket/init.lua", "LONGEST_HEAD" },
+      { "head of the response to `ml.ws.connect`", 1, 1024, "scripts/moonloop/websocket/init.lua", "LONGEST_HEAD" },
       { "statements prepared", 1, 1, "host/sql/pg/pg_statement.h", "PG_STATEMENTS" },
       { "statements prepared", 1, 1, "host/sql/sqlite/sqlite_connection.h", "SQLITE_PREPARED" },
       { "a token", 1, 1024, "host/jwt/jwt_token.h", "JWT_TOKEN_LONGEST" },
