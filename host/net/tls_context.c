@@ -344,6 +344,7 @@ static SSL_CTX *new_ssl(const Making *m, TlsContext *c, const TlsOptions *o) {
     lib->SSL_CTX_set_timeout(ssl, TLS_TICKET_PERIOD);
     lib->SSL_CTX_set_num_tickets(ssl, o->no_tickets ? 0 : 1);
     lib->SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, ticket_key);
+    lib->SSL_CTX_set_info_callback(ssl, tls_session_informed);
     if (c->alpn) lib->SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, c);
     lib->SSL_CTX_callback_ctrl(ssl, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
                                (void (*)(void))choose_named);

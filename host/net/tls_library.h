@@ -59,6 +59,7 @@
   X(SSL_CTX_sess_set_new_cb)                                                                       \
   X(SSL_CTX_set_alpn_protos)                                                                       \
   X(SSL_CTX_set_alpn_select_cb)                                                                    \
+  X(SSL_CTX_set_info_callback)                                                                     \
   X(SSL_CTX_set_cipher_list)                                                                       \
   X(SSL_CTX_set_client_CA_list)                                                                    \
   X(SSL_CTX_set_default_verify_paths)                                                              \

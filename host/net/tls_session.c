@@ -17,6 +17,18 @@ static void set_error(TlsSession *s, const char *text) {
   if (!s->error) s->error = strdup(text);
 }
 
+/* A change of keys (RFC 8446 section 4.6.3) costs ten times what other records cost, and may follow
+   on another one without end. Peers change them after gigabytes. */
+enum { MOST_CHANGES = 200 };
+
+void tls_session_informed(const SSL *ssl, int what, int value) {
+  (void)value;
+  TlsSession *s = lib->SSL_get_ex_data(ssl, 0);
+  if (!s || !s->ready || !(what & SSL_CB_LOOP) || ++s->changes < MOST_CHANGES) return;
+  set_error(s, "the keys are changed too often");
+  s->failed = true; /* nothing is read any more */
+}
+
 /* A server is about to give these bytes to OpenSSL. False: the session has failed. */
 static bool look_at_hello(TlsSession *s, const char *bytes, size_t n) {
   /* Only TLS 1.3 may ask for a second one. */
@@ -30,6 +42,7 @@ static bool look_at_hello(TlsSession *s, const char *bytes, size_t n) {
 static int bio_read(BIO *bio, char *to, int n) {
   TlsSession *s = lib->BIO_get_data(bio);
   lib->BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY);
+  if (s->failed) return -1;
   if (!s->n_in) {
     lib->BIO_set_flags(bio, BIO_FLAGS_READ | BIO_FLAGS_SHOULD_RETRY);
     return -1;

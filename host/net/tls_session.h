@@ -27,11 +27,12 @@ struct TlsSession {
   char *error; /* why it failed, or NULL */
   char *name;  /* a client: the name or address that was asked for, or NULL */
   TlsHello hello;
-  bool ready;  /* the handshake is over */
-  bool failed; /* nothing can be read or written any more */
-  bool ended;  /* the peer has ended its side, in order */
-  bool shut;   /* we have ended ours */
-  bool cut;    /* it has failed because the transport ended before the peer did */
+  uint16_t changes; /* a server: steps in changing keys since the handshake */
+  bool ready;       /* the handshake is over */
+  bool failed;      /* nothing can be read or written any more */
+  bool ended;       /* the peer has ended its side, in order */
+  bool shut;        /* we have ended ours */
+  bool cut;         /* it has failed because the transport ended before the peer did */
 
   /* A client: the server offers to resume the session in a later connection, perhaps more than
      once. True: `session` is taken over, with its reference. For contexts with `keep_sessions`. */
@@ -78,6 +79,9 @@ void tls_session_shut(TlsSession *s);
 /* The transport has ended. Before the peer has ended its side in order, that is a cut, which
    becomes the session's error. Returns UV_EOF or UV_EPROTO. */
 int tls_session_transport_ended(TlsSession *s);
+
+/* OpenSSL calls this for a server when a message of a handshake was dealt with. */
+void tls_session_informed(const SSL *ssl, int what, int value);
 
 /* OpenSSL calls this, in a context with `keep_sessions`, when a session can be resumed. */
 int tls_session_offered(SSL *ssl, SSL_SESSION *session);

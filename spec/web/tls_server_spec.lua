@@ -256,6 +256,21 @@ describe("a server with TLS", function()
     end, { handshake_timeout = 3600 })
   end)
 
+  it("lets clients change their keys, but not without end", function()
+    with(own, function(port)
+      local p <close> = assert(ml.process.spawn { "openssl", "s_client", "-tls1_3", "-connect", "127.0.0.1:" .. port,
+        stderr = "stdout" })
+      assert(p.stdout:read_until "SSL handshake has read")
+      local changes = 0
+      while changes < 1000 do -- s_client takes this for a command, and says so
+        if not p.stdin:write "k\n" then break end
+        if not p.stdout:read_until "KEYUPDATE" then break end
+        changes = changes + 1
+      end
+      assert(changes >= 50 and changes < 1000, changes)
+    end)
+  end)
+
   it("serves others beside a thousand half-open handshakes", function()
     with(own, function(port, server)
       local silent = {}
