@@ -192,6 +192,31 @@ describe("a response of HTTP/2", { timeout = 100 }, function()
     assert.equal("good", assert(client:get(server.url)).body)
     assert.equal(1, server.connections)
   end)
+
+  it("lets others run while it is decoded, if a few bytes become many", function()
+    local size <const>, step <const>, most <const> = 20 << 20, 256 << 10, 16 << 10
+    local pipe = assert(io.popen(("head -c %d /dev/zero | gzip -9"):format(size)))
+    local coded = pipe:read "a"
+    pipe:close()
+    local pieces = {}
+    for at = 1, #coded, most do pieces[#pieces + 1] = coded:sub(at, at + most - 1) end
+    local turns, sent = 0, nil
+    local server = http2.serve(function(conn, id)
+      conn:send(body(with("content-encoding", "gzip"), table.unpack(pieces))(id))
+      sent = turns
+    end)
+    local over
+    local request = ml.spawn(function()
+      local _ <close> = setmetatable({}, { __close = function() over = true end })
+      return assert(client:get(server.url))
+    end)
+    while not over do
+      turns = turns + 1
+      ml.sleep(0)
+    end
+    assert.equal(size, #request:await().body)
+    assert(turns - sent >= size // step - 1, turns - sent)
+  end)
 end)
 
 describe("a connection of HTTP/2", { timeout = 100 }, function()
