@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #define MAX_FREE 1024 /* records that are kept for reuse: about as many as end in one pass */
+#define NOT_IN_TIME "not finished within %g s"
 
 /* --- the head of the request --- */
 
@@ -195,7 +196,7 @@ static void stop_waiting(ClientExchange *x) {
 
 static void fail_late(ClientExchange *x) {
   if (x->stream.session) client_connection_doubt(x->connection, x);
-  client_exchange_fail(x, "timeout", "TIMED_OUT", "not finished within %g s", x->timeout);
+  client_exchange_fail(x, "timeout", "TIMED_OUT", NOT_IN_TIME, x->timeout);
 }
 
 static void on_timeout(Timer *timer) { fail_late(container_of(timer, ClientExchange, timer)); }
@@ -418,10 +419,18 @@ bool client_exchange_collect(ClientExchange *x, size_t max_body) {
 bool client_exchange_decode(ClientExchange *x) {
   ClientResponse *r = &x->response;
   if (x->error_kind || !r->coder) return true;
-  if (client_response_decode(r)) return !r->coder;
-  x->error_kind = r->error_kind;
-  x->error_code = r->error_code;
-  snprintf(x->error, sizeof x->error, "%s", r->error);
+  bool is_late = x->want == CLIENT_WANTS_END && runtime_now(x->client->rt) >= x->due;
+  if (is_late) {
+    x->error_kind = "timeout";
+    x->error_code = "TIMED_OUT";
+    snprintf(x->error, sizeof x->error, NOT_IN_TIME, x->timeout);
+  } else if (client_response_decode(r)) {
+    return !r->coder;
+  } else {
+    x->error_kind = r->error_kind;
+    x->error_code = r->error_code;
+    snprintf(x->error, sizeof x->error, "%s", r->error);
+  }
   return true;
 }
 

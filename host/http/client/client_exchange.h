@@ -116,7 +116,8 @@ bool client_exchange_end_body(ClientExchange *x);
 /* Switches to a body in one piece after all. False if it failed. */
 bool client_exchange_collect(ClientExchange *x, size_t max_body);
 
-/* Decodes a step of the body in one piece of an exchange that is over. False: it goes on. */
+/* Decodes a step of the body in one piece of an exchange that is over, which may fail it. False: it
+   goes on. The time of a wait for the end goes on, too. */
 bool client_exchange_decode(ClientExchange *x);
 
 /* Takes up to `max` bytes of a body in pieces. False when it failed. */

@@ -349,6 +349,27 @@ describe("moonloop.http.core", function()
       assert_error("http", "too_large", get(pool, server.url, { max_body = size - 1 }))
     end)
 
+    it("has no more time while it is decoded", function()
+      local pipe = assert(io.popen "head -c 20000000 /dev/zero | gzip -9")
+      local coded = pipe:read "a"
+      pipe:close()
+      local over, sent
+      local server = serve(function(conn)
+        receive(conn)
+        sent = conn:send(ok(coded, "Content-Encoding: gzip\r\n"))
+      end)
+      local slow = task_support.started(function()
+        while not over do
+          local till = ml.now() + (sent and 0.01 or 0)
+          repeat until ml.now() >= till
+          ml.sleep(0)
+        end
+      end)
+      assert_error("timeout", "TIMED_OUT", get(pool, server.url, { timeout = 0.25 }))
+      over = true
+      slow:await()
+    end)
+
     it("can be cancelled at any time while it is decoded", function()
       local pipe = assert(io.popen "head -c 5000000 /dev/zero | gzip -9")
       local coded = pipe:read "a"
