@@ -59,7 +59,7 @@ static int l_decode(lua_State *L) {
   const char *text = lua_tolstring(L, 1, &size);
   if (size <= JSON_LONG) return json_decode_return(L, text, size);
   lua_settop(L, 1);
-  return json_long_decode(L, UINT64_MAX, NULL, 0, SCHEMA_STRICT, decode_done);
+  return json_long_decode(L, NULL, NULL, 0, SCHEMA_STRICT, decode_done);
 }
 
 static int set_mark(lua_State *L, JsonMark mark) {

@@ -33,6 +33,7 @@ typedef struct LongText {
   SchemaMode mode;
   size_t size;
   JsonLongDone done;
+  bool (*counted)(lua_State *L, uint64_t values); /* NULL: there is no limit */
   JsonCount count;
   JsonSteps json;
   SchemaSteps schema[]; /* one, or none */
@@ -76,13 +77,22 @@ static JsonProgress fail(lua_State *L, const LongText *text, const JsonError *er
   return JSON_FAILED;
 }
 
+static JsonProgress refuse(lua_State *L, LongText *text) {
+  leave(text);
+  lua_error(L);
+  return JSON_FAILED;
+}
+
 static JsonProgress step(lua_State *L, LongText *text) {
   JsonError error;
   JsonProgress progress;
   switch (text->phase) {
   case COUNTING:
-    if (!json_count_go(&text->count, COUNT_STEP, &error)) return fail(L, text, &error);
-    if (text->count.p < text->count.end) return JSON_MORE;
+    if (text->counted) {
+      if (!json_count_go(&text->count, COUNT_STEP, &error)) return fail(L, text, &error);
+      if (text->count.p < text->count.end) return JSON_MORE;
+      if (!text->counted(L, text->count.count)) return refuse(L, text);
+    }
     json_steps_begin(&text->json, L, text->count.start, text->size);
     text->phase = DECODING;
     return JSON_MORE;
@@ -151,7 +161,7 @@ static int enter(lua_State *L, LongText *text) {
   return go_on(L, text);
 }
 
-int json_long_decode(lua_State *L, uint64_t max_values, const SchemaNode *n, int table,
+int json_long_decode(lua_State *L, const JsonLongLimit *limit, const SchemaNode *n, int table,
                      SchemaMode mode, JsonLongDone done) {
   size_t size;
   const char *bytes = lua_tolstring(L, -1, &size);
@@ -164,7 +174,8 @@ int json_long_decode(lua_State *L, uint64_t max_values, const SchemaNode *n, int
   text->mode = mode;
   text->size = size;
   text->done = done;
-  json_count_begin(&text->count, bytes, size, max_values);
+  text->counted = limit ? limit->counted : NULL;
+  json_count_begin(&text->count, bytes, size, limit ? limit->max_values : 0);
   if (luaL_newmetatable(L, LONG_TEXT)) {
     lua_pushcfunction(L, l_text_gc);
     lua_setfield(L, -2, "__gc");

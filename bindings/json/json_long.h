@@ -13,11 +13,18 @@
    json_error_return, or a schema's list. Returns the number of the caller's results, or raises. */
 typedef int (*JsonLongDone)(lua_State *L, bool ok);
 
-/* Decodes the text on the top of the stack, which may have up to `max_values` values, by the schema
-   `n` if that is not NULL (its table is at the index `table`), and ends with `done`: `return
-   json_long_decode(...);`. What is below stays. Suspends in between, but not where that is not
-   possible. */
-int json_long_decode(lua_State *L, uint64_t max_values, const SchemaNode *n, int table,
+/* What a text may hold. */
+typedef struct JsonLongLimit {
+  uint64_t max_values;
+  /* Called with their number before they are made. False: they shall not be, and the error that is
+     on the top is raised. */
+  bool (*counted)(lua_State *L, uint64_t values);
+} JsonLongLimit;
+
+/* Decodes the text on the top of the stack, by the schema `n` if that is not NULL (its table is at
+   the index `table`), and ends with `done`: `return json_long_decode(...);`. `limit` may be NULL.
+   What is below stays. Suspends in between, but not where that is not possible. */
+int json_long_decode(lua_State *L, const JsonLongLimit *limit, const SchemaNode *n, int table,
                      SchemaMode mode, JsonLongDone done);
 
 #endif

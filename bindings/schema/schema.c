@@ -75,7 +75,7 @@ static int l_decode(lua_State *L) {
   const SchemaNode *n = program_at_1(L, &table);
   if (size <= JSON_LONG) return result(L, schema_decode(L, n, table, text, size, mode));
   lua_pushvalue(L, 2);
-  return json_long_decode(L, UINT64_MAX, n, table, mode, result);
+  return json_long_decode(L, NULL, n, table, mode, result);
 }
 
 /* encode(program, value) -> text | nil, errors */

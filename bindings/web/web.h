@@ -3,6 +3,7 @@
 #define ML_WEB_H
 
 #include "http/server/http_server.h"
+#include "json/json.h"
 #include <lua.h>
 
 #define WEB_HEADERS "moonloop.web.core.response_headers"
@@ -180,6 +181,15 @@ int web_body_chunks(lua_State *L);
 /* hold_chunks(state): the iterator's, before it is called. Whoever calls it keeps what it returns,
    until the request is answered: that counts for max_buffered. */
 int web_body_hold(lua_State *L);
+
+/* The values of a JSON body, which the handler has until the request is answered, count for
+   max_buffered. False: the server keeps too much, and the 503 is pushed. */
+bool web_json_hold(lua_State *L, uint64_t values);
+
+/* web_json_hold for the values of a body that is decoded in one go; raises the 503. False: it has
+   more than `max_values`, and `error` says so. */
+bool web_json_admit(lua_State *L, const char *text, size_t size, uint64_t max_values,
+                    JsonError *error);
 
 /* --- WebSockets (web_websocket.c) --- */
 

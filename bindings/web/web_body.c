@@ -3,10 +3,12 @@
    object that reads it. */
 #include "bindings/web/web.h"
 
+#include "core/observe.h"
 #include "core/wait.h"
 #include "http/server/http_body.h"
 #include "http/server/http_buffered.h"
 #include "http/server/http_server.h"
+#include "json/json.h"
 #include <lauxlib.h>
 
 #define WEB_BODY "moonloop.web.core.body"
@@ -120,6 +122,34 @@ void web_body_push_whole(lua_State *L, const char *function, const WaitType *wai
   http_body_taken(b->rest);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, WEB_REQUEST_BODY);
+}
+
+/* --- as JSON --- */
+
+/* Bytes that a value takes as a rule: 17 in a list of numbers, 105 at most. */
+#define JSON_VALUE_BYTES 64
+/* The values of shorter texts are no more than what each handler has. */
+#define JSON_COUNTED (4 << 10)
+
+bool web_json_hold(lua_State *L, uint64_t values) {
+  HttpConnection *c = web_tail_connection(L);
+  if (!c) return true; /* a request of web.test, or one that is over */
+  http_buffered_hold(c, (ptrdiff_t)(values * JSON_VALUE_BYTES));
+  if (!http_buffered_is_full(c->server)) return true;
+  observe_limited(c->server->rt, "max_buffered");
+  web_push_abort(L, 503, HTTP_BUFFERED_DETAIL);
+  return false;
+}
+
+bool web_json_admit(lua_State *L, const char *text, size_t size, uint64_t max_values,
+                    JsonError *error) {
+  /* Each value but the first has a comma or a bracket of its own. */
+  if (size < JSON_COUNTED && size / 2 < max_values) return true;
+  JsonCount count;
+  json_count_begin(&count, text, size, max_values);
+  if (!json_count_go(&count, size, error)) return false;
+  if (!web_json_hold(L, count.count)) lua_error(L);
+  return true;
 }
 
 /* --- in pieces --- */

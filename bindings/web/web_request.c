@@ -384,9 +384,12 @@ static int l_request_json(lua_State *L) {
   const char *text = lua_tolstring(L, -1, &n);
   if (!text) return luaL_error(L, "req:json: the body is a %s", luaL_typename(L, -1));
   const WebRequest *req = lua_touserdata(L, 1);
-  if (n > JSON_LONG) return json_long_decode(L, req->max_values, NULL, 0, SCHEMA_STRICT, json_done);
+  if (n > JSON_LONG) {
+    JsonLongLimit limit = {req->max_values, web_json_hold};
+    return json_long_decode(L, &limit, NULL, 0, SCHEMA_STRICT, json_done);
+  }
   JsonError error;
-  bool ok = !json_exceeds(text, n, req->max_values, &error) && json_decode(L, text, n, &error);
+  bool ok = web_json_admit(L, text, n, req->max_values, &error) && json_decode(L, text, n, &error);
   if (!ok) json_error_return(L, &error);
   return json_done(L, ok);
 }

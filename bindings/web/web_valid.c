@@ -163,9 +163,12 @@ static int read_body(lua_State *L, const WebRequest *req, const WaitType *wait, 
   const SchemaNode *n = lua_touserdata(L, lua_upvalueindex(UP_BODY));
   int table = lua_upvalueindex(UP_BODY_TABLE);
   SchemaMode mode = (SchemaMode)lua_tointeger(L, lua_upvalueindex(UP_MODE));
-  if (size > JSON_LONG) return json_long_decode(L, req->max_values, n, table, mode, done);
+  if (size > JSON_LONG) {
+    JsonLongLimit limit = {req->max_values, web_json_hold};
+    return json_long_decode(L, &limit, n, table, mode, done);
+  }
   JsonError error;
-  if (!json_exceeds(text, size, req->max_values, &error))
+  if (web_json_admit(L, text, size, req->max_values, &error))
     return done(L, schema_decode(L, n, table, text, size, mode));
   schema_error_push_json(L, error.offset, error.message);
   return done(L, false);

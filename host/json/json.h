@@ -34,22 +34,17 @@ bool json_encode(lua_State *L, int index, Buffer *out, unsigned flags, JsonError
    running task; never yields. The text needs no terminating NUL. */
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error);
 
-/* Does the JSON text have more than `most` values, counting lists and objects and what is in them?
-   Then `error` says so, and where. One that is not JSON may be anything. Only long texts are
-   read. */
-bool json_exceeds(const char *text, size_t size, uint64_t most, JsonError *error);
-
-/* The same in steps: a text whose values are being counted. */
+/* A JSON text whose values are being counted: lists and objects, and what is in them. One that is
+   not JSON may have any number. */
 typedef struct JsonCount {
   const char *start, *p, *end;
   uint64_t count, most;
 } JsonCount;
 
-/* Where the text is too short for more than `most`, `p` is `end` at once. */
 void json_count_begin(JsonCount *c, const char *text, size_t size, uint64_t most);
 
 /* Counts on for at least so many bytes; at the end of the text `p` is `end`. False: there are more
-   than may be, and `error` says where. */
+   than `most`, and `error` says so, and where. */
 bool json_count_go(JsonCount *c, size_t bytes, JsonError *error);
 
 /* json_decode for Lua functions: pushes the value and returns 1, or nil and an error object of kind

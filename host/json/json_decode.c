@@ -10,11 +10,8 @@ static const char *skip_string(const char *p, const char *end) {
 }
 
 void json_count_begin(JsonCount *c, const char *text, size_t size, uint64_t most) {
-  /* Each value but the first has a comma or a bracket of its own. */
-  bool may_exceed = size / 2 >= most;
   const char *end = text + size;
-  *c = (JsonCount){
-      .start = text, .p = may_exceed ? text : end, .end = end, .count = 1, .most = most};
+  *c = (JsonCount){.start = text, .p = text, .end = end, .count = 1, .most = most};
 }
 
 bool json_count_go(JsonCount *c, size_t bytes, JsonError *error) {
@@ -40,12 +37,6 @@ bool json_count_go(JsonCount *c, size_t bytes, JsonError *error) {
   c->p = p;
   c->count = count;
   return true;
-}
-
-bool json_exceeds(const char *text, size_t size, uint64_t most, JsonError *error) {
-  JsonCount c;
-  json_count_begin(&c, text, size, most);
-  return !json_count_go(&c, size, error);
 }
 
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) {

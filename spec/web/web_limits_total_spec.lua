@@ -145,6 +145,36 @@ describe("max_buffered", function()
     support.serving(app, f, { max_buffered = max, body_timeout = 60, write_timeout = 60 })
   end
 
+  for what, json in pairs {
+    ["a body of JSON"] = "[" .. ("[],"):rep(20000) .. "0]",
+    ["a long body of JSON"] = "[" .. ("[],"):rep(100000) .. "0]",
+  } do
+    for how, options in pairs {
+      ["decoded by the handler"] = {},
+      ["checked by a schema"] = { body = ml.schema.list(ml.schema.any()) },
+    } do
+      it(("counts the values of %s, %s"):format(what, how), function()
+        local app, go, waiting = web.app(), ml.event(), 0
+        app:post("/", options, function(req)
+          local value = options.body and req.valid.body or req:json()
+          waiting = waiting + 1
+          go:wait()
+          return tostring(#value)
+        end)
+        support.serving(app, function(port)
+          local first = ml.spawn(support.post, port, "/", json, "Content-Type: application/json\r\n")
+          eventually(function() return waiting == 1 end)
+          local refused = support.post(port, "/", json, "Content-Type: application/json\r\n")
+          assert.equal(503, refused.status)
+          assert.equal(1, waiting)
+          go:set()
+          assert.equal(200, first:await().status)
+          assert.equal(200, support.post(port, "/", json, "Content-Type: application/json\r\n").status)
+        end, { max_buffered = 90 * #json // 3 })
+      end)
+    end
+  end
+
   it("counts requests that wait for one before them", function()
     local app, go = web.app(), ml.event()
     app:get("/wait", function()
