@@ -289,9 +289,8 @@ static bool keeps_too_much(HttpConnection *c) {
   return c->buffered && http_buffered_is_full(c->server);
 }
 
-static void feed(HttpConnection *c, const char *bytes, size_t n) {
-  bool was_idle = c->phase == PHASE_IDLE;
-  HttpProgress progress = http_request_feed(&c->request, bytes, n);
+/* What the client has sent was parsed. `was_idle`: none of a request had come before. */
+static void was_fed(HttpConnection *c, bool was_idle, HttpProgress progress) {
   /* Empty lines begin no request, and give its client no more time. */
   if (was_idle && progress == HTTP_MORE && c->request.state == REQUEST_IDLE) return;
   if (keeps_too_much(c) && progress == HTTP_MORE && c->request.state == REQUEST_IN_HEAD) {
@@ -313,7 +312,7 @@ static void on_came(ByteStream *s, const char *bytes, size_t n) {
   if (c->after != AFTER_NEXT) return;
   if (!c->task && (byte_stream_is_writing(s) || c->lent)) c->phase = PHASE_POSTPONED;
   if (!c->task && c->phase != PHASE_POSTPONED)
-    feed(c, bytes, n);
+    was_fed(c, c->phase == PHASE_IDLE, http_request_feed(&c->request, bytes, n));
   else if (!http_request_keep(&c->request, bytes, n))
     http_connection_abort(c);
   else if (http_request_pending(&c->request) > c->server->limits.read_ahead || keeps_too_much(c))
@@ -568,7 +567,7 @@ static void on_first_came(ByteStream *s, const char *bytes, size_t n) {
   if (is == HTTP2_PREFACE_MAYBE) return;
   s->user = &user;
   if (is == HTTP2_PREFACE_HTTP1) {
-    advance(c, http_request_parse(r));
+    was_fed(c, true, http_request_parse(r));
   } else if (is == HTTP2_PREFACE_IS && c->server->http2_calls->open(c)) {
     c->server->http2_calls->came(c->http2, r->in.data, r->in.len);
     http_request_give(r, &r->in);

@@ -220,15 +220,19 @@ describe("a server that is full", function()
 end)
 
 describe("a new connection", function()
-  for what, bytes in pairs { ["says nothing"] = "", ["sends empty lines"] = "\r\n" } do
+  for what, how in pairs {
+    ["says nothing"] = { "" },
+    ["sends empty lines"] = { "\r\n" },
+    ["sends empty lines, where it could be HTTP/2"] = { "\r\n", { http2 = "clear" } },
+  } do
     it("that " .. what .. " has the time of a head", function()
       local app = web.app { header_timeout = 0.05, keep_alive = 3600 }
       support.serving(app, function(port, server)
         local conn <close> = assert(common.rawtcp.connect(port))
-        assert(conn:send(bytes))
+        assert(conn:send(how[1]))
         assert.is_nil((conn:receive(1)))
         assert.equal(0, server.connections)
-      end)
+      end, how[2])
     end)
   end
 end)
