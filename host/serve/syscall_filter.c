@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -136,9 +137,11 @@ static const uint16_t unknown[] = {
 };
 
 /* Those whose addresses are of the network, of Unix, or of the kernel, which says which networks
-   there are; and what is spoken there: 0 is the usual one, of the kernel that about networks. */
+   there are; and what is spoken there: 0 is the usual one. The kernel has other protocols with the
+   numbers of TCP and UDP. */
 static const uint16_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 static const uint16_t protocols[] = {0, IPPROTO_TCP, IPPROTO_UDP};
+static const uint16_t of_kernel[] = {NETLINK_ROUTE};
 
 /* Of a terminal: to type in the name of who sits there, and what else the console does. */
 static const uint16_t terminal[] = {TIOCSTI, TIOCLINUX};
@@ -159,7 +162,7 @@ static const uint16_t terminal[] = {TIOCSTI, TIOCLINUX};
 
 enum {
   MOST = 2 * (COUNT(forbidden) + COUNT(unknown) + COUNT(families) + COUNT(protocols)) +
-         COUNT(terminal) + 40
+         COUNT(terminal) + 50
 };
 
 typedef struct Program {
@@ -185,9 +188,9 @@ static void refuse_all(Program *p, const uint16_t *calls, size_t n, uint32_t res
   }
 }
 
-/* The rules for one call, of `n` instructions, which end in a result. */
-static void only_for(Program *p, uint32_t call, uint8_t n) {
-  add(p, BPF_JMP | BPF_JEQ | BPF_K, call, 0, n);
+/* The rules for one call, or what else was loaded, of `n` instructions, which end in a result. */
+static void only_for(Program *p, uint32_t value, uint8_t n) {
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, value, 0, n);
 }
 
 /* Fails unless the argument is one of the `n` in the list; n + 2 instructions. */
@@ -199,8 +202,11 @@ static void expect(Program *p, unsigned argument, const uint16_t *list, uint8_t 
 }
 
 static void add_sockets(Program *p, uint32_t call) {
-  only_for(p, call, COUNT(families) + COUNT(protocols) + 5);
+  only_for(p, call, COUNT(families) + COUNT(of_kernel) + COUNT(protocols) + 9);
   expect(p, 0, families, COUNT(families), REFUSE(EAFNOSUPPORT));
+  only_for(p, AF_NETLINK, COUNT(of_kernel) + 3);
+  expect(p, 2, of_kernel, COUNT(of_kernel), REFUSE(EPROTONOSUPPORT));
+  end(p, SECCOMP_RET_ALLOW);
   expect(p, 2, protocols, COUNT(protocols), REFUSE(EPROTONOSUPPORT));
   end(p, SECCOMP_RET_ALLOW);
 }

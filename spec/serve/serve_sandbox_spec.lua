@@ -57,7 +57,7 @@ local options = "--sandbox-read " .. OUTSIDE .. "/spec"
 local AT_FDCWD, NUL = -100, "\0"
 local AF_UNIX, AF_INET, AF_NETLINK, AF_ALG, AF_VSOCK, AF_TIPC = 1, 2, 16, 38, 40, 30
 local STREAM, RAW = 1, 3
-local IPPROTO_TCP, IPPROTO_SCTP, NETLINK_NETFILTER = 6, 132, 12
+local IPPROTO_TCP, IPPROTO_SCTP, NETLINK_XFRM, NETLINK_NETFILTER = 6, 132, 6, 12
 local TIOCSTI = 0x5412
 local O_CREAT = 512 -- of System V's queues and memory
 local RLIMIT_NOFILE = 7
@@ -100,6 +100,7 @@ describe("machine code in the sandbox", function()
       refused("EPROTONOSUPPORT", "socket", AF_INET, STREAM, IPPROTO_SCTP)
       refused("EPROTONOSUPPORT", "socket", AF_INET, RAW, 1)
       refused("EPROTONOSUPPORT", "socket", AF_NETLINK, RAW, NETLINK_NETFILTER)
+      refused("EPROTONOSUPPORT", "socket", AF_NETLINK, RAW, NETLINK_XFRM) -- the number of TCP
       refused("ENOSYS", "io_uring_setup", 8, NUL:rep(200))
       refused("ENOSYS", "splice", 0, 0, 1, 0, 1, 0)
       refused("ENOSYS", "io_setup", 1, NUL:rep(8))
