@@ -134,6 +134,9 @@ local function of_http(client)
   return list
 end
 
+-- A connection in clear that a proxy has ended in the middle of a line: what came is no error.
+local CUT = "the connection ended before its line"
+
 local function of_sockets(o)
   local list = {}
 
@@ -161,8 +164,11 @@ local function of_sockets(o)
     local ok, why = conn:write(text, "\n")
     if not ok then return nil, why end
     local line
-    line, why = conn:read()
-    return line, why
+    line, why = conn:read "L"
+    if why then return nil, why end
+    line = line or ""
+    if line:sub(-1) == "\n" then return line:sub(1, -2) end
+    return nil, text:sub(1, #line) == line and CUT or "another's line: " .. line
   end
 
   return list
@@ -174,7 +180,7 @@ local passing = { network = true, timeout = true, closed = true, tls = true }
 
 -- Errors that a cut explains.
 local function is_passing(err)
-  return ml.is_error(err) and passing[err.kind] == true
+  return err == CUT or ml.is_error(err) and passing[err.kind] == true
 end
 
 -- Who cancels so many streams is sent away by the server; and those whose handlers still run count for its limit.
