@@ -163,8 +163,9 @@ token_name = "shop"
 auth = (hidden)
 url = "postgres://ann:***@db.example/shop"]], tostring(settings))
     assert.equal("hush", settings.db_password)
-    local said = refusal { { db_password = s.string { max = 2 }, api_key = s.int() } }
-    assert.matches("DB_PASSWORD", said)
+    local said = refusal { { db_password = s.string { max = 2 }, api_key = s.int(),
+      auth = s.object { user = s.int() } } }
+    for _, name in ipairs { "DB_PASSWORD", "API_KEY", "AUTH__USER" } do assert.matches(name, said) end
     assert.is_nil(said:find("hush", 1, true))
   end)
 

@@ -122,7 +122,8 @@ end
 
 -- --- errors ---
 
---- The variable, and what is meant inside its value, for the location of an error.
+--- The variable, and what is meant inside its value, for the location of an error; and whether either of them, or an
+-- object that they are in, is called like a secret.
 local function name_of(def, prefix, loc)
   local parts, at = {}, 1
   while def and def.fields and type(loc[at]) == "string" do
@@ -134,15 +135,17 @@ local function name_of(def, prefix, loc)
     def, at = inner, at + 1
   end
   local name = prefix .. table.concat(parts, "__")
-  return name, name .. (loc[at] ~= nil and " (" .. table.concat(loc, ".", at) .. ")" or "")
+  local is_secret = log.is_secret(name)
+  for _, part in ipairs(loc) do is_secret = is_secret or type(part) == "string" and log.is_secret(part) end
+  return name, name .. (loc[at] ~= nil and " (" .. table.concat(loc, ".", at) .. ")" or ""), is_secret
 end
 
 local function describe(from, def, err)
-  local name, whole = name_of(def, from.prefix, err.loc)
+  local name, whole, is_secret = name_of(def, from.prefix, err.loc)
   if from.is_bad[name] then return nil end -- it has been told already
   if err.type == "missing" then return ("%s: is missing (%s)"):format(whole, from.looked) end
   local given = ""
-  if type(err.input) == "string" and not log.is_secret(name) then
+  if type(err.input) == "string" and not is_secret then
     given = (', not "%s"'):format(log.hide_passwords(err.input))
   end
   local place = from.places[name]
