@@ -7,9 +7,9 @@
                           what comes to LOG, a line for each datagram, with spaces for line ends
      --watchdog USEC      asks for a sign of life that often
      --no-io-uring        forbids io_uring, as containers do
-     --filtered           forbids seccomp and capset, as SystemCallFilter=@system-service
-   ~@privileged does */
-#include "no_io_uring.h"
+     --filtered           forbids seccomp and capset, as SystemCallFilter=@system-service does with
+                          ~@privileged */
+#include "forbid_call.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -118,9 +118,9 @@ int main(int argc, char **argv) {
     } else if (!strcmp(argv[at], "--plain")) {
       is_plain = 1;
     } else if (!strcmp(argv[at], "--no-io-uring")) {
-      if (no_io_uring(SYS_io_uring_setup)) die(argv[at]);
+      if (forbid_call(SYS_io_uring_setup)) die(argv[at]);
     } else if (!strcmp(argv[at], "--filtered")) {
-      if (no_io_uring(SYS_capset) || no_io_uring(SYS_seccomp)) die(argv[at]);
+      if (forbid_call(SYS_capset) || forbid_call(SYS_seccomp)) die(argv[at]);
     } else {
       die(argv[at]);
     }

@@ -4,7 +4,7 @@
      later      where it is forbidden after the first batch
      few        a batch that is not worth one */
 #include "net/send_batch.h"
-#include "no_io_uring.h"
+#include "forbid_call.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,10 +85,10 @@ int main(int argc, char **argv) {
   SendBatch batch = {0};
   bool wants_ring = strcmp(what, "ring") == 0 || strcmp(what, "later") == 0;
   size_t n = strcmp(what, "few") == 0 ? SEND_BATCH_FEW - 1 : SOCKETS;
-  if (strcmp(what, "forbidden") == 0 && no_io_uring(SYS_io_uring_setup))
+  if (strcmp(what, "forbidden") == 0 && forbid_call(SYS_io_uring_setup))
     return perror("seccomp"), 1;
   round_of(&batch, n);
-  if (strcmp(what, "later") == 0 && no_io_uring(SYS_io_uring_enter)) return perror("seccomp"), 1;
+  if (strcmp(what, "later") == 0 && forbid_call(SYS_io_uring_enter)) return perror("seccomp"), 1;
   if ((batch.ring != NULL) != wants_ring) return puts("no ring where one was wanted, or one"), 0;
   round_of(&batch, n);
   if (wants_ring && strcmp(what, "later") != 0) round_of(&batch, 1);

@@ -1,7 +1,7 @@
-/* What a container's seccomp filter does to io_uring, and a unit's to other calls, for the programs
-   of the specs. */
-#ifndef ML_NO_IO_URING_H
-#define ML_NO_IO_URING_H
+/* What the filter of a container does to io_uring, and that of a unit to other system calls, for
+   the programs of the specs. */
+#ifndef ML_FORBID_CALL_H
+#define ML_FORBID_CALL_H
 
 #include <errno.h>
 #include <linux/filter.h>
@@ -12,7 +12,7 @@
 
 /* From now on the system call `number` fails with EPERM in this process and those that it starts.
    Returns 0, or -1 with errno. */
-static inline int no_io_uring(unsigned number) {
+static inline int forbid_call(unsigned number) {
   struct sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
