@@ -8,7 +8,7 @@ local times = require "moonloop.jobs.times"
 
 local M = {}
 
--- Jobs whose name has got or lost its `concurrency` since they were pushed belong into other lanes.
+-- Jobs whose name has got or lost its `concurrency` since they were pushed belong in other lanes.
 local function relane(worker)
   local jobs = worker.jobs
   if worker.relaned == #jobs.names then return true end
