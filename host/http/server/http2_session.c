@@ -36,8 +36,7 @@ static void on_ended(ByteStream *s, int status) {
 static void on_written(ByteStream *s, int status) {
   HttpConnection *c = session_of(s)->connection;
   c->write_deadline = 0;
-  c->queued = 0;
-  http_buffered_note(c);
+  http_buffered_queue(c, 0);
   if (status < 0)
     http_connection_abort(c);
   else

@@ -16,6 +16,13 @@ static inline void http_buffered_note(HttpConnection *c) {
   c->buffered = now;
 }
 
+/* That many bytes of responses wait for the connection's client now. */
+static inline void http_buffered_queue(HttpConnection *c, size_t n) {
+  c->server->queued += n - c->queued;
+  c->queued = n;
+  http_buffered_note(c);
+}
+
 /* What stands on the connection, a handler, a WebSocket, keeps that many bytes more, or less.
    Nothing is kept any more when it is closed, or has its response. */
 static inline void http_buffered_hold(HttpConnection *c, ptrdiff_t more) {

@@ -449,8 +449,7 @@ static void write_out(HttpConnection *c) {
 static void on_written(ByteStream *s, int status) {
   HttpConnection *c = connection_of(s);
   c->write_deadline = 0;
-  c->queued = 0;
-  http_buffered_note(c);
+  http_buffered_queue(c, 0);
   if (status < 0) {
     http_connection_abort(c);
     return;

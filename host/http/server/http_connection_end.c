@@ -47,8 +47,8 @@ void http_connection_close(HttpConnection *c, bool reset) {
   if (c->body) http_body_over(c);
   if (c->http2 && !c->is_stream) c->server->http2_calls->over(c->http2);
   http_stream_over(c); /* a reader that is shielded from the handler's cancel learns of it, too */
-  c->queued = 0;
-  http_buffered_release(c);
+  c->held = 0;
+  http_buffered_queue(c, 0);
   byte_stream_close(&c->bytes, reset);
   if (c->upgrade) c->upgrade->calls->cut(c);
 }
@@ -69,6 +69,7 @@ void http_connection_release(HttpConnection *c) {
   access_log_forget(c);
   http_connection_uncount(c);
   c->server->buffered -= c->buffered;
+  c->server->queued -= c->queued;
   free(c->forwarded);
   if (c->lent) http_lent_drop(c->lent);
   http_server_give_out(c->server, &c->out);

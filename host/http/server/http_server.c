@@ -14,9 +14,7 @@
 #define MAX_SWEEP_MS 2000
 #define ACCEPT_PAUSE_SECONDS 0.1 /* between attempts while no descriptors are left */
 #define ACCEPTS_A_PASS 64
-#define STEP_BACK_SECONDS                                                                          \
-  0.001 /* how long a worker with many clients steps back, or a full one                           \
-         */
+#define STEP_BACK_SECONDS 0.001 /* of a worker with many clients, or a full one */
 #define ACCEPTS_LEFT_BY_OTHERS 4
 #define IN_BUFFER                                                                                  \
   BUFFER_POOL_SIZE(512) /* bytes: holds most heads; each waiting handler holds one */

@@ -76,6 +76,7 @@ struct HttpServer {
   uint64_t n_requests;
   HttpClients clients;     /* the limit max_per_ip */
   size_t buffered;         /* http_buffered.h */
+  size_t queued;           /* bytes of responses that wait for clients, of all connections */
   HttpConnection *due;     /* connections to handle at the end of the pass */
   Http2Session *http2_due; /* the same of HTTP/2 sessions, after them */
   PassHook pass;

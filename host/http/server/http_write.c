@@ -30,14 +30,12 @@ static unsigned note_slow(HttpConnection **slow, unsigned n, HttpConnection *c) 
 static void cut_slow(HttpConnection *c) {
   HttpServer *server = c->server;
   HttpConnection *slow[CUT];
-  uint64_t queued = 0;
+  const uint64_t most = server->limits.max_buffered / 2;
   unsigned n = 0;
-  for (HttpConnection *other = server->connections; other; other = other->next) {
-    queued += other->queued;
+  if (server->queued <= most) return;
+  for (HttpConnection *other = server->connections; other; other = other->next)
     if (other->queued && other != c) n = note_slow(slow, n, other);
-  }
-  for (unsigned i = 0; i < n && queued > server->limits.max_buffered / 2; i++) {
-    queued -= slow[i]->queued;
+  for (unsigned i = 0; i < n && server->queued > most; i++) {
     observe_limited(server->rt, "max_buffered");
     http_connection_abort(slow[i]);
   }
@@ -47,8 +45,7 @@ static void cut_slow(HttpConnection *c) {
 
 /* A write of `queued` bytes has begun, or failed to. */
 static void begun(HttpConnection *c, size_t queued, int status) {
-  c->queued = queued;
-  http_buffered_note(c);
+  http_buffered_queue(c, queued);
   if (status) {
     http_connection_abort(c);
     return;
