@@ -200,14 +200,6 @@ for _, by in ipairs { "directly", "through a proxy that makes faults" } do
   end
 end
 
---- Waits until f() gives at most `most`; what it gives in the end.
-local function settle(most, f)
-  ml.timeout(60, function()
-    while f() > most do ml.sleep(0.01) end
-  end)
-  return f()
-end
-
 local function run(way, count, cert)
   local secure = way.tls and cert or nil
   local server <close> = assert(ml.web.listen(make_app(), { port = 0, tls = secure, http2 = "clear" }))
@@ -244,7 +236,7 @@ local function run(way, count, cert)
   local list = of_http(client)
   cancels.wait_until("the client does not work any more", function() return list.get "rest" == "rest" end)
   client:close()
-  assert(settle(0, function() return server.connections end) == 0, "the server has connections of nobody")
+  cancels.wait_until("the server has connections of nobody", function() return server.connections == 0 end)
   return books
 end
 
@@ -266,8 +258,9 @@ function soak.run(count, seed, progress, which)
         progress(("%s: %d broken off, %d failed, %d done: %s"):format(way.name, books.cancelled, books.failed,
           books.done, table.concat(times, ", ")))
       end
-      local now = settle(before + 3, left.descriptors)
-      assert(now <= before + 3, ("%d descriptors, %d after the first run"):format(now, before))
+      cancels.wait_until("descriptors are left", function() return left.descriptors() <= before + 3 end, function()
+        return ("%d, %d after the first run"):format(left.descriptors(), before)
+      end)
     elseif skipped and progress then
       progress(way.name .. ": " .. skipped)
     end

@@ -10,6 +10,7 @@
 -- installed. The seed is printed; the same seed gives the same choices.
 local disconnect = require "spec.soak.disconnect"
 local folders = require "spec.support.folder"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 local postgres = require "spec.support.postgres"
 local process = require "spec.support.process"
@@ -156,18 +157,10 @@ end)
 
 -- --- figures ---
 
-local function count(folder)
-  local n = 0
-  for name in require "lfs".dir(folder) do
-    if name ~= "." and name ~= ".." then n = n + 1 end
-  end
-  return n
-end
-
 --- What the system says of a process: MB, descriptors, threads.
 local function figures(pid)
   local status = folders.read(("/proc/%s/status"):format(pid))
-  return { resident = tonumber(status:match "VmRSS:%s*(%d+)") / 1024, descriptors = count(("/proc/%s/fd"):format(pid)),
+  return { resident = tonumber(status:match "VmRSS:%s*(%d+)") / 1024, descriptors = left.descriptors(pid),
     threads = tonumber(status:match "Threads:%s*(%d+)") }
 end
 
