@@ -1,6 +1,7 @@
 -- New code for a server that runs: SIGHUP, and `moonloop serve --reload`.
 local http2 = require "spec.support.http2"
 local json = require "moonloop.json"
+local left = require "spec.support.left"
 local ml = require "moonloop"
 local served = require "spec.support.served"
 local web = require "spec.support.web"
@@ -187,17 +188,12 @@ describe("SIGHUP", function()
 
   it("leaves the supervisor without descriptors of old workers", function()
     local server <close> = start "--workers 2"
-    local function count()
-      local n = 0
-      for _ in require "lfs".dir("/proc/" .. server.pid .. "/fd") do n = n + 1 end
-      return n
-    end
-    local before = count()
+    local before = left.descriptors(server.pid)
     for i = 1, 4 do
       server:kill "HUP"
       server:wait_for("version 1 ends", 2 * i)
     end
-    served.wait_until("descriptors are left", function() return count() == before end)
+    served.wait_until("descriptors are left", function() return left.descriptors(server.pid) == before end)
   end)
 
   it("starts over if it comes again before the new workers are ready", function()
