@@ -232,14 +232,14 @@ local function load(o, seconds, completed)
   end
   list[#list + 1] = function()
     local shown = ml.now()
-    while ml.now() < stop do
+    repeat -- once at least, however late this task begins
       ml.sleep(math.min(2, seconds / 20))
       samples[#samples + 1] = { server = figures(o.server.pid), clients = figures "self" }
       if ml.now() - shown >= math.min(60, seconds / 2) * 0.99 then
         shown = ml.now()
         show(o, "load", sample(o))
       end
-    end
+    until ml.now() >= stop
   end
   ml.gather(list)
   close_clients(o)
