@@ -295,6 +295,20 @@ describe("max_buffered", function()
     end)
   end)
 
+  it("counts heads of WebSockets no longer when these are open", function()
+    local app = web.app():websocket("/", function(ws) ws:receive() end)
+    with(app, 50000, function(port)
+      local held = {}
+      for i = 1, 3 do
+        local peer, head = peers.connect(port, "/", "X: " .. common.xs(30000) .. "\r\n")
+        assert.matches("^HTTP/1.1 101 ", head)
+        held[i] = peer.conn
+      end
+      assert.is_false(is_full(port))
+      for _, conn in ipairs(held) do conn:close() end
+    end)
+  end)
+
   it("cuts off the responses that have waited for longest, where all have too much", function()
     local app = web.app()
     app:get("/", function() return "hello" end)

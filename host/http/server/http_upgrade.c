@@ -1,6 +1,7 @@
 #include "http/server/http_upgrade.h"
 
 #include "core/runtime.h"
+#include "http/server/http_buffered.h"
 #include "http/server/http_handler.h"
 #include "http/server/http_observed.h"
 #include "http/server/http_server.h"
@@ -60,11 +61,13 @@ static void give_back(HttpConnection *c) {
   if (!c->forwarded || !c->forwarded->name.len) http_request_give(r, &r->in);
   if (r->body.cap) http_request_give(r, &r->body);
   http_server_give_out(c->server, &c->out);
+  if (c->buffered) http_buffered_note(c);
 }
 
 static void begin(HttpConnection *c) {
   HttpUpgrade *u = c->upgrade;
   if (c->observed) http_observed_end(c);
+  c->held = 0; /* the request is answered */
   c->phase = PHASE_UPGRADED;
   c->deadline = c->write_deadline = 0;
   c->bytes.user = &user;
