@@ -148,6 +148,57 @@ describe("a connection to PostgreSQL", function()
     over:set()
   end)
 
+  it("to a server that sends notices without end is an error, and nothing of them is shown", function()
+    local output, status = process.run [[
+      local function message(type, body) return type .. (">I4"):pack(#body + 4) .. body end
+      local many = message("N", "SWARNING\0VWARNING\0C01000\0M\27[2Jforged line\n\0\0"):rep(100)
+      local closed = ml.event()
+      local server = ml.net.listen("127.0.0.1", 0, function(conn)
+        conn:read(8)
+        conn:write(message("R", (">I4"):pack(0)))
+        repeat until not conn:write(many)
+        closed:set()
+      end)
+      local url = "postgres://me@127.0.0.1:%d/db?sslmode=disable&connect_timeout=600"
+      local value, err = ml.sql.open(url:format(select(2, server:address())), { acquire = 600 }):value "select 1"
+      closed:wait() -- the thread does not go on
+      print(value, err.kind, (err.message:match "it sends notices without end"))
+      os.exit(0)
+    ]]
+    assert.equal("nil\tnetwork\tit sends notices without end\n", output)
+    assert.equal(0, status)
+  end)
+
+  it("that never becomes ready, however much comes, ends at its time, and when nobody waits any more", function()
+    local closed = 0
+    local flood <close> = fake(function(conn)
+      conn:receive(8)
+      conn:send(message("R", (">I4"):pack(0)))
+      local many = message("S", "some_setting\0on\0"):rep(100)
+      repeat until not conn:send(many)
+      closed = closed + 1
+    end)
+    assert.equal("ETIMEDOUT", refusal(flood.url .. "&connect_timeout=2", { acquire = 600, pool = 1 }).code)
+    postgres.eventually("the first goes on", function() return closed == 1 end)
+    refusal(flood.url .. "&connect_timeout=600", { acquire = 0.2, pool = 1 })
+    postgres.eventually("the second goes on", function() return closed == 2 end)
+  end)
+
+  it("goes to another host where the first one says nothing", function()
+    local over = ml.event()
+    local silent <close> = fake(function() over:wait() end)
+    local first = silent.url:match "127.0.0.1:%d+"
+    local url = "postgres://postgres@%s,127.0.0.1:%d/postgres?connect_timeout=2&sslmode=disable"
+    local db = ml.sql.open(url:format(first, server.port), { acquire = 600 })
+    assert.equal(1, db:value "select 1")
+    db:close()
+    url = "postgres://postgres@%s,127.0.0.1:%d,%s/postgres?connect_timeout=2&sslmode=disable&%s"
+    db = ml.sql.open(url:format(first, server.port, first, "target_session_attrs=read-write"), { acquire = 600 })
+    assert.equal(1, db:value "select 1")
+    db:close()
+    over:set()
+  end)
+
   it("to something that is no PostgreSQL is an error", function()
     local other <close> = fake(function(conn)
       conn:receive(8)

@@ -1,12 +1,12 @@
 #include "sql/pg/pg_connect.h"
 
+#include "sql/pg/pg_dial.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-#define CONNECT_SECONDS "10" /* a host, where neither the URL nor the environment says */
 
 struct PgConnect {
   PgThread thread; /* first */
@@ -82,19 +82,10 @@ static void run(PgThread *thread) {
     refuse(c, error);
     return;
   }
-  /* What stands before the URL gives way to it, what stands behind does not. */
-  static const char *const names[] = {"connect_timeout",           "dbname",
-                                      "client_encoding",           "gssencmode",
-                                      "fallback_application_name", NULL};
-  const char *seconds = getenv("PGCONNECT_TIMEOUT");
-  const char *const values[] = {
-      seconds ? seconds : CONNECT_SECONDS, c->url, "UTF8", "disable", "moonloop", NULL};
-  /* It writes notices to standard error. To take them one has to call PQconnectPoll oneself, which
-     knows of no time limit, and cannot be told to go on to the next host. */
-  PGconn *pg = pq->connectdbParams(names, values, 1);
-  if (!pg || pq->status(pg) != CONNECTION_OK) {
-    refuse(c, pg ? pq->errorMessage(pg) : "not enough memory");
-    if (pg) pq->finish(pg);
+  char why[1024];
+  PGconn *pg = pg_dial(pq, thread, c->url, why);
+  if (!pg) {
+    refuse(c, why);
     return;
   }
   PgLogin login = {.pg = pg, .cancel = pq->getCancel(pg), .fd = pq->socket(pg)};

@@ -6,7 +6,13 @@
 
 /* The functions of libpq that the host calls. */
 #define PG_FUNCTIONS(X)                                                                            \
-  X(connectdbParams)                                                                               \
+  X(connectStartParams)                                                                            \
+  X(connectPoll)                                                                                   \
+  X(setNoticeReceiver)                                                                             \
+  X(conninfo)                                                                                      \
+  X(host)                                                                                          \
+  X(hostaddr)                                                                                      \
+  X(port)                                                                                          \
   X(conninfoParse)                                                                                 \
   X(conninfoFree)                                                                                  \
   X(freemem)                                                                                       \

@@ -165,6 +165,13 @@ void pg_thread_abandon(PgThread *call) {
   uv_mutex_unlock(&call->all->lock);
 }
 
+bool pg_thread_is_abandoned(PgThread *call) {
+  uv_mutex_lock(&call->all->lock);
+  bool abandoned = call->abandoned || call->all->closed;
+  uv_mutex_unlock(&call->all->lock);
+  return abandoned;
+}
+
 void pg_thread_hold(Runtime *rt, int change) {
   PgThreads *all = threads_of(rt);
   if (!all || all->closed) return;

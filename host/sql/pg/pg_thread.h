@@ -30,6 +30,9 @@ int pg_thread_start(Runtime *rt, PgThread *call);
 /* Nobody waits for it any more: it is dropped when it is over. */
 void pg_thread_abandon(PgThread *call);
 
+/* Has somebody? From any thread. True, too, when the runtime has closed. */
+bool pg_thread_is_abandoned(PgThread *call);
+
 /* Somebody begins, or ceases, to wait for calls: they keep the loop alive. */
 void pg_thread_hold(Runtime *rt, int change);
 
