@@ -9,9 +9,9 @@
 
 /* Goes on as `user`, with that user's groups, or with `group` instead; either is a name or a
    number, or NULL. HOME, USER and LOGNAME become the user's, and so do the files of the Unix
-   sockets. All threads of the process change,
-   and neither they nor the programs that they start get more again (no_new_privs).
-   False: `wrong` of `size` bytes says why, and the process must end. */
+   sockets that are open, for which there may be none. All threads of the process change, and
+   neither they nor the programs that they start get more again (no_new_privs). False: `wrong` of
+   `size` bytes says why, and the process must end. */
 bool privileges_drop(const char *user, const char *group, const ServeSockets *sockets, char *wrong,
                      size_t size);
 
