@@ -5,6 +5,7 @@
 #include "bindings/json/json_long.h"
 #include "bindings/json/open.h"
 #include "bindings/options.h"
+#include "bindings/value_or_error.h"
 #include "core/script_place.h"
 #include <lauxlib.h>
 
@@ -42,14 +43,6 @@ static int l_encode(lua_State *L) {
   return 1;
 }
 
-/* The value, or the error, is on the top. */
-static int decode_done(lua_State *L, bool ok) {
-  if (ok) return 1;
-  lua_pushnil(L);
-  lua_insert(L, -2);
-  return 2;
-}
-
 /* ml.json.decode(text) -> value, or nil and an error of kind "json" with `line` and `column` (from
    1; a column is a character). null is ml.json.null; arrays are marked as ml.json.array does. A
    long text suspends the task now and then, where that is possible. */
@@ -59,7 +52,7 @@ static int l_decode(lua_State *L) {
   const char *text = lua_tolstring(L, 1, &size);
   if (size <= JSON_LONG) return json_decode_return(L, text, size);
   lua_settop(L, 1);
-  return json_long_decode(L, NULL, NULL, 0, SCHEMA_STRICT, decode_done);
+  return json_long_decode(L, NULL, NULL, 0, SCHEMA_STRICT, value_or_error);
 }
 
 static int set_mark(lua_State *L, JsonMark mark) {

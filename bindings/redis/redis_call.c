@@ -15,6 +15,7 @@
      Sends a command, whose name is the first argument, without waiting for its reply. False if not
      connected. */
 #include "bindings/redis/redis.h"
+#include "bindings/value_or_error.h"
 #include "core/error.h"
 #include "redis/redis_command.h"
 #include "redis/redis_observed.h"
@@ -70,10 +71,7 @@ static int give(lua_State *L, RedisCall *call) {
     return 2;
   }
   redis_value_push(L, bytes, call->flags);
-  if (*bytes != '|' || !error_is(L, -1)) return 1;
-  lua_pushnil(L);
-  lua_insert(L, -2);
-  return 2;
+  return value_or_error(L, *bytes != '|' || !error_is(L, -1));
 }
 
 static int finish(lua_State *L, Task *task, void *op) {

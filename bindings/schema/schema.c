@@ -7,6 +7,7 @@
 #include "bindings/json/json_long.h"
 #include "bindings/schema/open.h"
 #include "bindings/schema/schema_compile.h"
+#include "bindings/value_or_error.h"
 #include "schema/schema_format.h"
 #include "schema/schema_pattern.h"
 
@@ -39,14 +40,6 @@ static SchemaMode mode_at(lua_State *L, int index) {
   return (SchemaMode)luaL_checkoption(L, index, "strict", names);
 }
 
-/* The result on the top of L, or nil and the errors. */
-static int result(lua_State *L, bool ok) {
-  if (ok) return 1;
-  lua_pushnil(L);
-  lua_insert(L, -2);
-  return 2;
-}
-
 /* compile(descriptions) -> program. Raises what is wrong with them. */
 static int l_compile(lua_State *L) {
   schema_compile(L, SCHEMA_PROGRAM);
@@ -60,7 +53,7 @@ static int l_parse(lua_State *L) {
   SchemaMode mode = mode_at(L, 3);
   lua_settop(L, 2);
   const SchemaNode *n = program_at_1(L, &table);
-  return result(L, schema_walk(L, n, table, 2, mode, false));
+  return value_or_error(L, schema_walk(L, n, table, 2, mode, false));
 }
 
 /* decode(program, text [, mode]) -> value | nil, errors. Suspends now and then if the text is long,
@@ -73,9 +66,9 @@ static int l_decode(lua_State *L) {
   SchemaMode mode = mode_at(L, 3);
   lua_settop(L, 2);
   const SchemaNode *n = program_at_1(L, &table);
-  if (size <= JSON_LONG) return result(L, schema_decode(L, n, table, text, size, mode));
+  if (size <= JSON_LONG) return value_or_error(L, schema_decode(L, n, table, text, size, mode));
   lua_pushvalue(L, 2);
-  return json_long_decode(L, NULL, n, table, mode, result);
+  return json_long_decode(L, NULL, n, table, mode, value_or_error);
 }
 
 /* encode(program, value) -> text | nil, errors */
@@ -89,7 +82,7 @@ static int l_encode(lua_State *L) {
   bool ok = schema_encode(L, n, table, 2, scratch);
   if (ok) lua_pushlstring(L, scratch->data, scratch->len);
   if (scratch->cap > SCRATCH_KEPT) buffer_free(scratch);
-  return result(L, ok);
+  return value_or_error(L, ok);
 }
 
 /* pattern_fault(pattern) -> what PCRE2 says is wrong with it, or nil */

@@ -6,6 +6,7 @@
 #include "bindings/check.h"
 #include "bindings/options.h"
 #include "bindings/tls_agreed.h"
+#include "bindings/value_or_error.h"
 #include "core/script_place.h"
 #include "http/server/http_handler.h"
 #include "json/json.h"
@@ -366,10 +367,7 @@ static int json_done(lua_State *L, bool ok) {
   if (ok) return 1;
   lua_pushinteger(L, 400);
   lua_setfield(L, -2, "status");
-  if (check_raise(L, 2)) return lua_error(L);
-  lua_pushnil(L);
-  lua_insert(L, -2);
-  return 2;
+  return check_raise(L, 2) ? lua_error(L) : value_or_error(L, false);
 }
 
 /* req:json([{raise = false}]) -> value. Suspends until the body is there. Raises an error with the

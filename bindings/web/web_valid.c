@@ -2,6 +2,7 @@
    one go, and the texts of query and headers by the names of the schema's fields. The rest is in
    scripts/moonloop/web/valid.lua. */
 #include "bindings/json/json_long.h"
+#include "bindings/value_or_error.h"
 #include "bindings/web/web_request.h"
 #include "bindings/web/web_texts.h"
 
@@ -187,20 +188,12 @@ static const WaitType read_wait = {.name = "a request's body",
                                    .finish = read_finish,
                                    .revoke = web_body_revoke};
 
-/* The value of the body, or the list of errors, is on the top. */
-static int body_done(lua_State *L, bool ok) {
-  if (ok) return 1;
-  lua_pushnil(L);
-  lua_insert(L, -2);
-  return 2;
-}
-
 /* read(req) -> value | nil, "missing" | "type" | errors. Suspends until the body is there. */
 static int l_read_body(lua_State *L) {
   lua_settop(L, 1);
   const WebRequest *req = request_at_1(L);
   if (!req || has_own_body(L)) return call_otherwise(L);
-  return read_body(L, req, &read_wait, body_done);
+  return read_body(L, req, &read_wait, value_or_error);
 }
 
 /* Pushes the node and the table of the program at `index`, or two nils. */
@@ -335,7 +328,9 @@ static int make_valid(lua_State *L, bool has_body) {
   return 0;
 }
 
-static int check_done(lua_State *L, bool ok) { return ok ? make_valid(L, true) : body_done(L, ok); }
+static int check_done(lua_State *L, bool ok) {
+  return ok ? make_valid(L, true) : value_or_error(L, ok);
+}
 
 /* check(req): makes req.valid of the body and the parts that are texts, and returns nothing; or nil
    and what is wrong with the body, as in l_read_body, or "texts". Suspends until the body is there.
