@@ -134,8 +134,7 @@ void web_body_push_whole(lua_State *L, const char *function, const WaitType *wai
 bool web_json_hold(lua_State *L, uint64_t values) {
   HttpConnection *c = web_tail_connection(L);
   if (!c) return true; /* a request of web.test, or one that is over */
-  http_buffered_hold(c, (ptrdiff_t)(values * JSON_VALUE_BYTES));
-  if (!http_buffered_is_full(c->server)) return true;
+  if (http_buffered_hold(c, (ptrdiff_t)(values * JSON_VALUE_BYTES))) return true;
   observe_limited(c->server->rt, "max_buffered");
   web_push_abort(L, 503, HTTP_BUFFERED_DETAIL);
   return false;

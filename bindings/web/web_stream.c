@@ -281,9 +281,7 @@ static void cut(void *data) {
 static bool keeps(void *data, ptrdiff_t more) {
   const WebOut *out = data;
   HttpConnection *c = out && out->stream ? out->stream->connection : NULL;
-  if (!c) return true;
-  http_buffered_hold(c, more);
-  return !http_buffered_is_full(c->server);
+  return !c || http_buffered_hold(c, more);
 }
 
 int web_out_mailbox(lua_State *L) {

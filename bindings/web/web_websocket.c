@@ -46,8 +46,7 @@ static bool on_keeps(WsLink *link, ptrdiff_t more) {
   const WebSocket *socket = link->owner;
   HttpConnection *c = socket ? socket->upgrade.connection : NULL;
   if (!c || http_connection_is_closing(c)) return true; /* counted no more */
-  http_buffered_hold(c, more);
-  return !http_buffered_is_full(c->server);
+  return http_buffered_hold(c, more);
 }
 
 static const WsCarrier carrier = {.released = on_released, .told = on_told, .keeps = on_keeps};

@@ -23,13 +23,6 @@ static inline void http_buffered_queue(HttpConnection *c, size_t n) {
   http_buffered_note(c);
 }
 
-/* What stands on the connection, a handler, a WebSocket, keeps that many bytes more, or less.
-   Nothing is kept any more when it is closed, or has its response. */
-static inline void http_buffered_hold(HttpConnection *c, ptrdiff_t more) {
-  c->held += (size_t)more;
-  http_buffered_note(c);
-}
-
 static inline void http_buffered_release(HttpConnection *c) {
   c->held = 0;
   http_buffered_note(c);
@@ -38,6 +31,15 @@ static inline void http_buffered_release(HttpConnection *c) {
 /* Is nothing more taken? */
 static inline bool http_buffered_is_full(const HttpServer *server) {
   return server->buffered > server->limits.max_buffered;
+}
+
+/* What stands on the connection, a handler, a WebSocket, keeps that many bytes more, or less.
+   Nothing is kept any more when it is closed, or has its response. False: it should keep no more,
+   since the server is full. */
+static inline bool http_buffered_hold(HttpConnection *c, ptrdiff_t more) {
+  c->held += (size_t)more;
+  http_buffered_note(c);
+  return !http_buffered_is_full(c->server);
 }
 
 #endif
