@@ -1,5 +1,6 @@
 --- Time zones: how far the clocks of a place are ahead of UTC, from the system's database (TZif files, RFC 8536).
 local calendar = require "moonloop.jobs.calendar"
+local is_between = require "moonloop.core.is_between"
 
 local FOLDER = "/usr/share/zoneinfo/"
 local HOUR, DAY = 3600, calendar.DAY
@@ -25,8 +26,6 @@ local function read_time(text)
 end
 
 local function read_name(text) return text:match "^<[^>]+>(.*)$" or text:match "^%a+(.*)$" end
-
-local function is_between(value, first, last) return value ~= nil and value >= first and value <= last end
 
 -- ",M3.5.0/2", ",J60" or ",59": a function from the year to the local second since 1970, and the rest.
 local function read_date(text)

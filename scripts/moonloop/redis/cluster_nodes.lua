@@ -1,5 +1,6 @@
 --- The nodes of a cluster, each an ordinary client, and the slots that they have.
 local core = require "moonloop.redis.core"
+local is_between = require "moonloop.core.is_between"
 local tasks = require "moonloop.core"
 
 local LONGEST_QUESTION = 2 -- seconds to wait for one node's answer to CLUSTER SLOTS
@@ -37,10 +38,6 @@ local function close_unused(self, known)
       self.close_node(node)
     end
   end
-end
-
-local function is_between(value, first, last)
-  return math.type(value) == "integer" and value >= first and value <= last
 end
 
 -- The node of {first, last, {host, port, id, ...}, replicas...}, which `asked` has sent; nil if it is something else.
