@@ -240,7 +240,8 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       server->left_by_others = 0;
       if (errno == EMFILE || errno == ENFILE) {
-        make_room(server, HTTP_ROOM_DESCRIPTORS);
+        /* Linux says so before it looks whether anyone waits. */
+        if (!i) make_room(server, HTTP_ROOM_DESCRIPTORS);
       } else if (errno != EAGAIN) {
         pause_accepting(server);
         set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, pause_is_over);

@@ -570,6 +570,35 @@ describe("a server", function()
     for _, conn in ipairs(conns) do conn:close() end
     assert.matches("no descriptors are left (ulimit -n)", server:errors(), 1, true)
   end)
+  it("keeps the client that took the last descriptor, where no other one waits", function()
+    local app <close> = folders.file [[
+      local ml = require "moonloop"
+      local app = ml.web.app()
+      app:get("/", function() return "hi" end)
+      app:get("/wait", function() ml.sleep(1000) end)
+      return app]]
+    local server <close> = process.serve(app.path, "", "ulimit -n 24;")
+    local function left() -- descriptors that are inherited may have higher numbers
+      local n = 24
+      for _, fd in ipairs(assert(ml.fs.list("/proc/" .. server.pid .. "/fd"))) do
+        if tonumber(fd) < 24 then n = n - 1 end
+      end
+      return n
+    end
+    local conns = {}
+    local function connect(text)
+      local before, conn = left(), assert(rawtcp.connect(server.port))
+      conns[#conns + 1] = conn
+      if text then assert(conn:send(text)) end
+      while left() == before do ml.sleep(0.001) end
+      return conn
+    end
+    while left() > 1 do connect(request("GET", "/wait")) end
+    local silent = connect()
+    assert(silent:send(request("GET", "/")))
+    assert.equal("hi", support.receive(silent).body)
+    for _, conn in ipairs(conns) do conn:close() end
+  end)
   it("can take the same port again at once", function()
     local port
     support.serving(echo_app(), function(p) port = p support.get(p, "/", "Connection: close\r\n") end)
