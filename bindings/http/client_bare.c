@@ -1,9 +1,10 @@
 /* moonloop.http.core: requests without options, which most are. From the URL to the response they
    are one C function.
 
-   bare(pool, base_url, lines, timeout, max_body, unix_path, verify) -> bare
+   bare(pool, base_url, lines, timeout, max_body, unix_path, verify, max_values) -> bare
      What such requests of a client share; see `request`. base_url is put before every relative URL;
-     it begins with "http://" or "https://", or is nil.
+     it begins with "http://" or "https://", or is nil. max_values: what the field of responses is,
+     or nil.
 
    sender(Response) -> send_bare(client, method, url) -> response | nil, err | false
      Sends such a request and suspends. The response is a table of status, body and preamble with
@@ -18,7 +19,7 @@
 #include <string.h>
 
 /* Its user values keep what it points to. */
-enum { KEEPS_POOL = 1, KEEPS_BASE, KEEPS_LINES, KEEPS_PATH };
+enum { KEEPS_POOL = 1, KEEPS_BASE, KEEPS_LINES, KEEPS_PATH, KEEPS_MAX_VALUES };
 typedef struct Bare {
   ClientPool *pool;
   const char *base, *unix_path; /* or NULL */
@@ -27,7 +28,7 @@ typedef struct Bare {
   size_t base_len; /* without slashes at its end */
   size_t lines_len, max_body;
   double timeout;
-  bool insecure;
+  bool insecure, has_max_values;
 } Bare;
 
 /* The stack of send_bare, and its upvalues: two metatables and the names of fields. */
@@ -116,6 +117,10 @@ static void push_response(lua_State *L, const ClientExchange *x) {
   lua_pushvalue(L, lua_upvalueindex(UP_PREAMBLE));
   push_preamble(L, x);
   lua_rawset(L, -3);
+  if (((const Bare *)lua_touserdata(L, AT_BARE))->has_max_values) {
+    lua_getiuservalue(L, AT_BARE, KEEPS_MAX_VALUES);
+    lua_setfield(L, -2, "max_values");
+  }
   lua_pushvalue(L, lua_upvalueindex(UP_RESPONSE));
   lua_setmetatable(L, -2);
 }
@@ -218,13 +223,14 @@ static void keep(lua_State *L, int what, int index) {
 }
 
 static int l_bare(lua_State *L) {
-  lua_settop(L, 7);
-  Bare *bare = lua_newuserdatauv(L, sizeof *bare, KEEPS_PATH);
+  lua_settop(L, 8);
+  Bare *bare = lua_newuserdatauv(L, sizeof *bare, KEEPS_MAX_VALUES);
   *bare = (Bare){.pool = client_check_pool(L, 1),
                  .timeout = luaL_checknumber(L, 4),
                  .max_body = client_check_size(L, 5),
                  .unix_path = luaL_optstring(L, 6, NULL),
-                 .insecure = lua_isboolean(L, 7) && !lua_toboolean(L, 7)};
+                 .insecure = lua_isboolean(L, 7) && !lua_toboolean(L, 7),
+                 .has_max_values = !lua_isnil(L, 8)};
   bare->base = luaL_optlstring(L, 2, NULL, &bare->base_len);
   while (bare->base && bare->base_len && bare->base[bare->base_len - 1] == '/') bare->base_len--;
   size_t whole = bare->base_len;
@@ -237,6 +243,7 @@ static int l_bare(lua_State *L) {
   keep(L, KEEPS_BASE, 2);
   keep(L, KEEPS_LINES, 3);
   keep(L, KEEPS_PATH, 6);
+  keep(L, KEEPS_MAX_VALUES, 8);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_setmetatable(L, -2);
   return 1;

@@ -2,6 +2,7 @@
 #include "json/json.h"
 #include "base/buffer.h"
 #include "bindings/check.h"
+#include "bindings/json/json_limit.h"
 #include "bindings/json/json_long.h"
 #include "bindings/json/open.h"
 #include "bindings/options.h"
@@ -43,16 +44,21 @@ static int l_encode(lua_State *L) {
   return 1;
 }
 
-/* ml.json.decode(text) -> value, or nil and an error of kind "json" with `line` and `column` (from
-   1; a column is a character). null is ml.json.null; arrays are marked as ml.json.array does. A
-   long text suspends the task now and then, where that is possible. */
+/* ml.json.decode(text [, {max_values = integer}]) -> value, or nil and an error of kind "json" with
+   `line` and `column` (from 1; a column is a character). null is ml.json.null; arrays are marked as
+   ml.json.array does. A long text suspends the task now and then, where that is possible. */
 static int l_decode(lua_State *L) {
   size_t size;
   check_type(L, 1, LUA_TSTRING);
   const char *text = lua_tolstring(L, 1, &size);
-  if (size <= JSON_LONG) return json_decode_return(L, text, size);
-  lua_settop(L, 1);
-  return json_long_decode(L, NULL, NULL, 0, SCHEMA_STRICT, value_or_error);
+  JsonLongLimit limit = {json_limit_option(L, 2, "ml.json.decode"), NULL};
+  JsonError error;
+  if (size > JSON_LONG) {
+    lua_settop(L, 1);
+    return json_long_decode(L, &limit, NULL, 0, SCHEMA_STRICT, value_or_error);
+  }
+  if (!json_count_within(text, size, limit.max_values, &error)) return json_error_return(L, &error);
+  return json_decode_return(L, text, size);
 }
 
 static int set_mark(lua_State *L, JsonMark mark) {

@@ -33,7 +33,7 @@ typedef struct LongText {
   SchemaMode mode;
   size_t size;
   JsonLongDone done;
-  bool (*counted)(lua_State *L, uint64_t values); /* NULL: there is no limit */
+  JsonLongLimit limit;
   JsonCount count;
   JsonSteps json;
   SchemaSteps schema[]; /* one, or none */
@@ -88,10 +88,10 @@ static JsonProgress step(lua_State *L, LongText *text) {
   JsonProgress progress;
   switch (text->phase) {
   case COUNTING:
-    if (text->counted) {
+    if (text->limit.counted || json_may_exceed(text->size, text->limit.max_values)) {
       if (!json_count_go(&text->count, COUNT_STEP, &error)) return fail(L, text, &error);
       if (text->count.p < text->count.end) return JSON_MORE;
-      if (!text->counted(L, text->count.count)) return refuse(L, text);
+      if (text->limit.counted && !text->limit.counted(L, text->count.count)) return refuse(L, text);
     }
     json_steps_begin(&text->json, L, text->count.start, text->size);
     text->phase = DECODING;
@@ -174,8 +174,8 @@ int json_long_decode(lua_State *L, const JsonLongLimit *limit, const SchemaNode 
   text->mode = mode;
   text->size = size;
   text->done = done;
-  text->counted = limit ? limit->counted : NULL;
-  json_count_begin(&text->count, bytes, size, limit ? limit->max_values : 0);
+  text->limit = *limit;
+  json_count_begin(&text->count, bytes, size, limit->max_values);
   if (luaL_newmetatable(L, LONG_TEXT)) {
     lua_pushcfunction(L, l_text_gc);
     lua_setfield(L, -2, "__gc");

@@ -15,15 +15,15 @@ typedef int (*JsonLongDone)(lua_State *L, bool ok);
 
 /* What a text may hold. */
 typedef struct JsonLongLimit {
-  uint64_t max_values;
-  /* Called with their number before they are made. False: they shall not be, and the error that is
-     on the top is raised. */
+  uint64_t max_values; /* JSON_ANY_VALUES: any number */
+  /* NULL, or called with their number before they are made. False: they shall not be, and the error
+     that is on the top is raised. */
   bool (*counted)(lua_State *L, uint64_t values);
 } JsonLongLimit;
 
 /* Decodes the text on the top of the stack, by the schema `n` if that is not NULL (its table is at
-   the index `table`), and ends with `done`: `return json_long_decode(...);`. `limit` may be NULL.
-   What is below stays. Suspends in between, but not where that is not possible. */
+   the index `table`), and ends with `done`: `return json_long_decode(...);`. What is below stays.
+   Suspends in between, but not where that is not possible. */
 int json_long_decode(lua_State *L, const JsonLongLimit *limit, const SchemaNode *n, int table,
                      SchemaMode mode, JsonLongDone done);
 

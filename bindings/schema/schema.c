@@ -4,10 +4,12 @@
 #include "base/buffer.h"
 #include "bindings/check.h"
 #include "bindings/class.h"
+#include "bindings/json/json_limit.h"
 #include "bindings/json/json_long.h"
 #include "bindings/schema/open.h"
 #include "bindings/schema/schema_compile.h"
 #include "bindings/value_or_error.h"
+#include "schema/schema_error.h"
 #include "schema/schema_format.h"
 #include "schema/schema_pattern.h"
 
@@ -56,19 +58,26 @@ static int l_parse(lua_State *L) {
   return value_or_error(L, schema_walk(L, n, table, 2, mode, false));
 }
 
-/* decode(program, text [, mode]) -> value | nil, errors. Suspends now and then if the text is long,
-   where that is possible. */
+/* decode(program, text [, mode [, {max_values = integer}]]) -> value | nil, errors. Suspends now
+   and then if the text is long, where that is possible. */
 static int l_decode(lua_State *L) {
   int table;
   size_t size;
   check_type(L, 2, LUA_TSTRING);
   const char *text = lua_tolstring(L, 2, &size);
   SchemaMode mode = mode_at(L, 3);
+  JsonLongLimit limit = {json_limit_option(L, 4, "schema:decode"), NULL};
+  JsonError error;
   lua_settop(L, 2);
   const SchemaNode *n = program_at_1(L, &table);
-  if (size <= JSON_LONG) return value_or_error(L, schema_decode(L, n, table, text, size, mode));
-  lua_pushvalue(L, 2);
-  return json_long_decode(L, NULL, n, table, mode, value_or_error);
+  if (size > JSON_LONG) {
+    lua_pushvalue(L, 2);
+    return json_long_decode(L, &limit, n, table, mode, value_or_error);
+  }
+  if (json_count_within(text, size, limit.max_values, &error))
+    return value_or_error(L, schema_decode(L, n, table, text, size, mode));
+  schema_error_push_json(L, error.offset, error.message);
+  return value_or_error(L, false);
 }
 
 /* encode(program, value) -> text | nil, errors */

@@ -142,8 +142,7 @@ bool web_json_hold(lua_State *L, uint64_t values) {
 
 bool web_json_admit(lua_State *L, const char *text, size_t size, uint64_t max_values,
                     JsonError *error) {
-  /* Each value but the first has a comma or a bracket of its own. */
-  if (size < JSON_COUNTED && size / 2 < max_values) return true;
+  if (size < JSON_COUNTED && !json_may_exceed(size, max_values)) return true;
   JsonCount count;
   json_count_begin(&count, text, size, max_values);
   if (!json_count_go(&count, size, error)) return false;

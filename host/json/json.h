@@ -17,6 +17,7 @@
 typedef struct JsonError {
   size_t line, column; /* decode: where, from 1; columns count characters */
   size_t offset;       /* characters before that, from 0 */
+  bool is_too_large;   /* more values than may be; else it is no JSON */
   char message[320];
 } JsonError;
 
@@ -34,6 +35,9 @@ bool json_encode(lua_State *L, int index, Buffer *out, unsigned flags, JsonError
    running task; never yields. The text needs no terminating NUL. */
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error);
 
+/* As a limit of the values of a text: none. */
+#define JSON_ANY_VALUES UINT64_MAX
+
 /* A JSON text whose values are being counted: lists and objects, and what is in them. One that is
    not JSON may have any number. */
 typedef struct JsonCount {
@@ -47,8 +51,16 @@ void json_count_begin(JsonCount *c, const char *text, size_t size, uint64_t most
    than `most`, and `error` says so, and where. */
 bool json_count_go(JsonCount *c, size_t bytes, JsonError *error);
 
+/* Could a text of so many bytes have more than `most` values? Each but the first has a comma or a
+   bracket of its own. */
+static inline bool json_may_exceed(size_t size, uint64_t most) { return size / 2 >= most; }
+
+/* Counts the values of a whole text if it could have more than `most`, as json_count_go does. */
+bool json_count_within(const char *text, size_t size, uint64_t most, JsonError *error);
+
 /* json_decode for Lua functions: pushes the value and returns 1, or nil and an error object of kind
-   "json" (with `line` and `column`) and returns 2. */
+   "json" (with `line` and `column`; with the code "too_large" for one that json_count_go has made)
+   and returns 2. */
 int json_decode_return(lua_State *L, const char *text, size_t size);
 
 /* The nil and the error object of json_decode_return, for `error`. */

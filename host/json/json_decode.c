@@ -30,13 +30,22 @@ bool json_count_go(JsonCount *c, size_t bytes, JsonError *error) {
     }
     if ((opens || *p == ',') && ++count > c->most) {
       Decoder d = {.start = c->start, .p = p, .end = end, .error = error};
-      return json_decoder_fail(&d, p, "more than %llu values", (unsigned long long)c->most);
+      json_decoder_fail(&d, p, "more than %llu values (max_values)", (unsigned long long)c->most);
+      error->is_too_large = true;
+      return false;
     }
     p++;
   }
   c->p = p;
   c->count = count;
   return true;
+}
+
+bool json_count_within(const char *text, size_t size, uint64_t most, JsonError *error) {
+  if (!json_may_exceed(size, most)) return true;
+  JsonCount count;
+  json_count_begin(&count, text, size, most);
+  return json_count_go(&count, size, error);
 }
 
 bool json_decode(lua_State *L, const char *text, size_t size, JsonError *error) {
@@ -65,7 +74,7 @@ int json_decode_return(lua_State *L, const char *text, size_t size) {
 }
 
 int json_error_return(lua_State *L, const JsonError *error) {
-  ml_error_return(L, "json", NULL, "%s", error->message);
+  ml_error_return(L, "json", error->is_too_large ? "too_large" : NULL, "%s", error->message);
   lua_pushinteger(L, (lua_Integer)error->line);
   lua_setfield(L, -2, "line");
   lua_pushinteger(L, (lua_Integer)error->column);

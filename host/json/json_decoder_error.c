@@ -9,6 +9,7 @@ bool json_decoder_fail(Decoder *d, const char *at, const char *format, ...) {
   JsonError *error = d->error;
   error->line = error->column = 1;
   error->offset = 0;
+  error->is_too_large = false;
   for (const char *p = d->start; p < at; p++) {
     if (((unsigned char)*p & 0xC0) != 0x80) error->offset++;
     if (*p == '\n')

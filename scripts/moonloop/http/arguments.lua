@@ -34,6 +34,15 @@ function M.count(name, value, otherwise)
   return value
 end
 
+--- Returns `value` if it is an integer from 1, or math.huge; `otherwise` for nil.
+function M.values(name, value, otherwise)
+  if value == nil then return otherwise end
+  if value ~= math.huge and (math.type(value) ~= "integer" or value < 1) then
+    raise("%s: an integer from 1, or math.huge, expected", name)
+  end
+  return value
+end
+
 --- Returns `value` if it is a boolean; `otherwise` for nil.
 function M.boolean(name, value, otherwise)
   if value == nil then return otherwise end

@@ -138,7 +138,7 @@ Client.__close = Client.close
 local options = {
   base_url = true, headers = true, timeout = true, max_connections = true, max_per_origin = true, idle = true,
   retries = true, auth = true, cookies = true, proxy = true, unix_socket = true, hooks = true, verify = true,
-  follow_redirects = true, max_body = true, ca = true, cert = true, key = true, http2 = true,
+  follow_redirects = true, max_body = true, max_values = true, ca = true, cert = true, key = true, http2 = true,
   allow_address = true,
 }
 
@@ -200,6 +200,7 @@ function M.new(opts, transport)
     verify = arguments.boolean("verify", opts.verify, true),
     follow = arguments.boolean("follow_redirects", opts.follow_redirects, true),
     max_body = arguments.limit("max_body", opts.max_body),
+    max_values = arguments.values("max_values", opts.max_values),
     ca = arguments.typed("ca", opts.ca, "string"),
     cert = arguments.typed("cert", opts.cert, "string"),
     key = arguments.typed("key", opts.key, "string"),

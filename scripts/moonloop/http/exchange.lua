@@ -99,7 +99,7 @@ local function send(client, request, timeout)
     if transport then transport.failed(head) end
     return nil, content
   end
-  local res = { status = status, head = head, url = url }
+  local res = { status = status, head = head, url = url, max_values = request.max_values }
   res[request.stream and "reader" or "body"] = content
   setmetatable(res, Response)
   if jar then cookies.take(jar, res) end
@@ -116,7 +116,7 @@ function M.bare(client)
   if not client.opened then M.open(client) end
   if client.proxies then return false end
   return core.bare(M.core_pool(client), base, fields.lines(client.fields), client.timeout,
-    client.max_body or requests.DEFAULT_MAX_BODY, client.unix_socket, client.verify)
+    client.max_body or requests.DEFAULT_MAX_BODY, client.unix_socket, client.verify, client.max_values)
 end
 
 --- send_bare(client, method, url): a short path of `send`; see bindings/http/client_bare.c.

@@ -14,7 +14,7 @@ local http = {}
 -- they are needed. It may be created at module level.
 --
 -- opts, besides those that a single request takes too (headers, timeout, retries, auth, verify,
--- follow_redirects, max_body, allow_address):
+-- follow_redirects, max_body, max_values, allow_address):
 --   base_url         put before every relative URL; has no query
 --   max_connections  at a time (100): further requests wait for their turn
 --   max_per_origin   the same for one scheme, host and port (no separate limit)
@@ -58,6 +58,8 @@ local default = clients.new()
 --   max_body          bytes of the decoded response that are accepted, and of all that redirect to it:
 --                     64 MB; more is an error of kind "http", code "too_large". math.huge: any number,
 --                     as with `stream`
+--   max_values        values of JSON that res:json() makes: 1000000; more is an error of kind "json", code
+--                     "too_large". math.huge: any number
 --   follow_redirects  true; ten at most. Credentials and cookies given to the request are not sent to
 --                     another origin
 --   verify            true: the server's certificate must be good for its name

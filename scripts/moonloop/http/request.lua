@@ -1,8 +1,8 @@
 --- The options of a request, checked and merged with those of its client.
 --
 -- A request is a table of `method`, `url`, `fields` (fields.lua), optionally `lines` (the fields as
--- text), `body` (text) or `source` (body.lua), `timeout` in seconds, `max_body` in bytes, `stream`,
--- `follow`, `verify`, `allow_address` (address.lua), and `retries` (retry.lua).
+-- text), `body` (text) or `source` (body.lua), `timeout` in seconds, `max_body` in bytes, `max_values` or nil
+-- (the default), `stream`, `follow`, `verify`, `allow_address` (address.lua), and `retries` (retry.lua).
 local address = require "moonloop.http.address"
 local arguments = require "moonloop.http.arguments"
 local auth = require "moonloop.http.auth"
@@ -19,8 +19,8 @@ M.DEFAULT_MAX_BODY = 64 * 1024 * 1024 -- decoded bytes of a body that is not str
 
 local options = {
   headers = true, query = true, json = true, body = true, form = true, multipart = true, timeout = true,
-  follow_redirects = true, verify = true, max_body = true, stream = true, retries = true, auth = true,
-  allow_address = true,
+  follow_redirects = true, verify = true, max_body = true, max_values = true, stream = true, retries = true,
+  auth = true, allow_address = true,
 }
 
 -- What clients have and requests do not: a connection is of the client's pool, not of one request.
@@ -84,6 +84,7 @@ function M.make(client, method, target, opts, more)
     timeout = arguments.limit("timeout", opts.timeout, client.timeout),
     max_body = arguments.limit("max_body", opts.max_body, client.max_body)
       or (stream and math.huge or M.DEFAULT_MAX_BODY),
+    max_values = arguments.values("max_values", opts.max_values, client.max_values),
     stream = stream,
     follow = arguments.boolean("follow_redirects", opts.follow_redirects, client.follow),
     verify = arguments.boolean("verify", opts.verify, client.verify),

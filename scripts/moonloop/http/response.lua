@@ -71,10 +71,15 @@ local function check(response, method)
   if getmetatable(response) ~= Response then bad_self(response, "response", method) end
 end
 
+-- Values that the JSON of a body may have, where neither the request nor its client says.
+local MAX_VALUES = 1000000
+
 --- The body as JSON: its value, or nil and an error of kind "json".
 function methods:json()
   check(self, "json")
-  return json.decode(self.body)
+  local body, most = self.body, rawget(self, "max_values") or MAX_VALUES
+  if #body < most then return json.decode(body) end -- it cannot have as many
+  return json.decode(body, { max_values = most })
 end
 
 --- read() -> chunk | nil | nil, err: the next piece of the body, never empty; nil at its end. For a

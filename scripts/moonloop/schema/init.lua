@@ -32,10 +32,10 @@ function methods:parse(value)
   return finish(self, schema_core.parse(program.program, value))
 end
 
---- The same of JSON text, checked while it is decoded.
-function methods:decode(text)
+--- The same of JSON text, checked while it is decoded. opts: `max_values` (any number), as ml.json.decode has it.
+function methods:decode(text, opts)
   local program = compiled(self, "decode")
-  local value, errors = schema_core.decode(program.program, text)
+  local value, errors = schema_core.decode(program.program, text, nil, opts)
   if errors or program.checks then return finish(self, value, errors) end
   return value
 end

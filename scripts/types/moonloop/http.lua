@@ -15,6 +15,7 @@ local http = {}
 ---@field timeout? number seconds for the whole request, redirects and retries included; 0 ends at once, `math.huge` never. With `stream`, or a body in pieces, it limits each wait (30, or the client's)
 ---@field retries? integer|table further attempts: see below (0, or the client's)
 ---@field max_body? integer bytes of the decoded response, and of all that redirect to it together; more is an error of kind `"http"`, code `"too_large"` (64 MB, or the client's; with `stream` no limit)
+---@field max_values? integer values of JSON, lists and objects included, that `res:json()` makes of the body; more is an error of kind `"json"`, code `"too_large"`. `math.huge`: any number (1000000, or the client's)
 ---@field follow_redirects? boolean whether redirects are followed, ten at most (true, or the client's)
 ---@field verify? boolean whether the server's certificate must be valid for its name (true, or the client's)
 ---@field allow_address? function `f(ip, port)` says which addresses may be connected to: see below (the client's)
@@ -96,6 +97,7 @@ function http.public_only(ip, port) end
 ---@field http2? boolean|string over https, HTTP/2 where the server has it; `"clear"`: also over http, to servers that are known to have it: see below (true)
 ---@field follow_redirects? boolean as above (true)
 ---@field max_body? integer as above (64 MB)
+---@field max_values? integer as above (1000000)
 ---@field allow_address? function as above (none)
 ---@field max_connections? integer at a time; further requests wait in order (100)
 ---@field max_per_origin? integer the same for one scheme, host and port (no separate limit)
@@ -107,7 +109,7 @@ function http.public_only(ip, port) end
 
 ---A client with its own pool of connections. It can be created at module level. Some options of a request apply to all of
 ---the client's requests when they are given here (`headers`, `timeout`, `retries`, `auth`, `verify`, `follow_redirects`,
----`max_body`, `allow_address`):
+---`max_body`, `max_values`, `allow_address`):
 ---@param opts? moonloop.http.client.opts
 ---@return moonloop.http.client client
 function http.client(opts) end
@@ -176,7 +178,7 @@ function client:close() end
 ---@field history table the responses that led here by redirects, oldest first
 local response = {}
 
----The body as JSON; see `ml.json.decode`. Suspends if it is longer than 256 kB.
+---The body as JSON; see `ml.json.decode`. Suspends if it is longer than 256 kB. It may have `max_values` values.
 ---@return any? value
 ---@return moonloop.error? err
 function response:json() end

@@ -14,12 +14,16 @@ local json = {}
 ---@return string text
 function json.encode(value, opts) end
 
+---@class moonloop.json.decode.opts
+---@field max_values? integer values that the text may have, lists and objects included; with more nothing is made of it, and `err.code` is `"too_large"` (any number)
+
 ---`err` is of kind `"json"` with `err.line` and `err.column`. A lone surrogate, nesting deeper than 512 and text after the
 ---value are errors; if a key repeats, the last one counts. null becomes `ml.json.null`, so that it does not vanish from tables.
 ---@param text string
+---@param opts? moonloop.json.decode.opts
 ---@return any? value
 ---@return moonloop.error? err
-function json.decode(text) end
+function json.decode(text, opts) end
 
 ---Marks the table as an array, so that it is encoded as `[]` if it is empty. Without an argument it makes a new table. The
 ---mark is a metatable: a table that has another one is refused.

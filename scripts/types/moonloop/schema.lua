@@ -204,13 +204,17 @@ local schema = {}
 ---@return moonloop.error? err
 function schema:parse(value) end
 
+---@class moonloop.schema.schema.decode.opts
+---@field max_values? integer values that the text may have, lists and objects included; more are one error of type `json_invalid` (any number)
+
 ---The same of JSON text, checked while it is decoded. Text that is not JSON is one error of type `json_invalid` whose `loc` is
 ---the character, from 0. A text of more than 256 kB is decoded and checked in steps between which other tasks run, as
 ---`ml.json.decode` does.
 ---@param text string
+---@param opts? moonloop.schema.schema.decode.opts
 ---@return any? value
 ---@return moonloop.error? err
-function schema:decode(text) end
+function schema:decode(text, opts) end
 
 ---The same of values that are texts, as those of queries and forms: `"5"` is 5 for `int` and `number`, `"true"`, `"on"`, `"yes"`,
 ---`"1"` and their opposites are booleans, a single text is a list of one.
