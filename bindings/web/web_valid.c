@@ -117,6 +117,19 @@ static int l_takes(lua_State *L) {
   return 1;
 }
 
+/* admit_json(req, text) -> nothing, or the errors of a schema: the values of JSON that is a part of
+   the request's body (a field of its form), or is decoded elsewhere (offload), count as those of a
+   body do. Raises the 503. */
+static int l_admit_json(lua_State *L) {
+  const WebRequest *req = request_at_1(L);
+  size_t size;
+  const char *text = luaL_checklstring(L, 2, &size);
+  JsonError error;
+  if (!req || web_json_admit(L, text, size, req->max_values, &error)) return 0;
+  schema_error_push_json(L, error.offset, error.message);
+  return 1;
+}
+
 /* --- the body --- */
 
 static int otherwise_over(lua_State *L, int status, lua_KContext ctx) {
@@ -390,6 +403,7 @@ static int l_checker(lua_State *L) {
 
 void web_valid_open(lua_State *L) {
   static const luaL_Reg functions[] = {{"takes", l_takes},
+                                       {"admit_json", l_admit_json},
                                        {"checker", l_checker},
                                        {"body_reader", l_body_reader},
                                        {"set_valid", l_set_valid},

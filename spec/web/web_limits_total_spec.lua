@@ -152,24 +152,26 @@ describe("max_buffered", function()
     for how, options in pairs {
       ["decoded by the handler"] = {},
       ["checked by a schema"] = { body = ml.schema.list(ml.schema.any()) },
+      ["in a field of a form"] = { form = ml.schema.object { v = ml.schema.map(ml.schema.any()) } },
     } do
       it(("counts the values of %s, %s"):format(what, how), function()
         local app, go, waiting = web.app(), ml.event(), 0
         app:post("/", options, function(req)
-          local value = options.body and req.valid.body or req:json()
+          local value = options.form and req.valid.form.v.v or options.body and req.valid.body or req:json()
           waiting = waiting + 1
           go:wait()
           return tostring(#value)
         end)
+        local body = options.form and 'v={"v":' .. json .. "}" or json
+        local header = ("Content-Type: application/%s\r\n"):format(options.form and "x-www-form-urlencoded" or "json")
         support.serving(app, function(port)
-          local first = ml.spawn(support.post, port, "/", json, "Content-Type: application/json\r\n")
+          local first = ml.spawn(support.post, port, "/", body, header)
           eventually(function() return waiting == 1 end)
-          local refused = support.post(port, "/", json, "Content-Type: application/json\r\n")
-          assert.equal(503, refused.status)
+          assert.equal(503, support.post(port, "/", body, header).status)
           assert.equal(1, waiting)
           go:set()
           assert.equal(200, first:await().status)
-          assert.equal(200, support.post(port, "/", json, "Content-Type: application/json\r\n").status)
+          assert.equal(200, support.post(port, "/", body, header).status)
         end, { max_buffered = 90 * #json // 3 })
       end)
     end
@@ -386,6 +388,10 @@ describe("max_values", function()
   local app = web.app()
   app:post("/json", function(req) return tostring(#req:json()) end)
   app:post("/typed", { body = ml.schema.list(ml.schema.any()) }, function(req) return tostring(#req.valid.body) end)
+  app:post("/form", { form = ml.schema.object { v = ml.schema.map(ml.schema.any()) } },
+    function(req) return tostring(#req.valid.form.v.v) end)
+  app:post("/offloaded", { offload = true, body = ml.schema.list(ml.schema.any()) },
+    function(req) return tostring(#req.valid.body) end)
 
   local function post(port, target, body)
     return support.post(port, target, body, "Content-Type: application/json\r\n")
@@ -402,6 +408,21 @@ describe("max_values", function()
       res = post(port, "/typed", more)
       assert.equal(422, res.status)
       assert.same({ "body.23 json_invalid" }, support.faults(res))
+    end, { max_values = 7 })
+  end)
+
+  it("limits them in a field of a form, and in a long body that is decoded on another core", function()
+    support.serving(app, function(port)
+      local form = "Content-Type: application/x-www-form-urlencoded\r\n"
+      assert.equal("5", support.post(port, "/form", 'v={"v":[1,2,3,4,5]}', form).body)
+      local res = support.post(port, "/form", 'v={"v":[1,2,3,4,5,6]}', form)
+      assert.equal(422, res.status)
+      assert.same({ "body.v json_invalid" }, support.faults(res))
+      assert.matches("more than 7 values", res.body)
+      local blanks = (" "):rep(300000)
+      assert.equal("6", post(port, "/offloaded", "[1,2,3,4,5,6]" .. blanks).body)
+      res = post(port, "/offloaded", "[1,2,3,4,5,6,7]" .. blanks)
+      assert.same({ "body.12 json_invalid" }, support.faults(res))
     end, { max_values = 7 })
   end)
 end)

@@ -116,7 +116,8 @@ function M.typed(route, plan, answers, name)
       if plan.check then plan.check(req) end
       return work
     end
-    local errors = plan.check_rest(req, true)
+    local errors, too_many = plan.check_rest(req, true), core.admit_json(req, req.body)
+    if too_many then return plan.merge(req, errors, nil, too_many) end
     if errors or has_checks then
       local value, wrong = executor.run { decode_there, definition, req.body, plan.mode, cpu = cpu }
       return plan.merge(req, errors, value, wrong)

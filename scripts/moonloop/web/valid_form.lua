@@ -57,9 +57,10 @@ end
 
 --- Decodes the JSON in a field, or in a file: clients that say a part's type send a Blob, which has a file
 -- name. Returns the value, or nil and the errors, with locations in the field.
-local function decode(schema, text, mode)
+local function decode(req, schema, text, mode)
   if type(text) ~= "string" then text = text.body end
-  local value, errors = schema_core.decode(run.compiled(schema).program, text, mode)
+  local value, errors = nil, core.admit_json(req, text)
+  if not errors then value, errors = schema_core.decode(run.compiled(schema).program, text, mode) end
   if errors and errors[1].type == "json_invalid" then
     local err = errors[1]
     local why = parts.as_python(err.ctx.error)
@@ -69,11 +70,11 @@ local function decode(schema, text, mode)
   return value, errors
 end
 
-local function decode_all(schema, values, mode)
-  if schema.def.type ~= "list" or type(values) ~= "table" then return decode(schema, values, mode) end
+local function decode_all(req, schema, values, mode)
+  if schema.def.type ~= "list" or type(values) ~= "table" then return decode(req, schema, values, mode) end
   local list, all = json.array {}, nil
   for i, text in ipairs(values) do
-    local value, errors = decode(schema.def.item, text, mode)
+    local value, errors = decode(req, schema.def.item, text, mode)
     list[i] = value
     for _, err in ipairs(errors or {}) do
       table.insert(err.loc, 1, i - 1)
@@ -113,13 +114,13 @@ return function(object, opts)
   local program = (text_program or compiled).program
 
   --- Replaces the texts of JSON by their values; returns the errors in them and in files.
-  local function read_special(values)
+  local function read_special(req, values)
     local errors = {}
     for _, field in ipairs(special) do
       local value, wrong = values[field.name]
       if value ~= nil then
         if field.kind == "json" then
-          value, wrong = decode_all(field.schema, value, mode)
+          value, wrong = decode_all(req, field.schema, value, mode)
         else
           wrong = select(2, schema_core.parse(run.compiled(field.schema).program, value, "text"))
             or check(field.schema, value)
@@ -141,7 +142,7 @@ return function(object, opts)
       list = {} -- nothing has come
     end
     values = gather(list, place, lists, others)
-    local errors = read_special(values)
+    local errors = read_special(req, values)
     local value, wrong = schema_core.parse(program, values, "text")
     for _, err in ipairs(wrong or {}) do errors[#errors + 1] = err end
     if wrong and #wrong < #errors then
