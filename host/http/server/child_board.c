@@ -54,7 +54,7 @@ void child_board_give(ChildBoard *board, int place) {
   board->used = used;
 }
 
-bool child_board_is_over(const ChildShare *share) {
+bool child_board_is_over(const ChildShare *share, uint64_t most) {
   const ChildBoard *board = share->board;
   uint32_t own = atomic_load_explicit(&share->own->connections, memory_order_relaxed);
   uint32_t used = used_of(board);
@@ -62,7 +62,8 @@ bool child_board_is_over(const ChildShare *share) {
     const ChildPlace *other = &board->places[i];
     if (!atomic_load_explicit(&other->accepts, memory_order_relaxed)) continue;
     uint32_t theirs = atomic_load_explicit(&other->connections, memory_order_relaxed);
-    if (own > theirs + SLACK + theirs / SLACK_QUOTIENT) return true;
+    if (own > theirs + SLACK + theirs / SLACK_QUOTIENT || (own >= most && theirs < most))
+      return true;
   }
   return false;
 }

@@ -56,7 +56,8 @@ int child_board_take(ChildBoard *board);
 /* The process of the place is gone. */
 void child_board_give(ChildBoard *board, int place);
 
-/* Does this worker have noticeably more connections than another one that accepts? */
-bool child_board_is_over(const ChildShare *share);
+/* Does this worker have noticeably more connections than another one that accepts, or `most`, which
+   the other one has not? */
+bool child_board_is_over(const ChildShare *share, uint64_t most);
 
 #endif

@@ -9,12 +9,15 @@
 #include "http/server/http_upgrade.h"
 #include "net/listen.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #define MAX_SWEEP_MS 2000
-#define ACCEPT_PAUSE_SECONDS 0.1 /* between attempts while no descriptors are left */
+/* Between attempts while no descriptors are left; and for those who have room, before one that has
+   none closes a connection. */
+#define ACCEPT_PAUSE_SECONDS 0.1
 #define ACCEPTS_A_PASS 64
-#define STEP_BACK_SECONDS 0.001 /* of a worker with many clients, or a full one */
+#define STEP_BACK_SECONDS 0.001 /* of a worker with many clients, or without descriptors */
 #define ACCEPTS_LEFT_BY_OTHERS 4
 #define IN_BUFFER                                                                                  \
   BUFFER_POOL_SIZE(512) /* bytes: holds most heads; each waiting handler holds one */
@@ -135,9 +138,9 @@ static void sweep(Timer *timer) {
 }
 
 void http_server_left(HttpServer *server) {
-  server->n_connections--;
+  bool was_full = server->n_connections-- >= server->limits.max_connections;
   publish_connections(server);
-  if (server->is_full) {
+  if (was_full || server->is_full) {
     server->is_full = false;
     resume_accepting(server);
   }
@@ -160,7 +163,7 @@ void http_server_forget(HttpServer *server, HttpConnection *c) {
 
 /* --- accepting --- */
 
-static void on_connectable(uv_poll_t *poll, int status, int events);
+static void on_connectable(uv_poll_t *handle, int status, int events);
 
 static int resume_accepting(HttpServer *server) {
   int rc = 0;
@@ -183,17 +186,17 @@ static void others_had_their_turn(Timer *timer) {
   resume_accepting(server);
 }
 
-/* May this process take the next client? All workers that wait at a listening socket are woken at
-   once; one with more than its share steps back for a moment, and then takes what is left. */
-static bool has_turn(HttpServer *server) {
-  if (!server->share || !child_board_is_over(server->share)) return true;
+/* All workers that wait at a listening socket are woken at once. One that has more clients than its
+   share, or no room, steps back for a moment, and then takes what is left. False: it is its turn.
+ */
+static bool leave_to_others(HttpServer *server, double seconds) {
   if (server->left_by_others) {
     server->left_by_others--;
-    return true;
+    return false;
   }
   pause_accepting(server);
-  set_timer(server, &server->accept_pause, STEP_BACK_SECONDS, others_had_their_turn);
-  return false;
+  set_timer(server, &server->accept_pause, seconds, others_had_their_turn);
+  return true;
 }
 
 /* False: there is something to be read first. */
@@ -222,27 +225,41 @@ static void make_room(HttpServer *server, HttpRoomLack lack) {
               pause_is_over);
 }
 
+/* The same where the client may have gone to another worker, or have been the last one: accept4
+   says that no descriptors are left before it looks whether anyone waits. */
+static void make_room_if_waited(HttpListener *listener, HttpRoomLack lack) {
+  struct pollfd waiting = {.fd = listener->socket.fd, .events = POLLIN};
+  listener->server->left_by_others = 0;
+  if (poll(&waiting, 1, 0) > 0) make_room(listener->server, lack);
+}
+
 /* If no descriptors are left, libuv's own accept would take connections only to close them, or
    spin; here they wait in the backlog until there are descriptors again. */
-static void on_connectable(uv_poll_t *poll, int status, int events) {
+static void on_connectable(uv_poll_t *handle, int status, int events) {
   (void)status;
   (void)events;
-  const HttpListener *listener = poll->data;
+  HttpListener *listener = handle->data;
   HttpServer *server = listener->server;
+  uint64_t most = server->limits.max_connections;
   for (int i = 0; i < ACCEPTS_A_PASS; i++) {
-    if (server->n_connections >= server->limits.max_connections) {
-      if (!i) make_room(server, HTTP_ROOM_CONNECTIONS); /* else nobody may wait */
+    bool is_full = server->n_connections >= most;
+    if (server->share && child_board_is_over(server->share, most) &&
+        leave_to_others(server, is_full ? ACCEPT_PAUSE_SECONDS : STEP_BACK_SECONDS))
+      return;
+    if (is_full) {
+      make_room_if_waited(listener, HTTP_ROOM_CONNECTIONS);
       return;
     }
-    if (!has_turn(server)) return;
     int fd = accept4(listener->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      server->left_by_others = 0;
       if (errno == EMFILE || errno == ENFILE) {
-        /* Linux says so before it looks whether anyone waits. */
-        if (!i) make_room(server, HTTP_ROOM_DESCRIPTORS);
-      } else if (errno != EAGAIN) {
+        if (!server->share || !leave_to_others(server, STEP_BACK_SECONDS))
+          make_room_if_waited(listener, HTTP_ROOM_DESCRIPTORS);
+        return;
+      }
+      server->left_by_others = 0;
+      if (errno != EAGAIN) {
         pause_accepting(server);
         set_timer(server, &server->accept_pause, ACCEPT_PAUSE_SECONDS, pause_is_over);
       }
