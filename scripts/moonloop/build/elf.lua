@@ -10,21 +10,39 @@ local PAGE = 4096 -- the host maps the section
 
 -- Offsets in the header, from 1.
 local TABLE_AT, SIZE_AT = 0x28 + 1, 0x3A + 1
+local HEADER_SIZE = 64
+local MOST = 0xFEFF -- sections, in a header
 
-local function header(program)
-  if program:sub(1, #IDENT) ~= IDENT then return nil, "it is no program of ELF with 64 bits" end
-  local at = ("<I8"):unpack(program, TABLE_AT)
-  local size, count, names = ("<I2I2I2"):unpack(program, SIZE_AT)
-  if at == 0 or count == 0 or size ~= SECTION_SIZE then return nil, "it has no table of sections" end
-  return { at = at, count = count, names = names }
-end
+-- Are all of these bytes there? What is too large for Lua's integers is negative here.
+local function is_within(program, at, size) return at >= 0 and size >= 0 and at <= #program - size end
 
-local function read_section(program, head, i)
+local function read_section(program, table_at, i)
   local s = {}
   s.name, s.type, s.flags, s.address, s.offset, s.size, s.link, s.info, s.alignment, s.entry = SECTION:unpack(program,
-    head.at + i * SECTION_SIZE + 1)
+    table_at + i * SECTION_SIZE + 1)
   return s
 end
+
+--- All sections, with the names' as `names` | nil, what is wrong with the program
+local function read_sections(program)
+  if program:sub(1, #IDENT) ~= IDENT or #program < HEADER_SIZE then
+    return nil, "it is no program of ELF with 64 bits"
+  end
+  local table_at = ("<I8"):unpack(program, TABLE_AT)
+  local size, count, names = ("<I2I2I2"):unpack(program, SIZE_AT)
+  if table_at == 0 or count == 0 or size ~= SECTION_SIZE then return nil, "it has no table of sections" end
+  if not is_within(program, table_at, count * SECTION_SIZE) then return nil, "its table of sections is cut off" end
+  if names == 0 or names >= count then return nil, "its sections have no names" end
+  local sections = {}
+  for i = 0, count - 1 do sections[i + 1] = read_section(program, table_at, i) end
+  sections.names = sections[names + 1]
+  if not is_within(program, sections.names.offset, sections.names.size) then
+    return nil, "the names of its sections are cut off"
+  end
+  return sections
+end
+
+local function texts_of(program, names) return program:sub(names.offset + 1, names.offset + names.size) end
 
 local function pack(s)
   return SECTION:pack(s.name, s.type, s.flags, s.address, s.offset, s.size, s.link, s.info, s.alignment, s.entry)
@@ -32,24 +50,24 @@ end
 
 --- find(program, name) -> offset (from 0), size | nil
 function M.find(program, name)
-  local head = header(program)
-  if not head then return nil end
-  local names = read_section(program, head, head.names)
-  for i = 1, head.count - 1 do
-    local s = read_section(program, head, i)
-    if ("z"):unpack(program, names.offset + s.name + 1) == name then return s.offset, s.size end
+  local sections = read_sections(program)
+  if not sections then return nil end
+  local texts, wanted = texts_of(program, sections.names), name .. "\0"
+  for i = #sections, 2, -1 do -- what was added is the last one; the first one is none
+    local s = sections[i]
+    if texts:sub(s.name + 1, s.name + #wanted) == wanted and is_within(program, s.offset, s.size) then
+      return s.offset, s.size
+    end
   end
 end
 
-
 --- add(program, name, content) -> program with the section | nil, what is wrong with it
 function M.add(program, name, content)
-  local head, wrong = header(program)
-  if not head then return nil, wrong end
-  local sections = {}
-  for i = 0, head.count - 1 do sections[i + 1] = read_section(program, head, i) end
-  local names = sections[head.names + 1]
-  local texts = program:sub(names.offset + 1, names.offset + names.size)
+  local sections, wrong = read_sections(program)
+  if not sections then return nil, wrong end
+  if #sections == MOST then return nil, "it has as many sections as there can be" end
+  local names = sections.names
+  local texts = texts_of(program, names)
   local parts, at = { program }, #program
   local function append(text, alignment)
     local gap = ("\0"):rep(-at % alignment)
