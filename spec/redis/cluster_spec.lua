@@ -95,7 +95,8 @@ describe("a command on a Redis cluster", function()
     end
     local replies = { "+OK\r\n", ":1\r\n", "*0\r\n", "*1\r\n:1\r\n", "*1\r\n*0\r\n",
       range(":0", ":9223372036854775807"), range(":-1", ":0"), range("+a", "+b"), range(":0", ":1", ":2\r\n"),
-      range(":0", ":1", "*2\r\n+a\r\n:70000\r\n"), range(":0", ":1", "*1\r\n+a\r\n") }
+      range(":0", ":1", "*2\r\n+a\r\n:70000\r\n"), range(":0", ":1", "*1\r\n+a\r\n"),
+      (range(":0", ":16383"):gsub("^*1\r\n(.*)$", "*2\r\n%1%1")) }
     ml.map(replies, function(reply) -- at once: each is asked for again until its time is over
       local server <close> = fake_cluster(function() return "+OK\r\n" end, reply)
       local r <close> = ml.redis.client { cluster = server.url, timeout = 2 }

@@ -133,3 +133,53 @@ describe("a reply", function()
     end)
   end)
 end)
+
+-- A server that is none of Redis, or has gone wrong, may answer anything that is a reply.
+describe("a reply of another form than Redis gives", function()
+  local function first(next_item, state, control, closer)
+    local _ <close> = closer
+    return next_item(state, control)
+  end
+
+  local calls = {
+    ["r:scan"] = function(r) return first(r:scan()) end,
+    ["r:subscribe"] = function(r) return first(r:subscribe "c") end,
+    ["r:group"] = function(r) return first(r:group("s", "g", { consumer = "c" })) end,
+    ["r:script"] = function(r)
+      local value, err = r:script "return 1" {}
+      if value == nil then error(err, 0) end
+    end,
+  }
+  local list = "*2\r\n:1\r\n:2\r\n"
+  for name, call in pairs(calls) do
+    for _, reply in ipairs { ":5\r\n", "_\r\n", "#t\r\n", name ~= "r:subscribe" and list or nil } do
+      it(("raises an error of ours from %s (%s)"):format(name, reply:sub(1, 2)), function()
+        with_reply(reply, at_once, function(client)
+          local ok, err = pcall(call, client)
+          assert.is_false(ok)
+          assert(ml.is_error(err), err)
+          assert(err.code == "REPLY" or err.kind == "network", err.message)
+        end)
+      end)
+    end
+  end
+
+  it("is no message for a subscriber", function()
+    local server <close> = redis.fake(function(conn)
+      redis.read_command(conn)
+      conn:send "+PONG\r\n"
+      redis.read_command(conn)
+      conn:send ">3\r\n+subscribe\r\n+c\r\n:1\r\n"
+      conn:send ":7\r\n_\r\n>3\r\n+message\r\n+c\r\n:5\r\n>2\r\n+message\r\n_\r\n>3\r\n+message\r\n+c\r\n+x\r\n"
+      redis.read_command(conn)
+    end)
+    local client <close> = ml.redis.client(server.url)
+    assert.same({ channel = "c", payload = "x" }, first(client:subscribe "c"))
+  end)
+
+  it("is no value for a cache, which makes its own", function()
+    with_reply("*1\r\n:1\r\n", at_once, function(client)
+      assert.equal("made", client:cache { ttl = 5 }:get("k", function() return "made" end))
+    end)
+  end)
+end)

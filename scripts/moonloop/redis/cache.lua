@@ -23,7 +23,7 @@ local function look(cache, key)
   local text, err = raw.GET(cache.client, cache.prefix .. key)
   if not text then return nil, err end
   local list
-  list, err = json.decode(text)
+  if type(text) == "string" then list, err = json.decode(text) end
   if type(list) ~= "table" or list[1] == nil then
     local message = ("'%s' was not stored by the cache"):format(cache.prefix .. key)
     return nil, err or tasks.error { kind = "json", message = message }

@@ -53,10 +53,11 @@ end
 -- Applies the reply to CLUSTER SLOTS, a list of ranges. False: it is none.
 local function apply(self, asked, reply)
   if type(reply) ~= "table" then return false end
-  local slots, masters, known = {}, {}, {}
+  local slots, masters, known, count = {}, {}, {}, 0
   for _, range in ipairs(reply) do
     local node = node_of(self, asked, range)
-    if not node then return false end
+    count = count + (node and range[2] - range[1] + 1 or 0)
+    if not node or count > SLOTS then return false end -- some would have two nodes
     if not known[node] then masters[#masters + 1] = node end
     known[node] = true
     for slot = range[1], range[2] do slots[slot] = node end

@@ -3,6 +3,7 @@ local arguments = require "moonloop.redis.arguments"
 local lease = require "moonloop.redis.lease"
 local raw = require "moonloop.redis.raw"
 local tasks = require "moonloop.core"
+local unexpected = require "moonloop.redis.unexpected"
 
 local BLOCK = 5 -- seconds that one XREADGROUP waits at most
 local FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2 -- seconds between attempts to reconnect
@@ -22,15 +23,40 @@ function Message:ack()
   return true
 end
 
--- The messages of a list {{id, {name, value, ...}}, ...}. A deleted one has no fields; it is
--- acknowledged so that it does not come back.
+-- Is it {{id, {name, value, ...}}, ...}?
+local function are_messages(list)
+  if type(list) ~= "table" then return false end
+  for _, entry in ipairs(list) do
+    local fields = type(entry) == "table" and type(entry[1]) == "string" and (entry[2] or {})
+    if type(fields) ~= "table" then return false end
+    for i = 1, #fields, 2 do
+      if type(fields[i]) ~= "string" then return false end
+    end
+  end
+  return true
+end
+
+-- The messages of the stream in a reply to XREADGROUP, which has others beside it in RESP2; nil: it is none.
+local function messages_of(reader, reply)
+  if reply == nil then return {} end
+  if type(reply) ~= "table" then return nil end
+  local list, one = reply[reader.stream], reply[1]
+  if list == nil then list = type(one) == "table" and one[2] or one == nil and {} end
+  return are_messages(list) and list or nil
+end
+
+-- Adds the messages of a list. Returns the id of the last one, or nil. A deleted one has no fields; it is acknowledged
+-- so that it does not come back.
 local function add_messages(reader, list)
-  for _, entry in ipairs(list or {}) do
+  local last
+  for _, entry in ipairs(list) do
     local fields = {}
     for i = 1, #(entry[2] or {}), 2 do fields[entry[2][i]] = entry[2][i + 1] end
     local msg = setmetatable({ id = entry[1], fields = fields, stream = reader.stream, of = reader.of }, Message)
     if entry[2] then table.insert(reader.ready, msg) else msg:ack() end
+    last = msg.id
   end
+  return last
 end
 
 -- --- where messages come from ---
@@ -43,9 +69,9 @@ local function read_old(reader)
   local reply, err = raw.XREADGROUP(reader.client, "GROUP", reader.group, reader.consumer, "COUNT", reader.count,
     "STREAMS", reader.stream, reader.old)
   if err then return nil, err end
-  local list = reply and (reply[reader.stream] or reply[1] and reply[1][2]) or {}
-  reader.old = #list > 0 and list[#list][1] or nil
-  add_messages(reader, list)
+  local list = messages_of(reader, reply)
+  if not list then return nil, unexpected "XREADGROUP" end
+  reader.old = add_messages(reader, list)
   return true
 end
 
@@ -54,6 +80,9 @@ local function claim(reader)
   local reply, err = raw.XAUTOCLAIM(reader.client, reader.stream, reader.group, reader.consumer,
     math.floor(reader.claim_idle * 1000), reader.cursor, "COUNT", reader.count)
   if err then return nil, err end
+  if type(reply) ~= "table" or type(reply[1]) ~= "string" or not are_messages(reply[2]) then
+    return nil, unexpected "XAUTOCLAIM"
+  end
   reader.cursor = reply[1]
   if reader.cursor == "0-0" then reader.claim_at = tasks.now() + math.max(reader.claim_idle / 2, 0.01) end
   add_messages(reader, reply[2])
@@ -67,14 +96,16 @@ local function read_new(reader)
   local reply, err = lease.call(reader.client, "XREADGROUP", "GROUP", reader.group, reader.consumer, "COUNT",
     reader.count, "BLOCK", math.ceil(wait * 1000), "STREAMS", reader.stream, ">")
   if err then return nil, err end
-  add_messages(reader, reply and (reply[reader.stream] or reply[1] and reply[1][2]))
+  local list = messages_of(reader, reply)
+  if not list then return nil, unexpected "XREADGROUP" end
+  add_messages(reader, list)
   return true
 end
 
 local function create(reader)
   local ok, err = raw.XGROUP(reader.client, "CREATE", reader.stream, reader.group, reader.start, "MKSTREAM")
-  if ok or err.code == "BUSYGROUP" then return true end
-  return nil, err
+  if ok or err and err.code == "BUSYGROUP" then return true end
+  return nil, err or unexpected "XGROUP CREATE"
 end
 
 local function step(reader)

@@ -1,6 +1,7 @@
 --- r:scan: iterates over the keys of a database.
 local arguments = require "moonloop.redis.arguments"
 local raw = require "moonloop.redis.raw"
+local unexpected = require "moonloop.redis.unexpected"
 
 local M = {}
 
@@ -16,6 +17,11 @@ function M.iterator(next) return setmetatable({ next = next }, Iterator) end
 function M.check(pattern, opts)
   if pattern ~= nil then arguments.text("scan", "the pattern", pattern) end
   return arguments.options("scan", opts, { count = arguments.count, type = "string" })
+end
+
+-- The next cursor and keys.
+local function is_page(reply)
+  return type(reply) == "table" and type(reply[1]) == "string" and type(reply[2]) == "table"
 end
 
 --- for key in r:scan([pattern [, {count =, type =}]]) do
@@ -38,7 +44,7 @@ function M.new(client, pattern, opts)
     while at == #keys do
       if is_over then return nil end
       local reply, err = raw.SCAN(client, cursor, words)
-      if not reply then error(err, 0) end
+      if not is_page(reply) then error(err or unexpected "SCAN", 0) end
       cursor, keys, at = reply[1], reply[2], 0
       is_over = cursor == "0"
     end

@@ -1,6 +1,7 @@
 --- r:script: Lua code that runs on the server.
 local arguments = require "moonloop.redis.arguments"
 local raw = require "moonloop.redis.raw"
+local unexpected = require "moonloop.redis.unexpected"
 
 local Script = {}
 Script.__index = Script
@@ -9,8 +10,9 @@ Script.__name = "moonloop.redis.script"
 -- Loads the script and returns its SHA-1.
 local function load(script)
   local sha, err = raw.SCRIPT(script.client, "LOAD", script.source)
+  if type(sha) ~= "string" then return nil, err or unexpected "SCRIPT LOAD" end
   script.sha = sha
-  return sha, err
+  return sha
 end
 
 --- script(keys, ...) -> value | nil, err

@@ -6,6 +6,7 @@ local nodes = require "moonloop.redis.cluster_nodes"
 local raw = require "moonloop.redis.raw"
 local reconnect = require "moonloop.core.reconnect"
 local tasks = require "moonloop.core"
+local unexpected = require "moonloop.redis.unexpected"
 
 local Subscription = {}
 Subscription.__index = Subscription
@@ -20,27 +21,29 @@ end
 
 Subscription.__close = Subscription.close
 
--- Turns a reply into a message; nil for confirmations of the subscription itself.
+-- Turns a reply into a message; nil for confirmations of the subscription itself, and for what is none.
 local function message(reply)
-  local kind = reply[1]
-  if kind == "message" or kind == "smessage" then return { channel = reply[2], payload = reply[3] } end
-  if kind == "pmessage" then return { pattern = reply[2], channel = reply[3], payload = reply[4] } end
-  return nil
+  if type(reply) ~= "table" then return nil end
+  local kind, made = reply[1], nil
+  if kind == "message" or kind == "smessage" then made = { channel = reply[2], payload = reply[3] } end
+  if kind == "pmessage" then made = { pattern = reply[2], channel = reply[3], payload = reply[4] } end
+  return made and type(made.channel) == "string" and type(made.payload) == "string" and made or nil
 end
 
 -- Connects and subscribes; returns when the server has confirmed all channels. Messages that arrive
 -- earlier are kept.
 local function connect(self)
   local ok, err = raw.PING(self.conn)
-  if not ok then return nil, err end
+  if not ok then return nil, err or unexpected "PING" end
   core.subscribe(self.conn)
   core.post(self.conn, self.command, table.unpack(self.channels))
   local confirmed, word = 0, self.command:lower()
   while confirmed < #self.channels do
     local reply
     reply, err = core.next(self.conn)
-    if not reply then return nil, err end
+    if err then return nil, err end
     if tasks.is_error(reply) then return nil, reply end
+    if type(reply) ~= "table" then return nil, unexpected(self.command) end
     if reply[1] == word then
       confirmed = confirmed + 1
     else
@@ -79,7 +82,7 @@ local function next_message(self)
   if self.early[1] then return table.remove(self.early, 1) end
   while true do
     local reply, err = core.next(self.conn)
-    if not reply then
+    if err then
       if lease.is_closed(self.client) then error(err, 0) end
       reconnect(open, is_passing, self)
       return { gap = true }
