@@ -190,7 +190,7 @@ static void read_all(lua_State *L, void *data) {
   lua_Debug ar;
   for (int level = 0; get(L, level, &ar); level++) {
     if (*ar.namewhat == 'h') continue; /* the host's hook, in which this may run */
-    if (!listing->all && script_place_is_hidden(L, level, &ar)) continue;
+    if (!listing->all && script_place_is_hidden(L, &ar)) continue;
     if (listing->shown++ == listing->max) {
       text_add(listing->text, "\n\t...");
       return;

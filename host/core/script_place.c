@@ -1,13 +1,15 @@
 #include "core/script_place.h"
 
+#include "core/call_frame.h"
+
 #include <lauxlib.h>
 #include <stdarg.h>
 
-bool script_place_is_hidden(lua_State *L, int level, const lua_Debug *ar) {
+bool script_place_is_hidden(lua_State *L, const lua_Debug *ar) {
   lua_Debug caller;
   if (*ar->what != 'C') return script_place_is_host(ar);
   if (!ar->name) return true;
-  return lua_getstack(L, level + 1, &caller) && lua_getinfo(L, "S", &caller) &&
+  return call_frame_describe(L, call_frame_caller(call_frame_of(ar)), "S", &caller) &&
          script_place_is_host(&caller);
 }
 

@@ -15,9 +15,9 @@ static inline bool script_place_is_host(const lua_Debug *ar) {
          strncmp(ar->source, SCRIPT_PLACE_HOST, sizeof SCRIPT_PLACE_HOST - 1) == 0;
 }
 
-/* Is the frame at `level`, read with "Sln" into `ar`, of no interest to users: such a part, or a C
+/* Is the frame that was read with "Sln" into `ar` of no interest to users: such a part, or a C
    function that was called by one or has no name? Safe in a signal handler. */
-bool script_place_is_hidden(lua_State *L, int level, const lua_Debug *ar);
+bool script_place_is_hidden(lua_State *L, const lua_Debug *ar);
 
 /* Finds the innermost frame of a script's Lua code from `level` on, and reads it with "Sl". False
    if L is not running any. */

@@ -1,5 +1,6 @@
 #include "core/stack_text.h"
 
+#include "core/call_frame.h"
 #include "core/function_name.h"
 #include "core/runtime.h"
 #include "core/script_place.h"
@@ -10,6 +11,9 @@
 
 /* Frames examined at each end of a deep stack, and lines shown of them. */
 enum { FRAMES = 22, FIRST_LINES = 10, LAST_LINES = 11 };
+
+/* What lines show of a frame, for lua_getinfo. */
+#define WHAT "Slnt"
 
 /* Stack slots of L needed for the names of functions and the lines. */
 #define SLOTS 40
@@ -34,8 +38,14 @@ static bool is_host_lua(const lua_Debug *ar) {
   return *ar->what != 'C' && script_place_is_host(ar);
 }
 
-static bool get(lua_State *of, int level, lua_Debug *ar) {
-  return lua_getstack(of, level, ar) && lua_getinfo(of, "Slnt", ar);
+/* Returns how many frames there are from `frame` on, and puts the first of those at the far end
+ * into `last`. */
+static int count_frames(CallFrame *frame, CallFrame **last) {
+  CallFrame *latest[FRAMES] = {0};
+  int n = 0;
+  for (; frame; frame = call_frame_caller(frame)) latest[n++ % FRAMES] = frame;
+  *last = latest[n % FRAMES];
+  return n;
 }
 
 /* Pushes the public name of the frame's function, or nil. */
@@ -88,13 +98,14 @@ static void add_frame(Listing *list, lua_Debug *ar, bool by_host) {
   lua_pop(L, 1);
 }
 
-/* Adds the frames from `level` up to `end`. A Lua part of the host replaces everything that it has
-   called; the callers of the outermost script are not shown. */
-static void add_frames(Listing *list, int level, int end) {
+/* Adds at most `max` frames. A Lua part of the host replaces everything that it has called; the
+   callers of the outermost script are not shown. */
+static void add_frames(Listing *list, CallFrame *frame, int max) {
   lua_Debug ar, caller;
-  bool there = level < end && get(list->of, level, &ar);
-  for (; there && level < end; level++, ar = caller) {
-    there = get(list->of, level + 1, &caller); /* slow deep in a stack, so done once per frame */
+  bool there = call_frame_describe(list->of, frame, WHAT, &ar);
+  for (; there && max > 0; max--, ar = caller) {
+    frame = call_frame_caller(frame);
+    there = call_frame_describe(list->of, frame, WHAT, &caller);
     bool is_script = *ar.what != 'C' && !is_host_lua(&ar);
     if (is_host_lua(&ar) && !list->all_is_host) {
       list->count = list->before_run;
@@ -105,20 +116,6 @@ static void add_frames(Listing *list, int level, int end) {
     list->before_run = list->count;
     list->run_has_host = false;
   }
-}
-
-static int count_frames(lua_State *of) {
-  lua_Debug ar;
-  int low = 0, high = 1;
-  while (lua_getstack(of, high, &ar)) high *= 2;
-  while (low < high) {
-    int middle = low + (high - low) / 2;
-    if (lua_getstack(of, middle, &ar))
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
 }
 
 /* Replaces the list of lines by the text. */
@@ -142,16 +139,18 @@ static void join(Listing *list, int skipped) {
   lua_settop(L, list->lines);
 }
 
-/* Adds the frames of a stack, of a deep one those at both ends; returns how many were skipped. */
-static int add_ends(Listing *list, int level, int total) {
-  int skipped = total - level - 2 * FRAMES;
+/* Adds the frames from `first` on, of a deep stack those at both ends; returns how many were
+ * skipped. */
+static int add_ends(Listing *list, CallFrame *first) {
+  CallFrame *last;
+  int total = count_frames(first, &last), skipped = total - 2 * FRAMES;
   if (skipped <= 0) {
-    add_frames(list, level, total);
+    add_frames(list, first, total);
     return 0;
   }
-  add_frames(list, level, level + FRAMES);
+  add_frames(list, first, FRAMES);
   list->before_run = list->count;
-  add_frames(list, total - FRAMES, total);
+  add_frames(list, last, FRAMES);
   return skipped;
 }
 
@@ -162,12 +161,13 @@ bool stack_text_push(lua_State *L, lua_State *of, int level) {
   }
   lua_newtable(L);
   Listing list = {.L = L, .of = of, .lines = lua_gettop(L)};
-  int total = count_frames(of), skipped = add_ends(&list, level, total);
+  CallFrame *first = call_frame_at(of, level);
+  int skipped = add_ends(&list, first);
   bool has_host = list.run_has_host;
   if (has_host) list.count = list.before_run; /* it called the script */
   if (list.count == 0 && has_host) {
     list.all_is_host = true;
-    add_ends(&list, level, total);
+    add_ends(&list, first);
   }
   join(&list, skipped);
   return list.count > 0;

@@ -1,5 +1,6 @@
 #include "core/task.h"
 
+#include "core/call_frame.h"
 #include "core/origin.h"
 #include "core/report.h"
 #include "core/task_label.h"
@@ -93,13 +94,14 @@ static void drop_handle(lua_State *L, Task *t) {
    argument of l_body_main, which is the outermost frame, or what fail_out_of_memory has left of it.
  */
 static void push_handle_of_stack(Task *t) {
-  lua_Debug ar, outermost;
-  int level = 0;
-  for (; lua_getstack(t->co, level, &ar); level++) outermost = ar;
-  if (level > 0)
+  CallFrame *frame = call_frame_at(t->co, 0);
+  if (frame) {
+    for (CallFrame *caller; (caller = call_frame_caller(frame));) frame = caller;
+    lua_Debug outermost = {.i_ci = (struct CallInfo *)frame};
     lua_getlocal(t->co, &outermost, 1);
-  else
+  } else {
     lua_pushvalue(t->co, t->status == TASK_PENDING ? 2 : 1);
+  }
 }
 
 TaskHandle *task_push_handle(lua_State *L, Task *t) {

@@ -1,6 +1,7 @@
 #include "inspect/dump.h"
 
 #include "base/hash.h"
+#include "core/call_frame.h"
 #include "core/script_place.h"
 #include "core/states.h"
 
@@ -205,12 +206,10 @@ static lua_State *inner_of(lua_State *L) {
   return is_inner(inner) ? inner : NULL;
 }
 
-/* Reads the frame at `level`; sets *shown if it does not belong to the host, or all frames are
-   shown. */
-static bool get_frame(lua_State *L, int level, bool all, lua_Debug *ar, bool *shown) {
-  if (!lua_getstack(L, level, ar)) return false;
-  lua_getinfo(L, "Sln", ar);
-  *shown = all || !script_place_is_hidden(L, level, ar);
+/* Reads a frame; sets *shown if it does not belong to the host, or all frames are shown. */
+static bool get_frame(lua_State *L, CallFrame *frame, bool all, lua_Debug *ar, bool *shown) {
+  if (!call_frame_describe(L, frame, "Sln", ar)) return false;
+  *shown = all || !script_place_is_hidden(L, ar);
   return true;
 }
 
@@ -218,7 +217,9 @@ static int count_shown(lua_State *L, bool all) {
   lua_Debug ar;
   int n = 0;
   bool shown;
-  for (int level = 0; get_frame(L, level, all, &ar, &shown); level++) n += shown;
+  for (CallFrame *f = call_frame_at(L, 0); get_frame(L, f, all, &ar, &shown);
+       f = call_frame_caller(f))
+    n += shown;
   return n;
 }
 
@@ -228,7 +229,8 @@ static void add_frames(Buffer *out, lua_State *L, size_t depth) {
   int frames = count_shown(L, all), at = 0;
   if (frames == 0) frames = count_shown(L, all = true);
   int skipped = frames - FRAMES_FIRST - FRAMES_LAST;
-  for (int level = 0; get_frame(L, level, all, &ar, &shown); level++) {
+  for (CallFrame *f = call_frame_at(L, 0); get_frame(L, f, all, &ar, &shown);
+       f = call_frame_caller(f)) {
     if (!shown) continue;
     at++;
     bool is_skipped = skipped > 1 && at > FRAMES_FIRST && at <= FRAMES_FIRST + skipped;

@@ -91,6 +91,17 @@ end)]]
     assert.matches("skipping %d+ levels", traceback_of(endless))
   end)
 
+  it("is walked once, however deep the stack is", { timeout = 10 }, function() -- counted from its top: minutes
+    local function deep(n) if n == 0 then ml.sleep(100) return 1 end return 1 + deep(n - 1) end
+    local task = ml.spawn(deep, 180000)
+    ml.sleep(0)
+    assert.matches("\n%s+%.%.%. %(%d+ more%)\n", ml.dump { traceback = true })
+    assert.matches("skipping %d+ levels", task:traceback())
+    task:cancel()
+    local function own(n) if n == 0 then return ml.current() end return (own(n - 1)) end
+    assert.equal("running", ml.spawn(function() return own(180000):status() end):await())
+  end)
+
   it("works for a waiting task, too", function()
     local task = ml.spawn(function() ml.wait({ ml.spawn(ml.sleep, 100) }) end)
     ml.sleep(0)
