@@ -271,6 +271,30 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
       entries[3].traceback })
   end)
 
+  it("counts runs as failed whatever they raise, also where its text is an error itself", function()
+    local log <close> = keep_log()
+    local new_error = require "moonloop.core".error
+    local jobs = fresh()
+    local mute = setmetatable({}, { __tostring = function() error "no text" end })
+    local odd = new_error { kind = "x", message = "m" }
+    odd.message, odd.kind, odd.code = mute, {}, mute
+    local raised = { mute = mute, odd = odd, number = setmetatable({}, { __metatable = 5 }), none = false,
+      bytes = ("\255\0"):rep(5000), self = setmetatable({}, { __tostring = function() return {} end }) }
+    for name, value in pairs(raised) do
+      jobs:define(name, { attempts = 2, backoff = function(attempt) return attempt == 1 and 0 or mute end },
+        function() error(value, 0) end)
+      assert(jobs:push(name))
+    end
+    jobs:define("returned", { attempts = 1 }, function() return nil, mute end)
+    assert(jobs:push "returned")
+    local _ <close> = work(jobs)
+    eventually(function() return jobs:stats().dead == 7 end)
+    local list = assert(jobs:list { state = "dead" })
+    for _, job in ipairs(list) do assert.equal(job.name == "returned" and 1 or 2, job.attempt) end
+    assert.equal(7, #list)
+    assert.is_true(#log.entries >= 13)
+  end)
+
   it("tries failed runs again, and says so", function()
     local reports <close> = keep_reports()
     local jobs, runs = fresh(), 0

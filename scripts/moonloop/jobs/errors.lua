@@ -12,36 +12,45 @@ local M = {}
 local function clean(text, size)
   if #text > size then text = text:sub(1, size - 3) .. "..." end
   text = text:gsub("%z", "?")
-  local valid, bad = utf8.len(text)
-  while not valid do
-    text = text:sub(1, bad - 1) .. "?" .. text:sub(bad + 1)
-    valid, bad = utf8.len(text)
+  local parts, at = {}, 1
+  while true do
+    local valid, bad = utf8.len(text, at)
+    if valid then break end
+    parts[#parts + 1] = text:sub(at, bad - 1)
+    at = bad + 1
   end
-  return text
+  parts[#parts + 1] = text:sub(at)
+  return table.concat(parts, "?")
 end
 
---- The message of whatever was raised.
+--- The message of whatever was raised. What it says of itself may be anything, and raise.
 function M.message(value)
-  if core.is_error(value) then return tostring(value.message or value) end
-  if type(value) == "table" and not (getmetatable(value) or {}).__tostring then
+  if core.is_error(value) and type(value.message) == "string" then return value.message end
+  if type(value) == "table" and getmetatable(value) == nil then
     local ok, text = pcall(json.encode, value)
     if ok then return text end
   end
-  return tostring(value)
+  return core.error_text(value)
 end
 
 --- The code of what was raised, and the texts of its causes; or nil for either.
 function M.code_and_cause(value)
   if not core.is_error(value) then return nil end
   local code, causes = value.code, core.error_causes(value)
-  return code ~= nil and clean(tostring(code), MESSAGE) or nil, causes and clean(causes, MESSAGE)
+  return code ~= nil and clean(core.error_text(code), MESSAGE) or nil, causes and clean(causes, MESSAGE)
+end
+
+--- The kind of an error object, nil for what is none.
+function M.kind(value)
+  local kind = core.is_error(value) and value.kind
+  return type(kind) == "string" and clean(kind, MESSAGE) or nil
 end
 
 --- The entry of a run that has failed, for the list of a job: {attempt, at, message, kind, traceback}.
 function M.entry(attempt, at, value, traceback)
   local message = clean(M.message(value), MESSAGE)
   return {
-    attempt = attempt, at = at, message = message, kind = core.is_error(value) and value.kind or nil,
+    attempt = attempt, at = at, message = message, kind = M.kind(value),
     traceback = traceback and clean(traceback, WHOLE - #message) or nil,
   }
 end

@@ -128,8 +128,8 @@ function M.failure(record, value, traceback)
   local entry = errors.entry(record.attempt, time.now(), value, traceback)
   local ok, delay = pcall(record.definition.backoff, record.attempt, value)
   if not ok or type(delay) ~= "number" or not (delay >= 0 and delay < math.huge) then
-    errors.say("the backoff of the job '%s' has to return a number of seconds, at least 0; it %s", record.name,
-      ok and "returned " .. tostring(delay) or "raised " .. errors.message(delay))
+    errors.say("the backoff of the job '%s' has to return a number of seconds, at least 0; it %s %s", record.name,
+      ok and "returned" or "raised", errors.message(delay))
     delay = 60
   end
   local values = { id = record.id, worker = record.worker, delay = delay + 0.0, error = json.encode(entry),

@@ -84,7 +84,7 @@ end
 local function note_error(value, traceback)
   local span = trace.current()
   if not span:recorded() then return end
-  local kind = core.is_error(value) and value.kind or type(value) == "string" and "error" or type(value)
+  local kind = errors.kind(value) or type(value) == "string" and "error" or type(value)
   local message = errors.message(value)
   span:event("exception", { ["exception.type"] = kind, ["exception.message"] = message,
     ["exception.stacktrace"] = traceback })
