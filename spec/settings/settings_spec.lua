@@ -102,7 +102,7 @@ describe("settings", function()
       db = s.object { url = s.string(), pool = s.int { min = 1 } } }
     assert.equal([[
 7 are wrong:
-  .env:2: 'DEBUG' is no setting (NAME=value)
+  .env:2: this line is no setting (NAME=value); values of several lines need quotes
   HOSTS: a value of JSON expected, as ["a", "b"]: unexpected character at line 1 column 1 (environment)
   DB__POOL: Input should be greater than or equal to 1, not "0" (environment)
   DB__URL: is missing (not in the environment, .env, ]] .. folder.path .. [[)
@@ -230,15 +230,26 @@ describe("a .env file", function()
 
   it("is told with its lines where it is wrong", function()
     local _, problems = dotenv.parse("A=1\nwrong\n1A=2\nB=\"x\ny\" z\nC=\"\\q\"\n=1\nD='open\n")
+    local no_setting = "this line is no setting (NAME=value); values of several lines need quotes"
     assert.same({
-      { line = 2, message = "'wrong' is no setting (NAME=value)" },
-      { line = 3, message = "'1A' is no name: letters, digits and _ are" },
-      { line = 4, message = "'z' follows the end of the quotes" },
-      { line = 5, message = "'y\"' is no setting (NAME=value)" },
+      { line = 2, message = no_setting },
+      { line = 3, message = "what is before the = is no name, which has letters, digits and _" },
+      { line = 4, message = "something follows the end of the quotes" },
+      { line = 5, message = no_setting },
       { line = 6, message = "\\q means nothing in double quotes (use single quotes, or \\\\)" },
-      { line = 7, message = "'=1' is no setting (NAME=value)" },
+      { line = 7, message = no_setting },
       { line = 8, message = "the quote ' has no end" },
     }, problems)
+  end)
+
+  it("is not quoted where it is wrong, since that may be a part of a secret", function()
+    local secret = { "MIIEvQIBADANBgkqhkiG9w0", "n4bQ+YhMf/WaL", "hunter" }
+    local _, problems = dotenv.parse(("KEY=-----BEGIN PRIVATE KEY-----\n%s\n%s==\nA=\"x\"%s\n"):format(
+      table.unpack(secret)))
+    assert.equal(3, #problems)
+    for _, problem in ipairs(problems) do
+      for _, text in ipairs(secret) do assert.not_matches(text, problem.message, 1, true) end
+    end
   end)
 
   it("may be anything, without a crash or a loop", function()

@@ -4,9 +4,7 @@
 --   export NAME='value'   as it is, over several lines if need be
 --   NAME="value"          the same, with \n \r \t \\ \" \$
 --
--- A dollar sign means nothing.
-local trim = require "moonloop.core.trim"
-
+-- A dollar sign means nothing. Messages quote nothing of the file: any of it may be a part of a secret.
 local M = {}
 
 local ESCAPES = { n = "\n", r = "\r", t = "\t", ["\\"] = "\\", ['"'] = '"', ["$"] = "$" }
@@ -42,7 +40,7 @@ local function value_at(text, at)
   if not last then return nil, "the quote " .. quote .. " has no end" end
   local rest, stop = text:match("^([^\n]*)()", last + 1)
   if rest:find "%S" and not rest:find "^%s+#" then
-    return nil, ("'%s' follows the end of the quotes"):format(trim(rest))
+    return nil, "something follows the end of the quotes"
   end
   local value = text:sub(at + 1, last - 1)
   local wrong
@@ -65,9 +63,9 @@ function M.parse(text)
       local value, message
       name = name and name:gsub("^export[ \t]+", "")
       if not name or name == "" then
-        message = ("'%s' is no setting (NAME=value)"):format(text:sub(start, stop - 1):match "^%S*")
+        message = "this line is no setting (NAME=value); values of several lines need quotes"
       elseif not name:find "^[%a_][%w_.]*$" then
-        message = ("'%s' is no name: letters, digits and _ are"):format(name)
+        message = "what is before the = is no name, which has letters, digits and _"
       else
         local after
         value, after = value_at(text, mark)
