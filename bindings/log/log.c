@@ -1,4 +1,5 @@
 /* moonloop.log.core: entries of scripts. The rest of ml.log is scripts/moonloop/log/init.lua. */
+#include "base/quote.h"
 #include "base/secret_name.h"
 #include "bindings/args.h"
 #include "bindings/log/log_bound.h"
@@ -68,6 +69,18 @@ static int l_hide_passwords(lua_State *L) {
   return 1;
 }
 
+/* shown(text) -> the text as a line that a terminal can show (quote.h) */
+static int l_shown(lua_State *L) {
+  size_t n;
+  luaL_Buffer result;
+  const char *text = luaL_checklstring(L, 1, &n);
+  size_t most = 4 * n + 1;
+  Buffer out = {.data = luaL_buffinitsize(L, &result, most), .cap = most}; /* which does not grow */
+  quote_text(&out, text, n);
+  luaL_pushresultsize(&result, out.len);
+  return 1;
+}
+
 int luaopen_moonloop_log_core(lua_State *L) {
   static const luaL_Reg functions[] = {{"debug", l_debug},
                                        {"info", l_info},
@@ -79,6 +92,7 @@ int luaopen_moonloop_log_core(lua_State *L) {
                                        {"to", log_taker_set},
                                        {"is_secret", l_is_secret},
                                        {"hide_passwords", l_hide_passwords},
+                                       {"shown", l_shown},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;

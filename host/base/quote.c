@@ -53,6 +53,22 @@ bool quote_json(Buffer *out, const char *text, size_t n) {
   return ok;
 }
 
+bool quote_text(Buffer *out, const char *text, size_t n) {
+  bool ok = true;
+  for (size_t i = 0; ok && i < n;) {
+    const unsigned char *p = (const unsigned char *)text + i;
+    unsigned length = utf8_length(p, n - i), taken = length ? length : 1;
+    if (*p == '\n' || *p == '\r')
+      ok = add_ascii(out, p);
+    else if (*p == '\t' || (length && !utf8_is_control(p, length)))
+      ok = buffer_add(out, p, taken);
+    else
+      for (unsigned k = 0; ok && k < taken; k++) ok = add_hex(out, "\\x", p[k]);
+    i += taken;
+  }
+  return ok;
+}
+
 bool quote_json_value(Buffer *out, const char *json, size_t n) {
   bool ok = true;
   for (size_t i = 0; ok && i < n;) {

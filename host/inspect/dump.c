@@ -1,6 +1,7 @@
 #include "inspect/dump.h"
 
 #include "base/hash.h"
+#include "base/quote.h"
 #include "core/call_frame.h"
 #include "core/script_place.h"
 #include "core/states.h"
@@ -171,19 +172,33 @@ static void add_indent(Buffer *out, size_t depth) {
   for (size_t i = 0; i < depth && i < MAX_INDENT; i++) buffer_add(out, "  ", 2);
 }
 
+/* Ends the line that begins at `from`. Names of tasks, files and functions, and what tasks wait
+   for, may be of a client's choice: they are no lines of their own, and do nothing to a terminal.
+ */
+static void end_line(Buffer *out, size_t from) {
+  Buffer line = {0};
+  bool ok = quote_text(&line, out->data + from, out->len - from);
+  out->len = from;
+  if (ok) buffer_add(out, line.data, line.len);
+  buffer_add_char(out, '\n');
+  buffer_free(&line);
+}
+
 static void add_frame(Buffer *out, const lua_Debug *ar) {
+  size_t from = out->len;
   if (*ar->what == 'C')
     buffer_printf(out, "[C]: in ");
   else
     buffer_printf(out, "%s:%d: in ", ar->short_src, ar->currentline);
   if (ar->name)
-    buffer_printf(out, "%s '%s'\n", *ar->namewhat ? ar->namewhat : "function", ar->name);
+    buffer_printf(out, "%s '%s'", *ar->namewhat ? ar->namewhat : "function", ar->name);
   else if (*ar->what == 'm')
-    buffer_printf(out, "main chunk\n");
+    buffer_printf(out, "main chunk");
   else if (*ar->what == 'C')
-    buffer_printf(out, "?\n");
+    buffer_printf(out, "?");
   else
-    buffer_printf(out, "function <%s:%d>\n", ar->short_src, ar->linedefined);
+    buffer_printf(out, "function <%s:%d>", ar->short_src, ar->linedefined);
+  end_line(out, from);
 }
 
 static bool is_inner(lua_State *co) {
@@ -286,6 +301,7 @@ static uint64_t since(uint64_t now, uint64_t then) { return now > then ? now - t
 static void add_group(Buffer *out, const Group *g, const Node *nodes, uint64_t now) {
   const Task *t = nodes[g->first].task;
   char state[200], site[80];
+  size_t from = out->len;
   write_state(t, state, sizeof state);
   if (g->count > 1) buffer_printf(out, "%zu times ", g->count);
   buffer_printf(out, "#%" PRIu64, t->id);
@@ -299,7 +315,7 @@ static void add_group(Buffer *out, const Group *g, const Node *nodes, uint64_t n
   buffer_printf(out, ", cpu ");
   add_seconds(out, g->cpu_ns);
   if (t->source) buffer_printf(out, ", spawned at %s", task_site(t->source, t->line, site));
-  buffer_add_char(out, '\n');
+  end_line(out, from);
 }
 
 /* The first of the groups whose parent is the node, in the sorted list. */

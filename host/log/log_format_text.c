@@ -1,4 +1,4 @@
-#include "base/hex.h"
+#include "base/quote.h"
 #include "base/utf8.h"
 #include "log/log_format.h"
 #include "log/log_passwords.h"
@@ -10,36 +10,14 @@
 
 static bool add(Buffer *out, const char *text) { return buffer_add(out, text, strlen(text)); }
 
-static bool add_quoted(Buffer *out, unsigned char c) {
-  char digits[2];
-  hex_put(digits, &c, 1);
-  return add(out, "\\x") && buffer_add(out, digits, 2);
-}
-
-/* One character, which is no line end, and how many bytes it has. A carriage return would put the
-   cursor to the left again. */
-static bool add_character(Buffer *out, const unsigned char *p, size_t left, size_t *taken) {
-  unsigned length = utf8_length(p, left);
-  *taken = length ? length : 1;
-  if (*p == '\t') return buffer_add_char(out, '\t');
-  if (*p == '\r') return add(out, "\\r");
-  if (length && !utf8_is_control(p, length)) return buffer_add(out, p, length);
-  bool ok = true;
-  for (size_t i = 0; ok && i < *taken; i++) ok = add_quoted(out, p[i]);
-  return ok;
-}
-
 /* At most `max` bytes of lines: each line end is followed by `indent`. */
 static bool add_lines(Buffer *out, const char *text, size_t n, size_t max, const char *indent) {
   bool ok = true, is_cut = n > max;
-  n = utf8_cut(text, n, max);
-  for (size_t i = 0, taken; ok && i < n; i += taken) {
-    const unsigned char *p = (const unsigned char *)text + i;
-    taken = 1;
-    ok = *p == '\n' ? buffer_add_char(out, '\n') && add(out, indent)
-                    : add_character(out, p, n - i, &taken);
-  }
-  return ok && (!is_cut || add(out, "..."));
+  const char *end = text + utf8_cut(text, n, max);
+  for (const char *line_end; ok && (line_end = memchr(text, '\n', (size_t)(end - text)));
+       text = line_end + 1)
+    ok = quote_text(out, text, (size_t)(line_end - text)) && add(out, "\n") && add(out, indent);
+  return ok && quote_text(out, text, (size_t)(end - text)) && (!is_cut || add(out, "..."));
 }
 
 /* Can the text stand without quotes behind "name="? */

@@ -122,6 +122,8 @@ describe("values at the prompt", function()
   it("are shown with their types, strings quoted", function()
     assert.equal('"a\\n\\"é\\0"', (show('a\n"é\0'):gsub("x00", "0")))
     assert.equal('"\\xFF"', show("\xFF"))
+    assert.equal('"\\xC2\\x9B31m é\\xE2\\x80\\xAE\\xE2\\x80\\xA8\\xE2\\x81\\xA6€"',
+      show "\u{9b}31m é\u{202e}\u{2028}\u{2066}€")
     assert.equal("1", show(1))
     assert.equal("1.0", show(1.0))
     assert.matches("^function: 0x%x+ %(spec/cli/repl_spec.lua:%d+%)$", show(function() end))

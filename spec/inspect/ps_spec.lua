@@ -72,6 +72,21 @@ describe("moonloop ps", function()
     assert.is_nil(output:find("[C]", 1, true))
   end)
 
+  it("shows names that others have chosen on their own line, and without what a terminal obeys", function()
+    local process <close> = start [[
+      local f = load("local ml = ... ml.sleep(100)", "=x\27[31m\n#8 forged")
+      local task = ml.spawn(f, ml)
+      task.name = "a\27]0;b\7\n#9 forged\r\u{9b}31m\u{202e}"
+      ml.sleep(0) ml.sleep(0)
+      print("ready") io.stdout:flush()
+      ml.sleep(100)]]
+    for _, options in ipairs { "", "--traceback" } do
+      local output = ps(process.pid, options)
+      assert.matches("\n  #%d+ a\\x1b]0;b\\x07\\n#9 forged\\r\\xc2\\x9b31m\\xe2\\x80\\xae: waits for", output)
+      assert.equal(options ~= "", output:find("\n +x\\x1b%[31m\\n#8 forged:1: in main chunk\n") ~= nil)
+    end
+  end)
+
   it("shows with --traceback where they are", function()
     local process <close> = start_sleepers()
     local output, status = ps(process.pid, "--traceback")

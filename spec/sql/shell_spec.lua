@@ -50,6 +50,14 @@ done
     assert.equal(0, status)
   end)
 
+  it("shows nothing of a value or a message that a terminal obeys", function()
+    local out = of "select 'a\27[31m\u{9b}31m\u{202e}b\tc' as \"x\27[0m\";"
+    assert.equal("x\\x1b[0m\na\\x1b[31m\\xc2\\x9b31m\\xe2\\x80\\xaeb\\tc\n(1 row)\n", (out:gsub("\n%-+\n", "\n")))
+    local _, err = of "select * from \"no\27[31m\u{9b}table\";"
+    assert.matches("no\\x1b[31m\\xc2\\x9btable", err, 1, true)
+    assert.not_matches("\27", err)
+  end)
+
   it("keeps its connection, for transactions", function()
     local out, err = of("create table t (n integer);\nbegin;\ninsert into t values (1);\nrollback;\n" ..
       "select count(*) as n from t;")

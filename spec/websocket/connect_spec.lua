@@ -28,6 +28,19 @@ describe("ml.ws.connect", function()
     assert.is_truthy(err.kind == "limit" or err.code == "HANDSHAKE", tostring(err))
   end)
 
+  it("joins a header of many lines once, not once a line", function()
+    local head = "HTTP/1.1 400 No\r\n" .. ("a:\r\n"):rep(15000) .. "\r\n"
+    local server <close> = assert(ml.net.listen("127.0.0.1", 0, function(conn) conn:write(head) end))
+    collectgarbage()
+    collectgarbage "stop"
+    local before = collectgarbage "count"
+    local _, err = ml.ws.connect(("ws://127.0.0.1:%d"):format(select(2, server:address())))
+    local made = collectgarbage "count" - before
+    collectgarbage "restart"
+    assert.equal(400, err.status)
+    assert.is_true(made < 30000, made .. " kB")
+  end)
+
   it("refuses a protocol that differs from the offered one in case", function()
     local _ <close>, url = peers.listen(function(peer) peer:over() end, "Sec-WebSocket-Protocol: chat\r\n")
     local ws, err = ml.ws.connect(url, { protocols = { "Chat" } })

@@ -1,5 +1,6 @@
 --- `moonloop jobs list|retry|cancel|stats`.
 local counted = require "moonloop.core.counted"
+local error_shown = require "moonloop.sql.error_shown"
 local jobs_of = require "moonloop.jobs".new
 local sorted_keys = require "moonloop.core.sorted_keys"
 local sql = require "moonloop.sql"
@@ -14,7 +15,7 @@ local function fail(status, message)
 end
 
 local function check(value, err)
-  if value == nil then fail(1, err.message) end
+  if value == nil then fail(1, error_shown(err)) end
   return value
 end
 

@@ -8,6 +8,7 @@ local history = require "moonloop.repl.history"
 local inspect = require "moonloop.inspect"
 local lines = require "moonloop.repl.lines"
 local locals = require "moonloop.repl.locals"
+local log = require "moonloop.log.core"
 local ml = require "moonloop"
 local show = require "moonloop.repl.show"
 local terminal = require "moonloop.terminal"
@@ -83,7 +84,8 @@ end
 local function failure(task, err)
   local message = type(err) == "table" and not getmetatable(err) and show.value(err) or tostring(err)
   local traceback = task:traceback()
-  return traceback == "" and message or message .. "\n" .. traceback
+  local text = traceback == "" and message or message .. "\n" .. traceback
+  return (text:gsub("[^\n]+", log.shown)) -- it may quote what others have sent
 end
 
 -- Is there no server or other socket whose peer could be waiting?

@@ -21,11 +21,16 @@ local escapes = {["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\"
 
 local function escape_byte(c) return escapes[c] or ("\\x%02X"):format(c:byte()) end
 
--- A string in double quotes, with escapes for control characters and invalid UTF-8.
+local function escape_bytes(s) return (s:gsub(".", escape_byte)) end
+
+-- A string in double quotes, with escapes for control characters, what turns the order around, and invalid UTF-8.
 local function quote(s)
   local text = s:gsub('[%c\\"]', escape_byte)
   if not utf8.len(text) then
     text = text:gsub("[\x80-\xFF]", escape_byte)
+  else
+    text = text:gsub("\xC2[\x80-\x9F]", escape_bytes):gsub("\xE2\x80[\xA8-\xAE]", escape_bytes)
+      :gsub("\xE2\x81[\xA6-\xA9]", escape_bytes)
   end
   return '"' .. text .. '"'
 end

@@ -1,4 +1,5 @@
 --- Rows as an aligned table, for people.
+local shown = require "moonloop.log.core".shown
 
 -- The columns of a terminal that a text takes: its characters.
 local function width(text) return utf8.len(text) or #text end
@@ -7,7 +8,7 @@ local function is_number(value) return type(value) == "number" end
 
 local function show(value, null)
   if value == nil then return null or "" end
-  return (tostring(value):gsub("[%c\127]", function(c) return c == "\n" and "\\n" or ("\\x%02X"):format(c:byte()) end))
+  return (shown(tostring(value)):gsub("\t", "\\t"))
 end
 
 --- table_text(names, rows [, null]) -> text. Each row is a list of values with the length of `names`; nil is

@@ -73,10 +73,12 @@ local function parse(head)
     if line ~= "" then
       local name, value = line:match "^([^%s:]+):(.*)$"
       if not name then return nil end
-      name, value = name:lower(), trim(value)
-      headers[name] = headers[name] and headers[name] .. ", " .. value or value
+      name = name:lower()
+      local list = headers[name] or {}
+      headers[name], list[#list + 1] = list, trim(value)
     end
   end
+  for name, list in pairs(headers) do headers[name] = table.concat(list, ", ") end
   return tonumber(status), headers
 end
 
