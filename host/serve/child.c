@@ -138,7 +138,7 @@ static void on_process_exit(uv_process_t *process, int64_t status, int signum) {
   show_rest(w);
   *w->link = w->next;
   if (w->next) w->next->link = w->link;
-  child_board_give(w->owner->board, w->place);
+  child_board_give(w->owner->board, &w->owner->places, w->place);
   w->owner->on_end(w);
   close_handles(w);
 }
@@ -282,7 +282,7 @@ static int start(Child *w) {
 int child_start(ChildOwner *owner, unsigned number, unsigned generation) {
   Child *w = calloc(1, sizeof *w);
   if (!w) return UV_ENOMEM;
-  w->place = child_board_take(owner->board);
+  w->place = child_board_take(owner->board, &owner->places);
   if (w->place < 0) {
     free(w);
     return UV_EAGAIN;
@@ -298,7 +298,7 @@ int child_start(ChildOwner *owner, unsigned number, unsigned generation) {
   uv_timer_init(owner->loop, &w->killer);
   int rc = start(w);
   if (rc) {
-    child_board_give(owner->board, w->place);
+    child_board_give(owner->board, &owner->places, w->place);
     close_handles(w);
     return rc;
   }

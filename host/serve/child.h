@@ -27,6 +27,7 @@ typedef struct ChildOwner {
   ServeSockets *sockets; /* which they share */
   int board_fd;          /* what they map */
   ChildBoard *board;     /* the same here */
+  ChildPlaces places;    /* on it */
   int metrics_fd;        /* the memory of their metrics */
   ErrorLines *errors;
   bool is_alone; /* there is one worker, for a person: its lines need no name */

@@ -203,6 +203,31 @@ describe("serve --workers", function()
     assert.not_equal(pids["1"], workers_of(server, 2)["1"])
   end)
 
+  it("restarts and reloads workers though one has written all over the memory that they share", function()
+    local spoils = app:gsub("return app", [[
+      app:get("/spoil", function()
+        for line in io.lines "/proc/self/maps" do
+          local from, to = line:match "^(%%x+)%%-(%%x+) .*moonloop workers"
+          if from then
+            local memory <close> = assert(io.open("/proc/self/mem", "r+b"))
+            memory:setvbuf "no"
+            memory:seek("set", tonumber(from, 16))
+            assert(memory:write(("\1"):rep(tonumber(to, 16) - tonumber(from, 16))))
+          end
+        end
+      end)
+      %0]])
+    local server <close> = served.start({ ["app.lua"] = spoils }, "--workers 2 --core-files")
+    assert.equal(204, server:get "/spoil".status)
+    for number, pid in pairs(workers_of(server, 2)) do
+      server:kill("KILL", pid)
+      server:wait_for("worker " .. number .. " %(pid %d+%) serves")
+    end
+    server:kill "HUP"
+    server:wait_for "reloaded: 2 new workers of generation 2"
+    workers_of(server, 2)
+  end)
+
   it("waits longer before each restart of a worker that fails, and others serve meanwhile", function()
     local source = 'if io.open("broken") then os.exit(4) end\n' .. app
     local server <close> = served.start({ ["app.lua"] = source }, "--workers 2")

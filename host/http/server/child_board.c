@@ -35,23 +35,23 @@ static uint32_t used_of(const ChildBoard *board) {
   return used < CHILD_PLACES_MAX ? used : CHILD_PLACES_MAX;
 }
 
-int child_board_take(ChildBoard *board) {
+int child_board_take(ChildBoard *board, ChildPlaces *places) {
   for (int i = 0; i < CHILD_PLACES_MAX; i++) {
-    ChildPlace *place = &board->places[i];
-    if (place->taken) continue;
-    *place = (ChildPlace){.taken = true};
-    if ((uint32_t)i >= board->used) board->used = (uint32_t)i + 1;
+    if (places->taken[i]) continue;
+    places->taken[i] = true;
+    if ((uint32_t)i >= places->used) places->used = (uint32_t)i + 1;
+    board->places[i] = (ChildPlace){0};
+    board->used = places->used;
     return i;
   }
   return -1;
 }
 
-void child_board_give(ChildBoard *board, int place) {
+void child_board_give(ChildBoard *board, ChildPlaces *places, int place) {
+  places->taken[place] = false;
+  while (places->used && !places->taken[places->used - 1]) places->used--;
   board->places[place].accepts = false;
-  board->places[place].taken = false;
-  uint32_t used = used_of(board);
-  while (used && !board->places[used - 1].taken) used--;
-  board->used = used;
+  board->used = places->used;
 }
 
 bool child_board_is_over(const ChildShare *share, uint64_t most) {

@@ -21,7 +21,6 @@ typedef struct ChildPlace {
   _Alignas(64) _Atomic uint32_t connections; /* open ones */
   _Atomic uint64_t requests; /* requests for which handlers were started, since its start */
   atomic_bool accepts;       /* it accepts connections */
-  bool taken;                /* used by the supervisor only */
 } ChildPlace;
 
 typedef struct ChildBoard {
@@ -32,6 +31,12 @@ typedef struct ChildBoard {
   _Atomic uint64_t screen;          /* of `dev`: a hash of what was last shown of the app */
   char inspect_token[CHILD_TOKEN];  /* what who asks their inspector has to know; "": none */
 } ChildBoard;
+
+/* The supervisor's own account. It believes nothing on the board, where each worker may write. */
+typedef struct ChildPlaces {
+  bool taken[CHILD_PLACES_MAX];
+  uint32_t used; /* all that are taken are before this one */
+} ChildPlaces;
 
 /* A worker's view of the board. */
 typedef struct ChildShare {
@@ -49,12 +54,11 @@ ChildBoard *child_board_map(int fd);
 /* Releases this process's view of the board. */
 void child_board_unmap(ChildBoard *board);
 
-/* The number of a free place, all zero; -1 if there is none. Only the supervisor takes and releases
-   places. */
-int child_board_take(ChildBoard *board);
+/* The number of a free place, all zero; -1 if there is none. */
+int child_board_take(ChildBoard *board, ChildPlaces *places);
 
 /* The process of the place is gone. */
-void child_board_give(ChildBoard *board, int place);
+void child_board_give(ChildBoard *board, ChildPlaces *places, int place);
 
 /* Does this worker have noticeably more connections than another one that accepts, or `most`, which
    the other one has not? */
