@@ -1,10 +1,14 @@
 #include "net/lookup.h"
 
+#include "core/report.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct Lookups Lookups;
 
@@ -15,6 +19,7 @@ typedef struct Question {
   Lookup *lookups; /* the loop's thread only */
   enum { WAITS, ASKED, ANSWERED } state;
   int result, system_error; /* of ANSWERED */
+  bool is_blind;            /* the same: it failed, and who is to be asked could not be read */
   struct addrinfo *found;
   char host[];
 } Question;
@@ -34,7 +39,9 @@ typedef struct Questions {
 struct Lookups {
   CloseHook close;
   uv_async_t async;
-  size_t listeners; /* look-ups that are not over: the loop's thread only */
+  Runtime *rt;
+  size_t listeners; /* look-ups that are not over: the loop's thread only, as is the next one */
+  bool has_warned;
 
   uv_mutex_t lock; /* protects what follows */
   unsigned threads;
@@ -79,11 +86,22 @@ static void lookups_free(Lookups *all) {
 
 /* --- the threads --- */
 
+/* Is the list of name servers closed to us? The C library then asks 127.0.0.1, without a word. A
+   sandbox knows files, not names: a new one in its place is none that it has opened. */
+static bool is_closed(const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return errno == EACCES;
+  close(fd);
+  return false;
+}
+
 static void ask(Question *q) {
   const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
   q->result = getaddrinfo(q->host, NULL, &hints, &q->found);
   q->system_error = errno;
-  if (q->result) q->found = NULL;
+  if (!q->result) return;
+  q->found = NULL;
+  q->is_blind = is_closed("/etc/resolv.conf");
 }
 
 /* Takes the next question from the queue. Under the lock. */
@@ -184,9 +202,18 @@ static void stop_listening(Lookup *lookup) {
   count_listeners(all, all->listeners - 1);
 }
 
+static void warn(Lookups *all) {
+  if (all->has_warned) return;
+  all->has_warned = true;
+  report_say(all->rt, LOG_WARN,
+             "names cannot be looked up: /etc/resolv.conf may not be read. If it has been replaced "
+             "since this process entered its --sandbox: restart or reload it");
+}
+
 /* Calls all listeners, which may start or cancel others. */
 static void deliver(Question *q) {
   int status = status_of(q);
+  if (q->is_blind) warn(q->all);
   for (Lookup *lookup; (lookup = q->lookups);) {
     LookedUp *done = lookup->done;
     void *data = lookup->data;
@@ -245,6 +272,7 @@ static Lookups *lookups_new(Runtime *rt) {
   Lookups *all = calloc(1, sizeof *all);
   if (!all) return NULL;
   all->close.close = close_lookups;
+  all->rt = rt;
   list_init(&all->line);
   list_init(&all->asked);
   list_init(&all->answered);

@@ -133,13 +133,29 @@ static bool allow_listed(Sandbox *s, const char *variable, char separator, uint6
 /* What a program needs to know. */
 static bool allow_system(Sandbox *s) {
   static const char *const paths[] = {
-      "/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc", /* its libraries, and the machine */
-      "/proc/self", "/proc/sys", "/proc/stat", "/proc/meminfo", "/proc/cpuinfo", "/proc/loadavg",
-      "/proc/uptime", "/proc/version", "/proc/filesystems", "/sys/devices/system", "/sys/fs/cgroup",
-      "/sys/kernel/mm", "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
-      /* what links in /etc lead to, and secrets that are given as files */
-      "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/secrets",
-      "/proc/self/exe"};
+      /* its libraries, and the machine */
+      "/usr", "/lib", "/lib32", "/lib64", "/bin", "/proc/self", "/proc/stat", "/proc/meminfo",
+      "/proc/cpuinfo", "/proc/loadavg", "/proc/uptime", "/proc/version", "/proc/filesystems",
+      "/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm", "/dev/null", "/dev/zero",
+      "/dev/full", "/dev/random", "/dev/urandom", "/proc/self/exe",
+      /* the settings of the kernel that are asked for: among the others are keys */
+      "/proc/sys/kernel/ngroups_max", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/random",
+      "/proc/sys/kernel/rtsig-max", "/proc/sys/vm/overcommit_memory",
+      "/proc/sys/net/core/somaxconn", "/proc/sys/crypto/fips_enabled",
+      /* the C library's settings, of /etc, where others have their passwords and keys */
+      "/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/etc/locale.alias", "/etc/passwd",
+      "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/host.conf", "/etc/resolv.conf",
+      "/etc/gai.conf", "/etc/networks", "/etc/protocols", "/etc/services", "/etc/os-release",
+      "/etc/mime.types",
+      /* OpenSSL's, and certificates of authorities: Debian's, Alpine's and SUSE's, Fedora's */
+      "/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem",
+      "/etc/ca-certificates", "/var/lib/ca-certificates", "/etc/pki/tls/openssl.cnf",
+      "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem", "/etc/pki/ca-trust", "/etc/crypto-policies",
+      /* libpq's and Kerberos' */
+      "/etc/postgresql-common/pg_service.conf", "/etc/krb5.conf", "/etc/krb5.conf.d", "/etc/gss",
+      /* where resolv.conf leads to, as folders, since new files take its place there; and secrets
+         that are given as files */
+      "/run/systemd/resolve", "/run/resolvconf", "/run/secrets"};
   static const struct {
     const char *name;
     char separator;
@@ -148,8 +164,12 @@ static bool allow_system(Sandbox *s) {
                {"LUA_CPATH", ';'},
                {"LUA_CPATH_5_4", ';'},
                {"LD_LIBRARY_PATH", ':'},
+               {"OPENSSL_CONF", '\0'},
                {"SSL_CERT_FILE", '\0'},
                {"SSL_CERT_DIR", ':'},
+               {"KRB5_CONFIG", ':'},
+               {"PGSERVICEFILE", '\0'},
+               {"PGSYSCONFDIR", '\0'},
                {"PGPASSFILE", '\0'},
                {"PGSSLROOTCERT", '\0'},
                {"PGSSLCERT", '\0'},

@@ -5,8 +5,10 @@
    - Files can be written, made, renamed and removed only below the working directory, in the
    folders for temporary files, in those that systemd has made for the service (STATE_DIRECTORY and
    its like), and where it was told.
-   - Files can be read there, and where a program has its code, libraries and settings: below /usr,
-   /etc and the folder of the app, for instance. Homes and the data of others are closed.
+   - Files can be read there, and where a program has its code, libraries and their settings: below
+   /usr and the folder of the app, for instance, and by name in /etc. Homes, the data and the
+   settings of others are closed. A file that takes the place of one that is open by name is closed,
+   too: the kernel knows files, not names.
    - No program can be executed, and none of the calls of syscall_filter.h be made.
    - Of root's capabilities two are left: those to pass over the permissions of files, and to listen
    below port 1024.

@@ -4,8 +4,10 @@ local call = require "system_call"
 local folders = require "spec.support.folder"
 local json = require "moonloop.json"
 local lfs = require "lfs"
+local ml = require "moonloop"
 local processes = require "spec.support.process"
 local served = require "spec.support.served"
+local tls = require "spec.support.tls"
 local web = require "spec.support.web"
 
 local OUTSIDE = common.binary:match "^(.*)/" -- of what a sandbox opens
@@ -43,6 +45,25 @@ local app = ([[
   app:get("/chmod", function(req)
     local ok, err = ml.fs.chmod(req.query.path, tonumber("640", 8))
     return { ok and ml.fs.stat(req.query.path).mode or err.code }
+  end)
+  app:post("/opened", function(req) -- which of these files can be
+    local opened = {}
+    for _, path in ipairs(req:json()) do
+      local file = io.open(path)
+      if file then opened[#opened + 1] = path end
+      if file then file:close() end
+    end
+    return { opened = opened }
+  end)
+  app:get("/resolve", function(req)
+    local list, err = ml.net.resolve(req.query.name)
+    return list or { err.kind }
+  end)
+  app:get("/zone", function() return { os.date "%%Z %%z" } end)
+  app:get("/https", function(req)
+    local client <close> = ml.http.client { ca = req.query.ca }
+    local res, err = client:get(req.query.url)
+    return { res and res.status or err.code }
   end)
   app:get("/listen", function()
     local server <close> = assert(ml.net.listen("unix:made.sock", { mode = tonumber("600", 8) }))
@@ -142,8 +163,87 @@ describe("machine code in the sandbox", function()
   end)
 end)
 
+-- What is open in /etc by its name, or below it.
+local SETTINGS = {
+  "ld.so.cache", "localtime", "timezone", "locale.alias", "passwd", "group", "nsswitch.conf", "hosts", "host.conf",
+  "resolv.conf", "gai.conf", "networks", "protocols", "services", "os-release", "mime.types", "krb5.conf",
+  "krb5.conf.d/", "gss/", "postgresql-common/pg_service.conf", "ssl/openssl.cnf", "ssl/cert.pem", "ssl/ca-bundle.pem",
+  "ssl/certs/", "ca-certificates/", "crypto-policies/", "pki/tls/openssl.cnf", "pki/tls/cert.pem", "pki/tls/certs/",
+  "pki/ca-trust/",
+}
+
+local function is_setting(path)
+  for _, name in ipairs(SETTINGS) do
+    if path == "/etc/" .. name or name:find "/$" and path:find("/etc/" .. name, 1, true) == 1 then return true end
+  end
+  return false
+end
+
+--- The files below a folder, without links, which lead elsewhere.
+local function files_below(folder, list)
+  for name in lfs.dir(folder) do
+    local path = folder .. "/" .. name
+    local mode = name ~= "." and name ~= ".." and lfs.symlinkattributes(path, "mode")
+    if mode == "file" then list[#list + 1] = path end
+    if mode == "directory" and lfs.dir(path) then files_below(path, list) end
+  end
+  return list
+end
+
 describe("an app in the sandbox", function()
   if not version then return pending "this kernel has no Landlock" end
+
+  it("reads what libraries need of /etc, and no passwords, keys or settings of others", function()
+    local server <close> = served.start(files, options)
+    local res = assert(web.post(server.port, "/opened", json.encode(files_below("/etc", {})),
+      "Content-Type: application/json\r\n"))
+    local opened = {}
+    for _, path in ipairs(json.decode(res.body).opened) do
+      opened[path] = true
+      assert(is_setting(path), path .. " is open")
+    end
+    for _, name in ipairs { "passwd", "hosts", "ssl/openssl.cnf", "ssl/certs/ca-certificates.crt" } do
+      local path = "/etc/" .. name
+      assert.equal(lfs.symlinkattributes(path, "mode") == "file", opened[path] ~= nil, path)
+    end
+    local of_others = { "/proc/sys/net/ipv4/tcp_fastopen_key", "/proc/1/environ", "/proc/1/cmdline",
+      ("/proc/%s/environ"):format(lfs.symlinkattributes("/proc/self").target) }
+    res = assert(web.post(server.port, "/opened", json.encode(of_others), "Content-Type: application/json\r\n"))
+    assert.same({}, json.decode(res.body).opened)
+  end)
+
+  it("looks names up, and knows its time zone", function()
+    local server <close> = served.start(files, options)
+    assert.equal(json.encode(assert(ml.net.resolve "localhost")), server:get "/resolve?name=localhost".body)
+    assert.equal(json.encode { os.date "%Z %z" }, server:get "/zone".body)
+  end)
+
+  it("says why no names can be looked up any more, where the list of name servers has been replaced", function()
+    local etc <close> = folders.new { hosts = "127.0.0.1 localhost", ["nsswitch.conf"] = "hosts: files dns",
+      ["resolv.conf"] = "nameserver 127.0.0.1", new = "nameserver 127.0.0.1" }
+    local server <close> = served.start_at("--port 0", files, options, "--etc " .. etc.path .. " ")
+    if not server.line and server:errors():find "^%-%-etc: " then return pending "nothing can be mounted here" end
+    for _ = 1, 2 do
+      assert.equal('["dns"]', server:get "/resolve?name=nowhere.test".body)
+      assert.equal("", server:errors())
+    end
+    assert(os.rename(etc.path .. "/new", etc.path .. "/resolv.conf"))
+    for _ = 1, 2 do assert.equal('["dns"]', server:get "/resolve?name=nowhere.test".body) end
+    local said = select(2, server:wait_for "/etc/resolv.conf may not be read":gsub("resolv.conf", ""))
+    assert.equal(1, said)
+  end)
+
+  it("verifies certificates", function()
+    if not tls.is_there() then return pending "openssl is not installed" end
+    local made <close> = tls.certificates { one = {} }
+    local server <close> = served.start(files, options)
+    local peer <close> = served.start({ ["app.lua"] = 'return require "moonloop".web.app()' },
+      ("--tls-cert '%s' --tls-key '%s'"):format(made.one.cert, made.one.key))
+    server:write("ca.crt", folders.read(made.ca))
+    local target = "/https?url=https://127.0.0.1:" .. peer.port
+    assert.equal("[404]", server:get(target .. "&ca=ca.crt").body)
+    assert.equal('["BAD_CERTIFICATE"]', server:get(target).body)
+  end)
 
   it("changes permissions where it may write, and of its sockets", function()
     local outside <close> = folders.new({ file = "" }, OUTSIDE)

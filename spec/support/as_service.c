@@ -8,18 +8,21 @@
      --watchdog USEC      asks for a sign of life that often
      --no-io-uring        forbids io_uring, as containers do
      --filtered           forbids seccomp and capset, as SystemCallFilter=@system-service does with
-                          ~@privileged */
+                          ~@privileged
+     --etc FOLDER         sees the folder as /etc; only root can */
 #include "forbid_call.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -121,6 +124,10 @@ int main(int argc, char **argv) {
       if (forbid_call(SYS_io_uring_setup)) die(argv[at]);
     } else if (!strcmp(argv[at], "--filtered")) {
       if (forbid_call(SYS_capset) || forbid_call(SYS_seccomp)) die(argv[at]);
+    } else if (!strcmp(argv[at], "--etc")) {
+      if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+          mount(argv[++at], "/etc", NULL, MS_BIND, NULL))
+        die("--etc");
     } else {
       die(argv[at]);
     }
