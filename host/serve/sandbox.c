@@ -245,7 +245,7 @@ bool sandbox_enter(const SandboxPaths *paths, char *wrong, size_t size) {
   bool ok = open_rules(&s, paths->others) && allow_system(&s) && allow_writing(&s) &&
             allow_given(&s, paths, &lost) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
             drop_capabilities() && syscall(SYS_landlock_restrict_self, s.fd, 0) == 0 &&
-            syscall_filter_enter();
+            syscall_filter_enter(paths->others);
   int error = errno;
   if (s.fd >= 0) close(s.fd);
   if (!ok) say(wrong, size, &s, lost, error);

@@ -1,6 +1,9 @@
 #include "serve/syscall_filter.h"
 
+#include <asm/ioctls.h>
+#include <asm/sockios.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
@@ -27,7 +30,8 @@
 
 #ifndef MACHINE
 
-bool syscall_filter_enter(void) {
+bool syscall_filter_enter(bool signals_others) {
+  (void)signals_others;
   errno = ENOTSUP;
   return false;
 }
@@ -143,8 +147,18 @@ static const uint16_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 static const uint16_t protocols[] = {0, IPPROTO_TCP, IPPROTO_UDP};
 static const uint16_t of_kernel[] = {NETLINK_ROUTE};
 
-/* Of a terminal: to type in the name of who sits there, and what else the console does. */
+/* To type into a terminal in the name of who sits there, and what else the console does. */
 static const uint16_t terminal[] = {TIOCSTI, TIOCLINUX};
+
+/* To send a signal; those that name a process first, and others, of which the C library makes
+   none. */
+static const uint16_t signals[] = {SYS_kill, SYS_tgkill, SYS_rt_sigqueueinfo,
+                                   SYS_rt_tgsigqueueinfo};
+static const uint16_t unnamed_signals[] = {SYS_tkill, SYS_pidfd_send_signal};
+
+/* To have the kernel send one, any, to whoever is said to own a socket. */
+static const uint16_t owner[] = {F_SETOWN, F_SETOWN_EX};
+static const uint16_t owner_of_socket[] = {FIOSETOWN, SIOCSPGRP};
 
 #define NAMESPACES                                                                                 \
   (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |       \
@@ -160,10 +174,7 @@ static const uint16_t terminal[] = {TIOCSTI, TIOCLINUX};
 
 #define REFUSE(error) (SECCOMP_RET_ERRNO | (error))
 
-enum {
-  MOST = 2 * (COUNT(forbidden) + COUNT(unknown) + COUNT(families) + COUNT(protocols)) +
-         COUNT(terminal) + 50
-};
+enum { MOST = 2 * (COUNT(forbidden) + COUNT(unknown) + COUNT(families) + COUNT(protocols)) + 120 };
 
 typedef struct Program {
   struct sock_filter list[MOST];
@@ -219,23 +230,32 @@ static void add_clone(Program *p) {
   end(p, SECCOMP_RET_ALLOW);
 }
 
-/* A process limits itself, and no others. */
-static void add_limits(Program *p) {
-  only_for(p, SYS_prlimit64, 4);
+/* The first argument, a process, has to be this one. */
+static void only_of(Program *p, uint32_t call, uint32_t process) {
+  only_for(p, call, 4);
   load(p, ARGUMENT(0));
-  add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, process, 1, 0);
   end(p, REFUSE(EPERM));
   end(p, SECCOMP_RET_ALLOW);
 }
 
-static void add_terminal(Program *p) {
-  only_for(p, SYS_ioctl, 2 * COUNT(terminal) + 2);
+/* The second argument, what is to be done, must not be one of these. */
+static void refuse_orders(Program *p, uint32_t call, const uint16_t *list, uint8_t n) {
+  only_for(p, call, (uint8_t)(2 * n + 2));
   load(p, ARGUMENT(1));
-  refuse_all(p, terminal, COUNT(terminal), REFUSE(EPERM));
-  end(p, SECCOMP_RET_ALLOW);
+  refuse_all(p, list, n, REFUSE(EPERM));
+  load(p, NUMBER);
 }
 
-bool syscall_filter_enter(void) {
+/* Before Linux 6.12, Landlock does not ask about signals, and the supervisor has the same user. */
+static void add_signals(Program *p) {
+  for (size_t i = 0; i < COUNT(signals); i++) only_of(p, signals[i], (uint32_t)getpid());
+  refuse_all(p, unnamed_signals, COUNT(unnamed_signals), REFUSE(EPERM));
+  refuse_orders(p, SYS_fcntl, owner, COUNT(owner));
+  refuse_orders(p, SYS_ioctl, owner_of_socket, COUNT(owner_of_socket));
+}
+
+bool syscall_filter_enter(bool signals_others) {
   Program p = {.n = 0};
   load(&p, ARCHITECTURE);
   add(&p, BPF_JMP | BPF_JEQ | BPF_K, MACHINE, 1, 0);
@@ -248,8 +268,9 @@ bool syscall_filter_enter(void) {
   add_sockets(&p, SYS_socket);
   add_sockets(&p, SYS_socketpair);
   add_clone(&p);
-  add_limits(&p);
-  add_terminal(&p);
+  only_of(&p, SYS_prlimit64, 0); /* it limits itself */
+  refuse_orders(&p, SYS_ioctl, terminal, COUNT(terminal));
+  if (!signals_others) add_signals(&p);
   end(&p, SECCOMP_RET_ALLOW);
   struct sock_fprog program = {p.n, p.list};
   /* Not seccomp(2), which is not in what systemd calls @system-service. */

@@ -80,6 +80,7 @@ local AF_UNIX, AF_INET, AF_NETLINK, AF_ALG, AF_VSOCK, AF_TIPC = 1, 2, 16, 38, 40
 local STREAM, RAW = 1, 3
 local IPPROTO_TCP, IPPROTO_SCTP, NETLINK_XFRM, NETLINK_NETFILTER = 6, 132, 6, 12
 local TIOCSTI = 0x5412
+local F_SETOWN = 8
 local O_CREAT = 512 -- of System V's queues and memory
 local RLIMIT_NOFILE = 7
 local CLONE_NEWUSER = 0x10000000
@@ -135,16 +136,25 @@ describe("machine code in the sandbox", function()
     end)
   end
 
-  it("signals nobody outside, and reaches no abstract socket", function()
+  it("signals nobody else, nor lets the kernel do it, but where --inspect asks the others", function()
+    for given, expected in pairs { [""] = "EPERM", ["--workers 1"] = "EPERM", ["--inspect=127.0.0.1:0"] = 0 } do
+      local server <close> = served.start(files, options .. " " .. given)
+      local other = tonumber(lfs.symlinkattributes("/proc/self").target)
+      local socket = post(server, "/", { { "socket", AF_UNIX, STREAM, 0 } })[1]
+      local sent = post(server, "/", { { "kill", other, 0 }, { "kill", 0, 0 }, { "tkill", other, 0 },
+        { "fcntl", socket, F_SETOWN, other } })
+      assert.same({ expected, expected, expected, expected }, sent, given)
+    end
+  end)
+
+  it("reaches no abstract socket", function()
     if version < 6 then return pending "Landlock cannot forbid it here" end
     local name = "\1" .. NUL .. NUL .. "moonloop/" -- AF_UNIX, and the name of a process's socket
     for given, expected in pairs { [""] = "EPERM", ["--workers 1"] = "EPERM", ["--inspect=127.0.0.1:0"] = 0 } do
       local server <close> = served.start(files, options .. " " .. given)
-      local own = tonumber(lfs.symlinkattributes("/proc/self").target)
-      local address = name .. own
+      local address = name .. tonumber(lfs.symlinkattributes("/proc/self").target)
       local socket = post(server, "/", { { "socket", AF_UNIX, STREAM, 0 } })[1]
-      assert.same({ expected, expected }, post(server, "/", { { "kill", own, 0 },
-        { "connect", socket, address, #address } }), given)
+      assert.same({ expected }, post(server, "/", { { "connect", socket, address, #address } }), given)
     end
   end)
 
