@@ -34,6 +34,49 @@ describe("the shared connection", function()
     end
   end)
 
+  --- A server that floods who subscribes; `before` goes before that.
+  local function flooding(before, message)
+    return redis.fake(function(conn)
+      for words in redis.read_command, conn do
+        if words[1] == "SUBSCRIBE" then
+          conn:send(before)
+          repeat until not conn:send(message:rep(#message < 100 and 20000 or 10))
+          return
+        end
+        conn:send(words[1] == "PING" and "+PONG\r\n" or "-ERR no\r\n")
+      end
+    end)
+  end
+
+  it("subscribes at no server that sends messages instead of confirming", function()
+    for _, message in ipairs { "x", ("x"):rep(100000) } do
+      message = ("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$%d\r\n%s\r\n"):format(#message, message)
+      local server <close> = flooding("", message)
+      local r <close> = ml.redis.client(server.url)
+      local ok, err = pcall(r.subscribe, r, "a")
+      assert.same({ false, "redis", "REPLY" }, { ok, err.kind, err.code })
+    end
+  end)
+
+  it("lets others have their turn among messages without end", function()
+    local server <close> = flooding("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
+      "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n")
+    local r <close> = ml.redis.client(server.url)
+    local taken, before, most = 0, 0, 0
+    local other = ml.spawn(function()
+      while true do
+        ml.sleep(0)
+        most, before = math.max(most, taken - before), taken
+      end
+    end)
+    for _ in r:subscribe "a" do -- luacheck: ignore
+      taken = taken + 1
+      if taken == 100000 then break end
+    end
+    other:cancel()
+    assert.is_true(most <= 2000, most .. " in a pass")
+  end)
+
   it("drops the reply of a cancelled command, and gives none to another task", function()
     local asked, go = ml.event(), ml.event()
     local server <close> = redis.fake(function(conn)

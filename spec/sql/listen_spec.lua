@@ -144,20 +144,21 @@ describe("notifications that nobody takes", function()
 
   --- A server that sends so many notifications to who says LISTEN, and to who asks for anything else; `server.sent`
   -- counts them.
-  local function flooding()
+  --- A server that sends `notes` notifications with payloads of `size` bytes, `at_once` of them in one piece.
+  local function flooding(notes, size, at_once)
     local server = { sent = 0 }
-    local note = message("A", (">I4"):pack(1) .. "news\0" .. ("x"):rep(SIZE) .. "\0")
+    local note = message("A", (">I4"):pack(1) .. "news\0" .. ("x"):rep(size) .. "\0"):rep(at_once)
     server.net = assert(ml.net.listen("127.0.0.1", 0, function(conn)
       conn:read((">I4"):unpack(conn:read(4)) - 4)
       conn:write(greeting)
       while true do
         local head = conn:read(5)
         if not head or #head < 5 then return end
-        local text = conn:read((">I4"):unpack(head, 2) - 4)
+        local text = conn:read((">I4"):unpack(head, 2) - 4) or ""
         if head:sub(1, 1) == "Q" then conn:write(ready) end
-        while text:find "LISTEN" and server.sent < NOTES do
+        while text:find "LISTEN" and server.sent < notes do
           if not conn:write(note) then return end
-          server.sent = server.sent + 1
+          server.sent = server.sent + at_once
         end
       end
     end))
@@ -166,7 +167,7 @@ describe("notifications that nobody takes", function()
   end
 
   it("wait at the server, where a listener does not keep up", function()
-    local server = flooding()
+    local server = flooding(NOTES, SIZE, 1)
     local database = ml.sql.open(server.url)
     local got, go = 0, ml.event()
     local listener = ml.spawn(function()
@@ -187,6 +188,26 @@ describe("notifications that nobody takes", function()
     go:set()
     listener:await()
     assert.equal(NOTES, got)
+    database:close()
+    server.net:stop(0)
+  end)
+
+  it("let others have their turn, however many have come", function()
+    local server = flooding(100000, 1, 20000)
+    local database = ml.sql.open(server.url)
+    local taken, before, most = 0, 0, 0
+    local other = ml.spawn(function()
+      while true do
+        ml.sleep(0)
+        most, before = math.max(most, taken - before), taken
+      end
+    end)
+    for _ in database:listen "news" do -- luacheck: ignore
+      taken = taken + 1
+      if taken == 100000 then break end
+    end
+    other:cancel()
+    assert.is_true(most <= 2000, most .. " in a pass")
     database:close()
     server.net:stop(0)
   end)

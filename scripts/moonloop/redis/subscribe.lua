@@ -8,6 +8,11 @@ local reconnect = require "moonloop.core.reconnect"
 local tasks = require "moonloop.core"
 local unexpected = require "moonloop.redis.unexpected"
 
+-- What may come before the server has confirmed all channels: messages, and bytes of them.
+local MOST_EARLY, MOST_EARLY_BYTES = 1000, 1024 * 1024
+
+local TURN = 1000 -- messages, after which others have their turn though more have come
+
 local Subscription = {}
 Subscription.__index = Subscription
 
@@ -37,7 +42,7 @@ local function connect(self)
   if not ok then return nil, err or unexpected "PING" end
   core.subscribe(self.conn)
   core.post(self.conn, self.command, table.unpack(self.channels))
-  local confirmed, word = 0, self.command:lower()
+  local confirmed, word, bytes = 0, self.command:lower(), 0
   while confirmed < #self.channels do
     local reply
     reply, err = core.next(self.conn)
@@ -47,7 +52,10 @@ local function connect(self)
     if reply[1] == word then
       confirmed = confirmed + 1
     else
-      table.insert(self.early, message(reply))
+      local m = message(reply)
+      bytes = bytes + (m and #m.channel + #m.payload or 0)
+      if #self.early == MOST_EARLY or bytes > MOST_EARLY_BYTES then return nil, unexpected(self.command) end
+      self.early[#self.early + 1] = m
     end
   end
   return true
@@ -88,6 +96,8 @@ local function next_message(self)
       return { gap = true }
     end
     local m = not tasks.is_error(reply) and message(reply)
+    self.taken = (self.taken + 1) % TURN
+    if self.taken == 0 then tasks.sleep(0) end
     if m then return m end
   end
 end
@@ -100,7 +110,8 @@ return function(client, command, ...)
   if type((...)) == "table" and select("#", ...) == 1 then channels = table.move(..., 1, #..., 1, {}) end
   if #channels == 0 then arguments.raise("%s: the name of a channel expected", command:lower()) end
   for _, channel in ipairs(channels) do arguments.text(command:lower(), "a channel", channel) end
-  local self = setmetatable({ client = client, command = command, channels = channels, early = {} }, Subscription)
+  local self = setmetatable({ client = client, command = command, channels = channels, early = {}, taken = 0 },
+    Subscription)
   local is_open = false
   local guard <close> = setmetatable({}, { -- luacheck: ignore (a cancel while it connects)
     __close = function()
