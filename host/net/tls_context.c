@@ -293,12 +293,14 @@ static bool list_protocols(const Making *m, TlsContext *c, const TlsOptions *o) 
   bool ok = true;
   for (size_t i = 0; ok && i < o->n_alpn; i++) {
     size_t n = strlen(o->alpn[i]);
-    if (!n || n > 255) return fail(m, "alpn: a protocol's name has 1 to 255 bytes");
-    ok = buffer_add_char(&list, (char)n) && buffer_add(&list, o->alpn[i], n);
+    if (!n || n > 255)
+      ok = fail(m, "alpn: a protocol's name has 1 to 255 bytes");
+    else if (!buffer_add_char(&list, (char)n) || !buffer_add(&list, o->alpn[i], n))
+      ok = fail(m, "out of memory");
   }
-  c->alpn = (unsigned char *)list.data;
+  c->alpn = (unsigned char *)list.data; /* freed with the context in any case */
   c->n_alpn = (unsigned)list.len;
-  return ok || fail(m, "out of memory");
+  return ok;
 }
 
 /* --- contexts --- */
