@@ -12,11 +12,11 @@ add_custom_command(OUTPUT ${clash_names}
   DEPENDS moonloop_internal ${CMAKE_SOURCE_DIR}/cmake/clash_names.cmake VERBATIM)
 add_custom_target(clash_names DEPENDS ${clash_names})
 
-# C modules: plain TCP, a terminal, the loop itself, a hook, content codings, readers of the wire,
+# C modules: plain TCP, a terminal, the loop itself, a hook, content codings, readers of the wire, Lua's allocator,
 # the examples, and one full of the host's names. They take Lua's and moonloop.h's symbols from the executable.
 foreach(source spec/support/rawtcp.c spec/support/pty.c spec/support/loop.c spec/support/hooks.c
     spec/support/coding.c spec/support/framing.c spec/support/socket_faults.c spec/support/clash.c
-    spec/support/reports.c spec/support/observations.c spec/support/system_call.c
+    spec/support/reports.c spec/support/observations.c spec/support/system_call.c spec/support/blocks.c
     scripts/examples/embed/process.c scripts/examples/embed/checksum.c)
   get_filename_component(module ${source} NAME_WE)
   add_library(${module} MODULE ${source})
@@ -37,6 +37,9 @@ target_sources(framing PRIVATE ${coding_sources} host/http/server/http_request.c
   host/http/http_limits.c host/base/url.c)
 target_link_libraries(framing PRIVATE llhttp PkgConfig::ZLIB PkgConfig::BROTLI)
 target_sources(observations PRIVATE host/core/observe.c)
+# Where the host takes malloc, for the sanitizers, this has the allocator itself.
+target_sources(blocks PRIVATE host/base/memory.c host/base/memory_trim.c host/base/huge_block.c)
+target_compile_options(blocks PRIVATE -UML_DEBUG)
 target_include_directories(clash PRIVATE ${CMAKE_BINARY_DIR}/clash)
 add_dependencies(clash clash_names)
 

@@ -1,37 +1,15 @@
 #include "base/memory.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/memory_area.h"
+#include "base/memory_trim.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-/* Blocks are cut from chunks, which are aligned to their size, so a block's chunk can be
-   computed. */
-#define CHUNK_BYTES ((size_t)64 * 1024)
-/* A single chunk leaves room for malloc's words, so that the next one can follow directly. */
-#define CHUNK_USED (CHUNK_BYTES - 64)
 /* A state that has grown this large gets huge pages: many tasks then cause 500 times fewer page
    faults. */
 #define HUGE_FROM ((size_t)2 * 1024 * 1024)
-#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
-#define CHUNKS 32 /* of a huge page: a bit each */
-#define ALL_CHUNKS UINT32_MAX
-
-typedef struct MemoryChunk {
-  size_t free; /* bytes of free blocks, while memory_trim counts them */
-  _Alignas(MEMORY_GRAIN) char bytes[];
-} MemoryChunk;
-
-#define CHUNK_ROOM (CHUNK_USED - sizeof(MemoryChunk))
-
-/* One chunk, or a huge page of them. */
-typedef struct MemoryArea {
-  struct MemoryArea *next;
-  char *start;
-  bool huge;
-  uint32_t empty; /* bits of the chunks without blocks */
-} MemoryArea;
 
 static void note_size(Memory *m, size_t size) {
   if (size >= MEMORY_LARGE) m->large += size;
@@ -46,8 +24,6 @@ void *memory_alloc(void *memory, void *block, size_t old_size, size_t new_size) 
   free(block);
   return NULL;
 }
-
-void memory_trim(Memory *memory) { (void)memory; }
 
 #else
 
@@ -69,34 +45,51 @@ static bool add_area(Memory *m) {
   return true;
 }
 
-static MemoryChunk *take_chunk(Memory *m) {
+/* Makes a new chunk the one that blocks are cut from. */
+static bool open_chunk(Memory *m) {
   MemoryArea *area = m->areas;
   while (area && !area->empty) area = area->next;
   if (!area) {
-    if (!add_area(m)) return NULL;
+    if (!add_area(m)) return false;
     area = m->areas;
   }
   /* Only advice: nothing depends on it. */
   if (area->empty == ALL_CHUNKS) madvise(area->start, HUGE_PAGE, MADV_HUGEPAGE);
-  size_t i = (size_t)__builtin_ctz(area->empty);
+  MemoryChunk *chunk = memory_area_chunk(area, (unsigned)__builtin_ctz(area->empty));
   area->empty &= area->empty - 1;
-  return (MemoryChunk *)(void *)(area->start + i * CHUNK_BYTES);
+  memset(chunk, 0, sizeof *chunk);
+  m->next = chunk->bytes;
+  m->end = (char *)chunk + CHUNK_USED;
+  return true;
+}
+
+/* The same with pages that were returned, beside blocks that are in use. */
+static bool open_pages(Memory *m) {
+  MemoryChunk *chunk = m->partly_gone;
+  if (!chunk) return false;
+  unsigned first = (unsigned)__builtin_ctz(chunk->gone);
+  unsigned behind = first + (unsigned)__builtin_ctz(~((unsigned)chunk->gone >> first));
+  chunk->gone &= (uint16_t)(chunk->gone + (1u << first));
+  if (!chunk->gone) m->partly_gone = chunk->next;
+  m->next = (char *)chunk + first * PAGE_BYTES;
+  m->end = (char *)chunk + (behind < CHUNK_PAGES ? behind * PAGE_BYTES : CHUNK_USED);
+  return true;
 }
 
 /* The rest of the old chunk goes to the free list for its size. Seldom, and kept out of the way of
    other blocks, for the locals in it. */
-__attribute__((noinline)) static void *take_from_new_chunk(Memory *m, size_t bytes) {
-  MemoryChunk *chunk = take_chunk(m);
-  if (!chunk) return NULL;
-  size_t rest = (size_t)(m->end - m->next);
-  if (rest >= MEMORY_GRAIN) {
-    size_t grains = rest / MEMORY_GRAIN;
-    *(void **)(void *)m->next = m->free[grains];
-    m->free[grains] = m->next;
+__attribute__((noinline)) static void *take_slowly(Memory *m, size_t grains) {
+  if (m->trim) {
+    void *block = memory_trim_take(m, grains);
+    if (block) return block;
   }
-  m->next = chunk->bytes + bytes;
-  m->end = chunk->bytes + CHUNK_ROOM;
-  return chunk->bytes;
+  char *rest = m->next;
+  size_t left = (size_t)(m->end - m->next);
+  if (!open_pages(m) && !open_chunk(m)) return NULL;
+  if (left >= MEMORY_GRAIN) memory_put(m, rest, left / MEMORY_GRAIN);
+  void *block = m->next;
+  m->next += grains * MEMORY_GRAIN;
+  return block;
 }
 
 static void *take_large(Memory *m, size_t size) {
@@ -135,7 +128,7 @@ static void *take(Memory *m, size_t size) {
     m->free[grains] = next;
     return block;
   }
-  if ((size_t)(m->end - m->next) < bytes) return take_from_new_chunk(m, bytes);
+  if ((size_t)(m->end - m->next) < bytes) return take_slowly(m, grains);
   block = m->next;
   m->next += bytes;
   return block;
@@ -146,9 +139,7 @@ static void put(Memory *m, void *block, size_t size) {
     put_large(m, block, size);
     return;
   }
-  size_t grains = grains_of(size);
-  *(void **)block = m->free[grains];
-  m->free[grains] = block;
+  memory_put(m, block, grains_of(size));
 }
 
 void *memory_alloc(void *memory, void *block, size_t old_size, size_t new_size) {
@@ -172,70 +163,6 @@ void *memory_alloc(void *memory, void *block, size_t old_size, size_t new_size) 
   return moved;
 }
 
-static MemoryChunk *chunk_of(void *block) {
-  return (MemoryChunk *)((uintptr_t)block & ~(CHUNK_BYTES - 1));
-}
-
-static bool is_empty(void *block) { return chunk_of(block)->free == CHUNK_ROOM; }
-
-static MemoryChunk *chunk_in(const MemoryArea *area, unsigned i) {
-  return (MemoryChunk *)(void *)(area->start + i * CHUNK_BYTES);
-}
-
-/* Sets the count of each chunk that has blocks. */
-static void count_free(Memory *m) {
-  for (MemoryArea *area = m->areas; area; area = area->next)
-    for (unsigned i = 0; i < (area->huge ? CHUNKS : 1); i++)
-      if (!(area->empty & 1u << i)) chunk_in(area, i)->free = 0;
-  for (size_t grains = 1; grains <= MEMORY_SMALL_MAX / MEMORY_GRAIN; grains++)
-    for (void *block = m->free[grains]; block; block = *(void **)block)
-      chunk_of(block)->free += grains * MEMORY_GRAIN;
-  if (m->next < m->end) chunk_of(m->next)->free += (size_t)(m->end - m->next);
-}
-
-/* Removes the blocks of empty chunks from the lists. */
-static void drop_blocks(Memory *m) {
-  for (size_t grains = 1; grains <= MEMORY_SMALL_MAX / MEMORY_GRAIN; grains++)
-    for (void **link = &m->free[grains]; *link;)
-      if (is_empty(*link))
-        *link = *(void **)*link;
-      else
-        link = *link;
-  if (m->next < m->end && is_empty(m->next)) m->next = m->end = NULL;
-}
-
-static void free_area(Memory *m, MemoryArea **link) {
-  MemoryArea *area = *link;
-  *link = area->next;
-  m->bytes -= CHUNK_BYTES;
-  free(area->start);
-  free(area);
-}
-
-/* Returns the empty part of a huge page. A huge page is present as a whole, however little of it is
-   used, and would be again without the first advice. */
-static void empty_chunks(MemoryArea *area) {
-  madvise(area->start, HUGE_PAGE, MADV_NOHUGEPAGE);
-  for (unsigned i = 0; i < CHUNKS; i++)
-    if (area->empty & 1u << i) madvise(chunk_in(area, i), CHUNK_BYTES, MADV_DONTNEED);
-}
-
-void memory_trim(Memory *m) {
-  huge_block_trim(&m->huge);
-  count_free(m);
-  drop_blocks(m);
-  for (MemoryArea **link = &m->areas, *area; (area = *link);) {
-    for (unsigned i = 0; i < (area->huge ? CHUNKS : 1); i++)
-      if (!(area->empty & 1u << i) && chunk_in(area, i)->free == CHUNK_ROOM) area->empty |= 1u << i;
-    if (area->empty && !area->huge) {
-      free_area(m, link);
-      continue;
-    }
-    if (area->empty) empty_chunks(area);
-    link = &area->next;
-  }
-}
-
 #endif
 
 void memory_close(Memory *memory) {
@@ -245,5 +172,6 @@ void memory_close(Memory *memory) {
     free(area);
   }
   huge_block_trim(&memory->huge);
+  free(memory->trim);
   *memory = (Memory){0};
 }

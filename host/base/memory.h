@@ -16,19 +16,17 @@ typedef struct Memory {
   void *free[MEMORY_SMALL_MAX / MEMORY_GRAIN + 1]; /* by size in grains */
   char *next, *end;                                /* the rest of the newest chunk */
   struct MemoryArea *areas;
-  size_t bytes; /* in all areas */
-  size_t large; /* bytes of all large blocks ever allocated */
+  struct MemoryChunk *partly_gone; /* chunks whose pages were returned in part */
+  struct MemoryTrim *trim;         /* while it is under way */
+  size_t bytes;                    /* in all areas */
+  size_t large;                    /* bytes of all large blocks ever allocated */
   HugeBlocks huge;
 } Memory;
 
 /* A lua_Alloc whose `memory` is a Memory (all zero at first). Small blocks stay with the Memory
-   until memory_trim or memory_close; debug builds use malloc for everything, so that sanitizers see
-   each block. */
+   until they are trimmed (memory_trim.h) or memory_close; debug builds use malloc for everything,
+   so that sanitizers see each block. */
 void *memory_alloc(void *memory, void *block, size_t old_size, size_t new_size);
-
-/* Returns chunks without a block in use to the system. Visits every free block, so it is for when
-   much has been freed. */
-void memory_trim(Memory *memory);
 
 /* Frees everything, after lua_close. */
 void memory_close(Memory *memory);

@@ -1,5 +1,6 @@
 #include "core/give_back.h"
 
+#include "base/memory_trim.h"
 #include "core/runtime.h"
 #include "core/task_pool.h"
 
@@ -77,6 +78,7 @@ static void note_left(Runtime *rt) {
 static void begin(Runtime *rt) {
   GiveBack *g = &rt->give_back;
   if (!lua_gc(rt->L, LUA_GCISRUNNING)) return; /* the script's choice */
+  g->works = true;
   g->generational = lua_gc(rt->L, LUA_GCINC, 0, 0, 0) == LUA_GCGEN;
   g->cycles = 2; /* the running cycle may treat dead objects as alive */
   g->steps = 64 + (unsigned)lua_gc(rt->L, LUA_GCCOUNT) / 8; /* if a script changes the mode */
@@ -94,8 +96,8 @@ void give_back_look(Runtime *rt) {
   g->at = rt->pass_at + PERIOD_MS * 1000000ull;
   g->large = rt->memory.large;
   g->last_task = rt->tasks.last_id;
-  if (over && !g->cycles && is_worthwhile(rt, calm)) begin(rt);
-  bool last = woken && over && calm && !shrinks && !g->cycles;
+  if (over && !g->works && is_worthwhile(rt, calm)) begin(rt);
+  bool last = woken && over && calm && !shrinks && !g->works;
   if (!last && !rt->timers.clock.is_virtual) uv_timer_start(&g->timer, on_timer, PERIOD_MS, 0);
 }
 
@@ -114,17 +116,22 @@ static int l_step(lua_State *L) {
   return 0;
 }
 
-void give_back_step(Runtime *rt) {
-  GiveBack *g = &rt->give_back;
+static void collect(Runtime *rt) {
   lua_pushcfunction(rt->L, l_step);
-  if (lua_pcall(rt->L, 0, 0, 0) != LUA_OK) {
-    lua_pop(rt->L, 1);
-    g->cycles = 0;
+  if (lua_pcall(rt->L, 0, 0, 0) == LUA_OK) return;
+  lua_pop(rt->L, 1);
+  rt->give_back.cycles = 0;
+}
+
+void give_back_step(Runtime *rt) {
+  if (rt->give_back.cycles) {
+    collect(rt);
+    return;
   }
-  if (g->cycles) return;
+  if (!memory_trim(&rt->memory)) return;
   task_pool_give_back(rt);
   timer_heap_shrink(&rt->timers);
-  memory_trim(&rt->memory);
   malloc_trim(0);
   note_left(rt);
+  rt->give_back.works = false;
 }

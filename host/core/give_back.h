@@ -18,6 +18,7 @@
 /* The runtime's part. */
 typedef struct GiveBack {
   uint64_t at;            /* time of the next look */
+  bool works;             /* steps are to be done */
   unsigned cycles, steps; /* collector cycles left, at most */
   bool generational;      /* the collector's mode after that */
   uv_timer_t timer;       /* wakes the loop for the last look; does not keep it alive */
@@ -36,11 +37,11 @@ void give_back_close(Runtime *rt);
 /* It is time for a look, at the beginning of a pass. */
 void give_back_look(Runtime *rt);
 
-/* A runtime whose loop is not running has been idle for a while: sets `cycles` if it is worth
+/* A runtime whose loop is not running has been idle for a while: sets `works` if it is worth
    it. */
 void give_back_when_idle(Runtime *rt);
 
-/* Does one step, while no task is ready and `cycles` is not 0. */
+/* Does one step, while no task is ready and `works` is set. */
 void give_back_step(Runtime *rt);
 
 #endif

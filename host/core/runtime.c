@@ -94,7 +94,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       polled_at = now;
     }
     if (rt->timers.clock.is_virtual) {
-      if (more || rt->give_back.cycles)
+      if (more || rt->give_back.works)
         uv_run(&rt->loop, UV_RUN_NOWAIT);
       else if (!virtual_clock_turn(rt))
         break;
@@ -103,7 +103,7 @@ bool runtime_run(Runtime *rt, bool (*done)(void *data), void *data) {
       continue;
     }
     timer_heap_arm(&rt->timers);
-    if (more || (rt->give_back.cycles && uv_loop_alive(&rt->loop)))
+    if (more || (rt->give_back.works && uv_loop_alive(&rt->loop)))
       uv_run(&rt->loop, UV_RUN_NOWAIT);
     else if (uv_loop_alive(&rt->loop))
       uv_run(&rt->loop, UV_RUN_ONCE);

@@ -141,7 +141,7 @@ void scheduler_run_ready(Runtime *rt) {
       resume(rt, t);
     }
     rt->scheduler.batch.tail = NULL;
-  } else if (rt->give_back.cycles) {
+  } else if (rt->give_back.works) {
     give_back_step(rt);
   }
   if (rt->reports.due) report_flush(rt, false);

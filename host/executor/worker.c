@@ -82,7 +82,7 @@ static bool wait_for_wake(Worker *w, uint64_t timeout) {
 /* Returns memory of the worker's state. True if it was woken meanwhile. */
 static bool give_memory_back(Worker *w) {
   give_back_when_idle(w->rt);
-  while (w->rt->give_back.cycles) {
+  while (w->rt->give_back.works) {
     give_back_step(w->rt);
     if (sem_trywait(&w->wake) == 0) return true;
   }

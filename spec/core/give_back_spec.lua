@@ -35,6 +35,21 @@ describe("after a burst of large blocks", function()
     assert.matches("resident\ttrue\ttrue", output)
   end)
 
+  it("the pages between objects that live on are returned, too", function()
+    local output = process.run(RESIDENT .. [[
+      require("moonloop.clock").virtual()
+      local before = resident()
+      local list, kept = {}, {}
+      for i = 1, 300000 do list[i] = { i = i } end
+      local most = resident()
+      for i = 1, #list, 400 do kept[#kept + 1] = list[i] end -- one or two in each 64 kB
+      list = nil
+      for _ = 1, 10 do ml.sleep(1) end
+      print("resident", not before or most - before > 25000, not before or resident() - before < 10000)
+    ]])
+    assert.matches("resident\ttrue\ttrue", output)
+  end)
+
   it("their garbage is not collected while a script has stopped the collector", function()
     local output = process.run [[
       require("moonloop.clock").virtual()
