@@ -58,6 +58,12 @@ done
     assert.not_matches("\27", err)
   end)
 
+  it("shows a long value beside short ones", { timeout = 20 }, function() -- the blanks of its column took minutes
+    local out = of(("select '%s' as a, 'x' as b union all select 'y', 'z' union all select 'y', 'z';"):format(
+      ("l"):rep(100000)))
+    assert.matches("\ny +| z\n", out)
+  end)
+
   it("keeps its connection, for transactions", function()
     local out, err = of("create table t (n integer);\nbegin;\ninsert into t values (1);\nrollback;\n" ..
       "select count(*) as n from t;")

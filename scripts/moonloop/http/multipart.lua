@@ -61,7 +61,7 @@ local function text_of(name, value)
 end
 
 --- The last part of a path: the default name of an uploaded file.
-local function base_name(path) return path:match("[^/]*$") end
+local function base_name(path) return path:match "^.*/(.*)$" or path end
 
 --- The head of a part and where its content comes from.
 local function part_of(name, field)

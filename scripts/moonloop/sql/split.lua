@@ -131,8 +131,8 @@ function M.split(text, dialect, line)
   local function add(to, unfinished)
     line = line + count_lines(text, counted, first - 1)
     counted = first
-    list[#list + 1] = { text = text:sub(first, to):gsub("%s+$", ""), line = line, keyword = statement.keyword or "",
-      second = statement.second or "", unfinished = unfinished }
+    list[#list + 1] = { text = text:sub(first, to):match "^(.*%S)" or "", line = line,
+      keyword = statement.keyword or "", second = statement.second or "", unfinished = unfinished }
     statement, first = new_statement(), nil
   end
 

@@ -31,7 +31,7 @@ return function(names, rows, null)
       local space = (" "):rep(widths[i] - width(text))
       parts[i] = right[i] and space .. text or text .. space
     end
-    return (table.concat(parts, " | "):gsub("%s+$", "")) .. "\n"
+    return (table.concat(parts, " | "):match "^(.*%S)" or "") .. "\n"
   end
   local head, rule = {}, {}
   for i, name in ipairs(names) do

@@ -31,7 +31,7 @@ end
 --- The same path with a slash at its end, and the query. It is relative, so that no path can make it
 -- lead elsewhere, and that it works behind a proxy that changes the prefix.
 local function to_directory(req)
-  local name, query = req.path:match("([^/]*)$"), req.query_string
+  local name, query = req.path:match "^.*/(.*)$", req.query_string
   if query ~= "" then query = "?" .. query end
   return response.new { status = 301, headers = { Location = "./" .. encode(name) .. "/" .. query } }
 end
