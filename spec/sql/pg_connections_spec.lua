@@ -336,7 +336,7 @@ describe("a connection to PostgreSQL", function()
     end
     for _ = 1, 3 do
       many()
-      server:psql [[select pg_terminate_backend(pid) from pg_stat_activity
+      server:psql [[select pg_terminate_backend(pid, 10000) from pg_stat_activity
         where pid <> pg_backend_pid() and backend_type = 'client backend']]
       local results = many()
       for i = 1, 16 do assert.equal(i, results[i]) end

@@ -23,7 +23,7 @@ describe("a connection to PostgreSQL that is lost", function()
   --- Terminates all connections of `db`, and waits until it knows.
   local function terminate()
     local lost = db:stats().lost
-    admin:query "select pg_terminate_backend(pid) from pg_stat_activity \z
+    admin:query "select pg_terminate_backend(pid, 10000) from pg_stat_activity \z
       where backend_type = 'client backend' and pid <> pg_backend_pid()"
     postgres.eventually("it is not known to be lost", function() return db:stats().lost > lost end)
   end
