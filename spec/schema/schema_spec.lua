@@ -331,6 +331,33 @@ describe("decoding by a schema", function()
     assert.is_nil(P:parse(("a"):rep(17) .. "b"))
   end)
 
+  it("gives up a pattern that takes the square of a text's length, from all of its starts together", function()
+    for pattern, found in pairs {
+      ["[a-z]+@[a-z]"] = " a@b", -- moves over all letters from each start, which is one call of the matcher
+      ["(?:a|ab)*c"] = " ac", -- takes back one by one
+      ["(a+)\\1!"] = " aa!", -- compares them
+    } do
+      local P = s.string { pattern = pattern }
+      assert.truthy(P:parse(("a"):rep(50) .. found))
+      assert.is_nil(P:parse(("a"):rep(50000) .. found)) -- it would be found, after minutes
+      assert.truthy(P:parse(("b "):rep(50000) .. found))
+    end
+  end)
+
+  it("finds the same in a short text, which is tried first, as in a long one, whose steps are counted", function()
+    for _, pattern in ipairs {
+      "a+b", "(a|b)+c", "(\\w)\\1", "b(?=c)", "(?<!a)b", "(?:ab|a)c", "[ab]*?cc", "\\bab\\b",
+    } do
+      local P = s.string { pattern = pattern }
+      for i = 0, 3 ^ 6 - 1 do
+        local text = ""
+        for k = 0, 5 do text = text .. ("abc"):sub(i // 3 ^ k % 3 + 1 | 0, i // 3 ^ k % 3 + 1 | 0) end
+        local short, long = P:parse(text), P:parse((" "):rep(100) .. text)
+        assert.equal(short ~= nil, long ~= nil, pattern .. " in " .. text)
+      end
+    end
+  end)
+
   it("tries no pattern for ever on texts that are slow one by one, where the errors do not count", function()
     local slow = ("a"):rep(25) .. "!"
     local texts = {}
