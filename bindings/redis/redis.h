@@ -41,6 +41,17 @@ int redis_push_failure(lua_State *L, const RedisCall *call);
 void redis_deliver(RedisCall *call);
 void redis_delivered(RedisCall *call);
 
+/* What the replies of a call are to its caller. */
+typedef enum RedisResults {
+  REDIS_ONE,      /* the value of the only one, or nil and an error */
+  REDIS_PIPELINE, /* a list of all, by the batch at index 1 */
+  REDIS_MULTI     /* EXEC's, the last one, a list by the batch at 1; nil; or nil and an error */
+} RedisResults;
+
+/* Ends a call, for the `finish` of a WaitType: pushes its results and returns their number.
+   Suspends now and then if the replies are long. */
+int redis_give(lua_State *L, RedisCall *call, RedisResults kind);
+
 /* For WaitTypes whose `op` is a RedisCall. */
 void redis_cancel(Task *task, void *op);
 void redis_describe(const Task *task, const void *op, char *text, size_t size);

@@ -34,106 +34,14 @@ int redis_batch(lua_State *L) {
 
 /* --- replies --- */
 
-/* Reads the replies in a call's slices one by one. */
-typedef struct Reader {
-  const RedisSlice *slice;
-  const char *at;
-} Reader;
-
-static Reader reader_of(RedisCall *call) {
-  const RedisSlice *slice = redis_block_slices(&call->slices);
-  return (Reader){slice, slice->block->data + slice->from};
-}
-
-/* The next reply, which must exist. */
-static const char *next_reply(Reader *r) {
-  if (r->at == r->slice->block->data + r->slice->to) {
-    r->slice++;
-    r->at = r->slice->block->data + r->slice->from;
-  }
-  return r->at;
-}
-
 static int pipeline_finish(lua_State *L, Task *task, void *op) {
   (void)task;
-  RedisCall *call = op;
-  const RedisBatch *batch = lua_touserdata(L, 1);
-  redis_deliver(call);
-  int n = 1;
-  if (call->failed) {
-    n = redis_push_failure(L, call);
-  } else {
-    Reader r = reader_of(call);
-    lua_createtable(L, (int)call->count, 1);
-    for (unsigned i = 0; i < call->count; i++) {
-      r.at = redis_value_push(L, next_reply(&r), (unsigned char)batch->flags.data[i]);
-      lua_rawseti(L, -2, i + 1);
-    }
-    redis_value_count(L, call->count);
-  }
-  redis_delivered(call);
-  return n;
-}
-
-/* Pushes EXEC's list as redis_value_push does, but each value with its command's flags. */
-static void push_executed(lua_State *L, const char *bytes, const RedisBatch *batch) {
-  redis_value_push(L, bytes, 0);
-  redis_value_count(L, batch->count);
-  for (unsigned i = 0; i < batch->count; i++) {
-    if (!batch->flags.data[i]) continue;
-    if (lua_rawgeti(L, -1, i + 1) == LUA_TTABLE && !error_is(L, -1)) { /* RESP2 has no maps */
-      lua_Integer len = (lua_Integer)lua_rawlen(L, -1);
-      if (len > 0) {
-        lua_createtable(L, 0, (int)(len / 2));
-        for (lua_Integer k = 1; k < len; k += 2) {
-          lua_rawgeti(L, -2, k);
-          lua_rawgeti(L, -3, k + 1);
-          lua_rawset(L, -3);
-        }
-        lua_rawseti(L, -3, i + 1);
-      }
-    }
-    lua_pop(L, 1);
-  }
-}
-
-static int multi_give(lua_State *L, RedisCall *call) {
-  if (call->failed) return redis_push_failure(L, call);
-  const RedisBatch *batch = lua_touserdata(L, 1);
-  Reader r = reader_of(call);
-  int first_error = 0; /* why EXEC was refused */
-  for (unsigned i = 0; i + 1 < call->count; i++) {
-    const char *bytes = next_reply(&r);
-    bool is_error = redis_value_is_error(bytes) && !first_error;
-    r.at = redis_value_push(L, bytes, 0);
-    if (is_error)
-      first_error = lua_gettop(L);
-    else
-      lua_pop(L, 1);
-  }
-  const char *bytes = next_reply(&r);
-  if (redis_value_is_null(bytes)) return 0;
-  if (!redis_value_is_error(bytes)) {
-    push_executed(L, bytes, batch);
-    return 1;
-  }
-  lua_pushnil(L);
-  if (first_error)
-    lua_pushvalue(L, first_error);
-  else
-    redis_value_push(L, bytes, 0);
-  return 2;
+  return redis_give(L, op, REDIS_PIPELINE);
 }
 
 static int multi_finish(lua_State *L, Task *task, void *op) {
   (void)task;
-  RedisCall *call = op;
-  redis_deliver(call);
-  int n = multi_give(L, call);
-  redis_delivered(call);
-  if (n) return n;
-  lua_pushnil(L);
-  return 1;
+  return redis_give(L, op, REDIS_MULTI);
 }
 
 static const WaitType pipeline_wait = {.name = "redis pipeline",

@@ -15,7 +15,6 @@
      Sends a command, whose name is the first argument, without waiting for its reply. False if not
      connected. */
 #include "bindings/redis/redis.h"
-#include "bindings/value_or_error.h"
 #include "core/error.h"
 #include "redis/redis_command.h"
 #include "redis/redis_observed.h"
@@ -58,29 +57,9 @@ void redis_deliver(RedisCall *call) {
   call->link->delivering = call;
 }
 
-static int give(lua_State *L, RedisCall *call) {
-  if (call->failed) return redis_push_failure(L, call);
-  const RedisSlice *slice = redis_block_slices(&call->slices);
-  const char *bytes = slice->block->data + slice->from;
-  if (redis_value_is_error(bytes)) {
-    redis_observed_end(call, "redis");
-    size_t n;
-    const char *text = redis_value_error_text(bytes, &n);
-    lua_pushnil(L);
-    redis_value_push_error(L, text, n, call->name);
-    return 2;
-  }
-  redis_value_push(L, bytes, call->flags);
-  return value_or_error(L, *bytes != '|' || !error_is(L, -1));
-}
-
 static int finish(lua_State *L, Task *task, void *op) {
   (void)task;
-  RedisCall *call = op;
-  redis_deliver(call);
-  int n = give(L, call);
-  redis_delivered(call);
-  return n;
+  return redis_give(L, op, REDIS_ONE);
 }
 
 void redis_cancel(Task *task, void *op) {

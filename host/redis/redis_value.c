@@ -2,7 +2,6 @@
 
 #include "core/counted_list.h"
 #include "core/error.h"
-#include "redis/redis_reply.h"
 #include "json/json.h"
 #include <lauxlib.h>
 #include <math.h>
@@ -46,8 +45,6 @@ const char *redis_value_error_text(const char *bytes, size_t *n) {
 
 /* --- lists --- */
 
-static const char *push(lua_State *L, const char *p, unsigned flags);
-
 void redis_value_count(lua_State *L, int64_t count) {
   lua_pushinteger(L, count);
   lua_setfield(L, -2, "n");
@@ -55,34 +52,57 @@ void redis_value_count(lua_State *L, int64_t count) {
   lua_setmetatable(L, -2);
 }
 
-static const char *push_list(lua_State *L, const char *p, int64_t count) {
-  lua_createtable(L, count < INT32_MAX ? (int)count : INT32_MAX, 0);
-  bool holes = false;
-  for (int64_t i = 1; i <= count; i++) {
-    p = push(L, p, 0);
-    holes |= lua_isnil(L, -1);
-    lua_rawseti(L, -2, i);
+/* Room for most lists. Lua makes it in one go, and nulls take none: a longer list grows. */
+#define MOST_ROOM (1 << 20)
+
+static int room(int64_t count) { return count < MOST_ROOM ? (int)count : MOST_ROOM; }
+
+/* Begins a list of `count` values, or the attributes or the map of as many pairs. False: it is over
+   already, and pushed unless it is attributes. */
+static bool open_list(RedisValue *v, char kind, int64_t count) {
+  lua_State *L = v->L;
+  bool is_list = kind == '*';
+  luaL_checkstack(L, 8, "a reply nested too deeply");
+  lua_createtable(L, is_list ? room(count) : 0, is_list ? 0 : room(count));
+  if (count) {
+    v->open[v->depth++] =
+        (RedisOpen){.table = lua_gettop(L), .kind = kind, .count = is_list ? count : 2 * count};
+    return true;
   }
-  if (holes)
-    redis_value_count(L, count);
-  else
-    json_set_mark(L, -1, JSON_ARRAY);
-  return p;
+  if (is_list) json_set_mark(L, -1, JSON_ARRAY);
+  if (kind == '|') lua_pop(L, 1);
+  return false;
 }
 
 /* A key that a table cannot have (nil, NaN) is dropped with its value. */
-static const char *push_map(lua_State *L, const char *p, int64_t pairs) {
-  lua_createtable(L, 0, pairs < INT32_MAX ? (int)pairs : INT32_MAX);
-  for (int64_t i = 0; i < pairs; i++) {
-    p = push(L, p, 0);
-    p = push(L, p, 0);
-    bool is_nan = lua_type(L, -2) == LUA_TNUMBER && isnan(lua_tonumber(L, -2));
-    if (lua_isnil(L, -2) || is_nan)
-      lua_pop(L, 2);
-    else
-      lua_rawset(L, -3);
+static void put_pair(lua_State *L, int table) {
+  bool is_nan = lua_type(L, -2) == LUA_TNUMBER && isnan(lua_tonumber(L, -2));
+  if (lua_isnil(L, -2) || is_nan)
+    lua_pop(L, 2);
+  else
+    lua_rawset(L, table);
+}
+
+/* Takes the value on the top. Has the list all its values then? */
+static bool add(lua_State *L, RedisOpen *o) {
+  o->taken++;
+  if (o->kind == '*') {
+    o->has_holes |= lua_isnil(L, -1);
+    lua_rawseti(L, o->table, o->taken);
+  } else if (o->taken % 2 == 0) {
+    put_pair(L, o->table);
   }
-  return p;
+  return o->taken == o->count;
+}
+
+/* Of attributes, which are dropped, nothing stays: the value that they belong to comes next. */
+static void close_list(lua_State *L, const RedisOpen *o) {
+  if (o->kind == '|')
+    lua_pop(L, 1);
+  else if (o->has_holes)
+    redis_value_count(L, o->count);
+  else if (o->kind == '*')
+    json_set_mark(L, -1, JSON_ARRAY);
 }
 
 /* --- values --- */
@@ -104,6 +124,9 @@ static void push_double(lua_State *L, const char *p, const char *end) {
   }
 }
 
+/* Bytes of a text that cost as much as a value. */
+#define TEXT_COST 256
+
 /* A string that is not null: "$5\r\nhello\r\n", from behind its type. */
 static const char *push_string(lua_State *L, const char *p) {
   size_t n = 0;
@@ -112,59 +135,103 @@ static const char *push_string(lua_State *L, const char *p) {
   return p + 2 + n + 2;
 }
 
-static const char *push(lua_State *L, const char *p, unsigned flags) {
+/* The flags of the value that comes next. */
+static unsigned flags_here(const RedisValue *v) {
+  if (!v->depth) return v->flags;
+  const RedisOpen *o = &v->open[0];
+  bool has = v->depth == 1 && o->kind == '*' && o->taken < v->eaches;
+  return has ? v->each[o->taken] : 0;
+}
+
+/* Reads the next value, or the head of a list. True: a value is pushed. */
+static bool push_next(RedisValue *v, int64_t *budget) {
+  lua_State *L = v->L;
+  const char *p = v->at, *text, *end;
   char type = *p++;
-  if (type == '$' && *p != '-') return push_string(L, p);
-  const char *end = line_end(p), *text;
+  --*budget;
+  if (type == '$' && *p != '-') {
+    v->at = push_string(L, p);
+    *budget -= (v->at - p) / TEXT_COST;
+    return true;
+  }
+  end = line_end(p);
+  v->at = end + 2;
   int64_t n;
   size_t len;
-  luaL_checkstack(L, 8, "a reply nested too deeply");
   switch (type) {
   case '$':
+  case '_':
     lua_pushnil(L);
-    return end + 2;
+    return true;
   case '=': /* skip its "txt:" */
     n = redis_reply_number(p);
     lua_pushlstring(L, end + 2 + 4, (size_t)n - 4);
-    return end + 2 + n + 2;
+    v->at += n + 2;
+    *budget -= n / TEXT_COST;
+    return true;
   case ':':
     lua_pushinteger(L, redis_reply_number(p));
-    return end + 2;
+    return true;
   case '+':
   case '(':
     lua_pushlstring(L, p, (size_t)(end - p));
-    return end + 2;
+    return true;
   case '-':
   case '!':
     text = redis_value_error_text(p - 1, &len);
     redis_value_push_error(L, text, len, "");
-    return type == '-' ? end + 2 : text + len + 2;
+    if (type == '!') v->at = text + len + 2;
+    return true;
   case ',':
     push_double(L, p, end);
-    return end + 2;
+    return true;
   case '#':
     lua_pushboolean(L, *p == 't');
-    return end + 2;
-  case '_':
-    lua_pushnil(L);
-    return end + 2;
-  case '|': /* attributes are dropped */
-    p = push_map(L, end + 2, redis_reply_number(p));
-    lua_pop(L, 1);
-    return push(L, p, flags);
+    return true;
+  case '|':
+    open_list(v, '|', redis_reply_number(p));
+    return false;
   case '%':
-    return push_map(L, end + 2, redis_reply_number(p));
+    return !open_list(v, '%', redis_reply_number(p));
   default: /* a list, a set, a push */
     if (*p == '-') {
       lua_pushnil(L);
-      return end + 2;
+      return true;
     }
     n = redis_reply_number(p);
-    if (flags & REDIS_VALUE_MAP && type == '*' && n % 2 == 0) return push_map(L, end + 2, n / 2);
-    return push_list(L, end + 2, n);
+    if (type == '*' && n % 2 == 0 && flags_here(v) & REDIS_VALUE_MAP)
+      return !open_list(v, '%', n / 2);
+    return !open_list(v, '*', n);
   }
 }
 
+void redis_value_begin(RedisValue *v, lua_State *L, const char *bytes, unsigned flags) {
+  v->L = L;
+  v->at = bytes;
+  v->flags = flags;
+  v->each = NULL;
+  v->eaches = v->depth = 0; /* `open` is large */
+}
+
+bool redis_value_go(RedisValue *v, int64_t *budget) {
+  while (*budget > 0) {
+    bool has_value = push_next(v, budget);
+    while (has_value && v->depth) {
+      RedisOpen *o = &v->open[v->depth - 1];
+      if (!add(v->L, o)) break;
+      close_list(v->L, o);
+      v->depth--;
+      has_value = o->kind != '|';
+    }
+    if (has_value && !v->depth) return true;
+  }
+  return false;
+}
+
 const char *redis_value_push(lua_State *L, const char *bytes, unsigned flags) {
-  return push(L, bytes, flags);
+  RedisValue v;
+  int64_t budget = INT64_MAX;
+  redis_value_begin(&v, L, bytes, flags);
+  redis_value_go(&v, &budget);
+  return v.at;
 }

@@ -1,6 +1,6 @@
 /* Reads replies of a Redis server in one piece, byte by byte and in pieces: all must find the same
    replies, the same end and the same fault. What is whole becomes a Lua value, whose making must
-   end where the reply does. The first byte chooses the size of the pieces. */
+   end where the reply does, also in steps. The first byte chooses the size of the pieces. */
 #include "core/error.h"
 #include "redis/redis_reply.h"
 #include "redis/redis_value.h"
@@ -60,6 +60,11 @@ static int l_push(lua_State *L) {
   for (unsigned flags = 0; flags <= REDIS_VALUE_MAP; flags++) {
     require(redis_value_push(L, bytes, flags) == end);
     require(lua_gettop(L) == 3);
+    RedisValue steps;
+    redis_value_begin(&steps, L, bytes, flags);
+    for (int64_t budget = 1; !redis_value_go(&steps, &budget);) budget = 1;
+    require(steps.at == end && lua_gettop(L) == 4 && lua_type(L, 3) == lua_type(L, 4));
+    lua_settop(L, 3);
     require(!redis_value_is_null(bytes) || lua_isnil(L, 3));
     require(!redis_value_is_error(bytes) || error_is(L, 3));
     lua_settop(L, 2);
