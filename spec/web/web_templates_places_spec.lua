@@ -69,7 +69,8 @@ describe("a value", function()
     for v, url in pairs {
       ["javascript:alert(1)"] = "about:invalid#unsafe", [" \tJavaScript:x"] = "about:invalid#unsafe",
       ["java\nscript:x"] = "about:invalid#unsafe", ["vbscript:x"] = "about:invalid#unsafe",
-      ["data:text/html,x"] = "about:invalid#unsafe", ["data:image/svg+xml;base64,AA"] = "about:invalid#unsafe",
+      ["data:text/html,x"] = "about:invalid#unsafe", ["data:image/SvG+xml;base64,AA"] = "about:invalid#unsafe",
+      ["data:image/svg+xml;base64,AA"] = "about:invalid#unsafe",
       ["data:image/png;base64,AAA="] = "data:image/png;base64,AAA=",
       ["https://a.example/b?c=d&e=f#g"] = "https://a.example/b?c=d&amp;e=f#g", ["/a b/ü"] = "/a%20b/%C3%BC",
       ["mailto:a@b"] = "mailto:a@b", ["/50%/%41"] = "/50%25/%41", ["/a?x=javascript:y"] = "/a?x=javascript:y",

@@ -79,7 +79,7 @@ function M.url(value)
   if before and not SCHEMES[before:lower()] and not text:find "^data:image/[%w+.-]+;base64,[%w+/=]*$" then
     return UNSAFE_URL
   end
-  if text:find "^data:image/svg" then return UNSAFE_URL end
+  if text:lower():find "^data:image/svg" then return UNSAFE_URL end
   text = text:gsub("%%(%x?%x?)", function(digits) return #digits < 2 and "%25" .. digits or nil end)
   return (text:gsub("[^%w%-._~:/?#%[%]@!$&*+,;=%%]", percent))
 end
