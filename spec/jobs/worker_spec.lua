@@ -508,6 +508,25 @@ jobs_support.on_each("a worker", function(fresh, kind, place)
     eventually(function() return ran == 1 end)
   end)
 
+  it("writes down what failed and was lost also where the errors of a row are no list", function()
+    local log <close> = keep_log()
+    local jobs = fresh()
+    jobs:define("x", { attempts = 1 }, function() error "bad" end)
+    jobs:define("lost", { attempts = 1 }, function() end)
+    local id, lost = assert(jobs:push "x"), assert(jobs:push "lost")
+    assert.equal(2, jobs.db:exec(kind.name == "SQLite" and "update moonloop_jobs set errors = 'no json'"
+      or "update moonloop_jobs set errors = '{}'"))
+    assert(jobs.db:exec("update moonloop_jobs set state = 'running', worker = 999, attempt = 1 where id = $1", lost))
+    assert.same({}, jobs:get(id).errors)
+    jobs_support.with_times({ beat = 0.1, poll = 0.02 }, function()
+      local _ <close> = work(jobs)
+      eventually(function() return jobs:stats().dead == 2 end)
+    end)
+    for _, one in ipairs { id, lost } do assert.equal(1, #jobs:get(one).errors) end
+    assert.matches("bad", jobs:get(id).errors[1].message)
+    assert.is_true(#log.entries >= 2)
+  end)
+
   it("takes a job of one queue for no other, whatever their names are", function()
     local jobs, ran = fresh(), {}
     jobs:define("x", { concurrency = 1 }, function() ran[#ran + 1] = "x" end)

@@ -44,7 +44,7 @@ local function remark(jobs, job)
   local due = job.state == "scheduled" and "due " .. moment(job.at) or nil
   local whole = job.attempt > 0 and jobs:get(job.id) or { errors = {} }
   local last = whole.errors[#whole.errors]
-  local message = last and tostring(last.message):match "^[^\n]*"
+  local message = type(last) == "table" and tostring(last.message):match "^[^\n]*"
   if message and #message > 100 then message = message:sub(1, utf8.offset(message, 0, 97) - 1) .. "..." end
   if not message then return due end
   return due and due .. ": " .. message or message

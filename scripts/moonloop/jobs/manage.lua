@@ -39,8 +39,8 @@ function M.get(self, id)
   row, err = self.dialect.get(self.db, id)
   if not row then return nil, err end
   local job = shown(row)
-  job.errors = row.errors or {}
-  job.progress = row.progress and row.progress[tostring(id)]
+  job.errors = type(row.errors) == "table" and row.errors or {} -- both columns take any JSON
+  job.progress = type(row.progress) == "table" and row.progress[tostring(id)] or nil
   if job.progress == json.null then job.progress = nil end
   return job
 end

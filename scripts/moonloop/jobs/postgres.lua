@@ -124,10 +124,13 @@ function M.round(db, values)
   return finished, rows
 end
 
+-- The column takes any JSON.
+local ERRORS = "case when jsonb_typeof(errors) = 'array' then errors else '[]' end"
+
 -- The last ten of a job are kept.
 local function with_error(entry)
-  return ("errors = case when jsonb_array_length(coalesce(errors, '[]')) >= 10 then errors - 0 "
-    .. "else coalesce(errors, '[]') end || jsonb_build_array(%s)"):format(entry)
+  return ("errors = case when jsonb_array_length(%s) >= 10 then errors - 0 else %s end || jsonb_build_array(%s)")
+    :format(ERRORS, ERRORS, entry)
 end
 
 local statements = texts.all {

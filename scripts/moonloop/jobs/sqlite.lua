@@ -18,10 +18,13 @@ select id from moonloop_jobs where state = 'running' and worker not in (select i
 
 local OLDEST = "(select seen_at from moonloop_jobs_workers where id = {worker}) - {seconds}"
 
+-- The column takes any text.
+local ERRORS = "case when json_valid(errors) then iif(json_type(errors) = 'array', errors, '[]') else '[]' end"
+
 -- The last ten of a job are kept.
 local function with_error(entry)
-  return ("errors = json_insert(case when json_array_length(coalesce(errors, '[]')) >= 10 then "
-    .. "json_remove(errors, '$[0]') else coalesce(errors, '[]') end, '$[#]', %s)"):format(entry)
+  return ("errors = json_insert(iif(json_array_length(%s) >= 10, json_remove(errors, '$[0]'), %s), '$[#]', %s)")
+    :format(ERRORS, ERRORS, entry)
 end
 
 local statements = texts.all {
