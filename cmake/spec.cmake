@@ -17,6 +17,7 @@ add_custom_target(clash_names DEPENDS ${clash_names})
 foreach(source spec/support/rawtcp.c spec/support/pty.c spec/support/loop.c spec/support/hooks.c
     spec/support/coding.c spec/support/framing.c spec/support/socket_faults.c spec/support/clash.c
     spec/support/reports.c spec/support/observations.c spec/support/system_call.c spec/support/blocks.c
+    spec/support/file_order.c
     scripts/examples/embed/process.c scripts/examples/embed/checksum.c)
   get_filename_component(module ${source} NAME_WE)
   add_library(${module} MODULE ${source})
