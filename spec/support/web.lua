@@ -16,6 +16,13 @@ function M.serving(app, f, opts)
   if not ok then error(err, 0) end
 end
 
+--- The name that this machine calls itself by, for what answers to it or does not. Another one if it is
+-- "localhost", or below that, which every machine answers to.
+function M.machine_name()
+  local name = assert(io.open "/proc/sys/kernel/hostname"):read "l"
+  return ("." .. name:lower()):find "%.localhost$" and "machine.example" or name
+end
+
 --- The errors of a 422 in their order: "body.price greater_than" for each.
 function M.faults(res)
   local list = {}
