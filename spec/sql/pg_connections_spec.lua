@@ -199,6 +199,39 @@ describe("a connection to PostgreSQL", function()
     over:set()
   end)
 
+  it("goes to another address of a host's name where one says nothing", function()
+    local etc <close> = folders.new { ["nsswitch.conf"] = "hosts: files", ["host.conf"] = "multi on",
+      hosts = "127.0.0.1 db.test\n127.0.0.2 db.test\n127.0.0.3 db.test\n" }
+    local script <close> = folders.file [[
+      local ml = require "moonloop"
+      local silent, away, good = table.unpack(ml.net.resolve "db.test")
+      local over, seen = ml.event(), {}
+      local first = ml.net.listen(silent, 0, function() seen[#seen + 1] = "silent" over:wait() end)
+      local _, port = first:address()
+      ml.net.listen(good, port, function(conn)
+        seen[#seen + 1] = "good"
+        conn:read(8)
+        local body = "SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+        conn:write("E" .. (">I4"):pack(#body + 4) .. body)
+      end)
+      for _, hosts in ipairs { "db.test:%d", "db.test:%d,127.0.0.9:%d" } do
+        local url = ("postgres://me@" .. hosts .. "/db?sslmode=disable&connect_timeout=2"):format(port, port)
+        local value, err = ml.sql.open(url, { acquire = 600, pool = 1 }):value "select 1"
+        local said = {}
+        for _, text in ipairs { "(" .. silent .. ")", "timeout expired", away, good, "is starting up" } do
+          said[#said + 1] = tostring(err.message:find(text, 1, true) ~= nil)
+        end
+        print(value, err.code, table.concat(said, " "), table.concat(seen, " "))
+        seen = {}
+      end
+      os.exit(0)
+    ]]
+    local output = process.sh(("timeout 300 %s/spec/as_service --etc %s %s run --block-limit 0 %s"):format(
+      support.binary:match "^(.*)/", etc.path, support.binary, script.path))
+    if output:find "^%-%-etc: " then return pending "only root, and not everywhere, mounts another /etc" end
+    assert.equal(("nil\t57P03\ttrue true true true true\tsilent good\n"):rep(2), output)
+  end)
+
   it("to something that is no PostgreSQL is an error", function()
     local other <close> = fake(function(conn)
       conn:receive(8)

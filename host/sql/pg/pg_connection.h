@@ -73,7 +73,7 @@ typedef struct PgConnection {
   size_t note_bytes; /* of them, with their memory */
   Waker reader;      /* of notes, or of room to send */
   bool has_reader;
-  char why_kind[16], why_code[16], why[256]; /* what it ended with */
+  char why_kind[16], why_code[16], why[512]; /* what it ended with */
 } PgConnection;
 
 /* What a session is to have that the server does not give it by itself. A transaction that is left

@@ -1,12 +1,14 @@
 #include "sql/pg/pg_dial.h"
 
+#include "sql/pg/pg_hosts.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#define CONNECT_SECONDS "10" /* a host, where neither the URL nor the environment says */
+#define CONNECT_SECONDS "10" /* an address, where neither the URL nor the environment says */
 #define LOOK_MS 1000         /* until it looks again whether anybody waits still */
 #define MOST_NOTICES 1000    /* of one connection before it is ready */
 
@@ -14,10 +16,11 @@ typedef struct Dial {
   const PgLibrary *pq;
   PgThread *call;
   PGconn *pg;
-  uint64_t patience; /* nanoseconds a host; 0: without end */
+  uint64_t patience; /* nanoseconds an address; 0: without end */
   unsigned notices;
-  char *hosts, *addresses, *ports; /* those that are left, where one has timed out; or NULL */
-  char *why;                       /* of 1024 */
+  PgHosts left; /* where one has timed out */
+  Buffer tried; /* addresses of the host where libpq is, with commas between */
+  char *why;    /* of 1024 */
 } Dial;
 
 /* libpq would write them to standard error. */
@@ -32,10 +35,14 @@ static void say(Dial *d, const char *text) {
   snprintf(d->why + n, 1024 - n, "%s%s", n ? " " : "", text);
 }
 
+/* In libpq's words. */
 static void say_failed(Dial *d, const char *what) {
   char text[512];
-  snprintf(text, sizeof text, "connection to server at \"%.300s\", port %.20s failed: %s",
-           d->pq->host(d->pg), d->pq->port(d->pg), what);
+  const char *host = d->pq->host(d->pg), *address = d->pq->hostaddr(d->pg);
+  bool is_name = address && *address && strcmp(host, address);
+  snprintf(text, sizeof text, "connection to server at \"%.300s\"%s%.60s%s, port %.20s failed: %s",
+           host, is_name ? " (" : "", is_name ? address : "", is_name ? ")" : "",
+           d->pq->port(d->pg), what);
   say(d, text);
 }
 
@@ -56,9 +63,9 @@ static PGconn *start(const Dial *d, const char *url) {
                                 "UTF8",
                                 "disable",
                                 "moonloop",
-                                d->hosts,
-                                d->addresses,
-                                d->ports,
+                                d->left.names.data,
+                                d->left.addresses.data,
+                                d->left.ports.data,
                                 NULL};
   return d->pq->connectStartParams(names, values, 1);
 }
@@ -86,10 +93,23 @@ static bool read_patience(Dial *d) {
   return ok;
 }
 
-/* Where is it? libpq gives each address of each host its time. */
-static void place(const Dial *d, char text[96]) {
+/* Where libpq is: it goes through the addresses of each host. */
+typedef struct Place {
+  const char *host;
+  char address[64];
+} Place;
+
+/* Has it gone on to another address? Each has its time. */
+static bool has_moved(Dial *d, Place *last) {
   const char *address = d->pq->hostaddr(d->pg);
-  snprintf(text, 96, "%p %s", (void *)d->pq->host(d->pg), address ? address : "");
+  Place now = {.host = d->pq->host(d->pg)};
+  snprintf(now.address, sizeof now.address, "%s", address ? address : "");
+  bool is_same_host = now.host == last->host;
+  if (is_same_host && !strcmp(now.address, last->address)) return false;
+  if (!is_same_host) d->tried.len = 0;
+  buffer_printf(&d->tried, "%s%s", d->tried.len ? "," : "", now.address);
+  *last = now;
+  return true;
 }
 
 /* Is there something to do for libpq? False: look again. */
@@ -105,7 +125,7 @@ typedef enum Outcome { CONNECTED, FAILED, SILENT } Outcome;
 
 static Outcome connect_one(Dial *d) {
   const PgLibrary *pq = d->pq;
-  char last[96] = "", now_at[96];
+  Place place = {0};
   uint64_t until = 0;
   for (PostgresPollingStatusType way = PGRES_POLLING_WRITING;; way = pq->connectPoll(d->pg)) {
     if (way == PGRES_POLLING_OK) return CONNECTED;
@@ -120,11 +140,7 @@ static Outcome connect_one(Dial *d) {
         return FAILED;
       }
       uint64_t now = uv_hrtime();
-      place(d, now_at);
-      if (strcmp(now_at, last)) {
-        memcpy(last, now_at, sizeof last);
-        until = d->patience ? now + d->patience : UINT64_MAX;
-      }
+      if (has_moved(d, &place)) until = d->patience ? now + d->patience : UINT64_MAX;
       if (now < until) {
         if (is_ready(d, way, until - now)) break;
         continue;
@@ -138,65 +154,19 @@ static Outcome connect_one(Dial *d) {
   }
 }
 
-/* The n-th part of a list, of which `*len` is the length; NULL: there is none. */
-static const char *part(const char *list, unsigned n, size_t *len) {
-  for (; n; n--) {
-    list = strchr(list, ',');
-    if (!list++) return NULL;
-  }
-  *len = strcspn(list, ",");
-  return list;
-}
-
-/* The list without its n-th part. One that is short, as that of ports may be, stays. */
-static char *without(const char *list, unsigned n) {
-  size_t len;
-  char *copy = strdup(list);
-  if (!copy || !strchr(copy, ',')) return copy;
-  char *from = (char *)(uintptr_t)part(copy, n, &len);
-  if (!from) return copy;
-  if (from[len])
-    memmove(from, from + len + 1, strlen(from + len + 1) + 1);
-  else
-    from[-1] = 0;
-  return copy;
-}
-
-static bool is_part(const char *list, unsigned n, const char *text) {
-  size_t len;
-  const char *found = part(list, strchr(list, ',') ? n : 0, &len);
-  return found && (!len || (len == strlen(text) && !memcmp(found, text, len)));
-}
-
-static void free_lists(Dial *d) {
-  free(d->hosts);
-  free(d->addresses);
-  free(d->ports);
-  d->hosts = d->addresses = d->ports = NULL;
-}
-
-/* libpq cannot be told to leave a host that is silent: one begins anew with the others. False:
+/* libpq cannot be told to leave an address that is silent: one begins anew with the others. False:
    there are none. */
-static bool leave_host(Dial *d) {
+static bool leave_address(Dial *d) {
   PQconninfoOption *options = d->pq->conninfo(d->pg);
-  const char *hosts = option(options, "host"), *addresses = option(options, "hostaddr");
-  const char *ports = option(options, "port"), *names = *hosts ? hosts : addresses;
-  const char *host = d->pq->host(d->pg), *port = d->pq->port(d->pg);
-  unsigned n = 0;
-  size_t len;
-  while (part(names, n, &len) && !(is_part(names, n, host) && is_part(ports, n, port))) n++;
-  bool more = strchr(names, ',') && part(names, n, &len);
-  if (more) {
-    char *lists[] = {without(hosts, n), without(addresses, n), without(ports, n)};
-    free_lists(d);
-    d->hosts = lists[0];
-    d->addresses = lists[1];
-    d->ports = lists[2];
-    /* An empty text would be none, and the URL's would count again. */
-    more = d->hosts && d->addresses && d->ports && (*d->hosts || !*hosts) &&
-           (*d->addresses || !*addresses) && (*d->ports || !*ports);
-  }
+  const PgHostLists lists = {option(options, "host"), option(options, "hostaddr"),
+                             option(options, "port")};
+  const PgHostPlace place = {d->pq->host(d->pg), d->pq->port(d->pg),
+                             d->tried.data ? d->tried.data : ""};
+  PgHosts left;
+  bool more = pg_hosts_leave(&left, &lists, &place);
   d->pq->conninfoFree(options);
+  pg_hosts_free(&d->left);
+  d->left = left;
   return more;
 }
 
@@ -219,10 +189,11 @@ PGconn *pg_dial(const PgLibrary *pq, PgThread *call, const char *url, char why[1
       outcome = connect_one(&d);
     pq->setNoticeReceiver(d.pg, drop_notice, NULL);
     if (outcome == CONNECTED) break;
-    again = outcome == SILENT && leave_host(&d);
+    again = outcome == SILENT && leave_address(&d);
     pq->finish(d.pg);
     d.pg = NULL;
   }
-  free_lists(&d);
+  pg_hosts_free(&d.left);
+  buffer_free(&d.tried);
   return d.pg;
 }
