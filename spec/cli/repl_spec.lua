@@ -1,4 +1,5 @@
 -- The prompt: with input from a pipe, and on a terminal.
+local ml = require "moonloop"
 local binary = require("spec.support").binary
 local Screen = require "spec.support.screen"
 
@@ -197,7 +198,6 @@ describe("completion", function()
   end)
 
   it("finds the methods of the host's objects, and parts that are loaded on first use", function()
-    local ml = require "moonloop"
     local task = ml.spawn(function() end)
     local function all(line, scope)
       local insert, names = complete(line, scope)
@@ -430,6 +430,21 @@ describe("the prompt on a terminal", function()
     screen:expect("> second = 2")
     screen:type(CTRL_A .. CTRL_K .. "3" .. ENTER)
     screen:expect("\n3\n>")
+  end)
+
+  it("keeps its history from others, whoever may enter the folder", function()
+    local path = folder .. "/state/moonloop/history"
+    assert(ml.fs.mkdir(folder .. "/state/moonloop", { parents = true }))
+    for _ = 1, 2 do
+      open()
+      screen:type("secret = 1" .. ENTER)
+      screen:expect("1\n>")
+      screen:type(CTRL_D)
+      assert.equal(0, screen:finish())
+      screen:close()
+      assert.equal("600", ("%o"):format(ml.fs.stat(path).mode))
+      assert(ml.fs.chmod(path, "644")) -- as one of before was
+    end
   end)
 
   it("works if no history can be kept", function()

@@ -1,6 +1,8 @@
 -- The prompt's history, in $XDG_STATE_HOME/moonloop/history, one input line per line. A history that
 -- cannot be read or written is not an error: the prompt works without it.
 
+local fs = require "moonloop.fs.core"
+
 local history = {}
 
 local LINES = 1000 -- kept when the file is cut
@@ -31,10 +33,12 @@ function history.load()
   path = dir .. "/history"
   local file = io.open(path)
   if not file then
-    -- input may contain secrets: only the user may read the folder
-    os.execute(("umask 077 && mkdir -p -- '%s' 2>/dev/null"):format(dir:gsub("'", "'\\''")))
+    -- input may contain secrets: only the user may read it, whoever else may enter the folder
+    local quoted = dir:gsub("'", "'\\''")
+    os.execute(("umask 077 && { mkdir -p -- '%s' && : >> '%s/history'; } 2>/dev/null"):format(quoted, quoted))
     return lines
   end
+  fs.chmod(path, "600")
   for line in file:lines() do lines[#lines + 1] = line end
   file:close()
   if #lines > history.MOST then
