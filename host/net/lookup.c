@@ -19,7 +19,7 @@ typedef struct Question {
   Lookup *lookups; /* the loop's thread only */
   enum { WAITS, ASKED, ANSWERED } state;
   int result, system_error; /* of ANSWERED */
-  bool is_blind;            /* the same: it failed, and who is to be asked could not be read */
+  const char *closed;       /* the same: it failed, and this file could not be read; or NULL */
   struct addrinfo *found;
   char host[];
 } Question;
@@ -86,13 +86,16 @@ static void lookups_free(Lookups *all) {
 
 /* --- the threads --- */
 
-/* Is the list of name servers closed to us? The C library then asks 127.0.0.1, without a word. A
-   sandbox knows files, not names: a new one in its place is none that it has opened. */
-static bool is_closed(const char *path) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return errno == EACCES;
-  close(fd);
-  return false;
+/* Which of the files that say whom to ask may we not read? The C library goes on without, and says
+   nothing. A sandbox knows files, not names: a new one in its place is none that it has opened. */
+static const char *find_closed(void) {
+  static const char *const paths[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"};
+  for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    int fd = open(paths[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == EACCES) return paths[i];
+    if (fd >= 0) close(fd);
+  }
+  return NULL;
 }
 
 static void ask(Question *q) {
@@ -101,7 +104,7 @@ static void ask(Question *q) {
   q->system_error = errno;
   if (!q->result) return;
   q->found = NULL;
-  q->is_blind = is_closed("/etc/resolv.conf");
+  q->closed = find_closed();
 }
 
 /* Takes the next question from the queue. Under the lock. */
@@ -202,18 +205,20 @@ static void stop_listening(Lookup *lookup) {
   count_listeners(all, all->listeners - 1);
 }
 
-static void warn(Lookups *all) {
+static void warn(Lookups *all, const char *closed) {
   if (all->has_warned) return;
   all->has_warned = true;
-  report_say(all->rt, LOG_WARN,
-             "names cannot be looked up: /etc/resolv.conf may not be read. If it has been replaced "
-             "since this process entered its --sandbox: restart or reload it");
+  report_sayf(
+      all->rt, LOG_WARN,
+      "names are looked up without %s, which may not be read. If it has been replaced since "
+      "this process entered its --sandbox: restart or reload it",
+      closed);
 }
 
 /* Calls all listeners, which may start or cancel others. */
 static void deliver(Question *q) {
   int status = status_of(q);
-  if (q->is_blind) warn(q->all);
+  if (q->closed) warn(q->all, q->closed);
   for (Lookup *lookup; (lookup = q->lookups);) {
     LookedUp *done = lookup->done;
     void *data = lookup->data;

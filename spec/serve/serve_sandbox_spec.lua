@@ -228,19 +228,22 @@ describe("an app in the sandbox", function()
     assert.equal(json.encode { os.date "%Z %z" }, server:get "/zone".body)
   end)
 
-  it("says why no names can be looked up any more, where the list of name servers has been replaced", function()
-    local etc <close> = folders.new { hosts = "127.0.0.1 localhost", ["nsswitch.conf"] = "hosts: files dns",
-      ["resolv.conf"] = "nameserver 127.0.0.1", new = "nameserver 127.0.0.1" }
-    local server <close> = served.start_at("--port 0", files, options, "--etc " .. etc.path .. " ")
-    if not server.line and server:errors():find "^%-%-etc: " then return pending "nothing can be mounted here" end
-    for _ = 1, 2 do
+  it("says why names are not found any more, where a file that says whom to ask has been replaced", function()
+    for _, name in ipairs { "resolv.conf", "hosts" } do
+      local texts = { hosts = "127.0.0.1 here.test", ["nsswitch.conf"] = "hosts: files dns",
+        ["resolv.conf"] = "nameserver 127.0.0.1" }
+      texts.new = texts[name]
+      local etc <close> = folders.new(texts)
+      local server <close> = served.start_at("--port 0", files, options, "--etc " .. etc.path .. " ")
+      if not server.line and server:errors():find "^%-%-etc: " then return pending "nothing can be mounted here" end
+      assert.equal('["127.0.0.1"]', server:get "/resolve?name=here.test".body)
       assert.equal('["dns"]', server:get "/resolve?name=nowhere.test".body)
       assert.equal("", server:errors())
+      assert(os.rename(etc.path .. "/new", etc.path .. "/" .. name))
+      for _ = 1, 2 do assert.equal('["dns"]', server:get "/resolve?name=nowhere.test".body) end
+      local said = server:wait_for("without /etc/" .. name .. ", which may not be read")
+      assert.equal(1, select(2, said:gsub("may not be read", "")))
     end
-    assert(os.rename(etc.path .. "/new", etc.path .. "/resolv.conf"))
-    for _ = 1, 2 do assert.equal('["dns"]', server:get "/resolve?name=nowhere.test".body) end
-    local said = select(2, server:wait_for "/etc/resolv.conf may not be read":gsub("resolv.conf", ""))
-    assert.equal(1, said)
   end)
 
   it("verifies certificates", function()
