@@ -101,7 +101,11 @@ static int finish(const Results *r, lua_State *L) {
     return 1;
   }
   if (!r->is_error) { /* nil where a watched key has changed */
-    if (lua_istable(L, -1)) redis_value_count(L, r->batch->count);
+    if (lua_isnil(L, -1)) return 1;
+    if (!lua_istable(L, -1) || error_is(L, -1))
+      return ml_error_return(L, "redis", "REPLY",
+                             "EXEC: the reply of the server has another form than that of Redis");
+    redis_value_count(L, r->batch->count);
     return 1;
   }
   if (!lua_isnil(L, r->base)) lua_pushvalue(L, r->base);

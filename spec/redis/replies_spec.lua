@@ -177,6 +177,23 @@ describe("a reply of another form than Redis gives", function()
     assert.same({ channel = "c", payload = "x" }, first(client:subscribe "c"))
   end)
 
+  it("is an error of r:multi, also where names are null", function()
+    local function replying(executed)
+      return redis.answering(function(words)
+        return words[1] == "EXEC" and executed or words[1] == "MULTI" and "+OK\r\n" or "+QUEUED\r\n"
+      end)
+    end
+    local function hgetall(executed)
+      local server <close> = redis.fake(replying(executed))
+      local client <close> = ml.redis.client(server.url, { protocol = 2 })
+      return client:multi(function(p) p:hgetall "k" end)
+    end
+    for _, executed in ipairs { "+2\r\n", ":2\r\n" } do
+      assert.equal("REPLY", select(2, hgetall(executed)).code)
+    end
+    assert.same({ a = "b" }, hgetall("*1\r\n*4\r\n$-1\r\n:1\r\n+a\r\n+b\r\n")[1])
+  end)
+
   it("is no value for a cache, which makes its own", function()
     with_reply("*1\r\n:1\r\n", at_once, function(client)
       assert.equal("made", client:cache { ttl = 5 }:get("k", function() return "made" end))
