@@ -33,6 +33,22 @@ static void script_on_line(lua_State *L, lua_Debug *ar) {
   last = place >> 9;
 }
 
+/* libFuzzer looks for leaks after each input that leaves memory behind, which Lua does until its
+   next collection: a walk over its whole heap, a thousand times. They are looked for at the end
+   only, unless the command line says otherwise. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  static char option[] = "-detect_leaks=0";
+  char **longer = calloc((size_t)*argc + 2, sizeof *longer);
+  if (!longer) return 0;
+  longer[0] = (*argv)[0];
+  longer[1] = option;
+  for (int i = 1; i < *argc; i++) longer[i + 1] = (*argv)[i];
+  ++*argc;
+  *argv = longer;
+  return 0;
+}
+
 /* Ends the program: what is under way when something is wrong. */
 static void script_fail(const char *why) {
   fprintf(stderr, "fuzz: %s\n", why);
