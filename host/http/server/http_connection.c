@@ -202,6 +202,7 @@ static void end_request(HttpConnection *c) {
 
 /* There is no route for the request. Does the connection continue? */
 static bool answer_without_route(HttpConnection *c) {
+  c->in_a_row++;
   http_answer_without_route(c);
   if (c->after != AFTER_NEXT) http_connection_enter_last(c, c->after);
   return c->phase != PHASE_LAST;
@@ -227,6 +228,13 @@ static bool start_early(HttpConnection *c) {
   else
     http_body_over(c);
   return true;
+}
+
+/* It has had its turn: the rest of a long pipeline, or of one whose client does not read, waits for
+   a later pass. */
+static bool had_turn(const HttpConnection *c) {
+  return byte_stream_is_writing(&c->bytes) || c->in_a_row >= MAX_IN_A_ROW || c->out.len > MAX_OUT ||
+         c->lent;
 }
 
 /* Received bytes of an unwanted body are discarded. */
@@ -267,6 +275,12 @@ static void advance(HttpConnection *c, HttpProgress progress) {
         if (!answer_without_route(c)) return;
       }
       end_request(c);
+      if (had_turn(c)) { /* no handler has to run first: the loop has to turn */
+        c->phase = PHASE_POSTPONED;
+        c->awaits_turn = true;
+        http_server_due(c->server, c);
+        return;
+      }
       break;
     }
     progress = http_request_parse(&c->request);
@@ -417,9 +431,7 @@ void http_connection_responded(HttpConnection *c) {
     return;
   }
   end_request(c);
-  /* The rest of a long pipeline, or of one whose client does not read, waits for a later pass. */
-  if (byte_stream_is_writing(&c->bytes) || c->in_a_row >= MAX_IN_A_ROW || c->out.len > MAX_OUT ||
-      c->lent)
+  if (had_turn(c))
     c->phase = PHASE_POSTPONED;
   else
     go_on(c);
@@ -519,6 +531,9 @@ void http_connection_pass(HttpConnection *c) {
     return;
   } else if (c->phase == PHASE_LAST) {
     http_connection_end(c);
+  } else if (c->awaits_turn) {
+    c->awaits_turn = false;
+    http_server_due_later(c->server, c);
   } else if (c->phase == PHASE_POSTPONED) {
     go_on(c);
   }

@@ -17,7 +17,8 @@
                 IDLE, IN_HEAD or DRAINING: what the next request's state says (go_on)
                 LAST       no request follows
      DRAINING   IDLE       the body is over (end_request)
-     POSTPONED  IDLE, IN_HEAD or DRAINING: the pass is over, and `out` is written (go_on)
+     POSTPONED  IDLE, IN_HEAD or DRAINING: the pass is over, and `out` is written (go_on); or the
+                           next one is, if no handler had to run
      all these  LAST       the client has ended its side, the server stops, a request is refused
      LAST       LINGERING  all is written, and the client may still be sending
                 CLOSING    all is written
@@ -119,7 +120,7 @@ struct HttpConnection {
   uint64_t deadline;       /* loop milliseconds by which the client has to send; 0: no limit */
   uint64_t waits_since;    /* loop milliseconds when that time was last given to it */
   uint64_t write_deadline; /* the same for taking some of a response */
-  struct HttpConnection *next_due; /* in the list of this pass */
+  struct HttpConnection *next_due; /* in the list of this pass, or of the next one */
   HttpRequest request;
   RouteMatch match; /* the current request's */
   TaskOwner owner;  /* of `task`; http_handler_start sets both */
@@ -150,9 +151,10 @@ struct HttpConnection {
   HttpAfter after : 8;
   uint16_t status;   /* of the response to the current request; 0: there is none */
   uint8_t own_lines; /* bytes of header lines, the last ones, that an HTTP/2 stream has added */
-  uint8_t in_a_row;  /* requests started in this pass */
+  uint8_t in_a_row;  /* requests started in this pass, or answered at once */
   uint32_t ended;    /* requests before the current one */
-  bool due;          /* in the list of this pass */
+  bool due;          /* in the list of this pass, or of the next one */
+  bool awaits_turn;  /* POSTPONED until then, not only until the end of the pass */
   bool redirects;    /* its requests are only sent to https */
   bool is_counted;   /* in server->clients, under http_connection_client */
   bool is_stream;    /* of `http2`: its socket is another connection's */

@@ -49,6 +49,7 @@ static void check_stopped(HttpServer *server) {
   server->is_stopped = true;
   timer_clear(&server->rt->timers, &server->sweep);
   timer_clear(&server->rt->timers, &server->accept_pause);
+  timer_clear(&server->rt->timers, &server->turn);
   timer_clear(&server->rt->timers, &server->grace);
   free(server->read_buffer);
   server->read_buffer = NULL;
@@ -70,6 +71,29 @@ void http_server_due(HttpServer *server, HttpConnection *c) {
   c->next_due = server->due;
   server->due = c;
   runtime_at_pass_end(server->rt, &server->pass);
+}
+
+static void turn_has_come(Timer *timer) {
+  HttpServer *server = container_of(timer, HttpServer, turn);
+  HttpConnection *later = server->later;
+  server->later = NULL;
+  for (HttpConnection *c; (c = later);) {
+    later = c->next_due;
+    c->due = false;
+    http_server_due(server, c);
+  }
+}
+
+void http_server_due_later(HttpServer *server, HttpConnection *c) {
+  if (c->due) return;
+  if (!server->turn.place &&
+      timer_set(&server->rt->timers, &server->turn, runtime_now(server->rt), turn_has_come)) {
+    http_server_due(server, c); /* no memory for the timer */
+    return;
+  }
+  c->due = true;
+  c->next_due = server->later;
+  server->later = c;
 }
 
 static void end_pass(PassHook *hook, Runtime *rt) {
@@ -147,14 +171,19 @@ void http_server_left(HttpServer *server) {
   check_stopped(server);
 }
 
+/* False: it is not in that list. */
+static bool take_out(HttpConnection **list, const HttpConnection *c) {
+  HttpConnection **link = list;
+  while (*link && *link != c) link = &(*link)->next_due;
+  if (!*link) return false;
+  *link = c->next_due;
+  return true;
+}
+
 void http_server_forget(HttpServer *server, HttpConnection *c) {
   *c->link = c->next;
   if (c->next) c->next->link = c->link;
-  if (c->due) {
-    HttpConnection **link = &server->due;
-    while (*link != c) link = &(*link)->next_due;
-    *link = c->next_due;
-  }
+  if (c->due && !take_out(&server->due, c)) take_out(&server->later, c);
   if (c->is_stream)
     check_stopped(server);
   else

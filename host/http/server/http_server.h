@@ -79,6 +79,8 @@ struct HttpServer {
   size_t queued;           /* bytes of responses that wait for clients, of all connections */
   HttpConnection *due;     /* connections to handle at the end of the pass */
   Http2Session *http2_due; /* the same of HTTP/2 sessions, after them */
+  HttpConnection *later;   /* connections to handle at the end of the next pass */
+  Timer turn;              /* begins it */
   PassHook pass;
   Timer sweep;        /* looks for stalled clients */
   Timer accept_pause; /* no descriptors left, or others go first: try again */
@@ -132,6 +134,9 @@ uint64_t http_server_now(HttpServer *server);
 
 /* Adds `c` to the list for the end of the pass. */
 void http_server_due(HttpServer *server, HttpConnection *c);
+
+/* The same for the next pass, before which the loop polls: others get their turn. */
+void http_server_due_later(HttpServer *server, HttpConnection *c);
 
 /* Returns the buffer of the connection's `out`. */
 static inline void http_server_give_out(HttpServer *server, Buffer *out) {

@@ -107,6 +107,21 @@ describe("pipelined requests", function()
     end)
     assert.equal(1, most)
   end)
+  it("without a route take turns with those of others", function()
+    local paths, conns = {}, {}
+    support.serving(web.app(), function(port)
+      for i = 1, 2 do conns[i] = assert(rawtcp.connect(port)) end
+      for i, conn in ipairs(conns) do assert(conn:send(request("GET", "/" .. i):rep(500))) end
+      for _, conn in ipairs(conns) do
+        for _ = 1, 500 do assert.equal(404, support.receive(conn).status) end
+        conn:close()
+      end
+    end, { access_log = function(entry) paths[#paths + 1] = entry.target end })
+    local turns = 0
+    for i = 2, #paths do turns = turns + (paths[i] ~= paths[i - 1] and 1 or 0) end
+    assert.equal(1000, #paths)
+    assert.is_true(turns > 20, "the clients took turns " .. turns .. " times")
+  end)
   it("of one batch are answered in one write", function()
     support.serving(echo_app(), function(port)
       local conn <close> = assert(rawtcp.connect(port))
