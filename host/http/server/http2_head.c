@@ -9,7 +9,10 @@
 
 #define LITERAL(text) (text), sizeof(text) - 1
 
-enum { FAR_BEYOND = 4 }; /* times the limit: from there on, it is no mistake */
+enum {
+  FAR_BEYOND = 4, /* times the limit: from there on, it is no mistake */
+  KEPT = 1024     /* bytes of a buffer that is used again */
+};
 
 /* Bytes of a field's name: tokens without capitals (sections 8.2 and 8.2.1). */
 static const bool is_name[256] = {
@@ -57,6 +60,21 @@ void http2_head_begin(Http2Head *h, size_t max) {
   h->has_line = h->has_length = h->is_head = false;
 }
 
+static void trim(Buffer *b) {
+  if (b->cap > KEPT) buffer_free(b);
+}
+
+void http2_head_done(Http2Head *h) {
+  trim(&h->method);
+  trim(&h->path);
+  trim(&h->authority);
+  trim(&h->cookies);
+}
+
+size_t http2_head_size(const Http2Head *h) {
+  return h->method.cap + h->path.cap + h->authority.cap + h->cookies.cap;
+}
+
 void http2_head_free(Http2Head *h) {
   buffer_free(&h->method);
   buffer_free(&h->path);
@@ -84,7 +102,7 @@ static Http2Field add_pseudo(Http2Head *h, const char *name, size_t n, const cha
     return IS(name, n, ":scheme") ? HTTP2_FIELD_OK : HTTP2_FIELD_BAD;
   }
   if (to->len) return HTTP2_FIELD_BAD;
-  return kept(buffer_add(to, value, value_len));
+  return kept(buffer_add(to, value, value_len < h->max ? value_len : h->max));
 }
 
 /* Writes where there is room. Returns the place after it. */

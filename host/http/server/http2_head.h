@@ -39,6 +39,12 @@ Http2Field http2_head_skip(Http2Head *h, size_t name_len, size_t value_len);
 /* No field follows; a body does if `has_body`. `*chunked`: it has to be sent in chunks. */
 Http2Field http2_head_end(Http2Head *h, Buffer *out, bool has_body, bool *chunked);
 
+/* It is over: memory that an ordinary one does not need is freed. */
+void http2_head_done(Http2Head *h);
+
+/* Bytes of memory that it has. */
+size_t http2_head_size(const Http2Head *h);
+
 /* How many bytes at the end of the lines the server has added: scripts do not see them. */
 size_t http2_head_own(bool chunked);
 

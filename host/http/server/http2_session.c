@@ -1,5 +1,6 @@
 #include "http/server/http2_session.h"
 
+#include "core/observe.h"
 #include "http/server/http2_stream.h"
 #include "http/server/http_buffered.h"
 #include "http/server/http_server.h"
@@ -7,10 +8,11 @@
 #include <stdlib.h>
 
 enum {
-  MAX_OUT = 64 * 1024,       /* bytes of frames collected before they are written */
-  ROUNDS = 8,                /* of that, in a pass */
-  MAX_ANSWERS = 100,         /* frames that wait because the client does not read: nor do we then */
-  GOODBYE_TIMEOUT = 5 * 1000 /* milliseconds for the round trip of a goodbye */
+  MAX_OUT = 64 * 1024, /* bytes of frames collected before they are written */
+  ROUNDS = 8,          /* of that, in a pass */
+  MAX_ANSWERS = 100,   /* frames that wait because the client does not read: nor do we then */
+  GOODBYE_TIMEOUT = 5 * 1000, /* milliseconds for the round trip of a goodbye */
+  LITTLE = 4096               /* bytes of a head that do not count as kept */
 };
 
 /* --- the connection that carries it --- */
@@ -163,6 +165,7 @@ void http2_session_over(Http2Session *s) {
     st->was_reset = true;
     http2_stream_note(st);
   }
+  s->connection->kept = 0;
   http2_session_due(s);
 }
 
@@ -173,6 +176,22 @@ static void tell_news(Http2Session *s) {
     s->news = st->next_news;
     http2_stream_news(st);
   }
+}
+
+/* Notes how much there is of a head whose end has not come; refuses it if there is no room. */
+static void note_head(Http2Session *s) {
+  HttpConnection *c = s->connection;
+  Http2Stream *st = s->reading;
+  size_t kept = st ? st->in.cap + http2_head_size(&s->head) : 0;
+  if (kept <= LITTLE) kept = 0;
+  if (kept == c->kept) return;
+  c->kept = kept;
+  http_buffered_note(c);
+  if (!kept || !http_buffered_is_full(c->server)) return;
+  observe_limited(c->server->rt, "max_buffered");
+  http2_session_refuse_head(s);
+  c->kept = 0;
+  http_buffered_note(c);
 }
 
 /* The client has a limited time for a head it has begun, and for the next one if there is no
@@ -204,6 +223,7 @@ void http2_session_came(Http2Session *s, const char *bytes, size_t n) {
     bytes += part;
     n -= part;
   }
+  note_head(s);
   tell_news(s);
   if (rc < 0) {
     http_connection_abort(c);

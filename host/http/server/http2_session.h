@@ -101,6 +101,9 @@ bool http2_session_free(Http2Session *s);
 
 /* --- http2_session_callbacks.c, for http2_session.c --- */
 
+/* Takes no more of the head that is coming: its stream is refused. */
+void http2_session_refuse_head(Http2Session *s);
+
 /* May this frame come now? False: the session ends. */
 bool http2_session_check_frame(Http2Session *s, Http2Frame frame);
 

@@ -142,6 +142,17 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, co
   return refuse(data, frame->hd.stream_id, HTTP2_FIELD_BAD);
 }
 
+void http2_session_refuse_head(Http2Session *s) {
+  Http2Stream *st = s->reading;
+  s->lib->nghttp2_session_set_stream_user_data(s->ng, st->id, NULL);
+  reset_stream(s, st->id, NGHTTP2_REFUSED_STREAM);
+  http2_session_charge(s, HTTP2_COST_STREAM);
+  s->reading = NULL;
+  st->id = 0;
+  http2_stream_note(st); /* frees it */
+  http2_head_done(&s->head);
+}
+
 static void end_head(Http2Session *s, Http2Stream *st, bool has_body) {
   Http2Field end = http2_head_end(&s->head, &st->in, has_body, &st->is_chunked);
   if (refuse(s, st->id, end)) return;
@@ -173,6 +184,8 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *data)
       end_head(s, st, !ends);
     else if (st && ends)
       end_body(s, st);
+    s->reading = NULL;
+    http2_head_done(&s->head);
     break;
   case NGHTTP2_DATA:
     st = find(s, frame->hd.stream_id);
@@ -217,6 +230,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void
   if (id == s->head_stream) {
     s->head_stream = 0;
     s->reading = NULL;
+    http2_head_done(&s->head);
   }
   if (!st) return 0;
   st->id = 0;

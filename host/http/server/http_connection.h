@@ -140,7 +140,8 @@ struct HttpConnection {
   uint64_t body_due;  /* loop milliseconds by which the whole body has to be there; 0: none began */
   uint64_t paused_at; /* since then we do not read */
   size_t queued;      /* bytes of responses that wait for the client */
-  size_t kept;        /* bytes of a body that wait below, where an HTTP/2 stream is */
+  size_t kept;        /* bytes of a body that wait below, where an HTTP/2 stream is; or of a head
+                         whose end has not come, where its session is */
   size_t held;        /* what stands on it keeps: http_buffered_hold */
   size_t buffered;    /* what server->buffered has of this connection */
   size_t unsent;      /* bytes that the client had not taken at the last check */
