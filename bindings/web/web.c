@@ -395,6 +395,7 @@ int luaopen_moonloop_web_core(lua_State *L) {
                                        {"upgrade_problem", l_upgrade_problem},
                                        {"on_session", web_request_on_session},
                                        {"mailbox", web_out_mailbox},
+                                       {"may_keep", web_out_may_keep},
                                        {"hold_chunks", web_body_hold},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);

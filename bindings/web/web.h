@@ -211,6 +211,7 @@ void web_out_open(lua_State *L);
 /* mailbox(out) -> a new mailbox of a hub (bindings/hub/mailbox.h), for what is written to `out`: a
    client that is too far behind is cut off. `out` may be something else that has `write`. */
 int web_out_mailbox(lua_State *L);
+int web_out_may_keep(lua_State *L);
 
 /* Pushes a new one for a body of the given length (see http_response.h). */
 WebOut *web_out_new(lua_State *L, uint64_t length);

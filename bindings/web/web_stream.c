@@ -5,6 +5,7 @@
 #include "bindings/hub/mailbox.h"
 #include "bindings/web/web.h"
 
+#include "core/observe.h"
 #include "core/traceback.h"
 #include "core/wait.h"
 #include "http/server/http_buffered.h"
@@ -289,6 +290,17 @@ int web_out_mailbox(lua_State *L) {
   mailbox_push(L, cut, keeps, out);
   lua_pushvalue(L, 1); /* the stream stays as long as the mailbox */
   lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
+/* may_keep(bytes) -> boolean: may what compresses the current response have that much memory until
+   it is over? */
+int web_out_may_keep(lua_State *L) {
+  HttpConnection *c = web_tail_connection(L);
+  size_t n = (size_t)luaL_checkinteger(L, 1);
+  bool may = !c || http_buffered_hold_spare(c, n);
+  if (!may) observe_limited(c->server->rt, "max_buffered");
+  lua_pushboolean(L, may);
   return 1;
 }
 

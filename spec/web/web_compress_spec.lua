@@ -346,6 +346,30 @@ describe("compress of a stream", function()
     end)
   end)
 
+  it("takes memory that max_buffered counts: beyond half of it, streams are sent as they are", function()
+    local over, app = ml.event(), web.app()
+    app:use(web.compress())
+    app:get("/", function()
+      return web.response { stream = function(out)
+        out:write(TEXT)
+        over:wait()
+      end }
+    end)
+    support.serving(app, function(port)
+      local conns = {}
+      local function coding_of_next()
+        conns[#conns + 1] = assert(rawtcp.connect(port))
+        conns[#conns]:send(request("GET", "/", "Accept-Encoding: br\r\n"))
+        return assert(conns[#conns]:receive("\r\n\r\n")):match("Content%-Encoding: (%a+)") or "none"
+      end
+      assert.same({ "br", "br", "none" }, { coding_of_next(), coding_of_next(), coding_of_next() })
+      over:set()
+      for _, conn in ipairs(conns) do assert(conn:receive("\r\n0\r\n\r\n")) end
+      assert.equal("br", coding_of_next())
+      for _, conn in ipairs(conns) do conn:close() end
+    end, { max_buffered = 3000000 })
+  end)
+
   it("whose length is known and small is left alone", function()
     local routes = answer { stream = function(out) out:write("short") end, headers = { ["content-length"] = 5 } }
     serving(nil, routes, function(port)

@@ -42,4 +42,13 @@ static inline bool http_buffered_hold(HttpConnection *c, ptrdiff_t more) {
   return !http_buffered_is_full(c->server);
 }
 
+/* The same for what a response can do without: only while no more than half is taken, so that it
+   turns nobody away. False: nothing is held. */
+static inline bool http_buffered_hold_spare(HttpConnection *c, size_t more) {
+  uint64_t most = c->server->limits.max_buffered / 2;
+  if (more > most || c->server->buffered > most - more) return false;
+  http_buffered_hold(c, (ptrdiff_t)more);
+  return true;
+}
+
 #endif

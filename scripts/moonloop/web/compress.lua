@@ -19,6 +19,9 @@ local EVENTS = "text/event-stream"
 --- Bytes of a stream's long text compressed at a time; the result waits for the client.
 local PIECE = 64 * 1024
 
+--- Bytes of an encoder, which lasts as long as its stream: a client that reads slowly keeps it.
+local ENCODER = { gzip = 300000, br = 700000 }
+
 --- A compressed body larger than this share of the plain one is not worth decoding.
 local GAIN = 0.9
 
@@ -122,7 +125,7 @@ end
 -- is 1 (fast) to 9 (small), 4 by default; `types` is a list of media types ("text/*" for a family), by
 -- default those of text except text/event-stream. Streams are compressed piece by piece, and each
 -- write is flushed; an encoder takes 0.3 MB (gzip) or 0.7 MB (brotli, default level 3 for streams) for
--- as long as its stream lasts.
+-- as long as its stream lasts, and streams are sent as they are while half of max_buffered is taken.
 -- Not compressed: partial content, responses with a Content-Encoding, and those with Cache-Control:
 -- no-transform. Long bodies are compressed on another thread while the task waits.
 function M.compress(opts)
@@ -153,7 +156,7 @@ function M.compress(opts)
   --- The compressed body, as fields of a response; nil if compression gains nothing.
   local function encoded(res, headers, name)
     if res.stream then
-      if (tonumber(headers["Content-Length"]) or min) < min then return nil end
+      if (tonumber(headers["Content-Length"]) or min) < min or not web_core.may_keep(ENCODER[name]) then return nil end
       return { stream = compressed(res.stream, name, level) }
     end
     local body = res.body
