@@ -1,9 +1,11 @@
 -- scripts/examples/live: its pages in Chromium, with networks that fail, and its programs.
 local ml = require "moonloop"
+local left = require "spec.support.left"
 local npm = require "spec.support.npm"
 local process = require "spec.support.process"
 local redis = require "spec.support.redis"
 local support = require "spec.support"
+local eventually = require("spec.support.tasks").eventually
 
 local FOLDER = "scripts/examples/live/"
 
@@ -12,7 +14,9 @@ local FOLDER = "scripts/examples/live/"
 local function serving(name, f, options, before)
   local server <close> = process.serve(FOLDER .. name .. ".lua", "--block-limit 0 " .. (options or ""), before)
   f(server.url)
-  local _, status, errors = server:stop()
+  server:kill "TERM"
+  eventually(function() return not left.is_alive(server.pid) end) -- our sides of its WebSockets take part in that
+  local _, status, errors = server:wait()
   assert.equal(0, status, errors)
   assert.equal("", (errors:gsub("[^\n]*moonloop: stopping: [^\n]*\n", "")))
 end
