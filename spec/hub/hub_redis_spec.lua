@@ -26,7 +26,7 @@ local APP = [[
   end)
   return app]]
 
-local function next_of(stream) return assert(ml.timeout(WAIT, stream.next, stream), "no event has come") end
+local function next_of(stream) return (assert(ml.timeout(WAIT, stream.next, stream), "no event has come")) end
 
 -- Expects the messages of these publishers, each with its ten in order, and nothing else before the last.
 local function expect(stream, ...)

@@ -64,7 +64,7 @@ end
 
 -- The next event, which must come in time.
 local function next_of(stream)
-  return assert(ml.timeout(WAIT, stream.next, stream), "no event has come")
+  return (assert(ml.timeout(WAIT, stream.next, stream), "no event has come"))
 end
 
 describe("a hub of a server with workers", function()
