@@ -48,7 +48,7 @@ int redis_next(lua_State *L) {
   RedisSlice *slice = redis_link_next(link, ml_wait_waker(task));
   if (slice || link->state == REDIS_CLOSED || !link->socket) {
     if (link->has_reader) redis_link_stop_reading(link);
-    return give(L, link, slice);
+    return wait_spared(L, give(L, link, slice), 1);
   }
   return ml_wait_suspend(L, task, &message_wait, link);
 }

@@ -81,7 +81,7 @@ int pg_notes_next(lua_State *L) {
   lua_settop(L, 1);
   Task *task = ml_wait_enter(L, "ml.sql");
   if (c->has_reader) return luaL_error(L, "another task waits for the next notification already");
-  if (c->notes || c->state == PG_CLOSED) return give(L, c);
+  if (c->notes || c->state == PG_CLOSED) return wait_spared(L, give(L, c), 1);
   c->reader = ml_wait_waker(task);
   c->has_reader = true;
   pg_connection_hold(c, 1);

@@ -11,8 +11,6 @@ local unexpected = require "moonloop.redis.unexpected"
 -- What may come before the server has confirmed all channels: messages, and bytes of them.
 local MOST_EARLY, MOST_EARLY_BYTES = 1000, 1024 * 1024
 
-local TURN = 1000 -- messages, after which others have their turn though more have come
-
 local Subscription = {}
 Subscription.__index = Subscription
 
@@ -96,8 +94,6 @@ local function next_message(self)
       return { gap = true }
     end
     local m = not tasks.is_error(reply) and message(reply)
-    self.taken = (self.taken + 1) % TURN
-    if self.taken == 0 then tasks.sleep(0) end
     if m then return m end
   end
 end
@@ -110,8 +106,7 @@ return function(client, command, ...)
   if type((...)) == "table" and select("#", ...) == 1 then channels = table.move(..., 1, #..., 1, {}) end
   if #channels == 0 then arguments.raise("%s: the name of a channel expected", command:lower()) end
   for _, channel in ipairs(channels) do arguments.text(command:lower(), "a channel", channel) end
-  local self = setmetatable({ client = client, command = command, channels = channels, early = {}, taken = 0 },
-    Subscription)
+  local self = setmetatable({ client = client, command = command, channels = channels, early = {} }, Subscription)
   local is_open = false
   local guard <close> = setmetatable({}, { -- luacheck: ignore (a cancel while it connects)
     __close = function()

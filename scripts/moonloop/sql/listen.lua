@@ -3,8 +3,6 @@ local core = require "moonloop.core"
 local holders = require "moonloop.sql.holders"
 local reconnect = require "moonloop.core.reconnect"
 
-local TURN = 1000 -- notifications, after which others have their turn though more have come
-
 local M = {}
 
 local Listener = {}
@@ -41,8 +39,6 @@ local function is_passing(err, self)
 end
 
 local function next_notification(self)
-  self.taken = (self.taken + 1) % TURN
-  if self.taken == 0 then core.sleep(0) end
   local notification, err = self.conn:next_notification()
   if notification then return notification end
   if not is_passing(err, self) then error(err, 0) end
@@ -63,7 +59,7 @@ function M.listen(db, ...)
       core.fail(("db:listen: the name of a channel expected, got %s"):format(channel == "" and "''" or type(channel)))
     end
   end
-  local self = setmetatable({ db = db, channels = channels, taken = 0 }, Listener)
+  local self = setmetatable({ db = db, channels = channels }, Listener)
   local is_open = false
   local _ <close> = setmetatable({}, { __close = function() -- a cancel while it connects
     if not is_open then self:close() end
