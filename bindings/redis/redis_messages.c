@@ -4,6 +4,8 @@
      The next message, as the server sends it: {"message", "channel", "text"}. Suspends until one
    arrives. Only one task may wait. */
 #include "bindings/redis/redis.h"
+
+#include "core/wait.h"
 #include "redis/redis_value.h"
 
 #include <stdio.h>

@@ -6,6 +6,7 @@
      Suspends until there is one; one task at a time. nil: the connection is lost. */
 #include "bindings/sql/pg.h"
 #include "core/task.h"
+#include "core/wait.h"
 
 #include <stdio.h>
 #include <stdlib.h>
