@@ -79,6 +79,9 @@ void json_set_mark(lua_State *L, int index, JsonMark mark);
 /* Pushes the metatable of the mark (JSON_ARRAY or JSON_OBJECT), made on first use. */
 void json_push_mark(lua_State *L, JsonMark mark);
 
+/* The metatable of the mark, by lua_topointer; NULL before its first use. */
+const void *json_mark_pointer(lua_State *L, JsonMark mark);
+
 /* The table on the top of L is to be a metatable of others: those count as marked JSON_ARRAY. */
 void json_mark_class(lua_State *L);
 

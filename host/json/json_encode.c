@@ -20,8 +20,9 @@ typedef struct Encoder {
   lua_State *L;
   Buffer *out;
   unsigned flags;
-  const char *what; /* a literal: what is wrong, or NULL */
-  char *path;       /* where, filled from the end of path_text as the recursion unwinds */
+  const void *array_mark; /* once a table with a metatable was seen */
+  const char *what;       /* a literal: what is wrong, or NULL */
+  char *path;             /* where, filled from the end of path_text as the recursion unwinds */
   bool path_cut;
   char path_text[200];
 } Encoder;
@@ -400,9 +401,12 @@ static bool encode_table(Encoder *e, int table, const Frame *up) {
   JsonMark mark = JSON_UNMARKED;
   if (lua_getmetatable(L, table)) {
     lua_Integer n;
+    const void *class = lua_topointer(L, -1);
     lua_pop(L, 1);
-    mark = json_get_mark(L, table);
-    if (counted_list_is(L, table, &n)) return encode_counted(e, table, n, &frame);
+    if (!e->array_mark) e->array_mark = json_mark_pointer(L, JSON_ARRAY);
+    mark = class == e->array_mark ? JSON_ARRAY : json_get_mark(L, table);
+    if (mark != JSON_ARRAY && counted_list_is(L, table, &n))
+      return encode_counted(e, table, n, &frame);
   }
   lua_pushnil(L);
   if (!lua_next(L, table))
@@ -447,6 +451,7 @@ bool json_encode(lua_State *L, int index, Buffer *out, unsigned flags, JsonError
   e.L = L;
   e.out = out;
   e.flags = flags;
+  e.array_mark = NULL;
   e.what = NULL;
   e.path_cut = false;
   size_t start = out->len;

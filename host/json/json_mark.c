@@ -31,6 +31,13 @@ void json_set_mark(lua_State *L, int index, JsonMark mark) {
   lua_setmetatable(L, index);
 }
 
+const void *json_mark_pointer(lua_State *L, JsonMark mark) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, mark == JSON_ARRAY ? &array_key : &object_key);
+  const void *pointer = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return pointer;
+}
+
 void json_mark_class(lua_State *L) {
   lua_pushboolean(L, true);
   lua_rawsetp(L, -2, &array_key);
