@@ -123,6 +123,17 @@ void pg_parameters_bind(lua_State *L, PgCall *call, const PgStatement *statement
                         const PgShape *shape, uint64_t portal, int last, int table,
                         lua_Integer list);
 
+/* --- pg_long_rows.c --- */
+
+/* Is the reply to the call so long that steps are worth it? Others take some milliseconds. */
+static inline bool pg_long_rows_is(const PgCall *call) {
+  return call->reply.to - call->reply.from > 128 << 10;
+}
+
+/* Pushes the rows of its reply, or nil and the error, and suspends now and then; returns how many
+   values those are. The call is over, and the pool has it back. */
+int pg_long_rows_push(lua_State *L, PgCall *call, const PgResult *of);
+
 /* --- pg_run.c --- */
 
 int pg_run_query(lua_State *L);

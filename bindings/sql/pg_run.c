@@ -73,6 +73,7 @@ static int finish(lua_State *L, Task *task, void *op) {
                  .text = &call->statement->text,
                  .sql = call->statement->source,
                  .sql_len = call->statement->source_len};
+  if (of.mode == PG_ROWS && pg_long_rows_is(call)) return pg_long_rows_push(L, call, &of);
   int n = pg_result_push(L, &of, call->reply);
   if (of.is_new_shape) pg_prepare_forget(L, call->pool);
   pg_delivered(call);

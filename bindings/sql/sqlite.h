@@ -95,14 +95,24 @@ static inline bool sqlite_result_is_given_up(const SqliteJob *job) {
    `text_at`. */
 void sqlite_result_push_shape(lua_State *L, const SqliteJob *job, int text_at);
 
-/* Pushes all rows; the next one; the first value of the next one. `shape_at`: what push_shape
-   pushed. */
+/* Pushes all rows; a list with room for them; the next one; the first value of the next one.
+   `shape_at`: what push_shape pushed. */
 void sqlite_result_push_rows(lua_State *L, const SqlitePoolObject *of, const SqliteJob *job,
                              int shape_at);
+void sqlite_result_push_list(lua_State *L, const SqliteJob *job, int shape_at);
 const char *sqlite_result_push_row(lua_State *L, const SqlitePoolObject *of,
                                    const SqliteShape *shape, const char *at, int shape_at);
 const char *sqlite_result_push_value(lua_State *L, const SqlitePoolObject *of,
                                      SqliteConversion conversion, const char *at);
+
+/* --- sqlite_rows.c --- */
+
+/* Bytes of a result from which on steps are worth it; fewer take some milliseconds. */
+#define SQLITE_ROWS_LONG (128 << 10)
+
+/* Pushes all rows of a long result, and suspends now and then; returns 1. The job is over, and the
+   pool has it back. */
+int sqlite_rows_push(lua_State *L, SqlitePoolObject *of, SqliteJob *job, int shape_at);
 
 /* --- sqlite_call.c, sqlite_stream.c, sqlite_lease.c: functions of Lua's --- */
 

@@ -72,6 +72,7 @@ static int push_too_many(lua_State *L) {
   return 2;
 }
 
+/* Not of a long result. */
 static int push_rows(lua_State *L, const SqlitePoolObject *of, const SqliteJob *job, int text) {
   sqlite_result_push_shape(L, job, text);
   sqlite_result_push_rows(L, of, job, text + 1);
@@ -135,6 +136,10 @@ static int deliver(lua_State *L, SqliteJob *job, Push *push) {
     return n;
   }
   sqlite_deliver(of, job);
+  if (push == push_rows && !job->fault.code && job->cells.len > SQLITE_ROWS_LONG) {
+    sqlite_result_push_shape(L, job, text);
+    return sqlite_rows_push(L, of, job, text + 1);
+  }
   int n = job->fault.code ? push_failure(L, job, text) : push(L, of, job, text);
   sqlite_delivered(of, job);
   return n;

@@ -181,12 +181,16 @@ const char *sqlite_result_push_row(lua_State *L, const SqlitePoolObject *of,
   return at;
 }
 
-void sqlite_result_push_rows(lua_State *L, const SqlitePoolObject *of, const SqliteJob *job,
-                             int shape_at) {
-  const char *at = job->cells.data;
+void sqlite_result_push_list(lua_State *L, const SqliteJob *job, int shape_at) {
   lua_createtable(L, (int)job->rows, 0);
   lua_rawgeti(L, shape_at, 0);
   lua_setmetatable(L, -2);
+}
+
+void sqlite_result_push_rows(lua_State *L, const SqlitePoolObject *of, const SqliteJob *job,
+                             int shape_at) {
+  const char *at = job->cells.data;
+  sqlite_result_push_list(L, job, shape_at);
   for (size_t i = 1; i <= job->rows; i++) {
     at = sqlite_result_push_row(L, of, job->shape, at, shape_at);
     lua_rawseti(L, -2, (lua_Integer)i);

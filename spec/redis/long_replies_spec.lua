@@ -3,7 +3,7 @@ local ml = require "moonloop"
 local redis = require "spec.support.redis"
 local tasks = require "spec.support.tasks"
 
-local MOST <const> = 1500 -- kB of values that are made in one go
+local in_steps = tasks.in_steps
 local COUNT <const> = 60000
 
 local function lists(count) return ("*%d\r\n"):format(count) .. ("*1\r\n:1\r\n"):rep(count) end
@@ -26,32 +26,6 @@ local function with_replies(replies, f)
   local client <close> = ml.redis.client(server.url)
   assert.equal("OK", client:set("a", "b"))
   return f(client)
-end
-
--- f(...), during which other tasks run often enough: between two turns of theirs little memory is taken.
-local function in_steps(f, ...)
-  collectgarbage()
-  collectgarbage "stop"
-  local _ <close> = tasks.closing(function() collectgarbage "restart" end)
-  local over, most, last = false, 0, collectgarbage "count"
-  local before = last
-  local function look()
-    local now = collectgarbage "count"
-    most, last = math.max(most, now - last), now
-  end
-  local other = tasks.started(function()
-    while not over do
-      look()
-      ml.sleep(0)
-    end
-  end)
-  local results = table.pack(f(...))
-  look()
-  over = true
-  other:await()
-  assert(last - before > 3 * MOST, last - before) -- otherwise nothing is shown
-  assert(most < MOST, most)
-  return table.unpack(results, 1, results.n)
 end
 
 describe("a long reply", function()

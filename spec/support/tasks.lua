@@ -32,6 +32,36 @@ function M.turns_during(f, ...)
   return during, table.unpack(results, 1, results.n)
 end
 
+-- What may be made in one go, in kB.
+local MOST_AT_ONCE = 1500
+
+--- f(...), which makes many values, during which other tasks run often enough: between two turns of theirs little
+-- memory is taken.
+function M.in_steps(f, ...)
+  collectgarbage()
+  collectgarbage "stop"
+  local _ <close> = M.closing(function() collectgarbage "restart" end)
+  local over, most, last = false, 0, collectgarbage "count"
+  local before = last
+  local function look()
+    local now = collectgarbage "count"
+    most, last = math.max(most, now - last), now
+  end
+  local other = M.started(function()
+    while not over do
+      look()
+      ml.sleep(0)
+    end
+  end)
+  local results = table.pack(f(...))
+  look()
+  over = true
+  other:await()
+  assert(last - before > 3 * MOST_AT_ONCE, ("only %.0f kB were made"):format(last - before))
+  assert(most < MOST_AT_ONCE, ("%.0f kB were made in one go"):format(most))
+  return table.unpack(results, 1, results.n)
+end
+
 --- How a task ends: true and its results, or false and what it raised.
 function M.await(task) return pcall(task.await, task) end
 

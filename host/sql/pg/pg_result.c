@@ -189,15 +189,8 @@ static bool fits(const PgShape *shape, const PgMessage *m) {
 
 /* --- rows --- */
 
-typedef struct Rows {
-  const PgShape *shape;
-  int names; /* index of the list of names */
-  int first; /* index of the first name on the stack, or 0: they are not there */
-  PgResult *of;
-} Rows;
-
 /* The reply has its columns itself. `asked`: what the formats were asked to be, or NULL. */
-static void use_columns(lua_State *L, Rows *rows, const PgMessage *m) {
+static void use_columns(lua_State *L, PgRows *rows, const PgMessage *m) {
   const PgShape *asked = rows->shape;
   if (asked && fits(asked, m)) return;
   PgShape *shape = push_shape(L, NULL, m);
@@ -213,7 +206,7 @@ static void use_columns(lua_State *L, Rows *rows, const PgMessage *m) {
   rows->first = 0;
 }
 
-static void push_names(lua_State *L, Rows *rows) {
+static void push_names(lua_State *L, PgRows *rows) {
   unsigned n = rows->shape->columns;
   luaL_checkstack(L, (int)n + 8, "columns");
   rows->first = lua_gettop(L) + 1;
@@ -234,7 +227,7 @@ static inline bool next_value(const char **at, const char *end, const char **byt
   return true;
 }
 
-static void push_row(lua_State *L, const Rows *rows, const PgMessage *m) {
+static void push_row(lua_State *L, const PgRows *rows, const PgMessage *m) {
   const PgShape *shape = rows->shape;
   const PgTypeOptions *options = rows->of->options;
   const char *at = m->body + 2, *end = m->body + m->len, *bytes;
@@ -257,7 +250,7 @@ static void push_row(lua_State *L, const Rows *rows, const PgMessage *m) {
   }
 }
 
-static void push_first_value(lua_State *L, const Rows *rows, const PgMessage *m) {
+static void push_first_value(lua_State *L, const PgRows *rows, const PgMessage *m) {
   const char *at = m->body + 2, *bytes;
   size_t len;
   if (m->len < 2 || !rows->shape->columns || !next_value(&at, m->body + m->len, &bytes, &len))
@@ -304,31 +297,43 @@ static Overview look_over(PgSlice reply, bool counts) {
   return o;
 }
 
-static int push_list(lua_State *L, Rows *rows, PgSlice reply, const Overview *o) {
-  int top = lua_gettop(L);
+static void begin_list(lua_State *L, PgRows *rows, PgSlice reply, const Overview *o) {
   lua_createtable(L, (int)o->rows, 0);
-  int list = top + 1;
-  lua_Integer n = 0;
-  for (PgMessage m; (n < o->rows || !o->rows) && pg_reader_step(&reply, &m);) {
-    if (m.type == 'T') use_columns(L, rows, &m);
-    if (m.type != 'D' || !rows->shape) continue;
-    if (o->rows > 1 && !rows->first) push_names(L, rows);
-    push_row(L, rows, &m);
-    lua_rawseti(L, list, ++n);
-  }
+  rows->list = lua_gettop(L);
+  rows->reply = reply;
+  rows->count = o->rows;
+  rows->taken = 0;
+}
+
+static void end_list(lua_State *L, const PgRows *rows) {
   if (rows->of->mode != PG_PART && rows->shape) {
     lua_getiuservalue(L, rows->of->shape_at, PG_SHAPE_CLASS);
-    lua_setmetatable(L, list);
+    lua_setmetatable(L, rows->list);
   } else if (rows->of->mode != PG_PART) {
     lua_newtable(L);
     sql_rows_push_class(L);
-    lua_setmetatable(L, list);
+    lua_setmetatable(L, rows->list);
   }
-  lua_settop(L, list);
-  return 1;
+  lua_settop(L, rows->list);
 }
 
-static int push_single(lua_State *L, Rows *rows, PgSlice reply, const Overview *o) {
+bool pg_result_go(lua_State *L, PgRows *rows, size_t bytes) {
+  size_t from = rows->reply.from;
+  for (PgMessage m;
+       (rows->taken < rows->count || !rows->count) && pg_reader_step(&rows->reply, &m);) {
+    if (m.type == 'T') use_columns(L, rows, &m);
+    if (m.type == 'D' && rows->shape) {
+      if (rows->count > 1 && !rows->first) push_names(L, rows);
+      push_row(L, rows, &m);
+      lua_rawseti(L, rows->list, ++rows->taken);
+    }
+    if (rows->reply.from - from >= bytes) return false;
+  }
+  end_list(L, rows);
+  return true;
+}
+
+static int push_single(lua_State *L, PgRows *rows, PgSlice reply, const Overview *o) {
   if (o->rows > 1) return push_too_many(L, rows->of);
   for (PgMessage m; pg_reader_step(&reply, &m);) {
     if (m.type == 'T') use_columns(L, rows, &m);
@@ -344,25 +349,41 @@ static int push_single(lua_State *L, Rows *rows, PgSlice reply, const Overview *
   return 2;
 }
 
-int pg_result_push(lua_State *L, PgResult *of, PgSlice reply) {
-  Overview o = look_over(reply, of->mode == PG_COUNT);
-  of->is_more = o.is_more;
-  if (o.failed) {
+/* Pushes the error of a reply that has failed, or what a result begins with. */
+static bool begin(lua_State *L, PgRows *rows, PgResult *of, const Overview *o) {
+  of->is_more = o->is_more;
+  if (o->failed) {
     lua_pushnil(L);
-    pg_result_push_error(L, &o.error, of, of->in_batch ? o.done + 1 : 0);
-    return 2;
+    pg_result_push_error(L, &o->error, of, of->in_batch ? o->done + 1 : 0);
+    return false;
   }
   luaL_checkstack(L, 10, "a result");
-  Rows rows = {.shape = lua_touserdata(L, of->shape_at), .of = of};
+  *rows = (PgRows){.shape = lua_touserdata(L, of->shape_at), .of = of};
+  if (rows->shape)
+    lua_getiuservalue(L, of->shape_at, PG_SHAPE_NAMES);
+  else
+    lua_pushnil(L);
+  rows->names = lua_gettop(L);
+  return true;
+}
+
+bool pg_result_begin(lua_State *L, PgRows *rows, PgResult *of, PgSlice reply) {
+  Overview o = look_over(reply, false);
+  if (!begin(L, rows, of, &o)) return false;
+  begin_list(L, rows, reply, &o);
+  return true;
+}
+
+int pg_result_push(lua_State *L, PgResult *of, PgSlice reply) {
+  PgRows rows;
+  Overview o = look_over(reply, of->mode == PG_COUNT);
+  if (!begin(L, &rows, of, &o)) return 2;
   if (of->mode == PG_COUNT) {
     lua_pushinteger(L, o.changed);
     return 1;
   }
-  if (rows.shape)
-    lua_getiuservalue(L, of->shape_at, PG_SHAPE_NAMES);
-  else
-    lua_pushnil(L);
-  rows.names = lua_gettop(L);
   if (of->mode == PG_ONE || of->mode == PG_VALUE) return push_single(L, &rows, reply, &o);
-  return push_list(L, &rows, reply, &o);
+  begin_list(L, &rows, reply, &o);
+  pg_result_go(L, &rows, SIZE_MAX);
+  return 1;
 }

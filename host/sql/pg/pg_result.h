@@ -36,6 +36,26 @@ int pg_result_push_shape(lua_State *L, const PgResult *of, PgSlice reply);
 /* Pushes what the mode says, or nil and an error. Returns how many values those are. */
 int pg_result_push(lua_State *L, PgResult *of, PgSlice reply);
 
+/* --- the rows of a long reply, in steps --- */
+
+typedef struct PgRows {
+  PgResult *of;
+  const PgShape *shape;
+  int names; /* index of the list of names */
+  int first; /* index of the first name on the stack, or 0: they are not there */
+  int list;  /* index of the list of rows */
+  PgSlice reply;
+  lua_Integer count, taken; /* rows */
+} PgRows;
+
+/* Prepares to push the rows of a reply; false: nil and an error are pushed. `of`, whose mode is
+   PG_ROWS, and the block of the reply are to live until the last step. */
+bool pg_result_begin(lua_State *L, PgRows *rows, PgResult *of, PgSlice reply);
+
+/* Goes on for at least so many bytes of the reply, with the stack as the step before has left it.
+   True: the list is pushed. */
+bool pg_result_go(lua_State *L, PgRows *rows, size_t bytes);
+
 /* Pushes the error object of an ErrorResponse. `list`, if not 0, is of a batch. */
 void pg_result_push_error(lua_State *L, const PgMessage *message, const PgResult *of,
                           unsigned list);
