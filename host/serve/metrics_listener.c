@@ -54,7 +54,7 @@ static void on_written(uv_write_t *write, int status) {
 /* The value of a header of the head, which ends in an empty line; NULL: there is none. */
 static const char *header(const char *head, const char *name, size_t *len) {
   size_t n = strlen(name);
-  for (const char *line = strstr(head, "\r\n"); line && line[2] != '\r';
+  for (const char *line = strstr(head, "\r\n"); line && strncmp(line + 2, "\r\n", 2) != 0;
        line = strstr(line + 2, "\r\n")) {
     const char *p = line + 2, *over = strstr(p, "\r\n");
     if (strncasecmp(p, name, n) != 0 || p[n] != ':') continue;

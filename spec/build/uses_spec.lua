@@ -53,6 +53,10 @@ return a, b, require(x)]]
     assert.same({ '1: require("plugins." .. name)', "2: require(name)", "3: 'require' is used as a value",
       "4: require(x)" }, lines(found.unknown))
   end)
+
+  it("are reported where the code is cut off", function()
+    assert.same({ "1: 'require' is used as a value" }, lines(uses.read("pcall(require, (name").unknown))
+  end)
 end)
 
 describe("the paths of a piece of code", function()

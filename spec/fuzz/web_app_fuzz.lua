@@ -1,9 +1,9 @@
 -- An app with everything that reads headers in Lua: sessions, signed cookies, credentials, CSRF checks, CORS, limits
--- of rates, compression, files, conditional requests and forms. The input is a method and a path, then headers, then
--- a body. Whatever comes is answered, and nothing but what says so is an error of the server.
+-- of rates, compression, files, conditional requests, forms and schemas. The input is a method and a path, then
+-- headers, then a body. Whatever comes is answered, and nothing but what says so is an error of the server.
 local ml = require "moonloop"
 
-local web = ml.web
+local s, web = ml.schema, ml.web
 local security = web.security
 
 local function nobody() return nil end
@@ -37,6 +37,21 @@ end)
 app:post("/json", function(req) return { got = req:json() } end)
 app:get("/file", function() return web.file(FILE) end)
 app:get("/query", function(req) return req.query:all "a" end)
+app:post("/parts", function(req)
+  local sizes = {}
+  for part in req:parts() do sizes[#sizes + 1] = { part.name, part.filename, #part:read() } end
+  return sizes
+end)
+local Place = s.object("Place", { x = s.number(), names = s.list(s.string { max = 5 }), at = s.datetime():optional() })
+app:post("/typed/{n}", {
+  params = { n = s.int { min = 0 } },
+  query = { q = s.bool():default(false), list = s.list(s.int()):optional() },
+  headers = { ["x-when"] = s.date():optional() },
+  cookies = { seen = s.uuid():optional() },
+  body = Place,
+}, function(req) return req.valid.body end)
+app:post("/typed_form", { form = { a = s.int(), file = s.file():optional(), b = s.string { max = 9 }:optional() } },
+  function(req) return { a = req.valid.form.a } end)
 app:any("/{rest:path}", function(req) return { path = req.path, accept = req.headers.accept } end)
 
 return function(text)
@@ -44,6 +59,7 @@ return function(text)
   local method, path = (line or text):match "^(%u+) (/[\33-\126]*)$"
   if not method then return end
   local lines, body = (rest or ""):match "^(.-)\n\n(.*)$"
+  if method == "HEAD" then body = nil end -- which clients refuse to send
   local headers = {}
   for line_of_head in (lines or rest or ""):gmatch "[^\n]+" do
     local name, value = line_of_head:match "^([%w-]+):[ \t]*([^%z\1-\8\10-\31\127]*)$"

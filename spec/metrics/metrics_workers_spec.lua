@@ -147,6 +147,8 @@ describe("serve --metrics", function()
     assert.equal(421, status "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1.evil.example:80")
     assert.equal(421, status "GET /metrics HTTP/1.1")
     assert.equal(403, status "GET /metrics HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example")
+    -- A line that begins with a carriage return does not end the head.
+    assert.equal(403, status "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\rX: 1\r\nOrigin: http://evil.example")
     assert.equal(405, status "POST /metrics HTTP/1.1\r\nHost: localhost")
     assert.equal(404, status "GET / HTTP/1.1\r\nHost: localhost")
     assert.equal(200, status "GET /metrics HTTP/1.1\r\nHost: localhost:9100")

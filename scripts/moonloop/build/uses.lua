@@ -64,7 +64,7 @@ local function read_require(uses, list, i)
   local is_protected = is_symbol(before, "(") and list[i - 2] and list[i - 2].text == "pcall"
   if is_protected and is_symbol(after, ",") then
     given = arguments(list, i - 1)
-    table.remove(given, 1)
+    if given then table.remove(given, 1) end -- else it is cut off
   end
   if not given then
     uses.unknown[#uses.unknown + 1] = { line = token.line, what = "'require' is used as a value" }

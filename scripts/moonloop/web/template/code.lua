@@ -65,6 +65,7 @@ local function reserve(state, frame)
 end
 
 local function end_loop(state, frame)
+  if not frame.reserved then fail(frame.line, "this '%s' has no 'do'", frame.kind) end
   if frame.has_text then state.source.parts[frame.reserved] = "if _n>_m then _n=_r.flush(_r,_o,_n) end " end
   local context = join(state, frame, frame.start, state.context, "body")
   for _, at_break in ipairs(frame.breaks or {}) do context = join(state, frame, context, at_break, "body") end
@@ -87,6 +88,7 @@ end
 local function end_function(state, frame)
   check_jumps(frame)
   if not frame.has_text then return end
+  if not frame.reserved then fail(frame.line, "this 'function' has no parameters") end
   if not html.is_text(state.context) then
     fail(state.source.line, "the function of line %d ends %s", frame.line, html.describe(state.context))
   end
@@ -199,11 +201,15 @@ local function note_label(state, name)
 end
 
 --- The value of a token that is a string.
-local function string_of(token) return load("return " .. token.text, "=string", "t", {})() end
+local function string_of(state, token)
+  local f, message = load(("\n"):rep(state.source.line - 1) .. "return " .. token.text, "@", "t", {})
+  if not f then write.fail_as(message) end
+  return f()
+end
 
 local function note_name(state, token, what)
   if token and token.kind == "string" then
-    table.insert(state.template.uses, { name = string_of(token), line = state.source.line, what = what })
+    table.insert(state.template.uses, { name = string_of(state, token), line = state.source.line, what = what })
   end
 end
 
@@ -264,7 +270,7 @@ local function block_of(tokens)
 end
 
 local function begin_block(state, token)
-  local name, template, line = string_of(token), state.template, state.source.line
+  local name, template, line = string_of(state, token), state.template, state.source.line
   if template.blocks[name] ~= nil then fail(line, "there are two blocks '%s'", name) end
   if function_of(state).kind == "function" then fail(line, "a block cannot stand in a function") end
   if not html.takes_block(state.context) then fail(line, "a block cannot stand %s", html.describe(state.context)) end
@@ -290,7 +296,7 @@ local function begin_layout(state, segment, tokens)
   local template, line = state.template, segment.line
   local named = tokens[2] and named_of(tokens, 1)
   if not named or named.kind ~= "string" then fail(line, "the name of a layout is a string: layout \"base.html\"") end
-  template.layout = string_of(named)
+  template.layout = string_of(state, named)
   note_name(state, named, "layout")
   if tokens[2].text ~= "(" then
     if #tokens > 2 then fail(line, "'layout' has to be alone in its tag") end
