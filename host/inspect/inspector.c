@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define MAX_CLIENTS 8
+#define PAUSE_SECONDS 0.1 /* between attempts while no descriptors are left */
 
 /* How many connections are looked at in one interrupt. */
 #define MOST_AT_ONCE 64
@@ -173,15 +174,26 @@ static void add_client(Inspector *inspector, int fd) {
   }
 }
 
+static void on_connectable(uv_poll_t *poll, int status, int events);
+
+static void pause_is_over(Timer *timer) {
+  Inspector *inspector = container_of(timer, Inspector, pause);
+  uv_poll_start(&inspector->listener, UV_READABLE, on_connectable);
+}
+
 static void on_connectable(uv_poll_t *poll, int status, int events) {
   Inspector *inspector = poll->data;
+  Runtime *rt = inspector->rt;
   (void)status;
   (void)events;
   int fd = accept4(inspector->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd >= 0)
+  if (fd >= 0) {
     add_client(inspector, fd);
-  else if (errno == EMFILE || errno == ENFILE) /* it would be called again and again */
+  } else if (errno == EMFILE || errno == ENFILE) { /* it would be called again and again */
     uv_poll_stop(poll);
+    timer_set(&rt->timers, &inspector->pause, timer_due(runtime_now(rt), PAUSE_SECONDS),
+              pause_is_over);
+  }
 }
 
 /* --- between two instructions of a task that keeps the loop busy --- */
@@ -257,6 +269,7 @@ static void on_runtime_close(CloseHook *hook, Runtime *rt) {
   uv_close((uv_handle_t *)&inspector->signal, NULL);
   uv_close((uv_handle_t *)&inspector->surveying, NULL);
   if (inspector->fd < 0) return;
+  timer_clear(&rt->timers, &inspector->pause);
   uv_close((uv_handle_t *)&inspector->listener, NULL);
   close(inspector->fd);
 }

@@ -11,6 +11,7 @@ typedef struct Inspector {
   Runtime *rt;
   int fd; /* the listening socket, or -1 */
   uv_poll_t listener;
+  Timer pause; /* no descriptors are left: then it looks again */
   uv_signal_t signal;
   CloseHook close;
   PassHook pass;

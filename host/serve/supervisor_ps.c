@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define PAUSE_MS 100 /* between attempts while no descriptors are left */
+
 static const char *state_of(const Child *w) {
   switch (w->state) {
   case PROCESS_STARTING:
@@ -51,6 +53,13 @@ static bool add_workers(const Supervisor *s, Buffer *text) {
   return ok;
 }
 
+static void on_connectable(uv_poll_t *poll, int status, int events);
+
+static void on_pause_over(uv_timer_t *timer) {
+  SupervisorPs *ps = timer->data;
+  uv_poll_start(&ps->listener, UV_READABLE, on_connectable);
+}
+
 static void on_connectable(uv_poll_t *poll, int status, int events) {
   SupervisorPs *ps = poll->data;
   const Supervisor *s = ps->supervisor;
@@ -58,7 +67,9 @@ static void on_connectable(uv_poll_t *poll, int status, int events) {
   (void)events;
   int fd = accept4(ps->fd, NULL, NULL, SOCK_CLOEXEC);
   if (fd < 0) {
-    if (errno == EMFILE || errno == ENFILE) uv_poll_stop(poll); /* it would be called for ever */
+    if (errno != EMFILE && errno != ENFILE) return;
+    uv_poll_stop(poll); /* it would be called again and again */
+    uv_timer_start(&ps->pause, on_pause_over, PAUSE_MS, 0);
     return;
   }
   Buffer text = {0};
@@ -81,11 +92,14 @@ void supervisor_ps_open(SupervisorPs *ps, Supervisor *supervisor) {
     ps->fd = -1;
     return;
   }
+  uv_timer_init(&supervisor->loop, &ps->pause);
+  ps->pause.data = ps;
   uv_poll_start(&ps->listener, UV_READABLE, on_connectable);
 }
 
 void supervisor_ps_close(SupervisorPs *ps) {
   if (ps->fd < 0) return;
+  uv_close((uv_handle_t *)&ps->pause, NULL);
   uv_close((uv_handle_t *)&ps->listener, NULL);
   close(ps->fd);
 }

@@ -7,7 +7,8 @@
 typedef struct SupervisorPs {
   struct Supervisor *supervisor;
   uv_poll_t listener;
-  int fd; /* -1 if the name is taken: nobody can ask */
+  uv_timer_t pause; /* no descriptors are left: then it looks again */
+  int fd;           /* -1 if the name is taken: nobody can ask */
 } SupervisorPs;
 
 /* Begins to answer. */

@@ -170,6 +170,27 @@ describe("moonloop ps", function()
     assert.matches("one of its tasks is blocked in a C function", output)
   end)
 
+  local asked = { ["a script"] = "run --block-limit 0", ["a supervisor"] = "serve --port 0 --workers 1" }
+  for what, arguments in pairs(asked) do
+    it("is answered again by " .. what .. " that had no descriptors for a while", function()
+      local source <close> = folders.file [[
+        local ml = require "moonloop"
+        if not os.getenv "MOONLOOP_WORKER" then
+          print "ready" io.stdout:flush()
+          ml.sleep(1000)
+        end
+        return ml.web.app()]]
+      local process <close> = programs.start(arguments .. " " .. source.path)
+      process:line()
+      local function limit(n) assert(os.execute(("prlimit --pid %s --nofile=%s:"):format(process.pid, n))) end
+      limit(3)
+      sh(("timeout 0.5 '%s' ps %s"):format(binary, process.pid)) -- it sees that somebody asks
+      limit(1000)
+      local output, status = ps(process.pid)
+      assert.equal(0, status, output)
+    end)
+  end
+
   it("says what is wrong with the process", function()
     local process = start_sleepers()
     process:close()
