@@ -130,9 +130,13 @@ static inline bool pg_long_rows_is(const PgCall *call) {
   return call->reply.to - call->reply.from > 128 << 10;
 }
 
-/* Pushes the rows of its reply, or nil and the error, and suspends now and then; returns how many
-   values those are. The call is over, and the pool has it back. */
-int pg_long_rows_push(lua_State *L, PgCall *call, const PgResult *of);
+/* Begins to push the rows of its reply, which it takes from the call; says in `of` what
+   pg_result_push does. NULL: nil and the error are pushed. */
+typedef struct PgLongRows PgLongRows;
+PgLongRows *pg_long_rows_begin(lua_State *L, PgCall *call, PgResult *of);
+
+/* Goes on, and suspends now and then. Returns the number of results, which are on the top. */
+int pg_long_rows_go(lua_State *L, PgLongRows *rows);
 
 /* --- pg_run.c --- */
 

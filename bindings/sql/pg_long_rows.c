@@ -8,23 +8,21 @@
 #define STEP (64 << 10)
 
 /* A userdata on the stack. */
-typedef struct LongRows {
+struct PgLongRows {
   PgSlice reply; /* the call's; its block */
   PgTypeOptions options;
   PgResult of;
   PgRows rows;
-} LongRows;
+};
 
 #define LONG_ROWS "moonloop.sql.pg.long_rows"
 
-static void drop(LongRows *all) { pg_reader_release(&all->reply); }
+static void drop(PgLongRows *all) { pg_reader_release(&all->reply); }
 
 static int l_rows_gc(lua_State *L) {
   drop(lua_touserdata(L, 1));
   return 0;
 }
-
-static int go_on(lua_State *L, LongRows *all);
 
 static void turn_cancel(Task *task, void *op) {
   (void)task;
@@ -33,7 +31,7 @@ static void turn_cancel(Task *task, void *op) {
 
 static int turn_finish(lua_State *L, Task *task, void *op) {
   (void)task;
-  return go_on(L, op);
+  return pg_long_rows_go(L, op);
 }
 
 /* Cancelled in between: what has been made is dropped. */
@@ -48,29 +46,25 @@ static const WaitType turn_wait = {.name = "its turn to read many rows of Postgr
                                    .finish = turn_finish,
                                    .revoke = turn_revoke};
 
-static int go_on(lua_State *L, LongRows *all) {
+int pg_long_rows_go(lua_State *L, PgLongRows *all) {
   while (!pg_result_go(L, &all->rows, STEP))
     if (wait_may_give_way(L)) return wait_give_way(L, &turn_wait, all);
   drop(all);
   return 1;
 }
 
-int pg_long_rows_push(lua_State *L, PgCall *call, const PgResult *of) {
+PgLongRows *pg_long_rows_begin(lua_State *L, PgCall *call, PgResult *of) {
   static const luaL_Reg none[] = {{NULL, NULL}};
-  LongRows *all = lua_newuserdatauv(L, sizeof *all, 0);
+  PgLongRows *all = lua_newuserdatauv(L, sizeof *all, 0);
   all->reply = (PgSlice){0};
   class_set(L, LONG_ROWS, none, l_rows_gc, NULL);
   all->options = *of->options;
   all->of = *of;
   all->of.options = &all->options;
-  bool ok = pg_result_begin(L, &all->rows, &all->of, call->reply);
-  if (ok) {
-    while (!all->rows.taken && !pg_result_go(L, &all->rows, 1)) continue;
-    /* The columns come before the first row. */
-    if (all->of.is_new_shape) pg_prepare_forget(L, call->pool);
-    all->reply = call->reply;
-    call->reply = (PgSlice){0};
-  }
-  pg_delivered(call);
-  return ok ? go_on(L, all) : 2;
+  if (!pg_result_begin(L, &all->rows, &all->of, call->reply)) return NULL;
+  while (!all->rows.taken && !pg_result_go(L, &all->rows, 1)) continue;
+  of->is_new_shape = all->of.is_new_shape; /* the columns come before the first row */
+  all->reply = call->reply;
+  call->reply = (PgSlice){0};
+  return all;
 }

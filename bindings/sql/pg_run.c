@@ -73,11 +73,15 @@ static int finish(lua_State *L, Task *task, void *op) {
                  .text = &call->statement->text,
                  .sql = call->statement->source,
                  .sql_len = call->statement->source_len};
-  if (of.mode == PG_ROWS && pg_long_rows_is(call)) return pg_long_rows_push(L, call, &of);
-  int n = pg_result_push(L, &of, call->reply);
+  PgLongRows *rows = NULL;
+  int n = 2;
+  if (of.mode == PG_ROWS && pg_long_rows_is(call))
+    rows = pg_long_rows_begin(L, call, &of);
+  else
+    n = pg_result_push(L, &of, call->reply);
   if (of.is_new_shape) pg_prepare_forget(L, call->pool);
   pg_delivered(call);
-  return n;
+  return rows ? pg_long_rows_go(L, rows) : n;
 }
 
 static const WaitType run_wait = {
