@@ -1,7 +1,10 @@
 #!/bin/bash
 # Which lines of the host the fuzzers reach: scripts/fuzz/coverage.sh. Builds them in build/fuzz-coverage with clang's
 # coverage of source code, gives each the inputs of spec/fuzz/corpus and build/corpus, and prints a table of the files
-# of host/ that read bytes from outside, and of all of host/. build/fuzz-coverage/report has it line by line.
+# of host/ that they enter, the readers' sum, and that of all of host/. Readers, marked with an r, are the files whose
+# headers the fuzzers in C include, and those that share their name. build/fuzz-coverage/report has it line by line.
+# `moonloop test --coverage spec/fuzz/fuzz_spec.lua` does the same for what is read in Lua, with the inputs of
+# spec/fuzz/corpus.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=build/fuzz-coverage
@@ -37,10 +40,24 @@ $profdata merge -sparse -o $build/all.profdata $build/raw/*.profraw
 $cov show "${objects[@]}" host -instr-profile=$build/all.profdata -format=html -output-dir=$build/report >/dev/null
 $cov export "${objects[@]}" host -instr-profile=$build/all.profdata -summary-only >$build/summary.json
 python3 - $build/summary.json <<'PY'
-import json, os, sys
+import glob, json, os, re, sys
+
+# Not what the fuzzers are about: what they stand on.
+BELOW = re.compile("core/|base/(buffer|container_of|utf8)|net/(byte_stream|dial)|http/server/http_server")
+named = set()
+for path in glob.glob("spec/fuzz/*_fuzz.c"):
+    named.update(re.findall(r'#include "(\w+/[\w/]+)\.[ch]"', open(path).read()))
+named = {name for name in named if not BELOW.match(name)}
+
+
+def is_reader(name):
+    stem = name[len("host/"):].rsplit(".", 1)[0]
+    return any(stem == one or stem.startswith(one + "_") for one in named)
+
 
 files = json.load(open(sys.argv[1]))["data"][0]["files"]
 read = covered = lines = total = 0
+of_readers = [0, 0]
 for f in sorted(files, key=lambda f: f["filename"]):
     name = os.path.relpath(f["filename"])
     if not name.startswith("host/"):
@@ -48,11 +65,16 @@ for f in sorted(files, key=lambda f: f["filename"]):
     count = f["summary"]["lines"]
     total += count["count"]
     covered += count["covered"]
+    if is_reader(name):
+        of_readers[0] += count["covered"]
+        of_readers[1] += count["count"]
     if f["summary"]["functions"]["covered"] == 0:
         continue  # no fuzzer is about this one
     lines += count["count"]
     read += count["covered"]
-    print("%5.1f %%  %4d of %4d  %s" % (count["percent"], count["covered"], count["count"], name))
+    print("%5.1f %%  %4d of %4d  %s %s"
+          % (count["percent"], count["covered"], count["count"], "r" if is_reader(name) else " ", name))
+print("%.1f %% of the %d lines of readers" % (100 * of_readers[0] / of_readers[1], of_readers[1]))
 print("%.1f %% of the %d lines of files that a fuzzer enters, %.1f %% of all %d of host/"
       % (100 * read / lines, lines, 100 * covered / total, total))
 PY

@@ -7,7 +7,7 @@ local KINDS = { "html", "xml", "plain" }
 return function(text)
   local kind = KINDS[(text:byte(1) or 0) % #KINDS + 1]
   text = text:sub(2)
-  local _, breaks = text:gsub("\n", "")
+  local _, breaks = text:gsub("[\r\n]", "")
   local template, problem = compile(text, kind, "fuzz." .. kind)
   if template then return assert(type(template.main) == "function") end
   assert(type(problem.message) == "string" and problem.message ~= "")
