@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* What TLS 1.2 may use: forward secrecy, and authenticated encryption alone. TLS 1.3 has nothing
    else. */
@@ -51,6 +52,8 @@ static bool is_text(const char *source) { return strstr(source, "-----BEGIN") !=
 
 static bool read_file(const Making *m, const char *path, Pem *pem) {
   FILE *file = fopen(path, "rbe");
+  if (!file && errno == EACCES) /* often: keys are root's, and --user goes on as another user */
+    return fail(m, "%s: %s, as user %u", pem->what, strerror(errno), (unsigned)geteuid());
   if (!file) return fail(m, "%s: %s", pem->what, strerror(errno));
   size_t n = 1;
   bool ok = true;

@@ -4,6 +4,7 @@ local folders = require "spec.support.folder"
 local json = require "moonloop.json"
 local processes = require "spec.support.process"
 local served = require "spec.support.served"
+local tls = require "spec.support.tls"
 local web = require "spec.support.web"
 
 local app = [[
@@ -107,6 +108,18 @@ describe("serve --user and --group", function()
 end)
 
 describe("serve", function()
+  -- Keys are root's, as a rule, and --user is another one: "Permission denied" alone is a riddle to root.
+  it("says as which user it could not read a key", function()
+    if not is_root or not tls.is_there() then return end
+    local certificates = tls.certificates { shop = { names = { "DNS:localhost" } } }
+    local shop = certificates.shop
+    processes.sh(("chmod 755 '%s'; chmod 644 '%s'; chmod 600 '%s'"):format(certificates.path, shop.cert, shop.key))
+    local output, status = refused(("--user nobody --tls-cert '%s' --tls-key '%s'"):format(shop.cert, shop.key))
+    certificates:close()
+    assert.equal(("moonloop: key %s: Permission denied, as user 65534\n"):format(shop.key), output)
+    assert.equal(1, status)
+  end)
+
   it("says that it serves as root, unless that is meant", function()
     if not is_root then return end
     for options, count in pairs { [""] = 1, ["--workers 2"] = 1, ["--user root"] = 0, ["--user nobody"] = 0 } do
