@@ -114,6 +114,7 @@ int client_push_error(lua_State *L, const ClientExchange *x) {
     lua_pushfstring(L, "%s/%s", lua_tostring(L, -1), r->url.target);
     shown = lua_tostring(L, -1);
   }
+  shown = client_push_shown(L, shown, strlen(shown));
   int n = ml_error_return(L, x->error_kind, x->error_code, "%s %s: %s", r->method, shown, x->error);
   return n + client_push_in_memory(L, x);
 }
@@ -206,7 +207,8 @@ int client_start(lua_State *L, ClientPool *pool, int url, ClientRequest *request
   if (failed) return failed;
   if (timeout <= 0)
     return ml_error_return(L, "timeout", "TIMED_OUT", "%s %s: not finished within 0 s",
-                           request->method, request->shown);
+                           request->method,
+                           client_push_shown(L, request->shown, strlen(request->shown)));
   *x = client_send(L, pool, request, max_body, by_pieces);
   return 0;
 }
@@ -242,6 +244,14 @@ static int l_request(lua_State *L) {
     return ml_wait_suspend(L, task, &request_wait, x);
   client_exchange_release(x);
   return luaL_error(L, "not enough memory");
+}
+
+/* redacted(url) -> the URL as messages show it: without what lets somebody in */
+static int l_redacted(lua_State *L) {
+  size_t n;
+  const char *url = luaL_checklstring(L, 1, &n);
+  client_push_shown(L, url, n);
+  return 1;
 }
 
 /* place(method, url) -> url, host, port | nil, err */
@@ -373,11 +383,13 @@ int luaopen_moonloop_http_core(lua_State *L) {
   class_make(L, POOL, pool_methods, l_pool_gc, NULL);
   client_stream_open(L);
 
-  lua_createtable(L, 0, 9);
+  lua_createtable(L, 0, 10);
   lua_pushcfunction(L, l_is_public_suffix);
   lua_setfield(L, -2, "is_public_suffix");
   lua_pushcfunction(L, l_place);
   lua_setfield(L, -2, "place");
+  lua_pushcfunction(L, l_redacted);
+  lua_setfield(L, -2, "redacted");
   lua_pushcfunction(L, l_public_only);
   lua_setfield(L, -2, "public_only");
   lua_pushcfunction(L, l_in_network);

@@ -14,6 +14,9 @@ size_t client_check_size(lua_State *L, int index);
    return for a bad URL. */
 int client_check_url(lua_State *L, int index, ClientRequest *request);
 
+/* Pushes a URL as messages, and so logs, show it (redact.h); returns the text. */
+const char *client_push_shown(lua_State *L, const char *url, size_t n);
+
 /* The pool at `index`, or an argument error. */
 ClientPool *client_check_pool(lua_State *L, int index);
 

@@ -1,6 +1,8 @@
 /* URLs of moonloop.http.core. Most are in normal form and split in place; the others are mended
    first, or refused. */
 #include "bindings/http/client.h"
+
+#include "base/redact.h"
 #include "http/client/idna.h"
 #include "http/http_url_mend.h"
 #include <lauxlib.h>
@@ -19,6 +21,16 @@ static void push_base64(lua_State *L, const char *text, size_t n) {
   luaL_pushresult(&b);
 }
 
+const char *client_push_shown(lua_State *L, const char *url, size_t n) {
+  luaL_Buffer result;
+  size_t most =
+      3 * n + 16; /* what is put instead of a value is shorter than twice its name and marks */
+  Buffer out = {.data = luaL_buffinitsize(L, &result, most), .cap = most}; /* which does not grow */
+  redact_url(&out, url, n);
+  luaL_pushresultsize(&result, out.len);
+  return lua_tostring(L, -1);
+}
+
 /* Pushes nil and an error about the URL at `index`. It is not certain where its password ends, so
    all up to the last '@' is left out. */
 static int bad_url(lua_State *L, int index, const char *method, const char *code,
@@ -27,8 +39,10 @@ static int bad_url(lua_State *L, int index, const char *method, const char *code
   size_t scheme = strspn(url, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-.");
   const char *from = strncmp(url + scheme, "://", 3) == 0 ? url + scheme + 3 : url;
   const char *at = strrchr(from, '@');
-  return ml_error_return(L, "http", code, "%s %.*s%s: %s", method, (int)(from - url), url,
-                         at ? at + 1 : from, what);
+  lua_pushlstring(L, url, (size_t)(from - url));
+  url = lua_pushfstring(L, "%s%s", lua_tostring(L, -1), at ? at + 1 : from);
+  url = client_push_shown(L, url, strlen(url));
+  return ml_error_return(L, "http", code, "%s %s: %s", method, url, what);
 }
 
 /* Replaces the URL at `index` by one with an ASCII host, if it needs that. False if it is

@@ -28,6 +28,7 @@ describe("the URL of a Redis server", function()
       ["redis://host:99999"] = "the port",
       ["redis://host:x"] = "is not HOST or HOST:PORT",
       ["redis://host/one"] = "'one' is not the number of a database",
+      ["redis://host?password=secret"] = "unknown parameter 'password'",
       ["redis://host?timeout=3"] = "unknown parameter 'timeout'",
       ["unix:redis.sock"] = "has to begin with a slash",
       ["redis://secret@host"] = "the user has no password",

@@ -24,6 +24,8 @@ describe("ml.sql.open", function()
     local text = message "mysql://me:secret@localhost/a"
     assert.not_matches("secret", text, 1, true)
     assert.matches("mysql://me:***@localhost/a", text, 1, true)
+    text = message "mysql://me@localhost/a?password=secret&sslpassword=secret&x=1"
+    assert.matches("a?password=***&sslpassword=***&x=1", text, 1, true)
   end)
 
   it("shows no part of a password that is not encoded, or behind an unknown scheme", function()

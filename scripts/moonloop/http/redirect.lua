@@ -1,6 +1,7 @@
 --- Redirects (RFC 9110 15.4): which request comes next.
 local core = require "moonloop.core"
 local fields = require "moonloop.http.fields"
+local redacted = require "moonloop.http.core".redacted
 local trim = require "moonloop.core.trim"
 local url = require "moonloop.http.url"
 
@@ -21,7 +22,7 @@ function M.failure(request, res, code, message)
   return core.error {
     kind = "http",
     code = code,
-    message = ("%s %s: %s"):format(request.method, res.url, message),
+    message = ("%s %s: %s"):format(request.method, redacted(res.url), message),
   }
 end
 

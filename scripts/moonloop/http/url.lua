@@ -1,5 +1,6 @@
 --- URLs as the HTTP client needs them (RFC 3986): queries, base URLs, redirects' locations.
 local arguments = require "moonloop.http.arguments"
+local redacted = require "moonloop.http.core".redacted
 
 local raise = arguments.raise
 
@@ -110,7 +111,7 @@ function M.credentials(url) return url:match("^%a[%w+.-]*://([^/?#]*@)") or "" e
 -- the last '@' is left out.
 function M.shown(url)
   local front = url:match("^%a[%w+.-]*://") or ""
-  return front .. url:sub(#front + 1):gsub("^.*@", "")
+  return redacted(front .. url:sub(#front + 1):gsub("^.*@", ""))
 end
 
 --- The option `base_url`, checked: how it begins, and that a path can follow it.

@@ -369,7 +369,7 @@ raw.on_both_ways(describe, "ml.http", function(http)
     it("base_url is refused if no path can follow it, and its password is not shown", function()
       for base, message in pairs {
         ["http://here.example/v1?k=1"] = '"http://here.example/v1?k=1" has a query, so no path can follow it',
-        ["https://u:secret@here.example/#top"] = '"https://here.example/#top" has a fragment',
+        ["https://u:secret@here.example/#top"] = '"https://here.example/" has a fragment',
         ["https://u:sec?ret@here.example/"] = '"https://here.example/" has a query',
         ["here.example"] = '"here.example" does not begin with http:// or https:// and a host',
         ["ftp://u:secret@here.example"] = '"ftp://here.example" does not begin with',

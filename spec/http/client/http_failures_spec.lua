@@ -138,6 +138,25 @@ raw.on_both_ways(describe, "ml.http", function(http)
     end)
   end)
 
+  it("show nothing of a URL that lets somebody in", function()
+    local base = ("http://u:secret@127.0.0.1:%d"):format(require("spec.support.servers").free_port())
+    local client <close> = http.client { base_url = base }
+    local function shown(ask, ...) return (select(2, ask(...)).message:gsub("127.0.0.1:%d+", "HERE")) end
+    local url = base .. "/?token=secret&x=1&sig=secret#access_token=secret"
+    local message = "GET http://HERE/?token=REDACTED&x=1&sig=REDACTED: "
+    assert.matches(message, shown(http.get, url), 1, true)
+    assert.matches(message, shown(http.get, url, { timeout = 0 }), 1, true)
+    assert.matches(message, shown(http.get, url, { allow_address = http.public_only }), 1, true)
+    assert.matches("GET http://HERE/?code=REDACTED: ", shown(client.get, client, "/?code=secret"), 1, true)
+    assert.matches("GET http://HERE:x/?token=REDACTED: ", shown(http.get, base .. ":x/?token=secret"), 1, true)
+    local server = serve(function(conn)
+      read_request(conn)
+      conn:send "HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\nContent-Length: 0\r\n\r\n"
+    end)
+    local err = assert_error("http", "UNSUPPORTED_PROTOCOL", http.get(server.url .. "/?token=secret"))
+    assert.matches("/?token=REDACTED: ", err.message, 1, true)
+  end)
+
   describe("timeout", function()
     it("ends a request that gets no response, and closes its connection", function()
       local closed
