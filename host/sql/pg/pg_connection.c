@@ -105,6 +105,12 @@ static void begin_copy_in(PgConnection *c, PgCall *call) {
     pg_connection_lose(c, "network", "ENOMEM", "not enough memory");
 }
 
+/* Is there somebody, or will be, who reads what has come? Of a setup only its end counts. */
+static bool is_read(const PgConnection *c) {
+  const PgCall *call = c->flying.first;
+  return call ? !pg_connection_is_unwanted(call) && !call->is_setup : c->is_copying_out;
+}
+
 static void take(PgConnection *c, const PgMessage *m) {
   PgCall *call = c->flying.first;
   switch (m->type) {
@@ -149,7 +155,7 @@ static void take(PgConnection *c, const PgMessage *m) {
   default:
     break;
   }
-  if (!c->flying.first && !c->is_copying_out) pg_reader_skip(&c->in);
+  if (!is_read(c)) pg_reader_skip(&c->in);
 }
 
 void pg_connection_note_taken(PgConnection *c, size_t n) {
@@ -180,6 +186,10 @@ bool pg_connection_take(PgConnection *c) {
   while ((found = pg_reader_next(&c->in, &m)) == PG_READER_MESSAGE) {
     take(c, &m);
     if (c->state == PG_CLOSED) return false;
+  }
+  if (c->in.at - c->in.from > PG_READER_MAX) {
+    pg_connection_lose(c, "network", "EMSGSIZE", "its reply is too long");
+    return false;
   }
   if (found == PG_READER_BAD) {
     pg_connection_lose(c, "network", "EPROTO", "what it says is not PostgreSQL's protocol");

@@ -14,7 +14,7 @@ static Runtime *runtime(const PgConnection *c) { return c->pool->rt; }
 
 static void on_late(Timer *timer) {
   PgConnection *c = container_of(timer, PgConnection, drain);
-  pg_connection_lose(c, "network", "ETIMEDOUT", "it has said nothing for %g s", SETUP_SECONDS);
+  pg_connection_lose(c, "network", "ETIMEDOUT", "it was not ready after %g s", SETUP_SECONDS);
 }
 
 static void set_up(PgConnection *c) {

@@ -19,15 +19,27 @@ void pg_reader_forget(PgInput *in) {
   *in = (PgInput){0};
 }
 
-/* A new block with the bytes that have not been handed out. */
+/* A new block with the bytes that have not been handed out. One that nobody else has grows where it
+   is if the system can do that: a long reply is not copied each time. */
 static bool replace(PgInput *in, size_t least) {
-  size_t part = in->block ? in->block->len - in->from : 0;
+  PgBlock *old = in->block, *block;
+  size_t part = old ? old->len - in->from : 0;
   size_t cap = 2 * part + least > USUAL ? 2 * part + least : USUAL;
-  PgBlock *block = malloc(sizeof *block + cap);
+  bool is_ours = old && old->refs == 1;
+  if (is_ours && part && in->from) memmove(old->data, old->data + in->from, part);
+  block = is_ours ? realloc(old, sizeof *block + cap) : malloc(sizeof *block + cap);
+  if (is_ours) { /* also where there is no memory: the bytes have moved */
+    in->block = block ? block : old;
+    in->block->len = part;
+    in->at -= in->from;
+    in->from = 0;
+    if (block) block->cap = cap;
+    return block;
+  }
   if (!block) return false;
   *block = (PgBlock){.refs = 1, .len = part, .cap = cap};
-  if (part) memcpy(block->data, in->block->data + in->from, part);
-  release(in->block);
+  if (part) memcpy(block->data, old->data + in->from, part);
+  release(old);
   in->block = block;
   in->at -= in->from;
   in->from = 0;

@@ -24,7 +24,8 @@ function M.check(allow, opts)
 end
 
 local function failure(request, shown, kind, code, message)
-  return core.error { kind = kind, code = code, message = ("%s %s: %s"):format(request.method, http.redacted(shown), message) }
+  shown = http.redacted(shown)
+  return core.error { kind = kind, code = code, message = ("%s %s: %s"):format(request.method, shown, message) }
 end
 
 --- The error for a request whose connections cannot be checked.

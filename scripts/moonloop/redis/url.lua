@@ -7,8 +7,8 @@ local raise = arguments.raise
 
 local REDIS_PORT = 6379
 
--- The URL without its password, which goes on to the last @: one that is not encoded may hold @, / and ? itself. Somebody
--- may have put it behind the "?", too.
+-- The URL without its password, which goes on to the last @: one that is not encoded may hold @, / and ? itself. It may
+-- have been put behind the "?", too.
 local function shown(url) return (url:gsub("//.*@", "//***@", 1):gsub("%?.*", "?***"):gsub("[%c]", "?")) end
 
 local function bad(url, why) raise("'%s' is not the URL of a Redis server: %s", shown(url), why) end

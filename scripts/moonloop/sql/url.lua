@@ -8,7 +8,8 @@ local M = {}
 
 --- The URL without its password, which goes on to the last @: one that is not encoded may hold @, / and ? itself.
 function M.shown(url)
-  return (url:gsub("^(%a[%w+.-]*://[^/@:]*):.*@", "%1:***@"):gsub("([?&][%w_]*password=)[^&]*", "%1***"):gsub("%c", "?"))
+  return (url:gsub("^(%a[%w+.-]*://[^/@:]*):.*@", "%1:***@"):gsub("([?&][%w_]*password=)[^&]*", "%1***")
+    :gsub("%c", "?"))
 end
 
 --- Raises that the URL is not one, and why.
