@@ -3,8 +3,6 @@
 # coverage of source code, gives each the inputs of spec/fuzz/corpus and build/corpus, and prints a table of the files
 # of host/ that they enter, the readers' sum, and that of all of host/. Readers, marked with an r, are the files whose
 # headers the fuzzers in C include, and those that share their name. build/fuzz-coverage/report has it line by line.
-# `moonloop test --coverage spec/fuzz/fuzz_spec.lua` does the same for what is read in Lua, with the inputs of
-# spec/fuzz/corpus.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=build/fuzz-coverage

@@ -19,6 +19,9 @@ describe("the fuzzer", function()
     local name, language = file:match "^(.+)_fuzz%.(%a+)$"
     if name then
       it(name .. " has inputs to begin with", function() assert.is_truthy(next(inputs_of(name))) end)
+      it(name .. " stands in the table of what is read", function()
+        assert(folders.read(FOLDER .. "README.md"):find("`" .. name .. "`", 1, true))
+      end)
     end
     if language == "lua" then
       it(name .. " takes its inputs", function()

@@ -1,7 +1,8 @@
--- URLs of databases and of Redis servers: the input is what is behind the password, and the beginning of another
--- one. What is refused never says the password; what is taken has a host and a port in their ranges.
+-- URLs of databases, of Redis servers and of WebSockets: the input is what is behind the password, and the beginning
+-- of another one. What is refused never says the password; what is taken has a host and a port in their ranges.
 local postgres = require "moonloop.sql.url"
 local redis = require "moonloop.redis.url"
+local websocket = require "moonloop.websocket.url"
 
 local SECRET = "S3cret"
 
@@ -29,6 +30,16 @@ return function(text)
     else
       assert(tostring(kind):find("is not the URL of a database", 1, true), kind)
       assert(not tostring(kind):find(SECRET, 1, true), "the password is said")
+    end
+  end
+  for _, front in ipairs { "ws://", "wss://user:" .. SECRET .. "@", "" } do
+    local ok, result = pcall(websocket, front .. text)
+    if ok then
+      assert(result.host ~= "" and result.port >= 1 and result.port <= 65535)
+      assert(result.target:find "^/[!-~]*$" and result.authority:find "^[!-~]+$")
+    else
+      assert(tostring(result):find("ml.ws.connect: ", 1, true), result)
+      assert(not tostring(result):find(SECRET, 1, true), "the password is said")
     end
   end
 end

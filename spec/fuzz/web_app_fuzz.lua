@@ -39,7 +39,7 @@ app:get("/file", function() return web.file(FILE) end)
 app:get("/query", function(req) return req.query:all "a" end)
 app:post("/parts", function(req)
   local sizes = {}
-  for part in req:parts() do sizes[#sizes + 1] = { part.name, part.filename, #part:read() } end
+  for part in req:parts() do sizes[#sizes + 1] = { #part.name, #(part.filename or ""), #part:read() } end
   return sizes
 end)
 local Place = s.object("Place", { x = s.number(), names = s.list(s.string { max = 5 }), at = s.datetime():optional() })
