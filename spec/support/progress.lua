@@ -1,6 +1,6 @@
 --- An output of busted, for .ci/run: prints what the plain one does, and the specs that took the longest; keeps in the
 -- file $SPEC_PROGRESS which specs have begun, so that a run that had to be ended can be asked where it was.
-local SLOWEST = 12
+local SLOWEST = 30
 
 return function(options)
   local busted = require "busted"
