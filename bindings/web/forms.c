@@ -1,5 +1,7 @@
 /* moonloop.forms: the parsers of forms and cookies for Lua. scripts/moonloop/web/form.lua and
    cookie.lua use them for requests. */
+#include "bindings/web/forms.h"
+
 #include "base/url.h"
 #include "base/utf8.h"
 #include "bindings/class.h"
@@ -10,6 +12,7 @@
 #include "http/multipart.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 
 #define READER "moonloop.forms.reader"
 
@@ -81,11 +84,30 @@ static int l_urlencoded(lua_State *L) {
 
 /* --- multipart/form-data --- */
 
-static Multipart *check_reader(lua_State *L) { return luaL_checkudata(L, 1, READER); }
+/* The content of all parts of a form that is wanted whole, until the form has come to its end: one
+   that is refused, or whose client goes away, is freed at once. As strings it would wait for the
+   collector. It is in blocks, which leave no holes of many sizes. */
+typedef struct Kept {
+  Buffer *blocks;
+  size_t *parts; /* bytes of each */
+  size_t n_blocks, n_parts;
+  size_t block, at, part; /* what is taken next */
+} Kept;
+
+enum { KEPT_BLOCK = 64 << 10 };
+
+typedef struct Reader {
+  Multipart parser;
+  Buffer in; /* what it reads */
+  Kept kept;
+  bool keeps;
+} Reader;
+
+static Reader *check_reader(lua_State *L) { return luaL_checkudata(L, 1, READER); }
 
 /* multipart(content_type, max_parts, max_header, max_field, max_file) -> reader | nil, err. The
    limits are in bytes, except max_parts. The error has the status 415 for another type, 400 for a
-   missing boundary. The reader's user value is the string that it reads. */
+   missing boundary. */
 static int l_multipart(lua_State *L) {
   size_t n;
   const char *type = luaL_checklstring(L, 1, &n);
@@ -97,27 +119,117 @@ static int l_multipart(lua_State *L) {
   int len = multipart_boundary(type, n, boundary);
   if (len == 0) return bad(L, 415, "the body is not a form");
   if (len < 0) return bad(L, 400, "the Content-Type has no boundary of 1 to 70 legal characters");
-  Multipart *m = lua_newuserdatauv(L, sizeof *m, 1);
-  memset(m, 0, sizeof *m);
+  Reader *r = lua_newuserdatauv(L, sizeof *r, 0);
+  *r = (Reader){0};
   luaL_setmetatable(L, READER);
-  multipart_open(m, boundary, (size_t)len, &limits);
+  multipart_open(&r->parser, boundary, (size_t)len, &limits);
   return 1;
 }
 
-static int l_reader_gc(lua_State *L) {
-  multipart_close(check_reader(L));
+/* Nothing more is read. */
+static int l_reader_close(lua_State *L) {
+  Reader *r = check_reader(L);
+  Kept *k = &r->kept;
+  multipart_close(&r->parser);
+  buffer_free(&r->in);
+  for (size_t i = k->block; i < k->n_blocks; i++) buffer_free(&k->blocks[i]);
+  free(k->blocks);
+  free(k->parts);
+  *k = (Kept){0};
   return 0;
+}
+
+/* reader:keep(), before the first part: reader:next() returns no "data" then, and at the end
+   reader:take() gives the content of one part after the other. */
+static int l_reader_keep(lua_State *L) {
+  check_reader(L)->keeps = true;
+  return 0;
+}
+
+static int l_reader_take(lua_State *L) {
+  Kept *k = &check_reader(L)->kept;
+  luaL_argcheck(L, k->part < k->n_parts, 1, "no part is left");
+  size_t size = k->parts[k->part++];
+  luaL_Buffer b;
+  char *to = luaL_buffinitsize(L, &b, size);
+  for (size_t left = size; left > 0;) {
+    Buffer *block = &k->blocks[k->block];
+    size_t n = block->len - k->at < left ? block->len - k->at : left;
+    memcpy(to, block->data + k->at, n);
+    to += n;
+    left -= n;
+    k->at += n;
+    if (k->at < block->len) break;
+    buffer_free(block);
+    k->block++;
+    k->at = 0;
+  }
+  luaL_pushresultsize(&b, size);
+  return wait_spared(L, 1, wait_cost(size));
+}
+
+/* The items with room for one more behind n of them, which is a power of two. NULL: memory is out.
+ */
+static void *with_room(void *items, size_t n, size_t size) {
+  return n & (n - 1) ? items : realloc(items, (n ? 2 * n : 1) * size);
+}
+
+static bool keep_part(Kept *k) {
+  size_t *parts = with_room(k->parts, k->n_parts, sizeof *parts);
+  if (!parts) return false;
+  k->parts = parts;
+  k->parts[k->n_parts++] = 0;
+  return true;
+}
+
+static bool keep_data(Kept *k, const char *data, size_t n) {
+  k->parts[k->n_parts - 1] += n;
+  while (n > 0) {
+    Buffer *last = k->n_blocks ? &k->blocks[k->n_blocks - 1] : NULL;
+    if (!last || last->len == KEPT_BLOCK) {
+      Buffer *blocks = with_room(k->blocks, k->n_blocks, sizeof *blocks);
+      if (!blocks) return false;
+      k->blocks = blocks;
+      last = &k->blocks[k->n_blocks++];
+      *last = (Buffer){0};
+    }
+    size_t room = KEPT_BLOCK - last->len, some = n < room ? n : room;
+    if (!buffer_add(last, data, some)) return false;
+    data += some;
+    n -= some;
+  }
+  return true;
+}
+
+/* The next event; the content is kept if that is wanted. */
+static MultipartEvent next_event(Reader *r) {
+  Multipart *m = &r->parser;
+  for (;;) {
+    MultipartEvent event = multipart_next(m);
+    bool kept = true;
+    if (r->keeps && event == MULTIPART_PART) kept = keep_part(&r->kept);
+    if (r->keeps && event == MULTIPART_DATA) kept = keep_data(&r->kept, m->data, m->data_len);
+    if (!kept) {
+      multipart_fail(m, 0, "not enough memory");
+      return MULTIPART_BAD;
+    }
+    if (!r->keeps || event != MULTIPART_DATA) return event;
+  }
+}
+
+void forms_feed(lua_State *L, int index, const char *bytes, size_t n) {
+  Reader *r = luaL_checkudata(L, index, READER);
+  luaL_argcheck(L, r->parser.in_len == 0, index, "the earlier bytes have not all been read");
+  r->in.len = 0;
+  if (!buffer_add(&r->in, bytes, n)) luaL_error(L, "not enough memory");
+  multipart_feed(&r->parser, r->in.data, n);
 }
 
 /* reader:feed(bytes), once reader:next() has returned nil. */
 static int l_reader_feed(lua_State *L) {
-  Multipart *m = check_reader(L);
   size_t n;
   const char *bytes = luaL_checklstring(L, 2, &n);
-  luaL_argcheck(L, m->in_len == 0, 2, "the earlier bytes have not all been read");
-  lua_settop(L, 2);
-  lua_setiuservalue(L, 1, 1);
-  multipart_feed(m, bytes, n);
+  forms_feed(L, 1, bytes, n);
   return 0;
 }
 
@@ -139,9 +251,11 @@ static void push_optional(lua_State *L, const char *text, size_t n) {
 /* reader:next() -> nil: feed it | "part", name, filename | nil, content type | nil, headers |
    "data", bytes | "part_end" | "end" | "bad", err */
 static int l_reader_next(lua_State *L) {
-  Multipart *m = check_reader(L);
-  switch (multipart_next(m)) {
+  Reader *r = check_reader(L);
+  const Multipart *m = &r->parser;
+  switch (next_event(r)) {
   case MULTIPART_MORE:
+    buffer_free(&r->in); /* a client that sends no more for now keeps none */
     lua_pushnil(L);
     return 1;
   case MULTIPART_PART:
@@ -169,7 +283,7 @@ static int l_reader_next(lua_State *L) {
 
 /* reader:finish() -> "end" | "bad", err, after the end of the body. */
 static int l_reader_finish(lua_State *L) {
-  Multipart *m = check_reader(L);
+  Multipart *m = &check_reader(L)->parser;
   if (multipart_finish(m) == MULTIPART_BAD) return push_bad(L, m);
   lua_pushliteral(L, "end");
   return 1;
@@ -200,13 +314,14 @@ static int l_cookies(lua_State *L) {
 }
 
 int luaopen_moonloop_forms(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"feed", l_reader_feed}, {"next", l_reader_next}, {"finish", l_reader_finish}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"feed", l_reader_feed},     {"next", l_reader_next},
+                                     {"finish", l_reader_finish}, {"keep", l_reader_keep},
+                                     {"take", l_reader_take},     {NULL, NULL}};
   static const luaL_Reg functions[] = {{"urlencoded", l_urlencoded},
                                        {"multipart", l_multipart},
                                        {"cookies", l_cookies},
                                        {NULL, NULL}};
-  class_make(L, READER, methods, l_reader_gc, NULL);
+  class_make(L, READER, methods, l_reader_close, l_reader_close);
   luaL_newlib(L, functions);
   return 1;
 }

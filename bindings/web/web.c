@@ -397,6 +397,7 @@ int luaopen_moonloop_web_core(lua_State *L) {
                                        {"mailbox", web_out_mailbox},
                                        {"may_keep", web_out_may_keep},
                                        {"hold_chunks", web_body_hold},
+                                       {"feed_form", web_body_feed},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   lua_pushlightuserdata(L, web);

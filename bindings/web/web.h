@@ -182,6 +182,10 @@ int web_body_chunks(lua_State *L);
    until the request is answered: that counts for max_buffered. */
 int web_body_hold(lua_State *L);
 
+/* feed_form(state, reader) -> whether there was more: what the iterator would return is fed to a
+   reader of a form (forms.c) without becoming a string. */
+int web_body_feed(lua_State *L);
+
 /* The values of a JSON body, which the handler has until the request is answered, count for
    max_buffered. False: the server keeps too much, and the 503 is pushed. */
 bool web_json_hold(lua_State *L, uint64_t values);

@@ -1,6 +1,7 @@
 /* req.body, req:json() and req:chunks(): the body of a request, which may still be arriving. The
    request's user value WEB_REQUEST_BODY is nil for no body, the whole body as a string, or an
    object that reads it. */
+#include "bindings/web/forms.h"
 #include "bindings/web/web.h"
 
 #include "core/observe.h"
@@ -153,6 +154,7 @@ bool web_json_admit(lua_State *L, const char *text, size_t size, uint64_t max_va
 /* --- in pieces --- */
 
 static int l_next_chunk(lua_State *L);
+static int feed_form(lua_State *L);
 
 static int chunk_finish(lua_State *L, Task *t, void *op) {
   (void)t;
@@ -161,10 +163,37 @@ static int chunk_finish(lua_State *L, Task *t, void *op) {
   return l_next_chunk(L);
 }
 
+static int feed_finish(lua_State *L, Task *t, void *op) {
+  (void)t;
+  (void)op;
+  lua_settop(L, 2);
+  return feed_form(L);
+}
+
 static const WaitType chunk_wait = {.name = "more of a request's body",
                                     .cancel = web_body_cancel,
                                     .finish = chunk_finish,
                                     .revoke = web_body_revoke};
+static const WaitType feed_wait = {.name = "more of a form",
+                                   .cancel = web_body_cancel,
+                                   .finish = feed_finish,
+                                   .revoke = web_body_revoke};
+
+/* The next bytes of a body, until chunk_taken. NULL: there are none yet, or it has ended. */
+static const Buffer *next_bytes(lua_State *L, WebBody *b, const char *function) {
+  check_readable(L, b, function);
+  const Buffer *bytes = http_body_bytes(b->rest);
+  if (bytes->len) return bytes;
+  check_sound(L, b->rest);
+  if (b->rest->complete) b->ended = true;
+  return NULL;
+}
+
+static int chunk_taken(lua_State *L, const WebBody *b, size_t n) {
+  if (b->is_held) b->rest->connection->held += n;
+  http_body_taken(b->rest);
+  return wait_spared(L, 1, wait_cost(n));
+}
 
 /* The iterator of req:chunks(): l_next_chunk(body) -> string | nil */
 static int l_next_chunk(lua_State *L) {
@@ -177,25 +206,42 @@ static int l_next_chunk(lua_State *L) {
     return 1;
   }
   if (b->ended) return 0;
-  check_readable(L, b, function);
-  const Buffer *bytes = http_body_bytes(b->rest);
-  if (bytes->len) {
-    size_t n = bytes->len;
-    lua_pushlstring(L, bytes->data, n);
-    if (b->is_held) b->rest->connection->held += n;
-    http_body_taken(b->rest);
-    return wait_spared(L, 1, wait_cost(n));
+  const Buffer *bytes = next_bytes(L, b, function);
+  if (b->ended) return 0;
+  if (!bytes) return wait_for_more(L, b, function, &chunk_wait);
+  lua_pushlstring(L, bytes->data, bytes->len);
+  return chunk_taken(L, b, bytes->len);
+}
+
+static int feed_form(lua_State *L) {
+  static const char function[] = "req:form or req:parts";
+  WebBody *b = luaL_checkudata(L, 1, WEB_BODY);
+  if (!b->rest) {
+    l_next_chunk(L);
+    if (lua_isnil(L, -1)) return 1;
+    size_t n;
+    const char *text = lua_tolstring(L, -1, &n);
+    forms_feed(L, 2, text, n);
+    return 1;
   }
-  check_sound(L, b->rest);
-  if (!b->rest->complete) return wait_for_more(L, b, function, &chunk_wait);
-  b->ended = true;
-  return 0;
+  if (b->ended) return 0;
+  const Buffer *bytes = next_bytes(L, b, function);
+  if (b->ended) return 0;
+  if (!bytes) return wait_for_more(L, b, function, &feed_wait);
+  forms_feed(L, 2, bytes->data, bytes->len);
+  lua_pushboolean(L, true);
+  return chunk_taken(L, b, bytes->len);
 }
 
 int web_body_hold(lua_State *L) {
   WebBody *b = luaL_checkudata(L, 1, WEB_BODY);
   b->is_held = true;
   return 0;
+}
+
+int web_body_feed(lua_State *L) {
+  lua_settop(L, 2);
+  return feed_form(L);
 }
 
 int web_body_chunks(lua_State *L) {

@@ -55,7 +55,7 @@ end
 
 -- --- a stream of parts ---
 
-local Stream = {} -- reader, current part, and the iterator of the body's pieces
+local Stream = {} -- reader, current part, and the body
 Stream.__index = Stream
 
 --- Begins to read the parts of the body. Returns nil, err if it is not a multipart form.
@@ -64,9 +64,8 @@ local function open_stream(req, limits)
   local reader, err = forms.multipart(content_type, limits.max_fields, limits.max_header,
     limits.max_field, limits.max_file)
   if not reader then return nil, err end
-  local stream = setmetatable({ reader = reader }, Stream)
-  stream.next_chunk, stream.state, stream.control = req:chunks()
-  return stream
+  local _, body = req:chunks()
+  return setmetatable({ reader = reader, body = body }, Stream)
 end
 
 --- The next event of the parser, which is fed pieces of the body as needed: see the reader of
@@ -76,13 +75,11 @@ function Stream:pull()
     local event, a, b, c, d = self.reader:next()
     if event and event ~= "end" then return event, a, b, c, d end
     if not event then
-      self.control = self.next_chunk(self.state, self.control)
-      if self.control == nil then
+      if not web.feed_form(self.body, self.reader) then
         event, a = self.reader:finish()
         if event == "bad" then return event, a end
         return nil
       end
-      self.reader:feed(self.control)
     end
   end
 end
@@ -212,17 +209,19 @@ end
 local function read_multipart(req, limits)
   local stream, err = open_stream(req, limits)
   if not stream then return nil, err end
-  web.hold_chunks(stream.state)
-  local values, fields = {}, {}
+  local reader <close> = stream.reader
+  reader:keep()
+  web.hold_chunks(stream.body)
+  local parts = {}
   while true do
     local part, wrong = stream:next_part()
-    if not part then
-      if wrong then return nil, wrong end
-      return values, fields
-    end
-    local value
-    value, wrong = read(part, math.maxinteger) -- the limits of the stream apply
     if wrong then return nil, wrong end
+    if not part then break end
+    parts[#parts + 1] = part
+  end
+  local values, fields = {}, {}
+  for _, part in ipairs(parts) do
+    local value = reader:take()
     if not part.filename and not utf8.len(value) then
       return nil, form_error(400, ("field '%s' is not UTF-8 (send binary data as a file)"):format(part.name))
     end
@@ -232,6 +231,7 @@ local function read_multipart(req, limits)
     values[part.name] = value
     fields[#fields + 1] = { name = part.name, value = value }
   end
+  return values, fields
 end
 
 -- Request -> its parsed form: a streamed body can be read only once, and middleware may ask first.
