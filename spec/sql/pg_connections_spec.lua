@@ -184,6 +184,43 @@ describe("a connection to PostgreSQL", function()
     postgres.eventually("the second goes on", function() return closed == 2 end)
   end)
 
+  it("has no more memory for rows than there are bytes of them, whatever a server says", function()
+    local COLUMNS, ROWS = 1600, 1000
+    local names = {}
+    for i = 1, COLUMNS do names[i] = (">zI4I2I4I2i4I2"):pack("c" .. i, 0, 0, 25, 65535, -1, 0) end
+    local answers = { -- to each message of the client, by its type
+      Q = message("C", "SET\0") .. message("Z", "I"), -- what a new connection begins with
+      P = message("1", ""),
+      D = message("t", "\0\0") .. message("T", (">I2"):pack(COLUMNS) .. table.concat(names)),
+      B = message("2", ""),
+      E = message("D", (">I2"):pack(COLUMNS)):rep(ROWS) .. message("C", "SELECT 1000\0"), -- rows without values
+      C = message("3", ""),
+      S = message("Z", "I"),
+    }
+    local lying <close> = fake(function(conn)
+      local start = conn:receive((">I4"):unpack(conn:receive(4)) - 4)
+      conn:send(message("R", (">I4"):pack(0)) .. message("K", (">I4I4"):pack(1, 2)) .. message("Z", "I"))
+      while start do
+        local head = conn:receive(5)
+        if not head then return end
+        local type, length = (">c1I4"):unpack(head)
+        if length > 4 then conn:receive(length - 4) end
+        if answers[type] then conn:send(answers[type]) end
+      end
+    end)
+    local db = ml.sql.open(lying.url, { pool = 1 })
+    collectgarbage()
+    local before = collectgarbage "count"
+    collectgarbage "stop"
+    local rows, err = db:query "select lies"
+    local used = collectgarbage "count" - before
+    collectgarbage "restart"
+    db:close()
+    assert.is_nil(err)
+    assert.equal(ROWS, #rows)
+    assert(used < 4096, used) -- kB; it was 48 for each row
+  end)
+
   it("goes to another host where the first one says nothing", function()
     local over = ml.event()
     local silent <close> = fake(function() over:wait() end)

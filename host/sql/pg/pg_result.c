@@ -127,10 +127,15 @@ static lua_Integer changed(const PgMessage *m) {
 
 /* --- shapes --- */
 
+enum { COLUMN_LEAST = 19, VALUE_LEAST = 4 }; /* bytes: an empty name and its numbers; a length */
+
 static PgShape *push_shape(lua_State *L, const PgMessage *parameters, const PgMessage *columns) {
   unsigned n = parameters && parameters->len >= 2 ? pg_wire_get16(parameters->body) : 0;
   unsigned width = columns && columns->len >= 2 ? pg_wire_get16(columns->body) : 0;
   if (n && n > (parameters->len - 2) / 4) n = 0;
+  /* No more room than there are bytes for: a server may say anything. */
+  if (width && width > (columns->len - 2) / COLUMN_LEAST)
+    width = (unsigned)((columns->len - 2) / COLUMN_LEAST);
   PgShape *shape = lua_newuserdatauv(
       L, sizeof *shape + width * sizeof(PgColumn) + n * sizeof(uint32_t), PG_SHAPE_VALUES);
   *shape = (PgShape){.parameters = n, .columns = width};
@@ -233,6 +238,7 @@ static void push_row(lua_State *L, const PgRows *rows, const PgMessage *m) {
   const char *at = m->body + 2, *end = m->body + m->len, *bytes;
   unsigned n = m->len >= 2 ? pg_wire_get16(m->body) : 0;
   if (n > shape->columns) n = shape->columns;
+  if (n > m->len / VALUE_LEAST) n = (unsigned)(m->len / VALUE_LEAST);
   lua_createtable(L, 0, (int)n);
   for (unsigned i = 0; i < n; i++) {
     size_t len;
