@@ -297,6 +297,58 @@ describe("max_buffered", function()
     end)
   end)
 
+  it("is given back by WebSockets that do not read what they get", function()
+    local app, n = web.app(), 0
+    app:post("/body", function(req) return req.body end)
+    app:websocket("/", function(ws)
+      n = n + 1
+      while ws:send(common.xs(100000)) do ml.sleep(0) end
+      n = n - 1
+    end)
+    support.serving(app, function(port)
+      local held = {}
+      repeat
+        held[#held + 1] = peers.connect(port, "/").conn
+        assert(#held < 100)
+      until is_full(port)
+      eventually(function() return n == 0 end)
+      assert.is_false(is_full(port))
+      for _, conn in ipairs(held) do conn:close() end
+    end, { max_buffered = 1000000, body_timeout = 60, write_timeout = 0.3 })
+  end)
+
+  it("is given back by bodies that come too slowly for what they hold", function()
+    local app = web.app():post("/", function(req)
+      local ok, body = pcall(function() return req.body end)
+      return ok and tostring(#body) or web.response { status = body.status, body = body.detail }
+    end)
+    support.serving(app, function(port)
+      local held = {}
+      local function hold()
+        local conn = assert(rawtcp.connect(port))
+        conn:send(request("POST", "/", "Content-Length: 20000\r\n", common.xs(10000)))
+        return conn
+      end
+      local function status()
+        local conn <close> = hold()
+        ml.sleep(0.001)
+        conn:send(common.xs(10000))
+        return support.receive(conn).status
+      end
+      while status() == 200 do held[#held + 1] = hold() end
+      local trickle = ml.spawn(function()
+        while true do
+          for _, conn in ipairs(held) do conn:send(common.xs(20)) end -- more than body_rate
+          ml.sleep(0.02)
+        end
+      end)
+      for _, conn in ipairs(held) do assert.equal(503, support.receive(conn).status) end
+      trickle:cancel()
+      for _, conn in ipairs(held) do conn:close() end
+      assert.equal(200, status())
+    end, { max_buffered = 500000, body_timeout = 0.8 })
+  end)
+
   it("counts heads of WebSockets no longer when these are open", function()
     local app = web.app():websocket("/", function(ws) ws:receive() end)
     with(app, 50000, function(port)

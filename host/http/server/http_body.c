@@ -91,10 +91,8 @@ void http_body_progress(HttpConnection *c, HttpProgress progress) {
   http_buffered_note(c);
   b->complete = progress == HTTP_COMPLETE;
   if (!b->complete && http_buffered_is_full(c->server)) {
-    http_request_give(&c->request, &c->request.body);
-    http_buffered_note(c);
     observe_limited(c->server->rt, "max_buffered");
-    http_body_fail(c, 503, HTTP_BUFFERED_DETAIL);
+    http_body_refuse(c);
     return;
   }
   if (b->complete)
@@ -108,6 +106,12 @@ void http_body_pass(HttpConnection *c) {
   if (!http_body_is_owed(c) || !is_full(c)) return;
   http_connection_pause(c);
   http_connection_renew_deadline(c);
+}
+
+void http_body_refuse(HttpConnection *c) {
+  http_request_give(&c->request, &c->request.body);
+  http_buffered_note(c);
+  http_body_fail(c, 503, HTTP_BUFFERED_DETAIL);
 }
 
 void http_body_fail(HttpConnection *c, int status, const char *detail) {

@@ -51,6 +51,9 @@ void http_body_progress(HttpConnection *c, HttpProgress progress);
 /* The end of a pass: holds the client back if nobody has taken what waits. */
 void http_body_pass(HttpConnection *c);
 
+/* Keeps no more of the body, since the server keeps too much: fails it. */
+void http_body_refuse(HttpConnection *c);
+
 /* Fails the body: the reader gets an error, and the connection closes after the answer. */
 void http_body_fail(HttpConnection *c, int status, const char *detail);
 

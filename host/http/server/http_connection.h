@@ -145,6 +145,7 @@ struct HttpConnection {
   size_t held;        /* what stands on it keeps: http_buffered_hold */
   size_t buffered;    /* what server->buffered has of this connection */
   size_t unsent;      /* bytes that the client had not taken at the last check */
+  uint64_t moved;     /* bytes of both ways at the last look at those who hold much: http_room.h */
   ByteStreamPeer peer;
   HttpForwarded *forwarded; /* what `peer`, a trusted proxy, says of the current request; or NULL */
   Http2Session *http2;      /* that it carries, or is a stream of; or NULL */

@@ -5,21 +5,39 @@
 #include "http/server/http2_stream.h"
 #include "http/server/http_body.h"
 #include "http/server/http_server.h"
+#include "http/server/http_write.h"
 
 /* A look at all connections makes room for several, so that a flood of new ones does not cost a
    look each. */
-enum { SHARE = 256 };
+enum {
+  SHARE = 256,
+  JUDGED_MS = 1000, /* a write is judged after that time */
+  LITTLE = 4096,    /* bytes that a client may hold without moving any */
+  LOOKS = 8,        /* in the time in which as much as a client holds should move */
+  NEARLY = 8        /* all but an eighth of max_buffered is kept */
+};
 
 unsigned http_room_share(const HttpServer *server) {
   size_t share = server->n_connections / SHARE + 1;
   return share < HTTP_ROOM ? (unsigned)share : HTTP_ROOM;
 }
 
-/* One that waits for its client. */
-typedef struct Waiting {
+/* One that can go; those with the least `rank` first. */
+typedef struct Found {
   HttpConnection *connection;
-  uint64_t since; /* loop milliseconds */
-} Waiting;
+  uint64_t rank;
+} Found;
+
+/* Adds one to those found, of which there are `n`. Returns how many there are then. */
+static unsigned add(Found *found, unsigned n, unsigned most, HttpConnection *c, uint64_t rank) {
+  if (n == most && rank > found[n - 1].rank) return n;
+  unsigned i = n < most ? n++ : n - 1;
+  for (; i && found[i - 1].rank >= rank; i--) found[i] = found[i - 1];
+  found[i] = (Found){c, rank};
+  return n;
+}
+
+/* --- those that wait --- */
 
 /* Since when it waits for its client and nothing else; 0: it does not. */
 static uint64_t waits_since(const HttpConnection *c) {
@@ -45,20 +63,58 @@ static uint64_t session_waits_since(const HttpConnection *c) {
 
 /* Fills `found` with those that wait for longest; returns how many. The list has the newest first.
  */
-static unsigned find(const HttpServer *server, Waiting *found, unsigned most) {
+static unsigned find_waiting(const HttpServer *server, Found *found, unsigned most) {
   unsigned n = 0;
   for (HttpConnection *c = server->connections; c; c = c->next) {
     if (c->is_stream) continue;
     uint64_t since = c->phase == PHASE_CARRYING ? session_waits_since(c) : waits_since(c);
-    if (!since || (n == most && since > found[n - 1].since)) continue;
-    unsigned i = n < most ? n++ : n - 1;
-    for (; i && found[i - 1].since >= since; i--) found[i] = found[i - 1];
-    found[i] = (Waiting){c, since};
+    if (since) n = add(found, n, most, c, since);
   }
   return n;
 }
 
-static void report(HttpServer *server, HttpRoomLack lack, bool any) {
+/* --- those whose clients take a response --- */
+
+enum { IS_BUSY = -1, IS_NEW = -2 };
+
+/* Bytes a second that the client takes; IS_BUSY: it is not all that is waited for; IS_NEW: that is
+   not known yet. */
+static int64_t pace_of(const HttpConnection *c, uint64_t now) {
+  if (!c->write_deadline || !byte_stream_is_writing(&c->bytes)) return IS_BUSY;
+  uint64_t time = now - c->write_pace.since;
+  return time < JUDGED_MS ? IS_NEW : (int64_t)(http_write_taken(c) * 1000 / time);
+}
+
+/* The same of one with HTTP/2, which may be held up by the windows of its streams. */
+static int64_t session_pace(const HttpConnection *c, uint64_t now) {
+  int64_t sum = byte_stream_is_writing(&c->bytes) ? pace_of(c, now) : IS_BUSY;
+  if (sum != IS_BUSY) return sum;
+  for (const Http2Stream *st = c->http2->streams; st; st = st->next) {
+    if (st == c->http2->reading) continue;
+    int64_t pace = st->connection.http2 ? pace_of(&st->connection, now) : IS_BUSY;
+    if (pace == IS_NEW) return IS_NEW;
+    if (pace == IS_BUSY && !waits_since(&st->connection)) return IS_BUSY;
+    if (pace >= 0) sum = (sum < 0 ? 0 : sum) + pace;
+  }
+  return sum;
+}
+
+/* Fills `found` with the slowest; returns how many. */
+static unsigned find_slow(const HttpServer *server, Found *found, unsigned most, bool *any_new) {
+  unsigned n = 0;
+  uint64_t now = uv_now(&server->rt->loop);
+  for (HttpConnection *c = server->connections; c; c = c->next) {
+    if (c->is_stream || http_connection_is_closing(c)) continue;
+    int64_t pace = c->phase == PHASE_CARRYING ? session_pace(c, now) : pace_of(c, now);
+    if (pace == IS_NEW) *any_new = true;
+    if (pace >= 0) n = add(found, n, most, c, (uint64_t)pace);
+  }
+  return n;
+}
+
+/* --- */
+
+static void report(HttpServer *server, HttpRoomLack lack, HttpRoomKind kind, bool any) {
   HttpFull *full = &server->full[lack];
   char why[64] = "no descriptors are left (ulimit -n)";
   if (lack == HTTP_ROOM_CONNECTIONS)
@@ -68,15 +124,54 @@ static void report(HttpServer *server, HttpRoomLack lack, bool any) {
   if (++full->count > 1 && full->count < 2 * full->told) return;
   full->told = full->count;
   report_sayf(server->rt, LOG_WARN, "%s: %s; %llu times so far", why,
-              any ? "those whose clients have said nothing for longest are closed for new ones"
-                  : "none waits for its client, and new ones wait until a request has ended",
+              !any ? "none waits for its client, and new ones wait until a request has ended"
+              : kind == HTTP_ROOM_SLOW
+                  ? "those whose clients take responses most slowly are closed for new ones"
+                  : "those whose clients have said nothing for longest are closed for new ones",
               (unsigned long long)full->count);
 }
 
-unsigned http_room_find(HttpServer *server, HttpRoomLack lack, HttpConnection *found[HTTP_ROOM]) {
-  Waiting waiting[HTTP_ROOM];
-  unsigned most = http_room_share(server), n = find(server, waiting, most);
-  report(server, lack, n || server->prefaces);
-  for (unsigned i = 0; i < n; i++) found[i] = waiting[i].connection;
+unsigned http_room_find(HttpServer *server, HttpRoomLack lack, HttpConnection *found[HTTP_ROOM],
+                        HttpRoomKind *kind) {
+  Found list[HTTP_ROOM];
+  bool any_new = false;
+  unsigned most = http_room_share(server), n = find_waiting(server, list, most);
+  *kind = HTTP_ROOM_WAITING;
+  if (!n && !server->prefaces) {
+    n = find_slow(server, list, most, &any_new);
+    *kind = n ? HTTP_ROOM_SLOW : any_new ? HTTP_ROOM_LATER : HTTP_ROOM_WAITING;
+  }
+  report(server, lack, *kind, n || server->prefaces);
+  for (unsigned i = 0; i < n; i++) found[i] = list[i].connection;
   return n;
+}
+
+/* --- those that hold much --- */
+
+/* Has as much moved of what it holds as should have in `time` milliseconds? If nothing is expected
+   of its client now, it has. */
+static bool moves(HttpConnection *c, uint64_t time) {
+  bool owes = http_body_is_owed(c), takes = c->write_deadline != 0;
+  uint64_t before = c->moved;
+  c->moved = c->body_pace.moved + (takes ? http_write_taken(c) : 0);
+  if (c->buffered <= LITTLE || (!owes && !takes) || c->moved < before) return true;
+  return (c->moved - before) * c->server->limits.body_timeout >= c->buffered * time;
+}
+
+void http_room_cut(HttpServer *server, void (*cut)(HttpConnection *c)) {
+  const HttpLimits *l = &server->limits;
+  uint64_t now = uv_now(&server->rt->loop);
+  if (server->buffered <= l->max_buffered - l->max_buffered / NEARLY ||
+      l->body_timeout == HTTP_NO_LIMIT) {
+    server->looked_at = 0;
+    return;
+  }
+  uint64_t time = now - server->looked_at;
+  bool judges = server->looked_at != 0;
+  if (judges && time < l->body_timeout / LOOKS) return;
+  server->looked_at = now;
+  for (HttpConnection *c = server->connections, *next; c; c = next) {
+    next = c->next;
+    if (!http_connection_is_closing(c) && !moves(c, time) && judges) cut(c);
+  }
 }

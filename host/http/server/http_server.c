@@ -1,8 +1,10 @@
 #include "http/server/http_server.h"
 
+#include "core/observe.h"
 #include "core/runtime.h"
 #include "http/server/access_log.h"
 #include "http/server/http2_session.h"
+#include "http/server/http_body.h"
 #include "http/server/http_preface.h"
 #include "http/server/http_room.h"
 #include "http/server/http_unsent.h"
@@ -141,6 +143,15 @@ static void set_sweep(HttpServer *server) {
   set_timer(server, &server->sweep, 1e-3 * (double)shortest, sweep);
 }
 
+/* It holds much, and moves little. */
+static void cut(HttpConnection *c) {
+  observe_limited(c->server->rt, "max_buffered");
+  if (http_body_is_owed(c))
+    http_body_refuse(c);
+  else
+    http_connection_abort(c);
+}
+
 static void sweep(Timer *timer) {
   HttpServer *server = container_of(timer, HttpServer, sweep);
   /* Bytes that came while the loop was blocked or asleep may not have been read yet: clients are
@@ -154,6 +165,7 @@ static void sweep(Timer *timer) {
         (c->deadline && c->deadline <= now) || (c->write_deadline && c->write_deadline <= now);
   }
   http_preface_expire(server, polled_at);
+  http_room_cut(server, cut);
   trim_pools(server);
   if (overdue)
     set_timer(server, &server->sweep, 1e-3, sweep);
@@ -244,12 +256,20 @@ static bool leave(HttpConnection *c) {
    that were found have bytes that are about to be read, or a descriptor may be that of a file. */
 static void make_room(HttpServer *server, HttpRoomLack lack) {
   HttpConnection *found[HTTP_ROOM];
+  HttpRoomKind kind;
   pause_accepting(server);
-  unsigned n = http_room_find(server, lack, found), left = 0;
-  for (unsigned i = 0; i < n; i++) left += leave(found[i]);
+  unsigned n = http_room_find(server, lack, found, &kind), left = 0;
+  for (unsigned i = 0; i < n; i++) {
+    if (kind == HTTP_ROOM_WAITING) {
+      left += leave(found[i]);
+    } else {
+      http_connection_abort(found[i]);
+      left++;
+    }
+  }
   if (!n) left = http_preface_make_room(server, http_room_share(server));
   server->is_full = left || lack == HTTP_ROOM_CONNECTIONS;
-  if (!left && (n || lack == HTTP_ROOM_DESCRIPTORS))
+  if (!left && (n || kind == HTTP_ROOM_LATER || lack == HTTP_ROOM_DESCRIPTORS))
     set_timer(server, &server->accept_pause, n ? STEP_BACK_SECONDS : ACCEPT_PAUSE_SECONDS,
               pause_is_over);
 }

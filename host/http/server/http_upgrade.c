@@ -29,6 +29,7 @@ static void on_ended(ByteStream *s, int status) {
 
 static void on_written(ByteStream *s, int status) {
   HttpUpgrade *u = upgrade_of(s);
+  u->connection->write_deadline = 0; /* http_write_watch sees the next one */
   u->user->written(u, status);
 }
 

@@ -43,6 +43,13 @@ static void cut_slow(HttpConnection *c) {
 
 /* --- writes --- */
 
+/* A write has begun: its client has a limited time. */
+static void begin_pace(HttpConnection *c) {
+  c->write_pace = (HttpPace){0};
+  c->unsent = byte_stream_unsent(&c->bytes);
+  renew_write_deadline(c);
+}
+
 /* A write of `queued` bytes has begun, or failed to. */
 static void begun(HttpConnection *c, size_t queued, int status) {
   http_buffered_queue(c, queued);
@@ -50,9 +57,7 @@ static void begun(HttpConnection *c, size_t queued, int status) {
     http_connection_abort(c);
     return;
   }
-  c->write_pace = (HttpPace){0};
-  c->unsent = byte_stream_unsent(&c->bytes);
-  renew_write_deadline(c);
+  begin_pace(c);
   if (http_buffered_is_full(c->server)) cut_slow(c);
 }
 
@@ -97,6 +102,13 @@ void http_write_lent(HttpConnection *c) {
     else
       write_lent_rest(c, lent, sent);
   }
+}
+
+void http_write_watch(HttpConnection *c) {
+  if (!byte_stream_is_writing(&c->bytes))
+    c->write_deadline = 0;
+  else if (!c->write_deadline)
+    begin_pace(c);
 }
 
 bool http_write_expire(HttpConnection *c) {

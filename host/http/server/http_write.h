@@ -15,4 +15,13 @@ void http_write_lent(HttpConnection *c);
 /* c->write_deadline has passed: true if the client has not taken enough and was disconnected. */
 bool http_write_expire(HttpConnection *c);
 
+/* How many bytes the client has taken of the write under way, which has a time limit. */
+static inline uint64_t http_write_taken(const HttpConnection *c) {
+  size_t unsent = byte_stream_unsent(&c->bytes);
+  return c->write_pace.moved + (unsent < c->unsent ? c->unsent - unsent : 0);
+}
+
+/* `c` is UPGRADED: gives a write that is under way the time that a response has. */
+void http_write_watch(HttpConnection *c);
+
 #endif

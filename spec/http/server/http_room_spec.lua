@@ -60,9 +60,9 @@ describe("a server that is full", function()
       return conn
     end
   end
-  local function speaking_http2(type, flags, fields)
+  local function speaking_http2(type, flags, fields, opts)
     return function(port)
-      local client = http2.connect(port)
+      local client = http2.connect(port, opts)
       if type then client:send(type, flags, 1, http2.fields(fields)) end
       return client.conn
     end
@@ -74,13 +74,22 @@ describe("a server that is full", function()
     ["owe a body that is thrown away"] = begun(request("POST", "/nowhere", "Content-Length: 10\r\n", "x")),
     ["speak HTTP/2 and ask for nothing"] = speaking_http2(),
     ["have begun a head of HTTP/2"] = speaking_http2(http2.HEADERS, 0, http2.request("GET", "/")),
+    ["do not take a response"] = begun(request("GET", "/large")),
+    ["do not take a stream"] = begun(request("GET", "/endless")),
+    ["do not take a response of HTTP/2"] = speaking_http2(http2.HEADERS, http2.END_HEADERS | http2.END_STREAM,
+      http2.request("GET", "/large"), { window = 0 }),
     ["owe a body of HTTP/2"] = speaking_http2(http2.HEADERS, http2.END_HEADERS, http2.request("POST", "/body")),
   }
+  local large = common.xs(20000000)
   for what, hold in pairs(holders) do
     it("closes those that " .. what .. ", and do not leave when they are asked to", function()
       local reports <close> = keep_reports()
       local app = app_with(3)
       app:post("/body", function(req) return req.body end)
+      app:get("/large", function() return large end)
+      app:get("/endless", function()
+        return web.response { stream = function(out) while true do out:write(large) end end }
+      end)
       support.serving(app, function(port, server)
         local held = {}
         for i = 1, 3 do held[i] = hold(port) end
