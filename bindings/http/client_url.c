@@ -23,8 +23,8 @@ static void push_base64(lua_State *L, const char *text, size_t n) {
 
 const char *client_push_shown(lua_State *L, const char *url, size_t n) {
   luaL_Buffer result;
-  size_t most =
-      3 * n + 16; /* what is put instead of a value is shorter than twice its name and marks */
+  /* What is put instead of a value is shorter than twice its name and marks. */
+  size_t most = 3 * n + 16;
   Buffer out = {.data = luaL_buffinitsize(L, &result, most), .cap = most}; /* which does not grow */
   redact_url(&out, url, n);
   luaL_pushresultsize(&result, out.len);

@@ -1,4 +1,4 @@
-/* What must not be seen in traces and the access log: secrets in the queries of URLs. */
+/* What must not be seen in traces, logs and errors: secrets in the queries of URLs. */
 #ifndef ML_REDACT_H
 #define ML_REDACT_H
 
