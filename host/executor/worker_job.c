@@ -234,6 +234,20 @@ static int l_start(lua_State *L) {
 
 static bool job_over(void *data) { return !((Worker *)data)->task; }
 
+/* The job is over without the end of its task, which nobody hears of. */
+static void leave_task(Worker *w) {
+  w->task->owner = NULL;
+  w->task = NULL;
+}
+
+/* Memory was out after the task had been started: it ends before it runs. */
+static void take_back(Worker *w) {
+  CancelCause *cause = cause_new(w->rt, "the job could not be started");
+  if (cause) task_cancel(w->task, cause);
+  cause_drop(cause);
+  leave_task(w);
+}
+
 /* Runs the task to its end. */
 static void run_task(Worker *w) {
   static const char deadlock[] = "the job waits for something that can no longer happen";
@@ -242,8 +256,7 @@ static void run_task(Worker *w) {
     if (cause && tries == 0) {
       task_cancel(w->task, cause);
     } else { /* it does not end even when cancelled */
-      w->task->owner = NULL;
-      w->task = NULL;
+      leave_task(w);
     }
     cause_drop(cause);
   }
@@ -266,6 +279,7 @@ static void start_and_run(Job *job, Start *start) {
   } else {
     pack_error(w, L, job, NULL);
     lua_settop(L, 0);
+    if (w->task) take_back(w);
   }
 }
 
