@@ -62,6 +62,18 @@ function M.in_steps(f, ...)
   return table.unpack(results, 1, results.n)
 end
 
+--- A task of f(...), which makes many values in steps: some of them are made.
+function M.half_made(f, ...)
+  collectgarbage()
+  collectgarbage "stop"
+  local _ <close> = M.closing(function() collectgarbage "restart" end)
+  local before = collectgarbage "count"
+  local task = M.started(f, ...)
+  while collectgarbage "count" - before < MOST_AT_ONCE do ml.sleep(0) end
+  assert(task:status() == "suspended", task:status())
+  return task
+end
+
 --- How a task ends: true and its results, or false and what it raised.
 function M.await(task) return pcall(task.await, task) end
 
