@@ -119,11 +119,6 @@ static int l_truncate(lua_State *L) {
 
 /* --- the end --- */
 
-static void end_cancel(Task *t, void *op) {
-  (void)t;
-  (void)op;
-}
-
 static int end_finish(lua_State *L, Task *t, void *op) {
   (void)L;
   (void)t;
@@ -132,7 +127,7 @@ static int end_finish(lua_State *L, Task *t, void *op) {
 }
 
 static const WaitType end_wait = {.name = "a file to be removed",
-                                  .cancel = end_cancel,
+                                  .cancel = wait_cancel_nothing,
                                   .finish = end_finish,
                                   .cancel_is_deferred = true};
 

@@ -190,11 +190,6 @@ static int l_run(lua_State *L) {
   return 2;
 }
 
-static void close_cancel(Task *t, void *op) {
-  (void)t;
-  (void)op;
-}
-
 static int close_finish(lua_State *L, Task *t, void *op) {
   (void)L;
   (void)t;
@@ -204,7 +199,7 @@ static int close_finish(lua_State *L, Task *t, void *op) {
 
 /* A clean-up: a cancel does not end the wait. */
 static const WaitType close_wait = {.name = "the end of a program",
-                                    .cancel = close_cancel,
+                                    .cancel = wait_cancel_nothing,
                                     .finish = close_finish,
                                     .cancel_is_deferred = true,
                                     .describe = wait_describe};

@@ -121,11 +121,6 @@ static int l_results_gc(lua_State *L) {
 
 static int go_on(lua_State *L, LongResults *all);
 
-static void turn_cancel(Task *task, void *op) {
-  (void)task;
-  (void)op;
-}
-
 static int turn_finish(lua_State *L, Task *task, void *op) {
   (void)task;
   return go_on(L, op);
@@ -139,7 +134,7 @@ static bool turn_revoke(Task *task, void *op) {
 }
 
 static const WaitType turn_wait = {.name = "its turn to read a long reply of Redis",
-                                   .cancel = turn_cancel,
+                                   .cancel = wait_cancel_nothing,
                                    .finish = turn_finish,
                                    .revoke = turn_revoke};
 

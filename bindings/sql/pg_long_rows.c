@@ -24,11 +24,6 @@ static int l_rows_gc(lua_State *L) {
   return 0;
 }
 
-static void turn_cancel(Task *task, void *op) {
-  (void)task;
-  (void)op;
-}
-
 static int turn_finish(lua_State *L, Task *task, void *op) {
   (void)task;
   return pg_long_rows_go(L, op);
@@ -42,7 +37,7 @@ static bool turn_revoke(Task *task, void *op) {
 }
 
 static const WaitType turn_wait = {.name = "its turn to read many rows of PostgreSQL",
-                                   .cancel = turn_cancel,
+                                   .cancel = wait_cancel_nothing,
                                    .finish = turn_finish,
                                    .revoke = turn_revoke};
 

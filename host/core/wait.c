@@ -81,6 +81,11 @@ bool ml_wait_wake(Waker waker) {
   return true;
 }
 
+void wait_cancel_nothing(Task *t, void *op) {
+  (void)t;
+  (void)op;
+}
+
 /* --- giving way --- */
 
 bool wait_may_give_way(lua_State *L) {
@@ -94,11 +99,6 @@ int wait_give_way(lua_State *L, const WaitType *type, void *op) {
   return ml_wait_suspend(L, t, type, op);
 }
 
-static void turn_cancel(Task *t, void *op) {
-  (void)t;
-  (void)op;
-}
-
 static int turn_finish(lua_State *L, Task *t, void *op) {
   (void)L;
   (void)t;
@@ -107,7 +107,7 @@ static int turn_finish(lua_State *L, Task *t, void *op) {
 
 /* It is woken at once, so a cancel comes after the results: it is never interrupted. */
 static const WaitType turn_wait = {
-    .name = "its turn", .cancel = turn_cancel, .finish = turn_finish};
+    .name = "its turn", .cancel = wait_cancel_nothing, .finish = turn_finish};
 
 int wait_for_turn(lua_State *L, int n) {
   runtime_of(L)->scheduler.spent = 0;

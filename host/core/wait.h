@@ -15,6 +15,9 @@ bool wait_is_possible(lua_State *L);
 void wait_push_cancel(lua_State *L, Task *t);
 int wait_raise_cancel(lua_State *L, Task *t);
 
+/* The `cancel` of a wait for which there is nothing to undo. */
+void wait_cancel_nothing(Task *t, void *op);
+
 /* --- calls that did not have to wait --- */
 
 /* How much a task may do in one turn with calls that could have waited but did not: about a
