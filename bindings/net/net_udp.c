@@ -91,12 +91,10 @@ static const WaitType receive_wait = {
 static int receive_now(lua_State *L, Udp *udp) {
   char bytes[LONGEST];
   NetAddress from = {0};
-  struct iovec part = {bytes, (size_t)lua_tointeger(L, 2)};
-  struct msghdr message = {
-      .msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &part, .msg_iovlen = 1};
+  socklen_t from_size = sizeof from;
+  ssize_t n, most = lua_tointeger(L, 2);
   if (fd_of(udp) < 0) return closed(L, "udp:receive");
-  ssize_t n;
-  do n = recvmsg(fd_of(udp), &message, 0);
+  do n = recvfrom(fd_of(udp), bytes, (size_t)most, MSG_TRUNC, &from.any, &from_size);
   while (n < 0 && errno == EINTR);
   if (n < 0 && errno == EAGAIN) {
     Task *t = ml_wait_enter(L, "udp:receive");
@@ -104,10 +102,12 @@ static int receive_now(lua_State *L, Udp *udp) {
     return ml_wait_suspend(L, t, &receive_wait, udp);
   }
   if (n < 0) return failed_errno(L, "receiving a datagram");
+  bool is_cut = n > most; /* the length is that of the datagram */
+  if (is_cut) n = most;
   lua_pushlstring(L, bytes, (size_t)n);
   unmap(&from);
   if (net_push_address(L, &from) != 2) lua_settop(L, lua_gettop(L) + 2);
-  lua_pushboolean(L, message.msg_flags & MSG_TRUNC);
+  lua_pushboolean(L, is_cut);
   return wait_spared(L, 4, wait_cost((size_t)n));
 }
 

@@ -9,6 +9,7 @@
 #include "core/signals.h"
 #include "core/task.h"
 #include "core/watchdog.h"
+#include "http/server/http_unsent.h"
 #include "inspect/inspector.h"
 #include "log/log_output.h"
 #include "metrics/metrics.h"
@@ -139,13 +140,14 @@ static const char *open_sockets(Script *s) {
 static const char *prepare_service(Script *s) {
   static char refusal[PATH_MAX + 200];
   const CliRequest *r = s->request;
-  SandboxPaths paths = {r->target,     r->readable,
-                        r->writable,   r->tls_certs,
-                        r->tls_keys,   r->n_readable,
-                        r->n_writable, r->n_tls_certs,
-                        r->n_tls_keys, .others = r->where.inspects}; /* it asks the other workers */
+  SandboxPaths paths = {r->target,     r->readable,   r->writable,    r->tls_certs, r->tls_keys,
+                        r->n_readable, r->n_writable, r->n_tls_certs, r->n_tls_keys};
   const char *wrong = open_sockets(s);
-  if (wrong || !r->sandbox || sandbox_enter(&paths, refusal, sizeof refusal)) return wrong;
+  if (wrong || !r->sandbox) return wrong;
+  paths.filter.signals_others = r->where.inspects; /* it asks the other workers */
+  paths.filter.n_shared = serve_sockets_shared(&s->sockets, paths.filter.shared);
+  for (unsigned i = 0; i < s->sockets.n; i++) http_unsent_limit(s->sockets.list[i].fd);
+  if (sandbox_enter(&paths, refusal, sizeof refusal)) return NULL;
   serve_sockets_close(&s->sockets);
   return refusal;
 }

@@ -1,7 +1,5 @@
 #include "serve/sandbox.h"
 
-#include "serve/syscall_filter.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -242,10 +240,10 @@ static void say(char *wrong, size_t size, const Sandbox *s, const char *lost, in
 bool sandbox_enter(const SandboxPaths *paths, char *wrong, size_t size) {
   Sandbox s = {.fd = -1};
   const char *lost = NULL;
-  bool ok = open_rules(&s, paths->others) && allow_system(&s) && allow_writing(&s) &&
+  bool ok = open_rules(&s, paths->filter.signals_others) && allow_system(&s) && allow_writing(&s) &&
             allow_given(&s, paths, &lost) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
             drop_capabilities() && syscall(SYS_landlock_restrict_self, s.fd, 0) == 0 &&
-            syscall_filter_enter(paths->others);
+            syscall_filter_enter(&paths->filter);
   int error = errno;
   if (s.fd >= 0) close(s.fd);
   if (!ok) say(wrong, size, &s, lost, error);

@@ -17,6 +17,8 @@
 #ifndef ML_SANDBOX_H
 #define ML_SANDBOX_H
 
+#include "serve/syscall_filter.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -27,7 +29,7 @@ typedef struct SandboxPaths {
   const char *const *write;               /* the same */
   const char *const *certs, *const *keys; /* files: their folders are read, where new ones come */
   int n_read, n_write, n_certs, n_keys;
-  bool others; /* other processes may be signalled, and reached by abstract sockets */
+  SyscallFilter filter; /* others that may be signalled may be reached by abstract sockets, too */
 } SandboxPaths;
 
 /* Enters it; before threads are started, which it would not hold. False: `wrong` of `size` bytes

@@ -128,6 +128,14 @@ int serve_sockets_give(const ServeSockets *s, uid_t user, gid_t group) {
   return rc;
 }
 
+unsigned serve_sockets_shared(const ServeSockets *s, int fds[static SERVE_SOCKETS_MAX + 1]) {
+  unsigned n = 0;
+  for (unsigned i = 0; i < s->n; i++)
+    if (s->list[i].borrowed) fds[n++] = s->list[i].fd;
+  if (s->inspect.is_open && s->inspect.socket.borrowed) fds[n++] = s->inspect.socket.fd;
+  return n;
+}
+
 void serve_sockets_end(ServeSockets *s) {
   for (unsigned i = 0; i < s->n; i++) listen_end(&s->list[i]);
   s->n = 0;

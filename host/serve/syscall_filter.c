@@ -1,6 +1,7 @@
 #include "serve/syscall_filter.h"
 
 #include <asm/ioctls.h>
+#include <asm/socket.h>
 #include <asm/sockios.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,8 +31,8 @@
 
 #ifndef MACHINE
 
-bool syscall_filter_enter(bool signals_others) {
-  (void)signals_others;
+bool syscall_filter_enter(const SyscallFilter *filter) {
+  (void)filter;
   errno = ENOTSUP;
   return false;
 }
@@ -40,9 +41,13 @@ bool syscall_filter_enter(bool signals_others) {
 
 /* Not permitted, by what they do. */
 static const uint16_t forbidden[] = {
-    /* programs */
+    /* programs; and processes, which would go on with the listening sockets when this one ends */
     SYS_execve,
     SYS_execveat,
+#ifdef __x86_64__
+    SYS_fork,
+    SYS_vfork,
+#endif
 /* other processes; the leak checker traces its own */
 #ifndef __SANITIZE_ADDRESS__
     SYS_ptrace,
@@ -160,6 +165,22 @@ static const uint16_t unnamed_signals[] = {SYS_tkill, SYS_pidfd_send_signal};
 static const uint16_t owner[] = {F_SETOWN, F_SETOWN_EX};
 static const uint16_t owner_of_socket[] = {FIOSETOWN, SIOCSPGRP};
 
+/* Programs for the kernel that choose what comes to a socket. */
+static const uint16_t programs[] = {SO_ATTACH_FILTER, SO_LOCK_FILTER, SO_ATTACH_BPF,
+                                    SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF};
+
+/* What is done to a descriptor, and can last on a listening socket when this process has ended. */
+static const uint16_t lasting[] = {
+    SYS_shutdown, SYS_connect, SYS_listen, SYS_bind, SYS_setsockopt, SYS_dup, SYS_dup3,
+#ifdef __x86_64__
+    SYS_dup2,
+#endif
+    SYS_fcntl,    SYS_ioctl,
+};
+
+/* How descriptors are received, and with them another number of the same socket. */
+static const uint16_t receiving[] = {SYS_recvmsg, SYS_recvmmsg};
+
 #define NAMESPACES                                                                                 \
   (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |       \
    CLONE_NEWCGROUP)
@@ -174,7 +195,10 @@ static const uint16_t owner_of_socket[] = {FIOSETOWN, SIOCSPGRP};
 
 #define REFUSE(error) (SECCOMP_RET_ERRNO | (error))
 
-enum { MOST = 2 * (COUNT(forbidden) + COUNT(unknown) + COUNT(families) + COUNT(protocols)) + 120 };
+enum {
+  MOST = 2 * (COUNT(forbidden) + COUNT(unknown) + COUNT(families) + COUNT(protocols)) + 200 +
+         SYSCALL_FILTER_SHARED_MAX
+};
 
 typedef struct Program {
   struct sock_filter list[MOST];
@@ -222,10 +246,17 @@ static void add_sockets(Program *p, uint32_t call) {
   end(p, SECCOMP_RET_ALLOW);
 }
 
+/* Threads only; the leak checker looks from a process of its own. */
 static void add_clone(Program *p) {
-  only_for(p, SYS_clone, 4);
+#ifdef __SANITIZE_ADDRESS__
+  const uint32_t wanted = CLONE_VM;
+#else
+  const uint32_t wanted = CLONE_THREAD;
+#endif
+  only_for(p, SYS_clone, 5);
   load(p, ARGUMENT(0));
-  add(p, BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, 0, 1);
+  add(p, BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, 1, 0);
+  add(p, BPF_JMP | BPF_JSET | BPF_K, wanted, 1, 0);
   end(p, REFUSE(EPERM));
   end(p, SECCOMP_RET_ALLOW);
 }
@@ -255,7 +286,52 @@ static void add_signals(Program *p) {
   refuse_orders(p, SYS_ioctl, owner_of_socket, COUNT(owner_of_socket));
 }
 
-bool syscall_filter_enter(bool signals_others) {
+static void add_programs(Program *p) {
+  only_for(p, SYS_setsockopt, 2 * COUNT(programs) + 4);
+  load(p, ARGUMENT(1));
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, SOL_SOCKET, 0, 2 * COUNT(programs) + 1);
+  load(p, ARGUMENT(2));
+  refuse_all(p, programs, COUNT(programs), REFUSE(EPERM));
+  load(p, NUMBER);
+}
+
+/* A shared socket: what may still be done to it. 15 instructions. */
+static void add_what_is_left(Program *p) {
+  load(p, NUMBER);
+  if_is(p, SYS_ioctl);
+  end(p, REFUSE(ENOTTY)); /* libuv takes fcntl then */
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 1, 0);
+  end(p, REFUSE(EPERM));
+  load(p, ARGUMENT(1));
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, F_SETFL, 0, 3);
+  load(p, ARGUMENT(2));
+  add(p, BPF_JMP | BPF_JSET | BPF_K, O_NONBLOCK, 5, 0);
+  end(p, REFUSE(EPERM));
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, F_GETFL, 3, 0);
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, F_GETFD, 2, 0);
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, F_SETFD, 1, 0);
+  end(p, REFUSE(EPERM));
+  end(p, SECCOMP_RET_ALLOW);
+}
+
+/* A socket that others listen on, too, must not be changed for them. It is known by its number, so
+   it gets no second one. */
+static void add_shared(Program *p, const SyscallFilter *filter) {
+  const uint8_t n = (uint8_t)filter->n_shared, calls = COUNT(lasting), left = 15;
+  if (!n) return;
+  refuse_all(p, receiving, COUNT(receiving), REFUSE(EPERM));
+  for (uint8_t i = 0; i < calls; i++)
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, lasting[i], (uint8_t)(calls - i), 0);
+  add(p, BPF_JMP | BPF_JA, 2u + n + left, 0, 0);
+  load(p, ARGUMENT(0));
+  for (uint8_t i = 0; i < n; i++)
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)filter->shared[i], (uint8_t)(n - i), 0);
+  add(p, BPF_JMP | BPF_JA, left, 0, 0);
+  add_what_is_left(p);
+  load(p, NUMBER);
+}
+
+bool syscall_filter_enter(const SyscallFilter *filter) {
   Program p = {.n = 0};
   load(&p, ARCHITECTURE);
   add(&p, BPF_JMP | BPF_JEQ | BPF_K, MACHINE, 1, 0);
@@ -263,14 +339,16 @@ bool syscall_filter_enter(bool signals_others) {
   load(&p, NUMBER);
   add(&p, BPF_JMP | BPF_JGE | BPF_K, NEWER_CALLS, 0, 1);
   end(&p, REFUSE(ENOSYS));
+  add_shared(&p, filter);
   refuse_all(&p, forbidden, COUNT(forbidden), REFUSE(EPERM));
   refuse_all(&p, unknown, COUNT(unknown), REFUSE(ENOSYS));
   add_sockets(&p, SYS_socket);
   add_sockets(&p, SYS_socketpair);
   add_clone(&p);
+  add_programs(&p);
   only_of(&p, SYS_prlimit64, 0); /* it limits itself */
   refuse_orders(&p, SYS_ioctl, terminal, COUNT(terminal));
-  if (!signals_others) add_signals(&p);
+  if (!filter->signals_others) add_signals(&p);
   end(&p, SECCOMP_RET_ALLOW);
   struct sock_fprog program = {p.n, p.list};
   /* Not seccomp(2), which is not in what systemd calls @system-service. */
