@@ -92,6 +92,7 @@ if [ "${1:-}" = --dev ]; then
   need nginx 'nginx, for the specs of HTTP/2' exists /usr/sbin/nginx
   need prometheus 'Prometheus and its promtool, for the specs of metrics' have promtool
   need nghttp2-client "nghttp2's h2load, for bench/run" have h2load
+  need valgrind 'valgrind, for specs that count instructions' have valgrind
   need haproxy 'HAProxy, for the specs of servers behind it' exists /usr/sbin/haproxy
   need postgresql-15 'PostgreSQL 15, for the specs of the SQL client' \
     exists /usr/lib/postgresql/15/bin/postgres

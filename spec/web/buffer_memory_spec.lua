@@ -73,4 +73,25 @@ describe("a server's buffers", function()
       end, { http2 = "clear" })]]
     assert(grown and grown < 16000, output) -- kB, 11000 of them the clients'; each of the 100 once kept 120 more
   end)
+
+  it("hold a large body once for all who do not take it", function()
+    if sanitized then return pending "sanitizers keep what is freed" end
+    local grown, output = grown_by [[
+      local body, app, rawtcp = ("x"):rep(1024):rep(10240), web.app(), require("spec.support").rawtcp
+      app:get("/", function() return body end)
+      support.serving(app, function(port)
+        local function take_little()
+          local conn = assert(rawtcp.connect(port))
+          conn:send(support.request("GET", "/"))
+          assert(conn:receive "\r\n\r\n")
+          return conn
+        end
+        local conns = { take_little() }
+        local before = resident()
+        for i = 2, 9 do conns[i] = take_little() end
+        print("grown by " .. resident() - before)
+        for _, conn in ipairs(conns) do conn:close() end
+      end)]]
+    assert(grown and grown < 8000, output) -- kB; a copy for each would take 80000
+  end)
 end)

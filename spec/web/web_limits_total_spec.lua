@@ -57,6 +57,23 @@ describe("max_per_ip", function()
     end, { max_per_ip = 1, trusted_proxies = { "127.0.0.1" } })
   end)
 
+  it("counts the connections of the client that the PROXY protocol names", function()
+    support.serving(hello_app(), function(port)
+      local function connect(client)
+        local conn = assert(rawtcp.connect(port))
+        conn:send(("PROXY TCP4 %s 192.0.2.9 1 2\r\n"):format(client))
+        return conn
+      end
+      local first <close> = connect "192.0.2.1"
+      local other <close> = connect "192.0.2.2"
+      assert.equal(200, ask(first))
+      assert.equal(200, ask(other))
+      local second <close> = connect "192.0.2.1"
+      assert.is_nil(ask(second))
+      assert.equal(200, ask(first))
+    end, { max_per_ip = 1, proxy_protocol = true })
+  end)
+
   it("counts the first 64 bits of an IPv6 address as one client", function()
     local go = ml.event()
     local app = web.app():get("/", function()
