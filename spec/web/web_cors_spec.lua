@@ -165,3 +165,52 @@ describe("request_id", function()
     end
   end)
 end)
+
+describe("a response that a handler returns for every request", function()
+  local page = web.response { json = { ok = true } }
+
+  --- The headers of a request that is under way until another one has been answered, and of one without an origin.
+  local function headers_of(middleware)
+    local app, inside, done = web.app(), ml.event(), ml.event()
+    app:use(function(req, next)
+      local res = next(req)
+      if req.query.waits then
+        inside:set()
+        done:wait()
+      end
+      return res
+    end)
+    app:use(middleware)
+    app:get("/", function() return page end)
+    local c <close> = web.test(app)
+    local function get(path, name)
+      return c:get(path, { headers = { Origin = "https://" .. name .. ".example", ["X-Request-Id"] = name } })
+    end
+    local first = ml.spawn(get, "/?waits=1", "a")
+    inside:wait()
+    get("/", "b")
+    done:set()
+    return first:await().headers, c:get("/").headers
+  end
+
+  it("is not shared by what ml.web.cors says to one client", function()
+    local origins = { "https://a.example", "https://b.example" }
+    local first, last = headers_of(web.cors { origins = origins, credentials = true })
+    assert.equal("https://a.example", first["access-control-allow-origin"])
+    assert.is_nil(last["access-control-allow-origin"])
+    assert.is_nil(last["access-control-allow-credentials"])
+  end)
+
+  it("is not shared by the ids of ml.web.request_id", function()
+    assert.equal("a", headers_of(web.request_id())["x-request-id"])
+  end)
+
+  it("keeps its strong tag where ml.web.compress has weakened that of one client", function()
+    local app, same = web.app(), web.response { status = 304, headers = { ETag = '"x"' } }
+    app:use(web.compress())
+    app:get("/", function() return same end)
+    local c <close> = web.test(app)
+    assert.equal('W/"x"', c:get("/", { headers = { ["If-None-Match"] = 'W/"x"' } }).headers.etag)
+    assert.equal('"x"', c:get("/", { headers = { ["If-None-Match"] = '"x"' } }).headers.etag)
+  end)
+end)

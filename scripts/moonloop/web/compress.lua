@@ -2,6 +2,7 @@
 local coding = require "moonloop.web.coding"
 local core = require "moonloop.core"
 local options = require "moonloop.core.options"
+local own_response = require "moonloop.web.own_response"
 local response = require "moonloop.web.response"
 local vary = require "moonloop.web.vary"
 local web_core = require "moonloop.web.core"
@@ -169,6 +170,8 @@ function M.compress(opts)
     local res = next(req)
     local headers = res.headers
     if res.status == 304 then
+      res = own_response(res)
+      headers = res.headers
       vary(headers, "Accept-Encoding") -- the tag must match that of the client's cached response:
       if (req.headers["if-none-match"] or ""):find("W/", 1, true) then weaken(headers) end
       return res

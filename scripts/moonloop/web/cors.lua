@@ -1,6 +1,7 @@
 --- Cross-origin requests: the CORS protocol of the Fetch standard, section 3.2.
 local check_options = require "moonloop.core.options".check
 local fail = require "moonloop.core".fail
+local own_response = require "moonloop.web.own_response"
 local response = require "moonloop.web.response"
 local vary = require "moonloop.web.vary"
 local TOKEN = require "moonloop.http.token"
@@ -96,6 +97,8 @@ function M.cors(opts)
       return answer_preflight(req, origin, allowed)
     end
     local res = next(req)
+    if any and not allowed then return res end
+    res = own_response(res)
     if not any then vary(res.headers, "Origin") end
     if allowed then
       allow(res.headers, origin)

@@ -2,6 +2,7 @@
 local check_options = require "moonloop.core.options".check
 local core = require "moonloop.web.core"
 local fail = require "moonloop.core".fail
+local own_response = require "moonloop.web.own_response"
 local TOKEN = require "moonloop.http.token"
 
 local M = {}
@@ -27,7 +28,7 @@ function M.request_id(opts)
     if not id or not is_sane(id) then id = core.new_id() end
     req.id = id
     core.log_id(id)
-    local res = next(req)
+    local res = own_response(next(req))
     res.headers[header] = id
     return res
   end
