@@ -1,6 +1,7 @@
 /* moonloop.core: the primitives that the Lua parts and `ml` are made of. */
 #include "base/nearest.h"
 #include "bindings/args.h"
+#include "bindings/core/alarm.h"
 #include "bindings/core/cancel_scope.h"
 #include "bindings/core/completions.h"
 #include "bindings/core/expiry.h"
@@ -336,6 +337,7 @@ int luaopen_moonloop_core(lua_State *L) {
                                        {"spawn", l_core_spawn},
                                        {"spawn_for", l_core_spawn_for},
                                        {"spawn_host", l_core_spawn_host},
+                                       {"alarm", alarm_new},
                                        {"current", l_core_current},
                                        {"timeout", cancel_scope_timeout},
                                        {"shield", cancel_scope_shield},

@@ -21,6 +21,8 @@
 #define MUCH_LARGE ((size_t)8 << 20)
 #define MUCH_LUA ((size_t)1 << 20)
 #define MUCH_FREE ((size_t)4 << 20)
+/* Values that were let go of count as the page that each may have kept. */
+#define PAGE_OF_VALUE ((size_t)4 << 10)
 
 static void on_timer(uv_timer_t *timer) {
   GiveBack *g = container_of(timer, GiveBack, timer);
@@ -60,6 +62,7 @@ static bool is_worthwhile(Runtime *rt, bool calm) {
   if (rt->pool.released >= MANY_THREADS) return true;
   if (is_much(g, rt->memory.large - g->large_before, MUCH_LARGE)) return true;
   if (!calm) return false;
+  if (is_much(g, g->gone * PAGE_OF_VALUE, MUCH_LUA)) return true;
   size_t lua = lua_bytes(rt->L);
   if (lua > g->lua_left && is_much(g, lua - g->lua_left, MUCH_LUA)) return true;
   return free_bytes() >= g->free_left + MUCH_FREE;
@@ -71,6 +74,7 @@ static void note_left(Runtime *rt) {
   g->large_before = rt->memory.large;
   g->lua_left = lua_bytes(rt->L);
   g->free_left = free_bytes();
+  g->gone = 0;
 }
 
 /* A generational collector has no cycles, and rarely looks at old objects: it is switched to
@@ -104,6 +108,8 @@ void give_back_look(Runtime *rt) {
 void give_back_when_idle(Runtime *rt) {
   if (rt->give_back.lua_left && is_worthwhile(rt, true)) begin(rt);
 }
+
+void give_back_note_gone(Runtime *rt, size_t count) { rt->give_back.gone += count; }
 
 static int l_step(lua_State *L) {
   GiveBack *g = &runtime_of(L)->give_back;

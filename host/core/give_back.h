@@ -28,6 +28,7 @@ typedef struct GiveBack {
   size_t large_before;    /* the same when memory was last returned */
   size_t lua_left;        /* bytes of the Lua state then */
   size_t free_left;       /* bytes that malloc kept free then */
+  size_t gone;            /* values that were let go of since then */
 } GiveBack;
 
 /* For a new runtime, and for one that is closing. */
@@ -40,6 +41,9 @@ void give_back_look(Runtime *rt);
 /* A runtime whose loop is not running has been idle for a while: sets `works` if it is worth
    it. */
 void give_back_when_idle(Runtime *rt);
+
+/* So many values that had lain about for long were let go of, each perhaps the last of its page. */
+void give_back_note_gone(Runtime *rt, size_t count);
 
 /* Does one step, while no task is ready and `works` is set. */
 void give_back_step(Runtime *rt);

@@ -50,6 +50,25 @@ describe("after a burst of large blocks", function()
     assert.matches("resident\ttrue\ttrue", output)
   end)
 
+  it("the pages that sessions have kept are returned when these are over, though nothing else happens", function()
+    local output = process.run(RESIDENT .. [[
+      require("moonloop.clock").virtual()
+      local store = require "moonloop.web.session_memory"(10000)
+      local list, over = {}, ml.time.now() + 100
+      for i = 1, 300000 do
+        list[i] = { i = i }
+        if i % 100 == 0 then store:create("key" .. i, "text" .. i, over, over) end
+      end
+      list = nil
+      for _ = 1, 10 do ml.sleep(1) end
+      local held = resident()
+      ml.sleep(90)
+      for _ = 1, 10 do ml.sleep(1) end
+      print("resident", store.records.count, not held or held - resident() > 5000, held, resident())
+    ]])
+    assert.matches("resident\t0\ttrue", output)
+  end)
+
   it("their garbage is not collected while a script has stopped the collector", function()
     local output = process.run [[
       require("moonloop.clock").virtual()

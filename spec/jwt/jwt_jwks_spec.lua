@@ -205,6 +205,20 @@ describe("a URL of keys", function()
     end)
   end)
 
+  it("that nobody asks for any more is forgotten after a day", function()
+    clock.virtual()
+    local sets = require("moonloop.jwt.jwks").sets
+    ml.sleep(2 * 86400)
+    assert.equal(0, sets.count)
+    serving({ keys = { given.public(given.ec, A) } }, function(base)
+      assert(verify(token, { algorithms = ALL, jwks = base .. "/keys" }))
+    end)
+    ml.sleep(86300)
+    assert.equal(1, sets.count)
+    ml.sleep(200)
+    assert.equal(0, sets.count)
+  end)
+
   it("has to have a set of keys itself", function()
     for _, body in ipairs { "not json", { keys = "x" }, { 1 }, ("x"):rep(2 * 1024 * 1024) } do
       serving({ body = body }, function(base)

@@ -5,6 +5,7 @@ local folders = require "spec.support.folder"
 local keep_reports = require("spec.support").keep_reports
 local ml = require "moonloop"
 local postgres = require "spec.support.postgres"
+local process = require "spec.support.process"
 local redis = require "spec.support.redis"
 local served = require "spec.support.served"
 local web = require "moonloop.web"
@@ -332,12 +333,30 @@ describe("sessions in memory", function()
     assert.matches("more than 2 sessions", reports:text())
   end)
 
-  it("that are over do not stay until there are too many", function()
+  it("that are over go, and not only when others begin", function()
+    clock.virtual()
     local store, now = require "moonloop.web.session_memory"(10000), ml.time.now()
-    for i = 1, 500 do store:create("over" .. i, "text", now - 20, now + 1e9) end
-    for i = 1, 500 do store:touch("over" .. i, now - 10) end
-    for i = 1, 300 do store:create("new" .. i, "text", now, now + 1e9) end
+    for i = 1, 3000 do store:create("over" .. i, "text", now, now + 10) end
+    for i = 1, 300 do store:create("used" .. i, "text", now, now + 10) end
+    for i = 1, 300 do store:touch("used" .. i, now + 20) end
+    ml.sleep(9)
+    assert.equal(3300, store.records.count)
+    ml.sleep(3)
     assert.equal(300, store.records.count)
+    ml.sleep(10)
+    assert.equal(0, store.records.count)
+    store:create("another", "text", now, ml.time.now() + 5)
+    ml.sleep(7)
+    assert.equal(0, store.records.count)
+  end)
+
+  it("that are still to be over keep no process alive", function()
+    assert.equal("ended\n", (process.run [[
+      local store = require "moonloop.web.session_memory"(10000)
+      store:create("key", "text", ml.time.now(), ml.time.now() + 1e6)
+      ml.sleep(0)
+      print "ended"
+    ]]))
   end)
 
   it("with several workers are an error at start", function()

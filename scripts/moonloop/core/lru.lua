@@ -1,5 +1,6 @@
---- Tables with a bounded number of entries: when one is full, the entry that was used least recently
--- goes.
+--- Tables with a bounded number of entries: when one is full, the entry that was used least recently goes. Entries
+-- whose time is over go by themselves.
+local sweeper = require "moonloop.core.sweeper"
 
 local Lru = {}
 Lru.__index = Lru
@@ -37,6 +38,7 @@ function Lru:set(key, value)
     node = { key = key }
     self.nodes[key] = node
     self.count = self.count + 1
+    if self.count == 1 and self.over_at then sweeper.watch(self, self.over_at(value) - self.clock()) end
   end
   node.value = value
   link(self.ends, node)
@@ -56,23 +58,30 @@ end
 --- lru:oldest() -> the value that was used least recently | nil.
 function Lru:oldest() return self.ends.newer.value end
 
---- Removes the two values that were used least recently, as far as is_over(value, now) says so: called for each new
--- value, it leaves few of those that nobody needs any more.
-function Lru:expire(is_over, now)
-  for _ = 1, 2 do
+--- For the sweeper (sweeper.lua). The entry that was used least recently is looked at: it may keep one that is over
+-- already and was used after it, but for no longer than its own time.
+function Lru:sweep(most)
+  local now = self.clock()
+  for n = 0, most do
     local node = self.ends.newer
-    if node == self.ends or not is_over(node.value, now) then return end
+    if node == self.ends then
+      self.nodes = {} -- the old one stays as large as it once was
+      return n, nil
+    end
+    local seconds = self.over_at(node.value) - now
+    if seconds > 0 or n == most then return n, math.max(seconds, 0) end
     self:remove(node.key)
   end
 end
 
 local M = {}
 
---- A table for at most `max` entries.
-function M.new(max)
+--- A table for at most `max` entries. `over_at`(value): the time, as clock() has it, from which on nobody asks for the
+-- entry. Without it none goes by itself.
+function M.new(max, over_at, clock)
   local ends = {}
   ends.newer, ends.older = ends, ends
-  return setmetatable({ nodes = {}, count = 0, max = max, ends = ends }, Lru)
+  return setmetatable({ nodes = {}, count = 0, max = max, ends = ends, over_at = over_at, clock = clock }, Lru)
 end
 
 return M

@@ -5,6 +5,7 @@
 local lru = require "moonloop.core.lru"
 local now = require "moonloop.core".day_time
 local read = require "moonloop.http.set_cookie"
+local sweeper = require "moonloop.core.sweeper"
 
 local MAX_PER_DOMAIN = 50
 local MAX = 3000
@@ -65,7 +66,7 @@ local function remove(jar, cookie)
 end
 
 --- Removes the cookies of the list that have expired by the time `at`. Returns when the next one does.
-local function sweep(jar, cookies, at)
+local function sweep_list(jar, cookies, at)
   local gone, next_one = {}, math.huge
   for _, cookie in pairs(cookies) do
     if cookie.expires <= at then gone[#gone + 1] = cookie else next_one = math.min(next_one, cookie.expires) end
@@ -77,7 +78,7 @@ end
 --- Makes room among the cookies of one domain: those that have expired go, or else the one that was used least
 -- recently, and of that kind one that is not `Secure` if there is any (section 5.7).
 local function make_room(jar, group, at)
-  sweep(jar, group.cookies, at)
+  sweep_list(jar, group.cookies, at)
   if group.count < MAX_PER_DOMAIN then return end
   local oldest
   for _, cookie in pairs(group.cookies) do
@@ -89,14 +90,26 @@ local function make_room(jar, group, at)
   remove(jar, oldest)
 end
 
---- The same for all of them. Expired ones are looked for only when there are some, so each is looked at seldom.
+--- Removes those of all domains that have expired. They are looked for only when there are some, so each is looked at
+-- seldom.
+local function sweep_all(jar, at)
+  if jar.next_expiry > at then return end
+  local next_one = math.huge
+  for _, group in pairs(jar.domains) do next_one = math.min(next_one, sweep_list(jar, group.cookies, at)) end
+  jar.next_expiry = next_one
+end
+
+--- For the sweeper (sweeper.lua): all at once, since they are few.
+function Jar:sweep()
+  local at, before = now(), self.all.count
+  sweep_all(self, at)
+  return before - self.all.count, self.next_expiry < math.huge and self.next_expiry - at or nil
+end
+
+--- The same as `make_room` for all of them.
 local function make_room_in_all(jar, at)
   if jar.all.count < MAX then return end
-  if jar.next_expiry <= at then
-    local next_one = math.huge
-    for _, group in pairs(jar.domains) do next_one = math.min(next_one, sweep(jar, group.cookies, at)) end
-    jar.next_expiry = next_one
-  end
+  sweep_all(jar, at)
   if jar.all.count >= MAX then remove(jar, jar.all:oldest()) end
 end
 
@@ -122,7 +135,10 @@ function Jar:put(cookie)
   group.count = group.count + 1
   self.all:set(cookie, cookie)
   note_secure(self, cookie, true)
-  self.next_expiry = math.min(self.next_expiry, cookie.expires)
+  if cookie.expires < self.next_expiry then
+    self.next_expiry = cookie.expires
+    sweeper.watch(self, cookie.expires - at)
+  end
 end
 
 -- --- taking cookies ---

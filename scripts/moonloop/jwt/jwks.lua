@@ -1,6 +1,7 @@
 --- Sets of keys (RFC 7517 section 5): given as a table, or fetched from a URL and kept.
 local core = require "moonloop.core"
 local keys = require "moonloop.jwt.keys"
+local lru = require "moonloop.core.lru"
 
 local M = {}
 
@@ -8,6 +9,7 @@ local TTL = 600 -- seconds for which a set is kept
 local PAUSE = 30 -- seconds between fetches for the sake of unknown ids, and after a failed one
 local STALE = 86400 -- seconds for which an old set is used while its URL does not answer
 local MOST = 100 -- keys in a set
+local MOST_SETS = 1000
 local TIMEOUT, SIZE = 10, 1024 * 1024
 
 --- What is wrong with a URL of keys, or nil. Whoever can change the answer can sign tokens: it has to come by
@@ -22,14 +24,17 @@ end
 
 -- --- fetching ---
 
-local sets = {} -- by URL
+local function over_at(set) return (set.fetched or set.made) + set.stale end
 
-local function set_of(url)
-  local set = sets[url]
+M.sets = lru.new(MOST_SETS, over_at, core.now) -- by URL
+
+local function set_of(url, ttl)
+  local set = M.sets:get(url)
   if not set then
-    set = { url = url, lock = core.lock(), tries = 0 }
-    sets[url] = set
+    set = { url = url, lock = core.lock(), tries = 0, made = core.now(), stale = STALE }
+    M.sets:set(url, set)
   end
+  set.stale = math.max(set.stale, ttl)
   return set
 end
 
@@ -101,8 +106,9 @@ function M.find(source, kid, algorithm)
     local key, count = choose(source.keys, kid, algorithm)
     return key, count
   end
-  local set = set_of(source.url)
-  local list = current(set, source.ttl or TTL)
+  local ttl = source.ttl or TTL
+  local set = set_of(source.url, ttl)
+  local list = current(set, ttl)
   local key, count = choose(list, kid, algorithm)
   if not key and count == 0 and core.now() - set.tried >= PAUSE then
     refresh(set, set.tries)

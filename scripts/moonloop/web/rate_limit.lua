@@ -32,16 +32,15 @@ return { 1, string.format('%.6f', after - now) }
 -- nil, err.
 
 -- A full bucket is as good as none.
-local function is_full(full_at, at) return full_at <= at end
+local function over_at(full_at) return full_at end
 
 local function memory(interval, burst, max)
-  local full_at = lru.new(max)
+  local full_at = lru.new(max, over_at, now)
   return function(key)
     local at = now()
     local full = math.max(full_at:get(key) or at, at)
     local after = full + interval
     if after - at > interval * (burst + 0.001) then return true, false, full - at end
-    full_at:expire(is_full, at)
     full_at:set(key, after)
     return true, true, after - at
   end

@@ -1,5 +1,5 @@
---- Sessions in the memory of this process: those that are over go when others begin, and the least recently used one
--- when there are too many.
+--- Sessions in the memory of this process: those that are over go, and the least recently used one when there are too
+-- many.
 local lru = require "moonloop.core.lru"
 local seldom = require "moonloop.web.seldom"
 local time = require "moonloop.core".time
@@ -9,10 +9,7 @@ Memory.__index = Memory
 
 function Memory:load(key) return self.records:get(key) end
 
-local function is_over(record, now) return record.expires <= now end
-
 function Memory:create(key, text, created, expires)
-  self.records:expire(is_over, time())
   local gone = self.records:set(key, { text = text, created = created, expires = expires })
   if gone and gone.expires > time() then
     self.report(("there are more than %d sessions in memory: those used least recently are dropped (option 'max')")
@@ -40,7 +37,9 @@ end
 
 function Memory:delete(key) self.records:remove(key) end
 
+local function over_at(record) return record.expires end
+
 --- A store for at most `max` sessions.
 return function(max)
-  return setmetatable({ records = lru.new(max), report = seldom "ml.web.sessions" }, Memory)
+  return setmetatable({ records = lru.new(max, over_at, time), report = seldom "ml.web.sessions" }, Memory)
 end

@@ -216,6 +216,20 @@ describe("cookies of the client", function()
     assert.equal("odd=1", sent(jar, url))
   end)
 
+  it("that have expired are not kept, whether others come or not", function()
+    clock.virtual()
+    local jar = cookies.jar()
+    for i = 1, 100 do take(jar, ("http://h%d.example/"):format(i), "a=1; Max-Age=" .. i * 10) end
+    take(jar, "http://for-ever.example/", "a=1")
+    ml.sleep(502)
+    assert.equal(51, jar.all.count)
+    ml.sleep(500)
+    assert.equal(1, jar.all.count)
+    take(jar, "http://a.example/", "b=1; Max-Age=1")
+    ml.sleep(3)
+    assert.equal(1, jar.all.count)
+  end)
+
   it("are replaced in place by one of the same name, domain and path, and removed by an old one", function()
     local url = "http://a.shop.example/"
     local jar = jar_with(url, "a=1", "b=1", "a=2", "a=3; Domain=a.shop.example", "b=4; Path=/b")
