@@ -9,7 +9,6 @@
 #include "core/signals.h"
 #include "core/task.h"
 #include "core/watchdog.h"
-#include "http/server/http_unsent.h"
 #include "inspect/inspector.h"
 #include "log/log_output.h"
 #include "metrics/metrics.h"
@@ -38,6 +37,7 @@ typedef struct Script {
   Inspector inspector;
   Supervised supervised;   /* of a worker process */
   ServeSockets sockets;    /* of serve; that of the inspector also of work */
+  TempFolder temp;         /* in the sandbox */
   Service service;         /* of serve in one process, and of work */
   MetricsListener metrics; /* the same */
   CloseHook metrics_end;
@@ -145,9 +145,11 @@ static const char *prepare_service(Script *s) {
   const char *wrong = open_sockets(s);
   if (wrong || !r->sandbox) return wrong;
   paths.filter.signals_others = r->where.inspects; /* it asks the other workers */
-  paths.filter.n_shared = serve_sockets_shared(&s->sockets, paths.filter.shared);
-  for (unsigned i = 0; i < s->sockets.n; i++) http_unsent_limit(s->sockets.list[i].fd);
+  paths.filter.n_shared = serve_sockets_seal(&s->sockets, paths.filter.shared);
+  temp_folder_make(&s->temp);
+  paths.temp = &s->temp;
   if (sandbox_enter(&paths, refusal, sizeof refusal)) return NULL;
+  temp_folder_remove(&s->temp);
   serve_sockets_close(&s->sockets);
   return refusal;
 }
@@ -238,6 +240,7 @@ int script_main(const CliRequest *request, char **argv, void (*open)(lua_State *
   int status = main_task_run(&script.main, script.rt, script_load, &source);
   serve_sockets_close(&script.sockets);
   if (runtime_close(script.rt) != 0) status = 70; /* EX_SOFTWARE: a handle was left open */
+  temp_folder_remove(&script.temp);
   /* The end of a server does not wait for a reader of its output. */
   if (is_service(request) && __fpending(stdout) && !output_has_room(STDOUT_FILENO))
     __fpurge(stdout);

@@ -151,9 +151,8 @@ static bool allow_system(Sandbox *s) {
       "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem", "/etc/pki/ca-trust", "/etc/crypto-policies",
       /* libpq's and Kerberos' */
       "/etc/postgresql-common/pg_service.conf", "/etc/krb5.conf", "/etc/krb5.conf.d", "/etc/gss",
-      /* where resolv.conf leads to, as folders, since new files take its place there; and secrets
-         that are given as files */
-      "/run/systemd/resolve", "/run/resolvconf", "/run/secrets"};
+      /* where resolv.conf leads to, as folders, since new files take its place there */
+      "/run/systemd/resolve", "/run/resolvconf"};
   static const struct {
     const char *name;
     char separator;
@@ -182,13 +181,14 @@ static bool allow_system(Sandbox *s) {
 }
 
 /* Where the app may write. */
-static bool allow_writing(Sandbox *s) {
-  static const char *const folders[] = {".", "/tmp", "/var/tmp", "/dev/null"};
-  static const char *const lists[] = {"TMPDIR", "STATE_DIRECTORY", "CACHE_DIRECTORY",
-                                      "LOGS_DIRECTORY", "RUNTIME_DIRECTORY"};
-  bool ok = true;
-  for (size_t i = 0; ok && i < sizeof folders / sizeof *folders; i++)
-    ok = allow(s, folders[i], IN_READ | IN_WRITE);
+static bool allow_writing(Sandbox *s, const TempFolder *temp) {
+  static const char *const lists[] = {"STATE_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY",
+                                      "RUNTIME_DIRECTORY"};
+  bool ok = allow(s, ".", IN_READ | IN_WRITE) && allow(s, "/dev/null", TO_READ | TO_WRITE);
+  /* It removes its own folder at the end, and could remove empty ones beside it. */
+  if (ok && *temp->path)
+    ok = allow(s, temp->path, IN_READ | IN_WRITE) &&
+         allow(s, temp->beside, LANDLOCK_ACCESS_FS_REMOVE_DIR);
   for (size_t i = 0; ok && i < sizeof lists / sizeof *lists; i++)
     ok = allow_listed(s, lists[i], ':', IN_READ | IN_WRITE);
   return ok;
@@ -240,9 +240,10 @@ static void say(char *wrong, size_t size, const Sandbox *s, const char *lost, in
 bool sandbox_enter(const SandboxPaths *paths, char *wrong, size_t size) {
   Sandbox s = {.fd = -1};
   const char *lost = NULL;
-  bool ok = open_rules(&s, paths->filter.signals_others) && allow_system(&s) && allow_writing(&s) &&
-            allow_given(&s, paths, &lost) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-            drop_capabilities() && syscall(SYS_landlock_restrict_self, s.fd, 0) == 0 &&
+  bool ok = open_rules(&s, paths->filter.signals_others) && allow_system(&s) &&
+            allow_writing(&s, paths->temp) && allow_given(&s, paths, &lost) &&
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && drop_capabilities() &&
+            syscall(SYS_landlock_restrict_self, s.fd, 0) == 0 &&
             syscall_filter_enter(&paths->filter);
   int error = errno;
   if (s.fd >= 0) close(s.fd);

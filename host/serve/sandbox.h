@@ -2,9 +2,9 @@
    happens to it. Linux enforces it (Landlock, landlock(7)); no thread of it and no process that it
    starts gets out.
 
-   - Files can be written, made, renamed and removed only below the working directory, in the
-   folders for temporary files, in those that systemd has made for the service (STATE_DIRECTORY and
-   its like), and where it was told.
+   - Files can be written, made, renamed and removed only below the working directory, in a folder
+   for temporary files of its own, in those that systemd has made for the service (STATE_DIRECTORY
+   and its like), and where it was told.
    - Files can be read there, and where a program has its code, libraries and their settings: below
    /usr and the folder of the app, for instance, and by name in /etc. Homes, the data and the
    settings of others are closed. A file that takes the place of one that is open by name is closed,
@@ -18,6 +18,7 @@
 #define ML_SANDBOX_H
 
 #include "serve/syscall_filter.h"
+#include "serve/temp_folder.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +30,8 @@ typedef struct SandboxPaths {
   const char *const *write;               /* the same */
   const char *const *certs, *const *keys; /* files: their folders are read, where new ones come */
   int n_read, n_write, n_certs, n_keys;
-  SyscallFilter filter; /* others that may be signalled may be reached by abstract sockets, too */
+  const TempFolder *temp; /* its own */
+  SyscallFilter filter;   /* others that may be signalled may be reached by abstract sockets, too */
 } SandboxPaths;
 
 /* Enters it; before threads are started, which it would not hold. False: `wrong` of `size` bytes

@@ -1,5 +1,6 @@
 #include "serve/serve_sockets.h"
 
+#include "http/server/http_unsent.h"
 #include "serve/activation.h"
 
 #include <stdio.h>
@@ -128,10 +129,13 @@ int serve_sockets_give(const ServeSockets *s, uid_t user, gid_t group) {
   return rc;
 }
 
-unsigned serve_sockets_shared(const ServeSockets *s, int fds[static SERVE_SOCKETS_MAX + 1]) {
+unsigned serve_sockets_seal(const ServeSockets *s, int fds[static SERVE_SOCKETS_MAX + 1]) {
   unsigned n = 0;
-  for (unsigned i = 0; i < s->n; i++)
-    if (s->list[i].borrowed) fds[n++] = s->list[i].fd;
+  for (unsigned i = 0; i < s->n; i++) {
+    if (!s->list[i].borrowed) continue;
+    http_unsent_limit(s->list[i].fd);
+    fds[n++] = s->list[i].fd;
+  }
   if (s->inspect.is_open && s->inspect.socket.borrowed) fds[n++] = s->inspect.socket.fd;
   return n;
 }

@@ -44,9 +44,10 @@ int serve_sockets_give(const ServeSockets *s, uid_t user, gid_t group);
 /* Ends listening for all processes, and closes them. */
 void serve_sockets_end(ServeSockets *s);
 
-/* The descriptors of those that other processes listen on, too: at most SERVE_SOCKETS_MAX, and that
-   of the inspector. Returns how many. */
-unsigned serve_sockets_shared(const ServeSockets *s, int fds[static SERVE_SOCKETS_MAX + 1]);
+/* Sets of those that other processes listen on, too, what a server sets, since it may not any more
+   in a sandbox. Gives their descriptors, at most SERVE_SOCKETS_MAX and that of the inspector, and
+   returns how many. */
+unsigned serve_sockets_seal(const ServeSockets *s, int fds[static SERVE_SOCKETS_MAX + 1]);
 
 /* Closes those that no server has taken. */
 void serve_sockets_close(ServeSockets *s);

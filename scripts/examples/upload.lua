@@ -4,7 +4,7 @@
 -- and open http://127.0.0.1:8000/, or: curl -F note=hi -F files=@README.md http://127.0.0.1:8000/
 local ml = require "moonloop"
 
-local folder = os.getenv("UPLOADS") or "/tmp"
+local folder = os.getenv("UPLOADS") or os.getenv("TMPDIR") or "/tmp"
 -- A secret of your own keeps the cookies valid after a restart.
 local signer = ml.web.signer(os.getenv("SECRET") or ml.web.token(), { max_age = 7 * 24 * 3600 })
 local cookie = { max_age = 7 * 24 * 3600 } -- add secure = true if the site has TLS

@@ -2,6 +2,8 @@
 local common = require "spec.support"
 local folders = require "spec.support.folder"
 local json = require "moonloop.json"
+local lfs = require "lfs"
+local ml = require "moonloop"
 local processes = require "spec.support.process"
 local served = require "spec.support.served"
 local tls = require "spec.support.tls"
@@ -23,6 +25,12 @@ local app = [[
   app:get("/read", function(req)
     local file, why = io.open(req.query.path)
     return why or file:read "a" or "a folder"
+  end)
+  app:get("/temp", function()
+    local ml = require "moonloop"
+    local folder = assert(ml.fs.temp_dir())
+    assert(ml.fs.write(folder.path .. "/deep", "kept"))
+    return { os.getenv "TMPDIR", folder.path .. "/deep" }
   end)
   app:get("/list", function(req)
     local list, err = require "moonloop".fs.list(req.query.path)
@@ -156,9 +164,9 @@ describe("serve --sandbox", function()
   end)
 
   for _, options in ipairs { "", "--workers 1" } do
-    it(("lets an app write below its working directory and for temporary files only (%s)"):format(options), function()
+    it(("lets an app write below its working directory and in one of its own only (%s)"):format(options), function()
       if not works then return end
-      local outside <close> = folders.file "left"
+      local outside <close> = folders.file "left" -- in the folder of everybody's temporary files
       local server <close> = served.start(files, "--sandbox " .. options)
       local function ask(target) return server:get(target).body end
       assert.equal("1", json.decode(ask "/who").limited)
@@ -166,7 +174,9 @@ describe("serve --sandbox", function()
       assert.equal("removed", ask "/remove?path=inside")
       assert.equal("written", ask("/write?path=" .. server.path .. "/inside"))
       assert.equal("2", json.decode(ask "/who").seccomp)
-      assert.equal("left", ask("/read?path=" .. outside.path)) -- it is in /tmp
+      assert.matches("Permission denied", ask("/read?path=" .. outside.path))
+      assert.matches("Permission denied", ask("/write?path=" .. outside.path))
+      assert.matches("Permission denied", ask("/remove?path=" .. outside.path))
       assert.equal(app, ask "/read?path=app.lua")
       assert.matches("root:", ask "/read?path=/etc/passwd", 1, true)
       assert.matches("^Name:", ask "/read?path=/proc/self/status")
@@ -181,6 +191,27 @@ describe("serve --sandbox", function()
       assert.matches("[Pp]ermission denied", ask "/write?path=/etc/outside")
       server:kill "TERM"
       assert.equal(0, (server:finish()))
+    end)
+  end
+
+  for _, options in ipairs { "", "--workers 1" } do
+    it(("gives each process a folder for temporary files, and removes it (%s)"):format(options), function()
+      if not works then return end
+      local around <close> = folders.new { left = "left" }
+      local folder <close> = folders.new(files)
+      local process <close> = processes.start("serve app.lua --port 0 --sandbox " .. options,
+        ("cd '%s'; export TMPDIR='%s';"):format(folder.path, around.path))
+      local port = tonumber(assert(process:line(), process:errors()):match ":(%d+) ")
+      local own, temp = table.unpack(json.decode(web.get(port, "/temp").body))
+      assert.equal(around.path, own:match "^(.*)/moonloop%-%w+$")
+      assert.equal(own, temp:match "^(.*)/[^/]+/deep$")
+      assert.equal("rwx------", lfs.attributes(own, "permissions"))
+      assert.equal("kept", folders.read(temp))
+      assert.equal("EACCES", web.get(port, "/list?path=" .. around.path).body)
+      assert.matches("Permission denied", web.get(port, "/remove?path=" .. around.path .. "/left").body)
+      process:kill "TERM"
+      assert.equal(0, select(2, process:wait()))
+      assert.same({ "left" }, assert(ml.fs.list(around.path)))
     end)
   end
 
