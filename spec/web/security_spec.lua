@@ -1,5 +1,7 @@
 -- ml.web.security: who makes a request.
 local examples = require "spec.support.examples"
+local folders = require "spec.support.folder"
+local instructions = require "spec.support.instructions"
 local keep_reports = require("spec.support").keep_reports
 local ml = require "moonloop"
 local support = require "spec.support.web"
@@ -270,12 +272,27 @@ describe("oauth2_password", function()
   end)
 end)
 
-it("secrets are compared in constant time", function()
+it("secrets are compared", function()
   assert.is_true(security.equal("a\0b", "a\0b"))
   assert.is_false(security.equal("a\0b", "a\0c"))
   assert.is_false(security.equal("a", "ab"))
   raises("bad argument #1 to 'ml.web.security.equal' %(string expected, got nil%)", security.equal, nil, "x")
   raises("bad argument #2 to 'ml.web.security.equal' %(string expected, got number%)", security.equal, "x", 1)
+end)
+
+it("secrets are compared to their end, wherever they differ", { timeout = 240 }, function()
+  if instructions.missing() then return pending(instructions.missing()) end
+  local script <close> = folders.file [[
+    local text = ("x"):rep(1024):rep(4096)
+    local others = { first = "y" .. text:sub(2), last = text:sub(2) .. "y", none = text .. "", length = text .. "x" }
+    assert(require "moonloop".web.security.equal(text, others[arg[1] ]) == (arg[1] == "none"))
+  ]]
+  local function cost(where) return (instructions.of(("run '%s' %s"):format(script.path, where))) end
+  local least = cost "length" -- what is told at once
+  for _, where in ipairs { "none", "first", "last" } do
+    local more = cost(where) - least
+    assert(more > 4, ("%s: %.1f million instructions for 4 MB"):format(where, more))
+  end
 end)
 
 describe("the document", function()
