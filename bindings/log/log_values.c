@@ -278,7 +278,7 @@ void log_values_list(const LogValues *v, LogFields *fields) {
   for (size_t i = 0; i < v->n; i++) {
     const struct LogValue *f = &v->list[i];
     log_fields_add(fields, (LogField){v->texts.data + f->name, v->texts.data + f->value,
-                                      f->name_len, f->value_len, f->kind});
+                                      f->name_len, f->value_len, f->kind, false});
   }
 }
 

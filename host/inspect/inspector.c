@@ -85,7 +85,7 @@ static void log_tasks(Runtime *rt, const Buffer *tasks) {
   size_t n = tasks->len && tasks->data[tasks->len - 1] == '\n' ? tasks->len - 1 : tasks->len;
   LogFields fields;
   fields.n = 0;
-  log_fields_add(&fields, (LogField){"tasks", tasks->data, 5, n, LOG_FIELD_BELOW});
+  log_fields_add(&fields, (LogField){"tasks", tasks->data, 5, n, LOG_FIELD_BELOW, false});
   LogEntry entry = {
       .level = LOG_INFO, .source = LOG_HOST, .message = message, .message_len = sizeof message - 1};
   report_entry(rt, &entry, &fields);

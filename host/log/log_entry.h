@@ -28,6 +28,7 @@ typedef struct LogField {
   const char *name, *value;
   size_t name_len, value_len;
   LogFieldKind kind;
+  bool gives_way; /* the context has a field of its name: a "_" follows its own */
 } LogField;
 
 typedef struct LogEntry {

@@ -4,10 +4,13 @@
 #include <string.h>
 
 void log_fields_add(LogFields *fields, LogField field) {
-  if (fields->n == LOG_FIELDS_MAX) return;
+  bool is_context = field.kind == LOG_FIELD_CONTEXT;
+  if (fields->n >= LOG_FIELDS_MAX + (is_context ? LOG_FIELDS_CONTEXT : 0)) return;
   for (size_t i = 0; i < fields->n; i++) {
-    const LogField *f = &fields->list[i];
-    if (f->name_len == field.name_len && memcmp(f->name, field.name, field.name_len) == 0) return;
+    LogField *f = &fields->list[i];
+    if (f->name_len != field.name_len || memcmp(f->name, field.name, field.name_len) != 0) continue;
+    if (!is_context || f->kind == LOG_FIELD_CONTEXT) return;
+    f->gives_way = true;
   }
   fields->list[fields->n++] = field;
 }
@@ -15,7 +18,7 @@ void log_fields_add(LogFields *fields, LogField field) {
 void log_fields_add_text(LogFields *fields, LogFieldKind kind, const char *name,
                          const char *value) {
   if (!value || !*value) return;
-  log_fields_add(fields, (LogField){name, value, strlen(name), strlen(value), kind});
+  log_fields_add(fields, (LogField){name, value, strlen(name), strlen(value), kind, false});
 }
 
 size_t log_fields_size(const LogFields *fields) {
@@ -47,7 +50,8 @@ LogKeptFields *log_fields_keep(const LogFields *fields, void *memory) {
 
 LogEntry *log_fields_keep_entry(const LogEntry *entry) {
   LogFields fields;
-  fields.n = entry->n_fields < LOG_FIELDS_MAX ? entry->n_fields : LOG_FIELDS_MAX;
+  size_t room = sizeof fields.list / sizeof *fields.list;
+  fields.n = entry->n_fields < room ? entry->n_fields : room;
   memcpy(fields.list, entry->fields, fields.n * sizeof *fields.list);
   size_t size = log_fields_size(&fields);
   char *memory = malloc(sizeof(LogEntry) + size + entry->message_len);

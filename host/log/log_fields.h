@@ -4,15 +4,16 @@
 
 #include "log/log_entry.h"
 
-enum { LOG_FIELDS_MAX = 64 };
+/* Those of the context have room of their own: a client may have chosen the others. */
+enum { LOG_FIELDS_MAX = 64, LOG_FIELDS_CONTEXT = 8 };
 
 typedef struct LogFields {
   size_t n;
-  LogField list[LOG_FIELDS_MAX];
+  LogField list[LOG_FIELDS_MAX + LOG_FIELDS_CONTEXT];
 } LogFields;
 
-/* Adds the field, unless there is one of that name, which counts, or the list is full. Does not
-   copy texts. */
+/* Adds the field, unless there is one of that name, which counts, or the list is full. A field of
+   the context counts more than any other, which gives way to it. Does not copy texts. */
 void log_fields_add(LogFields *fields, LogField field);
 
 /* The same for a text that ends with a NUL; NULL and "" are left out. */

@@ -9,7 +9,8 @@
 enum {
   LOG_MESSAGE_MAX = 8 * 1024, /* bytes of a message, and of a value; what is longer is cut */
   LOG_BELOW_MAX = 24 * 1024,  /* bytes of lines below a message */
-  LOG_LINE_MAX = 56 * 1024    /* bytes of a line of JSON; fields that do not fit are left out */
+  LOG_LINE_MAX = 56 * 1024,   /* bytes of a line of JSON; fields that do not fit are left out */
+  LOG_CONTEXT_ROOM = 2 * 1024 /* of these, for the context alone */
 };
 
 /* What a line of JSON says about the process. */
@@ -26,6 +27,9 @@ bool log_format_json(Buffer *out, const LogEntry *entry, const LogProcess *proce
 /* A string of JSON with its quotes, one line whatever it contains. Bytes that are no UTF-8 are
    written as the text \xhh. Cut to `max` bytes of `text`. */
 bool log_format_json_string(Buffer *out, const char *text, size_t n, size_t max);
+
+/* The name of a field, as such a string. One that another field has gets a "_" behind it. */
+bool log_format_json_name(Buffer *out, const char *name, size_t n, bool is_taken);
 
 /* How text is shown. */
 typedef struct LogStyle {

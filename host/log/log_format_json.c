@@ -23,15 +23,16 @@ static bool is_taken(const char *name, size_t n) {
   return false;
 }
 
+bool log_format_json_name(Buffer *out, const char *name, size_t n, bool is_taken) {
+  if (!log_format_json_string(out, name, n, 200)) return false;
+  if (!is_taken) return true;
+  out->data[out->len - 1] = '_'; /* the quote */
+  return buffer_add_char(out, '"');
+}
+
 static bool add_field(Buffer *out, const LogField *f) {
-  char name[16];
-  size_t n = f->name_len;
-  bool taken = is_taken(f->name, n);
-  if (taken) {
-    memcpy(name, f->name, n);
-    name[n++] = '_';
-  }
-  return buffer_add_char(out, ',') && log_format_json_string(out, taken ? name : f->name, n, 200) &&
+  bool taken = f->gives_way || is_taken(f->name, f->name_len);
+  return buffer_add_char(out, ',') && log_format_json_name(out, f->name, f->name_len, taken) &&
          buffer_add_char(out, ':') &&
          (f->kind == LOG_FIELD_JSON
               ? quote_json_value(out, f->value, f->value_len)
@@ -70,7 +71,8 @@ bool log_format_json(Buffer *out, const LogEntry *e, const LogProcess *process) 
   for (size_t i = 0; ok && i < e->n_fields; i++) {
     size_t len = out->len;
     ok = add_field(out, &e->fields[i]);
-    if (out->len - before <= LOG_LINE_MAX) continue;
+    bool is_context = e->fields[i].kind == LOG_FIELD_CONTEXT;
+    if (out->len - before <= LOG_LINE_MAX - (is_context ? 0 : LOG_CONTEXT_ROOM)) continue;
     out->len = len;
     left_out++;
   }

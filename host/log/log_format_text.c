@@ -32,8 +32,9 @@ static bool is_plain(const char *text, size_t n) {
 }
 
 static bool add_name(Buffer *out, const LogField *f) {
-  return is_plain(f->name, f->name_len) ? buffer_add(out, f->name, f->name_len)
-                                        : log_format_json_string(out, f->name, f->name_len, 200);
+  if (!is_plain(f->name, f->name_len))
+    return log_format_json_name(out, f->name, f->name_len, f->gives_way);
+  return buffer_add(out, f->name, f->name_len) && (!f->gives_way || buffer_add_char(out, '_'));
 }
 
 /* A list or an object may have characters that are controls to terminals. */

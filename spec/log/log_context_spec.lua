@@ -112,4 +112,31 @@ describe("the context of entries", function()
     check(find(list, "^GET /x.*has held up"))
     check(find(list, "^GET /x.*has let go"))
   end)
+
+  it("cannot be taken by fields that a client has chosen", function()
+    local list = served [[
+      local body = ml.json.decode '{"request_id":"forged","route":"forged","plain":1}'
+      ml.log.info("its own", body)
+      ml.log.with(body, ml.log.info, "bound")
+      ml.executor.run(function(given) require "moonloop".log.info("in a job", given) end, body)
+    ]]
+    for _, message in ipairs { "its own", "bound", "in a job" } do
+      local entry = list[message]
+      check(entry)
+      assert.same({ "forged", "forged", 1 }, { entry.request_id_, entry.route_, entry.plain })
+    end
+  end)
+
+  it("cannot be crowded out by a client's fields", function()
+    local list = served [[
+      local many, long = {}, {}
+      for i = 1, 100 do many["a" .. i] = i end
+      for i = 1, 20 do long["a" .. i] = ("x"):rep(5000) end
+      ml.log.info("many", many)
+      ml.log.info("long", long)
+    ]]
+    check(list.many)
+    check(list.long)
+    assert.is_true(list.long.fields_left_out > 0)
+  end)
 end)
