@@ -1,12 +1,21 @@
 #include "bindings/fields.h"
 
 #include <lauxlib.h>
+#include <stdint.h>
 
 double fields_number(lua_State *L, int index, const char *name, double otherwise) {
   lua_getfield(L, index, name);
   double value = luaL_optnumber(L, -1, otherwise);
   lua_pop(L, 1);
   return value;
+}
+
+size_t fields_size(lua_State *L, int index, const char *name, size_t otherwise) {
+  lua_getfield(L, index, name);
+  double value = luaL_optnumber(L, -1, -1);
+  lua_pop(L, 1);
+  if (value < 0) return otherwise;
+  return value < 9e15 ? (size_t)value : SIZE_MAX;
 }
 
 bool fields_flag(lua_State *L, int index, const char *name, bool otherwise) {

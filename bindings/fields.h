@@ -4,11 +4,14 @@
 
 #include <lua.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The field of the table at the absolute `index`, or `otherwise` where it is nil. Another type
    raises, except for the flag, which is true for all but nil and false. The table keeps the text.
  */
 double fields_number(lua_State *L, int index, const char *name, double otherwise);
+size_t fields_size(lua_State *L, int index, const char *name,
+                   size_t otherwise); /* math.huge: SIZE_MAX */
 bool fields_flag(lua_State *L, int index, const char *name, bool otherwise);
 const char *fields_text(lua_State *L, int index, const char *name, const char *otherwise);
 

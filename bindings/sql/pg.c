@@ -192,6 +192,7 @@ static int l_open(lua_State *L) {
       .size = (unsigned)fields_number(L, 1, "pool", 10),
       .acquire = fields_number(L, 1, "acquire", 10),
       .timeout = fields_number(L, 1, "timeout", HUGE_VAL),
+      .max_result = fields_size(L, 1, "max_result", SIZE_MAX),
       .slow = fields_number(L, 1, "slow", HUGE_VAL),
       .prepare = fields_flag(L, 1, "prepare", true),
       .pipeline = fields_flag(L, 1, "pipeline", true),

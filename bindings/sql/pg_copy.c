@@ -17,7 +17,7 @@ PgCall *pg_copy_expect(PgConnection *c, PgUntil until) {
   PgCall *call = pg_call_new(c->pool);
   if (!call) return NULL;
   call->until = until;
-  call->is_simple = call->kept = call->unlimited = true;
+  call->is_simple = call->kept = call->unlimited = call->is_part = true;
   if (c->state == PG_CLOSED) {
     call->failed = true;
     pg_call_fail(call, c->why_kind, c->why_code[0] ? c->why_code : NULL,
@@ -118,7 +118,7 @@ int pg_copy_begin(lua_State *L, const char *method, bool out, const WaitType *ty
   lua_setiuservalue(L, -2, 2);
   PgCall *call = pg_new_call(L, &target);
   pg_observe(call, sql, len);
-  call->is_simple = call->is_alone = true;
+  call->is_simple = call->is_alone = call->is_part = true;
   call->unlimited = true; /* the server may say nothing until there is a first row, or no lock */
   call->until = PG_UNTIL_PART;
   call->data = (void *)sql;

@@ -226,7 +226,7 @@ static PgCall *begin(lua_State *L, const PgTarget *target, PgStream *stream) {
   PgStatement *s = &((PgStatementObject *)lua_touserdata(L, PG_STATEMENT))->statement;
   PgCall *call = pg_new_call(L, target);
   call->statement = s;
-  call->is_alone = true;
+  call->is_alone = call->is_part = true;
   call->data = stream;
   return call;
 }

@@ -93,7 +93,8 @@ static SqliteOptions options_of(lua_State *L) {
                            .synchronous = synchronous_of(L),
                            .connections = (unsigned)fields_number(L, 1, "pool", 10),
                            .acquire = fields_number(L, 1, "acquire", 10),
-                           .timeout = fields_number(L, 1, "timeout", 30)};
+                           .timeout = fields_number(L, 1, "timeout", 30),
+                           .max_result = fields_size(L, 1, "max_result", SIZE_MAX)};
   options.path = options.memory ? ":memory:" : fields_text(L, 1, "path", NULL);
   if (!options.path) luaL_error(L, "path: a text expected");
   lua_getfield(L, 1, "prepare");

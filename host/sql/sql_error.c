@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 
+#include <stdio.h>
 #include <string.h>
 
 static void set_text(lua_State *L, const char *name, const char *text) {
@@ -35,6 +36,13 @@ void sql_error_push(lua_State *L, const SqlError *error) {
   }
   set_true(L, "hidden", error->hidden);
   set_true(L, "unknown", error->unknown);
+}
+
+void sql_error_say_large(char text[SQL_ERROR_LARGE], bool is_row, size_t max_result) {
+  snprintf(text, SQL_ERROR_LARGE,
+           "%s is larger than max_result (%zu bytes): select less%s, or open the database with a "
+           "larger one",
+           is_row ? "a row" : "the result", max_result, is_row ? "" : ", take its rows by db:rows");
 }
 
 const char *sql_error_kind(const char *sqlstate) {

@@ -19,6 +19,12 @@ typedef struct SqlError {
   bool unknown; /* a COMMIT whose answer was lost: it may have happened */
 } SqlError;
 
+enum { SQL_ERROR_LARGE = 200 };
+
+/* Writes why a result, or one of its rows, is an error of kind "limit": it has more than
+   `max_result` bytes. */
+void sql_error_say_large(char text[SQL_ERROR_LARGE], bool is_row, size_t max_result);
+
 /* Pushes the error object. Raises when memory is out. */
 void sql_error_push(lua_State *L, const SqlError *error);
 

@@ -1,5 +1,6 @@
 /* Reads what a PostgreSQL server sends in one piece, byte by byte and in pieces: all must find the
-   same messages, the same end and the same fault. What is whole becomes Lua values, in every way
+   same messages, the same end and the same fault, also where rows that have not come to their end
+   are dropped. What is whole becomes Lua values, in every way
    that replies are looked at. The first byte chooses the size of the pieces. */
 #include "core/error.h"
 #include "sql/pg/pg_reader.h"
@@ -22,8 +23,9 @@ static void require(bool holds) {
   if (!holds) abort();
 }
 
-/* Finds the messages, of which `piece` bytes more come at a time. The whole ones are kept. */
-static Seen run(const uint8_t *bytes, size_t size, size_t piece, PgSlice *whole) {
+/* Finds the messages, of which `piece` bytes more come at a time. The whole ones are kept. With
+   `drops`, rows are not: those that have come to their end are not seen either. */
+static Seen run(const uint8_t *bytes, size_t size, size_t piece, PgSlice *whole, bool drops) {
   Seen seen = {.found = PG_READER_MORE};
   PgInput in = {0};
   size_t come = 0, passed = 0;
@@ -40,10 +42,15 @@ static Seen run(const uint8_t *bytes, size_t size, size_t piece, PgSlice *whole)
       passed += in.at - before;
       before = in.at;
       require(m.body + m.len == in.block->data + in.at);
+      if (drops && m.type == 'D') continue;
       seen.types[seen.count] = m.type;
       seen.ends[seen.count++] = passed;
     }
     require(seen.found != PG_READER_MORE || in.wants <= PG_READER_MAX + 1);
+    if (drops && pg_reader_length(&in) && in.block->data[in.at] == 'D') {
+      pg_reader_drop(&in);
+      require(!pg_reader_length(&in) && in.from == in.at);
+    }
     if (seen.found == PG_READER_MESSAGE) seen.found = PG_READER_MORE;
   }
   if (whole && in.block && in.at > in.from) {
@@ -66,6 +73,16 @@ static void compare(const Seen *a, const Seen *b) {
   require(!memcmp(a->ends, b->ends, a->count * sizeof *a->ends));
   require(!memcmp(a->types, b->types, a->count));
   if (a->count < MOST_MESSAGES) require(a->found == b->found);
+}
+
+/* The same, but for rows. */
+static void compare_others(const Seen *all, const Seen *others) {
+  size_t n = 0;
+  for (size_t i = 0; i < all->count; i++) {
+    if (all->types[i] == 'D') continue;
+    require(n < others->count && others->types[n++] == all->types[i]);
+  }
+  if (all->count < MOST_MESSAGES) require(n == others->count && all->found == others->found);
 }
 
 static int l_push(lua_State *L) {
@@ -115,11 +132,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   data++;
   size = size - 1 < MOST_BYTES ? size - 1 : MOST_BYTES;
   PgSlice reply = {0};
-  Seen whole = run(data, size, size ? size : 1, &reply);
-  Seen pieces = run(data, size, piece, NULL);
-  Seen bytes = run(data, size, 1, NULL);
+  Seen whole = run(data, size, size ? size : 1, &reply, false);
+  Seen pieces = run(data, size, piece, NULL, false);
+  Seen bytes = run(data, size, 1, NULL, false);
+  Seen dropped = run(data, size, piece, NULL, true);
   compare(&whole, &pieces);
   compare(&whole, &bytes);
+  compare_others(&whole, &dropped);
   if (reply.block) {
     lua_pushcfunction(L, l_push);
     lua_pushlightuserdata(L, &reply);

@@ -721,6 +721,8 @@ describe("command-line.md", function()
       { "steps of Redis's replies", 2, 1024, "bindings/redis/redis_results.c", "LONG" },
       { "redirects of a Redis cluster", 1, 1, "scripts/moonloop/redis/cluster_route.lua", "MOST_REDIRECTS" },
       { "addresses of a PostgreSQL host", 1, 1, "host/sql/pg/pg_hosts.c", "MOST_ADDRESSES" },
+      { "`max_result` of PostgreSQL and SQLite", 1, 1 << 20, "scripts/moonloop/sql/init.lua", "max_result" },
+      { "other messages of PostgreSQL", 1, 1 << 20, "host/sql/pg/pg_connection_size.c", "MOST_WORDS" },
       { "notices of a PostgreSQL server", 1, 1, "host/sql/pg/pg_dial.c", "MOST_NOTICES" },
       { "statements prepared", 1, 1, "host/sql/pg/pg_statement.h", "PG_STATEMENTS" },
       { "statements prepared", 1, 1, "host/sql/sqlite/sqlite_connection.h", "SQLITE_PREPARED" },

@@ -13,11 +13,12 @@ local greeting = message("R", (">I4"):pack(0)) .. message("S", "DateStyle\0ISO, 
   .. message("K", (">I4I4"):pack(1, 2)) .. ready
 local done = message("C", "SET\0") .. ready
 
---- A server that answers a message with the letter `to` by 200 MB of messages of `kind`, once `server.go` is set;
--- queries by `done`. `server.asked` and `server.flooded` are events.
-local function flooding(to, kind)
+--- A server that answers a message with the letter `to` by 200 MB of messages of `kind`, once `server.go` is set, or
+-- by one message that says to have `length` bytes; queries by `done`. `server.asked` and `server.flooded` are events.
+local function flooding(to, kind, length)
   local server = { asked = ml.event(), go = ml.event(), flooded = ml.event() }
   local piece = message(kind, ("x\0"):rep(100)):rep(PIECE // 205)
+  local begin = length and kind .. (">I4"):pack(length) or ""
   server.net = assert(ml.net.listen("127.0.0.1", 0, function(conn)
     if not conn:read((">I4"):unpack(conn:read(4)) - 4) then return end
     conn:write(greeting)
@@ -30,6 +31,7 @@ local function flooding(to, kind)
         server.asked:set()
         server.go:wait()
         local left = PIECES
+        conn:write(begin)
         while left > 0 and conn:write(piece) do left = left - 1 end
         server.flooded:set()
       elseif letter == "Q" then
@@ -51,8 +53,8 @@ describe("a PostgreSQL server that sends without end", function()
   if postgres.missing() then return end -- libpq may be, too
 
   --- Asks the server, `meanwhile` what is done then, and fails where it makes the process grow.
-  local function check(server, meanwhile)
-    local db = ml.sql.open(server.url)
+  local function check(server, meanwhile, opts)
+    local db = ml.sql.open(server.url, opts)
     local task = ml.spawn(function() return db:query "select 1" end)
     server.asked:wait()
     meanwhile(task)
@@ -70,6 +72,20 @@ describe("a PostgreSQL server that sends without end", function()
     it("fills no memory while a connection is set up: " .. kind, function()
       local server <close> = flooding("Q", kind)
       check(server, function() end)
+    end)
+  end
+
+  for _, kind in ipairs { "D", "N", "S" } do
+    it("fills no more than max_result with a reply that is waited for: " .. kind, function()
+      local server <close> = flooding("P", kind)
+      check(server, function() end, { max_result = MB })
+    end)
+  end
+
+  for _, kind in ipairs { "D", "N" } do
+    it("fills no memory with one message that is too long: " .. kind, function()
+      local server <close> = flooding("P", kind, PIECES * MB + 100)
+      check(server, function() end, { max_result = MB })
     end)
   end
 

@@ -31,6 +31,7 @@ typedef struct PgCall {
   bool may_repeat; /* where somebody else's cancel has hit it */
   bool is_simple;  /* Query: no Sync belongs to it */
   bool is_setup;   /* of a new connection */
+  bool is_part;    /* some rows of many: each may be as large as a result */
   bool continues;  /* what is open-ended on its connection */
   bool parses;     /* Parse was sent before `out` */
   bool in_line;    /* has not been sent */

@@ -74,6 +74,9 @@ static void complete(PgConnection *c) {
   if (again) {
     pg_reader_release(&reply);
     pg_pool_again(c->pool, call);
+  } else if (pg_connection_is_large(c, call, reply.to - reply.from)) {
+    pg_reader_release(&reply);
+    pg_connection_refuse_large(c, call);
   } else if (call->awaited || call->kept) {
     call->reply = reply;
     if (call->awaited) ml_wait_wake(call->waker);
@@ -105,8 +108,7 @@ static void begin_copy_in(PgConnection *c, PgCall *call) {
     pg_connection_lose(c, "network", "ENOMEM", "not enough memory");
 }
 
-/* Is there somebody, or will be, who reads what has come? Of a setup only its end counts. */
-static bool is_read(const PgConnection *c) {
+bool pg_connection_is_read(const PgConnection *c) {
   const PgCall *call = c->flying.first;
   return call ? !pg_connection_is_unwanted(call) && !call->is_setup : c->is_copying_out;
 }
@@ -133,6 +135,10 @@ static void take(PgConnection *c, const PgMessage *m) {
     c->is_open_ended = true;
     complete(c);
     return;
+  case 'D':
+    if (m->len > c->pool->settings.max_result && call && pg_connection_is_read(c))
+      pg_connection_refuse_large(c, call);
+    break;
   case '1':
     c->parse_ok = true;
     break;
@@ -155,7 +161,7 @@ static void take(PgConnection *c, const PgMessage *m) {
   default:
     break;
   }
-  if (!is_read(c)) pg_reader_skip(&c->in);
+  if (!pg_connection_is_read(c)) pg_reader_skip(&c->in);
 }
 
 void pg_connection_note_taken(PgConnection *c, size_t n) {
@@ -187,14 +193,11 @@ bool pg_connection_take(PgConnection *c) {
     take(c, &m);
     if (c->state == PG_CLOSED) return false;
   }
-  if (c->in.at - c->in.from > PG_READER_MAX) {
-    pg_connection_lose(c, "network", "EMSGSIZE", "its reply is too long");
-    return false;
-  }
   if (found == PG_READER_BAD) {
     pg_connection_lose(c, "network", "EPROTO", "what it says is not PostgreSQL's protocol");
     return false;
   }
+  if (!pg_connection_look_at_size(c)) return false;
   look_after(c);
   return c->state != PG_CLOSED;
 }

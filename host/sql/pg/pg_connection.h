@@ -120,6 +120,20 @@ void pg_connection_look(PgConnection *c);
 /* The task that waited for this call has gone: the server is told to end it. */
 void pg_connection_abandon(PgConnection *c, PgCall *call);
 
+/* --- pg_connection_size.c --- */
+
+/* Is the reply larger than a result may be? */
+bool pg_connection_is_large(const PgConnection *c, const PgCall *call, size_t size);
+
+/* Ends the call with the error for that. */
+void pg_connection_refuse_large(PgConnection *c, PgCall *call);
+
+/* What has come of a reply, and of a message, may be too much. False: the connection is gone. */
+bool pg_connection_look_at_size(PgConnection *c);
+
+/* Is there somebody, or will be, who reads what has come? Of a setup only its end counts. */
+bool pg_connection_is_read(const PgConnection *c);
+
 /* Does nobody want its reply? */
 static inline bool pg_connection_is_unwanted(const PgCall *call) {
   return !call->awaited && !call->kept && !call->is_setup;

@@ -17,6 +17,7 @@ typedef struct PgSettings {
   char *url, *label; /* label: the URL without its password */
   unsigned size;
   double acquire, timeout, slow; /* seconds; HUGE_VAL is none */
+  size_t max_result;             /* bytes; SIZE_MAX is none */
   bool prepare, pipeline;
   PgTypeOptions types;
 } PgSettings;

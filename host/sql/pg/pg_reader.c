@@ -74,8 +74,23 @@ static bool is_type(char type) {
   return (unsigned char)type < 128 && types[(unsigned char)type >> 6] >> (type & 63) & 1;
 }
 
+void pg_reader_drop(PgInput *in) {
+  in->drops = in->wants;
+  in->block->len = in->from = in->at;
+}
+
+/* Steps over what is to be dropped. Is there more of it to come? */
+static bool drop(PgInput *in) {
+  size_t there = in->block->len - in->at, n = in->drops < there ? in->drops : there;
+  in->drops -= n;
+  in->wants = in->drops;
+  in->from = in->at += n;
+  return in->drops;
+}
+
 PgFound pg_reader_next(PgInput *in, PgMessage *message) {
   in->wants = 0;
+  if (in->drops && drop(in)) return PG_READER_MORE;
   size_t n = in->block ? in->block->len - in->at : 0;
   if (n < HEAD) {
     if (n && !is_type(in->block->data[in->at])) return PG_READER_BAD;

@@ -35,6 +35,7 @@ typedef struct PgInput {
   size_t from;  /* where begins what has not been handed out */
   size_t at;    /* where the next message begins */
   size_t wants; /* bytes of it that are known to be still to come */
+  size_t drops; /* bytes still to come that nobody wants */
 } PgInput;
 
 /* A message: `len` bytes behind its type and length. */
@@ -57,6 +58,15 @@ PgSlice pg_reader_take(PgInput *in);
 
 /* Nobody wants that. */
 static inline void pg_reader_skip(PgInput *in) { in->from = in->at; }
+
+/* Nobody wants the message at in->at either, which has not come to its end: it is dropped as it
+   comes. */
+void pg_reader_drop(PgInput *in);
+
+/* How long is that message, with its head? 0: not known yet, or nobody wants it. */
+static inline size_t pg_reader_length(const PgInput *in) {
+  return in->wants && !in->drops ? in->block->len - in->at + in->wants : 0;
+}
 
 /* Lets the block go. */
 void pg_reader_release(PgSlice *slice);

@@ -1,5 +1,6 @@
 #include "sql/sqlite/sqlite_connection.h"
 
+#include "sql/sql_error.h"
 #include "sql/sqlite/sqlite_cells.h"
 
 #include <stdio.h>
@@ -38,6 +39,12 @@ void sqlite_connection_set_own_fault(SqliteJob *job, int code, const char *messa
 }
 
 void sqlite_connection_fail(const SqliteConnection *c, SqliteJob *job, int code) {
+  if (code == SQLITE_CONNECTION_LARGE) {
+    char why[SQL_ERROR_LARGE];
+    sql_error_say_large(why, job->verb == SQLITE_STREAM, c->settings->max_result);
+    sqlite_connection_set_fault(job, code, why);
+    return;
+  }
   if (!c->db) {
     sqlite_connection_set_fault(job, code, NULL);
     return;

@@ -14,9 +14,13 @@ typedef struct SqliteSettings {
   int flags;               /* of sqlite3_open_v2: read-only, and so on */
   const char *synchronous; /* a constant: "normal" */
   bool prepare;            /* keep prepared statements */
+  size_t max_result;       /* bytes; SIZE_MAX: no limit */
 } SqliteSettings;
 
 enum { SQLITE_PREPARED = 256 };
+
+/* The code of a fault that is none of SQLite's: the result is larger than max_result. */
+enum { SQLITE_CONNECTION_LARGE = -5 };
 
 typedef struct SqlitePrepared {
   uint32_t id; /* of its statement; 0: this place is free */
@@ -99,7 +103,8 @@ SqlitePrepared *sqlite_connection_find(SqliteConnection *c, SqliteJob *job);
 bool sqlite_connection_bind_all(SqliteConnection *c, SqlitePrepared *p, const char **at,
                                 SqliteJob *job);
 
-/* Steps until there are no more rows, or as many as are wanted, or `bytes` of them. */
+/* Steps until there are no more rows, or as many as are wanted, or `bytes` of them; or they are too
+   large: SQLITE_CONNECTION_LARGE. */
 int sqlite_connection_step_rows(SqliteConnection *c, SqlitePrepared *p, SqliteJob *job,
                                 size_t bytes);
 

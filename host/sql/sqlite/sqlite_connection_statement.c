@@ -189,14 +189,22 @@ bool sqlite_connection_bind_all(SqliteConnection *c, SqlitePrepared *p, const ch
   return true;
 }
 
-/* Adds the row that the statement is at. */
-static bool add_row(const SqliteConnection *c, sqlite3_stmt *stmt, SqliteJob *job) {
+/* Adds a text or a blob of the row that the statement is at. An SQLite code, or
+   SQLITE_CONNECTION_LARGE. */
+static int add_bytes(const SqliteConnection *c, Buffer *out, SqliteCell type, const void *bytes,
+                     int len) {
+  if ((size_t)len > c->settings->max_result) return SQLITE_CONNECTION_LARGE;
+  return sqlite_cells_put_bytes(out, type, bytes, (size_t)len) ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+/* Adds that row: the same codes. */
+static int add_row(const SqliteConnection *c, sqlite3_stmt *stmt, SqliteJob *job) {
   const SqliteLibrary *lib = c->lib;
   Buffer *out = &job->cells;
-  int columns = job->shape ? (int)job->shape->columns : 0;
-  if (!buffer_reserve(out, (size_t)columns * SQLITE_CELL_SIZE)) return false;
-  for (int i = 0; i < columns; i++) {
-    if (!buffer_reserve(out, SQLITE_CELL_SIZE)) return false;
+  int columns = job->shape ? (int)job->shape->columns : 0, rc = SQLITE_OK;
+  if (!buffer_reserve(out, (size_t)columns * SQLITE_CELL_SIZE)) return SQLITE_NOMEM;
+  for (int i = 0; i < columns && rc == SQLITE_OK; i++) {
+    if (!buffer_reserve(out, SQLITE_CELL_SIZE)) return SQLITE_NOMEM;
     switch (lib->column_type(stmt, i)) {
     case SQLITE_INTEGER:
       sqlite_cells_put_integer(out, lib->column_int64(stmt, i));
@@ -206,15 +214,13 @@ static bool add_row(const SqliteConnection *c, sqlite3_stmt *stmt, SqliteJob *jo
       break;
     case SQLITE_TEXT: {
       const unsigned char *text = lib->column_text(stmt, i);
-      if (!text ||
-          !sqlite_cells_put_bytes(out, SQLITE_CELL_TEXT, text, (size_t)lib->column_bytes(stmt, i)))
-        return false;
+      if (!text) return SQLITE_NOMEM;
+      rc = add_bytes(c, out, SQLITE_CELL_TEXT, text, lib->column_bytes(stmt, i));
       break;
     }
     case SQLITE_BLOB: {
       const void *blob = lib->column_blob(stmt, i);
-      if (!sqlite_cells_put_bytes(out, SQLITE_CELL_BLOB, blob, (size_t)lib->column_bytes(stmt, i)))
-        return false;
+      rc = add_bytes(c, out, SQLITE_CELL_BLOB, blob, lib->column_bytes(stmt, i));
       break;
     }
     default:
@@ -222,10 +228,30 @@ static bool add_row(const SqliteConnection *c, sqlite3_stmt *stmt, SqliteJob *jo
     }
   }
   job->rows++;
-  return true;
+  return rc;
 }
 
-/* Steps until there are no more rows, or as many as are wanted, or `bytes` of them. */
+/* What a row takes beside its cells: as much as in PostgreSQL's protocol. */
+enum { ROW_BYTES = 7, COLUMN_BYTES = 3 };
+
+/* Are the rows, the last of which begins at `from`, more than a result may have? */
+static bool is_large(const SqliteConnection *c, const SqliteJob *job, size_t from) {
+  bool is_stream = job->verb == SQLITE_STREAM;
+  size_t each = ROW_BYTES + COLUMN_BYTES * (size_t)job->shape->columns;
+  size_t size = is_stream ? job->cells.len - from : job->cells.len + job->rows * each;
+  return size > c->settings->max_result;
+}
+
+/* What the statement has changed is taken back, with the transaction around it: it must not be
+   committed by whoever ends it. */
+static int refuse_large(const SqliteConnection *c, const SqlitePrepared *p) {
+  if (!p->reads) {
+    c->lib->interrupt(c->db);
+    c->lib->step(p->stmt);
+  }
+  return SQLITE_CONNECTION_LARGE;
+}
+
 int sqlite_connection_step_rows(SqliteConnection *c, SqlitePrepared *p, SqliteJob *job,
                                 size_t bytes) {
   int rc = c->lib->step(p->stmt);
@@ -238,7 +264,11 @@ int sqlite_connection_step_rows(SqliteConnection *c, SqlitePrepared *p, SqliteJo
       if (p->reads) return SQLITE_DONE;
       continue; /* what it changes, it has to change to the end */
     }
-    if (!add_row(c, p->stmt, job)) return SQLITE_NOMEM;
+    size_t from = job->cells.len;
+    int added = add_row(c, p->stmt, job);
+    if (added == SQLITE_CONNECTION_LARGE || (added == SQLITE_OK && is_large(c, job, from)))
+      return refuse_large(c, p);
+    if (added != SQLITE_OK) return added;
     if (job->cells.len >= bytes) return SQLITE_ROW;
   }
   return rc;

@@ -142,6 +142,8 @@ const char *sqlite_fault_kind(const SqliteFault *fault) {
     return "pool";
   case SQLITE_POOL_TIMEOUT:
     return "timeout";
+  case SQLITE_CONNECTION_LARGE:
+    return "limit";
   default:
     break;
   }

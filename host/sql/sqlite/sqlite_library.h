@@ -32,6 +32,7 @@
   X(extended_result_codes)                                                                         \
   X(finalize)                                                                                      \
   X(get_autocommit)                                                                                \
+  X(interrupt)                                                                                     \
   X(open_v2)                                                                                       \
   X(prepare_v3)                                                                                    \
   X(progress_handler)                                                                              \

@@ -22,6 +22,7 @@ typedef struct SqliteOptions {
   const char *synchronous;
   unsigned connections;
   double acquire, timeout; /* seconds; HUGE_VAL is none */
+  size_t max_result;       /* bytes; SIZE_MAX is none */
 } SqliteOptions;
 
 typedef struct SqliteLease {

@@ -206,7 +206,8 @@ SqlitePool *sqlite_pool_new(Runtime *rt, const SqliteLibrary *lib, const SqliteO
                                     .memory = options->memory,
                                     .flags = options->flags,
                                     .synchronous = options->synchronous,
-                                    .prepare = options->prepare};
+                                    .prepare = options->prepare,
+                                    .max_result = options->max_result};
   if (!pool->readers || !pool->settings.path || uv_async_init(&rt->loop, &pool->async, on_async)) {
     free(pool->readers);
     free(pool->settings.path);

@@ -34,12 +34,15 @@ local known = {
   pool = kind("an integer from 1 to 1000", function(v) return math.type(v) == "integer" and v >= 1 and v <= 1000 end),
   acquire = seconds, timeout = seconds, slow = seconds, prepare = "boolean", pipeline = "boolean", nulls = "boolean",
   inline = "boolean",
+  max_result = kind("an integer of at least 1, or math.huge", function(v)
+    return v == math.huge or math.type(v) == "integer" and v >= 1
+  end),
   numeric = kind("'text' or 'number'", function(v) return v == "text" or v == "number" end),
   time = kind("'number' or 'text'", function(v) return v == "number" or v == "text" end),
 }
 local defaults = {
   pool = 10, acquire = 10, timeout = 30, slow = 1, prepare = true, pipeline = true, nulls = false, inline = false,
-  numeric = "text", time = "number",
+  numeric = "text", time = "number", max_result = 256 * 1024 * 1024,
 }
 
 local drivers = {} -- by name; each is loaded when it is first used

@@ -15,6 +15,7 @@ local sql = {}
 ---@field nulls? boolean NULL is `ml.sql.null` in rows; otherwise the column is absent (false)
 ---@field numeric? any what PostgreSQL's `numeric` becomes (`"text"`)
 ---@field time? any what `timestamptz` becomes: Unix seconds, or RFC 3339 (`"number"`)
+---@field max_result? integer bytes that the result of a statement may have, as it comes from the database: more is an error of kind `"limit"`, and the connection goes on. Of `rows` and `copy_out`, which have no limit in all, each row. `math.huge`: none (256 MB)
 ---@field inline? boolean SQLite: short reads run on the loop, within a budget (false)
 
 ---Makes a database that connects at its first statement, so it can be created at module level. A bad URL raises, without its
