@@ -99,8 +99,10 @@ static const WaitType connect_wait = {.name = "a connection",
                                       .finish = connect_finish,
                                       .describe = connect_describe};
 
-/* connect(function, {host=, port=, path=, timeout=, nodelay=, keepalive=, bind=}) -> connection |
-   nil, err. Suspends. `function` is the name of the caller's; `bind` an address. */
+/* connect(function, {host=, port=, path=, addresses=, timeout=, nodelay=, keepalive=, bind=}) ->
+   connection | nil, err. Suspends. `function` is the name of the caller's; `bind` an address;
+   `addresses` those to connect to, each with a line feed after it, or nil: the host is looked up.
+ */
 int net_connect(lua_State *L) {
   const char *function = luaL_checkstring(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -109,6 +111,7 @@ int net_connect(lua_State *L) {
   *c = (Connecting){.endpoint = {.host = fields_text(L, 2, "host", NULL),
                                  .port = (uint16_t)fields_number(L, 2, "port", 0),
                                  .unix_path = fields_text(L, 2, "path", NULL),
+                                 .addresses = fields_text(L, 2, "addresses", NULL),
                                  .seconds = fields_number(L, 2, "timeout", DIAL_SECONDS)}};
   const char *bind = fields_text(L, 2, "bind", NULL);
   if (bind && net_read_address(bind, 0, &c->local)) c->endpoint.local = &c->local.any;

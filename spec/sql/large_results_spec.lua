@@ -10,8 +10,9 @@ local function refused(what, ...)
   local value, err = ...
   assert.is_nil(value)
   assert(ml.is_error(err, "limit"), tostring(err))
-  assert.equal(("%s is larger than max_result (%d bytes): select less%s, or open the database with a larger one"):format(
-    what, MOST, what == "a row" and "" or ", take its rows by db:rows"), err.message)
+  local rows = what == "a row" and "" or ", take its rows by db:rows"
+  local message = "%s is larger than max_result (%d bytes): select less%s, or open the database with a larger one"
+  assert.equal(message:format(what, MOST, rows), err.message)
 end
 
 databases.on_each("a result larger than max_result", function(place, kind)

@@ -1,4 +1,5 @@
 --- Sockets of ml.net.udp.
+local allowed = require "moonloop.net.allowed"
 local core = require "moonloop.core"
 local net = require "moonloop.net.core"
 local place = require "moonloop.net.place"
@@ -12,6 +13,7 @@ local OPTIONS = {
     if math.type(value) ~= "integer" or value < 0 or value > 65535 then return "a port" end
   end,
   reuse_address = "boolean",
+  allow_address = allowed.check,
 }
 
 local Udp = {}
@@ -23,10 +25,18 @@ local function check(self, method)
   return self.socket
 end
 
+--- The first address of a host that `allow_address` lets pass; or nil and an error.
+local function allowed_address(self, whose, where)
+  local list, why, kind, code = allowed.of(self.allow, whose, where.host, where.port, math.huge, self.family)
+  if list then return list[1] end
+  return nil, core.error { kind = kind, code = code, message = ("%s: %s"):format(whose, why) }
+end
+
 --- The address of a host, which is looked up if it is a name; or nil and an error.
 local function address_of(self, whose, host, port)
   local where = place.arguments(whose, host, port)
   if where.path then fail(("%s: a host and a port expected"):format(whose)) end
+  if self.allow then return allowed_address(self, whose, where) end
   if place.is_address(where.host) then return where.host end
   local list, err = net.resolve(whose, where.host, self.family)
   if not list then return nil, err end
@@ -87,5 +97,5 @@ return function(opts)
   local socket, err = net.udp { host = opts.host, port = opts.port, reuse = opts.reuse_address }
   if not socket then return nil, err end
   local family = opts.host and (opts.host:find(":", 1, true) and 6 or 4) or 0
-  return setmetatable({ socket = socket, family = family }, Udp)
+  return setmetatable({ socket = socket, family = family, allow = opts.allow_address }, Udp)
 end

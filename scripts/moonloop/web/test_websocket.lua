@@ -9,7 +9,7 @@ local test = require "moonloop.web.test"
 
 local KNOWN = { cookies = "table" }
 for name, check in pairs(connecting.known) do
-  if name ~= "tls" then KNOWN[name] = check end
+  if name ~= "tls" and name ~= "allow_address" then KNOWN[name] = check end
 end
 
 --- The headers of the handshake: the client's and the socket's own, with cookies, which replace those kept.

@@ -1,4 +1,5 @@
 --- ml.ws: a client of WebSockets (RFC 6455 section 4.1).
+local allowed = require "moonloop.net.allowed"
 local core = require "moonloop.core"
 local fields = require "moonloop.http.fields"
 local has_token = require "moonloop.http.has_token"
@@ -23,6 +24,7 @@ local LONGEST_HEAD = 64 * 1024 -- bytes of the response, with interim ones
 M.known = {
   headers = "table",
   tls = "table",
+  allow_address = allowed.check,
   timeout = place.seconds,
   protocols = function(value)
     if type(value) ~= "table" or #value == 0 then return "a list of names" end
@@ -171,7 +173,8 @@ function M.connect(url, opts)
   opts = socket_options.check(opts, WHOSE, M.known)
   if opts.tls and not where.is_secure then fail(WHOSE .. ": the option 'tls' is for URLs with wss://") end
   local function dial(limit)
-    return net.connect(where.host, where.port, { timeout = limit, tls = where.is_secure and (opts.tls or true) or nil })
+    return net.connect(where.host, where.port, { timeout = limit, allow_address = opts.allow_address,
+      tls = where.is_secure and (opts.tls or true) or nil })
   end
   return M.connect_by(dial, where, opts)
 end

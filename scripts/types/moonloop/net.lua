@@ -9,6 +9,7 @@ local net = {}
 ---@field nodelay? boolean send small pieces at once (TCP_NODELAY) (true)
 ---@field keepalive? integer seconds of silence after which the system begins to ask whether the other side is still there (off)
 ---@field bind? string the local address to connect from (any)
+---@field allow_address? function `f(ip, port)` says which addresses may be connected to: see below (none)
 ---@field tls? boolean|table speak TLS: `true`, or a table of options. The `timeout` is for the handshake, too (false)
 ---@field max_line? integer sets `s.max_line` (65536)
 
@@ -47,6 +48,7 @@ function net.listen(host, port, opts, f) end
 ---@field host? string the local address (all addresses of both families)
 ---@field port? integer the local port (any free one)
 ---@field reuse_address? boolean others may have the same port: for groups (false)
+---@field allow_address? function `f(ip, port)` says where `send` and `connect` may lead: see above (none)
 
 ---Opens a socket for datagrams.
 ---@param opts? moonloop.net.udp.opts

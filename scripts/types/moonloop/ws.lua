@@ -8,6 +8,7 @@ local ws = {}
 ---@field headers? table more headers of the request, name to value or list of values (none)
 ---@field protocols? any[] names of protocols, the preferred one first (none)
 ---@field tls? table options of TLS, for `wss://`
+---@field allow_address? function `f(ip, port)` says which addresses may be connected to: see `ml.net.connect` (none)
 ---@field timeout? number seconds for the connection and the handshake. `math.huge` is no limit (10)
 ---@field max_message? integer bytes of a message, of what it holds if it was compressed. A longer one closes the socket with 1009 (1048576)
 ---@field ping? number seconds of silence after which the peer is pinged; silent for as long again, it counts as lost. Any byte counts as life. `math.huge`: never (30)
