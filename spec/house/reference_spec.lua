@@ -730,6 +730,8 @@ describe("command-line.md", function()
       { "an RSA key", 1, 1, "host/jwt/jwt_key.h", "JWT_KEY_BITS_LEAST" },
       { "an RSA key", 2, 1, "host/jwt/jwt_key.h", "JWT_KEY_BITS_MOST" },
       { "keys of a set", 1, 1, "scripts/moonloop/jwt/jwks.lua", "MOST" },
+      { "keys of a set", 2, 1024, "scripts/moonloop/jwt/jwks.lua", "LONGEST" },
+      { "keys of a set", 3, 1, "scripts/moonloop/jwt/jwks.lua", "MOST_VALUES" },
       { "fetches of a set", 1, 1, "scripts/moonloop/jwt/jwks.lua", "PAUSE" },
       { "tokens that wait for a signature by RSA", 1, 1, "scripts/moonloop/jwt/init.lua", "MOST_SIGNING" },
       { "a password", 1, 1024, "scripts/moonloop/password/init.lua", "LONGEST" },

@@ -2,6 +2,7 @@
 local clock = require "moonloop.clock"
 local given = require "spec.support.jwt_keys"
 local ml = require "moonloop"
+local sorted_keys = require "moonloop.core.sorted_keys"
 local web = require "spec.support.web"
 
 local sign, verify = ml.jwt.sign, ml.jwt.verify
@@ -108,6 +109,22 @@ describe("a URL of keys", function()
       local opts = { algorithms = ALL, jwks = base .. "/keys" }
       assert.same({ n = 1 }, verify(sign({ n = 1 }, with_kid(given.ec, "k100")), opts))
       assert.is_nil((verify(sign({ n = 1 }, with_kid(given.ec, "k101")), opts)))
+    end)
+  end)
+
+  it("keeps of each key what is public and short", function()
+    local long = given.public(given.ec, { kid = ("k"):rep(2049) })
+    local keys = { long, given.public(given.ec, { kid = ("k"):rep(2048), x5c = { ("x"):rep(100000) },
+      key_ops = { ("x"):rep(100000), "verify" } }), with_kid(given.rsa, "private") }
+    serving({ keys = keys }, function(base)
+      local opts = { algorithms = ALL, jwks = base .. "/keys" }
+      assert.same({ n = 1 }, verify(sign({ n = 1 }, with_kid(given.ec, ("k"):rep(2048))), opts))
+      assert.is_nil((verify(sign({ n = 1 }, with_kid(given.ec, ("k"):rep(2049))), opts)))
+      local kept = require("moonloop.jwt.jwks").sets:get(opts.jwks).keys
+      assert.equal(2, #kept)
+      assert.same({ "verify" }, kept[1].key_ops)
+      assert.is_nil(kept[1].x5c)
+      assert.same({ "e", "kid", "kty", "n" }, sorted_keys(kept[2]))
     end)
   end)
 
@@ -220,13 +237,28 @@ describe("a URL of keys", function()
   end)
 
   it("has to have a set of keys itself", function()
-    for _, body in ipairs { "not json", { keys = "x" }, { 1 }, ("x"):rep(2 * 1024 * 1024) } do
+    local many = ('{"keys":[%s[]]}'):format(("[],"):rep(20000))
+    for _, body in ipairs { "not json", { keys = "x" }, { 1 }, ("x"):rep(2 * 1024 * 1024), many } do
       serving({ body = body }, function(base)
         raises("the keys of tokens are not available", verify, token, { algorithms = ALL, jwks = base .. "/keys" })
       end)
     end
     serving({ keys = { given.public(given.ec, A) } }, function(base)
       raises("status 30%d", verify, token, { algorithms = ALL, jwks = base .. "/elsewhere" })
+    end)
+  end)
+
+  it("is shown in errors without what lets somebody in", function()
+    local function err_of(url) return tostring(select(2, pcall(verify, token, { algorithms = ALL, jwks = url }))) end
+    serving({ body = "not json" }, function(base)
+      local url = base .. "/keys?token=secret"
+      assert.matches("[/]keys%?token=REDACTED has no set of keys", err_of(url))
+      assert.matches("[/]no%?token=REDACTED answered with the status 404", err_of((url:gsub("keys", "no"))))
+      local wrong = err_of "ftp://me:pass@x/keys?token=secret"
+      assert.matches("not an http or https URL: ftp://x/keys?token=REDACTED", wrong, 1, true)
+      for _, text in ipairs { err_of(url), wrong } do
+        assert.is_nil(text:find "pass" or text:find "secret")
+      end
     end)
   end)
 

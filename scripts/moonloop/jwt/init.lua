@@ -131,7 +131,7 @@ local function check_set(source, algorithms)
   end
   if set.keys then return set end
   local why = jwks.wrong_url(set.url)
-  if why then fail(("ml.jwt.verify: jwks %s: %s"):format(why, set.url)) end
+  if why then fail(("ml.jwt.verify: jwks %s: %s"):format(why, require "moonloop.http.url".shown(set.url))) end
   for name in pairs(algorithms) do
     if name:find "^HS" then fail("ml.jwt.verify: keys for " .. name .. " are secret, and cannot come from a URL") end
   end

@@ -11,6 +11,8 @@ local STALE = 86400 -- seconds for which an old set is used while its URL does n
 local MOST = 100 -- keys in a set
 local MOST_SETS = 1000
 local TIMEOUT, SIZE = 10, 1024 * 1024
+local LONGEST = 2048 -- bytes of a text in a key, such as its id: the longest modulus has 1366
+local MOST_VALUES = 20000 -- in the whole document
 
 --- What is wrong with a URL of keys, or nil. Whoever can change the answer can sign tokens: it has to come by
 -- https, unless it does not leave the machine.
@@ -38,18 +40,40 @@ local function set_of(url, ttl)
   return set
 end
 
+local TEXTS = { "kty", "kid", "alg", "use", "crv", "n", "e", "x", "y" }
+
+--- What of a key is kept: its public parts and what it is for, none of which is long. nil: it is none of ours.
+local function public_part(jwk)
+  if type(jwk) ~= "table" then return nil end
+  local part = {}
+  for _, name in ipairs(TEXTS) do
+    local value = jwk[name]
+    if type(value) == "string" and #value > LONGEST then return nil end
+    part[name] = value
+  end
+  if type(jwk.key_ops) == "table" then
+    part.key_ops = {}
+    for _, op in ipairs(jwk.key_ops) do
+      if op == "sign" or op == "verify" then part.key_ops[#part.key_ops + 1] = op end
+    end
+  end
+  return part
+end
+
 --- The keys at the URL, or nil and why there are none.
 local function fetch(url)
   local http = require "moonloop.http"
+  local shown = require "moonloop.http.url".shown
   local res, err = http.get(url, { timeout = TIMEOUT, max_body = SIZE, follow_redirects = false,
-    headers = { accept = "application/jwk-set+json, application/json" } })
+    max_values = MOST_VALUES, headers = { accept = "application/jwk-set+json, application/json" } })
   if not res then return nil, err.message end
-  if res.status ~= 200 then return nil, ("%s answered with the status %d"):format(url, res.status) end
+  if res.status ~= 200 then return nil, ("%s answered with the status %d"):format(shown(url), res.status) end
   local doc = res:json()
-  if type(doc) ~= "table" or type(doc.keys) ~= "table" then return nil, url .. " has no set of keys" end
+  if type(doc) ~= "table" or type(doc.keys) ~= "table" then return nil, shown(url) .. " has no set of keys" end
   local list = {}
-  for _, jwk in ipairs(doc.keys) do
-    if type(jwk) == "table" and #list < MOST then list[#list + 1] = jwk end
+  for i = 1, #doc.keys do
+    local part = public_part(doc.keys[i])
+    if part and #list < MOST then list[#list + 1] = part end
   end
   return list
 end
