@@ -7,6 +7,7 @@
 #include "sql/sqlite/sqlite_time.h"
 
 #include "json/json.h"
+#include <sqlite3.h>
 #include <stdio.h>
 
 /* --- errors --- */
@@ -30,7 +31,9 @@ static const char *or_null(const char *text) { return *text ? text : NULL; }
 int sqlite_result_push_error(lua_State *L, const SqliteJob *job, const SqliteText *text) {
   char message[900];
   SqliteSubject subject;
-  sqlite_fault_describe(&job->fault, job->pool->settings.path, message, sizeof message);
+  const SqliteSettings *settings = &job->pool->settings;
+  sqlite_fault_describe(&job->fault, settings->path, settings->flags & SQLITE_OPEN_CREATE, message,
+                        sizeof message);
   sqlite_fault_subject(&job->fault, &subject);
   const char *sql = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
   lua_pushnil(L);

@@ -55,6 +55,12 @@ local app = ([[
     end
     return { opened = opened }
   end)
+  app:get("/database", function(req)
+    local db = ml.sql.open("sqlite:" .. req.query.path)
+    local done, err = db:exec "create table t(a)"
+    db:close()
+    return done and "made" or err.message
+  end)
   app:get("/resolve", function(req)
     local list, err = ml.net.resolve(req.query.name)
     return list or { err.kind }
@@ -244,6 +250,16 @@ describe("an app in the sandbox", function()
       local said = server:wait_for("without /etc/" .. name .. ", which may not be read")
       assert.equal(1, select(2, said:gsub("may not be read", "")))
     end
+  end)
+
+  it("says why a new database cannot be made where it may not write", function()
+    local outside <close> = folders.new({}, OUTSIDE)
+    local server <close> = served.start(files, options)
+    assert.equal("made", server:get "/database?path=new.db".body)
+    local path = outside.path .. "/new.db"
+    local why = "%s: unable to open database file (it is not there, and cannot be made in %s: see who may write there, "
+      .. "and --sandbox)"
+    assert.equal(why:format(path, outside.path), server:get("/database?path=" .. path).body)
   end)
 
   it("verifies certificates", function()

@@ -2,6 +2,7 @@
 
 #include "sql/sqlite/sqlite_pool.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -211,8 +212,9 @@ static bool is_of_the_file(int code) {
   }
 }
 
-/* Why a file cannot be opened: SQLite itself does not say. */
-static void say_why(const char *path, int system_error, char *text, size_t size) {
+/* Why a file cannot be opened: SQLite itself does not say. Where it may not write, it tries again
+   to read only, and says then that there is no such file. */
+static void say_why(const char *path, bool makes, int system_error, char *text, size_t size) {
   struct stat st;
   const char *slash = strrchr(path, '/');
   char folder[512];
@@ -222,6 +224,10 @@ static void say_why(const char *path, int system_error, char *text, size_t size)
     snprintf(text, size, " (there is no folder %s)", folder);
   else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
     snprintf(text, size, " (it is a folder)");
+  else if (makes && system_error == ENOENT)
+    snprintf(text, size,
+             " (it is not there, and cannot be made in %s: see who may write there, and --sandbox)",
+             folder);
   else if (system_error)
     snprintf(text, size, " (%s)", uv_strerror(-system_error));
 }
@@ -237,7 +243,8 @@ static const char *advice(int code) {
   }
 }
 
-void sqlite_fault_describe(const SqliteFault *fault, const char *path, char *text, size_t size) {
+void sqlite_fault_describe(const SqliteFault *fault, const char *path, bool makes, char *text,
+                           size_t size) {
   const char *message = fault->message ? fault->message : "not enough memory";
   char why[600] = "", set[64] = "";
   if (fault->set) snprintf(set, sizeof set, "list %ld of the batch: ", fault->set);
@@ -245,6 +252,7 @@ void sqlite_fault_describe(const SqliteFault *fault, const char *path, char *tex
     snprintf(text, size, "%s%s", set, message);
     return;
   }
-  if ((fault->code & 0xff) == SQLITE_CANTOPEN) say_why(path, fault->system_error, why, sizeof why);
+  if ((fault->code & 0xff) == SQLITE_CANTOPEN)
+    say_why(path, makes, fault->system_error, why, sizeof why);
   snprintf(text, size, "%s%s: %s%s%s", set, path, message, why, advice(fault->code));
 }

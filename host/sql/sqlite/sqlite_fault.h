@@ -16,7 +16,9 @@ typedef struct SqliteSubject {
 } SqliteSubject;
 void sqlite_fault_subject(const SqliteFault *fault, SqliteSubject *subject);
 
-/* Writes the message: what, and where that is the file. */
-void sqlite_fault_describe(const SqliteFault *fault, const char *path, char *text, size_t size);
+/* Writes the message: what, and where that is the file. `makes`: it was to be made if it is not
+ * there. */
+void sqlite_fault_describe(const SqliteFault *fault, const char *path, bool makes, char *text,
+                           size_t size);
 
 #endif
