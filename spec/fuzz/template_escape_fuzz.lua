@@ -63,9 +63,12 @@ return function(value)
   check_js_string(value)
   check_css(value)
   check_url(escape.url(value))
-  for _, name in ipairs { "url_part", "url_path", "url_query", "css_url_part", "css_string_url_query" } do
+  for _, name in ipairs { "url_part", "url_root", "url_path", "url_query", "css_url_part", "css_string_url_query" } do
     check_part(escape[name](value))
   end
+  -- Two slashes would begin a host.
+  assert(not escape.url_part(value):find "^//" and escape.url_root(value):find "^[^/]")
+  assert(not escape.url_root_last(value):find "^/")
   assert(not escape.css_url(value):find "[%s\"'()\\;]")
   for _, name in ipairs { "attr_json", "attr_js_string", "attr_css", "attr_css_string", "attr_url", "attr_css_url" } do
     local ok, text = pcall(escape[name], value)

@@ -49,6 +49,9 @@ describe("a value", function()
     assert.equal("&quot;&#39;\\u003cb\\u003e&quot;", at('<p onclick="f(<%= v %>)">', "'<b>"))
     assert.equal("&quot;&#39;&quot;", at([[<p hx-vals='{"a": <%= v %>}'>]], "'"))
     assert.equal("{&quot;open&quot;:true}", at('<p x-data="<%= v %>">', { open = true }))
+    for _, name in ipairs { "ng-click", "data-ng-click", "ng:click", "hx-vals", "data-hx-request" } do
+      assert.equal("&quot;v&quot;", at("<p " .. name .. '="<%= v %>">', "v"), name)
+    end
     assert.error_matches(function() render("<script>x = <%= v %></script>", 0 / 0) end, "")
   end)
 
@@ -86,6 +89,24 @@ describe("a value", function()
     assert.equal("about:invalid#unsafe", at('<meta http-equiv="refresh" content="0; url=<%= v %>">', "javascript:x"))
     assert.equal("javascript%3Ax", render('<a href="<%= "java" %><%= v %>">',
       "script:x"):match "java(.*)\">$":gsub("^", "java"))
+  end)
+
+  it("is no host behind a slash that begins the URL", function()
+    local values = { v = "/evil.example", empty = "", text = "a/b", two = "//evil.example", root = "https://a.example" }
+    for text, url in pairs {
+      ["/<%= v %>"] = "/.//evil.example", ["/<%= text %>"] = "/a/b", ["/<%= 5 %>"] = "/5", ["/<%= empty %>"] = "/",
+      ["/<%= empty %>/<%= v %>"] = "/.///evil.example", ["/<%= empty %><%= v %>"] = "/.//evil.example",
+      ["/<%= text %>/<%= v %>"] = "/a/b//evil.example", ["/<%= empty %>?"] = "/./?",
+      ["<%= empty %>/<%= v %>"] = "/.//evil.example", ["<%= root %>/<%= v %>"] = "https://a.example/.//evil.example",
+      ["<%= empty %><%= two %>"] = "/.//evil.example", ["<%= root %><%= v %>"] = "https://a.example/evil.example",
+      ["/<% if empty then %><%= empty %>/<% end %><%= v %>"] = "/.//.//evil.example",
+      ["/<% for i = 1, 2 do %><%= text %>/<% end %><%= v %>"] = "/a/b/a/b/.//evil.example",
+      ["/&#9;<%= v %>"] = "/&#9;.//evil.example", ["\\<%= v %>"] = "\\.//evil.example",
+    } do
+      assert.equal('<a href="' .. url .. '">', run(compile('<a href="' .. text .. '">', "html", "t.html"), values))
+    end
+    assert.equal(".//evil.example", at('<p style="background: url(/<%= v %>)">', values.v))
+    assert.equal(".//evil.example", at('<img srcset="/<%= v %> 2x">', values.v))
   end)
 
   it("is a word, a number or a color of CSS, or in the quotes of a string", function()
@@ -199,12 +220,16 @@ describe("a value is refused", function()
       "the scheme of this URL comes from a value: have the whole URL in the value, or write the scheme here",
     ["<a href='<% if v then %>/a<% else %>?a=<% end %><%= v %>'>"] =
       "the branches before this value leave off in different parts of the URL: build it in one value",
+    ["<a href='/<% if v then %>a<% end %><%= v %>'>"] =
+      "the branches before this value leave off in different parts of the URL: build it in one value",
     ["<img srcset='/a <%= v %>'>"] = "a value cannot stand for the width or density of an image",
     ["<meta content='<%= v %>' http-equiv='refresh'>"] =
       "the attribute 'content' of a <meta http-equiv=\"refresh\"> has a URL: write http-equiv before it",
     ["<svg><title><a href='<%= v %>'></title>"] = "a value cannot stand behind a tag in <title>",
     ["<svg><style><a href='<%= v %>'></style>"] = "a value cannot stand behind a tag in <style>",
     ["<p _='on click <%= v %>'>"] = "what a value would mean in this attribute of <p> is not clear",
+    ["<p hx-trigger='click[<%= v %>]'>"] = "what a value would mean in this attribute of <p> is not clear",
+    ["<p data-hx-trigger='<%= v %>'>"] = "what a value would mean in this attribute of <p> is not clear",
     ["<title/><%= v %>"] = "<title/> is not closed in HTML: write <title></title>",
     ["<svg><set attributeName='href' to='<%= v %>'>"] =
       "what a value would mean in this attribute of <set> is not clear",

@@ -11,18 +11,22 @@ local function reject(message, ...) error({ message = message:format(...) }, 0) 
 
 local URLS = {}
 for name in ([[action archive background cite classid codebase data formaction href icon longdesc manifest ping
-    poster profile src usemap hx-get hx-post hx-put hx-patch hx-delete]]):gmatch "%S+" do URLS[name] = true end
+    poster profile src usemap base hx-get hx-post hx-put hx-patch hx-delete]]):gmatch "%S+" do URLS[name] = true end
 
 --- The parts that know where in a value of such a kind one is.
 M.SUB = { url = url, list = url, js = script, css = style }
 
 -- Attributes that run as scripts: of HTML, and of Alpine, Vue, Angular and htmx.
-local SCRIPTS = { "^on", "^@", "^:", "^x%-", "^v%-", "^ng%-", "^hx%-on", "^hx%-vals", "^hx%-headers", "^hx%-vars" }
+local SCRIPTS = { "^on", "^@", "^:", "^x%-", "^v%-", "^ng[:-]", "^hx%-on", "^hx%-vals", "^hx%-headers", "^hx%-vars",
+  "^hx%-request" }
+
+-- Text that may have a script in it: of hyperscript, and of htmx ("click[...]").
+local UNCLEAR = { ["_"] = true, ["hx-trigger"] = true }
 
 local function kind_of(c)
   local name = c.attr
-  if c.is_vague or name == "_" then return "unknown" end -- that of hyperscript
-  name = name:gsub("^data%-hx%-", "hx-")
+  name = name:gsub("^data%-(%l%l%-)", { ["hx-"] = "hx-", ["ng-"] = "ng-" })
+  if c.is_vague or UNCLEAR[name] then return "unknown" end
   for _, pattern in ipairs(SCRIPTS) do
     if name:find(pattern) then return "js" end
   end
@@ -85,8 +89,8 @@ function M.finish(c)
   c.state, c.kind, c.delim, c.tail, c.static, c.sub, c.strange = "tag", "", "", "", "", nil, nil
 end
 
---- Goes on by a value that is escaped. Returns the name of the function that escapes it.
-function M.value(c)
+--- Goes on by a value that is escaped, before the text `after`. Returns the name of the function that escapes it.
+function M.value(c, after)
   local kind = c.kind
   if c.delim == "" then
     reject("the value of the attribute '%s' has no quotes: write %s=\"<%%= ... %%>\"", c.attr, c.attr)
@@ -105,7 +109,7 @@ function M.value(c)
   if c.meta == "open" then c.meta = true end
   c.static = c.static .. "\0"
   local sub = M.SUB[kind]
-  return sub and "attr_" .. sub.value(c.sub) or "attr"
+  return sub and "attr_" .. sub.value(c.sub, after:sub(1, 1) == c.delim) or "attr"
 end
 
 --- Goes on by a value that is written as it is.

@@ -29,14 +29,15 @@ local function expression_of(segment)
   return table.concat(parts):match "^(.-)%s*$"
 end
 
-local function put_value(state, segment)
+local function put_value(state, segment, following)
   local expression = expression_of(segment)
   if not expression:find "%S" then fail(segment.line, "a value is missing") end
   local _, message = load(("\n"):rep(segment.line - 1) .. "return(" .. expression .. ")", "@", "t")
   if message then write.fail_as(message) end
   local name = "raw"
   if segment.kind == "value" then
-    name = at_line(segment.line, html.value, state.context)
+    local after = following and following.kind == "text" and following.text or ""
+    name = at_line(segment.line, html.value, state.context, after)
   else
     at_line(segment.line, html.raw, state.context)
   end
@@ -55,8 +56,9 @@ return function(text, kind, path)
   local template = { path = path, kind = kind, blocks = {}, uses = {} }
   local state = { template = template, source = write.new(), frames = {}, context = html.start(kind) }
   local ok, problem = pcall(function()
-    for _, segment in ipairs(parse.parse(text)) do
-      put_segment[segment.kind](state, segment)
+    local segments = parse.parse(text)
+    for i, segment in ipairs(segments) do
+      put_segment[segment.kind](state, segment, segments[i + 1])
       state.has_begun = state.has_begun or segment.kind ~= "text" or segment.text:find "%S"
     end
     code.finish(state, parse.count_lines(text) + 1)

@@ -84,11 +84,24 @@ function M.url(value)
   return (text:gsub("[^%w%-._~:/?#%[%]@!$&*+,;=%%]", percent))
 end
 
---- A part of a URL that has no delimiter yet, or follows a value.
-function M.url_part(value) return (text_of(value):gsub("[^%w%-._~/]", percent)) end
+--- A part of a URL that has no delimiter yet, or follows a value, which may be empty: two slashes would begin a host.
+function M.url_part(value)
+  local text = text_of(value):gsub("[^%w%-._~/]", percent)
+  return text:find "^//" and "/." .. text or text
+end
 
 --- Some segments of its path.
 function M.url_path(value) return (text_of(value):gsub("[^%w%-._~/:@!$*+,=]", percent)) end
+
+--- The same behind the first slash, where another one would begin a host: "./" keeps them apart, and leads nowhere
+-- else. It is needed for a text without a character, too: what follows that may begin with a slash.
+function M.url_root(value)
+  local text = M.url_path(value)
+  return (text == "" or text:find "^/") and "./" .. text or text
+end
+
+--- The same where nothing follows.
+function M.url_root_last(value) return text_of(value) == "" and "" or M.url_root(value) end
 
 --- A name or a value in its query, or in what follows "#".
 function M.url_query(value) return (text_of(value):gsub("[^%w%-._~]", percent)) end
@@ -116,7 +129,7 @@ function M.css_string(value)
   return (text_of(value):gsub("[^%w _.,:#%%\x80-\xff-]", function(c) return ("\\%x "):format(c:byte()) end))
 end
 
-for _, name in ipairs { "url", "url_part", "url_path", "url_query" } do
+for _, name in ipairs { "url", "url_part", "url_root", "url_root_last", "url_path", "url_query" } do
   local encode = M[name]
   M["css_" .. name] = function(value) return (encode(value):gsub("[%s\"'()\\;]", percent)) end
   M["css_string_" .. name] = M["css_" .. name]

@@ -258,8 +258,8 @@ local HINTS = {
 }
 HINTS.attr, HINTS.after = HINTS.tag, HINTS.tag
 
---- Goes on by a value that is escaped. Returns the name of the function that escapes it.
-function M.value(c)
+--- Goes on by a value that is escaped, before the text `after`. Returns the name of the function that escapes it.
+function M.value(c, after)
   local state = c.state
   if c.has_tags then reject("a value cannot stand behind a tag in <%s>", c.element) end
   if state == "script" or state == "style" then
@@ -269,10 +269,10 @@ function M.value(c)
     end
     return (state == "script" and script or style).value(c.sub)
   end
-  if state == "value" then return attribute.value(c) end
+  if state == "value" then return attribute.value(c, after) end
   if state == "before" then
     attribute.start(c, "")
-    return attribute.value(c)
+    return attribute.value(c, after)
   end
   if HINTS[state] then reject("%s", HINTS[state]) end
   if c.pending ~= "" then reject("a value cannot stand right after '%s'", c.pending) end

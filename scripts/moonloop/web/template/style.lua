@@ -109,7 +109,7 @@ function M.join(a, b)
     css.hold = ""
   end
   if a.mode ~= b.mode then return nil end
-  return { mode = a.mode, hold = "", lost = a.lost ~= "" and a.lost or b.lost, url = a.url and url.join(a.url) }
+  return { mode = a.mode, hold = "", lost = a.lost ~= "" and a.lost or b.lost, url = a.url and url.join(a.url, b.url) }
 end
 
 return M
