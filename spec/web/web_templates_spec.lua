@@ -183,6 +183,7 @@ end)
 describe("mistakes in templates", function()
   for text, message in pairs {
     ["a\n<% if x then %>\nb"] = "page.html:2: this 'if' has no 'end'",
+    ["\n<% block 'a\\nb' %>"] = "page.html:2: this 'block' has no 'end'",
     ["\n<% for i = 1 %>a<% end %>"] = "page.html:2: this 'for' has no 'do'",
     ["\n<% local function f %>a<% end %>"] = "page.html:2: this 'function' has no parameters",
     ["\n<% include '\\q' %>"] = "page.html:2: invalid escape sequence near ''\\q'",

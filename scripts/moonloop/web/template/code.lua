@@ -283,7 +283,8 @@ local function begin_block(state, token)
     end
   else
     M.note_text(state)
-    put(state.source, ("_n=_r.block(_r,_t,_ENV,_o,_n,%q) "):format(name))
+    local quoted = ("%q"):format(name):gsub("\n", "n") -- on this line, whatever is in it
+    put(state.source, ("_n=_r.block(_r,_t,_ENV,_o,_n,%s) "):format(quoted))
   end
   template.blocks[name] = false
   push(state, "block", { name = name, source = state.source })
