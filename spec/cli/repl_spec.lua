@@ -53,6 +53,10 @@ describe("the prompt with a pipe", function()
     ]]):gsub("^task[^\n]*\n", ""))
   end)
 
+  it("calls the task of an input by its number, also while it runs", function()
+    assert.equal('1\n"input 2"\n"input 3"\n', (pipe "1\nml.current().name\nml.tasks()[1].name\n"))
+  end)
+
   it("lets the tasks in the background end", function()
     assert.equal("late\n", (pipe "do ml.spawn(function() ml.sleep(0.05) print 'late' end) end"))
   end)

@@ -99,6 +99,7 @@ end
 -- Runs an input and prints its results. Returns whether it succeeded; nil if it called os.exit.
 local function evaluate(chunk)
   local task = ml.spawn(chunk)
+  task.name = debug.getinfo(chunk, "S").short_src -- "input 3"
   core.as_main(task)
   if terminal.interactive then terminal.foreground(task, serves_nobody()) end
   local results = table.pack(pcall(task.await, task))
