@@ -76,6 +76,24 @@ kind("clients that go away with TLS", 2, 0.4, function(o)
 end)
 kind("WebSockets", 2, 0.2, function(o) return assert(websockets.client(o.ports.ws)) end)
 
+kind("streams in small writes", 2, 0.2, function(o)
+  local n = random(9, 16)
+  local client = ({ o.client, o.secure, o.secure2, o.clear2 })[random(4)]
+  if #expect(client:get("/writes/" .. n)).body ~= n * 1024 then error "another number of bytes" end
+  return 1
+end)
+
+-- Some of them leave before the end.
+kind("slow readers", 2, 0.5, function(o)
+  local client = ({ o.client, o.secure, o.secure2, o.clear2 })[random(4)]
+  local res <close> = expect(client:get("/stream", { stream = true }))
+  for _ = 1, random(20) do
+    if not res:read() then break end
+    ml.sleep(random() * 0.1)
+  end
+  return 1
+end)
+
 kind("long JSON", 1, 2, function(o)
   local list = {}
   for i = 1, random(1, 40000) do list[i] = { id = i, name = "name " .. i } end

@@ -24,6 +24,13 @@ app:post("/long", { max_body = 4 << 20 }, function(req) return count(req, req:js
 local schema = ml.schema.list(ml.schema.object { id = ml.schema.int(), name = ml.schema.string() })
 app:post("/typed", { body = schema, max_body = 4 << 20 }, function(req) return count(req, req.valid.body) end)
 
+-- Streams whose buffers grow to the size of another pool's.
+app:get("/writes/{n:int}", function(req)
+  return web.response { stream = function(out)
+    for _ = 1, req.params.n do out:write(("w"):rep(1024)) end
+  end }
+end)
+
 app:get("/fail", function(req) error("on purpose: " .. tostring(req.query.n)) end)
 
 app:get("/packed", { use = { web.compress {} } }, function() return { text = ("packed "):rep(5000) } end)
