@@ -10,9 +10,9 @@
 #include "core/wait.h"
 #include "http/http_cookie.h"
 #include "http/multipart.h"
+#include "http/multipart_kept.h"
 
 #include <lauxlib.h>
-#include <stdlib.h>
 
 #define READER "moonloop.forms.reader"
 
@@ -84,22 +84,10 @@ static int l_urlencoded(lua_State *L) {
 
 /* --- multipart/form-data --- */
 
-/* The content of all parts of a form that is wanted whole, until the form has come to its end: one
-   that is refused, or whose client goes away, is freed at once. As strings it would wait for the
-   collector. It is in blocks, which leave no holes of many sizes. */
-typedef struct Kept {
-  Buffer *blocks;
-  size_t *parts; /* bytes of each */
-  size_t n_blocks, n_parts;
-  size_t block, at, part; /* what is taken next */
-} Kept;
-
-enum { KEPT_BLOCK = 64 << 10 };
-
 typedef struct Reader {
   Multipart parser;
-  Buffer in; /* what it reads */
-  Kept kept;
+  Buffer in;          /* what it reads */
+  MultipartKept kept; /* if the form is wanted whole */
   bool keeps;
 } Reader;
 
@@ -129,13 +117,9 @@ static int l_multipart(lua_State *L) {
 /* Nothing more is read. */
 static int l_reader_close(lua_State *L) {
   Reader *r = check_reader(L);
-  Kept *k = &r->kept;
   multipart_close(&r->parser);
   buffer_free(&r->in);
-  for (size_t i = k->block; i < k->n_blocks; i++) buffer_free(&k->blocks[i]);
-  free(k->blocks);
-  free(k->parts);
-  *k = (Kept){0};
+  multipart_kept_free(&r->kept);
   return 0;
 }
 
@@ -147,58 +131,13 @@ static int l_reader_keep(lua_State *L) {
 }
 
 static int l_reader_take(lua_State *L) {
-  Kept *k = &check_reader(L)->kept;
-  luaL_argcheck(L, k->part < k->n_parts, 1, "no part is left");
-  size_t size = k->parts[k->part++];
+  MultipartKept *kept = &check_reader(L)->kept;
+  size_t size;
+  luaL_argcheck(L, multipart_kept_next(kept, &size), 1, "no part is left");
   luaL_Buffer b;
-  char *to = luaL_buffinitsize(L, &b, size);
-  for (size_t left = size; left > 0;) {
-    Buffer *block = &k->blocks[k->block];
-    size_t n = block->len - k->at < left ? block->len - k->at : left;
-    memcpy(to, block->data + k->at, n);
-    to += n;
-    left -= n;
-    k->at += n;
-    if (k->at < block->len) break;
-    buffer_free(block);
-    k->block++;
-    k->at = 0;
-  }
+  multipart_kept_take(kept, luaL_buffinitsize(L, &b, size));
   luaL_pushresultsize(&b, size);
   return wait_spared(L, 1, wait_cost(size));
-}
-
-/* The items with room for one more behind n of them, which is a power of two. NULL: memory is out.
- */
-static void *with_room(void *items, size_t n, size_t size) {
-  return n & (n - 1) ? items : realloc(items, (n ? 2 * n : 1) * size);
-}
-
-static bool keep_part(Kept *k) {
-  size_t *parts = with_room(k->parts, k->n_parts, sizeof *parts);
-  if (!parts) return false;
-  k->parts = parts;
-  k->parts[k->n_parts++] = 0;
-  return true;
-}
-
-static bool keep_data(Kept *k, const char *data, size_t n) {
-  k->parts[k->n_parts - 1] += n;
-  while (n > 0) {
-    Buffer *last = k->n_blocks ? &k->blocks[k->n_blocks - 1] : NULL;
-    if (!last || last->len == KEPT_BLOCK) {
-      Buffer *blocks = with_room(k->blocks, k->n_blocks, sizeof *blocks);
-      if (!blocks) return false;
-      k->blocks = blocks;
-      last = &k->blocks[k->n_blocks++];
-      *last = (Buffer){0};
-    }
-    size_t room = KEPT_BLOCK - last->len, some = n < room ? n : room;
-    if (!buffer_add(last, data, some)) return false;
-    data += some;
-    n -= some;
-  }
-  return true;
 }
 
 /* The next event; the content is kept if that is wanted. */
@@ -207,8 +146,9 @@ static MultipartEvent next_event(Reader *r) {
   for (;;) {
     MultipartEvent event = multipart_next(m);
     bool kept = true;
-    if (r->keeps && event == MULTIPART_PART) kept = keep_part(&r->kept);
-    if (r->keeps && event == MULTIPART_DATA) kept = keep_data(&r->kept, m->data, m->data_len);
+    if (r->keeps && event == MULTIPART_PART) kept = multipart_kept_part(&r->kept);
+    if (r->keeps && event == MULTIPART_DATA)
+      kept = multipart_kept_add(&r->kept, m->data, m->data_len);
     if (!kept) {
       multipart_fail(m, 0, "not enough memory");
       return MULTIPART_BAD;

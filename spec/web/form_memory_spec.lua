@@ -56,4 +56,43 @@ describe("the memory of a form", function()
       assert.is_true(kilobytes < 20000, kilobytes .. " kB")
     end)
   end
+
+  it("is not kept beside that of its values", function()
+    local output = support.run [[
+      local rawtcp = require("spec.support").rawtcp
+      local app = web.app()
+      local values = {}
+      app:post("/", { max_body = 8 << 20 }, function(req)
+        local form = req:form()
+        values[#values + 1] = form.f.body
+        return "taken"
+      end)
+      local content = ("x"):rep(4 << 20)
+      local head = '--B\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n'
+      local tail = "\r\n--B--\r\n"
+      local lines = ("Content-Type: multipart/form-data; boundary=B\r\nContent-Length: %d\r\n"):format(
+        #head + #content + #tail)
+      local function resident()
+        for line in io.lines "/proc/self/status" do
+          local kilobytes = line:match "^VmRSS:%s+(%d+)"
+          if kilobytes then return tonumber(kilobytes) end
+        end
+      end
+      support.serving(app, function(port)
+        local conns, before = {}, resident()
+        for i = 1, 20 do -- all of them have come, but for their ends, before the first is complete
+          conns[i] = assert(rawtcp.connect(port))
+          conns[i]:send(support.request("POST", "/", lines, head))
+          conns[i]:send(content)
+        end
+        for i = 1, 20 do
+          conns[i]:send(tail)
+          assert(support.receive(conns[i]).status == 200)
+          conns[i]:close()
+        end
+        print("grown by " .. resident() - before)
+      end)]]
+    local kilobytes = assert(tonumber(output:match "grown by (%-?%d+)"), output)
+    assert.is_true(kilobytes < 20 * 4096 * 1.4, kilobytes .. " kB")
+  end)
 end)
