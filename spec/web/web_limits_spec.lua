@@ -260,6 +260,20 @@ describe("a slow client", function()
       while server.connections > 0 do ml.sleep(0.01) end
     end, { write_timeout = 0.05 })
   end)
+  it("is counted when it is cut off", function()
+    web.app():metrics "/metrics" -- from now on they are kept
+    local function count()
+      return tonumber(ml.metrics.text():match 'limited_total{limit_name="write_timeout"} (%d+)' or 0)
+    end
+    local before = count()
+    support.serving(big_app(), function(port, server)
+      local conn <close> = assert(rawtcp.connect(port))
+      conn:send(request("GET", "/"))
+      while server.requests == 0 do ml.sleep(0.001) end
+      while server.connections > 0 do ml.sleep(0.01) end
+    end, { write_timeout = 0.05 })
+    assert.equal(before + 1, count())
+  end)
   it("has to take it at write_rate when write_timeout is over", function()
     local function take(rate)
       local got = 0

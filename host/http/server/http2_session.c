@@ -123,8 +123,11 @@ static void end(Http2Session *s, uint32_t error) {
 }
 
 void http2_session_charge(Http2Session *s, Http2Cost cost) {
-  if (!http2_guard_take(&s->guard, uv_now(&s->connection->server->rt->loop), cost))
-    end(s, NGHTTP2_ENHANCE_YOUR_CALM);
+  Runtime *rt = s->connection->server->rt;
+  if (http2_guard_take(&s->guard, uv_now(&rt->loop), cost)) return;
+  if (!s->is_flooding) observe_limited(rt, "http2_frames");
+  s->is_flooding = true;
+  end(s, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void http2_session_retire(Http2Session *s) {

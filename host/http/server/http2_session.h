@@ -53,6 +53,7 @@ typedef struct Http2Session {
   bool retires;       /* told that it has to end, the client may still open streams */
   bool wants_ping;    /* whose answer says that the client knows of that */
   bool has_retired;   /* it may not */
+  bool is_flooding;   /* it has sent too many frames without effect */
   bool is_broken;     /* nghttp2 has failed */
 } Http2Session;
 

@@ -121,6 +121,7 @@ bool http_write_expire(HttpConnection *c) {
     if (c->write_deadline > http_server_now(c->server))
       return false; /* slow, but it makes progress */
   }
+  observe_limited(c->server->rt, "write_timeout");
   http_connection_abort(c);
   return true;
 }

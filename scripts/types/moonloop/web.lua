@@ -949,7 +949,7 @@ function server:wait() end
 ---@field protocol string from the request line
 ---@field request string the whole line instead of these, if it was malformed
 ---@field status integer 499 if the client did not wait for the answer
----@field bytes integer bytes of the body that were sent
+---@field bytes integer bytes of the response's body; a client that leaves, or is cut off (`write_timeout`), has taken fewer
 ---@field duration number seconds
 ---@field referer string headers of the request; nil if it had none
 ---@field user_agent string headers of the request; nil if it had none

@@ -61,6 +61,21 @@ describe("a client of HTTP/2 that floods", function()
     end)
   end
 
+  it("is counted, once", function()
+    web.app():metrics "/metrics" -- from now on they are kept
+    local function count()
+      return tonumber(ml.metrics.text():match 'limited_total{limit_name="http2_frames"} (%d+)' or 0)
+    end
+    local before = count()
+    with(quick(), function(port)
+      local client <close> = http2.connect(port)
+      local sender = ml.spawn(function() client:write(http2.frame(http2.PING, 0, 0, "12345678"):rep(MANY)) end)
+      assert.equal(http2.ENHANCE_YOUR_CALM, client:end_code())
+      sender:cancel()
+    end)
+    assert.equal(before + 1, count())
+  end)
+
   it("with streams beyond the limit, and does not acknowledge it, is told to calm down", function()
     with(quick(), function(port)
       local client <close> = http2.connect(port)
