@@ -80,11 +80,15 @@ static int watch_folder(WatchedFolder *folder) {
   return uv_fs_event_start(&folder->events, on_event, folder->path, 0);
 }
 
+static bool has_room(const FileWatch *watch) { return watch->n < FILE_WATCH_MAX; }
+
+static int failure_of(const FileWatch *watch) { return has_room(watch) ? UV_ENOMEM : UV_ENOSPC; }
+
 static WatchedFolder *find_folder(FileWatch *watch, const char *path) {
   size_t len = (size_t)(name_in(path) - path);
   for (WatchedFolder *folder = watch->folders; folder; folder = folder->next)
     if (folder->path_len == len && memcmp(folder->path, path, len) == 0) return folder;
-  WatchedFolder *folder = calloc(1, sizeof *folder + len + 1);
+  WatchedFolder *folder = has_room(watch) ? calloc(1, sizeof *folder + len + 1) : NULL;
   if (!folder) return NULL;
   if (uv_fs_event_init(watch->loop, &folder->events)) {
     free(folder);
@@ -96,6 +100,7 @@ static WatchedFolder *find_folder(FileWatch *watch, const char *path) {
   memcpy(folder->path, path, len);
   folder->next = watch->folders;
   watch->folders = folder;
+  watch->n++;
   return folder;
 }
 
@@ -108,13 +113,14 @@ int file_watch_open(FileWatch *watch, uv_loop_t *loop) {
 int file_watch_add(FileWatch *watch, const char *path, const FileSignature *known) {
   FileSignature now;
   WatchedFolder *folder = find_folder(watch, path);
-  if (!folder) return UV_ENOMEM;
+  if (!folder) return failure_of(watch);
   int rc = watch_folder(folder);
   if (rc) return rc;
   for (WatchedFile *file = folder->files; file; file = file->next)
     if (strcmp(file->path, path) == 0) return 0;
-  WatchedFile *file = calloc(1, sizeof *file + strlen(path) + 1);
-  if (!file) return UV_ENOMEM;
+  WatchedFile *file = has_room(watch) ? calloc(1, sizeof *file + strlen(path) + 1) : NULL;
+  if (!file) return failure_of(watch);
+  watch->n++;
   strcpy(file->path, path);
   file->signature = *known;
   file->next = folder->files;

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <uv.h>
 
+enum { FILE_WATCH_MAX = 20000 }; /* files and folders */
+
 /* A word that differs if a file was replaced or written to. */
 typedef struct FileSignature {
   char text[96];
@@ -22,6 +24,7 @@ struct FileWatch {
   uv_loop_t *loop;
   uv_timer_t quiet; /* since the last event */
   struct WatchedFolder *folders;
+  unsigned n; /* of them, and of their files */
 };
 
 /* Returns 0 or a libuv error. */
@@ -31,7 +34,7 @@ int file_watch_open(FileWatch *watch, uv_loop_t *loop);
 bool file_watch_signature(const char *path, FileSignature *signature);
 
 /* Also watches the file at the absolute `path`; `known` is its signature when it was read. Returns
-   0 or a libuv error. */
+   0 or a libuv error: UV_ENOSPC where there are too many. */
 int file_watch_add(FileWatch *watch, const char *path, const FileSignature *known);
 
 /* Stops watching, and closes its handles. */

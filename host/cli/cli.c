@@ -3,6 +3,7 @@
 #include "base/archive.h"
 #include "base/standard_descriptors.h"
 #include "cli/arguments.h"
+#include "cli/defaults.h"
 #include "cli/help.h"
 #include "cli/script.h"
 #include "inspect/inspector_ask.h"
@@ -21,6 +22,13 @@
 static void print_version(void) {
   printf("moonloop %s\n%s, libuv %s, llhttp %d.%d.%d\n", ML_VERSION, LUA_RELEASE,
          uv_version_string(), LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
+}
+
+/* The longest drain limit that a worker is believed: the app's may be another than --drain only
+   where that was not given. */
+static double drain_of(const CliRequest *request) {
+  ptrdiff_t drain = http_limits_find("drain", 5) - http_limits;
+  return request->is_limited[drain] ? request->limits[drain] : DEFAULTS_LONGEST_DRAIN;
 }
 
 /* glibc returns free memory at the end of the heap to the system from 128 kB on, and gets it back
@@ -73,6 +81,7 @@ static int run(const CliRequest *request, char **argv, void (*open)(lua_State *L
                                .user = request->user,
                                .group = request->group,
                                .core_files = request->core_files || request->reload,
+                               .drain = drain_of(request),
                                .kill_after = request->kill_after},
           argv);
     return script_main(request, argv, open);

@@ -8,5 +8,8 @@
 /* Seconds. After its drain limit a worker waits for the clean-up of cancelled tasks, twice up to
    RUNTIME_CLEANUP_SECONDS. */
 #define DEFAULTS_KILL_AFTER 15
+/* Seconds that a worker may say its own drain limit is, unless --drain says something else: it may
+   have been taken over. */
+#define DEFAULTS_LONGEST_DRAIN 3600
 
 #endif

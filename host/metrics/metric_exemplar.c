@@ -1,5 +1,6 @@
 #include "metrics/metric_exemplar.h"
 
+#include "metrics/metrics.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,9 +20,10 @@ static void release(_Atomic uint64_t *cell, uint64_t bits) {
 void metric_exemplar_note(const MetricAbout *m, MetricSeries *s, double value, Runtime *rt,
                           const Task *t) {
   ObservedTrace trace;
-  if (!observe_trace(rt, t, &trace)) return;
+  if (!observe_trace(rt, t, &trace) || !rt->metrics) return;
   MetricExemplar *e =
       (MetricExemplar *)((char *)s + s->exemplars_at) + metric_region_bucket(m, value);
+  if (!metric_store_holds(rt->metrics->store, e, sizeof *e)) return;
   struct timespec now;
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
   uint64_t version = metric_region_load(&e->version);

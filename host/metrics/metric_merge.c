@@ -4,8 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Would its text be one that a collector reads? */
+static bool is_well_named(const MetricAbout *m) {
+  bool ok = metric_store_is_name(metric_store_name(m), false);
+  for (unsigned i = 0; i < m->n_labels; i++)
+    ok = ok && metric_store_is_name(metric_store_label(m, i), true);
+  return ok;
+}
+
 /* The metric of `into` that is the same; NULL: there is none, or another one has its name. */
 static Metric *counterpart(MetricStore *into, const MetricAbout *m) {
+  if (!is_well_named(m)) return NULL;
   MetricSpec spec = {.type = m->type,
                      .across = m->across,
                      .name = metric_store_name(m),
@@ -94,10 +103,12 @@ bool metric_merge_region(MetricStore *into, const MetricRegion *region, size_t s
                          uint64_t now) {
   size_t used = metric_region_used(region, size), at = sizeof *region;
   if (!used) return true;
+  unsigned n_metrics = 0; /* each is there once, unless somebody wants to keep us busy */
   MetricRegion *copy = metric_region_copy(region, used);
   if (!copy) return false;
   for (const MetricRecord *r; (r = metric_region_next(copy, used, &at));) {
     if (r->kind == METRIC_RECORD_METRIC) {
+      if (++n_metrics > METRIC_METRICS_MAX) break;
       if (gauges || ((const MetricAbout *)r)->type != METRIC_GAUGE)
         counterpart(into, (const void *)r);
       continue;

@@ -19,9 +19,10 @@
 enum {
   METRIC_LABELS_MAX = 10,
   METRIC_BUCKETS_MAX = 60,
-  METRIC_VALUE_MAX = 200,   /* bytes of a label's value; longer ones are cut */
-  METRIC_SERIES_MAX = 1000, /* of a metric; the rest is one more, "other" */
-  METRIC_REGION = 16 << 20, /* bytes of a process's; only what is used takes memory */
+  METRIC_VALUE_MAX = 200,    /* bytes of a label's value; longer ones are cut */
+  METRIC_SERIES_MAX = 1000,  /* of a metric; the rest is one more, "other" */
+  METRIC_METRICS_MAX = 2000, /* of a process, and of all together */
+  METRIC_REGION = 16 << 20,  /* bytes of a process's; only what is used takes memory */
 };
 
 #define METRIC_MAGIC 0x3163697274656d6cu /* "lmetric1" */

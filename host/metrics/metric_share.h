@@ -12,8 +12,10 @@ typedef struct MetricShareHead MetricShareHead;
 typedef struct MetricShare {
   int fd; /* of the memory; -1: there is none */
   MetricShareHead *head;
-  unsigned place;    /* of this process, from 1; 0: the supervisor's */
-  MetricStore *base; /* the supervisor's own */
+  unsigned place; /* of this process, from 1; 0: the supervisor's */
+  /* the supervisor's own */
+  MetricStore *base;
+  bool *lent; /* which places processes have: it reads no others */
 } MetricShare;
 
 /* Makes the memory, for the supervisor. Returns 0, or an errno. */
@@ -25,6 +27,9 @@ void metric_share_close(MetricShare *share);
 
 /* This process's region, mapped until it ends; NULL: no memory. */
 MetricRegion *metric_share_own(const MetricShare *share);
+
+/* A process has got the place. */
+void metric_share_lend(MetricShare *share, unsigned place);
 
 /* All metrics of all processes, as of now; the caller frees the store. NULL: memory is out. */
 MetricStore *metric_share_collect(const MetricShare *share);

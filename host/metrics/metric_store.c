@@ -7,28 +7,42 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
+enum { NAMES = 4096 }; /* a power of two, more than METRIC_METRICS_MAX */
 enum { SCRATCH = sizeof(MetricSeries) + (METRIC_BUCKETS_MAX + 2) * sizeof(uint64_t) };
 
 typedef struct Slot {
   uint64_t hash;
   const Metric *metric;
   MetricSeries *series; /* NULL: the slot is free */
+  const char *key;      /* the values of its labels, as in a series */
+  size_t key_len;
 } Slot;
 
+/* A region that is not its own, others may write to, too, and have been taken over. It reads
+   nothing there but the numbers: what is where, and the texts, it has in its own memory. */
 struct MetricStore {
   MetricRegion *region;
-  size_t size;
+  size_t size, used;
   bool owns_region;
+  uint64_t seed; /* what another process has written must not have one hash */
   Metric **metrics;
   unsigned n_metrics, metrics_cap;
-  Slot *slots; /* a power of two, at most half full */
+  Metric **names; /* NAMES places: metrics by the hash of their name */
+  Slot *slots;    /* a power of two, at most half full */
   size_t n_slots, taken;
   uint64_t lost;
   _Alignas(8) unsigned char scratch[SCRATCH]; /* a series for what has no room */
 };
 
 MetricRegion *metric_store_region(const MetricStore *store) { return store->region; }
+bool metric_store_holds(const MetricStore *store, const void *at, size_t n) {
+  uintptr_t offset = (uintptr_t)at - (uintptr_t)store->region;
+  return offset % 8 == 0 && offset >= sizeof *store->region && offset <= store->used &&
+         n <= store->used - offset;
+}
+
 uint64_t metric_store_lost(const MetricStore *store) { return store->lost; }
 
 Metric *const *metric_store_all(const MetricStore *store, unsigned *n) {
@@ -42,26 +56,38 @@ MetricStore *metric_store_new(MetricRegion *region, size_t size) {
   store->owns_region = !region;
   store->region = region;
   store->size = region ? size : METRIC_REGION;
+  store->names = calloc(NAMES, sizeof *store->names);
+  if (!store->names || getrandom(&store->seed, sizeof store->seed, 0) < 0) {
+    free(store->names);
+    free(store);
+    return NULL;
+  }
   if (!region) {
     store->region = mmap(NULL, METRIC_REGION, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (store->region == MAP_FAILED) {
+      free(store->names);
       free(store);
       return NULL;
     }
   }
   metric_region_open(store->region);
+  store->used = sizeof *store->region;
   return store;
 }
 
 void metric_store_free(MetricStore *store) {
   if (!store) return;
   for (unsigned i = 0; i < store->n_metrics; i++) {
+    free((void *)(uintptr_t)store->metrics[i]->about);
     free(store->metrics[i]->series);
     free(store->metrics[i]->sums);
     free(store->metrics[i]);
   }
+  for (size_t i = 0; i < store->n_slots && !store->owns_region; i++)
+    free((void *)(uintptr_t)store->slots[i].key);
   free(store->metrics);
+  free(store->names);
   free(store->slots);
   if (store->owns_region) munmap(store->region, store->size);
   free(store);
@@ -99,28 +125,30 @@ bool metric_store_is_name(const char *name, bool label) {
 /* --- adding records --- */
 
 static void *reserve(MetricStore *store, size_t size, MetricKind kind) {
-  size_t used = (size_t)metric_region_load(&store->region->used);
-  if (size > store->size - used || size > UINT32_MAX) return NULL;
-  MetricRecord *r = (void *)((char *)store->region + used);
+  if (size > store->size - store->used || size > UINT32_MAX) return NULL;
+  MetricRecord *r = (void *)((char *)store->region + store->used);
   *r = (MetricRecord){(uint32_t)size, kind};
   return r;
 }
 
-/* It is complete: readers may see it. Returns its offset. */
-static uint32_t publish(MetricStore *store, const MetricRecord *r) {
-  uint64_t used = metric_region_load(&store->region->used);
-  atomic_store_explicit(&store->region->used, used + r->size, memory_order_release);
-  return (uint32_t)used;
+/* The record of `size` bytes is complete: readers may see it. Returns its offset. */
+static uint32_t publish(MetricStore *store, size_t size) {
+  size_t offset = store->used;
+  store->used += size;
+  atomic_store_explicit(&store->region->used, store->used, memory_order_release);
+  return (uint32_t)offset;
 }
 
 static size_t rounded(size_t n) { return (n + 7) & ~(size_t)7; }
 
 /* --- metrics --- */
 
-static Metric *find(const MetricStore *store, const char *name) {
-  for (unsigned i = 0; i < store->n_metrics; i++)
-    if (!strcmp(metric_store_name(store->metrics[i]->about), name)) return store->metrics[i];
-  return NULL;
+/* Where the metric of that name is among the names, or will be. */
+static Metric **place_of(const MetricStore *store, const char *name) {
+  for (uint64_t i = hash_bytes(store->seed, name, strlen(name));; i++) {
+    Metric **place = &store->names[i % NAMES];
+    if (!*place || !strcmp(metric_store_name((*place)->about), name)) return place;
+  }
 }
 
 static bool is_same(const MetricAbout *m, const MetricSpec *spec) {
@@ -147,12 +175,14 @@ static Metric *list(MetricStore *store) {
   return m;
 }
 
-static const MetricAbout *write_about(MetricStore *store, const MetricSpec *spec) {
+static MetricAbout *new_about(const MetricSpec *spec) {
   size_t texts_at = sizeof(MetricAbout) + spec->n_buckets * sizeof(double);
   size_t size = texts_at + strlen(spec->name) + strlen(spec->help) + 2;
   for (unsigned i = 0; i < spec->n_labels; i++) size += strlen(spec->labels[i]) + 1;
-  MetricAbout *about = reserve(store, rounded(size), METRIC_RECORD_METRIC);
+  size = rounded(size);
+  MetricAbout *about = size <= UINT32_MAX ? calloc(1, size) : NULL;
   if (!about) return NULL;
+  about->record = (MetricRecord){(uint32_t)size, METRIC_RECORD_METRIC};
   about->type = (uint8_t)spec->type;
   about->across = (uint8_t)spec->across;
   about->n_labels = (uint8_t)spec->n_labels;
@@ -167,19 +197,21 @@ static const MetricAbout *write_about(MetricStore *store, const MetricSpec *spec
 }
 
 Metric *metric_store_define(MetricStore *store, const MetricSpec *spec, const Metric **other) {
-  Metric *m = find(store, spec->name);
+  Metric **place = place_of(store, spec->name), *m = *place;
   *other = m;
   if (m) return is_same(m->about, spec) ? m : NULL;
-  m = list(store);
-  if (!m) return NULL;
-  m->about = write_about(store, spec);
-  if (!m->about) {
-    free(m);
+  MetricAbout *about = store->n_metrics < METRIC_METRICS_MAX ? new_about(spec) : NULL;
+  void *shown = about ? reserve(store, about->record.size, METRIC_RECORD_METRIC) : NULL;
+  m = shown ? list(store) : NULL;
+  if (!m) {
+    free(about);
     return NULL;
   }
-  m->offset = publish(store, &m->about->record);
+  memcpy(shown, about, about->record.size);
+  m->about = about;
+  m->offset = publish(store, about->record.size);
   store->n_metrics++;
-  return m;
+  return *place = m;
 }
 
 /* --- series --- */
@@ -212,16 +244,15 @@ static void make_key(Key *key, const Metric *m, const MetricText *values) {
   for (unsigned i = 0; i < m->about->n_labels; i++) add_value(key, values[i]);
 }
 
-static uint64_t hash_of(const Key *key, const Metric *m) {
-  return hash_bytes(HASH_START ^ m->offset, key->bytes, key->len);
+static uint64_t hash_of(const MetricStore *store, const Key *key, const Metric *m) {
+  return hash_bytes(store->seed ^ m->offset, key->bytes, key->len);
 }
 
 static Slot *slot_of(MetricStore *store, const Metric *m, const Key *key, uint64_t hash) {
   for (size_t i = hash;; i++) {
     Slot *slot = &store->slots[i & (store->n_slots - 1)];
-    const MetricSeries *s = slot->series;
-    if (!s || (slot->hash == hash && slot->metric == m && s->values_len == key->len &&
-               !memcmp((const char *)s + s->values_at, key->bytes, key->len)))
+    if (!slot->series || (slot->hash == hash && slot->metric == m && slot->key_len == key->len &&
+                          !memcmp(slot->key, key->bytes, key->len)))
       return slot;
   }
 }
@@ -267,31 +298,42 @@ static MetricSeries *scratch(MetricStore *store, const Metric *m) {
   return s;
 }
 
-static MetricSeries *write_series(MetricStore *store, const Metric *m, const Key *key,
-                                  bool with_exemplars) {
-  size_t at = sizeof(MetricSeries) + metric_region_cells(m->about) * sizeof(uint64_t);
-  size_t exemplars = rounded(at + key->len), size = exemplars;
-  bool has = with_exemplars && m->about->type == METRIC_HISTOGRAM;
-  if (has) size += (m->about->n_buckets + 1u) * sizeof(MetricExemplar);
-  MetricSeries *s = reserve(store, size, METRIC_RECORD_SERIES);
-  if (!s) return NULL;
+static void write_series(MetricSeries *s, const Metric *m, const Key *key, size_t exemplars,
+                         size_t size) {
+  size_t at = sizeof *s + metric_region_cells(m->about) * sizeof(uint64_t);
   s->metric = m->offset;
   s->values_at = (uint32_t)at;
   s->values_len = (uint32_t)key->len;
-  s->exemplars_at = has ? (uint32_t)exemplars : 0;
+  s->exemplars_at = (uint32_t)exemplars;
   memset(s->cells, 0, at - sizeof *s);
   memcpy((char *)s + at, key->bytes, key->len);
   memset((char *)s + at + key->len, 0, size - at - key->len);
-  return s;
+}
+
+/* The values where nobody else can change them; NULL: memory is out. */
+static const char *keep_key(const MetricStore *store, const char *shown, const Key *key) {
+  if (store->owns_region) return shown;
+  char *copy = malloc(key->len + 1);
+  return copy ? memcpy(copy, key->bytes, key->len) : NULL;
 }
 
 static MetricSeries *add_series(MetricStore *store, Metric *m, const Key *key, uint64_t hash,
                                 bool with_exemplars) {
-  if (!grow(store)) return scratch(store, m);
-  MetricSeries *s = write_series(store, m, key, with_exemplars);
-  if (!s || !list_series(m, s)) return scratch(store, m);
-  publish(store, &s->record);
-  *slot_of(store, m, key, hash) = (Slot){hash, m, s};
+  size_t cells = sizeof(MetricSeries) + metric_region_cells(m->about) * sizeof(uint64_t);
+  size_t size = rounded(cells + key->len), exemplars = 0;
+  if (with_exemplars && m->about->type == METRIC_HISTOGRAM) {
+    exemplars = size;
+    size += (m->about->n_buckets + 1u) * sizeof(MetricExemplar);
+  }
+  MetricSeries *s = grow(store) ? reserve(store, size, METRIC_RECORD_SERIES) : NULL;
+  const char *kept = s ? keep_key(store, (const char *)s + cells, key) : NULL;
+  if (!kept || !list_series(m, s)) {
+    if (!store->owns_region) free((void *)(uintptr_t)kept);
+    return scratch(store, m);
+  }
+  write_series(s, m, key, exemplars, size);
+  publish(store, size);
+  *slot_of(store, m, key, hash) = (Slot){hash, m, s, kept, key->len};
   store->taken++;
   return s;
 }
@@ -300,7 +342,7 @@ MetricSeries *metric_store_series(MetricStore *store, Metric *m, const MetricTex
                                   bool with_exemplars) {
   Key key;
   make_key(&key, m, values);
-  uint64_t hash = hash_of(&key, m);
+  uint64_t hash = hash_of(store, &key, m);
   if (store->n_slots) {
     MetricSeries *s = slot_of(store, m, &key, hash)->series;
     if (s) return s;
@@ -311,7 +353,7 @@ MetricSeries *metric_store_series(MetricStore *store, Metric *m, const MetricTex
   MetricText others[METRIC_LABELS_MAX];
   for (unsigned i = 0; i < m->about->n_labels; i++) others[i] = other;
   make_key(&key, m, others);
-  hash = hash_of(&key, m);
+  hash = hash_of(store, &key, m);
   MetricSeries *s = slot_of(store, m, &key, hash)->series;
   m->other = s ? s : add_series(store, m, &key, hash, with_exemplars);
   if ((void *)m->other != store->scratch) return m->other;

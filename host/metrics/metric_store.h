@@ -50,6 +50,10 @@ Metric *metric_store_define(MetricStore *store, const MetricSpec *spec, const Me
 MetricSeries *metric_store_series(MetricStore *store, Metric *m, const MetricText *values,
                                   bool with_exemplars);
 
+/* Are these `n` bytes among its records? Where a series begins it has itself; what the series says
+   of its parts, others may have written. */
+bool metric_store_holds(const MetricStore *store, const void *at, size_t n);
+
 /* All metrics, in the order they came. */
 Metric *const *metric_store_all(const MetricStore *store, unsigned *n);
 

@@ -128,6 +128,7 @@ bool metric_text_write(Buffer *out, const MetricStore *store, bool open) {
     const MetricAbout *m = all[i]->about;
     if (all[i]->n_series) ok = add_head(out, m, open);
     for (unsigned k = 0; ok && k < all[i]->n_series; k++) {
+      if (out->len > METRIC_TEXT_MAX) return false;
       const MetricSeries *s = all[i]->series[k];
       ok = m->type == METRIC_HISTOGRAM ? add_histogram(out, m, s, open) : add_single(out, m, s);
     }

@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,7 +75,7 @@ static void on_line(Child *w, const SaidLine *line) {
   } else if (w->state == PROCESS_STARTING) {
     w->state = PROCESS_READY;
     w->was_ready = true;
-    w->drain = line->drain;
+    w->drain = fmin(line->drain, w->owner->drain);
     w->owner->on_ready(w);
   }
 }
@@ -110,13 +112,15 @@ static void on_closed(uv_handle_t *handle) {
   free(w);
 }
 
-/* Shows its last output. Does not wait for the end of the pipe, which processes started by it may
-   keep open. */
+/* Shows its last output: what is in the pipe by now. Processes that it has started may keep it
+   open, and write on. */
 static void show_rest(Child *w) {
   uv_os_fd_t fd;
   char bytes[CHUNK];
-  if (uv_fileno((uv_handle_t *)&w->errors, &fd)) return;
-  for (ssize_t n; (n = read(fd, bytes, sizeof bytes)) > 0;) on_printed(w, bytes, (size_t)n);
+  int left = 0;
+  if (uv_fileno((uv_handle_t *)&w->errors, &fd) || ioctl(fd, FIONREAD, &left)) return;
+  for (ssize_t n; left > 0 && (n = read(fd, bytes, sizeof bytes)) > 0; left -= (int)n)
+    on_printed(w, bytes, (size_t)n);
   show_lines(w, w->printed.data, w->printed.len);
 }
 
@@ -224,7 +228,7 @@ static int spawn(Child *w, int errors, int control, int channel) {
       [SUPERVISED_CONTROL] = {.flags = UV_INHERIT_FD, .data.fd = control},
       [SUPERVISED_BOARD] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->board_fd},
       [SUPERVISED_CHANNEL] = {.flags = UV_INHERIT_FD, .data.fd = channel},
-      [SUPERVISED_METRICS] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->metrics_fd},
+      [SUPERVISED_METRICS] = {.flags = UV_INHERIT_FD, .data.fd = w->owner->metrics->fd},
   };
   for (unsigned i = 0; i < sockets->n; i++)
     stdio[SUPERVISED_SOCKETS + i] =
@@ -306,5 +310,6 @@ int child_start(ChildOwner *owner, unsigned number, unsigned generation) {
   w->link = &owner->first;
   if (w->next) w->next->link = &w->next;
   owner->first = w;
+  metric_share_lend(owner->metrics, (unsigned)w->place + 1);
   return 0;
 }

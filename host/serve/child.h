@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "http/server/child_board.h"
+#include "metrics/metric_share.h"
 #include "serve/child_channel.h"
 #include "serve/error_lines.h"
 #include "serve/serve_sockets.h"
@@ -24,11 +25,12 @@ typedef struct ChildOwner {
   uv_loop_t *loop;
   char **argv;       /* of `moonloop serve`, for all */
   double kill_after; /* seconds after the drain limit until a worker that does not end is killed */
+  double drain;      /* the longest drain limit that a worker is believed */
   ServeSockets *sockets; /* which they share */
   int board_fd;          /* what they map */
   ChildBoard *board;     /* the same here */
   ChildPlaces places;    /* on it */
-  int metrics_fd;        /* the memory of their metrics */
+  MetricShare *metrics;  /* the same */
   ErrorLines *errors;
   bool is_alone; /* there is one worker, for a person: its lines need no name */
   Child *first;

@@ -95,7 +95,7 @@ static void show(MetricsClient *c, const char *head, bool is_head) {
   if (c->listener->write(c->listener->data, &body, open))
     respond(c, "200 OK", open ? METRIC_TEXT_OPEN_TYPE : METRIC_TEXT_TYPE, &body, is_head);
   else
-    refuse(c, "503 Service Unavailable", "out of memory");
+    refuse(c, "503 Service Unavailable", "more than 64 MB, or out of memory");
   buffer_free(&body);
 }
 

@@ -230,7 +230,9 @@ static void on_file(Child *w, const char *path, const FileSignature *signature) 
   Supervisor *s = supervisor_of(w);
   if (!s->options.reload) return;
   int rc = file_watch_add(&s->watch, path, signature);
-  if (rc) say(s, LOG_WARN, "cannot watch %s for changes: %s", path, uv_strerror(rc));
+  bool is_told = rc == UV_ENOSPC && s->watches_no_more;
+  s->watches_no_more = s->watches_no_more || rc == UV_ENOSPC;
+  if (rc && !is_told) say(s, LOG_WARN, "cannot watch %s for changes: %s", path, uv_strerror(rc));
 }
 
 static void on_change(FileWatch *watch, const char *path) {
@@ -303,6 +305,7 @@ static int open_workers(Supervisor *s, char **argv) {
   s->children = (ChildOwner){.loop = &s->loop,
                              .argv = argv,
                              .kill_after = s->options.kill_after,
+                             .drain = s->options.drain,
                              .sockets = &s->sockets,
                              .errors = &s->errors,
                              .is_alone = s->options.dev && s->options.workers <= 1,
@@ -315,7 +318,7 @@ static int open_workers(Supervisor *s, char **argv) {
          sizeof s->children.board->inspect_token);
   int rc = metric_share_new(&s->metrics);
   if (rc) return uv_translate_sys_error(rc);
-  s->children.metrics_fd = s->metrics.fd;
+  s->children.metrics = &s->metrics;
   s->n_posts = s->options.workers ? s->options.workers : 1;
   s->posts = calloc(s->n_posts, sizeof *s->posts);
   char count[16]; /* for the workers, and what they start */

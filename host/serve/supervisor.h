@@ -20,6 +20,7 @@ typedef struct SupervisorOptions {
   const ListenAddress *metrics; /* where they are shown, or NULL */
   const char *user, *group;     /* to go on as when the sockets are open, or NULL */
   bool core_files;              /* may be made */
+  double drain;                 /* seconds that a worker may say it takes to end, at most */
   double kill_after; /* seconds after its drain limit until a worker that does not end is killed */
 } SupervisorOptions;
 
@@ -45,7 +46,8 @@ typedef struct Supervisor {
   uv_signal_t signals[5];
   uv_timer_t rotation; /* of the keys of session tickets */
   ErrorLines errors;
-  FileWatch watch; /* --reload */
+  FileWatch watch;      /* --reload */
+  bool watches_no_more; /* of them there are too many, which has been said */
   MetricShare metrics;
   MetricsListener metrics_listener;
   SupervisorPs ps;

@@ -47,6 +47,7 @@ static const struct {
     {"truncate", SYS_truncate},
     {"unshare", SYS_unshare},
     {"userfaultfd", SYS_userfaultfd},
+    {"write", SYS_write},
 };
 
 static long number_of(lua_State *L) {
