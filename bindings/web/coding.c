@@ -57,9 +57,9 @@ static CodingResult feed_and_flush(ContentCoder *coder, const char *bytes, size_
 
 static void coding_run(ThreadJob *head) {
   CodingJob *job = (CodingJob *)head;
-  job->result =
-      job->coder ? feed_and_flush(job->coder, job->bytes, job->size, &job->out)
-                 : content_coding_encode(job->coding, job->level, job->bytes, job->size, &job->out);
+  job->result = job->coder ? feed_and_flush(job->coder, job->bytes, job->size, &job->out)
+                           : content_coding_encode(job->coding, job->level, job->bytes, job->size,
+                                                   &head->abandoned, &job->out);
 }
 
 /* Pushes the output as a string. */
@@ -151,7 +151,7 @@ static int l_compress(lua_State *L) {
   EncoderBox *box = push_box(L);
   lua_insert(L, 1);
   if (size <= ON_LOOP) {
-    push_out(L, content_coding_encode(coding, level, text, size, &box->out), &box->out);
+    push_out(L, content_coding_encode(coding, level, text, size, NULL, &box->out), &box->out);
     buffer_free(&box->out);
     return 1;
   }

@@ -15,8 +15,9 @@ enum {
   BROTLI_STREAM_LEVEL = 3,
   BROTLI_STREAM_WINDOW = 15,
   ZLIB_WINDOW = 15,
-  ZLIB_GZIP = 16, /* added to the window: the gzip format */
-  PIECE = 4096,   /* least room for output: more than a flush needs at once */
+  ZLIB_GZIP = 16,          /* added to the window: the gzip format */
+  ENCODE_STEP = 128 << 10, /* bytes of a whole content: a few milliseconds */
+  PIECE = 4096,            /* least room for output: more than a flush needs at once */
   MAX_PIECE = 1 << 20,
   MAX_BARREN = 256 * 1024, /* bytes decoded to nothing: no encoder writes as many */
 };
@@ -270,12 +271,19 @@ CodingResult content_coding_coder_feed(ContentCoder *c, const char **bytes, size
 }
 
 CodingResult content_coding_encode(ContentCoding coding, int level, const char *bytes, size_t n,
-                                   Buffer *out) {
+                                   const atomic_bool *abandoned, Buffer *out) {
   ContentCoder *c = coding == CODING_BROTLI
                         ? brotli_encoder(level ? level : BROTLI_LEVEL, BROTLI_WINDOW)
                         : content_coding_encoder_new(coding, level);
   if (!c) return CODING_NO_MEMORY;
-  CodingResult result = run(c, FINISH, &bytes, &n, out, SIZE_MAX);
+  CodingResult result = CODING_DONE;
+  while (result == CODING_DONE && n > ENCODE_STEP) {
+    size_t some = ENCODE_STEP;
+    n -= some;
+    result = abandoned && atomic_load(abandoned) ? CODING_FULL
+                                                 : run(c, FEED, &bytes, &some, out, SIZE_MAX);
+  }
+  if (result == CODING_DONE) result = run(c, FINISH, &bytes, &n, out, SIZE_MAX);
   content_coding_coder_free(c);
   return result;
 }

@@ -5,6 +5,8 @@
 
 #include "base/buffer.h"
 
+#include <stdatomic.h>
+
 typedef enum ContentCoding {
   CODING_GZIP,
   CODING_DEFLATE, /* decoding only: the zlib format, and the bare one that some servers send */
@@ -46,9 +48,10 @@ CodingResult content_coding_coder_flush(ContentCoder *c, Buffer *out);
    not complete. No input at all counts as an empty content. */
 CodingResult content_coding_coder_finish(ContentCoder *c, Buffer *out);
 
-/* Appends a whole content, encoded: cheaper than a coder for small ones. */
+/* Appends a whole content, encoded: cheaper than a coder for small ones. Leaves off, with
+   CODING_FULL, when `abandoned` (NULL: never) becomes true. */
 CodingResult content_coding_encode(ContentCoding coding, int level, const char *bytes, size_t n,
-                                   Buffer *out);
+                                   const atomic_bool *abandoned, Buffer *out);
 
 /* Frees it at any time; NULL does nothing. */
 void content_coding_coder_free(ContentCoder *c);

@@ -92,6 +92,14 @@ describe("content codings", function()
       assert.equal("malformed", select(2, coding.decode(name, nil, { coded, "more" })))
     end)
 
+    it("leaves off a long content that nobody waits for any more: " .. name, function()
+      local text = TEXT:rep(500)
+      local coded, result = coding.encode_whole(name, 4, text, true)
+      assert.equal("full", result)
+      assert.is_true(#coded < 100)
+      assert.equal("done", select(2, coding.encode_whole(name, 4, TEXT, true))) -- a short one is done sooner
+    end)
+
     it("fails without memory, and the process continues: " .. name, function()
       local result = coding.encode_without_memory(name, 5, TEXT)
       if result then assert.equal("no memory", result) end -- a sanitizer's build cannot try it

@@ -62,13 +62,14 @@ static int l_decode(lua_State *L) {
   return run(L, content_coding_decoder_new(coding), limit, false);
 }
 
-/* encode_whole(name, level, bytes) -> bytes, result */
+/* encode_whole(name, level, bytes [, abandoned]) -> bytes, result */
 static int l_encode_whole(lua_State *L) {
   Buffer out = {0};
+  atomic_bool abandoned = lua_toboolean(L, 4);
   size_t n;
   const char *bytes = luaL_checklstring(L, 3, &n);
-  CodingResult result =
-      content_coding_encode(check_coding(L), (int)luaL_checkinteger(L, 2), bytes, n, &out);
+  CodingResult result = content_coding_encode(check_coding(L), (int)luaL_checkinteger(L, 2), bytes,
+                                              n, &abandoned, &out);
   lua_pushlstring(L, out.data ? out.data : "", out.len);
   buffer_free(&out);
   lua_pushstring(L, results[result]);
@@ -108,7 +109,7 @@ static int l_encode_without_memory(lua_State *L) {
   none = (struct rlimit){0, limit.rlim_max};
   setrlimit(RLIMIT_AS, &none);
   void *taken = exhaust();
-  CodingResult result = content_coding_encode(coding, level, bytes, n, &out);
+  CodingResult result = content_coding_encode(coding, level, bytes, n, NULL, &out);
   give_back(taken);
   setrlimit(RLIMIT_AS, &limit);
   buffer_free(&out);

@@ -211,6 +211,43 @@ describe("compress", function()
     end)
   end)
 
+  it("leaves threads to files where many ask for a long body, and sends it as it is to those beyond", function()
+    local app, long = web.app(), {}
+    for i = 1, 200000 do long[i] = i * 7 % 1000003 end
+    long = table.concat(long, ",")
+    local inside, plain, packed, all_inside = 0, 0, 0, ml.event()
+    app:use(function(req, next)
+      inside = inside + 1
+      if inside == 60 then all_inside:set() end
+      local res = next(req)
+      if res.headers["Content-Encoding"] then packed = packed + 1 else plain = plain + 1 end
+      return res
+    end)
+    app:use(web.compress())
+    app:get("/", function()
+      all_inside:wait()
+      return long
+    end)
+    local c <close> = web.test(app, { timeout = 60 })
+    local before
+    ml.group(function(group)
+      for _ = 1, 60 do
+        group:spawn(function()
+          local res = c:get("/", { headers = { ["Accept-Encoding"] = "br" } })
+          assert.equal(200, res.status)
+          assert.is_true(res.body == long)
+        end)
+      end
+      all_inside:wait()
+      ml.sleep(0) -- they are compressed, or wait
+      assert(ml.fs.read "README.md")
+      before = packed
+    end)
+    assert.is_true(before <= 6, before .. " bodies went before the file")
+    assert.equal(60, plain + packed)
+    assert.is_true(packed >= 18 and plain > 0, packed .. " were compressed")
+  end)
+
   it("of a long body can be cancelled", function()
     local core = require "moonloop.web.coding"
     local long = TEXT:rep(5000)

@@ -26,11 +26,29 @@ local ENCODER = { gzip = 300000, br = 700000 }
 --- A compressed body larger than this share of the plain one is not worth decoding.
 local GAIN = 0.9
 
+--- A body of more bytes is compressed on a thread of libuv's pool, with a copy of its own. So many at once leave half
+-- of the threads to files, and so many more may wait. Those beyond are sent as they are: the wait would cost more.
+local LONG, WAITING = 32 * 1024, 16
+local AT_ONCE = math.max(1, (tonumber(os.getenv "UV_THREADPOOL_SIZE") or 4) // 2)
+local slots, waiting = core.semaphore(AT_ONCE), 0
+
 local OPTIONS = { min = "integer", level = "integer", types = "table" }
 
 local fail = core.fail
 
 local M = {}
+
+local function stop_waiting() waiting = waiting - 1 end
+
+--- The compressed body, or nil if too many others are being compressed.
+local function compressed_body(body, name, level)
+  if #body <= LONG then return coding.compress(body, name, level) end
+  if waiting >= AT_ONCE + WAITING then return nil end
+  waiting = waiting + 1
+  local _ <close> = setmetatable({}, { __close = stop_waiting })
+  local _ <close> = slots:hold()
+  return coding.compress(body, name, level)
+end
 
 --- Makes the function that says whether a Content-Type is compressed.
 local function matcher(types)
@@ -128,7 +146,8 @@ end
 -- write is flushed; an encoder takes 0.3 MB (gzip) or 0.7 MB (brotli, default level 3 for streams) for
 -- as long as its stream lasts, and streams are sent as they are while half of max_buffered is taken.
 -- Not compressed: partial content, responses with a Content-Encoding, and those with Cache-Control:
--- no-transform. Long bodies are compressed on another thread while the task waits.
+-- no-transform. Long bodies are compressed on another thread while the task waits, a few at a time: where many wait
+-- already, a body is sent as it is.
 function M.compress(opts)
   opts = check_options(opts)
   local min, level, is_compressible = opts.min or 1024, opts.level, matcher(opts.types)
@@ -162,8 +181,8 @@ function M.compress(opts)
     end
     local body = res.body
     if not body or #body < min then return nil end
-    local smaller = coding.compress(body, name, level)
-    return #smaller <= #body * GAIN and { body = smaller } or nil
+    local smaller = compressed_body(body, name, level)
+    return smaller and #smaller <= #body * GAIN and { body = smaller } or nil
   end
 
   return function(req, next)

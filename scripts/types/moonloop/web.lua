@@ -68,7 +68,8 @@ function web.cors(opts) end
 
 ---Sends bodies with brotli or gzip to clients that accept it, if that makes them smaller. Small bodies, ranges, and
 ---responses with a `Content-Encoding` or `Cache-Control: no-transform` are not compressed. Streams are compressed piece by
----piece; long bodies beside the loop. An encoder of a stream takes 0.3 MB (gzip) or 0.7 MB (brotli) until its stream is over,
+---piece; bodies of more than 32 kB beside the loop, on half of libuv's threads at most: while 16 more of them wait, others are sent
+---as they are. An encoder of a stream takes 0.3 MB (gzip) or 0.7 MB (brotli) until its stream is over,
 ---which `max_buffered` counts; while half of that is taken, streams are sent as they are.
 ---@param opts? moonloop.web.compress.opts
 ---@return (fun(req: moonloop.web.request, next: fun(req?: moonloop.web.request): moonloop.web.response): (any, (integer|moonloop.error)?, table<string, any>?)) middleware
