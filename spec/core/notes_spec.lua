@@ -82,5 +82,6 @@ describe("the error of a nil", function()
     assert.is_nil(note_of(function() completely_different() end)) -- luacheck: ignore
     assert.is_nil(note_of(function() error "attempt to call a nil value" end))
     assert.is_nil(note_of(function() local x = nil x() end))
+    assert.is_nil(note_of(function() ml.lock():close() end)) -- which others have
   end)
 end)

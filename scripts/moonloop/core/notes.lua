@@ -96,7 +96,7 @@ local function of_call(message)
   end
   other = #(name or "") > 3 and (kind == "method" and nearest(name, method_names()) or kind == "field" and
     nearest(name, names))
-  return other and ("did you mean %s?"):format(other)
+  return other and other ~= name and ("did you mean %s?"):format(other) -- else it is a method of another class
 end
 
 --- The note for an error message, or nil. Called in a message handler.
