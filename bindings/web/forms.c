@@ -13,6 +13,7 @@
 #include "http/multipart_kept.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 
 #define READER "moonloop.forms.reader"
 
@@ -130,6 +131,18 @@ static int l_reader_keep(lua_State *L) {
   return 0;
 }
 
+/* The collector waits until memory is three times what was alive. The values of forms may be most
+   of that, up to max_buffered, so those of forms that were answered could be twice as much. */
+#define LONG_VALUE ((size_t)1 << 20)
+#define TIMES_MORE 3
+
+/* May run finalizers. */
+static void note_value(lua_State *L, size_t size) {
+  if (size < LONG_VALUE || !lua_gc(L, LUA_GCISRUNNING)) return;
+  size_t kilobytes = TIMES_MORE * (size >> 10);
+  lua_gc(L, LUA_GCSTEP, kilobytes < INT_MAX ? (int)kilobytes : INT_MAX);
+}
+
 static int l_reader_take(lua_State *L) {
   MultipartKept *kept = &check_reader(L)->kept;
   size_t size;
@@ -137,6 +150,7 @@ static int l_reader_take(lua_State *L) {
   luaL_Buffer b;
   multipart_kept_take(kept, luaL_buffinitsize(L, &b, size));
   luaL_pushresultsize(&b, size);
+  note_value(L, size);
   return wait_spared(L, 1, wait_cost(size));
 }
 

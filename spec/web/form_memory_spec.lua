@@ -95,4 +95,32 @@ describe("the memory of a form", function()
     local kilobytes = assert(tonumber(output:match "grown by (%-?%d+)"), output)
     assert.is_true(kilobytes < 20 * 4096 * 1.4, kilobytes .. " kB")
   end)
+
+  it("is collected before it is as much as what lives", function()
+    local output = support.run [[
+      local app = web.app()
+      local kept, most, live = {}, 0, 0
+      app:post("/", { max_body = 8 << 20 }, function(req)
+        local body = req:form().f.body
+        if #kept < 10 then kept[#kept + 1] = body end
+        most = math.max(most, collectgarbage "count")
+        return "taken"
+      end)
+      local content = ("x"):rep(4 << 20)
+      support.serving(app, function(port)
+        local client <close> = ml.http.client { base_url = "http://127.0.0.1:" .. port }
+        local headers = { ["Content-Type"] = "multipart/form-data; boundary=B" }
+        local head = '--B\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\n'
+        local body = head .. content .. "\r\n--B--\r\n"
+        local function form() assert(client:post("/", { body = body, headers = headers }).ok) end
+        for _ = 1, 10 do form() end
+        collectgarbage()
+        collectgarbage()
+        live, most = collectgarbage "count", 0
+        for _ = 1, 40 do form() end
+        print(("%d more than %d"):format((most - live) // 1, live // 1))
+      end)]]
+    local more, live = output:match "(%d+) more than (%d+)"
+    assert(tonumber(more) < tonumber(live), output)
+  end)
 end)
