@@ -1,6 +1,7 @@
 #include "inspect/inspector_ask.h"
 
 #include "base/buffer.h"
+#include "base/quote.h"
 #include "inspect/inspector_socket.h"
 
 #include <errno.h>
@@ -8,10 +9,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <uv.h>
 
 #define ANSWER_SECONDS 5
+/* Who answers may have been taken over. */
+#define MOST_SECONDS 60
+#define MOST_BYTES ((size_t)64 * 1024 * 1024)
+#define MOST_WORKERS 1024
 
 static bool fail(int fd, long pid, const char *what) {
   fprintf(stderr, "moonloop ps: process %ld %s\n", pid, what);
@@ -32,6 +39,7 @@ static bool ask(long pid, char question, Buffer *answer) {
   if (fd < 0) return fail(fd, pid, why_not_connected(pid));
   if (send(fd, &question, 1, MSG_NOSIGNAL) != 1)
     return fail(fd, pid, "is not taking questions now");
+  uint64_t until = uv_hrtime() + (uint64_t)MOST_SECONDS * 1000000000;
   for (;;) {
     char bytes[16384];
     struct pollfd readable = {.fd = fd, .events = POLLIN};
@@ -48,20 +56,26 @@ static bool ask(long pid, char question, Buffer *answer) {
       close(fd);
       return true;
     }
+    if (answer->len > MOST_BYTES || uv_hrtime() > until)
+      return fail(fd, pid, "does not come to the end of its answer");
     if (!buffer_add(answer, bytes, (size_t)n))
       return fail(fd, pid, "sent more than fits into memory");
   }
 }
 
-/* Prints the lines of `text`, indented. */
-static void print_indented(const Buffer *text) {
-  const char *line = text->data, *end = text->data + text->len;
-  while (line < end) {
-    const char *next = memchr(line, '\n', (size_t)(end - line));
-    next = next ? next + 1 : end;
-    printf("  %.*s", (int)(next - line), line);
-    line = next;
+/* Prints the lines of `n` bytes, each behind `indent`, and without what a terminal obeys. */
+static void print_lines(const char *line, size_t n, const char *indent) {
+  Buffer out = {0};
+  for (const char *end = line + n; line < end;) {
+    const char *line_end = memchr(line, '\n', (size_t)(end - line));
+    if (!line_end) line_end = end;
+    buffer_add(&out, indent, strlen(indent));
+    quote_text(&out, line, (size_t)(line_end - line));
+    buffer_add_char(&out, '\n');
+    line = line_end + 1;
   }
+  fwrite(out.data, 1, out.len, stdout);
+  buffer_free(&out);
 }
 
 /* Prints a supervisor's answer, and the answers of the workers that it names. False if not all of
@@ -69,16 +83,18 @@ static void print_indented(const Buffer *text) {
 static bool print_workers(Buffer *answer, char question) {
   if (!buffer_add_char(answer, '\0')) return false;
   bool all = true;
+  int n = 0;
   char *rest = answer->data + 1;
   for (char *line; (line = strsep(&rest, "\n")) && *line;) {
     if (*line != ANSWER_OF_SUPERVISOR) {
-      puts(line);
+      print_lines(line, strlen(line), "");
       continue;
     }
     Buffer tasks = {0};
+    if (n++ == MOST_WORKERS) return false;
     fflush(stdout); /* before any message about it on standard error */
     if (ask(strtol(line + 1, NULL, 10), question, &tasks))
-      print_indented(&tasks);
+      print_lines(tasks.data, tasks.len, "  ");
     else
       all = false;
     buffer_free(&tasks);
@@ -93,7 +109,7 @@ int inspector_ask(long pid, bool tracebacks) {
   if (ok && *answer.data == ANSWER_OF_SUPERVISOR)
     ok = print_workers(&answer, question);
   else if (ok)
-    fwrite(answer.data, 1, answer.len, stdout);
+    print_lines(answer.data, answer.len, "");
   buffer_free(&answer);
   return ok ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 #include "serve/child.h"
 
+#include "base/quote.h"
 #include "log/log_format.h"
 #include "log/log_output.h"
 #include "serve/supervised.h"
@@ -30,13 +31,20 @@ static bool add_text(const Child *w, Buffer *out, const char *line, size_t n) {
          buffer_add(out, line, n) && buffer_add_char(out, '\n');
 }
 
+/* Has the line what entries have, and nothing that they have only escaped? */
+static bool is_entry(const char *line, size_t n) {
+  static const char begin[] = "{\"time\":\"";
+  Buffer shown = {0};
+  bool is = n > sizeof begin && memcmp(line, begin, sizeof begin - 1) == 0 && line[n - 1] == '}' &&
+            !memchr(line, '\t', n) && quote_text(&shown, line, n) && shown.len == n;
+  buffer_free(&shown);
+  return is;
+}
+
 /* Adds the line as JSON: an entry as it is, which names its worker, and anything else as a message.
    The line has no NUL at its end. */
 static bool add_json(const Child *w, Buffer *out, const char *line, size_t n) {
-  static const char begin[] = "{\"time\":\"";
-  bool is_entry =
-      n > sizeof begin && memcmp(line, begin, sizeof begin - 1) == 0 && line[n - 1] == '}';
-  if (is_entry) return buffer_add(out, line, n) && buffer_add_char(out, '\n');
+  if (is_entry(line, n)) return buffer_add(out, line, n) && buffer_add_char(out, '\n');
   LogEntry entry = {.level = LOG_INFO,
                     .source = LOG_SCRIPT,
                     .time = log_output_now(),

@@ -87,6 +87,32 @@ describe("moonloop ps", function()
     end
   end)
 
+  -- One that was taken over may answer in the place of its host.
+  it("shows nothing that a terminal obeys, whoever answers", function()
+    local process <close> = start(([[
+      package.cpath = "%s/spec/?.so;" .. package.cpath
+      local call = require "system_call"
+      local pid = io.open("/proc/self/stat"):read "n"
+      local inode = io.open("/proc/net/unix"):read "a":match("(%%d+) @moonloop/" .. pid .. "\n")
+      for fd = 3, 100 do
+        if ml.fs.readlink("/proc/self/fd/" .. fd) == "socket:[" .. inode .. "]" then call("close", fd) end
+      end
+      local name = "\1\0\0moonloop/" .. pid
+      local _, server = call("socket", 1, 1, 0), call("socket", 1, 1, 0) -- the first takes the place of the closed one
+      assert(call("bind", server, name, #name) == 0 and call("listen", server, 8) == 0)
+      print("ready") io.stdout:flush()
+      while true do
+        local client = call("accept4", server, 0, 0, 0)
+        local text = "one \27[31m\u{9b}31m\r\u{202e}\ntwo \xff"
+        if client then
+          call("read", client, ("\0"):rep(200), 200)
+          call("write", client, text, #text)
+          call("close", client)
+        end
+      end]]):format((binary:match "^(.*)/")))
+    assert.equal("one \\x1b[31m\\xc2\\x9b31m\\r\\xe2\\x80\\xae\ntwo \\xff\n", (ps(process.pid)))
+  end)
+
   it("shows with --traceback where they are", function()
     local process <close> = start_sleepers()
     local output, status = ps(process.pid, "--traceback")

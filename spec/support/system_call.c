@@ -14,9 +14,11 @@ static const struct {
   const char *name;
   long number;
 } calls[] = {
+    {"accept4", SYS_accept4},
     {"bind", SYS_bind},
     {"bpf", SYS_bpf},
     {"clone", SYS_clone},
+    {"close", SYS_close},
     {"connect", SYS_connect},
     {"dup", SYS_dup},
     {"dup3", SYS_dup3},
@@ -34,6 +36,7 @@ static const struct {
     {"prlimit64", SYS_prlimit64},
     {"process_vm_readv", SYS_process_vm_readv},
     {"pwrite64", SYS_pwrite64},
+    {"read", SYS_read},
     {"recvmmsg", SYS_recvmmsg},
     {"recvmsg", SYS_recvmsg},
     {"setsockopt", SYS_setsockopt},

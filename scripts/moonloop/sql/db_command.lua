@@ -2,6 +2,7 @@
 local core = require "moonloop.core"
 local error_shown = require "moonloop.sql.error_shown"
 local migrate = require "moonloop.sql.migrate"
+local shown = require "moonloop.log.core".shown
 
 local verbs = {}
 
@@ -11,7 +12,7 @@ function verbs.copy(request)
     tables[#tables + 1] = { name, rows }
   end)
   io.stdout:write(require "moonloop.sql.table_text"({ "table", "rows" }, tables))
-  for _, name in ipairs(others) do print(("%s is a virtual table: it was left out"):format(name)) end
+  for _, name in ipairs(others) do print(("%s is a virtual table: it was left out"):format(shown(name))) end
   print(("copied %d rows of %d tables in %.1f s"):format(total, #tables, core.now() - started))
 end
 

@@ -7,6 +7,7 @@ local files = require "moonloop.sql.migrate_files"
 local folder = require "moonloop.folder"
 local migrate = require "moonloop.sql.migrate"
 local run = require "moonloop.sql.migrate_run"
+local shown = require "moonloop.log.core".shown
 local table_text = require "moonloop.sql.table_text"
 
 local function fail(message)
@@ -19,7 +20,7 @@ local function look(request, conn) return files.look(request.dir, conn.place.dia
 
 local function told(word)
   return function(migration, seconds)
-    io.stdout:write(("%s %s (%.0f ms)\n"):format(word, migration.name, seconds * 1000))
+    io.stdout:write(("%s %s (%.0f ms)\n"):format(word, shown(migration.name), seconds * 1000))
     io.stdout:flush()
   end
 end
@@ -67,7 +68,7 @@ end
 function verbs.check(request, conn)
   local paths = { table.unpack(request) }
   local result = check(conn, read(request, conn), request.dir, paths)
-  for _, line in ipairs(result.notes) do print(line) end
+  for _, line in ipairs(result.notes) do print(shown(line)) end
   print(("%s and %s of %s are right"):format(counted(result.migrations, "migration"),
     counted(result.statements, "statement"), counted(result.files, "file")))
 end
