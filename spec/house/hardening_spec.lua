@@ -51,7 +51,8 @@ describe("the release build", function()
     local commands = folders.read((support.binary:gsub("[^/]+$", "compile_commands.json")))
     for _, entry in ipairs(assert(ml.json.decode(commands))) do
       local command = entry.command or table.concat(entry.arguments, " ")
-      for _, option in ipairs { "-fstack-protector-strong", "-fstack-clash-protection", "-D_FORTIFY_SOURCE=2" } do
+      for _, option in ipairs { "-fstack-protector-strong", "-fstack-clash-protection", "-D_FORTIFY_SOURCE=2",
+        "-Wformat=2" } do
         assert(command:find(option, 1, true), entry.file .. " is compiled without " .. option)
       end
       local last = command:match ".*(%-f%S*stack%-protector%S*)" -- a later one replaces it
