@@ -7,7 +7,7 @@
      `path` of a Unix socket, or `sentinels`, a list of tables with `host`, `port`, `label`, `user`
      and `password`, and `master`, its name there; `label` for messages; `user`, `password`, `name`,
      or nil; `database`, `protocol` (2 or 3), `timeout` and `connect_timeout` in seconds,
-     `offline_queue`; `tls`, options that were checked, or true;
+     `offline_queue`, `max_reply` in bytes; `tls`, options that were checked, or true;
      `hasty`: a failed connection fails all calls at once. Raises an error of kind "tls" if a
      certificate is wrong.
    check_tls(options): raises what is wrong with the option `tls`
@@ -31,6 +31,7 @@
 #include "bindings/redis/redis.h"
 
 #include "bindings/class.h"
+#include "bindings/fields.h"
 #include "bindings/redis/open.h"
 #include "bindings/tls_options.h"
 #include "transfer/transfer.h"
@@ -128,7 +129,8 @@ static int l_settings(lua_State *L) {
                        .protocol = (int)number_field(L, 1, "protocol"),
                        .timeout = number_field(L, 1, "timeout"),
                        .connect_timeout = number_field(L, 1, "connect_timeout"),
-                       .offline_queue = (unsigned)number_field(L, 1, "offline_queue")};
+                       .offline_queue = (unsigned)number_field(L, 1, "offline_queue"),
+                       .max_reply = fields_size(L, 1, "max_reply", SIZE_MAX)};
   s->user = text_field(L, 1, "user", &s->user_len);
   s->password = text_field(L, 1, "password", &s->password_len);
   s->name = text_field(L, 1, "name", &s->name_len);

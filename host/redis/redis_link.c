@@ -134,6 +134,7 @@ static RedisCall *enter_line(RedisLink *link, size_t from, unsigned count) {
   call->next = NULL;
   call->link = link;
   call->count = call->left = count;
+  call->size = 0;
   call->bytes = link->out.len - from;
   call->in_line = true;
   call->owned = call->awaited = call->withdrawn = call->failed = call->unknown = false;

@@ -49,6 +49,7 @@ typedef struct RedisSettings {
   int database, protocol;
   double timeout, connect_timeout; /* seconds; HUGE_VAL: no limit */
   unsigned offline_queue;          /* calls that may wait while there is no connection */
+  size_t max_reply; /* bytes of a call's replies; SIZE_MAX: no limit but REDIS_REPLY_MAX of one */
 } RedisSettings;
 
 /* The links of a runtime, closed with it. */
@@ -70,6 +71,7 @@ typedef struct RedisCall {
   bool owned;           /* a task will release or abandon it */
   bool awaited;         /* and that task has not been woken yet */
   bool withdrawn;       /* must not be written */
+  size_t size;          /* of the replies that have come */
   RedisSlices slices;
   bool failed;  /* the fields below say how */
   bool unknown; /* it was written, so it may have been executed */
@@ -115,6 +117,16 @@ typedef struct RedisInquiry {
   uint16_t port;
 } RedisInquiry;
 
+/* A reply that is dropped while it comes. All zero: none is. */
+typedef struct RedisDrop {
+  char type;     /* its first byte */
+  size_t size;   /* dropped so far */
+  size_t string; /* bytes that are still to come of the string that is dropped */
+} RedisDrop;
+
+/* Bytes of unread messages before reading pauses. */
+#define REDIS_LINK_UNREAD (1 << 20)
+
 struct RedisLink {
   RedisLinks *links;
   RedisLink *next, **place;
@@ -143,6 +155,7 @@ struct RedisLink {
   uint64_t overdue;  /* when the first call was, if the loop is to look once more for its reply */
   RedisInput in;
   RedisReply reply;
+  RedisDrop drop;
   RedisSlices messages;
   size_t message_bytes;
   Waker reader; /* the task waiting for a message */

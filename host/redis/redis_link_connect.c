@@ -10,7 +10,6 @@
 
 #define FIRST_WAIT 0.05 /* seconds before the second attempt; doubled for each further one */
 #define LONGEST_WAIT 2.0
-#define MOST_UNREAD (1 << 20) /* bytes of unread messages before reading pauses */
 #define LEAST_ROOM 4096
 
 static Runtime *runtime(const RedisLink *link) { return link->links->rt; }
@@ -115,66 +114,6 @@ void redis_link_flush_soon(RedisLink *link) {
   runtime_at_pass_end(runtime(link), &link->flush);
 }
 
-/* --- reading --- */
-
-/* Handles a complete reply of `n` bytes. False when out of memory. */
-static bool deliver(RedisLink *link, size_t n) {
-  const char *bytes = link->in.block->data + link->in.from;
-  if (link->state == REDIS_GREETING) {
-    if (*bytes != '>') redis_link_greeted(link, bytes);
-    return true;
-  }
-  if (link->subscribed) {
-    if (!redis_block_add(&link->messages, &link->in, n)) return false;
-    link->message_bytes += n;
-    return true;
-  }
-  if (*bytes == '>') return true; /* a push that nobody asked for */
-  if (*bytes == '-' && link->settings->sentinel_count && !strncmp(bytes + 1, "READONLY", 8))
-    link->demoted = true;
-  RedisCall *call = link->first;
-  if (!call || call->bytes) {
-    redis_link_lost(link, "network", "EPROTO", "the server sent a reply that nothing asked for");
-    return true;
-  }
-  if (call->awaited && !redis_block_add(&call->slices, &link->in, n)) return false;
-  if (--call->left == 0) redis_link_shift(link);
-  return true;
-}
-
-void redis_link_read(RedisLink *link) {
-  RedisSocket *socket = link->socket;
-  while (link->socket == socket && link->in.from < link->in.block->len) {
-    RedisBlock *block = link->in.block;
-    RedisReplyStep step =
-        redis_reply_scan(&link->reply, block->data + link->in.from, block->len - link->in.from);
-    if (step == REDIS_REPLY_MORE) break;
-    if (step == REDIS_REPLY_BAD) {
-      redis_link_lost(link, "network", "EPROTO", "its reply is not valid Redis protocol: %s",
-                      link->reply.error);
-      return;
-    }
-    size_t n = link->reply.at;
-    redis_reply_begin(&link->reply);
-    if (!deliver(link, n)) {
-      redis_link_lost(link, "network", "ENOMEM", "not enough memory for a reply");
-      return;
-    }
-    if (link->socket == socket) link->in.from += n;
-  }
-  if (link->socket != socket) return;
-  if (link->demoted) {
-    redis_link_lost(link, "network", "READONLY", "the server has become a replica");
-    return;
-  }
-  if (link->has_reader && redis_block_first(&link->messages)) {
-    link->has_reader = false;
-    ml_wait_wake(link->reader);
-  }
-  if (link->message_bytes > MOST_UNREAD) byte_stream_pause(&socket->stream);
-  redis_link_update(link);
-}
-
 /* --- messages --- */
 
 void redis_link_subscribe(RedisLink *link) { link->subscribed = true; }
@@ -197,7 +136,7 @@ void redis_link_taken(RedisLink *link, RedisSlice *slice, size_t n) {
   slice->from += n;
   if (--slice->replies == 0) redis_block_shift(&link->messages);
   link->message_bytes -= n;
-  if (link->socket && link->message_bytes < MOST_UNREAD / 2)
+  if (link->socket && link->message_bytes < REDIS_LINK_UNREAD / 2)
     byte_stream_resume(&link->socket->stream);
 }
 
@@ -286,6 +225,7 @@ void redis_link_disconnect(RedisLink *link) {
   timer_clear(&runtime(link)->timers, &link->pace);
   redis_block_forget(&link->in);
   redis_reply_begin(&link->reply);
+  link->drop = (RedisDrop){0};
 }
 
 void redis_link_drop_connection(RedisLink *link) {

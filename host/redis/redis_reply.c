@@ -1,6 +1,5 @@
 #include "redis/redis_reply.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define MAX_DIGITS 64 /* of a double; longer ones are refused */
@@ -186,4 +185,9 @@ RedisReplyStep redis_reply_scan(RedisReply *r, const char *bytes, size_t n) {
     if (step != REDIS_REPLY_WHOLE) return step;
     if (!opens && is_over(r)) return REDIS_REPLY_WHOLE;
   }
+}
+
+bool redis_reply_pass_string(RedisReply *r) {
+  r->at = r->looked = r->wants = 0;
+  return is_over(r);
 }

@@ -3,6 +3,7 @@
 #ifndef ML_REDIS_REPLY_H
 #define ML_REDIS_REPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +40,10 @@ static inline void redis_reply_begin(RedisReply *r) {
 /* Continues the scan. `bytes[0..n)` is what has arrived of the reply, from its start, a longer
    prefix at each call. When WHOLE, its length is in `at`. */
 RedisReplyStep redis_reply_scan(RedisReply *r, const char *bytes, size_t n);
+
+/* The string whose `wants` bytes were missing is over, without having been looked at: the next
+   value begins at 0. Is the reply over, too? */
+bool redis_reply_pass_string(RedisReply *r);
 
 /* The number in a valid header line, such as "$12\r\n", given from behind its type. */
 int64_t redis_reply_number(const char *digits);

@@ -723,6 +723,8 @@ describe("command-line.md", function()
       { "addresses of a PostgreSQL host", 1, 1, "host/sql/pg/pg_hosts.c", "MOST_ADDRESSES" },
       { "`max_result` of PostgreSQL and SQLite", 1, 1 << 20, "scripts/moonloop/sql/init.lua", "max_result" },
       { "other messages of PostgreSQL", 1, 1 << 20, "host/sql/pg/pg_connection_size.c", "MOST_WORDS" },
+      { "`max_reply` of Redis", 1, 1 << 20, "scripts/moonloop/redis/init.lua", "max_reply" },
+      { "a line of Redis", 3, 1 << 20, "host/redis/redis_link_read.c", "MOST_GREETING" },
       { "notices of a PostgreSQL server", 1, 1, "host/sql/pg/pg_dial.c", "MOST_NOTICES" },
       { "statements prepared", 1, 1, "host/sql/pg/pg_statement.h", "PG_STATEMENTS" },
       { "statements prepared", 1, 1, "host/sql/sqlite/sqlite_connection.h", "SQLITE_PREPARED" },

@@ -20,6 +20,9 @@ end
 M.string, M.boolean = "string", "boolean"
 M.count = kind("a positive integer", is_integer_from(1))
 M.index = kind("an integer, 0 or more", is_integer_from(0))
+M.bytes = kind("an integer of at least 1, or math.huge", function(v)
+  return v == math.huge or math.type(v) == "integer" and v >= 1
+end)
 M.seconds = kind("a number of seconds, 0 or more", function(v) return type(v) == "number" and v >= 0 end)
 M.span = kind("a number of seconds, at least 0.001", function(v)
   return type(v) == "number" and v >= 0.001 and v < 1e9

@@ -43,9 +43,10 @@ core.index("batch", commands.for_batches())
 local options = {
   user = "string", password = "string", database = arguments.index, name = "string",
   protocol = arguments.protocol, timeout = arguments.seconds, connect_timeout = arguments.span,
-  offline_queue = arguments.index, tls = "boolean|table",
+  offline_queue = arguments.index, tls = "boolean|table", max_reply = arguments.bytes,
 }
-local defaults = { protocol = 3, timeout = 10, connect_timeout = 5, offline_queue = 1000 }
+local defaults = { protocol = 3, timeout = 10, connect_timeout = 5, offline_queue = 1000,
+  max_reply = 256 * 1024 * 1024 }
 
 local M = {}
 

@@ -14,6 +14,7 @@ local redis = {}
 ---@field connect_timeout? number seconds for the handshake (5)
 ---@field tls? boolean|table speak TLS: `true`, or the options of a client; the certificate has to be for the host, or for `server_name`. A file or certificate of ours that is wrong raises, with kind `"tls"`; a server's fails the commands that wait (with `rediss://` true)
 ---@field offline_queue? integer commands that may wait while there is no connection; further ones fail with kind `"busy"` (1000)
+---@field max_reply? integer bytes that a command's reply may have, or all those of a pipeline: more is an error of kind `"limit"`, the rest is dropped as it comes, and the connection goes on. A longer message of a subscription ends its connection. `math.huge`: 1 GB a reply (256 MB)
 
 ---Makes a client that connects at its first command, so it can be created at module level. `url` is
 ---`redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, the same with `rediss://` for TLS, or `unix:PATH[?db=DATABASE]`; characters of
