@@ -23,6 +23,7 @@ typedef enum WsCode {
   WS_CODE_NONE = 1005, /* the Close frame had none; never sent */
   WS_CODE_LOST = 1006, /* there was no Close frame; never sent */
   WS_CODE_BAD_DATA = 1007,
+  WS_CODE_POLICY = 1008,
   WS_CODE_TOO_BIG = 1009,
   WS_CODE_INTERNAL = 1011,
   WS_CODE_RESTART = 1012,

@@ -142,6 +142,11 @@ static void took_all(WsLink *link) {
 void ws_link_came(WsLink *link, char *bytes, size_t n) {
   link->heard_at = link->shared->rt->pass_at;
   link->is_pinged = false;
+  uint64_t seconds = (link->heard_at - link->forgiven_at) / 1000000000;
+  if (link->in.noise && seconds) {
+    ws_reader_forgive(&link->in, seconds);
+    link->forgiven_at = link->heard_at;
+  }
   link->refs++; /* the carrier may drop it at its end */
   while (link->phase <= WS_CLOSING && !link->is_ending) {
     switch (ws_reader_next(&link->in, &bytes, &n)) {

@@ -74,6 +74,7 @@ struct WsLink {
   WsDeflater *deflater; /* its own, with takeover; or NULL */
   Timer timer;          /* the next ping, or the limit of the end */
   uint64_t heard_at;    /* when something last came */
+  uint64_t forgiven_at; /* when some of its frames that lead nowhere were forgiven */
 
   WsReader in;
   WsInbound *first, *last; /* complete messages nobody has received */

@@ -109,6 +109,16 @@ static WsEvent read_head(WsReader *r, char **bytes, size_t *n) {
   return begin(r, &head, *n);
 }
 
+/* A frame that leads nowhere has come. */
+static WsEvent make_noise(WsReader *r, WsEvent event) {
+  if (++r->noise <= WS_NOISE_MOST) return event;
+  return fail(r, WS_CODE_POLICY, "too many frames that lead nowhere");
+}
+
+static void make_good(WsReader *r) {
+  r->noise = r->noise > WS_NOISE_WORTH ? r->noise - WS_NOISE_WORTH : 0;
+}
+
 /* The frame's next bytes, of a message. */
 static WsEvent add_data(WsReader *r, char *bytes, size_t n) {
   if (!make_room(&r->message, n, r->is_final && n == r->left)) return fail_memory(r);
@@ -126,7 +136,9 @@ static WsEvent add_data(WsReader *r, char *bytes, size_t n) {
       (!utf8_check_more(&r->text, to, n) || (ends && !utf8_check_is_whole(&r->text))))
     return fail(r, WS_CODE_BAD_DATA, "a text that is not UTF-8");
   if (!r->left) r->in_frame = false;
-  return ends ? WS_EVENT_MESSAGE : WS_EVENT_NONE;
+  if (!ends) return r->at ? WS_EVENT_NONE : make_noise(r, WS_EVENT_NONE);
+  make_good(r);
+  return WS_EVENT_MESSAGE;
 }
 
 /* The same, of a control frame: it stays where it is if it is complete. */
@@ -146,7 +158,7 @@ static WsEvent add_control(WsReader *r, char *bytes, size_t n) {
     r->control_len = (uint8_t)r->partial->len;
   }
   r->in_frame = false;
-  return WS_EVENT_CONTROL;
+  return make_noise(r, WS_EVENT_CONTROL);
 }
 
 WsEvent ws_reader_next(WsReader *r, char **bytes, size_t *n) {

@@ -25,6 +25,10 @@ typedef enum WsEvent {
   WS_EVENT_FAILED,  /* `code` and `why`: nothing more is to be read */
 } WsEvent;
 
+/* Frames that lead nowhere, which nothing holds back: pings, pongs, and fragments without a byte. A
+   peer may send as many at once, and then some each second. A message makes good for a few. */
+enum { WS_NOISE_MOST = 2000, WS_NOISE_FORGIVEN = 200 /* a second */, WS_NOISE_WORTH = 4 };
+
 /* All zero but for the first three is a reader at the beginning. */
 typedef struct WsReader {
   size_t max_message;
@@ -43,6 +47,7 @@ typedef struct WsReader {
   WsInbound *message; /* begun */
   WsInbound *partial; /* a control frame that came in pieces */
   const char *control;
+  unsigned noise; /* frames that lead nowhere, but for those that are forgiven */
 
   unsigned code;
   const char *why;
@@ -50,6 +55,12 @@ typedef struct WsReader {
 
 /* Goes on with the next bytes, which may be changed, and advances both by what was used. */
 WsEvent ws_reader_next(WsReader *r, char **bytes, size_t *n);
+
+/* So much time has passed since the last time. */
+static inline void ws_reader_forgive(WsReader *r, uint64_t seconds) {
+  uint64_t forgiven = seconds * WS_NOISE_FORGIVEN;
+  r->noise = r->noise > forgiven ? r->noise - (unsigned)forgiven : 0;
+}
 
 /* The complete message; the caller frees it with free. */
 WsInbound *ws_reader_take(WsReader *r);

@@ -1,4 +1,5 @@
 -- What a peer must not send (RFC 6455 section 5), and what it may: against a raw server.
+local clock = require "moonloop.clock"
 local ml = require "moonloop"
 local peers = require "spec.support.ws_peer"
 
@@ -211,10 +212,49 @@ describe("the error of a WebSocket that has ended", function()
   end)
 end)
 
+describe("frames that lead nowhere", function()
+  local PING, PONG, EMPTY = frame(0x89, ""), frame(0x8A, "x"), frame(0, "")
+
+  --- What ws:receive() says after so many of the frames behind `head`.
+  local function after(head, many, n)
+    local code, why
+    peers.pair({}, function(ws, peer)
+      peer:raw(head .. many:rep(n) .. frame(0x80, "end"))
+      local message, err = ws:receive()
+      code, why = message or err.code, err.reason
+    end)
+    return code, why
+  end
+
+  it("are pings, pongs and empty fragments: 2000 may come at once, no more", function()
+    for _, each in ipairs { { peers.frame(0x01, "a"), PING }, { peers.frame(0x01, "a"), PONG },
+      { peers.frame(0x01, "a"), EMPTY }, { peers.frame(0x01, ""), EMPTY, 1 } } do
+      local head, many, fewer = each[1], each[2], each[3] or 0
+      assert.same({ (fewer == 1 and "" or "a") .. "end" }, { after(head, many, 2000 - fewer) })
+      assert.same({ 1008, "too many frames that lead nowhere" }, { after(head, many, 2001) })
+    end
+  end)
+
+  it("are forgiven by time, and by messages", function()
+    clock.virtual()
+    peers.pair({}, function(ws, peer)
+      for _ = 1, 5 do
+        peer:raw(PING:rep(1900) .. peers.frame(0x81, "a"))
+        assert.equal("a", (ws:receive()))
+        ml.sleep(10)
+      end
+      peer:raw((PING:rep(4) .. peers.frame(0x81, "a")):rep(3000))
+      for _ = 1, 3000 do assert.equal("a", (ws:receive())) end
+    end)
+  end)
+end)
+
 describe("a peer that pings and does not read", function()
   it("fills no memory, and gets an answer to its last ping", function()
-    peers.pair({}, function(_, peer)
-      local many, sent = peers.frame(0x89, ("p"):rep(125)):rep(8000), 0
+    peers.pair({}, function(ws, peer)
+      ml.spawn(function() repeat until not ws:receive() end)
+      -- The messages make good for the pings.
+      local many, sent = (peers.frame(0x89, ("p"):rep(125)):rep(4) .. peers.frame(0x82, "")):rep(2000), 0
       for _ = 1, 20 do
         peer:raw(many)
         sent = sent + #many

@@ -82,6 +82,6 @@ function socket:ping() end
 function socket:close(code, reason) end
 
 ---@class moonloop.ws.error: moonloop.error
----@field code integer the code of the peer's Close frame; 1005: it had none; 1006: the connection ended without one; 1002, 1007 or 1009: it broke the rules and was told so; nil: closed here
+---@field code integer the code of the peer's Close frame; 1005: it had none; 1006: the connection ended without one; 1002, 1007, 1008 or 1009: it broke the rules and was told so; nil: closed here
 ---@field reason string the peer's reason, or what it did wrong, or `""`
 local error = {}
