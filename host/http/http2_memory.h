@@ -6,7 +6,17 @@
 #include "base/memory.h"
 #include <nghttp2/nghttp2.h>
 
-/* For a session of the runtime whose memory that is, on its thread. nghttp2 copies it. */
-nghttp2_mem http2_memory(Memory *memory);
+/* That of a session. All zero but `memory`, that of the runtime on whose thread it is. */
+typedef struct Http2Memory {
+  Memory *memory;
+  void *frames; /* where nghttp2 puts the frame that is sent: 16 kB, from the session's start on */
+} Http2Memory;
+
+/* nghttp2 copies it, but uses `memory` until the session is deleted. */
+nghttp2_mem http2_memory(Http2Memory *memory);
+
+/* Nothing is being sent: what is in `frames` is not needed any more, and its pages go back to the
+   system until there is something again. A system call. */
+void http2_memory_rest(const Http2Memory *memory);
 
 #endif

@@ -1,6 +1,10 @@
 -- The memory of a server's buffers: they go back to the pools that they came from, and are freed without clients.
+local folders = require "spec.support.folder"
+local http2 = require "spec.support.http2"
+local process = require "spec.support.process"
 local sanitized = require("spec.support").sanitized
 local support = require "spec.support.web"
+local eventually = require("spec.support.tasks").eventually
 
 --- Runs a script that prints "grown by N", in kB; resident() is at hand. Returns that, and all that it has printed.
 local function grown_by(script)
@@ -93,5 +97,28 @@ describe("a server's buffers", function()
         for _, conn in ipairs(conns) do conn:close() end
       end)]]
     assert(grown and grown < 8000, output) -- kB; a copy for each would take 80000
+  end)
+
+  it("of HTTP/2 go when a connection has nothing to do, whatever it has been sent", function()
+    if sanitized then return pending "sanitizers keep what is freed" end
+    local app <close> = folders.file [[
+      local ml = require "moonloop"
+      local app = ml.web.app { body_timeout = 0.1 } -- clients are looked at that often
+      app:get("/", function() return ("x"):rep(60000) end)
+      return app]]
+    local server <close> = process.serve(app.path, "--http2 clear")
+    local function resident()
+      return tonumber(folders.read("/proc/" .. server.pid .. "/status"):match "VmRSS:%s+(%d+)")
+    end
+    local clients, before, n = {}, nil, 400
+    for i = 1, n do
+      local client = http2.connect(server.port)
+      assert.equal(60000, #select(2, client:response(client:ask("GET", "/"))))
+      client.bodies = {}
+      clients[i] = client
+      if i == 100 then before = resident() end
+    end
+    eventually(function() return (resident() - before) / (n - 100) < 24 end) -- kB; each kept 44
+    for _, client in ipairs(clients) do client:close() end
   end)
 end)

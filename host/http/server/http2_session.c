@@ -161,6 +161,15 @@ void http2_session_farewell(Http2Session *s) {
   http2_session_due(s);
 }
 
+void http2_session_look(Http2Session *s) {
+  const HttpConnection *c = s->connection;
+  enum { RESTS = 2 };
+  if (s->rest == RESTS || s->n_streams || c->out.len || byte_stream_is_writing(&c->bytes) ||
+      s->lib->nghttp2_session_want_write(s->ng))
+    return;
+  if (++s->rest == RESTS) http2_memory_rest(&s->memory);
+}
+
 void http2_session_over(Http2Session *s) {
   for (Http2Stream *st = s->streams; st; st = st->next) {
     st->id = 0;
@@ -255,7 +264,7 @@ void http2_session_pull(Http2Session *s) {
   HttpConnection *c = s->connection;
   const uint8_t *frame;
   if (!may_pull(s)) return;
-  buffer_pool_take(&c->server->batch_pool, &c->out);
+  s->rest = 0;
   while (c->out.len < MAX_OUT) {
     ssize_t n = s->lib->nghttp2_session_mem_send(s->ng, &frame);
     if (!n && s->wants_ping) { /* nghttp2 would send it before what it is to follow */
@@ -265,6 +274,7 @@ void http2_session_pull(Http2Session *s) {
       continue;
     }
     if (!n) break;
+    buffer_pool_take(&c->server->batch_pool, &c->out); /* one that has no frames holds none */
     if (n < 0 || !buffer_add(&c->out, frame, (size_t)n)) {
       s->is_broken = true;
       http2_session_due(s);
@@ -331,6 +341,7 @@ const Http2Calls http2_session_calls = {.open = http2_session_open,
                                         .retire = http2_session_retire,
                                         .expire = http2_session_expire,
                                         .leave = http2_session_leave,
+                                        .look = http2_session_look,
                                         .over = http2_session_over,
                                         .free = http2_session_free,
                                         .has_all = http2_stream_has_all,

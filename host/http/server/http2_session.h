@@ -11,6 +11,7 @@
 #define ML_HTTP2_SESSION_H
 
 #include "http/http2_library.h"
+#include "http/http2_memory.h"
 #include "http/server/http2_frames.h"
 #include "http/server/http2_guard.h"
 #include "http/server/http2_head.h"
@@ -30,6 +31,7 @@ enum {
 typedef struct Http2Session {
   const Http2Library *lib;
   nghttp2_session *ng;
+  Http2Memory memory;            /* of `ng` */
   HttpConnection *connection;    /* the one that carries the session, and owns it */
   struct Http2Session *next_due; /* in the server's list */
   Http2Stream *streams;          /* all whose memory is not freed */
@@ -48,6 +50,7 @@ typedef struct Http2Session {
   Http2Guard guard;
   Http2Frames frames;
   Http2Head head;     /* of the stream whose head is coming */
+  uint8_t rest;       /* looks in a row that found nothing to do; then it rests */
   bool due;           /* in the server's list */
   bool is_head_timed; /* the connection's deadline is for that head */
   bool retires;       /* told that it has to end, the client may still open streams */
@@ -93,6 +96,9 @@ void http2_session_leave(Http2Session *s);
 
 /* The connection's time is over. */
 void http2_session_expire(Http2Session *s);
+
+/* A look now and then: one that has had nothing to do since the last one keeps little memory. */
+void http2_session_look(Http2Session *s);
 
 /* The connection is about to be closed: its streams have lost their client. */
 void http2_session_over(Http2Session *s);

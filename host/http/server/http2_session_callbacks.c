@@ -2,7 +2,6 @@
    stream's connection. */
 #include "http/server/http2_stream.h"
 
-#include "http/http2_memory.h"
 #include "http/server/http_server.h"
 
 enum { MAX_HEAD_SENT = 1024 * 1024 }; /* bytes of a response's head; HTTP/1 has no limit */
@@ -288,7 +287,8 @@ nghttp2_session *http2_session_new_ng(Http2Session *s) {
   /* The guard is stricter, and says goodbye. */
   lib->nghttp2_option_set_max_outbound_ack(option, 2 * HTTP2_ALLOWANCE);
   lib->nghttp2_option_set_no_closed_streams(option, 1); /* we keep their numbers */
-  nghttp2_mem memory = http2_memory(&s->connection->server->rt->memory);
+  s->memory.memory = &s->connection->server->rt->memory;
+  nghttp2_mem memory = http2_memory(&s->memory);
   if (lib->nghttp2_session_server_new3(&ng, calls, s, option, &memory)) ng = NULL;
   lib->nghttp2_session_callbacks_del(calls);
   lib->nghttp2_option_del(option);

@@ -77,6 +77,7 @@ typedef struct Http2Calls {
   void (*retire)(Http2Session *s);
   void (*expire)(Http2Session *s);
   void (*leave)(Http2Session *s);
+  void (*look)(Http2Session *s);
   void (*over)(Http2Session *s);
   bool (*free)(Http2Session *s);
   bool (*has_all)(const HttpConnection *stream);

@@ -110,6 +110,7 @@ void http_connection_expire(HttpConnection *c, uint64_t polled_at) {
     return;
   }
   if (c->phase == PHASE_UPGRADED) http_write_watch(c);
+  if (c->phase == PHASE_CARRYING) c->server->http2_calls->look(c->http2);
   if (c->write_deadline && c->write_deadline <= polled_at && http_write_expire(c)) return;
   if (c->deadline && c->deadline <= polled_at) expire_read(c);
 }
