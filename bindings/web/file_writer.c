@@ -1,7 +1,10 @@
 /* moonloop.file_writer: files written on libuv's thread pool, under another name until they are
    complete. */
+#include "base/descriptor_limit.h"
 #include "bindings/class.h"
+#include "bindings/web/files.h"
 #include "bindings/web/open.h"
+#include "core/idle_files.h"
 #include "core/thread_job.h"
 
 #include <errno.h>
@@ -18,10 +21,13 @@
 
 enum { SUFFIX = 22 }; /* ".0123456789abcdef.part" */
 
-/* Shared by the userdata and each job under way. */
+/* Shared by the userdata and a job under way; idle while there is none. */
 typedef struct NewFile {
+  IdleFile idle; /* with the descriptor; -1: not open yet, or to be opened again */
+  dev_t device;
+  ino_t inode;
+  Runtime *rt;
   unsigned refs;
-  int fd;      /* -1: not open yet, or closed */
   bool exists; /* under the name of the part */
   bool replaces;
   char *part_path;
@@ -32,19 +38,24 @@ typedef struct WriteJob {
   ThreadJob job;
   NewFile *file;
   int error; /* errno, or 0 */
+  unsigned tries;
   size_t size;
   char bytes[];
 } WriteJob;
 
 static void release(NewFile *file) {
   if (!file || --file->refs) return;
-  if (file->fd >= 0) close(file->fd); /* the file is not wanted, so a failure does not matter */
+  idle_files_remove(file->rt, &file->idle);
+  if (file->idle.fd >= 0) close(file->idle.fd); /* it is not wanted: a failure does not matter */
   if (file->exists) unlink(file->part_path);
   free(file);
 }
 
 static void drop(ThreadJob *head) {
-  release(((WriteJob *)head)->file);
+  NewFile *file = ((WriteJob *)head)->file;
+  bool has_user = file->refs > 1;
+  release(file);
+  if (has_user) idle_files_add(file->rt, &file->idle);
   free(head);
 }
 
@@ -59,28 +70,62 @@ static WriteJob *new_job(lua_State *L, NewFile *file, void (*run)(ThreadJob *), 
   job->size = n;
   if (n) memcpy(job->bytes, bytes, n);
   file->refs++;
+  idle_files_remove(file->rt, &file->idle);
   return job;
 }
 
 /* --- on the pool's thread --- */
 
+/* Opens the part. The last descriptors are for others. Returns 0 or an errno. */
+static int open_part(NewFile *file, int flags, struct stat *st) {
+  int fd = open(file->part_path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+  if (fd < 0) return errno;
+  int error = fstat(fd, st) ? errno : fd >= descriptor_limit_of_files() ? EMFILE : 0;
+  if (!error) {
+    file->idle.fd = fd;
+    return 0;
+  }
+  close(fd);
+  if (flags & O_CREAT) unlink(file->part_path);
+  return error;
+}
+
 static void create_run(ThreadJob *head) {
   WriteJob *job = (WriteJob *)head;
   NewFile *file = job->file;
-  struct stat old;
-  if (!file->replaces && lstat(file->path, &old) == 0) { /* before all of it has come */
+  struct stat st;
+  if (!file->replaces && lstat(file->path, &st) == 0) { /* before all of it has come */
     job->error = EEXIST;
     return;
   }
-  file->fd = open(file->part_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  file->exists = file->fd >= 0;
-  if (!file->exists) job->error = errno;
+  job->error = open_part(file, O_CREAT | O_EXCL, &st);
+  if (job->error) return;
+  file->exists = true;
+  file->device = st.st_dev;
+  file->inode = st.st_ino;
+}
+
+/* Its descriptor was given to others: opens it again, if it is still the one that was made. False:
+   job->error says why not. */
+static bool open_again(WriteJob *job) {
+  NewFile *file = job->file;
+  struct stat st;
+  job->error = file->idle.error;
+  if (job->error || file->idle.fd >= 0) return !job->error;
+  job->error = open_part(file, O_APPEND, &st);
+  if (!job->error && (st.st_dev != file->device || st.st_ino != file->inode)) {
+    close(file->idle.fd);
+    file->idle.fd = -1;
+    job->error = ENOENT;
+  }
+  return !job->error;
 }
 
 static void write_run(ThreadJob *head) {
   WriteJob *job = (WriteJob *)head;
+  if (!open_again(job)) return;
   for (size_t at = 0; at < job->size && !job->error;) {
-    ssize_t n = write(job->file->fd, job->bytes + at, job->size - at);
+    ssize_t n = write(job->file->idle.fd, job->bytes + at, job->size - at);
     if (n >= 0)
       at += (size_t)n;
     else if (errno != EINTR)
@@ -102,24 +147,27 @@ static int give_name(const NewFile *file) {
 static void keep_run(ThreadJob *head) {
   WriteJob *job = (WriteJob *)head;
   NewFile *file = job->file;
-  if (fsync(file->fd)) job->error = errno;
-  if (close(file->fd) && errno != EINTR && !job->error) job->error = errno;
-  file->fd = -1;
+  if (!open_again(job)) return;
+  if (fsync(file->idle.fd)) job->error = errno;
+  if (close(file->idle.fd) && errno != EINTR && !job->error) job->error = errno;
+  file->idle.fd = -1;
   if (!job->error) job->error = give_name(file);
   file->exists = job->error != 0;
 }
 
 /* --- for Lua --- */
 
+static const WaitType write_wait;
+
 static int done(lua_State *L, Task *t, void *op) {
-  (void)t;
   WriteJob *job = op;
   int error = job->error;
+  if (idle_files_make_room(t->rt, -error, &job->tries))
+    return thread_job_suspend(L, t, &write_wait, &job->job);
   char path[256];
   snprintf(path, sizeof path, "%s", job->file->path);
   drop(&job->job);
-  if (error)
-    return ml_error_return(L, "file", uv_err_name(-error), "%s: %s", path, strerror(error));
+  if (error) return files_error(L, -error, path);
   return 1; /* the writer, still on the top of the stack */
 }
 
@@ -128,7 +176,7 @@ static const WaitType write_wait = {
 
 static NewFile *check_open(lua_State *L) {
   NewFile *file = *(NewFile **)luaL_checkudata(L, 1, WRITER);
-  if (!file || file->fd < 0) luaL_error(L, "the file is closed");
+  if (!file || !file->exists) luaL_error(L, "the file is closed");
   if (file->refs > 1) luaL_error(L, "the file is being written by another task");
   return file;
 }
@@ -147,7 +195,11 @@ static int l_create(lua_State *L) {
   luaL_setmetatable(L, WRITER);
   NewFile *file = malloc(sizeof *file + 2 * n + SUFFIX + 2);
   if (!file) return luaL_error(L, "not enough memory");
-  *file = (NewFile){.refs = 1, .fd = -1, .replaces = replaces, .part_path = file->path + n + 1};
+  *file = (NewFile){.refs = 1,
+                    .idle.fd = -1,
+                    .rt = runtime_of(L),
+                    .replaces = replaces,
+                    .part_path = file->path + n + 1};
   *box = file;
   uint64_t random;
   randombytes_buf(&random, sizeof random);

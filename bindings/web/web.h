@@ -224,6 +224,10 @@ WebOut *web_out_new(lua_State *L, uint64_t length);
    or NULL. */
 HttpStream *web_out_ready(lua_State *L, int index);
 
+/* wait(out): if the client is behind, waits until it is not, and returns true; else, and for what
+   stands for the stream of a response, returns false. */
+int web_out_wait(lua_State *L);
+
 /* Called when the head of the current response has been written at `head_at` of c->out: runs the
    function at `function` with `out`, which is on the top of L, and ends the stream. Must be the
    last act of a C function, like web_respond. */

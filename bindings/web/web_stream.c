@@ -141,6 +141,20 @@ static int take_turn(lua_State *L) {
   return write_on(L);
 }
 
+/* Takes a turn with the text at index 2, or waits for one. */
+static int begin_write(lua_State *L, WebOut *out) {
+  if (out->taken) {
+    Task *t = ml_wait_enter(L, "out:write");
+    waiters_join(&out->line, &t->waiter);
+    return ml_wait_suspend(L, t, &turn_wait, out);
+  }
+  const HttpStream *s = out->stream;
+  if (s->connection && (lua_rawlen(L, 2) > PIECE || http_stream_is_full(s)))
+    ml_wait_enter(L, "out:write"); /* before writing anything that could not be finished */
+  out->taken = true;
+  return take_turn(L);
+}
+
 /* out:write(...) -> out. Adds strings and numbers to the body, like io.write. Suspends while the
    client is behind by more than 64 kB. Raises if the response is over ("closed"), or if its
    Content-Length would be exceeded; in that case nothing is written. */
@@ -153,16 +167,20 @@ static int l_write(lua_State *L) {
     lua_settop(L, 1);
     return wait_spared(L, 1, 1);
   }
-  if (out->taken) {
-    Task *t = ml_wait_enter(L, "out:write");
-    waiters_join(&out->line, &t->waiter);
-    return ml_wait_suspend(L, t, &turn_wait, out);
+  return begin_write(L, out);
+}
+
+/* Waits, if the client is behind, until a text would be written at once: an empty one is. */
+int web_out_wait(lua_State *L) {
+  WebOut *out = luaL_testudata(L, 1, WEB_OUT);
+  bool waits = out && out->stream->connection && http_stream_is_full(out->stream);
+  if (!waits) {
+    lua_pushboolean(L, false);
+    return wait_spared(L, 1, 1);
   }
-  HttpStream *s = out->stream;
-  if (s->connection && (lua_rawlen(L, 2) > PIECE || http_stream_is_full(s)))
-    ml_wait_enter(L, "out:write"); /* before writing anything that could not be finished */
-  out->taken = true;
-  return take_turn(L);
+  lua_settop(L, 1);
+  lua_pushliteral(L, "");
+  return begin_write(L, out);
 }
 
 /* --- the response --- */

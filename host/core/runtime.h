@@ -8,6 +8,7 @@
 #include "core/added_module.h"
 #include "core/exit.h"
 #include "core/give_back.h"
+#include "core/idle_files.h"
 #include "core/interrupt.h"
 #include "core/names.h"
 #include "core/report.h"
@@ -68,6 +69,7 @@ struct ml_Runtime {
   ReturnedError returned_error;
   AddedModules added_modules;
   SocketSet *socket_sets;
+  IdleFiles idle_files;
   struct Observers *observers;      /* observe.h; NULL: nobody observes */
   struct Observers *observers_kept; /* the same, once there was one */
   struct PoolSource *pool_sources;  /* pool_source.h */

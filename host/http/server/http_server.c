@@ -1,5 +1,7 @@
 #include "http/server/http_server.h"
 
+#include "base/descriptor_limit.h"
+#include "core/idle_files.h"
 #include "core/observe.h"
 #include "core/runtime.h"
 #include "http/server/access_log.h"
@@ -282,6 +284,26 @@ static void make_room_if_waited(HttpListener *listener, HttpRoomLack lack) {
   if (poll(&waiting, 1, 0) > 0) make_room(listener->server, lack);
 }
 
+/* A client got a descriptor that is kept from them: from about so many connections on, it is looked
+   whether there is another one before a client is taken. */
+static void note_shortage(HttpServer *server) {
+  server->short_from = server->n_connections - server->n_connections / 8 + 1;
+}
+
+/* Have clients all descriptors that they may have? Files that only wait give theirs back first. */
+static bool lacks_descriptors(HttpServer *server, int fd) {
+  if (!server->short_from || server->n_connections < server->short_from) return false;
+  while (!descriptor_limit_has_below(server->most_descriptors, fd))
+    if (!idle_files_close(server->rt, http_room_share(server))) return true;
+  return false;
+}
+
+static void step_back_or_make_room(HttpListener *listener) {
+  const HttpServer *server = listener->server;
+  if (!server->share || !leave_to_others(listener->server, STEP_BACK_SECONDS))
+    make_room_if_waited(listener, HTTP_ROOM_DESCRIPTORS);
+}
+
 /* If no descriptors are left, libuv's own accept would take connections only to close them, or
    spin; here they wait in the backlog until there are descriptors again. */
 static void on_connectable(uv_poll_t *handle, int status, int events) {
@@ -299,12 +321,16 @@ static void on_connectable(uv_poll_t *handle, int status, int events) {
       make_room_if_waited(listener, HTTP_ROOM_CONNECTIONS);
       return;
     }
+    if (lacks_descriptors(server, listener->socket.fd)) {
+      step_back_or_make_room(listener);
+      return;
+    }
     int fd = accept4(listener->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno == EMFILE || errno == ENFILE) {
-        if (!server->share || !leave_to_others(server, STEP_BACK_SECONDS))
-          make_room_if_waited(listener, HTTP_ROOM_DESCRIPTORS);
+        if (idle_files_close(server->rt, http_room_share(server))) continue;
+        step_back_or_make_room(listener);
         return;
       }
       server->left_by_others = 0;
@@ -314,6 +340,7 @@ static void on_connectable(uv_poll_t *handle, int status, int events) {
       }
       return;
     }
+    if (fd >= server->most_descriptors) note_shortage(server);
     HttpEntry entry = listener->socket.redirects ? HTTP_REDIRECTS
                       : listener->socket.tls     ? HTTP_SECURE
                                                  : HTTP_CLEAR;
@@ -385,6 +412,7 @@ static int open_listener(HttpServer *server, ListenSocket *socket, HttpListener 
 int http_server_accept_on(HttpServer *server, ListenSocket *sockets, unsigned n) {
   int rc = open_buffers(server);
   HttpListener **end = &server->listeners;
+  server->most_descriptors = descriptor_limit_of_clients();
   for (unsigned i = 0; i < n; i++) {
     if (rc)
       listen_close(&sockets[i]);

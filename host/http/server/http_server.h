@@ -88,9 +88,11 @@ struct HttpServer {
       left_by_others; /* clients that may be taken beyond the share, since others had their turn */
   bool is_full; /* max_connections is reached, and clients wait: connections end with their request,
                    and accepting resumes when one has gone */
-  HttpFull full[2];   /* by HttpRoomLack */
-  uint64_t looked_at; /* loop milliseconds of the last look at clients that hold much, or 0 */
-  Timer grace;        /* running requests may take until then */
+  int most_descriptors; /* clients get those with lower numbers */
+  size_t short_from;    /* with so many connections one had a higher one, or nearly; 0: none had */
+  HttpFull full[2];     /* by HttpRoomLack */
+  uint64_t looked_at;   /* loop milliseconds of the last look at clients that hold much, or 0 */
+  Timer grace;          /* running requests may take until then */
   HttpDate date;
   char *read_buffer;
   /* Buffers for requests while their handlers run, for responses and larger requests, and for the

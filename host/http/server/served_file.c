@@ -81,7 +81,9 @@ static int examine(int fd, ServedFile *file) {
   *file = (ServedFile){.fd = fd,
                        .size = (uint64_t)st.st_size,
                        .modified = st.st_mtim.tv_sec,
-                       .modified_ns = (uint32_t)st.st_mtim.tv_nsec};
+                       .modified_ns = (uint32_t)st.st_mtim.tv_nsec,
+                       .device = st.st_dev,
+                       .inode = st.st_ino};
   return 0;
 }
 

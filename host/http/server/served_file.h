@@ -13,8 +13,9 @@ typedef struct ServedFile {
   uint64_t size;
   int64_t modified; /* seconds since 1970 */
   uint32_t modified_ns;
-  uint64_t hash; /* of one that is inside */
-  bool is_index; /* the path was a directory, and this is its index */
+  uint64_t hash;          /* of one that is inside */
+  bool is_index;          /* the path was a directory, and this is its index */
+  uint64_t device, inode; /* of one on the disk */
 } ServedFile;
 
 /* Opens a regular file. UV_EISDIR for a directory, UV_EINVAL for anything else (a FIFO, a

@@ -56,6 +56,23 @@ local function disposition(name)
   return header .. "; filename*=UTF-8''" .. encoded
 end
 
+--- Writes the bytes from `at` to `last` of the file. Nothing is read while the client is behind, so that one that
+-- stays behind holds no piece, and its descriptor can be given to others.
+local function send(file, out, at, last)
+  while true do
+    at = file:copy(out, at, last)
+    if at > last then return end
+    if not core.wait(out) then
+      local bytes, err = file:read(at, math.min(PIECE, last - at + 1))
+      if not bytes then error(err, 0) end
+      -- The length has been sent already, so the error cuts the response short.
+      if bytes == "" then error("the file became shorter while it was being sent") end
+      out:write(bytes)
+      at = at + #bytes
+    end
+  end
+end
+
 --- Makes a function that streams the pieces in the list: texts, and {first, last} offsets in `file`.
 local function streamer(file, pieces)
   return function(out)
@@ -64,16 +81,7 @@ local function streamer(file, pieces)
       if type(piece) == "string" then
         out:write(piece)
       else
-        local last = piece[2]
-        local at = file:copy(out, piece[1], last)
-        while at <= last do
-          local bytes, err = file:read(at, math.min(PIECE, last - at + 1))
-          if not bytes then error(err, 0) end
-          -- The length has been sent already, so the error cuts the response short.
-          if bytes == "" then error("the file became shorter while it was being sent") end
-          out:write(bytes)
-          at = file:copy(out, at + #bytes, last)
-        end
+        send(file, out, piece[1], piece[2])
       end
     end
   end

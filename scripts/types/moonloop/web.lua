@@ -152,7 +152,8 @@ function web.redirect(url, status, opts) end
 ---@field name? string browsers save the file under this name (none)
 ---@field max_age? integer seconds that caches may keep it (none)
 
----Sends a file, in pieces if it is large, read beside the loop. Conditional requests and ranges work as with
+---Sends a file, in pieces if it is large, read beside the loop. A download goes on though the file is replaced, unless
+---descriptors were few meanwhile. Conditional requests and ranges work as with
 ---`app:static`. A file that cannot be opened is an error of the handler: 500. For paths that come from
 ---clients, use `app:static`. Both send `X-Content-Type-Options: nosniff`, unless the response has that header: a browser takes the
 ---file for what its type says, not for what it looks like.
