@@ -75,6 +75,18 @@ describe("moonloop test", function()
     assert.equal(0, status)
   end)
 
+  it("shows no message that a terminal obeys, and its own colours", function()
+    local output = run([[
+      it("asks", function() assert.equal("a", "grüße \27[2J\u{9b}\r\u{202e}") end)
+      it("fails", function() error "bad \27]0;title\7\nline" end)
+      it("waits", function() pending "why \27[2J" end)
+      it("compares", function() assert.same({ a = 1 }, { a = 2 }) end)
+    ]], "-o TAP")
+    assert.matches("'grüße \\x1b[2J\\xc2\\x9b\\r\\xe2\\x80\\xae'", output, 1, true)
+    assert.matches("bad \\x1b]0;title\\x07\n", output, 1, true)
+    assert.is_nil((output:gsub("\27%[31m%*\27%[0m", "")):find "[\0-\8\11-\31\127]")
+  end)
+
   it("fails a spec that leaves a task behind, and names the task", function()
     local output, status = run [[
       it("leaks", function()

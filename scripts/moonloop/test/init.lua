@@ -13,6 +13,9 @@ local coverage = require "moonloop.test.coverage"
 local inspect = require "moonloop.inspect"
 local limits = require "moonloop.test.limits"
 local ml = require "moonloop"
+local shown = require "moonloop.log.core".shown
+
+local MARK = "\27[31m*\27[0m" -- of luassert, at what differs in tables, on a terminal
 
 local SETTLE_PASSES = 3 -- loop passes after a spec, for what is already ending
 local SETTLE_SECONDS = 1 -- for the host's own tasks, the clean-up of cancelled ones, and sockets that are being closed
@@ -241,14 +244,20 @@ local function guard_file(busted, run)
   end
 end
 
+-- The lines of a message without what a terminal obeys: it may have what a server has answered.
+local function show_lines(message)
+  local escaped = shown(MARK):gsub("%p", "%%%0")
+  return (message:gsub("[^\n]+", shown):gsub(escaped, MARK))
+end
+
 -- Adds the place where an error was raised at first, if that was in another task or the handler of a
 -- request: busted shows only that of the spec.
-local function show_origins(busted)
+local function show_messages(busted)
   local rewrite = busted.rewriteMessage
   function busted.rewriteMessage(element, message, trace)
     local origin = core.origin(message)
     local text = rewrite(element, message, trace)
-    return origin and text .. "\n" .. origin or text
+    return show_lines(origin and text .. "\n" .. origin or text)
   end
 end
 
@@ -258,7 +267,7 @@ local function guarded(make_core)
   return function()
     local busted = make_core()
     limits.guard(busted)
-    show_origins(busted)
+    show_messages(busted)
     local register = busted.register
     function busted.register(descriptor, executor, attributes)
       local guard = guards[descriptor]
