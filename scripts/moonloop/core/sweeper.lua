@@ -41,14 +41,21 @@ local function set_next(at)
   set_alarm(at - core.now())
 end
 
-set_alarm = core.alarm(function()
-  next_sweep = -math.huge -- until all are done
-  local gone = 0
-  for _, store in ipairs(those_due()) do gone = gone + empty(store) end
+local swept = setmetatable({}, { __close = function()
   local soonest = math.huge
   for _, at in pairs(due) do soonest = math.min(soonest, at) end
   next_sweep = math.huge
   set_next(math.max(soonest, core.now() + SHORTEST))
+end })
+
+set_alarm = core.alarm(function()
+  local _ <close> = swept -- also where one of them fails
+  next_sweep = -math.huge -- until all are done
+  local gone = 0
+  for _, store in ipairs(those_due()) do
+    due[store] = nil
+    gone = gone + empty(store)
+  end
   return gone
 end)
 
