@@ -470,6 +470,21 @@ describe("the pages", function()
     end)
   end)
 
+  it("decode each file once, for however many clients", function()
+    local core = require "moonloop.web.docs.core"
+    local decoder, count = core.decoder, 0
+    core.decoder = function(name)
+      count = count + 1
+      return decoder(name)
+    end
+    serving(function(port)
+      local first = web.get(port, "/docs/swagger-ui.css").body
+      for _ = 1, 3 do assert.is_true(web.get(port, "/docs/swagger-ui.css").body == first) end
+    end)
+    core.decoder = decoder
+    assert.is_true(count <= 1, count .. " decoders") -- none, if another spec has asked for it
+  end)
+
   it("come with their licences", function()
     serving(function(port)
       assert.truthy(web.get(port, "/docs/LICENSE.txt").body:find("Apache License", 1, true))

@@ -1,4 +1,5 @@
 -- app:static: the files of a directory.
+local ml = require "moonloop"
 local web = require "moonloop.web"
 require "spec.support"
 local folders = require "spec.support.folder"
@@ -100,6 +101,34 @@ describe("static", function()
       assert.is_nil(home:find("hidden", 1, true))
       assert.equal("marked up", get(port, "/s/%3Cb%3E%26%22%27.txt").body)
     end)
+  end)
+
+  it("lets other tasks run while it lists a long directory", function()
+    local files, turns, at_list = require "moonloop.web.files.core", 0, nil
+    local list, names = files.list, {}
+    for i = 1, 3000 do names[i] = "file" .. i end
+    files.list = function()
+      at_list = turns
+      return names
+    end
+    local other = ml.spawn(function()
+      while true do
+        ml.sleep(0)
+        turns = turns + 1
+      end
+    end)
+    local before_sending
+    local app, folder <close> = web.app(), folders.new { bare = { a = "" } }
+    app:use(function(req, next)
+      local res = next(req)
+      before_sending = turns
+      return res
+    end)
+    app:static("/s", folder.path, { list = true })
+    support.serving(app, function(port) assert.matches("file3000</a>", get(port, "/s/bare/").body) end)
+    other:cancel()
+    files.list = list
+    assert.is_true(before_sending - at_list >= 5, before_sending - at_list .. " turns")
   end)
 
   it("is 404 for a missing file", function()

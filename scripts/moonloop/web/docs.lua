@@ -7,6 +7,7 @@ local crypto = require "moonloop.crypto"
 local escape = require "moonloop.web.escape".escape
 local files = require "moonloop.web.docs.core"
 local openapi = require "moonloop.web.openapi"
+local read_embedded = require "moonloop.core.embedded".read
 local response = require "moonloop.web.response"
 local types = require "moonloop.web.types"
 local vary = require "moonloop.web.vary"
@@ -114,32 +115,41 @@ local function page_handler(app, name)
   end
 end
 
+-- By their paths, the files that have been asked for: all clients are sent the same text, however slowly they take it.
+local kept = {}
+
+local function file_of(path)
+  local file = kept[path]
+  if file then return file end
+  local packed = files.file(path)
+  if not packed then error(core.abort(404, core.reason(404)), 0) end
+  file = { packed = packed, etag = etag_of(packed) }
+  kept[path] = file
+  return file
+end
+
+--- For clients that cannot decode it: decoded once. A decoder for each would be kept until its client has taken all.
+local function plain_of(file, path)
+  file.plain = file.plain or read_embedded(path)
+  return file.plain
+end
+
 --- The handler of a page's files. They are sent as they lie in the binary to those who can decode that.
 local function file_handler(name)
-  local etags = {}
   return function(req)
     local path = name .. "/" .. req.params.file
     if req.params.file == "start.js" then
       local text = PAGES[name].start
       return answer(req, etag_of(text), { ["Content-Type"] = types.of(path) }, with_body(text))
     end
-    local packed, size = files.file(path)
-    if not packed then error(core.abort(404, core.reason(404)), 0) end
-    etags[path] = etags[path] or etag_of(packed)
+    local file = file_of(path)
     local is_packed = coding.choose(req.headers["accept-encoding"]) == "br"
-    local etag = is_packed and etags[path] or etags[path]:gsub('"$', '-plain"')
+    local etag = is_packed and file.etag or file.etag:gsub('"$', '-plain"')
     local headers = { ["Content-Type"] = types.of(path) }
     vary(headers, "Accept-Encoding")
     return answer(req, etag, headers, function(res)
-      if is_packed then
-        res.headers["Content-Encoding"], res.body = "br", packed
-        return
-      end
-      res.headers["Content-Length"] = size
-      res.stream = function(out)
-        local decoder <close> = files.decoder(path)
-        for bytes in decoder.read, decoder do out:write(bytes) end
-      end
+      if is_packed then res.headers["Content-Encoding"] = "br" end
+      res.body = is_packed and file.packed or plain_of(file, path)
     end)
   end
 end

@@ -5,6 +5,7 @@ local fail = require "moonloop.core".fail
 local files = require "moonloop.web.files"
 local options = require "moonloop.core.options"
 local response = require "moonloop.web.response"
+local sleep = require "moonloop.core".sleep
 local web_core = require "moonloop.web.core"
 
 local OPTIONS = { index = "string|boolean", list = "boolean", max_age = "integer", dotfiles = "boolean" }
@@ -36,12 +37,16 @@ local function to_directory(req)
   return response.new { status = 301, headers = { Location = "./" .. encode(name) .. "/" .. query } }
 end
 
---- A page with links to the entries of the directory.
+--- Lines of a listing that are made in one go.
+local STEP = 500
+
+--- A page with links to the entries of the directory. Suspends for a long one.
 local function listing(req, names)
   local title = escape(req.path)
   local lines = { '<!DOCTYPE html>\n<html><head><meta charset="utf-8"><title>' .. title ..
     "</title></head>\n<body><h1>" .. title .. "</h1>\n<ul>" }
-  for _, name in ipairs(names) do
+  for i, name in ipairs(names) do
+    if i % STEP == 0 then sleep(0) end
     local plain, slash = name:match("^(.-)(/?)$")
     lines[#lines + 1] = ('<li><a href="./%s">%s</a></li>'):format(encode(plain) .. slash, escape(name))
   end
