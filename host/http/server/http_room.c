@@ -114,6 +114,22 @@ static unsigned find_slow(const HttpServer *server, Found *found, unsigned most,
 
 /* --- */
 
+/* Who has the connections if nobody can go for others: "2 are WebSockets, 4 have ..." */
+static void say_holders(const HttpServer *server, char *text, size_t size) {
+  unsigned long long sockets = 0, others = 0;
+  for (const HttpConnection *c = server->connections; c; c = c->next) {
+    if (c->is_stream || http_connection_is_closing(c)) continue;
+    if (c->phase == PHASE_UPGRADED)
+      sockets++;
+    else
+      others++;
+  }
+  snprintf(text, size,
+           "none waits for its client, %llu are WebSockets and %llu have handlers at work "
+           "(moonloop ps shows them), and new ones wait until one has ended",
+           sockets, others);
+}
+
 static void report(HttpServer *server, HttpRoomLack lack, HttpRoomKind kind, bool any) {
   HttpFull *full = &server->full[lack];
   char why[64] = "no descriptors are left (ulimit -n)";
@@ -123,8 +139,10 @@ static void report(HttpServer *server, HttpRoomLack lack, HttpRoomKind kind, boo
   observe_limited(server->rt, lack == HTTP_ROOM_CONNECTIONS ? "max_connections" : "descriptors");
   if (++full->count > 1 && full->count < 2 * full->told) return;
   full->told = full->count;
+  char holders[192];
+  if (!any) say_holders(server, holders, sizeof holders);
   report_sayf(server->rt, LOG_WARN, "%s: %s; %llu times so far", why,
-              !any ? "none waits for its client, and new ones wait until a request has ended"
+              !any ? holders
               : kind == HTTP_ROOM_SLOW
                   ? "those whose clients take responses most slowly are closed for new ones"
                   : "those whose clients have said nothing for longest are closed for new ones",
