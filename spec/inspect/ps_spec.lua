@@ -1,5 +1,6 @@
 -- Looking into another process: SIGUSR1 and `moonloop ps`.
 local ml = require "moonloop"
+local ask = require "moonloop.inspect.ask".ask
 local binary = require("spec.support").binary
 local folders = require "spec.support.folder"
 local programs = require "spec.support.process"
@@ -45,6 +46,34 @@ local function start_sleepers()
   error "the main task does not come to its sleep"
 end
 
+-- One that was taken over may answer in the place of its host: this one does, so often with `text`, a Lua expression.
+local function start_liar(text, times)
+  return start(([[
+    package.cpath = "%s/spec/?.so;" .. package.cpath
+    local call = require "system_call"
+    local pid = io.open("/proc/self/stat"):read "n"
+    local inode = io.open("/proc/net/unix"):read "a":match("(%%d+) @moonloop/" .. pid .. "\n")
+    for fd = 3, 100 do
+      if ml.fs.readlink("/proc/self/fd/" .. fd) == "socket:[" .. inode .. "]" then call("close", fd) end
+    end
+    local name = "\1\0\0moonloop/" .. pid
+    local _, server = call("socket", 1, 1, 0), call("socket", 1, 1, 0) -- the first takes the place of the closed one
+    assert(call("bind", server, name, #name) == 0 and call("listen", server, 8) == 0)
+    print("ready") io.stdout:flush()
+    local text = %s
+    while true do
+      local client = call("accept4", server, 0, 0, 0)
+      if client then
+        call("read", client, ("\0"):rep(200), 200)
+        for _ = 1, %s do
+          local sent, why = call("sendto", client, text, #text, 0x4000) -- MSG_NOSIGNAL
+          if not sent and why ~= "EINTR" then break end
+        end
+        call("close", client)
+      end
+    end]]):format((binary:match "^(.*)/"), text, times == math.huge and "math.huge" or times))
+end
+
 describe("SIGUSR1", function()
   it("prints the tasks to standard error, and the program continues", function()
     local process <close> = start_sleepers()
@@ -87,30 +116,19 @@ describe("moonloop ps", function()
     end
   end)
 
-  -- One that was taken over may answer in the place of its host.
   it("shows nothing that a terminal obeys, whoever answers", function()
-    local process <close> = start(([[
-      package.cpath = "%s/spec/?.so;" .. package.cpath
-      local call = require "system_call"
-      local pid = io.open("/proc/self/stat"):read "n"
-      local inode = io.open("/proc/net/unix"):read "a":match("(%%d+) @moonloop/" .. pid .. "\n")
-      for fd = 3, 100 do
-        if ml.fs.readlink("/proc/self/fd/" .. fd) == "socket:[" .. inode .. "]" then call("close", fd) end
-      end
-      local name = "\1\0\0moonloop/" .. pid
-      local _, server = call("socket", 1, 1, 0), call("socket", 1, 1, 0) -- the first takes the place of the closed one
-      assert(call("bind", server, name, #name) == 0 and call("listen", server, 8) == 0)
-      print("ready") io.stdout:flush()
-      while true do
-        local client = call("accept4", server, 0, 0, 0)
-        local text = "one \27[31m\u{9b}31m\r\u{202e}\ntwo \xff"
-        if client then
-          call("read", client, ("\0"):rep(200), 200)
-          call("write", client, text, #text)
-          call("close", client)
-        end
-      end]]):format((binary:match "^(.*)/")))
+    local process <close> = start_liar([["one \27[31m\u{9b}31m\r\u{202e}\ntwo \xff"]], 1)
     assert.equal("one \\x1b[31m\\xc2\\x9b31m\\r\\xe2\\x80\\xae\ntwo \\xff\n", (ps(process.pid)))
+  end)
+
+  it("does not read an answer without an end, and neither does the inspector", function()
+    local process <close> = start_liar('("x"):rep(1 << 20)', math.huge)
+    local message = "does not come to the end of its answer"
+    local output, status = ps(process.pid)
+    assert.equal(("moonloop ps: process %s %s\n"):format(process.pid, message), output)
+    assert.equal(1, status)
+    local answer, err = ask(tonumber(process.pid), "s1 0 0 1", math.huge)
+    assert.same({ nil, "the process " .. message }, { answer, err })
   end)
 
   it("shows with --traceback where they are", function()

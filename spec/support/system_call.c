@@ -39,6 +39,7 @@ static const struct {
     {"read", SYS_read},
     {"recvmmsg", SYS_recvmmsg},
     {"recvmsg", SYS_recvmsg},
+    {"sendto", SYS_sendto},
     {"setsockopt", SYS_setsockopt},
     {"setxattr", SYS_setxattr},
     {"shmget", SYS_shmget},

@@ -4,6 +4,20 @@ local ml = require "moonloop"
 
 local M = {}
 
+local MOST = 64 * 1024 * 1024 -- bytes of an answer: who gives it may have been taken over
+
+local function read_all(stream)
+  local parts, n = {}, 0
+  while n <= MOST do
+    local piece, err = stream:read_some()
+    if err then return nil, err end
+    if not piece then return table.concat(parts) end
+    n = n + #piece
+    parts[#parts + 1] = piece
+  end
+  return nil, "the process does not come to the end of its answer"
+end
+
 --- What the process answers within so many seconds, or nil, err.
 local function exchange(pid, question, seconds)
   return ml.timeout(seconds, function()
@@ -12,7 +26,7 @@ local function exchange(pid, question, seconds)
     local ok
     ok, err = stream:write(question)
     if not ok then return nil, err end
-    return stream:read "a"
+    return read_all(stream)
   end)
 end
 
