@@ -4,6 +4,7 @@
 #include "bindings/check.h"
 #include "bindings/json/json_limit.h"
 #include "bindings/json/json_long.h"
+#include "bindings/json/json_work.h"
 #include "bindings/json/open.h"
 #include "bindings/options.h"
 #include "bindings/value_or_error.h"
@@ -35,7 +36,11 @@ static int l_encode(lua_State *L) {
   Buffer *scratch = lua_touserdata(L, lua_upvalueindex(1));
   JsonError error;
   scratch->len = 0;
-  if (!json_encode(L, 1, scratch, flags, &error)) {
+  Runtime *rt = runtime_of(L);
+  host_work_begin(rt, &json_work_called);
+  bool ok = json_encode(L, 1, scratch, flags, &error);
+  host_work_end(rt);
+  if (!ok) {
     buffer_free(scratch);
     return script_place_error(L, "%s", error.message);
   }

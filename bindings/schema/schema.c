@@ -6,6 +6,7 @@
 #include "bindings/class.h"
 #include "bindings/json/json_limit.h"
 #include "bindings/json/json_long.h"
+#include "bindings/json/json_work.h"
 #include "bindings/schema/open.h"
 #include "bindings/schema/schema_compile.h"
 #include "bindings/value_or_error.h"
@@ -88,7 +89,10 @@ static int l_encode(lua_State *L) {
   const SchemaNode *n = program_at_1(L, &table);
   Buffer *scratch = lua_touserdata(L, lua_upvalueindex(1));
   scratch->len = 0;
+  Runtime *rt = runtime_of(L);
+  host_work_begin(rt, &json_work_called);
   bool ok = schema_encode(L, n, table, 2, scratch);
+  host_work_end(rt);
   if (ok) lua_pushlstring(L, scratch->data, scratch->len);
   if (scratch->cap > SCRATCH_KEPT) buffer_free(scratch);
   return value_or_error(L, ok);

@@ -4,6 +4,7 @@
    budget, passes through. next() passes on the request that the middleware was called with.
 
    All links are made once per route; a request allocates only its response here. */
+#include "bindings/json/json_work.h"
 #include "bindings/web/web.h"
 #include "http/server/http_handler.h"
 
@@ -79,7 +80,11 @@ static bool is_upgrade(lua_State *L, const Web *web, int index) {
 static bool set_json(lua_State *L, Web *web, int index, JsonError *error) {
   Buffer *body = &web->body;
   body->len = 0;
-  if (!json_encode(L, -1, body, 0, error)) return false;
+  Runtime *rt = runtime_of(L);
+  host_work_begin(rt, &json_work_response);
+  bool ok = json_encode(L, -1, body, 0, error);
+  host_work_end(rt);
+  if (!ok) return false;
   lua_pushlstring(L, body->data, body->len);
   if (body->cap > HTTP_READ_BUFFER) buffer_free(body);
   set_field(L, web, index, WEB_FIELD_TEXT);

@@ -1,5 +1,6 @@
 /* Responses by schema: what a handler returned becomes JSON text that has only what the schema of
    its status has. The rest is in scripts/moonloop/web/respond.lua. */
+#include "bindings/json/json_work.h"
 #include "bindings/web/web.h"
 
 #include "core/error.h"
@@ -76,7 +77,11 @@ static int l_answer(lua_State *L) {
   }
   Buffer *body = &web->body;
   body->len = 0;
-  if (!schema_encode(L, n, table, AT_VALUE, body)) {
+  Runtime *rt = runtime_of(L);
+  host_work_begin(rt, &json_work_response);
+  bool ok = schema_encode(L, n, table, AT_VALUE, body);
+  host_work_end(rt);
+  if (!ok) {
     int errors = lua_gettop(L);
     lua_pushvalue(L, lua_upvalueindex(UP_FAILED));
     lua_pushinteger(L, status);

@@ -1,5 +1,6 @@
 /* Turns what a handler returned or raised into the bytes of a response. Everything is checked
    before the first byte is written. */
+#include "bindings/json/json_work.h"
 #include "bindings/web/web.h"
 #include "http/http_header.h"
 
@@ -145,7 +146,10 @@ static void set_json(Reply *reply, int index) {
   Buffer *body = &reply->web->body;
   JsonError error;
   body->len = 0;
-  if (!json_encode(reply->L, index, body, 0, &error))
+  host_work_begin(reply->c->server->rt, &json_work_response);
+  bool ok = json_encode(reply->L, index, body, 0, &error);
+  host_work_end(reply->c->server->rt);
+  if (!ok)
     luaL_error(reply->L, "the response of %s: %s", reply->c->match.route->name, error.message);
   reply->body = body->data;
   reply->body_len = body->len;

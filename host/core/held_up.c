@@ -2,6 +2,7 @@
 
 #include "core/frames.h"
 #include "core/runtime.h"
+#include "core/task.h"
 
 enum { FRAMES = 12 };
 
@@ -15,6 +16,9 @@ static void read_stacks(Runtime *rt, HeldUp *one) {
   for (const Resumer *r = rt->scheduler.resumers; r && !place.len; r = r->outer)
     frames_add_place(&place, r->L);
   frames_add_stacks(&text, rt, FRAMES);
+  TaskOwner *owner = rt->scheduler.current ? rt->scheduler.current->owner : NULL;
+  const char *handler = owner && owner->place && !place.len ? owner->place(owner) : NULL;
+  if (handler) text_add(&place, handler);
 }
 
 void held_up_note(Runtime *rt, const char *label, uint64_t ns, bool is_more) {

@@ -43,6 +43,8 @@ typedef struct TaskOwner {
   /* The request that the task works for, as task_label.h has it, unless it has a label of its own;
      or NULL. Runs in signal handlers. */
   struct TaskLabel *(*label)(struct TaskOwner *owner, uint64_t *number);
+  /* Where the function is that it runs: "app.lua:12"; NULL: not known. Runs in signal handlers. */
+  const char *(*place)(struct TaskOwner *owner);
 } TaskOwner;
 
 typedef struct TaskHandle {

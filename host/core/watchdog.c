@@ -65,8 +65,9 @@ struct Watchdog {
   /* the loop's thread only */
   bool reported; /* the running stretch was reported */
   BlockingCalls calls;
-  BlockingHint hint;  /* what was running when a report was asked for */
-  uint32_t hint_from; /* the step that it is about */
+  BlockingHint hint;    /* what was running when a report was asked for */
+  const HostWork *work; /* the same, of the host; or NULL */
+  uint32_t hint_from;   /* the step that both are about */
   char label[200];
 };
 
@@ -176,10 +177,25 @@ static void add_headline(Watchdog *w, Text *text) {
   scheduler_ask_attention(&w->rt->scheduler);
 }
 
+/* "encoding the JSON of its response (its handler is at app.lua:12)" */
+static void add_work(const Watchdog *w, Text *text) {
+  TaskOwner *owner = w->rt->scheduler.current->owner;
+  const char *place = owner && owner->place ? owner->place(owner) : NULL;
+  text_add(text, w->work->what);
+  if (!place) return;
+  text_add(text, " (its handler is at ");
+  text_add(text, place);
+  text_add(text, ")");
+}
+
 /* "moonloop: os.execute blocks ..." if such a function was seen. */
 static void add_hint(Watchdog *w, Text *text) {
-  if (!w->hint.function) return;
+  if (!w->hint.function && !w->work) return;
   text_add(text, "moonloop: ");
+  if (!w->hint.function) {
+    text_add(text, w->work->hint);
+    return;
+  }
   text_add(text, w->hint.function);
   text_add(text, " blocks the whole loop; ");
   text_add(text, w->hint.ours);
@@ -219,7 +235,10 @@ static void report_frames(Watchdog *w, Runtime *rt) {
        added = text_in(hint, sizeof hint);
   add_headline(w, &head);
   text_add(&head, ", ");
-  frames_add_top(&head, rt->scheduler.running);
+  if (w->work && w->work->what)
+    add_work(w, &head);
+  else
+    frames_add_top(&head, rt->scheduler.running);
   text_add(&head, ":");
   text_add(&text, "stack traceback:");
   frames_add_stacks(&text, rt, MAX_FRAMES);
@@ -233,6 +252,8 @@ static void report_frames(Watchdog *w, Runtime *rt) {
 /* The hook runs when the C function is over. */
 static void note_call(Watchdog *w, const Runtime *rt) {
   uint32_t step = atomic_load_explicit(&rt->scheduler.step, memory_order_relaxed);
+  if (w->hint_from != step) w->work = NULL;
+  if (rt->watched.work && rt->watched.work_step == step) w->work = rt->watched.work;
   if (w->hint_from != step || !w->hint.function)
     w->hint = blocking_calls_hint(&w->calls, rt->scheduler.running);
   w->hint_from = step;
@@ -258,6 +279,10 @@ static int l_report(lua_State *L) {
   LogFields fields;
   LogEntry entry;
   add_headline(w, &text);
+  if (w->work && w->work->what) {
+    text_add(&text, ", ");
+    add_work(w, &text);
+  }
   text_add(&text, ":");
   add_hint(w, &added);
   states_push_traceback(L, 1);
@@ -285,6 +310,7 @@ void watchdog_stretch_over(Watchdog *w, const Task *t) {
   Text text = text_in(memory, sizeof memory);
   w->reported = false;
   w->hint.function = NULL;
+  w->work = NULL;
   text_add(&text, w->label);
   text_add(&text, " has let go of the loop after ");
   uint64_t ns = uv_hrtime() - atomic_load(&w->since);

@@ -14,12 +14,21 @@
 
 typedef struct Watchdog Watchdog;
 
+/* What the host computes for a task, in no function that a script has called: literals. `what` is
+   "encoding the JSON of its response", or NULL where a script's line says that; `hint` is what
+   would let other tasks run meanwhile. */
+typedef struct HostWork {
+  const char *what, *hint;
+} HostWork;
+
 /* The runtime's part. */
 typedef struct Watched {
   Watchdog *watchdog; /* or NULL */
   atomic_bool watchdog_asleep;
   bool serves_nobody;       /* set by the owner: only its own tasks could be held up */
   struct HeldUps *held_ups; /* who keeps what was reported (held_up.h), or NULL */
+  const HostWork *work;     /* what is being done in the step `work_step`, or NULL */
+  uint32_t work_step;
 } Watched;
 
 /* Starts to watch `rt`; it ends with the runtime. `block`: seconds after which an uninterrupted

@@ -121,6 +121,31 @@ end)]], "--block-limit 20")
     assert.not_matches("called at [moonloop]", output, 1, true)
   end)
 
+  it("says which handler's response takes long to encode, and what to do", function()
+    local encoding = "encoding the JSON of its response (its handler is at SCRIPT:6)"
+    local routes = {
+      ['app:get("/rows", function() return rows end)'] = encoding,
+      ['app:use(function(req, next) return next(req) end):get("/rows", function() return rows end)'] = encoding,
+      ['app:get("/rows", { response = ml.schema.list(ml.schema.int()) }, function() return rows end)'] = encoding,
+      ['app:get("/rows", function() local text = ml.json.encode(rows) return text end)'] =
+        "in field 'encode', called at SCRIPT:6",
+    }
+    for route, expected in pairs(routes) do
+      local output = run(([[
+local ml = require "moonloop"
+local rows = {}
+for i = 1, %d do rows[i] = i end
+local app = ml.web.app()
+%s
+local server = assert(ml.web.listen(app, { port = 0 }))
+assert(ml.http.get(("http://127.0.0.1:%%d/rows"):format(server.port)).status == 200)
+server:stop(0)]]):format(sanitized and 500000 or 3000000, route), "--block-limit 20")
+      assert.matches("GET /rows (request 1) has held up the loop for ", output, 1, true)
+      assert.matches(expected, output, 1, true)
+      assert.matches("\nmoonloop: JSON is encoded in one stretch, some 20 ms a MB; a stream of pieces", output, 1, true)
+    end
+  end)
+
   it("shows the coroutines that the line is in", function()
     local output = run(compute .. [[
 coroutine.wrap(function()

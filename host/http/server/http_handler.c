@@ -30,10 +30,14 @@ static TaskLabel *label_of(TaskOwner *owner, uint64_t *number) {
   return c->match.route->label;
 }
 
+static const char *place_of(TaskOwner *owner) {
+  return container_of(owner, HttpConnection, owner)->match.route->site;
+}
+
 bool http_handler_start(HttpConnection *c) {
   HttpServer *server = c->server;
   const Route *route = c->match.route;
-  c->owner = (TaskOwner){ended, describe, label_of};
+  c->owner = (TaskOwner){ended, describe, label_of, place_of};
   c->task = task_start_soon(server->rt, server->handle, &c->owner);
   if (!c->task) return false;
   c->task->name = route->name;
