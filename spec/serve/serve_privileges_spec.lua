@@ -69,7 +69,7 @@ end
 describe("serve --user and --group", function()
   for _, options in ipairs { "", "--workers 1" } do
     it(("give root's rights up when the sockets are open (%s)"):format(options), function()
-      if not is_root then return end
+      if not is_root then return pending "needs root" end
       local server <close> = served.start(files, "--user nobody --group 65533 " .. options)
       local who = json.decode(server:get "/who".body)
       assert.same({ "65534", "65533", "65533" }, { who.uid, who.gid, (who.groups:gsub("%s+$", "")) })
@@ -82,7 +82,7 @@ describe("serve --user and --group", function()
 
   -- Else only root could connect, or everybody had to.
   it("give the file of a Unix socket to whom they name", function()
-    if not is_root then return end
+    if not is_root then return pending "needs root" end
     for _, options in ipairs { "", "--workers 1" } do
       local server <close> = served.start_at("--listen unix:s.sock,mode=660", files,
         "--user nobody --group 65533 " .. options)
@@ -92,7 +92,7 @@ describe("serve --user and --group", function()
   end)
 
   it("take numbers, and the user's own groups", function()
-    if not is_root then return end
+    if not is_root then return pending "needs root" end
     local server <close> = served.start(files, "--user 65534")
     local who = json.decode(server:get "/who".body)
     assert.same({ "65534", "65534" }, { who.uid, who.gid })
@@ -118,7 +118,7 @@ end)
 describe("serve", function()
   -- Keys are root's, as a rule, and --user is another one: "Permission denied" alone is a riddle to root.
   it("says as which user it could not read a key", function()
-    if not is_root or not tls.is_there() then return end
+    if not is_root or not tls.is_there() then return pending "needs root and openssl" end
     local certificates = tls.certificates { shop = { names = { "DNS:localhost" } } }
     local shop = certificates.shop
     processes.sh(("chmod 755 '%s'; chmod 644 '%s'; chmod 600 '%s'"):format(certificates.path, shop.cert, shop.key))
@@ -129,7 +129,7 @@ describe("serve", function()
   end)
 
   it("says that it serves as root, unless that is meant", function()
-    if not is_root then return end
+    if not is_root then return pending "needs root" end
     for options, count in pairs { [""] = 1, ["--workers 2"] = 1, ["--user root"] = 0, ["--user nobody"] = 0 } do
       local server <close> = served.start(files, options)
       server:get "/who"
@@ -159,13 +159,13 @@ describe("serve --sandbox", function()
   local works = has_landlock()
 
   it("does not serve where the kernel refuses", function()
-    if works then return end
+    if works then return pending "this kernel has Landlock" end
     assert.matches("^moonloop: %-%-sandbox: the kernel refuses it: ", (refused "--sandbox"))
   end)
 
   for _, options in ipairs { "", "--workers 1" } do
     it(("lets an app write below its working directory and in one of its own only (%s)"):format(options), function()
-      if not works then return end
+      if not works then return pending "this kernel has no Landlock" end
       local outside <close> = folders.file "left" -- in the folder of everybody's temporary files
       local server <close> = served.start(files, "--sandbox " .. options)
       local function ask(target) return server:get(target).body end
@@ -196,7 +196,7 @@ describe("serve --sandbox", function()
 
   for _, options in ipairs { "", "--workers 1" } do
     it(("gives each process a folder for temporary files, and removes it (%s)"):format(options), function()
-      if not works then return end
+      if not works then return pending "this kernel has no Landlock" end
       local around <close> = folders.new { left = "left" }
       local folder <close> = folders.new(files)
       local process <close> = processes.start("serve app.lua --port 0 --sandbox " .. options,
@@ -216,7 +216,7 @@ describe("serve --sandbox", function()
   end
 
   it("lets an app write into the folders that systemd has made for it", function()
-    if not works then return end
+    if not works then return pending "this kernel has no Landlock" end
     local folder <close> = folders.new(files)
     local state <close> = folders.new {}
     local start = "cd '%s'; export TMPDIR=/nowhere STATE_DIRECTORY=/nowhere:/var/lib;"
@@ -230,14 +230,14 @@ describe("serve --sandbox", function()
   end)
 
   it("lets no program be executed", function()
-    if not works then return end
+    if not works then return pending "this kernel has no Landlock" end
     local server <close> = served.start(files, "--sandbox")
     assert.is_false(json.decode(server:get "/execute".body).ok)
     assert.equal("EPERM", server:get "/program".body)
   end)
 
   it("opens what it is told to, for reading or for writing", function()
-    if not works then return end
+    if not works then return pending "this kernel has no Landlock" end
     local read <close> = folders.new({ ["a.txt"] = "a" }, OUTSIDE)
     local write <close> = folders.new({}, OUTSIDE)
     local closed <close> = folders.new({ ["a.txt"] = "a" }, OUTSIDE)
@@ -252,7 +252,7 @@ describe("serve --sandbox", function()
   end)
 
   it("reads one file of a variable that has one, and nothing of the variables behind it", function()
-    if not works then return end
+    if not works then return pending "this kernel has no Landlock" end
     local folder <close> = folders.new(files)
     local outside <close> = folders.new({ ["given"] = "given", ["closed="] = "closed" }, OUTSIDE)
     -- The last string of the environment is the path of the closed file: a variable called like it, without a value.
@@ -266,7 +266,7 @@ describe("serve --sandbox", function()
 
   for _, example in ipairs { "shop", "site.lua", "upload.lua", "events.lua" } do
     it("lets the example " .. example .. " be served", function()
-      if not works then return end
+      if not works then return pending "this kernel has no Landlock" end
       local folder <close> = folders.new {} -- it may write there
       processes.sh(("cp -r scripts/examples/. '%s'"):format(folder.path))
       local is_file = example:find "%.lua$"
