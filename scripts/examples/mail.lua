@@ -11,7 +11,9 @@ local function read_mail(conn)
   while true do
     local line = conn:read()
     if not line then return nil, "451 the mail has no end" end
-    line = line:gsub("\r$", "")
+    -- A line that ends otherwise may be the end of the mail for one server and not for the next.
+    if not line:find "\r$" or line:find "\r." then return nil, "500 a line ends with CR and LF" end
+    line = line:sub(1, -2)
     if line == "." then return table.concat(lines, "\n") end
     size = size + #line
     if size > LIMIT then return nil, "552 the mail is too long" end
@@ -63,6 +65,9 @@ end
 
 --- Sends a mail. Returns true, or nil and what the server said.
 local function send_mail(host, port, mail)
+  for _, address in ipairs { mail.from, table.unpack(mail.to) } do
+    if address:find "[%s%c<>]" then return nil, "that is no address" end -- it could be more commands
+  end
   local conn <close> = assert(ml.net.connect(host, port))
   conn.timeout = 60
   local function expect(code, ...)
@@ -72,13 +77,14 @@ local function send_mail(host, port, mail)
     print(line)
     if line:sub(1, 3) ~= code then error(line, 0) end
   end
+  local text = mail.text:gsub("\r\n?", "\n"):gsub("\n", "\r\n")
   return pcall(function()
     expect "220"
     expect("250", "EHLO client.example\r\n")
     expect("250", "MAIL FROM:<", mail.from, ">\r\n")
     for _, to in ipairs(mail.to) do expect("250", "RCPT TO:<", to, ">\r\n") end
     expect("354", "DATA\r\n")
-    expect("250", (mail.text:gsub("\r?\n", "\r\n"):gsub("^%.", ".."):gsub("\r\n%.", "\r\n..")), "\r\n.\r\n")
+    expect("250", (text:gsub("^%.", ".."):gsub("\r\n%.", "\r\n..")), "\r\n.\r\n")
     expect("221", "QUIT\r\n")
   end)
 end
@@ -93,6 +99,7 @@ assert(send_mail(host, port, {
   text = "Subject: tea\n\nAt five?\n.hidden files are welcome",
 }))
 print(send_mail(host, port, { from = "ann@example.com", to = {}, text = "for nobody" }))
+print(send_mail(host, port, { from = "ann@example.com>\r\nRCPT TO:<all@example.com", to = {}, text = "" }))
 for _, mail in ipairs(inbox) do
   print(("%s -> %s"):format(mail.from, table.concat(mail.to, ", ")))
   print(mail.text)

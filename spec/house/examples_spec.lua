@@ -83,7 +83,7 @@ the loop was free meanwhile: true
     assert.equal("one two three\n", run "echo.lua")
   end)
 
-  it("mail.lua takes a mail, and refuses another", function()
+  it("mail.lua takes a mail, and refuses others", function()
     assert.equal([[
 220 moonloop
 250 good day, client.example
@@ -98,6 +98,7 @@ the loop was free meanwhile: true
 250 ok
 503 not now
 false	503 not now
+nil	that is no address
 ann@example.com -> ben@example.com, cleo@example.com
 Subject: tea
 
