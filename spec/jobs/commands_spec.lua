@@ -163,6 +163,8 @@ print "start"]])
       if expected[3] then assert.equal(expected[3], line:match "groups (%d+)%s*$") end
       assert.equal("start", program:line())
       program:line() -- works now
+      -- It leaves no core file: what the kernel shows of it is root's.
+      assert.matches("^0", (process.sh(("stat -c %%u /proc/%d/environ"):format(program.pid))))
       assert.equal(expected[2], program:all_errors():find "running as root" ~= nil)
       program:kill "TERM"
       assert.same({ "stop\n", 0, "" }, { program:wait() })

@@ -128,6 +128,29 @@ describe("serve", function()
     assert.equal(1, status)
   end)
 
+  -- Whatever renews it is root, as a rule.
+  it("keeps its certificate, and says why, where a new key is none that its user can read", function()
+    if not is_root or not tls.is_there() then return end
+    for options, signals in pairs { [""] = { "HUP" }, ["--workers 1"] = { "USR2", "HUP" } } do
+      local certificates <close> = tls.certificates { shop = { names = { "DNS:localhost" } } }
+      local shop = certificates.shop
+      processes.sh(("chmod 755 '%s'; chmod 644 '%s'; chmod 600 '%s'; chown 65534 '%s'"):format(certificates.path,
+        shop.cert, shop.key, shop.key))
+      local server <close> = served.start(files, ("--user nobody --tls-cert '%s' --tls-key '%s' %s"):format(shop.cert,
+        shop.key, options))
+      local client <close> = ml.http.client { ca = certificates.ca }
+      local function ask() return assert(client:get("https://localhost:" .. server.port .. "/who")).status end
+      assert.equal(200, ask())
+      processes.sh(("cd '%s' && cp '%s' new && chmod 600 new && mv new '%s'"):format(certificates.path, shop.key,
+        shop.key))
+      for i, signal in ipairs(signals) do
+        server:kill(signal)
+        server:wait_for("Permission denied, as user 65534", i)
+      end
+      assert.equal(200, ask())
+    end
+  end)
+
   it("says that it serves as root, unless that is meant", function()
     if not is_root then return pending "needs root" end
     for options, count in pairs { [""] = 1, ["--workers 2"] = 1, ["--user root"] = 0, ["--user nobody"] = 0 } do
