@@ -79,6 +79,32 @@ describe("on-the-internet.md", function()
     assert.equal(413, status_of(ask(port, head .. (2 << 20) .. "\r\n\r\n")))
   end
 
+  --- Starts a command of the page, of `serve`, on the page's app: its folder is `path`.
+  local function serve(command, path, through)
+    folders.write(path .. "/app.lua", documented.blocks(PAGE, "lua")[1])
+    local arguments = assert(command:gsub("\\\n", " "):match "moonloop (serve .+)$", command)
+    local started = process.start(arguments .. " --block-limit 0", ("cd '%s';"):format(path), through)
+    return started, assert(started:line(), started:errors())
+  end
+
+  it("moonloop alone is served as the page says", function()
+    if not process.sh "id -u":find "^0" then return pending "only root becomes another user" end
+    local port, plain = free_port(), free_port()
+    local command = replaced(documented.blocks(PAGE, "sh")[1], { [":443"] = "127.0.0.1:" .. port,
+      ["https 80"] = "https " .. plain, ["user shop"] = "user nobody" })
+    local folder <close> = folders.new { ["cert.pem"] = folders.read(shop.cert), ["key.pem"] = folders.read(shop.key) }
+    process.sh(("chmod -R a+rX '%s' && chown 65534 '%s/key.pem' && chmod 600 '%s/key.pem'"):format(folder.path,
+      folder.path, folder.path))
+    local server <close> = serve(command, folder.path)
+    local head, body = get(port, "Host: " .. HOST .. "\r\n")
+    assert.equal(200, status_of(head))
+    assert.same({ client = "127.0.0.1", scheme = "https", host = HOST }, ml.json.decode(body))
+    local sent = assert(ml.http.get("http://127.0.0.1:" .. plain, { follow_redirects = false }))
+    assert.equal(308, sent.status)
+    assert.matches("^https://127%.0%.0%.1:" .. port, sent.headers.location)
+    assert.matches("Uid:%s+65534%s+65534%s+65534", folders.read(("/proc/%d/status"):format(server.pid)))
+  end)
+
   it("nginx takes its configuration, serves and refuses", function()
     if not nginx.is_there() then return pending "nginx is not installed" end
     local text = documented.blocks(PAGE, "nginx")[1]
@@ -131,7 +157,36 @@ describe("on-the-internet.md", function()
       for i = 1, MOST do list[i] = assert(connect(port)) end
       assert(not connect(port), "a client has more connections than it may have")
       for _, conn in ipairs(list) do conn:close() end
+      -- Of the requests of a client it takes 500 in ten seconds.
+      local last = ml.timeout(PATIENCE, function()
+        local conn
+        repeat conn = connect(port) until conn -- the others count until HAProxy has closed them
+        local result
+        repeat
+          conn:write("GET / HTTP/1.1\r\nHost: " .. HOST .. "\r\n\r\n")
+          local head = assert(conn:read_until "\r\n\r\n")
+          assert(conn:read(math.tointeger(tonumber(head:lower():match "\r\ncontent%-length: (%d+)"))))
+          result = status_of(head)
+        until result ~= 200
+        conn:close()
+        return result
+      end)
+      assert.equal(429, last)
     end)
+  end)
+
+  it("the unit's command serves the app, below such filters of system calls", function()
+    if not process.sh "id -u":find "^0" then return pending "only root becomes another user" end
+    local command = assert(documented.blocks(PAGE, "ini")[1]:match "\nExecStart=([^\n]+)\n")
+    local folder <close> = folders.new {}
+    command = replaced(command, { ["/srv/shop"] = folder.path }) .. " --user nobody --port 0"
+    process.sh(("chmod 755 '%s'"):format(folder.path))
+    local through = process.quote((require("spec.support").binary:gsub("[^/]+$", "spec/as_service"))) .. " --filtered "
+    local server <close>, line = serve(command, folder.path, through)
+    local url = line:match "http://[%d.:]+" .. "/"
+    local res = assert(ml.http.get(url, { headers = { ["X-Forwarded-For"] = "192.0.2.1" } }))
+    assert.equal("192.0.2.1", res:json().client)
+    assert.equal("", server:errors())
   end)
 
   it("systemd accepts the unit, and finds it closed", function()
