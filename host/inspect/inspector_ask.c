@@ -27,6 +27,9 @@ static bool fail(int fd, long pid, const char *what) {
 }
 
 static const char *why_not_connected(long pid) {
+  if (errno == EPERM && !geteuid())
+    return "belongs to another user, and only that user may ask: runuser -u USER -- moonloop ps "
+           "PID";
   if (errno == EPERM) return "belongs to another user, and only that user may ask";
   if (errno == EAGAIN) return "takes no questions now: too many wait";
   if (kill((pid_t)pid, 0) == 0) return "is not a moonloop that can be asked";

@@ -272,7 +272,7 @@ describe("moonloop ps", function()
     os.execute("kill " .. pid)
     theirs:close()
     assert.equal(1, status)
-    assert.matches("belongs to another user", output)
+    assert.matches("belongs to another user, and only that user may ask: runuser %-u USER %-%- moonloop ps", output)
   end)
 
   it("names wrong usage", function()
