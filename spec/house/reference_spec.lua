@@ -722,6 +722,7 @@ describe("command-line.md", function()
       { "head of the response to `ml.ws.connect`", 1, 1024, "scripts/moonloop/websocket/init.lua", "LONGEST_HEAD" },
       { "steps of Redis's replies", 1, 1, "host/redis/redis_value.h", "REDIS_VALUE_STEP" },
       { "steps of Redis's replies", 2, 1024, "bindings/redis/redis_results.c", "LONG" },
+      { "nodes of a Redis cluster", 1, 1, "scripts/moonloop/redis/cluster_nodes.lua", "MOST" },
       { "redirects of a Redis cluster", 1, 1, "scripts/moonloop/redis/cluster_route.lua", "MOST_REDIRECTS" },
       { "addresses of a PostgreSQL host", 1, 1, "host/sql/pg/pg_hosts.c", "MOST_ADDRESSES" },
       { "`max_result` of PostgreSQL and SQLite", 1, 1 << 20, "scripts/moonloop/sql/init.lua", "max_result" },

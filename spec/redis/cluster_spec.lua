@@ -1,6 +1,7 @@
 -- Clients of a cluster: a real one of three nodes, the first of which has a replica.
 local ml = require "moonloop"
 local core = require "moonloop.redis.core"
+local nodes = require "moonloop.redis.cluster_nodes"
 local redis = require "spec.support.redis"
 
 local missing = redis.missing()
@@ -14,6 +15,51 @@ describe("the slot of a key", function()
     assert.equal(core.slot "bar", core.slot "foo{bar}{zap}")
     assert.equal(core.slot "{bar", core.slot "foo{{bar}}zap")
     assert.not_equal(core.slot "a", core.slot "a{}b")
+  end)
+end)
+
+describe("what a node says of the slots", function()
+  --- A cluster whose nodes are tables, and how many of them there are.
+  local function cluster_of(replies)
+    local count = 0
+    local cluster = nodes.new({ { host = "a", port = 1 } }, 1,
+      { CLUSTER = function() return table.remove(replies, 1) end },
+      function(host, port)
+        count = count + 1
+        return { host = host, port = port }
+      end, function() count = count - 1 end)
+    return cluster, function() return count end
+  end
+
+  local function ranges(n, host)
+    local list = {}
+    for i = 1, n do list[i] = { i - 1, i - 1, { host, i } } end
+    return list
+  end
+
+  it("makes no node where a part of it is wrong", function()
+    local wrong = ranges(500, "b")
+    wrong[501] = { 0, 0, { "b", 0 } }
+    local cluster, count = cluster_of { wrong }
+    assert.is_nil((cluster:refresh()))
+    assert.equal(1, count())
+  end)
+
+  it("makes a thousand nodes at most, and as many by redirection", function()
+    local cluster, count = cluster_of { ranges(16384, "b"), ranges(2, "c"), ranges(2, "c"), ranges(2, "c") }
+    assert.is_true(cluster:refresh())
+    assert.equal(1000, count())
+    local moved = { code = "MOVED", message = "MOVED 1 d:7" }
+    assert.is_nil((cluster:redirected(moved, cluster.seeds[1])))
+    for _ = 1, 3 do
+      cluster.stale = true
+      assert.is_true(cluster:refresh()) -- those that have gone are closed
+    end
+    assert.equal(3, count())
+    for port = 1, 3000 do
+      cluster:redirected({ code = "MOVED", message = "MOVED 1 d:" .. port }, cluster.seeds[1])
+    end
+    assert.equal(1000, count())
   end)
 end)
 

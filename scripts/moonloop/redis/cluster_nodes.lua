@@ -6,6 +6,7 @@ local tasks = require "moonloop.core"
 local LONGEST_QUESTION = 2 -- seconds to wait for one node's answer to CLUSTER SLOTS
 local MOVED_PAUSE = 1 -- seconds between refreshes because slots have moved
 local SLOTS = 16384
+local MOST = 1000 -- nodes that are known at a time: Redis is made for no more
 
 -- A table with weak keys.
 local function by_node() return setmetatable({}, { __mode = "k" }) end
@@ -13,17 +14,23 @@ local function by_node() return setmetatable({}, { __mode = "k" }) end
 local Nodes = {}
 Nodes.__index = Nodes
 
--- The client for the node at that address; the same one each time.
+-- The client for the node at that address; the same one each time. nil where there are too many.
 local function node_at(self, host, port)
   local address = host .. ":" .. port
   local node = self.by_address[address]
   if not node then
+    if self.count == MOST then return nil end
     node = self.make(host, port)
-    self.by_address[address] = node
+    self.by_address[address], self.count = node, self.count + 1
     self.hosts[node] = host
   end
   self.unused[node] = nil
   return node
+end
+
+local function close_at(self, address, node)
+  self.by_address[address], self.count = nil, self.count - 1
+  self.close_node(node)
 end
 
 -- Closes nodes that had no slots at the last refresh either, so that calls in progress are not cut off.
@@ -34,33 +41,60 @@ local function close_unused(self, known)
     elseif not self.unused[node] then
       self.unused[node] = true
     else
-      self.by_address[address] = nil
-      self.close_node(node)
+      close_at(self, address, node)
     end
   end
 end
 
--- The node of {first, last, {host, port, id, ...}, replicas...}, which `asked` has sent; nil if it is something else.
-local function node_of(self, asked, range)
+-- Where there are too many nodes for these ranges as well, closes those that are not in them.
+local function make_room(self, ranges)
+  local wanted, new = {}, 0
+  for _, range in ipairs(ranges) do
+    local address = range.host .. ":" .. range.port
+    if not wanted[address] and not self.by_address[address] then new = new + 1 end
+    wanted[address] = true
+  end
+  if self.count + new <= MOST then return end
+  for address, node in pairs(self.by_address) do
+    if not wanted[address] and not self.is_seed[node] then close_at(self, address, node) end
+  end
+end
+
+-- The host and port of the node in {first, last, {host, port, id, ...}, replicas...}, which `asked` has sent; nil if
+-- it is something else.
+local function place_of(self, asked, range)
   local place = type(range) == "table" and range[3]
   if type(place) ~= "table" or not is_between(place[2], 1, 65535) then return nil end
   if not (is_between(range[1], 0, SLOTS - 1) and is_between(range[2], range[1], SLOTS - 1)) then return nil end
   local host = place[1]
   if type(host) ~= "string" or host == "" or host == "?" then host = self.hosts[asked] end
-  return node_at(self, host, place[2])
+  return host, place[2]
 end
 
--- Applies the reply to CLUSTER SLOTS, a list of ranges. False: it is none.
+-- The ranges of the reply to CLUSTER SLOTS: {first =, last =, host =, port =}, ...; nil: it is none.
+local function ranges_of(self, asked, reply)
+  if type(reply) ~= "table" then return nil end
+  local ranges, count = {}, 0
+  for i, range in ipairs(reply) do
+    local host, port = place_of(self, asked, range)
+    count = count + (host and range[2] - range[1] + 1 or 0)
+    if not host or count > SLOTS then return nil end -- some would have two nodes
+    ranges[i] = { first = range[1], last = range[2], host = host, port = port }
+  end
+  return ranges
+end
+
+-- Applies the reply, as far as there may be nodes. False: it is none.
 local function apply(self, asked, reply)
-  if type(reply) ~= "table" then return false end
-  local slots, masters, known, count = {}, {}, {}, 0
-  for _, range in ipairs(reply) do
-    local node = node_of(self, asked, range)
-    count = count + (node and range[2] - range[1] + 1 or 0)
-    if not node or count > SLOTS then return false end -- some would have two nodes
+  local slots, masters, known = {}, {}, {}
+  local ranges = ranges_of(self, asked, reply) or {}
+  make_room(self, ranges)
+  for _, range in ipairs(ranges) do
+    local node = node_at(self, range.host, range.port)
+    if not node then break end
     if not known[node] then masters[#masters + 1] = node end
     known[node] = true
-    for slot = range[1], range[2] do slots[slot] = node end
+    for slot = range.first, range.last do slots[slot] = node end
   end
   if not masters[1] then return false end
   self.slots, self.masters, self.stale, self.moved = slots, masters, false, false
@@ -136,7 +170,7 @@ function Nodes:redirected(err, from)
   if not (is_between(slot, 0, SLOTS - 1) and is_between(port, 1, 65535)) then return nil end
   if host == "" or host == "?" then host = self.hosts[from] end
   local node = node_at(self, host, port)
-  if err.code == "MOVED" then
+  if node and err.code == "MOVED" then
     self.slots[slot] = node
     self.moved = true
   end
@@ -160,7 +194,7 @@ local M = {}
 --- make(host, port) -> a client of one node; close_node(node) closes it. seeds: the places to start from.
 function M.new(seeds, timeout, raw, make, close_node)
   local self = setmetatable({
-    make = make, close_node = close_node, raw = raw, timeout = timeout, lock = tasks.lock(), by_address = {},
+    make = make, close_node = close_node, raw = raw, timeout = timeout, lock = tasks.lock(), by_address = {}, count = 0,
     hosts = by_node(), failed = by_node(), unused = by_node(), slots = {}, masters = {}, seeds = {}, is_seed = {},
     stale = true, moved = false, closed = false, round = 0,
   }, Nodes)
