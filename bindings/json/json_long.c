@@ -14,10 +14,11 @@ typedef enum Phase { COUNTING, DECODING, CHECKING } Phase;
 
 #define LONG_TEXT "moonloop.json.long_text"
 
-/* One per Lua state, in the registry: only one long text at a time is being decoded, the others
-   wait in order. Half-made values of many clients would fill the memory. */
+/* One per Lua state, in the registry: only one long text at a time is being decoded, and the others
+   wait. Half-made values of many clients would fill the memory. */
 typedef struct LongTexts {
-  bool taken; /* the turn */
+  bool taken;        /* the turn */
+  bool is_shortests; /* it is that of the shortest text, and the next one the first's */
   Waiters line;
 } LongTexts;
 
@@ -42,7 +43,7 @@ typedef struct LongText {
 static LongTexts *texts_of(lua_State *L) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &texts_key) == LUA_TNIL) {
     LongTexts *made = lua_newuserdatauv(L, sizeof *made, 0);
-    made->taken = false;
+    made->taken = made->is_shortests = false;
     waiters_init(&made->line);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &texts_key);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &texts_key);
@@ -53,8 +54,24 @@ static LongTexts *texts_of(lua_State *L) {
   return all;
 }
 
+static size_t size_at(Waiter *place) { return ((LongText *)waiters_task(place)->op)->size; }
+
+/* Who waits has the next turn in order, and every other time by the length of the text: many long
+   texts do not keep a shorter one waiting for all of them. */
+static Waiter *choose(LongTexts *all) {
+  Waiter *first = all->line.end.next, *shortest = first;
+  all->is_shortests = !all->is_shortests;
+  if (!all->is_shortests) return first;
+  for (Waiter *w = first->next; w != &all->line.end; w = w->next)
+    if (size_at(w) < size_at(shortest)) shortest = w;
+  return shortest;
+}
+
 /* A turn is over: the next one's begins. */
-static void pass_on(LongTexts *all) { all->taken = waiters_wake_first(&all->line) != NULL; }
+static void pass_on(LongTexts *all) {
+  all->taken = all->line.count > 0;
+  if (all->taken) waiters_wake(&all->line, choose(all));
+}
 
 static void leave(LongText *text) {
   if (text->has_turn) pass_on(text->all);

@@ -46,6 +46,9 @@ struct ml_Task;
 /* The task at a place in a line. */
 struct ml_Task *waiters_task(Waiter *waiter);
 
+/* Removes the task at this place from the line, wakes and returns it. */
+struct ml_Task *waiters_wake(Waiters *line, Waiter *waiter);
+
 /* Removes the first task from the line, wakes it and returns it; NULL if nobody waits. */
 struct ml_Task *waiters_wake_first(Waiters *line);
 

@@ -188,6 +188,22 @@ describe("a long body of JSON", function()
     for i = 2, #ends do assert(ends[i] - ends[i - 1] >= steps, table.concat(ends, " ")) end
   end)
 
+  it("does not wait for all of many that are longer", function()
+    local done, others = 0, {}
+    for i = 1, 6 do
+      others[i] = ml.spawn(function()
+        json.decode(rows)
+        done = done + 1
+      end)
+    end
+    ml.sleep(0)
+    json.decode("[" .. BLANKS .. "]")
+    local before = done
+    for _, task in ipairs(others) do task:await() end
+    assert.is_true(before <= 2, before .. " were before it")
+    assert.equal(6, done) -- they have every other turn, in order
+  end)
+
   it("is decoded in one go where its task cannot be suspended", function()
     local app, seen = app_with_turns()
     app:post("/", function(req)
