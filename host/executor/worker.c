@@ -230,8 +230,7 @@ static Job *next_job(Worker *w, Job *finished) {
 /* On Linux each thread has its own nice value, which anyone may raise. If that fails, the worker
    still works, but competes with the loop for the cores. */
 static void be_nice(int by) {
-  id_t thread = (id_t)gettid();
-  if (by > 0) setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + by);
+  if (by > 0) setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + by);
 }
 
 static void worker_main(void *arg) {

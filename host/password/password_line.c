@@ -60,8 +60,7 @@ static void leave(PasswordJob *job) {
 /* A thread: works until nobody waits. Starting one costs little beside a hash. */
 static void *work(void *data) {
   (void)data;
-  id_t thread = (id_t)gettid();
-  setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + NICE);
+  setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICE); /* of this thread */
   pthread_mutex_lock(&line.lock);
   for (PasswordJob *job; (job = line.first);) {
     leave(job);

@@ -56,8 +56,15 @@ static const uint16_t forbidden[] = {
     SYS_process_vm_writev,
     SYS_kcmp,
     SYS_pidfd_getfd,
-    /* what Landlock does not ask about: whose a file is, who may use it, and, before version 3, its
-       length. By a descriptor all of it can be changed, and Landlock says what is opened. */
+    /* how much of the processors others of the user get, the supervisor for one */
+    SYS_ioprio_set,
+    SYS_sched_setaffinity,
+    SYS_sched_setattr,
+    SYS_sched_setparam,
+    SYS_sched_setscheduler,
+    /* what Landlock does not ask about: whose a file is, who may use it, its times, and, before
+       version 3, its length. By a descriptor all of it can be changed, and Landlock says what is
+       opened. */
     SYS_fchmodat,
     SYS_fchownat,
     SYS_setxattr,
@@ -69,6 +76,9 @@ static const uint16_t forbidden[] = {
     SYS_chmod,
     SYS_chown,
     SYS_lchown,
+    SYS_utime,
+    SYS_utimes,
+    SYS_futimesat,
 #endif
     /* memory and queues of other processes of the user */
     SYS_shmget,
@@ -152,8 +162,9 @@ static const uint16_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 static const uint16_t protocols[] = {0, IPPROTO_TCP, IPPROTO_UDP};
 static const uint16_t of_kernel[] = {NETLINK_ROUTE};
 
-/* To type into a terminal in the name of who sits there, and what else the console does. */
-static const uint16_t terminal[] = {TIOCSTI, TIOCLINUX};
+/* To type into a terminal in the name of who sits there, what else the console does, and to load
+   what the kernel has for lines. */
+static const uint16_t terminal[] = {TIOCSTI, TIOCLINUX, TIOCSETD};
 
 /* To send a signal; those that name a process first, and others, of which the C library makes
    none. */
@@ -286,6 +297,17 @@ static void add_signals(Program *p) {
   refuse_orders(p, SYS_ioctl, owner_of_socket, COUNT(owner_of_socket));
 }
 
+/* Both have to be 0. */
+static void only_zero(Program *p, uint32_t call, uint32_t one, uint32_t other) {
+  only_for(p, call, 6);
+  load(p, one);
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2);
+  load(p, other);
+  add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+  end(p, REFUSE(EPERM));
+  end(p, SECCOMP_RET_ALLOW);
+}
+
 static void add_programs(Program *p) {
   only_for(p, SYS_setsockopt, 2 * COUNT(programs) + 4);
   load(p, ARGUMENT(1));
@@ -346,7 +368,9 @@ bool syscall_filter_enter(const SyscallFilter *filter) {
   add_sockets(&p, SYS_socketpair);
   add_clone(&p);
   add_programs(&p);
-  only_of(&p, SYS_prlimit64, 0); /* it limits itself */
+  only_zero(&p, SYS_utimensat, ARGUMENT(1), ARGUMENT(1) + 4); /* no path: of a descriptor */
+  only_zero(&p, SYS_setpriority, ARGUMENT(0), ARGUMENT(1));   /* PRIO_PROCESS: of this thread */
+  only_of(&p, SYS_prlimit64, 0);                              /* it limits itself */
   refuse_orders(&p, SYS_ioctl, terminal, COUNT(terminal));
   if (!filter->signals_others) add_signals(&p);
   end(&p, SECCOMP_RET_ALLOW);

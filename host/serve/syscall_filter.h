@@ -14,11 +14,12 @@ typedef struct SyscallFilter {
 
 /* From now on this thread and those that it starts cannot execute programs or start processes, look
    into processes or change them, mount, make namespaces, load code into the kernel, use its
-   keyrings, set clocks, use io_uring, or make sockets other than those of IP and of Unix: such
-   calls fail as not permitted. So do signals to others, unless they are allowed, and what would
-   last on a shared socket: it is accepted on, asked and closed; with such, nothing is received with
-   recvmsg, by which it could come back under another number. no_new_privs has to be set. False: the
-   kernel refuses, and errno says why; ENOTSUP where the machine is none that is known here. */
+   keyrings, set clocks, priorities or the times of files by their paths, use io_uring, or make
+   sockets other than those of IP and of Unix: such calls fail as not permitted. So do signals to
+   others, unless they are allowed, and what would last on a shared socket: it is accepted on, asked
+   and closed; with such, nothing is received with recvmsg, by which it could come back under
+   another number. no_new_privs has to be set. False: the kernel refuses, and errno says why;
+   ENOTSUP where the machine is none that is known here. */
 bool syscall_filter_enter(const SyscallFilter *filter);
 
 #endif

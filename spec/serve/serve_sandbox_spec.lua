@@ -46,6 +46,14 @@ local app = ([[
     local ok, err = ml.fs.chmod(req.query.path, tonumber("640", 8))
     return { ok and ml.fs.stat(req.query.path).mode or err.code }
   end)
+  app:get("/utime", function(req)
+    local ok, err = ml.fs.utime(req.query.path, 1000)
+    return { ok and ml.fs.stat(req.query.path).mtime or err.code }
+  end)
+  app:get("/nice", function()
+    return { ml.executor.run(function() return tonumber(io.open "/proc/thread-self/stat":read "a":match("%%) .*"):match(
+      "^%%)" .. (" %%S+"):rep(16) .. " (%%S+)")) end) }
+  end)
   app:post("/opened", function(req) -- which of these files can be
     local opened = {}
     for _, path in ipairs(req:json()) do
@@ -114,10 +122,13 @@ describe("machine code in the sandbox", function()
       refused("EPERM", "fchownat", AT_FDCWD, path, 65534, 65534, 0)
       refused("EPERM", "setxattr", path, "user.a", "b", 1, 0)
       refused("EPERM", "truncate", path, 0)
+      refused("EPERM", "utimensat", AT_FDCWD, path, 0, 0)
       -- To type into the terminal, where a shell reads it.
       refused("EPERM", "ioctl", 0, TIOCSTI, "x")
       -- Others of the user.
       refused("EPERM", "prlimit64", server.pid + 1, RLIMIT_NOFILE, 0, 0)
+      refused("EPERM", "setpriority", 0, server.pid, 19)
+      refused("EPERM", "sched_setaffinity", server.pid, 8, "\1" .. NUL:rep(7))
       refused("EPERM", "shmget", 0, 4096, O_CREAT)
       refused("EPERM", "msgget", 0, O_CREAT)
       refused("EPERM", "process_vm_readv", server.pid, 0, 0, 0, 0, 0)
@@ -279,7 +290,15 @@ describe("an app in the sandbox", function()
     local server <close> = served.start(files, options)
     assert.equal("[416]", server:get "/chmod?path=inside".body)
     assert.equal('["EACCES"]', server:get("/chmod?path=" .. outside.path .. "/file").body)
+    assert.equal(1000, json.decode(server:get "/utime?path=inside".body)[1])
+    assert.equal('["EACCES"]', server:get("/utime?path=" .. outside.path .. "/file").body)
     assert.equal("[384]", server:get "/listen".body)
+  end)
+
+  it("has threads that are nicer than its loop", function()
+    local server <close> = served.start(files, options)
+    local own = tonumber((processes.sh "nice"))
+    assert.is_true(json.decode(server:get "/nice".body)[1] > own)
   end)
 
   it("speaks TCP, and asks the kernel about networks", function()

@@ -40,6 +40,8 @@ static const struct {
     {"recvmmsg", SYS_recvmmsg},
     {"recvmsg", SYS_recvmsg},
     {"sendto", SYS_sendto},
+    {"sched_setaffinity", SYS_sched_setaffinity},
+    {"setpriority", SYS_setpriority},
     {"setsockopt", SYS_setsockopt},
     {"setxattr", SYS_setxattr},
     {"shmget", SYS_shmget},
@@ -51,6 +53,7 @@ static const struct {
     {"truncate", SYS_truncate},
     {"unshare", SYS_unshare},
     {"userfaultfd", SYS_userfaultfd},
+    {"utimensat", SYS_utimensat},
     {"write", SYS_write},
 };
 
