@@ -8,6 +8,7 @@
 #include "core/idle_files.h"
 #include "core/thread_job.h"
 #include "core/wait.h"
+#include "http/server/http_buffered.h"
 #include "http/server/http_server.h"
 #include "http/server/http_stream.h"
 #include "http/server/served_file.h"
@@ -24,6 +25,7 @@
 enum {
   MAX_READ = 16 * 1024 * 1024, /* bytes of one read */
   AT_ONCE = 256 * 1024,        /* bytes that may be copied on the loop */
+  LITTLE = 4096,               /* of a file at a time while clients have not taken too much */
   HAS_CHANGED = -ESTALE        /* libuv has no name for it */
 };
 
@@ -405,12 +407,17 @@ static int l_read(lua_State *L) {
 }
 
 /* Writes pieces to the stream of `out` as long as the system has them in memory, and the client
-   takes them. Returns their end. */
+   takes them. Returns their end. They count at once, since thousands of clients may ask in one
+   pass. */
 static lua_Integer copy_pieces(lua_State *L, const OpenFile *file, int out, lua_Integer at,
                                lua_Integer last) {
   for (HttpStream *s; at <= last && (s = web_out_ready(L, out));) {
-    size_t n = last - at < HTTP_READ_BUFFER ? (size_t)(last - at) + 1 : HTTP_READ_BUFFER;
-    char *piece = s->connection->server->read_buffer; /* nothing is being read meanwhile */
+    HttpConnection *c = s->connection;
+    bool is_crowded = http_buffered_is_crowded(c->server);
+    if (is_crowded && c->queued) break;
+    size_t most = is_crowded ? LITTLE : HTTP_READ_BUFFER;
+    size_t n = last - at < (lua_Integer)most ? (size_t)(last - at) + 1 : most;
+    char *piece = c->server->read_buffer; /* nothing is being read meanwhile */
     if (n > s->left) break;
     if (file->what.inside && inside_size(file, at, n) == n)
       memcpy(piece, file->what.inside + at, n);
@@ -418,6 +425,7 @@ static lua_Integer copy_pieces(lua_State *L, const OpenFile *file, int out, lua_
              preadv2(file->idle.fd, &(struct iovec){piece, n}, 1, at, RWF_NOWAIT) != (ssize_t)n)
       break;
     if (!http_stream_write(s, piece, n)) luaL_error(L, "not enough memory for the response");
+    if (!byte_stream_is_writing(&c->bytes)) http_buffered_queue(c, c->out.len ? c->out.cap : 0);
     at += (lua_Integer)n;
   }
   return at;

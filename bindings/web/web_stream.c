@@ -78,7 +78,14 @@ static const WaitType room_wait = {.name = "a client that is behind",
                                    .finish = room_finish,
                                    .revoke = room_revoke};
 
-/* Writes the rest of the text at index 2, in the turn of its task. */
+/* While clients have not taken too much, one that has not taken what it was given gets no more of a
+   file. */
+static bool is_held_back(const HttpConnection *c) {
+  return c->queued && http_buffered_is_crowded(c->server);
+}
+
+/* Writes the rest of the text at index 2, in the turn of its task. Who writes an empty one only
+   waits. */
 static int write_on(lua_State *L) {
   WebOut *out = lua_touserdata(L, 1);
   HttpStream *s = out->stream;
@@ -86,7 +93,7 @@ static int write_on(lua_State *L) {
   const char *text = lua_tolstring(L, 2, &len);
   for (;;) {
     if (!s->connection || out->torn) return raise_over(L, out);
-    if (http_stream_is_full(s)) {
+    if (http_stream_is_full(s) || (!len && is_held_back(s->connection))) {
       Task *t = task_current(L); /* it may wait: l_write has asked */
       s->writer = ml_wait_waker(t);
       return ml_wait_suspend(L, t, &room_wait, out);
@@ -149,7 +156,8 @@ static int begin_write(lua_State *L, WebOut *out) {
     return ml_wait_suspend(L, t, &turn_wait, out);
   }
   const HttpStream *s = out->stream;
-  if (s->connection && (lua_rawlen(L, 2) > PIECE || http_stream_is_full(s)))
+  size_t len = lua_rawlen(L, 2);
+  if (s->connection && (!len || len > PIECE || http_stream_is_full(s)))
     ml_wait_enter(L, "out:write"); /* before writing anything that could not be finished */
   out->taken = true;
   return take_turn(L);
@@ -173,7 +181,8 @@ static int l_write(lua_State *L) {
 /* Waits, if the client is behind, until a text would be written at once: an empty one is. */
 int web_out_wait(lua_State *L) {
   WebOut *out = luaL_testudata(L, 1, WEB_OUT);
-  bool waits = out && out->stream->connection && http_stream_is_full(out->stream);
+  const HttpConnection *c = out ? out->stream->connection : NULL;
+  bool waits = c && (http_stream_is_full(out->stream) || is_held_back(c));
   if (!waits) {
     lua_pushboolean(L, false);
     return wait_spared(L, 1, 1);

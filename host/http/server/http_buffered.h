@@ -23,6 +23,11 @@ static inline void http_buffered_queue(HttpConnection *c, size_t n) {
   http_buffered_note(c);
 }
 
+/* Do responses that wait for their clients have as much as they may, which is half of all? */
+static inline bool http_buffered_is_crowded(const HttpServer *server) {
+  return server->queued > server->limits.max_buffered / 2;
+}
+
 static inline void http_buffered_release(HttpConnection *c) {
   c->held = 0;
   http_buffered_note(c);

@@ -450,12 +450,14 @@ static void write_out(HttpConnection *c) {
     behind = c->stream->behind;
   }
   ssize_t sent = behind ? 0 : byte_stream_send(&c->bytes, c->out.data, c->out.len);
-  if (sent < 0)
+  if (sent < 0) {
     http_connection_abort(c);
-  else if ((size_t)sent == c->out.len)
+  } else if ((size_t)sent == c->out.len) {
+    if (c->queued) http_buffered_queue(c, 0);
     http_server_give_out(c->server, &c->out);
-  else
+  } else {
     http_write_rest(c, (size_t)sent);
+  }
 }
 
 static void on_written(ByteStream *s, int status) {

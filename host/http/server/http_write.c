@@ -30,12 +30,11 @@ static unsigned note_slow(HttpConnection **slow, unsigned n, HttpConnection *c) 
 static void cut_slow(HttpConnection *c) {
   HttpServer *server = c->server;
   HttpConnection *slow[CUT];
-  const uint64_t most = server->limits.max_buffered / 2;
   unsigned n = 0;
-  if (server->queued <= most) return;
+  if (!http_buffered_is_crowded(server)) return;
   for (HttpConnection *other = server->connections; other; other = other->next)
-    if (other->queued && other != c) n = note_slow(slow, n, other);
-  for (unsigned i = 0; i < n && server->queued > most; i++) {
+    if (other->queued && other->write_deadline && other != c) n = note_slow(slow, n, other);
+  for (unsigned i = 0; i < n && http_buffered_is_crowded(server); i++) {
     observe_limited(server->rt, "max_buffered");
     http_connection_abort(slow[i]);
   }
@@ -96,6 +95,7 @@ void http_write_lent(HttpConnection *c) {
     copy_rest(c, lent, sent);
   } else {
     sent -= c->out.len;
+    if (c->queued) http_buffered_queue(c, 0);
     http_server_give_out(c->server, &c->out);
     if (sent == lent->n)
       http_lent_drop(lent);

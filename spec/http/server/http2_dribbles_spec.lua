@@ -1,5 +1,6 @@
 --- Clients of HTTP/2 that send, or take, as little as they can at a time: none holds a stream for longer than one that
 -- does nothing.
+local folders = require "spec.support.folder"
 local http2 = require "spec.support.http2"
 local ml = require "moonloop"
 local web = require "moonloop.web"
@@ -57,6 +58,28 @@ describe("a client of HTTP/2 that takes a response", function()
       for i = 1, 10 do streams[i] = client:ask("GET", "/") end
       for _, stream in ipairs(streams) do assert.equal(http2.INTERNAL_ERROR, client:reset(stream)) end
       assert(answers(client))
+    end)
+  end)
+
+  it("later, on many streams at once, is given little of each file where max_buffered is small", function()
+    local content = ("0123456789abcdef"):rep(8192)
+    local file <close> = folders.file(content)
+    local app = web.app():get("/", function() return web.file(file.path) end)
+    with(app, { max_buffered = 2000000 }, function(port)
+      local client <close> = http2.connect(port, { window = 0 })
+      local streams = {}
+      for i = 1, 100 do streams[i] = client:ask("GET", "/") end
+      for _, stream in ipairs(streams) do
+        while not client.statuses[stream] do assert(client:read()) end
+      end
+      for _, stream in ipairs(streams) do -- none was cut off
+        client:widen(0, #content)
+        client:widen(stream, #content)
+        local status, body = client:response(stream)
+        assert.equal(200, status)
+        assert.is_true(body == content)
+        client.bodies[stream] = nil
+      end
     end)
   end)
 end)
