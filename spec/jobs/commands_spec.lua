@@ -152,9 +152,9 @@ print "start"]])
       io.stdout:flush()
     ]]
     folders.write(folder.path .. "/app.lua", who .. APP)
-    process.sh(("chmod -R a+rwX '%s'"):format(folder.path))
     local all = { [""] = { "0", true }, ["--user nobody --group 65533"] = { "65534", false, "65533" } }
     for options, expected in pairs(all) do
+      process.sh(("chmod -R a+rwX '%s'"):format(folder.path)) -- also the database that root has made before
       local program <close> = process.start("work --block-limit 0 " .. options .. " app.lua",
         ("cd '%s'; export JOBS_DATABASE=%s;"):format(folder.path, process.quote(url)))
       local uid = expected[1]
