@@ -44,14 +44,13 @@ bool idle_files_make_room(Runtime *rt, int error, unsigned *tries) {
 }
 
 bool idle_files_lack(Runtime *rt, int error) {
-  IdleFiles *files = &rt->idle_files;
+  ReportCount *lacks = &rt->idle_files.lacks;
   if (!is_lack(error)) return false;
   observe_limited(rt, "descriptors");
-  if (++files->lacks > 1 && files->lacks < 2 * files->told) return true;
-  files->told = files->lacks;
+  if (!report_counts(lacks)) return true;
   report_sayf(rt, LOG_WARN,
               "no descriptors are left (ulimit -n): a file could not be opened for a client; "
               "%llu times so far",
-              files->lacks);
+              lacks->n);
   return true;
 }

@@ -6,6 +6,7 @@
 #define ML_IDLE_FILES_H
 
 #include "core/names.h"
+#include "core/report.h"
 
 #include <stdbool.h>
 
@@ -19,7 +20,7 @@ typedef struct IdleFile {
 /* A part of the runtime: the one that was used least recently is the first. All zero: empty. */
 typedef struct IdleFiles {
   IdleFile *first, **end;
-  unsigned long long lacks, told;
+  ReportCount lacks;
 } IdleFiles;
 
 /* Nobody uses the file from now on; does nothing for one that is closed. */

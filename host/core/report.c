@@ -153,6 +153,12 @@ void report_say(Runtime *rt, LogLevel level, const char *message) {
   say(rt, level, LOG_HOST, message);
 }
 
+bool report_counts(ReportCount *count) {
+  if (++count->n > 1 && count->n < 2 * count->told) return false;
+  count->told = count->n;
+  return true;
+}
+
 void report_sayf(Runtime *rt, LogLevel level, const char *format, ...) {
   char text[1024];
   va_list args;

@@ -53,6 +53,14 @@ void report_say(Runtime *rt, LogLevel level, const char *message);
 void report_sayf(Runtime *rt, LogLevel level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* How often something has come, and how often when that was last told. All zero: never. */
+typedef struct ReportCount {
+  unsigned long long n, told;
+} ReportCount;
+
+/* It has come once more. Is that told? The first time, and whenever it has come twice as often. */
+bool report_counts(ReportCount *count);
+
 /* Logs a failure:
      <headline, if not NULL>: <the error at `index`, as error_text_push shows it>
      <traceback, if not NULL>

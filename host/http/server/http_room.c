@@ -131,14 +131,13 @@ static void say_holders(const HttpServer *server, char *text, size_t size) {
 }
 
 static void report(HttpServer *server, HttpRoomLack lack, HttpRoomKind kind, bool any) {
-  HttpFull *full = &server->full[lack];
+  ReportCount *full = &server->full[lack];
   char why[64] = "no descriptors are left (ulimit -n)";
   if (lack == HTTP_ROOM_CONNECTIONS)
     snprintf(why, sizeof why, "all %llu connections are taken (max_connections)",
              (unsigned long long)server->limits.max_connections);
   observe_limited(server->rt, lack == HTTP_ROOM_CONNECTIONS ? "max_connections" : "descriptors");
-  if (++full->count > 1 && full->count < 2 * full->told) return;
-  full->told = full->count;
+  if (!report_counts(full)) return;
   char holders[192];
   if (!any) say_holders(server, holders, sizeof holders);
   report_sayf(server->rt, LOG_WARN, "%s: %s; %llu times so far", why,
@@ -146,7 +145,7 @@ static void report(HttpServer *server, HttpRoomLack lack, HttpRoomKind kind, boo
               : kind == HTTP_ROOM_SLOW
                   ? "those whose clients take responses most slowly are closed for new ones"
                   : "those whose clients have said nothing for longest are closed for new ones",
-              (unsigned long long)full->count);
+              full->n);
 }
 
 unsigned http_room_find(HttpServer *server, HttpRoomLack lack, HttpConnection *found[HTTP_ROOM],

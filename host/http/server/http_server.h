@@ -2,6 +2,7 @@
 #ifndef ML_HTTP_SERVER_H
 #define ML_HTTP_SERVER_H
 
+#include "core/report.h"
 #include "core/task_tally.h"
 #include "http/server/child_board.h"
 #include "http/server/http_clients.h"
@@ -25,11 +26,6 @@ typedef struct HttpListener {
   uv_poll_t poll;
   ListenSocket socket;
 } HttpListener;
-
-/* Times that there was no room (http_room.h), and how many there were when that was last told. */
-typedef struct HttpFull {
-  uint64_t count, told;
-} HttpFull;
 
 struct HttpServer {
   Runtime *rt;
@@ -90,7 +86,7 @@ struct HttpServer {
                    and accepting resumes when one has gone */
   int most_descriptors; /* clients get those with lower numbers */
   size_t short_from;    /* with so many connections one had a higher one, or nearly; 0: none had */
-  HttpFull full[2];     /* by HttpRoomLack */
+  ReportCount full[2];  /* times that there was no room, by HttpRoomLack (http_room.h) */
   uint64_t looked_at;   /* loop milliseconds of the last look at clients that hold much, or 0 */
   Timer grace;          /* running requests may take until then */
   HttpDate date;
