@@ -12,6 +12,16 @@ local function has_type(value, types)
   return false
 end
 
+--- A check for `known` (options.problem): `test` says whether a value is right, `expected` what is, in words.
+function options.kind(expected, test)
+  return function(value) return not test(value) and expected or nil end
+end
+
+--- A limit that may be left off.
+options.limit = options.kind("an integer of at least 1, or math.huge", function(v)
+  return v == math.huge or math.type(v) == "integer" and v >= 1
+end)
+
 --- The message for a name that `whose` does not have. `known` has the valid names as keys. `what` is the
 -- word for them, "option" by default.
 function options.unknown(name, known, whose, what)

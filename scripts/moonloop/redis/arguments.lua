@@ -8,10 +8,7 @@ local M = {}
 --- Raises an argument error. The message is a format for string.format.
 function M.raise(message, ...) core.fail(message:format(...)) end
 
--- A kind of option: what is expected, in words, and a test.
-local function kind(expected, test)
-  return function(value) return not test(value) and expected or nil end
-end
+local kind = options.kind
 
 local function is_integer_from(least)
   return function(v) return math.type(v) == "integer" and v >= least and v <= 1000000000 end
@@ -20,9 +17,7 @@ end
 M.string, M.boolean = "string", "boolean"
 M.count = kind("a positive integer", is_integer_from(1))
 M.index = kind("an integer, 0 or more", is_integer_from(0))
-M.bytes = kind("an integer of at least 1, or math.huge", function(v)
-  return v == math.huge or math.type(v) == "integer" and v >= 1
-end)
+M.bytes = options.limit
 M.seconds = kind("a number of seconds, 0 or more", function(v) return type(v) == "number" and v >= 0 end)
 M.span = kind("a number of seconds, at least 0.001", function(v)
   return type(v) == "number" and v >= 0.001 and v < 1e9

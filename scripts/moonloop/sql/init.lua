@@ -25,18 +25,13 @@ function Database:migrate(dir) return require "moonloop.sql.migrate".up(self, di
 
 -- --- opening one ---
 
-local function kind(expected, test)
-  return function(value) return not test(value) and expected or nil end
-end
-
+local kind = options.kind
 local seconds = kind("a number of seconds, more than 0", function(v) return type(v) == "number" and v > 0 end)
 local known = {
   pool = kind("an integer from 1 to 1000", function(v) return math.type(v) == "integer" and v >= 1 and v <= 1000 end),
   acquire = seconds, timeout = seconds, slow = seconds, prepare = "boolean", pipeline = "boolean", nulls = "boolean",
   inline = "boolean",
-  max_result = kind("an integer of at least 1, or math.huge", function(v)
-    return v == math.huge or math.type(v) == "integer" and v >= 1
-  end),
+  max_result = options.limit,
   numeric = kind("'text' or 'number'", function(v) return v == "text" or v == "number" end),
   time = kind("'number' or 'text'", function(v) return v == "number" or v == "text" end),
 }
