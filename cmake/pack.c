@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
   FILE *out = argc > 1 ? fopen(argv[1], "w") : NULL;
   if (!out) fail("cannot write", argc > 1 ? argv[1] : "the output");
   if (argc < 3) fail("TABLE is missing", argv[1]);
-  size_t *sizes = calloc((size_t)argc + 1, 2 * sizeof *sizes);
+  size_t *sizes = calloc((size_t)argc + 1, sizeof *sizes);
   if (!sizes) fail("not enough memory", argv[1]);
   fprintf(out, "#include \"core/embedded.h\"\n");
   for (int i = 3; i < argc; i++) {
@@ -49,8 +49,7 @@ int main(int argc, char **argv) {
     if (!path) fail("NAME=FILE expected, not", argv[i]);
     *path++ = 0;
     Bytes content = read_file(path), packed = compress(content, path);
-    sizes[2 * i] = content.size;
-    sizes[2 * i + 1] = packed.size;
+    sizes[i] = packed.size;
     fprintf(out, "static const unsigned char file%d[] = {", i);
     for (size_t at = 0; at < packed.size; at++) fprintf(out, "%d,", packed.data[at]);
     fprintf(out, "0};\n");
@@ -58,9 +57,8 @@ int main(int argc, char **argv) {
     free(packed.data);
   }
   fprintf(out, "const EmbeddedFile %s[] = {\n", argv[2]);
-  for (int i = 3; i < argc; i++)
-    fprintf(out, "  {\"%s\", file%d, %zu, %zu},\n", argv[i], i, sizes[2 * i + 1], sizes[2 * i]);
-  fprintf(out, "  {0, 0, 0, 0}};\n");
+  for (int i = 3; i < argc; i++) fprintf(out, "  {\"%s\", file%d, %zu},\n", argv[i], i, sizes[i]);
+  fprintf(out, "  {0, 0, 0}};\n");
   free(sizes);
   return fclose(out) == 0 ? 0 : 1;
 }

@@ -30,13 +30,12 @@ static const EmbeddedFile *find(const char *name) {
   return file ? file : find_in(embedded_inspector, name);
 }
 
-/* file(name) -> bytes, compressed with brotli, and the size of the content; or nil. */
+/* file(name) -> bytes, compressed with brotli; or nil. */
 static int l_file(lua_State *L) {
   const EmbeddedFile *file = find(luaL_checkstring(L, 1));
   if (!file) return 0;
   lua_pushlstring(L, (const char *)file->packed, file->packed_size);
-  lua_pushinteger(L, (lua_Integer)file->size);
-  return 2;
+  return 1;
 }
 
 /* names(prefix) -> the list of the files whose names begin so */

@@ -19,7 +19,7 @@ extern const size_t embedded_part_count;
 typedef struct EmbeddedFile {
   const char *name;            /* "docs/swagger-ui.css" */
   const unsigned char *packed; /* compressed with brotli */
-  size_t packed_size, size;
+  size_t packed_size;
 } EmbeddedFile;
 
 /* The pages that show OpenAPI documents, and the inspector's page, which is packed apart since that
